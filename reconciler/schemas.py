@@ -1,0 +1,72 @@
+"""The JSON Schemas (2020-12) that ship with the program, and the check of a document against one of them.
+
+``jsonschema-rs`` answers whether a document fits; only where it does not does ``jsonschema``, two orders of
+magnitude slower, find out what to say.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import Problem, ReconcilerError
+
+SUFFIX = ".schema.json"
+
+
+def _folder() -> Path:
+    # Installed, the schemas lie in the package; in a checkout, at the top of the repository.
+    here = Path(__file__).parent
+    packaged = here / "schemas"
+    return packaged if packaged.is_dir() else here.parent / "schemas"
+
+
+def schema_names() -> list[str]:
+    """The names that :func:`schema_text` knows, sorted."""
+    return sorted(p.name.removesuffix(SUFFIX) for p in _folder().glob("*" + SUFFIX))
+
+
+def schema_text(name: str) -> str:
+    """The text of one schema.
+
+    Raises:
+        ReconcilerError: there is no schema of this name.
+    """
+    if name not in schema_names():
+        raise ReconcilerError(f"there is no schema {name!r}", "known are: " + ", ".join(schema_names()))
+    return (_folder() / (name + SUFFIX)).read_text(encoding="utf-8")
+
+
+@cache
+def load_schema(name: str) -> Any:
+    """One schema as a document."""
+    return json.loads(schema_text(name))
+
+
+@cache
+def _checker(name: str) -> Any:
+    import jsonschema_rs
+
+    return jsonschema_rs.Draft202012Validator(load_schema(name))
+
+
+def fits(document: Any, name: str) -> bool:
+    """Whether a document fits the schema."""
+    return bool(_checker(name).is_valid(document))
+
+
+def check_document(document: Any, name: str) -> list[Problem]:
+    """What keeps a document from fitting the schema, worded for people; empty when it fits."""
+    if fits(document, name):
+        return []
+    import jsonschema
+
+    found = sorted(
+        jsonschema.Draft202012Validator(load_schema(name)).iter_errors(document),
+        key=lambda e: [str(p) for p in e.absolute_path],
+    )
+    return [
+        Problem(f"{'.'.join(str(p) for p in e.absolute_path) or 'the document'}: {e.message}") for e in found
+    ]
