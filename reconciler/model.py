@@ -99,8 +99,8 @@ class Catalog:
 class LiveSession:
     """One session as the server listed it.
 
-    ``config`` is ``session_config`` as it came, with every key of others; ``parameters`` and ``data`` are
-    the parts of it that have fields of their own. ``raw_remark`` is the remark to the letter (``None`` where the
+    ``prompt`` is normalised (:func:`reconciler.text.normalise_prompt`) and numbers that came as text are numbers;
+    ``row`` is the session as it came, to the letter. ``raw_remark`` is the remark to the letter (None where the
     server gave null), ``remark`` what it means.
     """
 
@@ -112,7 +112,7 @@ class LiveSession:
     data: Mapping[str, JSON]
     raw_remark: str | None
     remark: Remark
-    config: Mapping[str, JSON]
+    row: Mapping[str, JSON]
     session_token: str | None = None
 
     def fields(self) -> dict[str, JSON]:

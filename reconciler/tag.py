@@ -1,0 +1,197 @@
+"""The tag: what says that a session is ours, and what we last wrote into it.
+
+The tag is the object under the key ``reconciler`` of a session's remark::
+
+    {"catalog": "bookshop", "environment": "staging", "key": "alice", "base": "1n…m…p…XXXX"}
+
+``environment`` is left out when there is none. ``base`` is text of a fixed form, short because no length of
+``session_remark`` is promised::
+
+    1            version of the form
+    !            the session is protected (lifecycle.prevent_destroy); left out when it is not
+    cDDDDDD      a field as last written: its code, and six characters of digest
+    ~cDDDDDD     the same field as the server stored it, where that differs from what was written
+    XXXX         a check over everything else in the tag
+
+The code of a field is a letter for the fields that every session has, and a dot with four characters of hash
+for a key of ``data`` or ``remark``. A tag without ``base`` is valid: nothing is known of what was written.
+A tag whose check does not hold was cut off or altered: it is unreadable, and nothing may be concluded from it.
+
+``was`` tells what the remark was when the session was adopted: left out for a session that we created, ``true``
+for a JSON object that is still there beside the tag, and else the remark itself (a text, or null).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias
+
+from reconciler.values import DIGEST_LENGTH, digest, short_hash
+
+CODES: Final = {
+    "name": "n",
+    "model": "m",
+    "prompt": "p",
+    "parameters.temperature": "t",
+    "parameters.max_tokens": "x",
+    "parameters.history_length": "h",
+}
+CHECK_LENGTH: Final = 4
+_HASH_LENGTH: Final = 4
+_ENTRY: Final = re.compile(rf"(~?)([a-z]|\.[\w-]{{{_HASH_LENGTH}}})([\w-]{{{DIGEST_LENGTH}}})")
+_BODY: Final = re.compile(rf"1(!?)((?:~?(?:[a-z]|\.[\w-]{{{_HASH_LENGTH}}})[\w-]{{{DIGEST_LENGTH}}})*)")
+
+
+class _Created(Enum):
+    """The type of :data:`CREATED`."""
+
+    CREATED = "created"
+
+
+#: ``was`` of a session that we created: there was no remark before us.
+CREATED: Final = _Created.CREATED
+Was: TypeAlias = str | None | Literal[True] | _Created
+
+
+class TagUnreadableError(ValueError):
+    """There is a tag, but it can't be relied on. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a session the same session: the catalog, the environment, and the key in it."""
+
+    catalog: str
+    environment: str | None
+    key: str
+
+    def __str__(self) -> str:
+        scope = f"{self.catalog}@{self.environment}" if self.environment else self.catalog
+        return f"{scope}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The digests of the fields as last written, by field code; and as stored, where the server rewrote them."""
+
+    written: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict)
+
+    def knows(self, path: str) -> bool:
+        """Whether we ever wrote this field (and did not release it since)."""
+        return field_code(path) in self.written
+
+    def wrote(self, path: str, value: Any) -> bool:
+        """Whether this is the value that we last wrote."""
+        return self.written.get(field_code(path)) == digest(value)
+
+    def left(self, path: str, value: Any) -> bool:
+        """Whether this is the value that the server held after our last write."""
+        code = field_code(path)
+        return self.stored.get(code, self.written.get(code)) == digest(value)
+
+    def settled(self, path: str, wanted: Any, live: Any) -> bool:
+        """Whether the server is known to turn the wanted value into the live one."""
+        code = field_code(path)
+        return (
+            code in self.stored and self.stored[code] == digest(live) and self.written[code] == digest(wanted)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One session's tag. ``base_text`` is None where the tag holds no digests."""
+
+    identity: Identity
+    base_text: str | None = None
+    protected: bool = False
+    was: Was = CREATED
+
+    @property
+    def base(self) -> Base | None:
+        """The digests, or None where the tag holds none. Worked out at each call."""
+        if self.base_text is None:
+            return None
+        written: dict[str, str] = {}
+        stored: dict[str, str] = {}
+        for mark, code, value in _ENTRY.findall(self.base_text):
+            (stored if mark else written)[code] = value
+        return Base(written, stored)
+
+
+def field_code(path: str) -> str:
+    """The short code of a field in a tag."""
+    return CODES.get(path) or "." + short_hash(path, _HASH_LENGTH)
+
+
+def make_tag(
+    identity: Identity,
+    written: Mapping[str, Any],
+    *,
+    stored: Mapping[str, Any] | None = None,
+    protected: bool = False,
+    was: Was = CREATED,
+) -> Tag:
+    """The tag to write beside these values; ``stored`` holds the fields that the server keeps in another form."""
+    entries = [field_code(path) + digest(value) for path, value in written.items()]
+    entries += ["~" + field_code(path) + digest(value) for path, value in (stored or {}).items()]
+    return Tag(identity, "".join(entries), protected, was)
+
+
+def without_base(tag: Tag) -> Tag:
+    """The tag with no digests, for services whose remark is too short for them."""
+    return replace(tag, base_text=None)
+
+
+def tag_to_json(tag: Tag) -> dict[str, Any]:
+    """The tag as it stands in the remark."""
+    document: dict[str, Any] = {"catalog": tag.identity.catalog}
+    if tag.identity.environment is not None:
+        document["environment"] = tag.identity.environment
+    document["key"] = tag.identity.key
+    if tag.base_text is not None or tag.protected:
+        body = "1" + ("!" if tag.protected else "") + (tag.base_text or "")
+        document["base"] = body + _check(tag.identity, body, tag.was)
+    if tag.was is not CREATED:
+        document["was"] = tag.was
+    return document
+
+
+def tag_from_json(document: Any) -> Tag:
+    """Read a tag.
+
+    Raises:
+        TagUnreadableError: it is not of the form above, or its check does not hold.
+    """
+    if type(document) is not dict:
+        raise TagUnreadableError("it is not an object")
+    catalog, environment, key = document.get("catalog"), document.get("environment"), document.get("key")
+    if type(catalog) is not str or type(key) is not str or not (environment is None or type(environment) is str):
+        raise TagUnreadableError("catalog, environment and key are not all texts")
+    identity = Identity(catalog, environment, key)
+    was: Any = document.get("was", CREATED)
+    if not (was is CREATED or was is None or was is True or type(was) is str):
+        raise TagUnreadableError("what it says of the former remark makes no sense")
+    text = document.get("base")
+    if text is None:
+        return Tag(identity, None, False, was)
+    if type(text) is not str or len(text) <= CHECK_LENGTH:
+        raise TagUnreadableError("its digests were cut off")
+    body, check = text[:-CHECK_LENGTH], text[-CHECK_LENGTH:]
+    if check != _check(identity, body, was):
+        raise TagUnreadableError("its check does not hold, so it was cut off or altered")
+    matched = _BODY.fullmatch(body)
+    if matched is None:
+        raise TagUnreadableError("its digests are of a form that this version does not know")
+    return Tag(identity, matched[2], bool(matched[1]), was)
+
+
+def _check(identity: Identity, body: str, was: Was) -> str:
+    parts = [identity.catalog, identity.environment, identity.key, body]
+    if was is not CREATED:
+        parts.append(was)  # type: ignore[arg-type]  # a text, null or true: whatever JSON can write
+    return short_hash(json.dumps(parts), CHECK_LENGTH)
