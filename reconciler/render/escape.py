@@ -1,0 +1,105 @@
+r"""The one layer that text of others passes on its way into an output.
+
+Names, keys, prompts, reasons, server messages and file names come from manifests and from the server; none
+of them may act on what they are printed to. Two things are done about it here:
+
+- :func:`visible` shows each character that can't be seen, or that steers what shows it, by its number:
+  ``\x1b``, ``\u202e``. Escaped are all C0 and C1 controls, DEL, bidirectional controls, zero-width and
+  other format characters, line and paragraph separators, fillers, look-alikes of the space (the no-break
+  space among them), private-use characters, non-characters and lone surrogates. What stays: every letter,
+  sign and emoji. A zero-width joiner stays between two emoji, and a variation selector right after one,
+  because they belong to the picture; anywhere else they are shown. Of a pile of combining marks on one
+  letter the first four stay. A tab is shown as ``\t``: how far it jumps is the terminal's business, so its
+  width can't be planned with.
+- :func:`terminal` also keeps a line from being read as a workflow command by a CI runner, whose log is
+  a terminal too.
+
+The ranges are written out, not asked of :mod:`unicodedata`, so that every Python shows the same text.
+"""
+
+from __future__ import annotations
+
+import re
+
+# An emoji, roughly: pictographs, dingbats, arrows and signs that a variation selector may follow.
+_EMOJI = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f"
+    "\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+
+_HIDDEN = (
+    "\x00-\x1f\x7f-\xa0"  # C0, DEL, C1, no-break space
+    "\u00ad\u034f\u061c"  # soft hyphen, grapheme joiner, Arabic letter mark
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2"  # Arabic and Syriac format characters
+    "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters with no ink
+    "\u1680\u17b4\u17b5\u180b-\u180f"  # Ogham space, Khmer inherent vowels, Mongolian selectors
+    "\u2000-\u200f\u2028-\u202f\u205f-\u206f"  # spaces, zero width, separators, bidi
+    "\u2800"  # a Braille cell with no dot
+    "\ud800-\udfff\ue000-\uf8ff"  # lone surrogates, private use
+    "\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\ufff0-\ufffc\ufffe\uffff"  # non-characters, selectors, byte order mark
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U00016fe4"  # format characters of old scripts
+    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"  # of shorthand and of musical notation
+    "\U000e0000-\U0010ffff"  # tags, supplementary selectors, private use
+)
+_MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+
+_SUSPECT = re.compile(f"[{_HIDDEN}{_MARKS}]")
+_TOKEN = re.compile(
+    f"(?<=[{_EMOJI}])\ufe0f?\u200d(?=[{_EMOJI}])"  # joins two emoji: kept
+    f"|(?<=[{_EMOJI}])[\ufe0e\ufe0f]"  # picks an emoji's form: kept
+    f"|(?<=[0-9#*])\ufe0f(?=\u20e3)"  # a keycap: kept
+    f"|(?P<hidden>[{_HIDDEN}])"
+    f"|(?<=[{_MARKS}]{{4}})(?P<piled>[{_MARKS}]+)"
+)
+_SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+
+# What a CI runner may take for an order. GitHub trims a line and looks for `::` at its start, and looks for
+# `##[` anywhere in it (actions/runner, ActionCommand.cs); Azure Pipelines looks for `##vso[`, TeamCity for
+# `##teamcity[`, both anywhere.
+_AT_START = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+_ANYWHERE = re.compile(r"#(?=#(?:\[|vso\[|teamcity\[))", re.IGNORECASE)
+
+
+def code_point(char: str) -> str:
+    r"""One character as its number, as Python writes it: ``\t``, ``\x1b``, ``\u202e``, ``\U000e0041``."""
+    if char in _SHORT:
+        return _SHORT[char]
+    number = ord(char)
+    if number <= 0xFF:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def visible(text: str, *, keep_newlines: bool = False) -> str:
+    """The text with every character that can't be seen shown by its number.
+
+    With ``keep_newlines`` LF stays; CR never does.
+    """
+    if _SUSPECT.search(text) is None:
+        return text
+
+    def show(match: re.Match[str]) -> str:
+        found = match.group()
+        if match.lastgroup is None or (keep_newlines and found == "\n"):
+            return found
+        return "".join(map(code_point, found))
+
+    return _TOKEN.sub(show, text)
+
+
+def guard(text: str) -> str:
+    r"""The text with nothing in it that a CI runner takes for a workflow command.
+
+    The first character of ``::`` at the start of a line, and of ``##[`` anywhere, is shown by its number.
+    Lines that are put together from pieces are guarded as wholes, since a command may arise at a seam.
+    """
+    if "::" in text:
+        text = _AT_START.sub(r"\1\\x3a", text)
+    if "##" in text:
+        text = _ANYWHERE.sub(r"\\x23", text)
+    return text
+
+
+def terminal(text: str, *, keep_newlines: bool = False) -> str:
+    """The text for a terminal or a log: :func:`visible`, and no line of it is a workflow command."""
+    return guard(visible(text, keep_newlines=keep_newlines))
