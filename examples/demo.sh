@@ -1,0 +1,87 @@
+#!/bin/sh
+# The first hour of a catalog, on the embedded server: validate, plan, apply, edit a prompt, plan, apply, no changes.
+# `make demo` runs it; so does anyone with `reconciler` on the PATH. It asks nothing and stops at the first failure.
+set -eu
+
+unset CDPATH
+cd -- "$(dirname -- "$0")/.."
+
+shop=.demo
+# Nothing here goes to, or depends on, anyone's account.
+unset MINDCRAFT_API_KEY MINDCRAFT_ENDPOINT
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+else
+    bold='' plain=''
+fi
+
+say() { printf '\n%s\n' "# $*"; }
+run() {
+    printf '\n%s\n' "${bold}\$ $*${plain}"
+    "$@"
+}
+die() {
+    printf '\n%s\n' "demo: $*" >&2
+    exit 1
+}
+
+command -v reconciler >/dev/null || die "there is no reconciler on the PATH; run 'make demo', which installs it"
+
+say "A fresh copy of the bookshop: sixteen personas in plain files, none of them live yet."
+rm -rf "$shop"
+cp -R examples/bookshop "$shop"
+rm -rf "$shop/.reconciler"  # of someone who applied the original in place
+# The copy lies one folder higher, and editors look for the schemas from where a file is.
+for file in "$shop"/catalog.yaml "$shop"/sessions/*.yaml; do
+    sed '1s|=\.\./|=|' "$file" >"$shop/edited"
+    mv "$shop/edited" "$file"
+done
+run ls "$shop" "$shop/sessions" "$shop/prompts"
+
+run reconciler validate "$shop"
+run reconciler plan "$shop" --endpoint local
+run reconciler apply "$shop" --endpoint local --auto-approve
+
+say "They are live. Now Alice is to talk less: one line of her prompt, in $shop/sessions/readers.yaml."
+readers=$shop/sessions/readers.yaml
+old='brief: two or three sentences, then a question.'
+new='brief: one sentence, then a question.'
+sed "s/$old/$new/" "$readers" >"$shop/edited"
+if cmp -s "$readers" "$shop/edited"; then
+    die "the line to change is no longer in $readers"
+fi
+mv "$shop/edited" "$readers"
+printf '  - %s\n  + %s\n' "$old" "$new"
+
+run reconciler plan "$shop" --endpoint local
+run reconciler apply "$shop" --endpoint local --auto-approve
+
+say "And once more. With --detailed-exitcode, 0 means that files and server agree, 2 that they differ."
+code=0
+run reconciler plan "$shop" --endpoint local --detailed-exitcode || code=$?
+case $code in
+    0) ;;
+    2) die "the last plan should say that there are no changes, and it has some" ;;
+    *) die "the last plan failed with exit code $code" ;;
+esac
+
+cat <<END
+
+${bold}That was it.${plain} The shop stays in $shop, with its sessions in $shop/.reconciler/local.db. To go on:
+
+END
+if [ -x .venv/bin/reconciler ]; then
+    echo "  . .venv/bin/activate                        put reconciler on your PATH"
+fi
+cat <<END
+  reconciler server $shop                     see the sessions in a browser
+  \$EDITOR $shop/sessions/evenings.yaml        change something, or add a persona of your own
+  reconciler plan $shop --endpoint local      then look what it would do
+  reconciler apply $shop --endpoint local     and do it, when you say yes
+
+With an account, the same commands work against the service: leave out --endpoint local and give your key.
+
+  export MINDCRAFT_API_KEY=…
+  reconciler plan $shop
+END
