@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from reconciler.remark import Remark
+from reconciler.tag import Identity
 
 #: Any value that JSON can carry.
 JSON: TypeAlias = Any
@@ -87,12 +88,25 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What one catalog wants to be live, in one environment."""
+    """What one catalog wants to be live, in one environment.
+
+    ``adopt`` says which live session a key is to take over; ``moved`` maps the key that a session is to have to
+    the identity that it had; ``handed_over`` maps a key that goes to the identity that another catalog or
+    environment gives it; ``forgotten`` are keys whose sessions stay live without us.
+    """
 
     name: str
     environment: str | None
     sessions: Mapping[str, Session]
     policy: Policy = Policy()
+    adopt: Mapping[str, int] = field(default_factory=dict)
+    moved: Mapping[str, Identity] = field(default_factory=dict)
+    handed_over: Mapping[str, Identity] = field(default_factory=dict)
+    forgotten: frozenset[str] = frozenset()
+
+    def identity(self, key: str) -> Identity:
+        """The identity of one of its sessions."""
+        return Identity(self.name, self.environment, key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +114,8 @@ class LiveSession:
     """One session as the server listed it.
 
     ``prompt`` is normalised (:func:`reconciler.text.normalise_prompt`) and numbers that came as text are numbers;
-    ``row`` is the session as it came, to the letter. ``raw_remark`` is the remark to the letter (None where the
-    server gave null), ``remark`` what it means.
+    ``row`` is the session as it came, to the letter, and ``config`` the part of it that holds the settings.
+    ``raw_remark`` is the remark to the letter (None where the server gave null), ``remark`` what it means.
     """
 
     session_id: int
@@ -113,6 +127,7 @@ class LiveSession:
     raw_remark: str | None
     remark: Remark
     row: Mapping[str, JSON]
+    config: Mapping[str, JSON]
     session_token: str | None = None
 
     def fields(self) -> dict[str, JSON]:

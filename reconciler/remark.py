@@ -45,7 +45,11 @@ def parse_remark(text: str | None) -> Remark:
     document = _object(text)
     if document is None:
         cut = text.lstrip()[:1] == "{" and f'"{OUR_KEY}"' in text
-        return Remark(unreadable="the remark is no JSON any more, so it was cut off or altered") if cut else _EMPTY
+        return (
+            Remark(unreadable="the remark is no JSON any more, so it was cut off or altered")
+            if cut
+            else _EMPTY
+        )
     if OUR_KEY not in document:
         return Remark(document)
     ours = document.pop(OUR_KEY)

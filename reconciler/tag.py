@@ -54,7 +54,7 @@ class _Created(Enum):
 
 #: ``was`` of a session that we created: there was no remark before us.
 CREATED: Final = _Created.CREATED
-Was: TypeAlias = str | None | Literal[True] | _Created
+Was: TypeAlias = str | Literal[True] | _Created | None
 
 
 class TagUnreadableError(ValueError):
@@ -170,7 +170,11 @@ def tag_from_json(document: Any) -> Tag:
     if type(document) is not dict:
         raise TagUnreadableError("it is not an object")
     catalog, environment, key = document.get("catalog"), document.get("environment"), document.get("key")
-    if type(catalog) is not str or type(key) is not str or not (environment is None or type(environment) is str):
+    if (
+        type(catalog) is not str
+        or type(key) is not str
+        or not (environment is None or type(environment) is str)
+    ):
         raise TagUnreadableError("catalog, environment and key are not all texts")
     identity = Identity(catalog, environment, key)
     was: Any = document.get("was", CREATED)

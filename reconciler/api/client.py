@@ -1,0 +1,322 @@
+"""One call at a time: encode by the contract, send, and read the answer for what it is.
+
+Reads are tried again where the trouble may pass. Writes are sent once: whoever sends them decides what to do about an
+answer that never came, since the service has no idempotency keys.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from reconciler import __version__
+from reconciler.api.endpoint import Endpoint
+from reconciler.api.errors import ApiError, Outcome
+from reconciler.api.pace import Pace, pause_before
+from reconciler.contract import Contract, Operation
+
+#: Longest server message that is passed on, in characters.
+_MESSAGE_LENGTH = 300
+
+#: A server that asks for a longer pause than this (seconds) is not waited for.
+LONGEST_PAUSE = 120.0
+
+
+class Client:
+    """Calls the service. Safe to use from many threads; close it, or use it in a ``with``.
+
+    ``connect_timeout`` and ``read_timeout`` are in seconds, a call each; ``tries`` is how often a read is sent at most.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        contract: Contract,
+        *,
+        connections: int = 8,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        tries: int = 6,
+        pace: Pace | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.contract = contract
+        self.connections = connections
+        self.tries = tries
+        self.pace = pace or Pace()
+        self._timeout = (connect_timeout, read_timeout)
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._session.headers["User-Agent"] = f"reconciler/{__version__}"
+        # Set as auth and not as a header: requests would let a .netrc overrule the header.
+        self._session.auth = self._authorize
+        self._settings = self._session.merge_environment_settings(endpoint.url, {}, False, None, None)
+        self._lock = threading.Lock()
+        self.calls = 0
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+        """A call that changes nothing, tried again while the trouble may pass. Returns the answer's body.
+
+        Raises:
+            ApiError: it failed for good, or too often.
+        """
+        operation = self.contract.operation(name)
+        attempt = 1
+        while True:
+            try:
+                return self._send(operation, fields, session)
+            except ApiError as error:
+                if not error.passing or attempt >= self.tries:
+                    raise
+                wait = error.retry_after if error.retry_after is not None else pause_before(attempt)
+                self.pace.sleep(wait)
+            attempt += 1
+
+    def write(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+        """A call that changes something, sent once. Returns the answer's body, None where it has none.
+
+        Raises:
+            ApiError: it failed; its ``outcome`` says whether the work may have been done all the same.
+        """
+        return self._send(self.contract.operation(name), fields, session)
+
+    def _send(self, operation: Operation, fields: Mapping[str, Any], session: str) -> Any:
+        request = self._session.prepare_request(self._request(operation, fields))
+        started = self.pace.wait()
+        with self._lock:
+            self.calls += 1
+        try:
+            response = self._session.send(
+                request, timeout=self._timeout, allow_redirects=False, **self._settings
+            )
+        except requests.RequestException as error:
+            raise self._unsent(operation, session, error) from None
+        try:
+            body = self._read(operation, session, response)
+        except ApiError as error:
+            if error.throttled:
+                self.pace.throttled(started, error.retry_after)
+            raise
+        self.pace.succeeded()
+        return body
+
+    def _request(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Request:
+        wire = {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
+        path = operation.path.replace("{session_id}", str(fields.get("session_id", "")))
+        url = self.endpoint.url + path
+        if operation.encoding == "none":
+            return requests.Request(operation.method, url, params=wire)
+        if operation.encoding == "json":
+            body = json.dumps(wire, separators=(",", ":"))
+            return requests.Request(
+                operation.method, url, data=body, headers={"Content-Type": "application/json"}
+            )
+        flat = {name: _form_text(value) for name, value in wire.items()}
+        if operation.encoding == "form":
+            return requests.Request(operation.method, url, data=flat)
+        parts = {name: (None, text.encode("utf-8", "surrogatepass")) for name, text in flat.items()}
+        return requests.Request(operation.method, url, files=parts)
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.endpoint.api_key:
+            request.headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
+        return request
+
+    def _unsent(self, operation: Operation, session: str, error: requests.RequestException) -> ApiError:
+        """The error for a call that got no answer."""
+        where = self.endpoint.name
+        outcome: Outcome = "unknown"
+        if isinstance(error, requests.exceptions.SSLError):
+            return ApiError(
+                operation.name,
+                f"no safe connection to {where}",
+                session=session,
+                hint="its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities",
+                outcome="not done",
+                server_message=_reason(error),
+            )
+        if isinstance(error, requests.ConnectTimeout) or _caused_by(
+            error, NewConnectionError, ConnectTimeoutError
+        ):
+            what, outcome = f"no connection to {where}", "not done"
+        elif isinstance(error, requests.Timeout):
+            what = f"no answer from {where} within {self._timeout[1]:g} s"
+        else:
+            what = f"the connection to {where} was cut"
+        return ApiError(
+            operation.name,
+            what,
+            session=session,
+            hint="check the address and the network, then run the command again",
+            outcome=outcome,
+            passing=True,
+        )
+
+    def _read(self, operation: Operation, session: str, response: requests.Response) -> Any:
+        """The body of an answer that says success.
+
+        Raises:
+            ApiError: it says anything else, or can't be understood.
+        """
+        status = response.status_code
+        body, readable = _body(response)
+        body_status = body.get("status") if isinstance(body, dict) else None
+        body_status = body_status if isinstance(body_status, int) and not isinstance(body_status, bool) else 0
+        said = str(body.get("message") or "")[:_MESSAGE_LENGTH] if isinstance(body, dict) else ""
+        if 200 <= status < 300 and (body_status == 0 or 200 <= body_status < 300):
+            if status == 204 or (readable and isinstance(body, dict)):
+                return body
+            what = "an empty answer" if not response.content else "an answer that is no JSON"
+            return self._fail(
+                operation, session, f"HTTP {status} with {what}", "unknown", status, passing=True
+            )
+        what = f"HTTP {status}" + (f", status {body_status}" if body_status and body_status != status else "")
+        effective = body_status if 200 <= status < 300 else status
+        if effective in (401, 403):
+            return self._fail(
+                operation,
+                session,
+                what + (" (the key was not accepted)" if effective == 401 else " (the key may not do this)"),
+                "not done",
+                status,
+                body_status=body_status,
+                said=said,
+                hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?",
+            )
+        if 300 <= status < 400:
+            location = response.headers.get("Location", "")[:_MESSAGE_LENGTH]
+            return self._fail(
+                operation,
+                session,
+                f"{what}: the server wants to be spoken to elsewhere",
+                "not done",
+                status,
+                said=location,
+                hint="redirects are not followed, so that the key stays with the address that you gave",
+            )
+        if status >= 400 and not readable and not said:
+            what += " with a page that is no JSON"
+        # 429 and other 4xx are answered before any work is done (RFC 9110, 15.5; RFC 6585, 4).
+        outcome: Outcome = "not done" if 400 <= effective < 500 else "unknown"
+        return self._fail(
+            operation,
+            session,
+            what,
+            outcome,
+            status,
+            body_status=body_status,
+            said=said,
+            hint=_HINTS.get(effective, ""),
+            retry_after=_retry_after(response) if effective in (429, 503) else None,
+            passing=effective in (408, 425, 429) or effective >= 500,
+        )
+
+    def _fail(
+        self,
+        operation: Operation,
+        session: str,
+        what: str,
+        outcome: Outcome,
+        status: int,
+        *,
+        body_status: int = 0,
+        said: str = "",
+        hint: str = "",
+        retry_after: float | None = None,
+        passing: bool = False,
+    ) -> Any:
+        if retry_after is not None and retry_after > LONGEST_PAUSE:
+            passing, hint = (
+                False,
+                f"the server asks for a pause of {retry_after:g} s: run the command again after it",
+            )
+        raise ApiError(
+            operation.name,
+            what,
+            session=session,
+            hint=hint,
+            outcome=outcome,
+            http_status=status,
+            body_status=body_status,
+            server_message=said,
+            retry_after=retry_after,
+            passing=passing,
+        )
+
+
+_HINTS = {
+    429: "the server limits how many calls it takes: lower --parallelism, or run the command again later",
+    404: "if the address and the key are right, the contract's path may be wrong: see --contract",
+    405: "the contract's method or path may be wrong: see --contract",
+    415: "the contract's encoding may be wrong: see --contract",
+}
+
+
+def _form_text(value: Any) -> str:
+    """A value as a form carries it: texts as they are, everything else as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _body(response: requests.Response) -> tuple[Any, bool]:
+    """The answer's JSON, and whether it is any."""
+    try:
+        return json.loads(response.content), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number, or a date)."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    if text.isdigit():
+        return float(text) if len(text) < 10 else 1e9
+    try:
+        when = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(response.headers["Date"])
+        return max(0.0, (when - now).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
+    """Whether one of these is behind an error: requests wraps urllib3's errors, some in ``reason``."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if seen is None:
+            return False
+        if isinstance(seen, kinds):
+            return True
+        inner = getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = (
+                seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else seen.__context__
+            )
+        seen = inner
+    return False
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:_MESSAGE_LENGTH]

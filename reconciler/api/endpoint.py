@@ -1,0 +1,107 @@
+"""Where the service is, and with which key: from the flag, the environment, or the built-in default.
+
+Never from a file of the catalog: a pull request must not be able to send the key elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from reconciler.errors import ReconcilerError, UsageError
+
+DEFAULT_ENDPOINT = "https://api.mindcraft.com.cn"
+ENDPOINT_VARIABLE = "MINDCRAFT_ENDPOINT"
+KEY_VARIABLE = "MINDCRAFT_API_KEY"
+
+#: The endpoint that stands for the embedded server.
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address to speak to. ``name`` identifies it in plans and messages; the key is never shown."""
+
+    name: str
+    url: str
+    api_key: str = field(default="", repr=False)
+    key_source: str = KEY_VARIABLE
+
+
+def endpoint_name(flag: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The address that is meant: the flag's, the environment's, or the service's own.
+
+    Raises:
+        UsageError: it is no address that may be used.
+    """
+    chosen = flag or environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT
+    return chosen if chosen == LOCAL else check_address(chosen)
+
+
+def check_address(address: str) -> str:
+    """An address in its plain form: scheme, host, port, path without a slash at its end.
+
+    Raises:
+        UsageError: it has another form, or would send the key in clear over a network.
+    """
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port, parts = "", None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise UsageError(
+            f"{address!r} is no address of a service", "give one like https://api.example.com, or local"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            "the address holds a user name or password", f"leave it out; the key comes from {KEY_VARIABLE}"
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise UsageError(
+            f"{address!r} would send the API key in clear over a network",
+            "use https; plain http is for this machine",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address stands for this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """The key, and where it came from.
+
+    Raises:
+        ReconcilerError: there is none, or it can't be one. The key itself is never in the message.
+    """
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ReconcilerError(f"the key file {key_file} can't be read: {reason}") from None
+        source = str(key_file)
+    else:
+        key, source = environ.get(KEY_VARIABLE, "").strip(), KEY_VARIABLE
+    if not key:
+        raise ReconcilerError(
+            f"there is no API key: {source} is empty"
+            if key_file
+            else f"there is no API key: {KEY_VARIABLE} is not set",
+            f"set {KEY_VARIABLE}, name a file with --api-key-file, or try it out with --endpoint local",
+        )
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ReconcilerError(f"the API key from {source} holds characters that no key has", "copy it again")
+    return key, source

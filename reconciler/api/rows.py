@@ -1,0 +1,90 @@
+"""From a listed row to a live session, by the contract's table of where things stand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.api.errors import ApiError
+from reconciler.contract import SessionShape
+from reconciler.model import LiveSession
+from reconciler.remark import parse_remark
+from reconciler.text import normalise_prompt
+from reconciler.values import as_number
+
+
+def live_session(row: Any, shape: SessionShape) -> LiveSession:
+    """One listed row as a live session. Further fields of the row are kept and ignored.
+
+    Raises:
+        ApiError: the row is not of the form that the contract says.
+    """
+    if type(row) is not dict:
+        raise _misfit("a row of the list is no object")
+    session_id = as_number(_at(row, shape.session_id))
+    if type(session_id) is not int:
+        raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")
+    config = _at(row, shape.config)
+    if type(config) is not dict:
+        raise _misfit(f"#{session_id} has no object at {'.'.join(shape.config)}")
+    data = _at(row, shape.data)
+    if type(data) is str:
+        data = _object(data)  # a form sends it as JSON text, and a server may give that back
+    raw_remark = _at(row, shape.remark)
+    if type(raw_remark) is dict:
+        raw_remark = json.dumps(raw_remark, ensure_ascii=False, separators=(",", ":"))
+    elif raw_remark is not None and type(raw_remark) is not str:
+        raise _misfit(f"#{session_id} has no text at {'.'.join(shape.remark)}")
+    parameters = {}
+    for name, path in shape.parameters.items():
+        found = _at(row, path)
+        if found is not None:
+            parameters[name] = as_number(found)
+    token = _at(row, shape.session_token)
+    return LiveSession(
+        session_id=session_id,
+        name=_text(row, shape.name, session_id),
+        model=_text(row, shape.model, session_id),
+        prompt=normalise_prompt(_text(row, shape.prompt, session_id)),
+        parameters=parameters,
+        data=data if type(data) is dict else {},
+        raw_remark=raw_remark,
+        remark=parse_remark(raw_remark),
+        row=row,
+        config=config,
+        session_token=token if type(token) is str else None,
+    )
+
+
+def _at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    found: Any = row
+    for step in path:
+        if type(found) is not dict:
+            return None
+        found = found.get(step)
+    return found
+
+
+def _text(row: Mapping[str, Any], path: tuple[str, ...], session_id: int) -> str:
+    found = _at(row, path)
+    if found is None:
+        return ""
+    if type(found) is not str:
+        raise _misfit(f"#{session_id} has no text at {'.'.join(path)}")
+    return found
+
+
+def _object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _misfit(what: str) -> ApiError:
+    return ApiError(
+        "list_sessions",
+        f"the answer does not fit the contract: {what}",
+        hint="is the address that of the session API? If so, describe its form in a file for --contract",
+    )

@@ -1,0 +1,85 @@
+"""A plan as its public JSON (``schemas/plan.schema.json``), which is all that renderers ever see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler import __version__
+from reconciler.plan.model import MISSING, Action, Detail, FieldChange, Plan
+
+FORMAT_VERSION = "1.0"
+
+
+def plan_to_document(plan: Plan) -> dict[str, Any]:
+    """The plan's public form."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "reconciler_version": __version__,
+        "catalog": plan.catalog,
+        "environment": plan.environment,
+        "endpoint": plan.endpoint,
+        "summary": _summary(plan),
+        "actions": [_action(action) for action in plan.actions],
+        "notes": [
+            {"kind": note.kind, "message": note.message, "key": note.key, "session_id": note.session_id}
+            for note in plan.notes
+        ],
+        "refusals": [
+            {"guard": one.guard, "message": one.message, "allow": one.allow} for one in plan.refusals
+        ],
+    }
+
+
+def _summary(plan: Plan) -> dict[str, int]:
+    counts = plan.counts
+    return {
+        "create": plan.count("create"),
+        "update": plan.count("update"),
+        "delete": plan.count("delete"),
+        "adopt": plan.count("adopt"),
+        "move": plan.count("move"),
+        "forget": plan.count("forget"),
+        "no_op": counts.no_op,
+        "drift": sum(action.caused("drift") for action in plan.actions),
+        "conflict": sum(action.caused("conflict") for action in plan.actions),
+        "managed": counts.managed,
+        "unmanaged": counts.unmanaged,
+        "foreign": counts.foreign,
+        "unreadable": counts.unreadable,
+    }
+
+
+def _action(action: Action) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "action": action.kind,
+        "key": action.key,
+        "session_id": action.session_id,
+        "name": action.name,
+        "reason": action.reason,
+        "fields": [_field(change) for change in action.fields],
+    }
+    if action.caused("drift") or action.caused("conflict"):
+        document["drift"] = True
+    if action.kind not in ("create", "delete"):
+        document["unchanged"] = action.unchanged
+    if action.moved_from is not None:
+        document["from"] = str(action.moved_from)
+    return document
+
+
+def _field(change: FieldChange) -> dict[str, Any]:
+    document = _sides(change)
+    if change.cause is not None:
+        document["cause"] = change.cause
+    if change.detail:
+        document["detail"] = [_sides(detail) for detail in change.detail]
+    return document
+
+
+def _sides(change: FieldChange | Detail) -> dict[str, Any]:
+    document: dict[str, Any] = {"path": change.path}
+    if change.before is not MISSING:
+        document["before"] = change.before
+    if change.after is not MISSING:
+        document["after"] = change.after
+    return document

@@ -1,0 +1,78 @@
+"""The guards: what a plan may do without being asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.model import Limit, Policy
+from reconciler.plan.model import Action, Refusal
+
+
+def refusals(
+    actions: Sequence[Action],
+    policy: Policy,
+    *,
+    managed: int,
+    wanted: int,
+    allow_empty: bool,
+    allow_destroy: frozenset[str],
+) -> tuple[Refusal, ...]:
+    """Every guard that says no to these actions, each with the exact flag that would allow them.
+
+    ``managed`` is how many live sessions are ours, ``wanted`` how many the catalog holds.
+    """
+    deletes = [action for action in actions if action.kind == "delete"]
+    updates = [action for action in actions if action.kind in ("update", "adopt", "move", "forget")]
+    found = []
+    if deletes and not wanted and managed and not allow_empty:
+        found.append(
+            Refusal(
+                "allow_empty",
+                f"the catalog holds no sessions, and {_sessions(managed)} of it are live: all would be deleted",
+                "--allow-empty",
+            )
+        )
+    found += _over("max_deletes", policy.max_deletes, len(deletes), "delete", managed)
+    found += _over("max_updates", policy.max_updates, len(updates), "update", managed)
+    found += _over("max_changes", policy.max_changes, len(actions), "change", managed)
+    found += [
+        Refusal(
+            "prevent_destroy",
+            f"{action.key} (#{action.session_id}) is protected by lifecycle.prevent_destroy",
+            f"--allow-destroy {action.key}",
+        )
+        for action in deletes
+        if action.protected and action.key not in allow_destroy
+    ]
+    if policy.on_conflict == "fail":
+        found += _conflicts(actions)
+    return tuple(found)
+
+
+def _over(guard: str, limit: Limit | None, count: int, verb: str, managed: int) -> list[Refusal]:
+    if limit is None or count <= limit.of(managed):
+        return []
+    bound = f"{limit} of {managed} managed" if limit.percent is not None else str(limit)
+    flag = "--" + guard.replace("_", "-")
+    return [
+        Refusal(
+            guard, f"it would {verb} {_sessions(count)}, and the policy allows {bound}", f"{flag} {count}"
+        )
+    ]
+
+
+def _conflicts(actions: Iterable[Action]) -> list[Refusal]:
+    return [
+        Refusal(
+            "on_conflict",
+            f"{action.key} (#{action.session_id}): {change.path} was changed in git and outside of it",
+            "--on-conflict overwrite",
+        )
+        for action in actions
+        for change in action.fields
+        if change.cause == "conflict"
+    ]
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session" if count == 1 else f"{count} sessions"
