@@ -1,0 +1,427 @@
+"""Sessions and messages in one SQLite file.
+
+The rows hold the fields under this program's own names; how a row looks on the wire is the contract's
+affair (:mod:`reconciler.server.service`). One :class:`Store` is shared by the threads of a process, any number of
+processes may have the same file open, and a process killed in the middle of a write leaves the state before it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import ReconcilerError
+from reconciler.model import JSON
+
+#: What a session has where its creator did not say: the values of the API's documented example.
+DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}
+
+#: What sessions can be listed by, upwards or, with a leading ``-``, downwards.
+ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
+
+#: How long a write waits for another process, in seconds.
+PATIENCE = 30.0
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE session (
+  session_id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- growing, and never given out twice
+  session_token TEXT NOT NULL UNIQUE,
+  api_id        INTEGER NOT NULL,
+  device_id     TEXT,
+  name          TEXT NOT NULL,
+  model         TEXT NOT NULL,
+  prompt        TEXT NOT NULL,
+  parameters    TEXT NOT NULL,                      -- JSON, as are data and extra
+  data          TEXT NOT NULL,
+  extra         TEXT NOT NULL,
+  remark        TEXT,
+  api_use_count INTEGER NOT NULL,
+  created_at    TEXT NOT NULL,
+  updated_at    TEXT NOT NULL
+);
+CREATE INDEX session_by_name ON session (name);
+CREATE TABLE message (
+  message_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
+  category   TEXT NOT NULL,
+  content    TEXT NOT NULL,
+  meta       TEXT NOT NULL,                         -- JSON
+  created_at TEXT NOT NULL
+);
+CREATE INDEX message_by_session ON message (session_id);
+"""
+_SESSION = (
+    "session_id, session_token, api_id, device_id, name, model, prompt, parameters, data, extra, remark, "
+    "api_use_count, created_at, updated_at"
+)
+_MESSAGE = "message_id, session_id, category, content, meta, created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session. ``extra`` holds further keys of its config; times are UTC, ``YYYY-MM-DD hh:mm:ss``."""
+
+    session_id: int
+    session_token: str
+    api_id: int
+    device_id: str | None
+    name: str
+    model: str
+    prompt: str
+    parameters: Mapping[str, JSON]
+    data: JSON
+    extra: Mapping[str, JSON]
+    remark: str | None
+    api_use_count: int
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message of a session. ``category`` is ``user``, ``assistant`` or ``tip``."""
+
+    message_id: int
+    session_id: int
+    category: str
+    content: str
+    meta: JSON
+    created_at: str
+
+
+class Store:
+    """The rows. Every method may be called from any thread.
+
+    Args:
+        path: the database file, made (mode 0600) where it is missing; ``None`` keeps the rows in memory.
+
+    Raises:
+        ReconcilerError: the file can't be opened, is no database, or was made by a newer release.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            if path is not None:
+                # SQLite gives its -wal and -shm files the mode of the database, so this protects them as well.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._connection = sqlite3.connect(
+                path if path is not None else ":memory:",
+                timeout=PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise ReconcilerError(f"the database {path} can't be opened: {error}") from None
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise ReconcilerError(f"the database {path} can't be used: {error}") from None
+        except ReconcilerError:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file. What was written is in it."""
+        with self._lock:
+            self._connection.close()
+
+    # Sessions
+
+    def insert_session(
+        self,
+        *,
+        name: str = "test",
+        model: str = "deepseek-chat",
+        prompt: str = "",
+        parameters: Mapping[str, JSON] | None = None,
+        data: JSON = None,
+        extra: Mapping[str, JSON] | None = None,
+        remark: str | None = "",
+        api_id: int = 70,
+        device_id: str | None = None,
+        api_use_count: int = 0,
+        created_at: str | None = None,
+        updated_at: str | None = None,
+    ) -> int:
+        """Add a session and give its id. ``parameters`` are all there are: no defaults are added to them.
+
+        ``None`` stands for the default parameters, for empty ``data`` and ``extra``, and for the present time.
+        """
+        now = _now()
+        values = (
+            str(uuid.uuid4()),
+            api_id,
+            device_id,
+            name,
+            model,
+            prompt,
+            _dump(DEFAULT_PARAMETERS if parameters is None else parameters),
+            _dump({} if data is None else data),
+            _dump(extra or {}),
+            remark,
+            api_use_count,
+            created_at or now,
+            updated_at or created_at or now,
+        )
+        with self._lock:
+            cursor = self._connection.execute(
+                f"INSERT INTO session ({_SESSION.removeprefix('session_id, ')}) VALUES (?{', ?' * 12})",  # noqa: S608
+                values,
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def session(self, session_id: int) -> SessionRow | None:
+        """The session of this id."""
+        return self._one("session_id = ?", session_id)
+
+    def session_by_token(self, token: str) -> SessionRow | None:
+        """The session of this token."""
+        return self._one("session_token = ?", token)
+
+    def sessions(self) -> list[SessionRow]:
+        """All sessions, by id."""
+        with self._lock:
+            rows = self._connection.execute(f"SELECT {_SESSION} FROM session ORDER BY session_id").fetchall()  # noqa: S608
+        return [_session(row) for row in rows]
+
+    def list_sessions(
+        self,
+        *,
+        page: int = 1,
+        size: int = 20,
+        ordering: str = "session_id",
+        name: str | None = None,
+        partial: bool = False,
+        hidden: Iterable[int] = (),
+    ) -> tuple[int, list[SessionRow]]:
+        """How many sessions fit, and those of one page, from one state of the database.
+
+        Args:
+            page: counts from 1.
+            ordering: one of :data:`ORDERINGS`, downwards with a leading ``-``; ties go by id.
+            name: sessions of exactly this name, or with ``partial`` those whose name contains it.
+            hidden: ids to leave out.
+        """
+        wanted, values = [], []
+        if name is not None:
+            wanted.append("instr(name, ?) > 0" if partial else "name = ?")
+            values.append(name)
+        concealed = list(hidden)
+        if concealed:
+            wanted.append("session_id NOT IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(concealed))
+        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+        column = ordering.removeprefix("-")
+        if column not in ORDERINGS:
+            raise ValueError(f"no such ordering: {ordering}")
+        way = "DESC" if ordering.startswith("-") else "ASC"
+        with self._lock, self._transaction("BEGIN"):
+            (count,) = self._connection.execute(
+                f"SELECT count(*) FROM session {where}",  # noqa: S608 - names of ours alone
+                values,
+            ).fetchone()
+            rows = self._connection.execute(
+                f"SELECT {_SESSION} FROM session {where} "  # noqa: S608
+                f"ORDER BY {column} {way}, session_id {way} LIMIT ? OFFSET ?",
+                (*values, size, (page - 1) * size),
+            ).fetchall()
+        return count, [_session(row) for row in rows]
+
+    def change_session(
+        self, session_id: int, change: Callable[[SessionRow], SessionRow]
+    ) -> SessionRow | None:
+        """Read a session, change it and write it back in one transaction; gives it as it is then.
+
+        ``None`` where there is no such session. ``updated_at`` becomes the present time.
+        """
+        with self._lock, self._transaction("BEGIN IMMEDIATE"):
+            row = self.session(session_id)
+            if row is None:
+                return None
+            row = replace(change(row), updated_at=_now())
+            self._connection.execute(
+                "UPDATE session SET device_id = ?, name = ?, model = ?, prompt = ?, parameters = ?, data = ?, "
+                "extra = ?, remark = ?, api_use_count = ?, updated_at = ? WHERE session_id = ?",
+                (
+                    row.device_id,
+                    row.name,
+                    row.model,
+                    row.prompt,
+                    _dump(row.parameters),
+                    _dump(row.data),
+                    _dump(row.extra),
+                    row.remark,
+                    row.api_use_count,
+                    row.updated_at,
+                    session_id,
+                ),
+            )
+        return row
+
+    def update_session(self, session_id: int, **changes: Any) -> bool:
+        """Set columns of a session by name; whether there is such a session."""
+        return self.change_session(session_id, lambda row: replace(row, **changes)) is not None
+
+    def delete_session(self, session_id: int) -> bool:
+        """Remove a session and its messages; whether there was one."""
+        with self._lock:
+            return (
+                self._connection.execute("DELETE FROM session WHERE session_id = ?", (session_id,)).rowcount
+                > 0
+            )
+
+    # Messages
+
+    def insert_message(
+        self, session_id: int, *, category: str = "user", content: str = "", meta: JSON = None
+    ) -> int:
+        """Add a message to a session and give its id.
+
+        Raises:
+            KeyError: there is no such session.
+        """
+        try:
+            with self._lock:
+                cursor = self._connection.execute(
+                    "INSERT INTO message (session_id, category, content, meta, created_at) VALUES (?, ?, ?, ?, ?)",
+                    (session_id, category, content, _dump({} if meta is None else meta), _now()),
+                )
+        except sqlite3.IntegrityError:
+            raise KeyError(session_id) from None
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def messages(self, session_id: int) -> list[MessageRow]:
+        """All messages of a session, oldest first."""
+        return self.list_messages(session_id, page=1, size=-1)[1]
+
+    def list_messages(
+        self, session_id: int, *, page: int = 1, size: int = 20
+    ) -> tuple[int, list[MessageRow]]:
+        """How many messages a session has, and those of one page, oldest first, from one state of the database."""
+        with self._lock, self._transaction("BEGIN"):
+            (count,) = self._connection.execute(
+                "SELECT count(*) FROM message WHERE session_id = ?", (session_id,)
+            ).fetchone()
+            rows = self._connection.execute(
+                f"SELECT {_MESSAGE} FROM message WHERE session_id = ? "  # noqa: S608
+                "ORDER BY message_id LIMIT ? OFFSET ?",
+                (session_id, size, max(0, (page - 1) * size)),
+            ).fetchall()
+        return count, [_message(row) for row in rows]
+
+    def clear_messages(self, session_id: int) -> int:
+        """Remove the messages of a session; how many there were."""
+        with self._lock:
+            return self._connection.execute(
+                "DELETE FROM message WHERE session_id = ?", (session_id,)
+            ).rowcount
+
+    def models(self) -> list[str]:
+        """The models that sessions name, sorted."""
+        with self._lock:
+            rows = self._connection.execute("SELECT DISTINCT model FROM session ORDER BY model").fetchall()
+        return [model for (model,) in rows]
+
+    # The whole
+
+    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every column of every row as it is in the file, by table: equal dumps are equal to the byte."""
+        with self._lock, self._transaction("BEGIN"):
+            return {
+                "session": self._connection.execute("SELECT * FROM session ORDER BY session_id").fetchall(),
+                "message": self._connection.execute("SELECT * FROM message ORDER BY message_id").fetchall(),
+            }
+
+    def _one(self, where: str, value: int | str) -> SessionRow | None:
+        try:
+            with self._lock:
+                row = self._connection.execute(
+                    f"SELECT {_SESSION} FROM session WHERE {where}",  # noqa: S608
+                    (value,),
+                ).fetchone()
+        except OverflowError:  # an id beyond 64 bits, which no row can have
+            return None
+        return None if row is None else _session(row)
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self._connection.execute(begin)
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _prepare(self) -> None:
+        if self.path is not None:
+            self._write_ahead()
+        self._connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # with WAL: nothing is lost by a killed process
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if self._version() == _VERSION:
+            return
+        with self._transaction("BEGIN IMMEDIATE"):
+            version = self._version()
+            if version > _VERSION:
+                raise ReconcilerError(
+                    f"the database {self.path} was made by a newer release (its version is {version}, "
+                    f"the newest known here is {_VERSION})",
+                    "use that release, or another file",
+                )
+            if version == 0:  # still: another process may have been quicker
+                for statement in _SCHEMA.split(";\n"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    def _write_ahead(self) -> None:
+        # Going over to WAL takes the whole file, and SQLite does not wait for it as it does for other locks.
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+
+def _session(row: tuple[Any, ...]) -> SessionRow:
+    values = dict(zip(_SESSION.split(", "), row, strict=True))
+    for column in ("parameters", "data", "extra"):
+        values[column] = json.loads(values[column])
+    return SessionRow(**values)
+
+
+def _message(row: tuple[Any, ...]) -> MessageRow:
+    message_id, session_id, category, content, meta, created_at = row
+    return MessageRow(message_id, session_id, category, content, json.loads(meta), created_at)
+
+
+def _dump(value: JSON) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
