@@ -19,7 +19,10 @@ The ranges are written out, not asked of :mod:`unicodedata`, so that every Pytho
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 # An emoji, roughly: pictographs, dingbats, arrows and signs that a variation selector may follow.
 _EMOJI = (
@@ -27,7 +30,8 @@ _EMOJI = (
     "\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
 
-_HIDDEN = (
+#: The characters that can't be seen, as the inside of a character class.
+HIDDEN = (
     "\x00-\x1f\x7f-\xa0"  # C0, DEL, C1, no-break space
     "\u00ad\u034f\u061c"  # soft hyphen, grapheme joiner, Arabic letter mark
     "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2"  # Arabic and Syriac format characters
@@ -43,12 +47,12 @@ _HIDDEN = (
 )
 _MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 
-_SUSPECT = re.compile(f"[{_HIDDEN}{_MARKS}]")
+_SUSPECT = re.compile(f"[{HIDDEN}{_MARKS}]")
 _TOKEN = re.compile(
     f"(?<=[{_EMOJI}])\ufe0f?\u200d(?=[{_EMOJI}])"  # joins two emoji: kept
     f"|(?<=[{_EMOJI}])[\ufe0e\ufe0f]"  # picks an emoji's form: kept
     f"|(?<=[0-9#*])\ufe0f(?=\u20e3)"  # a keycap: kept
-    f"|(?P<hidden>[{_HIDDEN}])"
+    f"|(?P<hidden>[{HIDDEN}])"
     f"|(?<=[{_MARKS}]{{4}})(?P<piled>[{_MARKS}]+)"
 )
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
@@ -85,6 +89,19 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
         return "".join(map(code_point, found))
 
     return _TOKEN.sub(show, text)
+
+
+def hidden(text: str) -> Iterator[str]:
+    """The characters that :func:`visible` would show by their numbers, tabs and line ends aside."""
+    if _SUSPECT.search(text) is not None:
+        for match in _TOKEN.finditer(text):
+            if match.lastgroup == "hidden" and match.group() not in "\t\n":
+                yield match.group()
+
+
+def quoted(value: Any) -> str:
+    """A value as JSON on one line, with every character visible. Backslashes in texts are doubled, as JSON does."""
+    return visible(json.dumps(value, ensure_ascii=False))
 
 
 def guard(text: str) -> str:

@@ -1,0 +1,116 @@
+"""Characters that a reader can't see or takes for others, named: what a prompt difference hides from the eye."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.render.escape import hidden
+from reconciler.render.prompt_diff import TextDiff
+
+#: So many different characters are named in one difference; of the rest only the number is told.
+NAMED = 6
+
+# Letters of other alphabets that look like Latin ones. Told only in a word that has Latin letters too.
+_LOOK_ALIKE = (
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03b1\u03bd\u03bf\u03c1"
+    "\u0405\u0406\u0408\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0430\u0435\u043e\u0440"
+    "\u0441\u0443\u0445\u0455\u0456\u0458\u04bb\u0501\u051b\u051d\u0261\u1d0f"
+)
+_SUSPECT = re.compile(f"[{_LOOK_ALIKE}]")
+_MIXED = re.compile(f"(?<=[A-Za-z])[{_LOOK_ALIKE}]+|[{_LOOK_ALIKE}]+(?=[A-Za-z])")
+
+_CONTROLS = {
+    "\x00": "NULL",
+    "\x07": "BELL",
+    "\x08": "BACKSPACE",
+    "\x0b": "LINE TABULATION",
+    "\x0c": "FORM FEED",
+    "\r": "CARRIAGE RETURN",
+    "\x1b": "ESCAPE",
+    "\x7f": "DELETE",
+    "\x85": "NEXT LINE",
+    "\x9b": "CONTROL SEQUENCE INTRODUCER",
+    "\x9d": "OPERATING SYSTEM COMMAND",
+}
+_KINDS = {"Cc": "CONTROL CHARACTER", "Cs": "LONE SURROGATE", "Co": "PRIVATE USE CHARACTER"}
+
+
+def character_name(char: str) -> str:
+    """``U+200B ZERO WIDTH SPACE``."""
+    import unicodedata
+
+    name = _CONTROLS.get(char) or unicodedata.name(char, "")
+    return f"U+{ord(char):04X} {name or _KINDS.get(unicodedata.category(char), 'UNASSIGNED CHARACTER')}"
+
+
+@dataclass(slots=True)
+class _Found:
+    line: int
+    count: int = 0
+    looks_latin: bool = False
+
+
+def remarks(difference: TextDiff) -> list[str]:
+    """What a reader of a difference might miss, in sentence parts. They hold no text of others.
+
+    White space alone, the composition of accents alone, and each hidden or look-alike character that comes
+    or goes, with its name, how often, and the line of its first occurrence.
+    """
+    said: list[str] = []
+    if difference.spaces_only:
+        said.append("only white space changes")
+    elif _composition_only(difference.before, difference.after):
+        said.append("only the composition of accented letters changes: they look the same")
+    said += _told("adds", _characters(_changed_text(difference, "+")))
+    said += _told("removes", _characters(_changed_text(difference, "-")))
+    return said
+
+
+def text_remarks(text: str) -> list[str]:
+    """The hidden and look-alike characters of a text that is new as a whole."""
+    if text.isascii() and text.isprintable():
+        return []
+    return list(_told("has", _characters(enumerate(text.split("\n"), start=1))))
+
+
+def _composition_only(before: str, after: str) -> bool:
+    if before.isascii() or len(before) + len(after) > 1_000_000:
+        return False
+    from unicodedata import normalize
+
+    return normalize("NFC", before) == normalize("NFC", after)
+
+
+def _changed_text(difference: TextDiff, op: str) -> Iterator[tuple[int, str]]:
+    for hunk in difference.hunks:
+        number = hunk.after_start if op == "+" else hunk.before_start
+        for line in hunk.lines:
+            if line.op == op:
+                for segment in line.segments:
+                    if segment.changed:
+                        yield number, segment.text
+            number += line.op in ("=", op)
+
+
+def _characters(lines: Iterable[tuple[int, str]]) -> dict[str, _Found]:
+    found: dict[str, _Found] = {}
+    for number, text in lines:
+        for char in hidden(text):
+            found.setdefault(char, _Found(number)).count += 1
+        if not text.isascii() and _SUSPECT.search(text):
+            for match in _MIXED.finditer(text):
+                for char in match.group():
+                    found.setdefault(char, _Found(number, looks_latin=True)).count += 1
+    return found
+
+
+def _told(verb: str, found: dict[str, _Found]) -> Iterator[str]:
+    for char, what in list(found.items())[:NAMED]:
+        times = "" if what.count == 1 else f" {what.count:,} times"
+        where = f" in line {what.line}" if what.count == 1 else f", first in line {what.line}"
+        like = ", which looks like a Latin letter," if what.looks_latin else ""
+        yield f"{verb} {character_name(char)}{like}{times}{where}"
+    if len(found) > NAMED:
+        yield f"{verb} {len(found) - NAMED} more kinds of characters that can't be seen"

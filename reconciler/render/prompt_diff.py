@@ -1,0 +1,458 @@
+"""How one text became another: hunks of lines, with the changed words marked inside them.
+
+The structure is what the text, Markdown and HTML renderings share; it holds raw text, and whoever prints it
+escapes it. A *hunk* is a stretch of changed lines with three unchanged ones around it; a *line* is a row of
+*segments*, each the same on both sides or changed. Words are marked by word, and Chinese, Japanese kana and
+emoji by character, since there are no spaces to go by.
+
+All of it is linear in the length, but for small stretches (see :mod:`reconciler.render.sequence`): what both texts
+have in common at either end is cut off by comparing memory, before anything is looked at by line or by word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+from reconciler.render.sequence import matches
+
+Op: TypeAlias = Literal["=", "-", "+"]
+
+#: Unchanged lines around a change.
+CONTEXT = 3
+
+# Han, kana and CJK signs: written without spaces, and costing tokens in another way than letters do.
+_CJK = "\u2e80-\u30ff\u3100-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
+_CJK_RUN = re.compile(f"[{_CJK}]+")
+_MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_EXTEND = f"[{_MARKS}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
+_EXTENDING = re.compile(f"{_EXTEND}|\u200d")
+_TOKEN = re.compile(f"(?:(?![{_CJK}])[\\w{_MARKS}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
+
+# Bounds on the marking of words. Beyond them lines count as replaced whole.
+_PAIRED = 400  # pairs of lines in one replaced stretch that are tried out
+_MARKED_LINE = 20_000  # characters of one pair of lines, common ends not counted
+_MARKED_TEXT = 200_000  # characters of all pairs of one text
+_ALIKE = 0.35  # how much of two lines must be equal for marks to help
+
+# DeepSeek's own rule of thumb (https://api-docs.deepseek.com/quick_start/token_usage): 0.3 tokens an English
+# character, 0.6 a Chinese one.
+_TOKENS_PER_CHARACTER = 0.3
+_TOKENS_PER_CJK_CHARACTER = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a line, equal on both sides or changed, or a number of characters that were left out."""
+
+    text: str
+    changed: bool = False
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line without its end. ``spaces`` says that it differs from its partner in white space only."""
+
+    op: Op
+    segments: tuple[Segment, ...]
+    spaces: bool = False
+
+    @property
+    def text(self) -> str:
+        """The line as it is in its text."""
+        return "".join(s.text for s in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """A stretch of changes with its context. Starts count from 1, as in a unified diff.
+
+    Where one hunk stands for those of many texts that do not lie at the same line, the starts are 0.
+    """
+
+    before_start: int
+    before_count: int
+    after_start: int
+    after_count: int
+    lines: tuple[Line, ...]
+
+    @property
+    def header(self) -> str:
+        """``@@ -1,4 +1,5 @@``"""
+        if not self.before_start and not self.after_start:
+            return "@@"
+        return f"@@ -{self.before_start},{self.before_count} +{self.after_start},{self.after_count} @@"
+
+    @property
+    def change(self) -> tuple[tuple[Op, str], ...]:
+        """What is changed, wherever it is: the lines from the first changed one to the last."""
+        changed = [at for at, line in enumerate(self.lines) if line.op != "="]
+        return tuple((line.op, line.text) for line in self.lines[changed[0] : changed[-1] + 1])
+
+
+@dataclass(frozen=True)
+class TextDiff:
+    """How ``before`` became ``after``."""
+
+    before: str
+    after: str
+    hunks: tuple[Hunk, ...] = field(repr=False)
+
+    @cached_property
+    def removed(self) -> int:
+        """How many lines went."""
+        return sum(line.op == "-" for hunk in self.hunks for line in hunk.lines)
+
+    @cached_property
+    def added(self) -> int:
+        """How many lines came."""
+        return sum(line.op == "+" for hunk in self.hunks for line in hunk.lines)
+
+    @cached_property
+    def spaces_only(self) -> bool:
+        """Whether nothing but white space differs: blanks, tabs, and where lines end."""
+        return "".join(self.before.split()) == "".join(self.after.split())
+
+    @cached_property
+    def tokens(self) -> tuple[int, int]:
+        """About how many tokens each side has, by :func:`tokens`."""
+        return tokens(self.before), tokens(self.after)
+
+
+def tokens(text: str) -> int:
+    """About how many tokens a model reads: 0.6 a Chinese (or kana) character, 0.3 any other, rounded."""
+    if text.isascii():
+        return round(len(text) * _TOKENS_PER_CHARACTER)
+    cjk = sum(map(len, _CJK_RUN.findall(text)))
+    return round(cjk * _TOKENS_PER_CJK_CHARACTER + (len(text) - cjk) * _TOKENS_PER_CHARACTER)
+
+
+def diff(before: str, after: str) -> TextDiff:
+    """Compare two texts by line, and the changed lines by word."""
+    return TextDiff(before, after, tuple(_hunks(before, after)))
+
+
+def changed_part(before: str, after: str) -> tuple[str, str]:
+    """The lines of both texts from the first difference to the last: a cheap stand-in for a difference."""
+    start, end, end_after = _changed_span(before, after)
+    return before[start:end], after[start:end_after]
+
+
+def shared(diffs: Sequence[TextDiff]) -> TextDiff:
+    """One difference for many that have the same changes: the first one, with the context that all share."""
+    first = diffs[0]
+    hunks = []
+    for same in zip(*(d.hunks for d in diffs), strict=True):
+        hunk = same[0]
+        heads, tails = zip(*map(_contexts, same), strict=True)
+        head = _shared_length([h[::-1] for h in heads])
+        tail = _shared_length(tails)
+        drop, end = len(heads[0]) - head, len(hunk.lines) - (len(tails[0]) - tail)
+        lines = hunk.lines[drop:end]
+        fewer = len(hunk.lines) - len(lines)
+        moved = any((h.before_start, h.after_start) != (hunk.before_start, hunk.after_start) for h in same)
+        hunks.append(
+            Hunk(
+                0 if moved else hunk.before_start + drop,
+                hunk.before_count - fewer,
+                0 if moved else hunk.after_start + drop,
+                hunk.after_count - fewer,
+                lines,
+            )
+        )
+    return TextDiff(first.before, first.after, tuple(hunks))
+
+
+def _contexts(hunk: Hunk) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    changed = [at for at, line in enumerate(hunk.lines) if line.op != "="]
+    return hunk.lines[: changed[0]], hunk.lines[changed[-1] + 1 :]
+
+
+def _shared_length(contexts: Sequence[tuple[Line, ...]]) -> int:
+    length = 0
+    for rows in zip(*contexts, strict=False):
+        if any(row != rows[0] for row in rows):
+            break
+        length += 1
+    return length
+
+
+def shortened(line: Line, *, equal: int = 80, changed: int = 400) -> Line:
+    """The line with the middle of its long stretches left out: more than so many characters, equal or changed.
+
+    What was changed is kept at its start; what is equal is kept where it borders on a change, or, in a
+    line without changes, at its start.
+    """
+    if sum(len(s.text) for s in line.segments) <= 2 * equal:
+        return line
+    parts: list[Segment] = []
+    for at, segment in enumerate(line.segments):
+        text, limit = segment.text, changed if segment.changed else equal
+        if len(text) <= limit + 20:
+            parts.append(segment)
+            continue
+        if segment.changed or len(line.segments) == 1:
+            head, foot = (changed if line.op != "=" else 2 * equal), 0
+        else:
+            head, foot = (limit // 2 if at else 0), (limit // 2 if at + 1 < len(line.segments) else 0)
+        if len(text) <= head + foot + 20:
+            parts.append(segment)
+            continue
+        head, foot = _whole(text, head), len(text) - _whole(text, len(text) - foot)
+        parts.append(Segment(text[:head], segment.changed))
+        parts.append(Segment("", segment.changed, len(text) - head - foot))
+        parts.append(Segment(text[len(text) - foot :], segment.changed))
+    return Line(line.op, tuple(p for p in parts if p.text or p.skipped), line.spaces)
+
+
+def _whole(text: str, at: int) -> int:
+    """A place near this one that does not part a character from its marks or an emoji from its other half."""
+    while 0 < at < len(text) and (_EXTENDING.match(text[at]) or text[at - 1] == "\u200d"):
+        at -= 1
+    return at
+
+
+# --- lines -----------------------------------------------------------------------------------------------
+
+
+def _common_start(a: str, b: str) -> int:
+    """How many characters two texts have in common at the start, by comparing memory."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _common_end(a: str, b: str, limit: int) -> int:
+    """How many characters two texts have in common at the end, at most ``limit``."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[len(a) - middle : len(a) - low] == b[len(b) - middle : len(b) - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _changed_span(before: str, after: str) -> tuple[int, int, int]:
+    """Where the lines that differ start in both, and where they end in each."""
+    start = before.rfind("\n", 0, _common_start(before, after)) + 1
+    common = _common_end(before, after, min(len(before), len(after)) - start)
+    end, end_after = len(before) - common, len(after) - common
+
+    def at_line_start(text: str, at: int) -> bool:
+        return at == 0 or text[at - 1] == "\n"
+
+    if not (at_line_start(before, end) and at_line_start(after, end_after)):
+        line_end = before.find("\n", end)
+        step = (line_end + 1 if line_end >= 0 else len(before)) - end
+        end, end_after = end + step, end_after + step
+    return start, end, end_after
+
+
+def _lines(text: str, start: int, end: int) -> list[str]:
+    """The lines of a stretch that starts at a line start and ends at one or at the end of the text."""
+    if start == end:
+        return []
+    if end < len(text) or text[end - 1] == "\n":
+        end -= 1
+    return text[start:end].split("\n")
+
+
+def _context_before(text: str, start: int) -> int:
+    for _ in range(CONTEXT):
+        if start <= 0:
+            break
+        start = text.rfind("\n", 0, start - 1) + 1
+    return start
+
+
+def _context_after(text: str, end: int) -> int:
+    for _ in range(CONTEXT):
+        if end >= len(text):
+            break
+        line_end = text.find("\n", end)
+        end = len(text) if line_end < 0 else line_end + 1
+    return end
+
+
+def _hunks(before: str, after: str) -> Iterator[Hunk]:
+    if before == after:
+        return
+    start, end, end_after = _changed_span(before, after)
+    first = _context_before(before, start)
+    last = _context_after(before, end)
+    last_after = end_after + (last - end)
+    a, b = _lines(before, first, last), _lines(after, first, last_after)
+    offset = before.count("\n", 0, first)
+    budget = [_MARKED_TEXT]
+    for block in _blocks(matches(a, b), len(a), len(b)):
+        lines: list[Line] = []
+        for op, i, i_end, j, j_end in block:
+            if op == "=":
+                lines.extend(Line("=", (Segment(text),)) for text in a[i:i_end])
+            else:
+                lines.extend(_replaced(a[i:i_end], b[j:j_end], budget))
+        i, i_end, j, j_end = block[0][1], block[-1][2], block[0][3], block[-1][4]
+        yield Hunk(offset + i + (i_end > i), i_end - i, offset + j + (j_end > j), j_end - j, tuple(lines))
+
+
+_Opcode: TypeAlias = tuple[Literal["=", "≠"], int, int, int, int]
+
+
+def _blocks(runs: Sequence[tuple[int, int, int]], a_end: int, b_end: int) -> Iterator[list[_Opcode]]:
+    """Equal and changed stretches, cut into hunks where more than twice the context is equal."""
+    block: list[_Opcode] = []
+    i = j = 0
+    for x, y, size in [*runs, (a_end, b_end, 0)]:
+        if i < x or j < y:
+            block.append(("≠", i, x, j, y))
+        if size:
+            last = x + size == a_end and y + size == b_end
+            if not any(code[0] == "≠" for code in block):
+                keep = min(size, CONTEXT)
+                block = [("=", x + size - keep, x + size, y + size - keep, y + size)]
+            elif last or size > 2 * CONTEXT:
+                keep = min(size, CONTEXT)
+                yield [*block, ("=", x, x + keep, y, y + keep)]
+                block = [("=", x + size - keep, x + size, y + size - keep, y + size)]
+            else:
+                block.append(("=", x, x + size, y, y + size))
+        i, j = x + size, y + size
+    if any(code[0] == "≠" for code in block):
+        yield block
+
+
+# --- words -----------------------------------------------------------------------------------------------
+
+
+def words(text: str) -> list[str]:
+    """A line cut into what is marked as one: a word, a stretch of white space, a character of the rest."""
+    return _TOKEN.findall(text)
+
+
+def _replaced(removed: Sequence[str], added: Sequence[str], budget: list[int]) -> Iterator[Line]:
+    """Removed lines, then added ones, with the words marked in those that were changed into each other."""
+    minus: list[Line] = [Line("-", (Segment(text, True),)) for text in removed]
+    plus: list[Line] = [Line("+", (Segment(text, True),)) for text in added]
+    for i, j in _partners(removed, added):
+        size = len(removed[i]) + len(added[j])
+        if size > budget[0]:
+            break
+        marked = _marked(removed[i], added[j])
+        if marked is None:
+            continue
+        budget[0] -= size
+        spaces = "".join(removed[i].split()) == "".join(added[j].split())
+        minus[i] = Line("-", marked[0], spaces)
+        plus[j] = Line("+", marked[1], spaces)
+    yield from minus
+    yield from plus
+
+
+def _partners(removed: Sequence[str], added: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Which removed line became which added one: the chain of pairs that are most alike, in order."""
+    if not removed or not added:
+        return
+    if len(removed) == len(added) == 1 or len(removed) * len(added) > _PAIRED:
+        yield from zip(range(len(removed)), range(len(added)), strict=False)
+        return
+    left, right = [set(words(t[:2_000])) for t in removed], [set(words(t[:2_000])) for t in added]
+    best = [[0.0] * (len(added) + 1) for _ in range(len(removed) + 1)]
+    likeness = [[_likeness(x, y) for y in right] for x in left]
+    for i in range(len(removed) - 1, -1, -1):
+        for j in range(len(added) - 1, -1, -1):
+            paired = best[i + 1][j + 1] + likeness[i][j] if likeness[i][j] > 0 else 0.0
+            best[i][j] = max(paired, best[i + 1][j], best[i][j + 1])
+    i = j = 0
+    while i < len(removed) and j < len(added):
+        if likeness[i][j] > 0 and best[i][j] == best[i + 1][j + 1] + likeness[i][j]:
+            yield i, j
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+
+
+def _likeness(a: set[str], b: set[str]) -> float:
+    shared = sum(not word.isspace() for word in a & b)
+    return 2 * shared / (len(a) + len(b) or 1)
+
+
+def _marked(a: str, b: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]] | None:
+    """Two lines as segments, or nothing where they have too little in common for marks to help."""
+    start = _word_start(a, b, _common_start(a, b))
+    tail = _word_end(a, b, _common_end(a, b, min(len(a), len(b)) - start))
+    middle_a, middle_b = a[start : len(a) - tail], b[start : len(b) - tail]
+    if len(middle_a) + len(middle_b) > _MARKED_LINE:
+        left, right = [Segment(middle_a, True)], [Segment(middle_b, True)]
+        equal = 0
+    else:
+        left, right, equal = _marked_words(words(middle_a), words(middle_b))
+    equal += start + tail
+    if 2 * equal < _ALIKE * (len(a) + len(b)) and a.split() != b.split():
+        return None
+    head, foot = [Segment(a[:start])], [Segment(a[len(a) - tail :])]
+    return _joined(head + left + foot), _joined(head + right + foot)
+
+
+def _marked_words(a: list[str], b: list[str]) -> tuple[list[Segment], list[Segment], int]:
+    runs = matches(a, b)
+    # A blank between two changed words is no island of sameness: marked, the phrase reads as one.
+    runs = [r for r in runs if not all(word.isspace() for word in a[r[0] : r[0] + r[2]])]
+    left: list[Segment] = []
+    right: list[Segment] = []
+    equal = i = j = 0
+    for x, y, size in [*runs, (len(a), len(b), 0)]:
+        same = "".join(a[x : x + size])
+        left += [Segment("".join(a[i:x]), True), Segment(same)]
+        right += [Segment("".join(b[j:y]), True), Segment(same)]
+        equal += len(same)
+        i, j = x + size, y + size
+    return left, right, equal
+
+
+def _joined(segments: list[Segment]) -> tuple[Segment, ...]:
+    kept = (s for s in segments if s.text)
+    return tuple(
+        Segment("".join(s.text for s in group), changed)
+        for changed, group in groupby(kept, lambda s: s.changed)
+    ) or (Segment(""),)
+
+
+def _word_start(a: str, b: str, at: int) -> int:
+    """The start of the word in which two lines part, so that no word is marked in half."""
+    start = max(0, at - 64)
+    found = start
+    for text in (a, b):
+        best = start
+        for match in _TOKEN.finditer(text, start, min(len(text), at + 64)):
+            if match.start() > at:
+                break
+            best = match.start()
+        found = best if text is a else min(found, best)
+    return found
+
+
+def _word_end(a: str, b: str, tail: int) -> int:
+    """How many characters at the end are whole words that two lines share."""
+
+    def whole(text: str) -> int:
+        at = len(text) - tail
+        for match in _TOKEN.finditer(text, max(0, at - 64)):
+            if match.end() >= at:
+                return match.end() if match.start() < at < match.end() else at
+        return len(text)
+
+    return min(len(a) - whole(a), len(b) - whole(b))

@@ -1,0 +1,80 @@
+"""The report of an apply, as text or JSON, from its public JSON form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.render.escape import terminal
+from reconciler.render.options import RenderOptions
+
+_DID = {
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "adopt": "adopted",
+    "move": "moved",
+    "forget": "released",
+}
+_LISTED = 50  # applied actions are listed up to this many
+_SHOWN = 60  # characters of a value
+
+
+def render_report(document: Mapping[str, Any], form: str, options: RenderOptions) -> str:
+    """The report in one of its forms, ``text`` or ``json``, with a line end."""
+    if form == "json":
+        return json.dumps(document, indent=2) + "\n"
+    return "\n".join(_lines(document)) + "\n"
+
+
+def _lines(document: Mapping[str, Any]) -> list[str]:
+    results = document["results"]
+    lines = [""] if results else []
+    applied = [one for one in results if one["outcome"] == "applied"]
+    if len(applied) <= _LISTED:
+        lines += [f"  {_DID[one['action']]} {_label(one)}" for one in applied]
+    for one in results:
+        if one["outcome"] in ("failed", "unknown"):
+            lines.append(
+                f"  {one['outcome'].upper()} {one['action']} {_label(one)}: {terminal(one['message'])}"
+            )
+            if one["hint"]:
+                lines.append(f"      {terminal(one['hint'])}")
+    left = [one for one in results if one["outcome"] == "not tried"]
+    lines += [f"  not tried: {one['action']} {_label(one)}" for one in left]
+    for one in document["rewritten"]:
+        lines.append(
+            f"  stored differently: {terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}: "
+            f"sent {_value(one['sent'])}, stored {_value(one['stored'])}; this form is remembered"
+        )
+    lines += [f"  NOT AS WRITTEN {terminal(difference)}" for difference in document["differences"]]
+    summary = document["summary"]
+    counts = [f"{summary['applied']} applied"]
+    counts += [
+        f"{summary[name]} {name.replace('_', ' ')}"
+        for name in ("failed", "unknown", "not_tried")
+        if summary[name]
+    ]
+    if results:
+        lines += ["", f"{'Interrupted' if document['interrupted'] else 'Applied'}: {', '.join(counts)}."]
+        lines.append(_VERIFIED[document["verification"]])
+    return lines
+
+
+_VERIFIED = {
+    "verified": "Verified: the live list is what was written.",
+    "differs": "The live list is not what was written: see above, and plan again.",
+    "failed": "Not verified: the list could not be read again. Plan again to see what is live.",
+    "skipped": "Not verified: the list was not read again. Plan again to see what is live.",
+}
+
+
+def _label(result: Mapping[str, Any]) -> str:
+    number = f" #{result['session_id']}" if result["session_id"] is not None else ""
+    return f"{terminal(result['key'])}{number}"
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return terminal(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

@@ -1,0 +1,504 @@
+"""A plan for a terminal or a log.
+
+Every line goes through :meth:`_Page.put`: what is on it is made visible, wrapped to the width, and kept from
+being a workflow command, whoever wrote it. The lines of prompts stand behind a ``|``, so that no prompt can
+look like a part of the plan. Without colour the very same text comes out, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from reconciler.render.characters import remarks, text_remarks
+from reconciler.render.escape import guard, quoted, visible
+from reconciler.render.options import RenderOptions
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared, shortened
+from reconciler.render.view import (
+    CAUSES,
+    SYMBOLS,
+    Action,
+    Change,
+    Field,
+    changes,
+    count,
+    is_text,
+    left_alone,
+    outside_git,
+    text_diff,
+    text_size,
+    title,
+    totals,
+    used_symbols,
+    what_changes,
+)
+
+Span: TypeAlias = "str | tuple[str, str]"
+
+#: In normal detail: lines of a new text, lines of one difference, cells of a value, notes of a kind, and
+#: rows of session names under a change that many share.
+FIRST_LINES = 3
+DIFF_LINES = 40
+VALUE_CELLS = 300
+NOTES = 5
+NAME_ROWS = 3
+# A hunk of so many lines that was already shown is referred to, not shown again.
+_REPEATED = 4
+
+_STYLES = {
+    "create": "green",
+    "update": "yellow",
+    "delete": "bold red",
+    "adopt": "cyan",
+    "move": "cyan",
+    "forget": "magenta",
+    "drift": "magenta",
+    "conflict": "bold magenta",
+    "strong": "bold",
+    "dim": "dim",
+    "hunk": "cyan",
+    "-": "red",
+    "+": "green",
+    "--": "bold reverse red",
+    "++": "bold reverse green",
+    "refused": "bold red",
+    "warning": "yellow",
+}
+
+
+def render_plan_text(document: Mapping[str, Any], options: RenderOptions) -> str:
+    """The plan as text, ending in a line end. With colour on, the same text with ANSI styles by rich."""
+    page = _Page(options)
+    plan = _Plan(document, options, page)
+    plan.write()
+    return page.text()
+
+
+class _Page:
+    """Lines of a given width."""
+
+    def __init__(self, options: RenderOptions) -> None:
+        self.width = max(40, min(200, options.width))
+        self._paint = _Painter() if options.color else None
+        self._lines: list[str] = []
+
+    def text(self) -> str:
+        return "\n".join(self._lines) + "\n"
+
+    def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
+        """Add a line, and more where it does not fit: these hang behind the gutter and the mark."""
+        parts = [(visible(s), "") if isinstance(s, str) else (visible(s[0]), s[1]) for s in spans]
+        parts = [p for p in parts if p[0]]
+        plain = "".join(text for text, _ in parts)
+        room = self.width - indent - len(gutter)
+        if cells(plain) <= room:
+            self._add([(" " * indent + gutter, "dim" if gutter else ""), *parts])
+            return
+        hang = min(hang, room // 2)
+        lead = mark.ljust(hang) if mark else " " * hang
+        start = 0
+        for at, end in enumerate(_breaks(plain, room, room - len(lead))):
+            head = [(" " * indent + gutter, "dim" if gutter else "")]
+            if at:
+                head.append((lead, "dim"))
+            self._add(head + _slice(parts, start, end))
+            start = end
+
+    def blank(self) -> None:
+        self._lines.append("")
+
+    def _add(self, parts: Sequence[tuple[str, str]]) -> None:
+        plain = "".join(text for text, _ in parts).rstrip(" ")
+        safe = guard(plain)
+        if self._paint is None or safe != plain:
+            # A line that had to be guarded loses its colours: the command may lie across two of its parts.
+            self._lines.append(safe)
+            return
+        left = len(plain)
+        painted = []
+        for text, style in parts:
+            text = text[:left]
+            left -= len(text)
+            painted.append(self._paint(text, style) if text and style else text)
+        self._lines.append("".join(painted))
+
+
+class _Plan:
+    def __init__(self, document: Mapping[str, Any], options: RenderOptions, page: _Page) -> None:
+        self.document, self.page = document, page
+        self.detail = options.detail
+        self.full = options.detail == "full"
+        self.shown: dict[Any, str] = {}  # hunks that were shown, and under which key
+
+    def write(self) -> None:
+        page, document = self.page, self.document
+        catalog, environment, endpoint = title(document)
+        where: list[Span] = [", environment ", (environment, "strong")] if environment else []
+        page.put(0, "Plan for catalog ", (catalog, "strong"), *where, ", at ", endpoint)
+        if document["actions"]:
+            page.blank()
+            legend: list[Span] = []
+            for action in used_symbols(document):
+                legend += [(f"{SYMBOLS[action]} {action}", action), "   "]
+            page.put(2, *legend[:-1])
+        if self.detail == "concise":
+            page.blank()
+            self._concise()
+        else:
+            for change in changes(document):
+                page.blank()
+                self._change(change)
+        self._notes()
+        self._refusals()
+        self._totals()
+
+    # --- sessions --------------------------------------------------------------------------------------
+
+    def _concise(self) -> None:
+        listed = changes(self.document, grouped=False)
+        keys = min(24, max((cells(visible(str(c.first["key"]))) for c in listed), default=0))
+        for change in listed:
+            action = change.first
+            what = [str(action["reason"])] if change.action in ("delete", "forget", "adopt") else []
+            if change.action == "move":
+                what = [f"from {action.get('from', '')}"]
+            elif change.action == "update":
+                what = [str(f["path"]) for f in action["fields"]]
+            key = visible(str(action["key"]))
+            pad = " " * max(0, keys - cells(key))
+            spans = self._header(change.action, key + pad, action)
+            if what:
+                spans += ["  ", (", ".join(what), "dim")]
+            self.page.put(2, *spans, *_causes(change), hang=keys + 4)
+
+    def _change(self, change: Change) -> None:
+        page, action = self.page, change.first
+        many = len(change.members)
+        if many == 1:
+            page.put(2, *self._header(change.action, str(action["key"]), action), *_causes(change))
+        else:
+            lines = self._shared_lines(change)
+            same = f"the same {lines}-line change" if lines else "the same change"
+            page.put(
+                2,
+                (f"{SYMBOLS[change.action]} ", change.action),
+                (f"{same} in {count(many, 'session')}:", "strong"),
+                *_causes(change),
+            )
+            self._members(change.members)
+        if change.action == "move" and action.get("from"):
+            page.put(6, "moved from ", (str(action["from"]), "strong"))
+        if change.action not in ("create", "update") or self.full:
+            page.put(6, ("reason: ", "dim"), str(action["reason"]), hang=8)
+        if change.action != "delete" or self.full:
+            self._fields(change)
+        self._unchanged(change)
+
+    def _header(self, action: str, key: str, session: Action) -> list[Span]:
+        spans: list[Span] = [(f"{SYMBOLS[action]} ", action), (key, "strong"), "  ", quoted(session["name"])]
+        if session["session_id"] is not None:
+            spans.append((f"  #{session['session_id']}", "dim"))
+        return spans
+
+    def _shared_lines(self, change: Change) -> int:
+        fields = change.first["fields"]
+        if len(fields) != 1 or not is_text(fields[0]):
+            return 0
+        difference = text_diff(fields[0])
+        return max(difference.removed, difference.added)
+
+    def _members(self, members: Sequence[Action]) -> None:
+        """Which sessions a change is shared by: all of them, or as many as go into a few rows."""
+        names = [
+            visible(f"{m['key']} #{m['session_id']}" if m["session_id"] is not None else str(m["key"]))
+            for m in members
+        ]
+        room = (self.page.width - 6) * NAME_ROWS - 40
+        shown = len(names)
+        if not self.full:
+            used = shown = 0
+            for name in names:
+                used += cells(name) + 2
+                if used > room and shown:
+                    break
+                shown += 1
+        text = ", ".join(names[:shown])
+        if shown < len(names):
+            text += f", … ({len(names) - shown:,} more; --full lists them)"
+        self.page.put(6, text, hang=0)
+
+    def _unchanged(self, change: Change) -> None:
+        numbers = {m.get("unchanged", 0) for m in change.members}
+        if change.action in ("update", "adopt", "move") and len(numbers) == 1 and numbers != {0}:
+            self.page.put(6, (f"({count(numbers.pop(), 'unchanged field')} hidden)", "dim"))
+
+    # --- fields ----------------------------------------------------------------------------------------
+
+    def _fields(self, change: Change) -> None:
+        fields = [
+            f for f in change.first["fields"] if not (change.action == "create" and f["path"] == "name")
+        ]
+        paths = [visible(str(f["path"])) for f in fields]
+        column = min(max(map(cells, paths), default=0), self.page.width // 3)
+        for at, (field, path) in enumerate(zip(fields, paths, strict=True)):
+            sign = "" if change.action == "create" else _sign(field)
+            pad = " " * max(0, column - cells(path))
+            lead: list[Span] = [(f"{sign} ", _SIGN_STYLES[sign])] if sign else []
+            lead += [path + pad, "   "]
+            cause = field.get("cause")
+            mark: list[Span] = []
+            if cause in CAUSES and change.action != "create":
+                style = cause if cause in ("drift", "conflict") else "dim"
+                mark = ["  ", (f"[{CAUSES[cause]}]", style)]
+            self._field(change, at, field, lead, mark)
+
+    def _field(self, change: Change, at: int, field: Field, lead: list[Span], mark: list[Span]) -> None:
+        page = self.page
+        if cause_is_release(field):
+            page.put(6, *lead, *mark[1:], hang=4)
+        elif is_text(field) and change.action != "delete":
+            if "before" in field and "after" in field:
+                difference = text_diff(field)
+                if len(change.members) > 1:
+                    difference = shared([text_diff(_same_path(m, field)) for m in change.members])
+                page.put(6, *lead, what_changes(difference), *mark, hang=4)
+                self._difference(difference, str(change.first["key"]))
+            else:
+                text = str(field["after"] if "after" in field else field["before"])
+                page.put(6, *lead, text_size(text), *mark, hang=4)
+                self._whole_text(text, "+" if "after" in field else "-", change.action)
+        elif field.get("detail"):
+            page.put(6, *lead, *mark, hang=4)
+            for inner in field["detail"]:
+                sign = _sign(inner)
+                spans: list[Span] = [(f"{sign} ", _SIGN_STYLES[sign]), f"{visible(str(inner['path']))}   "]
+                page.put(10, *spans, *self._values(inner), hang=4)
+        else:
+            page.put(6, *lead, *self._values(field), *mark, hang=4)
+
+    def _values(self, field: Field) -> list[Span]:
+        spans: list[Span] = []
+        if "before" in field:
+            spans.append(self._value(field["before"]))
+        if "before" in field and "after" in field:
+            spans.append(" → ")
+        if "after" in field:
+            spans.append(self._value(field["after"]))
+        return spans
+
+    def _value(self, value: Any) -> str:
+        shown = quoted(value)
+        if self.full or len(shown) <= VALUE_CELLS:
+            return shown
+        return f"{shown[:VALUE_CELLS]}… ({len(shown) - VALUE_CELLS:,} more characters)"
+
+    # --- texts -----------------------------------------------------------------------------------------
+
+    def _difference(self, difference: TextDiff, key: str) -> None:
+        for remark in remarks(difference):
+            self.page.put(8, (remark, "warning"), gutter="| ", hang=2)
+        left = -1 if self.full else DIFF_LINES
+        total = sum(len(h.lines) for h in difference.hunks)
+        done = 0
+        for hunk in difference.hunks:
+            change = hunk.change
+            if not self.full and len(change) >= _REPEATED:
+                known = self.shown.setdefault(change, key)
+                if known != key:
+                    text = f"{hunk.header} the same {len(change)} lines as in "
+                    self.page.put(8, (text, "hunk"), (known, "strong"), gutter="| ")
+                    done += len(hunk.lines)
+                    continue
+            if left == 0:
+                break
+            self.page.put(8, (hunk.header, "hunk"), gutter="| ")
+            for line in hunk.lines if left < 0 else hunk.lines[:left]:
+                self._line(line)
+                left -= left > 0
+                done += 1
+        if done < total:
+            self._more(total - done, "more line", "more lines")
+
+    def _whole_text(self, text: str, op: str, action: str) -> None:
+        for remark in text_remarks(text):
+            self.page.put(8, (remark, "warning"), gutter="| ", hang=2)
+        if action not in ("create", "update") and not self.full:
+            return
+        lines = text.split("\n") if text else []
+        shown = len(lines) if self.full or len(lines) <= FIRST_LINES + 1 else FIRST_LINES
+        for line in lines[:shown]:
+            self._line(Line("+" if op == "+" else "-", (Segment(line),)))
+        if shown < len(lines):
+            self._more(len(lines) - shown, "more line", "more lines")
+
+    def _more(self, number: int, one: str, many: str) -> None:
+        self.page.put(8, (f"(… {count(number, one, many)})", "dim"), gutter="| ")
+
+    def _line(self, line: Line) -> None:
+        if not self.full:
+            line = shortened(line)
+        op = " " if line.op == "=" else line.op
+        spans: list[Span] = [(op + " ", "" if op == " " else op)]
+        for segment in line.segments:
+            if segment.skipped:
+                spans.append((f"[… {count(segment.skipped, 'character')} …]", "dim"))
+                continue
+            text = segment.text
+            if line.op == "=":
+                spans.append(text)
+                continue
+            marked = segment.changed and len(line.segments) > 1
+            if segment.changed and (line.spaces or text.isspace()):
+                text = text.replace(" ", "·")
+            spans.append((text, line.op * 2 if marked else line.op))
+        self.page.put(8, *spans, gutter="| ", hang=4, mark="↳")
+
+    # --- below -----------------------------------------------------------------------------------------
+
+    def _notes(self) -> None:
+        page = self.page
+        kinds: dict[str, list[Mapping[str, Any]]] = {}
+        for note in self.document["notes"]:
+            kinds.setdefault(str(note["kind"]), []).append(note)
+        if not kinds:
+            return
+        page.blank()
+        page.put(0, ("Notes:", "strong"))
+        for kind, notes in kinds.items():
+            shown = notes if self.full else notes[:NOTES]
+            for note in shown:
+                who = " ".join(
+                    [
+                        *([str(note["key"])] if note.get("key") else []),
+                        *([f"#{note['session_id']}"] if note.get("session_id") is not None else []),
+                    ]
+                )
+                where: list[Span] = [(f" {who}", "strong")] if who else []
+                page.put(2, (f"[{kind}]", "warning"), *where, f" {note['message']}", hang=4)
+            if len(shown) < len(notes):
+                left = len(notes) - len(shown)
+                page.put(2, (f"[{kind}]", "warning"), (f" (… {count(left, 'more note')}; --full)", "dim"))
+
+    def _refusals(self) -> None:
+        page, refusals = self.page, self.document["refusals"]
+        if not refusals:
+            return
+        page.blank()
+        page.put(0, ("Refused: apply will not carry out this plan.", "refused"))
+        for refusal in refusals:
+            page.put(2, (f"[{refusal['guard']}]", "refused"), f" {refusal['message']}", hang=4)
+            page.put(6, ("to allow it: ", "dim"), (str(refusal["allow"]), "strong"), hang=2)
+
+    def _totals(self) -> None:
+        page, summary = self.page, self.document["summary"]
+        page.blank()
+        if self.document["actions"]:
+            page.put(0, (f"Plan: {totals(summary)}.", "strong"))
+        else:
+            page.put(0, ("No changes.", "strong"), " The live list matches the catalog.")
+        outside = outside_git(summary)
+        if outside:
+            page.put(0, (f"Attention: {outside}.", "drift"))
+        alone = left_alone(summary)
+        if alone:
+            page.put(0, (f"Left alone: {alone}.", "dim"))
+
+
+_SIGN_STYLES = {"+": "create", "-": "delete", "~": "update"}
+
+
+def _sign(field: Field) -> str:
+    if "before" not in field:
+        return "+"
+    if "after" not in field and field.get("cause") != "released":
+        return "-"
+    return "~"
+
+
+def cause_is_release(field: Field) -> bool:
+    """Whether a field only stops being ours: there is no value to show."""
+    return bool(field.get("cause") == "released")
+
+
+def _same_path(action: Action, field: Field) -> Field:
+    return next(f for f in action["fields"] if f["path"] == field["path"])
+
+
+def _causes(change: Change) -> Iterable[Span]:
+    for cause in ("conflict", "drift"):
+        if cause in change.causes:
+            yield "  "
+            yield f"[{cause}]", cause
+
+
+# --- width ---------------------------------------------------------------------------------------------------
+
+
+def cells(text: str) -> int:
+    """How many terminal cells a visible text takes: wide characters take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _breaks(text: str, first: int, rest: int) -> Iterator[int]:
+    """Where to break a text into rows of so many cells: after a blank if one is near, else anywhere.
+
+    A character is never parted from its marks, nor an emoji from its other half.
+    """
+    at, room = 0, first
+    while at < len(text):
+        end = _fitting(text, at, room)
+        if end < len(text):
+            blank = text.rfind(" ", at + (end - at) // 2, end + 1)
+            # A wide character may end a row, as Chinese text is set.
+            if blank >= 0 and text[end].isascii() and text[end - 1].isascii():
+                end = min(blank + 1, end + 1)
+        yield end
+        at, room = end, rest
+
+
+def _fitting(text: str, at: int, room: int) -> int:
+    """The end of the longest stretch from here that fits, of at least one character."""
+    if text[at : at + room + 1].isascii():
+        return min(at + room, len(text))
+    from rich.cells import get_character_cell_size
+
+    end, used = at, 0
+    while end < len(text):
+        used += 1 if text[end] == "\ufe0f" else get_character_cell_size(text[end])
+        if used > room and end > at:
+            break
+        end += 1
+    whole = end
+    while at < whole < len(text) and (
+        text[whole] in "\u200d\ufe0e\ufe0f" or text[whole - 1] == "\u200d" or cells(text[whole]) == 0
+    ):
+        whole -= 1
+    return whole if whole > at else end
+
+
+def _slice(parts: Sequence[tuple[str, str]], start: int, end: int) -> list[tuple[str, str]]:
+    """The stretch of a row of styled texts from one place to another."""
+    found = []
+    at = 0
+    for text, style in parts:
+        found.append((text[max(0, start - at) : max(0, end - at)], style))
+        at += len(text)
+    return [part for part in found if part[0]]
+
+
+class _Painter:
+    """Puts a rich style around a text, as ANSI codes of the 16 colours that follow the terminal's theme."""
+
+    def __init__(self) -> None:
+        from rich.color import ColorSystem
+        from rich.style import Style
+
+        self.system = ColorSystem.STANDARD
+        self.styles = {name: Style.parse(definition) for name, definition in _STYLES.items()}
+
+    def __call__(self, text: str, style: str) -> str:
+        return self.styles[style].render(text, color_system=self.system)

@@ -1,0 +1,177 @@
+"""What a reviewer is shown of a plan, in which order, and what belongs together.
+
+Every rendering for people starts from here, so that they agree: deletes first, then what was changed outside git, then
+the rest; sessions with identical differences as one change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from reconciler.render.prompt_diff import TextDiff, changed_part, diff
+
+Action: TypeAlias = Mapping[str, Any]
+Field: TypeAlias = Mapping[str, Any]
+
+SYMBOLS = {"create": "+", "update": "~", "delete": "-", "adopt": "=", "move": ">", "forget": "/"}
+
+#: What became of the sessions, in the words of a summary. The first three are always told.
+TO_DO = ("create", "update", "delete", "adopt", "move", "forget")
+
+#: Who changed a field, for the causes that need saying.
+CAUSES = {
+    "drift": "drift: changed outside git",
+    "conflict": "conflict: changed in git and outside of it",
+    "unknown": "not known who changed it",
+    "released": "no longer managed, keeps its value",
+}
+
+#: A one-line text longer than this is shown as a text of its own, not as a value.
+LONG = 80
+# Beyond so many changed characters a difference is told from others by its text, not by its hunks.
+_EXACT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One or more sessions to which the same happens. Only updates are ever more than one."""
+
+    members: Sequence[Action]
+
+    @property
+    def first(self) -> Action:
+        """The session that stands for all."""
+        return self.members[0]
+
+    @property
+    def action(self) -> str:
+        """create, update, …"""
+        return str(self.first["action"])
+
+    @property
+    def causes(self) -> set[str]:
+        """The causes among its fields, those for which nothing needs to be said left out."""
+        found = {str(f["cause"]) for f in self.first["fields"] if f.get("cause") in ("drift", "conflict")}
+        return found | {"drift"} if self.first.get("drift") and not found else found
+
+
+def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change]:
+    """The plan's actions in the order of review, identical updates together when ``grouped``."""
+    groups: dict[Any, list[Action]] = {}
+    for at, action in enumerate(document["actions"]):
+        together = grouped and action["action"] == "update"
+        groups.setdefault(_signature(action) if together else at, []).append(action)
+    found = [Change(members) for members in groups.values()]
+    found.sort(key=_rank)  # stable: within a section the plan's own order stays
+    return found
+
+
+def _rank(change: Change) -> int:
+    if change.action == "delete":
+        return 0
+    return 1 if change.causes else 2
+
+
+def _signature(action: Action) -> tuple[Any, ...]:
+    fields = tuple(sorted(_field_signature(f) for f in action["fields"]))
+    return bool(action.get("drift")), fields
+
+
+def _field_signature(field: Field) -> tuple[str, str, str]:
+    before, after = field.get("before"), field.get("after")
+    if is_text(field) and isinstance(before, str) and isinstance(after, str):
+        part = changed_part(before, after)
+        if len(part[0]) + len(part[1]) <= _EXACT:
+            what = repr([hunk.change for hunk in diff(before, after).hunks])
+        else:
+            what = repr(part)
+    else:
+        what = json.dumps([field.get(side, {"absent": side}) for side in ("before", "after")], sort_keys=True)
+    # A digest, since the texts of thousands of prompts would be held twice.
+    digest = hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return str(field["path"]), str(field.get("cause")), digest
+
+
+def is_text(field: Field) -> bool:
+    """Whether a field is shown as lines: a prompt, and any other text of many lines or of great length."""
+    values = [field[side] for side in ("before", "after") if side in field]
+    if not values or not all(isinstance(v, str) for v in values):
+        return False
+    return field["path"] == "prompt" or any("\n" in v or len(v) > LONG for v in values)
+
+
+def text_diff(field: Field) -> TextDiff:
+    """The difference of a field of which :func:`is_text` holds."""
+    return diff(field.get("before", ""), field.get("after", ""))
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 line``, ``1,200 lines``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def what_changes(difference: TextDiff) -> str:
+    """How big a difference is: ``1 line removed, 2 added, about +12 tokens (now about 312)``."""
+    parts = []
+    if difference.removed and difference.added:
+        parts.append(f"{count(difference.removed, 'line')} removed, {difference.added:,} added")
+    elif difference.removed:
+        parts.append(f"{count(difference.removed, 'line')} removed")
+    else:
+        parts.append(f"{count(difference.added, 'line')} added")
+    before, after = difference.tokens
+    change = f"about {after - before:+,} tokens" if before != after else "about as many tokens"
+    return f"{parts[0]}, {change} (now about {after:,})"
+
+
+def text_size(text: str) -> str:
+    """How big a text is: ``41 lines, about 300 tokens``."""
+    from reconciler.render.prompt_diff import tokens
+
+    if not text:
+        return "empty"
+    return f"{count(text.count(chr(10)) + 1, 'line')}, about {count(tokens(text), 'token')}"
+
+
+def totals(summary: Mapping[str, int]) -> str:
+    """``1 to create, 2 to update, 1 to delete``, and the other actions where there are any."""
+    return ", ".join(
+        f"{summary[what]:,} to {what}" for at, what in enumerate(TO_DO) if at < 3 or summary[what]
+    )
+
+
+def outside_git(summary: Mapping[str, int]) -> str:
+    """How many sessions have drift or conflicts, or an empty text."""
+    parts = []
+    if summary["drift"]:
+        parts.append(f"{count(summary['drift'], 'session')} changed outside git")
+    if summary["conflict"]:
+        parts.append(f"{count(summary['conflict'], 'session')} in conflict")
+    return ", ".join(parts)
+
+
+def left_alone(summary: Mapping[str, int]) -> str:
+    """``12 unmanaged, 3 of other catalogs, 1 with an unreadable tag``, or an empty text."""
+    parts = []
+    if summary["unmanaged"]:
+        parts.append(f"{summary['unmanaged']:,} unmanaged")
+    if summary["foreign"]:
+        parts.append(f"{summary['foreign']:,} of other catalogs")
+    if summary["unreadable"]:
+        parts.append(f"{summary['unreadable']:,} with an unreadable tag")
+    return ", ".join(parts)
+
+
+def title(document: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Catalog, environment (empty where there is none) and endpoint, raw."""
+    return str(document["catalog"]), str(document["environment"] or ""), str(document["endpoint"])
+
+
+def used_symbols(document: Mapping[str, Any]) -> Iterable[str]:
+    """The actions that occur, in the order of the legend."""
+    found = {action["action"] for action in document["actions"]}
+    return [action for action in TO_DO if action in found]
