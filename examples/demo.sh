@@ -21,6 +21,17 @@ run() {
     printf '\n%s\n' "${bold}\$ $*${plain}"
     "$@"
 }
+# The same, but of a long output the first lines and the last.
+run_short() {
+    printf '\n%s\n' "${bold}\$ $*${plain}"
+    output=$("$@")
+    lines=$(printf '%s\n' "$output" | wc -l)
+    printf '%s\n' "$output" | sed -n '1,16p'
+    if [ "$lines" -gt 17 ]; then
+        printf '  %s\n\n' "(… $((lines - 17)) more lines, which apply will show)"
+        printf '%s\n' "$output" | sed -n '$p'
+    fi
+}
 die() {
     printf '\n%s\n' "demo: $*" >&2
     exit 1
@@ -40,7 +51,7 @@ done
 run ls "$shop" "$shop/sessions" "$shop/prompts"
 
 run reconciler validate "$shop"
-run reconciler plan "$shop" --endpoint local
+run_short reconciler plan "$shop" --endpoint local
 run reconciler apply "$shop" --endpoint local --auto-approve
 
 say "They are live. Now Alice is to talk less: one line of her prompt, in $shop/sessions/readers.yaml."
