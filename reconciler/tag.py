@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
@@ -133,12 +133,22 @@ def make_tag(
     written: Mapping[str, Any],
     *,
     stored: Mapping[str, Any] | None = None,
+    keep: Iterable[str] = (),
+    base: Base | None = None,
     protected: bool = False,
     was: Was = CREATED,
 ) -> Tag:
-    """The tag to write beside these values; ``stored`` holds the fields that the server keeps in another form."""
+    """The tag to write beside these values.
+
+    ``stored`` holds the fields that the server keeps in another form than written; ``keep`` are the paths whose
+    digests stay what they are in ``base``.
+    """
     entries = [field_code(path) + digest(value) for path, value in written.items()]
     entries += ["~" + field_code(path) + digest(value) for path, value in (stored or {}).items()]
+    if base:
+        codes = [field_code(path) for path in keep]
+        entries += [code + base.written[code] for code in codes if code in base.written]
+        entries += ["~" + code + base.stored[code] for code in codes if code in base.stored]
     return Tag(identity, "".join(entries), protected, was)
 
 

@@ -81,4 +81,5 @@ class Pace:
 
 def pause_before(attempt: int, base: float = 0.25, cap: float = 8.0) -> float:
     """How long to wait before the given attempt (from 1 on): growing, and never the same for two callers."""
-    return min(cap, base * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    longest = min(cap, base * 2.0 ** (attempt - 1))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.model import Catalog, LiveSession, Session, Snapshot
 from reconciler.plan.compare import compare, equal
-from reconciler.plan.fingerprint import fingerprint
+from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.model import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan
 from reconciler.remark import was_before_us
@@ -162,8 +162,8 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
         reason=reason,
         fields=tuple(FieldChange(path, value, MISSING) for path, value in live.fields().items()),
         protected=bool(tag and tag.protected),
-        fingerprint=fingerprint(live),
-        against=live.fields(),
+        fingerprint=fingerprint(seen := observed(live)),
+        against=seen,
     )
 
 
@@ -224,8 +224,8 @@ def _change(
         protected=wanted.lifecycle.prevent_destroy,
         was=tag.was if tag else was_before_us(live.raw_remark),
         moved_from=moved_from,
-        fingerprint=fingerprint(live),
-        against=live.fields(),
+        fingerprint=fingerprint(seen := observed(live)),
+        against=seen,
     )
 
 

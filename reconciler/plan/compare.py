@@ -65,7 +65,7 @@ def equal(wanted: Session, live: LiveSession, tag: Tag) -> bool:
                 return False
     if tag.base_text is None:
         return True
-    if wanted.data or wanted.remark or not tag.base_text.isalnum():
+    if wanted.data or wanted.remark or "." in tag.base_text or "~" in tag.base_text:
         base = tag.base
         return base is None or not _released(base, wanted.fields(), live.fields())
     return _vouches_only_for(tag.base_text[:: DIGEST_LENGTH + 1], tuple(wanted.parameters))

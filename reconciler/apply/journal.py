@@ -1,0 +1,125 @@
+"""The journal: an append-only file of JSON lines, the intent before each write and the result after it.
+
+Many workers write to it, and an fsync takes longer than a line: whoever comes while one is under way shares the
+next, so that a pool of sixteen waits for two of them and not for sixteen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import ReconcilerError
+
+FILE = "journal.jsonl"
+
+
+class Journal:
+    """Appends to one file. Use it in a ``with``; safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            _end_torn_line(path, self._file)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._condition = threading.Condition()
+        self._waiting: list[bytes] = []
+        self._written = 0  # lines handed in
+        self._synced = 0  # lines on disk
+        self._syncing = False
+        self._broken: OSError | None = None
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write one entry; when this returns, it is on disk.
+
+        Raises:
+            ReconcilerError: it is not. Nothing may be written to the service then.
+        """
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        with self._condition:
+            self._waiting.append(line)
+            self._written += 1
+            mine = self._written
+            while self._synced < mine and not self._broken:
+                if self._syncing:
+                    self._condition.wait()
+                else:
+                    self._sync()
+            if self._broken:
+                raise self._unwritable(self._broken)
+
+    def _sync(self) -> None:
+        """Write what waits, and sync it, while others queue up. Called and left with the lock held."""
+        lines, self._waiting = self._waiting, []
+        upto = self._written
+        self._syncing = True
+        self._condition.release()
+        broken: OSError | None = None
+        try:
+            _write_all(self._file, b"".join(lines))
+            os.fsync(self._file)
+        except OSError as error:
+            broken = error
+        finally:
+            self._condition.acquire()
+            self._syncing = False
+            self._broken = broken
+            if not broken:
+                self._synced = upto
+            self._condition.notify_all()
+
+    def _unwritable(self, error: OSError) -> ReconcilerError:
+        return ReconcilerError(
+            f"the journal {self.path} can't be written: {error.strerror}",
+            "nothing is written to the service without a record of it: make room, or mend the folder's permissions",
+        )
+
+
+def _end_torn_line(path: Path, descriptor: int) -> None:
+    """End a line that a killed run left unfinished, so that ours does not run into it."""
+    if os.fstat(descriptor).st_size == 0:
+        return
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            _write_all(descriptor, b"\n")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """All entries, oldest first. A torn line (its run was killed) is passed over; no file means no entries.
+
+    Raises:
+        ReconcilerError: the file is there and can't be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ReconcilerError(f"the journal {path} can't be read: {error.strerror}") from None
+    entries = []
+    for line in data.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries

@@ -1,0 +1,117 @@
+"""What a write sends: from an action and the live session to the fields of one call. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.contract import Operation
+from reconciler.model import LiveSession
+from reconciler.plan.model import PROTECTION, Action
+from reconciler.remark import compose_remark, release_remark
+from reconciler.tag import Tag, field_code, make_tag
+
+
+def create_payload(action: Action) -> dict[str, Any]:
+    """The fields of the call that makes the session."""
+    values = {change.path: change.after for change in action.fields}
+    tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
+    return {**_top_level(values), "remark": compose_remark(None, _group(values, "remark"), tag)}
+
+
+def update_payload(action: Action, live: LiveSession, operation: Operation) -> dict[str, Any]:
+    """The fields of the call that changes the session: those that differ, and the remark with the new tag.
+
+    ``data`` always travels whole, with the keys of others in it. Where an update resets what it leaves out, all
+    fields travel.
+    """
+    values = {
+        change.path: change.after
+        for change in action.fields
+        if change.path != PROTECTION and change.cause != "released"
+    }
+    remark = compose_remark(
+        live.raw_remark, {**live.remark.keys, **_group(values, "remark")}, _tag_after(action, live, values)
+    )
+    if operation.left_out == "reset":
+        values = {**_as_it_is(live), **values}
+    payload: dict[str, Any] = {"session_id": live.session_id, **_top_level(values), "remark": remark}
+    if "data" in payload:
+        payload["data"] = {**live.data, **payload["data"]}
+    return payload
+
+
+def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
+    """The fields of the call that takes our tag off a session."""
+    base = live.remark.tag.base if live.remark.tag else None
+    ours = frozenset(key for key in live.remark.keys if base and base.knows(f"remark.{key}"))
+    values = _as_it_is(live) if operation.left_out == "reset" else {}
+    remark = release_remark(live.raw_remark, live.remark, ours)
+    return {"session_id": live.session_id, **_top_level(values), "remark": remark}
+
+
+def rewritten_payload(
+    action: Action, live: LiveSession, rewritten: Mapping[str, Any], operation: Operation
+) -> dict[str, Any]:
+    """The call that lets the tag remember in which form the server stored these fields (sent values by path)."""
+    found = live.fields()
+    base = live.remark.tag.base if live.remark.tag else None
+    tag = make_tag(
+        action.identity,
+        rewritten,
+        stored={path: found[path] for path in rewritten if path in found},
+        keep=[path for path in (*action.managed, *action.held) if path not in rewritten],
+        base=base,
+        protected=bool(live.remark.tag and live.remark.tag.protected),
+        was=action.was,
+    )
+    values = _as_it_is(live) if operation.left_out == "reset" else {}
+    return {
+        "session_id": live.session_id,
+        **_top_level(values),
+        "remark": compose_remark(live.raw_remark, live.remark.keys, tag),
+    }
+
+
+def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) -> Tag:
+    found = live.fields()
+    base = live.remark.tag.base if live.remark.tag else None
+    kept = {
+        path for path in action.managed if path not in changed and base and field_code(path) in base.stored
+    }
+    written = {path: changed.get(path, found.get(path)) for path in action.managed if path not in kept}
+    return make_tag(
+        action.identity,
+        written,
+        keep=[*kept, *action.held],
+        base=base,
+        protected=action.protected,
+        was=action.was,
+    )
+
+
+def _as_it_is(live: LiveSession) -> dict[str, Any]:
+    """All fields of a live session but those of the remark, the prompt to the letter."""
+    values = {path: value for path, value in live.fields().items() if not path.startswith("remark.")}
+    raw = live.config.get("prompt")
+    return {**values, "prompt": raw if isinstance(raw, str) else live.prompt}
+
+
+def _top_level(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by path as a call takes them: parameters beside the rest, ``data`` as one value."""
+    flat: dict[str, Any] = {}
+    for path, value in values.items():
+        group, _, name = path.partition(".")
+        if not name:
+            flat[path] = value
+        elif group == "parameters":
+            flat[name] = value
+    data = _group(values, "data")
+    if data:
+        flat["data"] = data
+    return flat
+
+
+def _group(values: Mapping[str, Any], group: str) -> dict[str, Any]:
+    start = group + "."
+    return {path[len(start) :]: value for path, value in values.items() if path.startswith(start)}

@@ -1,0 +1,114 @@
+"""What became of a plan, action by action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from reconciler.errors import ExitCode
+from reconciler.plan.model import Action
+
+REPORT_VERSION = "1.0"
+
+#: ``unknown``: the answer never came, and looking did not tell either whether the work was done.
+Outcome: TypeAlias = Literal["applied", "failed", "unknown", "not tried"]
+
+#: Whether the list was read again afterwards, and what it said.
+Verification: TypeAlias = Literal["verified", "differs", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A field that the server keeps in another form than it was sent."""
+
+    key: str
+    session_id: int
+    path: str
+    sent: Any
+    stored: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one action. ``message`` says why it was not applied, ``hint`` what to do about it."""
+
+    action: Action
+    outcome: Outcome
+    session_id: int | None = None
+    message: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a plan. ``differences`` are what the verification found, a sentence each."""
+
+    run: str
+    catalog: str
+    environment: str | None
+    endpoint: str
+    results: tuple[Result, ...]
+    verification: Verification = "skipped"
+    differences: tuple[str, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    interrupted: bool = False
+    archived: int = 0
+
+    def count(self, outcome: Outcome) -> int:
+        """How many actions ended so."""
+        return sum(result.outcome == outcome for result in self.results)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code that says the same."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        applied = self.count("applied")
+        if applied == len(self.results):
+            return ExitCode.OK if self.verification in ("verified", "skipped") else ExitCode.PARTIAL
+        if applied or self.count("unknown"):
+            return ExitCode.PARTIAL
+        return ExitCode.ERROR
+
+
+def report_to_document(report: Report) -> dict[str, Any]:
+    """The report's public form (``schemas/report.schema.json``)."""
+    return {
+        "format_version": REPORT_VERSION,
+        "run": report.run,
+        "catalog": report.catalog,
+        "environment": report.environment,
+        "endpoint": report.endpoint,
+        "summary": {
+            "applied": report.count("applied"),
+            "failed": report.count("failed"),
+            "unknown": report.count("unknown"),
+            "not_tried": report.count("not tried"),
+            "archived": report.archived,
+        },
+        "interrupted": report.interrupted,
+        "verification": report.verification,
+        "differences": list(report.differences),
+        "rewritten": [
+            {
+                "key": one.key,
+                "session_id": one.session_id,
+                "path": one.path,
+                "sent": one.sent,
+                "stored": one.stored,
+            }
+            for one in report.rewrites
+        ],
+        "results": [
+            {
+                "action": result.action.kind,
+                "key": result.action.key,
+                "session_id": result.session_id,
+                "name": result.action.name,
+                "outcome": result.outcome,
+                "message": result.message,
+                "hint": result.hint,
+            }
+            for result in report.results
+        ],
+    }

@@ -1,0 +1,221 @@
+"""Applying a plan: check that it is still true, write over a pool of workers, read the list again.
+
+Every write is on record before it goes out (journal), what it destroys is on disk before it is destroyed
+(archive), and what became of it is said (report). One action that fails does not keep the others from being tried.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.api.client import Client
+from reconciler.api.errors import Interrupted
+from reconciler.api.listing import list_sessions
+from reconciler.api.pace import pause_before
+from reconciler.apply import archive as archives
+from reconciler.apply import journal as journals
+from reconciler.apply.archive import Archive
+from reconciler.apply.journal import Journal
+from reconciler.apply.payload import rewritten_payload
+from reconciler.apply.report import Report, Result, Rewrite, Verification
+from reconciler.apply.stale import refuse_if_stale
+from reconciler.apply.verify import Findings, verify
+from reconciler.apply.write import Writer
+from reconciler.errors import Problem, ReconcilerError, Refused
+from reconciler.model import LiveSession, Snapshot
+from reconciler.plan.model import Action, ActionKind, Plan
+
+#: What is done first: what keeps a session or makes one comes before what ends one.
+ORDER: tuple[ActionKind, ...] = ("move", "adopt", "forget", "create", "update", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How to apply.
+
+    ``state`` is the folder for journal and archive; ``archive`` another one for the archive. ``settle`` is how
+    long (seconds) a list may lag behind a write. ``recheck`` reads the list again before the first write and
+    refuses a plan that is not true any more. ``who`` goes into the journal, as it is.
+    """
+
+    state: Path
+    archive: Path | None = None
+    parallelism: int = 8
+    settle: float = 10.0
+    recheck: bool = True
+    who: Mapping[str, str] = field(default_factory=dict)
+
+
+def apply_plan(
+    plan: Plan,
+    client: Client,
+    options: ApplyOptions,
+    *,
+    snapshot: Snapshot | None = None,
+    stop: threading.Event | None = None,
+    on_result: Callable[[Result], None] | None = None,
+) -> Report:
+    """Make the live list what the plan says.
+
+    ``snapshot`` is the one that the plan was made from; without it, or with ``recheck``, the list is read again.
+    ``stop`` ends the run early: no new write starts, those under way finish. ``on_result`` is called for each action
+    that ended, from any thread, one at a time.
+
+    Raises:
+        Refused: a guard says no to the plan, or it is not true any more. Nothing was written.
+        ReconcilerError: journal or archive can't be written, or the list can't be read. Nothing was written.
+    """
+    if plan.refusals:
+        raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
+    run = f"{secrets.token_hex(4)}"
+    stop = stop or threading.Event()
+    archive = Archive(options.archive or options.state / archives.FOLDER, run, _now(), client.endpoint.name)
+    if not plan.actions:
+        return _report(run, plan, [], "verified")
+    archive.prepare()
+    with Journal(options.state / journals.FILE) as journal:
+        creates = plan.count("create")
+        pages = (
+            0 if snapshot is None else len(snapshot) // client.contract.operation("list_sessions").page_size
+        )
+        full = options.recheck or snapshot is None or creates > pages + 1
+        if full:
+            snapshot = list_sessions(client)
+            refuse_if_stale(plan, snapshot)
+        assert snapshot is not None
+        lives = {live.session_id: live for live in snapshot}
+        journal.append(
+            {
+                "run": run,
+                "at": _now(),
+                "event": "start",
+                "catalog": plan.catalog,
+                "environment": plan.environment,
+                "endpoint": client.endpoint.name,
+                "actions": len(plan.actions),
+                **options.who,
+            }
+        )
+        writer = Writer(client, archive, journal, options.settle, look_first=not full, now=_now)
+        results = _perform(plan.actions, lives, writer, options.parallelism, stop, on_result)
+        report = _check(run, plan, results, writer, stop)
+        journal.append(
+            {
+                "run": run,
+                "at": _now(),
+                "event": "end",
+                "verification": report.verification,
+                "applied": report.count("applied"),
+                "failed": report.count("failed"),
+                "unknown": report.count("unknown"),
+                "not_tried": report.count("not tried"),
+            }
+        )
+    return report
+
+
+def _perform(
+    actions: Sequence[Action],
+    lives: Mapping[int, LiveSession],
+    writer: Writer,
+    parallelism: int,
+    stop: threading.Event,
+    on_result: Callable[[Result], None] | None,
+) -> list[Result]:
+    telling = threading.Lock()
+
+    def perform(action: Action) -> Result:
+        if stop.is_set():
+            result = Result(action, "not tried", action.session_id, "the run was stopped before")
+        else:
+            live = None if action.session_id is None else lives.get(action.session_id)
+            result = writer.perform(action, live)
+        if on_result:
+            with telling:
+                on_result(result)
+        return result
+
+    ordered = sorted(actions, key=lambda action: ORDER.index(action.kind))
+    with ThreadPoolExecutor(max(1, min(parallelism, len(ordered))), "apply") as pool:
+        return list(pool.map(perform, ordered))
+
+
+def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: threading.Event) -> Report:
+    """Read the list again, and let the tags remember what the server stored differently."""
+    if stop.is_set() or not any(result.outcome == "applied" for result in results):
+        return _report(run, plan, results, "skipped", interrupted=stop.is_set())
+    try:
+        findings, now = _findings(results, writer)
+        if findings.rewrites:
+            _remember(results, findings.rewrites, now, writer)
+            again, _ = _findings(results, writer)
+            findings.differences = again.differences
+    except Interrupted:
+        return _report(run, plan, results, "skipped", interrupted=True)
+    except ReconcilerError as error:
+        return _report(run, plan, results, "failed", [p.message for p in error.problems])
+    verification: Verification = "differs" if findings.differences else "verified"
+    return _report(run, plan, results, verification, findings.differences, findings.rewrites)
+
+
+def _findings(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
+    """Compare with the live list, giving it time to show what was just made."""
+    until = time.monotonic() + writer.settle
+    attempt = 1
+    while True:
+        now = list_sessions(writer.client)
+        findings = verify(results, now)
+        left = until - time.monotonic()
+        if not findings.differences or left <= 0:
+            return findings, now
+        writer.client.pace.sleep(min(left, pause_before(attempt, base=0.2, cap=2.0)))
+        attempt += 1
+
+
+def _remember(results: list[Result], rewrites: list[Rewrite], now: Snapshot, writer: Writer) -> None:
+    sent: dict[int, dict[str, Any]] = {}
+    for rewrite in rewrites:
+        sent.setdefault(rewrite.session_id, {})[rewrite.path] = rewrite.sent
+    actions = {result.action.identity: result.action for result in results}
+    operation = writer.client.contract.operation("update_session")
+    for live in now:
+        if live.session_id not in sent or live.remark.tag is None:
+            continue
+        action = actions[live.remark.tag.identity]
+        payload = rewritten_payload(action, live, sent[live.session_id], operation)
+        writer.remember(action, live, payload)
+
+
+def _report(
+    run: str,
+    plan: Plan,
+    results: Sequence[Result],
+    verification: Verification,
+    differences: Sequence[str] = (),
+    rewrites: Sequence[Rewrite] = (),
+    *,
+    interrupted: bool = False,
+) -> Report:
+    return Report(
+        run=run,
+        catalog=plan.catalog,
+        environment=plan.environment,
+        endpoint=plan.endpoint,
+        results=tuple(results),
+        verification=verification,
+        differences=tuple(differences),
+        rewrites=tuple(rewrites),
+        interrupted=interrupted,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,59 @@
+"""The folder ``.reconciler``: what a run leaves on this machine. Never needed for a plan; there is no state file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reconciler.errors import ReconcilerError
+
+FOLDER = ".reconciler"
+
+
+def open_state(root: Path) -> Path:
+    """The folder under this root, made if need be: for its owner alone, and kept out of git.
+
+    Raises:
+        ReconcilerError: it can't be made or written to.
+    """
+    folder = root / FOLDER
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise ReconcilerError(
+            f"the folder {folder} can't be written: {error.strerror}",
+            "it holds the archive and the journal, without which nothing is written to the service",
+        ) from None
+    return folder
+
+
+def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a file so that after this call it is whole and on disk, and at no time half there.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

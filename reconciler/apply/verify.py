@@ -1,0 +1,68 @@
+"""After an apply: is the live list what was written?
+
+Pure: takes the results and a fresh snapshot. A field that the server stored in another form than it was sent is a
+*rewrite*, which the tag is then made to remember; anything else that is not as written is a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from reconciler.apply.report import Result, Rewrite
+from reconciler.model import LiveSession, Snapshot
+from reconciler.plan.model import MISSING, PROTECTION, Action
+from reconciler.values import same
+
+
+@dataclass(slots=True)
+class Findings:
+    """``late`` are sessions that were made and do not show in the list (yet)."""
+
+    rewrites: list[Rewrite] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    late: list[Result] = field(default_factory=list)
+
+
+def verify(results: Iterable[Result], now: Snapshot) -> Findings:
+    """Compare what was applied with what is live."""
+    findings = Findings()
+    by_id = {live.session_id: live for live in now}
+    by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag}
+    for result in results:
+        if result.outcome != "applied":
+            continue
+        action = result.action
+        live = by_id.get(result.session_id) if result.session_id is not None else None
+        if live is None and action.kind == "create":
+            live = by_identity.get(action.identity)
+        label = f"{action.key} (#{result.session_id})" if result.session_id else action.key
+        if action.kind == "delete":
+            if live is not None:
+                findings.differences.append(f"{label} was deleted, and is still listed")
+        elif live is None:
+            findings.late.append(result)
+            findings.differences.append(f"{label} was written, and is not listed")
+        elif action.kind == "forget":
+            if live.remark.tag is not None and live.remark.tag.identity == action.identity:
+                findings.differences.append(f"{label} was released, and still has our tag")
+        else:
+            _compare(action, live, label, findings)
+    return findings
+
+
+def _compare(action: Action, live: LiveSession, label: str, findings: Findings) -> None:
+    tag = live.remark.tag
+    if tag is None or tag.identity != action.identity:
+        why = f" ({live.remark.unreadable})" if live.remark.unreadable else ""
+        findings.differences.append(f"{label}: the tag did not come back as written{why}")
+        return
+    found = live.fields()
+    for change in action.fields:
+        if change.path == PROTECTION or change.cause == "released":
+            continue
+        stored = found.get(change.path, MISSING)
+        if stored is MISSING:
+            findings.differences.append(f"{label}: {change.path} was sent, and is not there")
+        elif not same(stored, change.after):
+            findings.rewrites.append(Rewrite(action.key, live.session_id, change.path, change.after, stored))

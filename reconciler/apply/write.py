@@ -1,0 +1,246 @@
+"""One action's write, and the certainty whether it happened.
+
+The service has no idempotency keys, so an answer that never came leaves open whether the work was done. A create is
+then looked up by its name and tag, and never sent again in the same run unless the server said that it did nothing.
+An update or a delete is looked up, and sent again where it did not happen: doing it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from reconciler.api.client import Client
+from reconciler.api.errors import ApiError, Interrupted
+from reconciler.api.listing import list_sessions
+from reconciler.api.messages import list_messages
+from reconciler.api.pace import pause_before
+from reconciler.apply.archive import Archive
+from reconciler.apply.journal import Journal
+from reconciler.apply.payload import create_payload, release_payload, update_payload
+from reconciler.apply.report import Outcome, Result
+from reconciler.errors import Problem, ReconcilerError
+from reconciler.model import LiveSession
+from reconciler.plan.model import Action
+from reconciler.values import same
+
+#: What looking it up said of a write: done, with the session's id where there is one; not done; or nothing for sure.
+Found: TypeAlias = tuple[Literal["done", "not done", "unknown"], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Does single actions. Safe to use from many threads.
+
+    ``settle`` is how long (seconds) a create that does not show in the list yet is waited for; ``look_first`` says
+    that a create has to be looked for before it is sent. ``now`` gives the time for the journal.
+    """
+
+    client: Client
+    archive: Archive
+    journal: Journal
+    settle: float
+    look_first: bool
+    now: Callable[[], str]
+
+    def perform(self, action: Action, live: LiveSession | None) -> Result:
+        """Do one action to one session. Never raises for what may go wrong; the result says it."""
+        try:
+            if action.kind == "create":
+                result = self._create(action)
+            elif live is None:
+                result = Result(action, "failed", action.session_id, "it is gone", "the next plan creates it")
+            else:
+                result = self._change(action, live)
+        except Interrupted:
+            return Result(action, "not tried", action.session_id, "the run was stopped before")
+        except ReconcilerError as error:
+            return _failed(action, "failed", error)
+        return result
+
+    def _create(self, action: Action) -> Result:
+        if self.look_first:
+            already = self._by_tag(action)
+            if already is not None:
+                return Result(
+                    action,
+                    "failed",
+                    already.session_id,
+                    f"it is live already as #{already.session_id}: somebody made it since the plan",
+                    "plan again",
+                )
+        payload = create_payload(action)
+        return self._write(action, "create_session", payload, lambda: self._created(action))
+
+    def _change(self, action: Action, live: LiveSession) -> Result:
+        if action.kind == "delete":
+            messages = list_messages(self.client, live, _label(action))
+            archived = self.archive.put("delete", action.identity, live, messages)
+            return self._write(
+                action,
+                "delete_session",
+                {"session_id": live.session_id},
+                lambda: self._deleted(live),
+                archived,
+            )
+        operation = self.client.contract.operation("update_session")
+        if action.kind == "forget":
+            payload = release_payload(live, operation)
+        else:
+            payload = update_payload(action, live, operation)
+        archived = self.archive.put("update", action.identity, live, None)
+        return self._write(
+            action, "update_session", payload, lambda: self._updated(action, live, payload), archived
+        )
+
+    def _write(
+        self,
+        action: Action,
+        operation: str,
+        payload: Mapping[str, Any],
+        look_up: Callable[[], Found],
+        archived: str = "",
+    ) -> Result:
+        """Send a write until it is known to be done, known to fail, or can't be known."""
+        self._note(action, "intent", archive=archived)
+        attempt = 1
+        try:
+            while True:
+                try:
+                    body = self.client.write(operation, payload, session=_label(action))
+                    result = Result(action, "applied", _session_id(body) or action.session_id)
+                    break
+                except ApiError as error:
+                    ended = self._after(action, error, attempt, look_up)
+                    if ended is not None:
+                        result = ended
+                        break
+                attempt += 1
+        except Interrupted:
+            result = Result(action, "not tried", action.session_id, "the run was stopped before")
+        self._note(action, result.outcome, session_id=result.session_id, message=result.message)
+        return result
+
+    def _after(
+        self, action: Action, error: ApiError, attempt: int, look_up: Callable[[], Found]
+    ) -> Result | None:
+        """What a failed call means: the action's result, or None where it is to be sent again.
+
+        Raises:
+            Interrupted: it was not done, and the run is to stop.
+        """
+        if error.status == 404 and action.kind == "delete":
+            return Result(action, "applied", action.session_id)
+        if error.status == 404 and action.kind != "create":
+            return Result(action, "failed", action.session_id, "it is gone", "the next plan creates it")
+        if error.outcome == "unknown":
+            try:
+                state, session_id = look_up()
+            except Interrupted:
+                state, session_id = "unknown", None
+            if state == "done":
+                return Result(action, "applied", session_id or action.session_id)
+            # 503 says by its meaning that nothing was done (RFC 9110, 15.6.4); any other lost answer of a create
+            # may still turn into a session.
+            if state == "unknown" or (action.kind == "create" and error.status != 503):
+                return _failed(action, "unknown", error)
+        patience = 2 * self.client.tries if error.throttled else self.client.tries
+        if not error.passing or attempt >= patience:
+            return _failed(action, "failed", error)
+        if error.retry_after is None:  # else the pace holds everybody back
+            self.client.pace.sleep(pause_before(attempt))
+        return None
+
+    def _created(self, action: Action) -> Found:
+        """Look for a create whose answer never came, for as long as a list may lag."""
+        until = time.monotonic() + self.settle
+        attempt = 1
+        while True:
+            try:
+                found = self._by_tag(action)
+            except ReconcilerError:
+                return "unknown", None
+            if found is not None:
+                return "done", found.session_id
+            left = until - time.monotonic()
+            if left <= 0:
+                return "not done", None
+            self.client.pace.sleep(min(left, pause_before(attempt, base=0.2, cap=2.0)))
+            attempt += 1
+
+    def _updated(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Found:
+        try:
+            found = self._by_id(live.session_id, payload.get("name", live.name), live.name)
+        except ReconcilerError:
+            return "unknown", None
+        if found is None:
+            return "not done", None  # the next try is told that it is gone
+        if found.raw_remark == payload["remark"]:
+            return "done", found.session_id
+        now = found.fields()
+        arrived = all(change.path in now and same(now[change.path], change.after) for change in action.fields)
+        ours = found.remark.tag is not None and found.remark.tag.identity == action.identity
+        return ("done" if arrived and ours and action.kind != "forget" else "not done"), found.session_id
+
+    def _deleted(self, live: LiveSession) -> Found:
+        try:
+            found = self._by_id(live.session_id, live.name)
+        except ReconcilerError:
+            return "unknown", None
+        return ("not done" if found else "done"), live.session_id
+
+    def remember(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Result:
+        """One more update of a session that was just written, for its tag alone."""
+        try:
+            archived = self.archive.put("retag", action.identity, live, None)
+            return self._write(
+                action, "update_session", payload, lambda: self._updated(action, live, payload), archived
+            )
+        except ReconcilerError as error:
+            return _failed(action, "failed", error)
+
+    def _by_tag(self, action: Action) -> LiveSession | None:
+        for live in list_sessions(self.client, name=action.name):
+            if live.remark.tag and live.remark.tag.identity == action.identity:
+                return live
+        return None
+
+    def _by_id(self, session_id: int, *names: str) -> LiveSession | None:
+        for name in dict.fromkeys(names):
+            for live in list_sessions(self.client, name=name):
+                if live.session_id == session_id:
+                    return live
+        return None
+
+    def _note(self, action: Action, event: str, **facts: Any) -> None:
+        self.journal.append(
+            {
+                "run": self.archive.run,
+                "at": self.now(),
+                "event": event,
+                "action": action.kind,
+                "key": action.key,
+                "session_id": action.session_id,
+                **{name: fact for name, fact in facts.items() if fact},
+            }
+        )
+
+
+def _label(action: Action) -> str:
+    return action.key if action.session_id is None else f"{action.key} (#{action.session_id})"
+
+
+def _failed(action: Action, outcome: Outcome, error: ReconcilerError) -> Result:
+    problem = error.problems[0] if error.problems else Problem(str(error))
+    hint = problem.hint
+    if outcome == "unknown":
+        hint = "nobody can tell yet whether it was done: plan again, which shows what is live then"
+    return Result(action, outcome, action.session_id, problem.message, hint)
+
+
+def _session_id(body: Any) -> int | None:
+    data = body.get("data") if isinstance(body, dict) else None
+    found = data.get("session_id") if isinstance(data, dict) else None
+    return found if type(found) is int else None

@@ -1,0 +1,100 @@
+"""The command line. Commands are imported when they are called, so that ``reconciler --version`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.errors import ExitCode, ReconcilerError
+
+#: Each command's module (with the attribute ``command`` in it) and its line in the list of commands.
+COMMANDS = {
+    "validate": ("reconciler.cli.validate", "Check a catalog without speaking to anybody."),
+    "plan": ("reconciler.cli.plan", "Show what an apply would change."),
+    "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
+    "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
+    "server": ("reconciler.cli.server", "Run the embedded server."),
+    "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        # Every flag also as RECONCILER_<FLAG>, whichever command it belongs to.
+        command.context_settings.setdefault("auto_envvar_prefix", "RECONCILER")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, 1)
+            ctx.fail(f"there is no command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes (with --detailed-exitcode), 3 refused by a "
+    "guard, 4 applied in part, 64 wrong usage, 130 interrupted. Every flag can also be set as RECONCILER_<FLAG>.",
+)
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Infrastructure-as-code for AI personas.
+
+    A catalog in git says which sessions are to be live; plan shows the difference, apply makes it so.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    sys.exit(run(argv))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False)
+        sys.stdout.flush()
+        return int(outcome or ExitCode.OK)
+    except ReconcilerError as error:
+        from reconciler.render.problems import print_problems
+
+        print_problems(error.problems)
+        return int(error.exit_code)
+    except click.UsageError as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.ERROR)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Keep the interpreter from complaining when it flushes.
+        sys.stdout = None
+        return int(ExitCode.OK)

@@ -1,0 +1,17 @@
+"""``reconciler schema``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    """Print a JSON Schema of a file format; without NAME, the names that there are.
+
+    Editors use it through a first line like `# yaml-language-server: $schema=manifest.schema.json`.
+    """
+    from reconciler.schemas import schema_names, schema_text
+
+    click.echo(schema_text(name) if name else "\n".join(schema_names()), nl=not name)
