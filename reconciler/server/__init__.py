@@ -2,12 +2,13 @@
 
 In a test::
 
-    from reconciler.server import running_server
+    from reconciler.server import Fault, running_server
 
     with running_server(None) as server:
         server.store.insert_session(name="Alice")
+        server.faults.add(Fault("status", operation="list_sessions", when="first", status=503))
         requests.get(server.url + "/v1/session/", timeout=5)
-        assert [one.status for one in server.log] == [200]
+        assert [one.status for one in server.log] == [503]
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reconciler.server.faults import Fault as Fault
+    from reconciler.server.faults import Faults as Faults
     from reconciler.server.log import Hook as Hook
     from reconciler.server.log import LoggedRequest as LoggedRequest
     from reconciler.server.quirks import Quirks as Quirks
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from reconciler.server.store import Store as Store
 
 _HOMES = {
+    "Fault": "faults",
+    "Faults": "faults",
     "Hook": "log",
     "LoggedRequest": "log",
     "MessageRow": "store",
@@ -36,6 +41,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "Fault",
+    "Faults",
     "Hook",
     "LoggedRequest",
     "MessageRow",

@@ -8,15 +8,22 @@ import sqlite3
 import time
 from base64 import b64decode
 from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reconciler.model import JSON
 from reconciler.server.body import LARGEST, BadBody, decode_body, encoding_of
+from reconciler.server.faults import Fault, Faults
 from reconciler.server.log import Hook, LoggedRequest
 from reconciler.server.service import Answer, Call, Refusal, Service, envelope
+from reconciler.server.wire import Closed, Half, Reset, gone
+
+#: What stands in for the page of a proxy.
+_PAGE = "<!doctype html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
 
 #: What a browser may call the server by, where it listens on loopback.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -38,11 +45,15 @@ class Desk:
     hosts: frozenset[str] | None = None
     latency: float = 0.0
     keep_log: bool = True
+    faults: Faults = field(init=False)
     log: list[LoggedRequest] = field(default_factory=list)
     before: list[Hook] = field(default_factory=list)
     after: list[Hook] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     _requests: int = 0
+
+    def __post_init__(self) -> None:
+        self.faults = Faults(frozenset(self.service.operations))
 
     def enter(self, request: Request, operation: str) -> LoggedRequest:
         """Number a request and keep it."""
@@ -65,47 +76,101 @@ class Desk:
         entry = self.enter(request, operation)
         try:
             response = await self._answer(request, entry)
-        except Refusal as refusal:
-            response = respond(Answer(refusal.status, envelope(refusal.status, refusal.message)))
         except ClientDisconnect:
             entry.fate = "gone"
             return Response()
-        except sqlite3.Error as error:
-            response = respond(Answer(500, envelope(500, f"数据库错误：{error}")))
         except Exception as error:
-            # A mistake of ours, or of a test's hook: the caller gets an answer, running_server() raises it at its end.
-            self.errors.append(error)
-            response = respond(Answer(500, envelope(500, "服务器内部错误")))
-        if entry.fate == "pending":
+            response = self._failed(error)
+        if entry.fate in ("pending", "half"):
             entry.status = response.status_code
+        if entry.fate == "pending":
             entry.fate = "answered"
         return response
 
     async def _answer(self, request: Request, entry: LoggedRequest) -> Response:
-        content_type = request.headers.get("content-type", "")
         body = await _read(request)
-        try:
-            fields = decode_body(content_type, body)
-        except BadBody as bad:
-            raise Refusal(400, f"请求体无法解析：{bad}") from None
+        fields = decode_body(request.headers.get("content-type", ""), body)
         entry.body = fields if body else None
         for hook in list(self.before):
             hook(entry)
-        if self.latency:
-            await asyncio.sleep(self.latency)
-        self._admit(request)
-        if not entry.operation:
-            raise Refusal(404, "接口不存在")
-        if request.method not in self._methods(entry.operation):
-            raise Refusal(405, "不支持的请求方法")
-        if body:
-            self._check_encoding(entry.operation, content_type)
-        call = Call(path=request.path_params, query=entry.query, body=fields)
-        answer = self.service.work(entry.operation, call)
+        wait, fault = self.faults.pick(entry)
+        if wait or self.latency:
+            await asyncio.sleep(wait + self.latency)
+        response = None
+        if fault is not None and not fault.after_work:
+            response = await self._break(fault, request, entry)
+        if response is None:
+            response = self._work(request, entry, fields)
+            if fault is not None and fault.after_work:
+                response = await self._break(fault, request, entry, response) or response
+        return response
+
+    def _work(self, request: Request, entry: LoggedRequest, fields: dict[str, JSON]) -> Response:
+        try:
+            self._admit(request)
+            if not entry.operation:
+                raise Refusal(404, "接口不存在")
+            if request.method not in self._methods(entry.operation):
+                raise Refusal(405, "不支持的请求方法")
+            if entry.body is not None:
+                self._check_encoding(entry.operation, request.headers.get("content-type", ""))
+            call = Call(path=request.path_params, query=entry.query, body=fields)
+            response = respond(self.service.work(entry.operation, call))
+        except (Refusal, sqlite3.Error) as error:
+            return self._failed(error)
         entry.worked = True
         for hook in list(self.after):
             hook(entry)
-        return respond(answer)
+        return response
+
+    def _failed(self, error: Exception) -> Response:
+        match error:
+            case Refusal():
+                status, message = error.status, error.message
+            case BadBody():
+                status, message = 400, f"请求体无法解析：{error}"
+            case sqlite3.Error():
+                status, message = 500, f"数据库错误：{error}"
+            case _:
+                # A mistake of ours, or of a test's hook: running_server() raises it at its end.
+                self.errors.append(error)
+                status, message = 500, "服务器内部错误"
+        return respond(Answer(status, envelope(status, message)))
+
+    async def _break(
+        self, fault: Fault, request: Request, entry: LoggedRequest, whole: Response | None = None
+    ) -> Response | None:
+        """Carry out a fault. ``None`` where a request hung and was released: it goes on as if nothing had been."""
+        entry.fault = fault.kind
+        status = fault.answered_status
+        match fault.kind:
+            case "cut":
+                entry.fate = "cut"
+                return Closed()
+            case "reset":
+                entry.fate = "reset"
+                return Reset()
+            case "half":
+                assert whole is not None
+                entry.fate = "half"
+                return Half(whole)
+            case "hang":
+                entry.fate = "hung"
+                if not await self.faults.hang(partial(gone, request.receive)):
+                    return Closed()
+                entry.fate = "pending"
+                return None
+            case "html":
+                return HTMLResponse(_PAGE.format(status=status), status, _retry_after(fault))
+            case "wrong-type":
+                return HTMLResponse(_PAGE.format(status=200), 200)
+            case "empty":
+                return Response(status_code=200, media_type="application/json")
+            case "body-status":
+                return JSONResponse(envelope(status, fault.message or _message(status)), 200)
+            case _:
+                document = envelope(status, fault.message or _message(status))
+                return JSONResponse(document, status, _retry_after(fault))
 
     def _methods(self, operation: str) -> tuple[str, ...]:
         method = self.service.operations[operation].method
@@ -155,6 +220,14 @@ def build_app(desk: Desk) -> ASGIApp:
     # /session/delete/ is no session whose id is "delete".
     routes.sort(key=lambda route: "{" in route.path)
     return Router(routes, redirect_slashes=False, default=Endpoint(desk, ""))
+
+
+def _message(status: int) -> str:
+    return {429: "请求过于频繁", 503: "服务暂不可用"}.get(status, "服务器内部错误")
+
+
+def _retry_after(fault: Fault) -> dict[str, str] | None:
+    return None if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
 
 
 def respond(answer: Answer) -> Response:

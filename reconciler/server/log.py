@@ -20,7 +20,7 @@ class LoggedRequest:
     ``number`` counts from 1 in the order of arrival. ``operation`` is the name of the call in the contract,
     ``page`` for the page at ``/``, or empty for a path that is none. ``body`` is the decoded body under wire
     names (texts where it was a form), ``None`` where there was none or it could not be read. ``worked`` says
-    whether the work was done, whatever was answered.
+    whether the work was done, whatever was answered; ``fault`` names the kind of fault that was carried out.
     """
 
     number: int
@@ -34,6 +34,7 @@ class LoggedRequest:
     status: int | None = None
     fate: Fate = "pending"
     worked: bool = False
+    fault: str | None = None
 
 
 #: Called with the entry of a request. Runs in the server's thread: what it blocks is the whole server.

@@ -16,6 +16,7 @@ import uvicorn
 from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError
 from reconciler.server.app import LOOPBACK, Desk, build_app
+from reconciler.server.faults import Faults
 from reconciler.server.log import Hook, LoggedRequest
 from reconciler.server.quirks import Quirks
 from reconciler.server.service import Service
@@ -51,6 +52,10 @@ class RunningServer:
     @property
     def after(self) -> list[Hook]:
         return self._desk.after
+
+    @property
+    def faults(self) -> Faults:
+        return self._desk.faults
 
     @contextmanager
     def refuse(self) -> Iterator[None]:

@@ -362,9 +362,9 @@ def _number(facts: Operation, name: str, value: JSON, *, whole: bool = False) ->
             value = json.loads(value)
         except (ValueError, RecursionError):
             raise _malformed(facts, name) from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _malformed(facts, name)
-    if whole and value != int(value):
+    if isinstance(value, float) and not (math.isfinite(value) and (value.is_integer() or not whole)):
         raise _malformed(facts, name)
     return int(value) if whole else value
 

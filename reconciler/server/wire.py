@@ -40,7 +40,7 @@ class Reset(Response):
 
 
 class Half(Response):
-    """The head of an answer and half of its body; then the connection is closed."""
+    """The head of an answer and half of its body; then the connection is closed. No body, no head either."""
 
     def __init__(self, whole: Response) -> None:
         super().__init__(bytes(whole.body), whole.status_code, media_type=None)
@@ -48,8 +48,11 @@ class Half(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytes(self.body)
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        if body:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         _transport(scope).close()
         await gone(receive)
 
