@@ -1,28 +1,139 @@
-"""How a service may differ from the next and still be healthy: what the server plays for ``doctor`` and its tests."""
+"""How a service may differ from the next and still be healthy: what ``server --quirk`` plays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal
+
+#: What a service may fail to take in from a create, by the contract's names.
+IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
+
+
+def _quirk(default: Any, text: str, value: str = "", read: Callable[[str], Any] | None = None) -> Any:
+    """A field with the form of its value and its line of help; without a form it is a switch."""
+    return field(default=default, metadata={"text": text, "value": value, "read": read})
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) < least:
+            raise ValueError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise ValueError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text!r} is none of: {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _some_of(*words: str) -> Callable[[str], frozenset[str]]:
+    def read(text: str) -> frozenset[str]:
+        return frozenset(_one_of(*words)(word) for word in text.split(","))
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
     """What is peculiar about the service. The defaults are those of the plainest one."""
 
-    max_page_size: int | None = None
-    name_filter: Literal["exact", "partial"] = "exact"
-    late_seconds: float = 0.0
-    late_calls: int = 0
-    numbers_as_text: bool = False
-    trim_prompts: bool = False
-    line_endings: Literal["kept", "lf", "crlf"] = "kept"
-    remark_limit: int | None = None
-    remark_over: Literal["refuse", "cut"] = "refuse"
-    create_ignores: frozenset[str] = frozenset()
-    update_resets: bool = False
-    no_update: bool = False
-    delete_204: bool = False
-    ordering_ignored: bool = False
-    messages_by_token: bool = False
-    strict_encoding: bool = False
+    max_page_size: int | None = _quirk(None, "No page holds more rows than this.", "ROWS", _whole(1))
+    name_filter: Literal["exact", "partial"] = _quirk(
+        "exact", "How session_name filters a listing.", "exact|partial", _one_of("exact", "partial")
+    )
+    ordering_ignored: bool = _quirk(False, "Listings come newest change first, whatever is asked for.")
+    late_seconds: float = _quirk(
+        0.0, "A new session is listed only after this many seconds.", "SECONDS", _seconds
+    )
+    late_calls: int = _quirk(
+        0, "A new session is missing from the next so many listings (each page is one).", "CALLS", _whole(0)
+    )
+    numbers_as_text: bool = _quirk(False, "Parameters come back as texts.")
+    trim_prompts: bool = _quirk(False, "White space at both ends of a prompt is lost.")
+    line_endings: Literal["kept", "lf", "crlf"] = _quirk(
+        "kept", "Line ends of a prompt are rewritten.", "kept|lf|crlf", _one_of("kept", "lf", "crlf")
+    )
+    remark_limit: int | None = _quirk(
+        None, "session_remark holds so many bytes of UTF-8.", "BYTES", _whole(0)
+    )
+    remark_over: Literal["refuse", "cut"] = _quirk(
+        "refuse",
+        "What becomes of a longer remark: 400, or it is cut off.",
+        "refuse|cut",
+        _one_of("refuse", "cut"),
+    )
+    create_ignores: frozenset[str] = _quirk(
+        frozenset(),
+        "Create does not take these fields in, of " + ", ".join(IGNORABLE) + ".",
+        "FIELD,…",
+        _some_of(*IGNORABLE),
+    )
+    update_resets: bool = _quirk(False, "An update resets what it leaves out, name and model aside.")
+    no_update: bool = _quirk(False, "There is no update call: 404.")
+    delete_204: bool = _quirk(False, "Delete answers 204 without a body.")
+    messages_by_token: bool = _quirk(False, "Messages are addressed by session_token alone.")
+    strict_encoding: bool = _quirk(
+        False, "Only the contract's encoding of each body is taken, others get 415."
+    )
+
+
+#: The fields by the names that the command line gives them.
+_NAMED: Mapping[str, dataclasses.Field[Any]] = {
+    one.name.replace("_", "-"): one for one in dataclasses.fields(Quirks)
+}
+
+
+def quirk_help() -> list[tuple[str, str]]:
+    """Each quirk as it is written on the command line, and what it does."""
+    return [
+        (f"{name}={one.metadata['value']}" if one.metadata["value"] else name, one.metadata["text"])
+        for name, one in _NAMED.items()
+    ]
+
+
+def parse_quirks(texts: Iterable[str]) -> Quirks:
+    """Quirks from ``NAME`` and ``NAME=VALUE``; of two values for one name, the last.
+
+    Raises:
+        ValueError: a name or a value is none. The text says which, and what there is.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if name not in _NAMED:
+            near = get_close_matches(name, _NAMED, 1)
+            more = f"did you mean {near[0]!r}?" if near else "there are: " + ", ".join(_NAMED)
+            raise ValueError(f"there is no quirk {name!r}; {more}")
+        one = _NAMED[name]
+        form, read = one.metadata["value"], one.metadata["read"]
+        if read is None:
+            if sign:
+                raise ValueError(f"the quirk {name!r} takes no value")
+            found[one.name] = True
+            continue
+        if not sign:
+            raise ValueError(f"the quirk {name!r} needs a value: {name}={form}")
+        try:
+            found[one.name] = read(value)
+        except ValueError as error:
+            raise ValueError(f"the quirk {name!r}: {error}") from None
+    return Quirks(**found)

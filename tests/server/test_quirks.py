@@ -1,0 +1,244 @@
+"""Every quirk, as a client meets it, and as the command line spells it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+
+from reconciler.server import Quirks, RunningServer, running_server
+from reconciler.server.quirks import parse_quirks, quirk_help
+
+NEW = {"session_name": "a", "model": "m"}
+
+
+class Service:
+    """A server with quirks, and what a test asks of it."""
+
+    def __init__(self, server: RunningServer, http: requests.Session) -> None:
+        self.server = server
+        self.http = http
+
+    def list(self, **query: object) -> dict[str, Any]:
+        answer = self.http.get(self.server.url + "/v1/session/", params={k: str(v) for k, v in query.items()})
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def names(self, **query: object) -> list[str]:
+        return [row["session_name"] for row in self.list(**query)["results"]]
+
+    def create(self, **fields: object) -> requests.Response:
+        return self.http.post(self.server.url + "/v1/session/", json={**NEW, **fields})
+
+    def update(self, **fields: object) -> requests.Response:
+        return self.http.post(self.server.url + "/v1/session/update/", json=fields)
+
+
+@contextmanager
+def service(*quirks: str) -> Iterator[Service]:
+    with running_server(None, quirks=parse_quirks(quirks)) as server, requests.Session() as http:
+        yield Service(server, http)
+
+
+def test_fewer_rows_than_asked_for() -> None:
+    with service("max-page-size=2") as one:
+        for name in "abcde":
+            one.create(session_name=name)
+        first = one.list(size=100)
+        assert (first["count"], first["max_pages"], len(first["results"])) == (5, 3, 2)
+        assert one.names(size=100, page=3) == ["e"]
+        assert one.list(size=1)["max_pages"] == 5
+
+
+def test_a_filter_that_finds_parts_of_a_name() -> None:
+    with service("name-filter=partial") as one:
+        for name in ("test", "contest", "Test", "100%", "1000"):
+            one.create(session_name=name)
+        assert one.names(session_name="test") == ["test", "contest"]
+        assert one.names(session_name="0%") == ["100%"]
+
+
+def test_an_ordering_that_is_ignored() -> None:
+    with service("ordering-ignored") as one:
+        for name in "abc":
+            one.create(session_name=name)
+        assert one.names(ordering="session_id") == one.names() == ["c", "b", "a"]
+
+
+def test_a_new_session_is_late_by_calls() -> None:
+    with service("late-calls=2") as one:
+        one.server.store.insert_session(name="old")
+        session_id = one.create().json()["data"]["session_id"]
+        assert [one.names() for _ in range(4)] == [["old"], ["old"], ["old", "a"], ["old", "a"]]
+        one.create(session_name="b")
+        assert one.list(session_name="b")["count"] == 0
+        assert one.update(session_id=session_id + 1, prompt="x").status_code == 200
+
+
+def test_a_new_session_is_late_by_seconds() -> None:
+    with service("late-seconds=86400") as one:
+        one.create()
+        assert one.names() == []
+    with service("late-seconds=0") as one:
+        one.create()
+        assert one.names() == ["a"]
+
+
+def test_numbers_that_come_back_as_texts() -> None:
+    with service("numbers-as-text") as one:
+        created = one.create(temperature=0.30, max_tokens=10).json()["data"]
+        config = created["session_config"]
+        assert (config["temperature"], config["max_tokens"]) == ("0.3", "10")
+        assert one.list()["results"] == [created]
+        assert created["session_id"] == 1
+
+
+@pytest.mark.parametrize(
+    ("quirk", "stored"),
+    [
+        ("trim-prompts", "a\r\nb\rc\n d"),
+        ("line-endings=lf", "  a\nb\nc\n d\n"),
+        ("line-endings=crlf", "  a\r\nb\r\nc\r\n d\r\n"),
+        ("line-endings=kept", "  a\r\nb\rc\n d\n"),
+    ],
+)
+def test_prompts_that_are_rewritten(quirk: str, stored: str) -> None:
+    with service(quirk) as one:
+        data = one.create(prompt="  a\r\nb\rc\n d\n").json()["data"]
+        assert data["session_config"]["prompt"] == stored
+        data = one.update(session_id=1, prompt="  a\r\nb\rc\n d\n").json()["data"]
+        assert data["session_config"]["prompt"] == stored
+
+
+@pytest.mark.parametrize("limit", [0, 64, 255, 65535])
+def test_remarks_up_to_a_limit(limit: int) -> None:
+    with service(f"remark-limit={limit}") as one:
+        assert one.create(session_remark="x" * limit).status_code == 201
+        answer = one.create(session_remark="x" * (limit + 1))
+        assert answer.status_code == 400
+        assert answer.json() == {"message": f"session_remark 过长，最多 {limit} 字节", "status": 400}
+        assert one.update(session_id=1, session_remark="x" * (limit + 1)).status_code == 400
+        assert one.list()["count"] == 1
+
+
+def test_remarks_that_are_cut_off_between_letters() -> None:
+    with service("remark-limit=64", "remark-over=cut") as one:
+        remark = one.create(session_remark="爱" * 22).json()["data"]["session_remark"]
+        assert remark == "爱" * 21
+
+
+def test_a_create_that_takes_not_everything_in() -> None:
+    with service("create-ignores=remark,max_tokens,data") as one:
+        data = one.create(session_remark="x", max_tokens=7, data={"a": 1}, temperature=1).json()["data"]
+        assert data["session_remark"] == ""
+        assert data["session_config"] == {
+            "data": {},
+            "model": "m",
+            "prompt": "",
+            "max_tokens": 4000,
+            "temperature": 1,
+            "history_length": 4,
+        }
+        data = one.update(session_id=1, session_remark="x", max_tokens=7).json()["data"]
+        assert (data["session_remark"], data["session_config"]["max_tokens"]) == ("x", 7)
+
+
+def test_an_update_that_resets_what_it_leaves_out() -> None:
+    with service("update-resets") as one:
+        one.create(prompt="p", session_remark="r", data={"a": 1}, temperature=1)
+        data = one.update(session_id=1, max_tokens=7).json()["data"]
+        assert (data["session_name"], data["session_remark"]) == ("a", "")
+        assert data["session_config"] == {
+            "data": {},
+            "model": "m",
+            "prompt": "",
+            "max_tokens": 7,
+            "temperature": 0.2,
+            "history_length": 4,
+        }
+
+
+def test_no_update_call() -> None:
+    with service("no-update") as one:
+        one.create()
+        answer = one.update(session_id=1, prompt="x")
+        assert (answer.status_code, answer.json()["message"]) == (404, "接口不存在")
+
+
+def test_a_delete_without_a_body() -> None:
+    with service("delete-204") as one:
+        one.create()
+        url = one.server.url + "/v1/session/delete/"
+        answer = one.http.post(url, json={"session_id": 1})
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert one.http.post(url, json={"session_id": 1}).status_code == 404
+
+
+def test_messages_addressed_by_token() -> None:
+    with service("messages-by-token") as one:
+        token = one.create().json()["data"]["session_token"]
+        url = one.server.url + "/v1/message/"
+        answer = one.http.get(url, params={"session_id": 1})
+        assert answer.status_code == 400
+        assert answer.json() == {"message": "缺少参数：session_token", "status": 400}
+        message = {"session_token": token, "message_category": "tip", "message_content": "hi"}
+        assert one.http.post(url, json=message).status_code == 201
+        assert one.http.get(url, params={"session_token": token}).json()["count"] == 1
+
+
+def test_only_the_encoding_of_the_contract() -> None:
+    with service("strict-encoding") as one:
+        url = one.server.url + "/v1/session/"
+        assert one.http.post(url, json=NEW).status_code == 415
+        assert one.http.post(url, data=NEW).status_code == 415
+        assert one.http.post(url, files={k: (None, v) for k, v in NEW.items()}).status_code == 201
+        assert one.http.post(url + "update/", data={"session_id": "1"}).status_code == 415
+        assert one.http.post(url + "update/", json={"session_id": "1"}).status_code == 200
+
+
+def test_every_quirk_can_be_spelled() -> None:
+    assert parse_quirks([]) == Quirks()
+    examples = {
+        "ROWS": "3",
+        "SECONDS": "0.5",
+        "CALLS": "2",
+        "BYTES": "0",
+        "FIELD,…": "data,remark",
+    }
+    for spelled, _ in quirk_help():
+        name, sign, value = spelled.partition("=")
+        for word in examples.get(value, value).split("|"):
+            field = getattr(parse_quirks([name + sign + word]), name.replace("-", "_"))
+            assert field is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max-page-sise=3", "there is no quirk 'max-page-sise'; did you mean 'max-page-size'?"),
+        ("max-page-size", "the quirk 'max-page-size' needs a value: max-page-size=ROWS"),
+        ("max-page-size=0", "the quirk 'max-page-size': '0' is not a whole number of at least 1"),
+        ("remark-limit=-1", "the quirk 'remark-limit': '-1' is not a whole number of at least 0"),
+        ("late-seconds=nan", "the quirk 'late-seconds': 'nan' is not a number of seconds"),
+        ("name-filter=fuzzy", "the quirk 'name-filter': 'fuzzy' is none of: exact, partial"),
+        ("trim-prompts=yes", "the quirk 'trim-prompts' takes no value"),
+        (
+            "create-ignores=model",
+            "the quirk 'create-ignores': 'model' is none of: prompt, remark, data, temperature, max_tokens, "
+            "history_length",
+        ),
+        (
+            "zzz",
+            "there is no quirk 'zzz'; there are: max-page-size, name-filter, ordering-ignored, late-seconds, "
+            "late-calls, numbers-as-text, trim-prompts, line-endings, remark-limit, remark-over, create-ignores, "
+            "update-resets, no-update, delete-204, messages-by-token, strict-encoding",
+        ),
+    ],
+)
+def test_a_quirk_that_is_none(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        parse_quirks([text])
