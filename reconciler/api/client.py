@@ -6,6 +6,7 @@ answer that never came, since the service has no idempotency keys.
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Mapping
@@ -72,6 +73,12 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
+
+    def unstoppable(self) -> Client:
+        """The same client, sharing its connections, whose calls go on when the run is asked to stop."""
+        twin = copy.copy(self)
+        twin.pace = Pace()
+        return twin
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
         """A call that changes nothing, tried again while the trouble may pass. Returns the answer's body.

@@ -80,8 +80,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """The key, and where it came from.
+def api_key(
+    key_file: Path | None, environ: Mapping[str, str] = os.environ, *, needed: bool = True
+) -> tuple[str, str]:
+    """The key, and where it came from. One that is not ``needed`` may be empty: a server on this machine takes none.
 
     Raises:
         ReconcilerError: there is none, or it can't be one. The key itself is never in the message.
@@ -95,6 +97,8 @@ def api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ) -> t
         source = str(key_file)
     else:
         key, source = environ.get(KEY_VARIABLE, "").strip(), KEY_VARIABLE
+    if not key and not needed:
+        return "", source
     if not key:
         raise ReconcilerError(
             f"there is no API key: {source} is empty"

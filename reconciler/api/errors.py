@@ -68,7 +68,3 @@ class ApiError(ReconcilerError):
 
 class ListingUnsettledError(ReconcilerError):
     """The list kept changing while it was read, so nothing can be concluded from it."""
-
-
-class Interrupted(BaseException):
-    """The run was asked to stop while it was waiting."""

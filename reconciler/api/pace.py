@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 
-from reconciler.api.errors import Interrupted
+from reconciler.api.stop import Stop
 
 
 class Pace:
@@ -20,10 +20,9 @@ class Pace:
 
     _SLOWEST = 0.5  # requests a second
 
-    def __init__(self, stop: threading.Event | None = None, deadline: float | None = None) -> None:
+    def __init__(self, stop: Stop | None = None) -> None:
         self._lock = threading.Lock()
-        self._stop = stop or threading.Event()
-        self._deadline = deadline
+        self._stop = stop or Stop()
         self._rate: float | None = None  # requests a second; None while there is no limit
         self._next = 0.0  # when the next request may start
         self._slowed = 0.0  # when the rate was last halved
@@ -68,15 +67,12 @@ class Pace:
         return max(4.0, float(len(recent)))
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until the run is asked to stop or its deadline.
+        """Wait, but not longer than until the run is asked to stop.
 
         Raises:
-            Interrupted: the run was asked to stop.
+            Interrupted: it was.
         """
-        if seconds > 0 and self._stop.wait(seconds):
-            raise Interrupted
-        if self._stop.is_set():
-            raise Interrupted
+        self._stop.sleep(seconds)
 
 
 def pause_before(attempt: int, base: float = 0.25, cap: float = 8.0) -> float:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply.state import write_durably
 from reconciler.errors import ReconcilerError
 from reconciler.model import LiveSession
+from reconciler.state import write_durably
 from reconciler.tag import Identity
 
 FOLDER = "archive"
@@ -40,7 +40,9 @@ class Archive:
     def put(
         self, before: str, identity: Identity, live: LiveSession, messages: list[Mapping[str, Any]] | None
     ) -> str:
-        """Keep a session as it is now, before the named operation (once for each in a run). Returns the archive id.
+        """Keep a session as it is now, before the named operation (once for each in a run).
+
+        Returns the archive id.
 
         Raises:
             ReconcilerError: it is not on disk. The write must not happen then.
@@ -69,5 +71,5 @@ class Archive:
     def _unwritable(self, error: OSError) -> ReconcilerError:
         return ReconcilerError(
             f"the archive in {self.folder} can't be written: {error.strerror}",
-            "nothing is changed or deleted before its former state is on disk: make room, or name another --archive-dir",
+            "nothing is changed before its former state is on disk: make room, or name another --archive-dir",
         )

@@ -10,6 +10,9 @@ from reconciler.plan.model import Action
 
 REPORT_VERSION = "1.0"
 
+#: The reason of a run that a person or the system ended.
+INTERRUPTED = "interrupted"
+
 #: ``unknown``: the answer never came, and looking did not tell either whether the work was done.
 Outcome: TypeAlias = Literal["applied", "failed", "unknown", "not tried"]
 
@@ -41,7 +44,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a plan. ``differences`` are what the verification found, a sentence each."""
+    """What became of a plan.
+
+    ``differences`` are what the verification found, a sentence each; ``stopped`` says why the run ended early.
+    """
 
     run: str
     catalog: str
@@ -51,8 +57,7 @@ class Report:
     verification: Verification = "skipped"
     differences: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
-    interrupted: bool = False
-    archived: int = 0
+    stopped: str = ""
 
     def count(self, outcome: Outcome) -> int:
         """How many actions ended so."""
@@ -61,7 +66,7 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code that says the same."""
-        if self.interrupted:
+        if self.stopped == INTERRUPTED:
             return ExitCode.INTERRUPTED
         applied = self.count("applied")
         if applied == len(self.results):
@@ -84,9 +89,8 @@ def report_to_document(report: Report) -> dict[str, Any]:
             "failed": report.count("failed"),
             "unknown": report.count("unknown"),
             "not_tried": report.count("not tried"),
-            "archived": report.archived,
         },
-        "interrupted": report.interrupted,
+        "stopped": report.stopped,
         "verification": report.verification,
         "differences": list(report.differences),
         "rewritten": [

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
-from reconciler.api.errors import Interrupted
 from reconciler.api.listing import list_sessions
 from reconciler.api.pace import pause_before
+from reconciler.api.stop import Interrupted, Stop
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
@@ -43,7 +43,9 @@ class ApplyOptions:
 
     ``state`` is the folder for journal and archive; ``archive`` another one for the archive. ``settle`` is how
     long (seconds) a list may lag behind a write. ``recheck`` reads the list again before the first write and
-    refuses a plan that is not true any more. ``who`` goes into the journal, as it is.
+    refuses a plan that is not true any more. ``who`` goes into the journal as it is, and ``run``
+    names the run in it. ``holding`` says before each
+    write whether the run still holds its lock.
     """
 
     state: Path
@@ -52,6 +54,8 @@ class ApplyOptions:
     settle: float = 10.0
     recheck: bool = True
     who: Mapping[str, str] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    holding: Callable[[], bool] = lambda: True
 
 
 def apply_plan(
@@ -60,7 +64,7 @@ def apply_plan(
     options: ApplyOptions,
     *,
     snapshot: Snapshot | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     on_result: Callable[[Result], None] | None = None,
 ) -> Report:
     """Make the live list what the plan says.
@@ -75,8 +79,8 @@ def apply_plan(
     """
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
-    run = f"{secrets.token_hex(4)}"
-    stop = stop or threading.Event()
+    run = options.run
+    stop = stop or Stop()
     archive = Archive(options.archive or options.state / archives.FOLDER, run, _now(), client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, [], "verified")
@@ -105,7 +109,7 @@ def apply_plan(
             }
         )
         writer = Writer(client, archive, journal, options.settle, look_first=not full, now=_now)
-        results = _perform(plan.actions, lives, writer, options.parallelism, stop, on_result)
+        results = _perform(plan.actions, lives, writer, options, stop, on_result)
         report = _check(run, plan, results, writer, stop)
         journal.append(
             {
@@ -126,13 +130,15 @@ def _perform(
     actions: Sequence[Action],
     lives: Mapping[int, LiveSession],
     writer: Writer,
-    parallelism: int,
-    stop: threading.Event,
+    options: ApplyOptions,
+    stop: Stop,
     on_result: Callable[[Result], None] | None,
 ) -> list[Result]:
     telling = threading.Lock()
 
     def perform(action: Action) -> Result:
+        if not options.holding():
+            stop.set("the lock was lost")
         if stop.is_set():
             result = Result(action, "not tried", action.session_id, "the run was stopped before")
         else:
@@ -144,14 +150,14 @@ def _perform(
         return result
 
     ordered = sorted(actions, key=lambda action: ORDER.index(action.kind))
-    with ThreadPoolExecutor(max(1, min(parallelism, len(ordered))), "apply") as pool:
+    with ThreadPoolExecutor(max(1, min(options.parallelism, len(ordered))), "apply") as pool:
         return list(pool.map(perform, ordered))
 
 
-def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: threading.Event) -> Report:
+def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: Stop) -> Report:
     """Read the list again, and let the tags remember what the server stored differently."""
     if stop.is_set() or not any(result.outcome == "applied" for result in results):
-        return _report(run, plan, results, "skipped", interrupted=stop.is_set())
+        return _report(run, plan, results, "skipped", stopped=stop.reason)
     try:
         findings, now = _findings(results, writer)
         if findings.rewrites:
@@ -159,7 +165,7 @@ def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: th
             again, _ = _findings(results, writer)
             findings.differences = again.differences
     except Interrupted:
-        return _report(run, plan, results, "skipped", interrupted=True)
+        return _report(run, plan, results, "skipped", stopped=stop.reason)
     except ReconcilerError as error:
         return _report(run, plan, results, "failed", [p.message for p in error.problems])
     verification: Verification = "differs" if findings.differences else "verified"
@@ -202,7 +208,7 @@ def _report(
     differences: Sequence[str] = (),
     rewrites: Sequence[Rewrite] = (),
     *,
-    interrupted: bool = False,
+    stopped: str = "",
 ) -> Report:
     return Report(
         run=run,
@@ -213,7 +219,7 @@ def _report(
         verification=verification,
         differences=tuple(differences),
         rewrites=tuple(rewrites),
-        interrupted=interrupted,
+        stopped=stopped,
     )
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from reconciler.api.client import Client
-from reconciler.api.errors import ApiError, Interrupted
+from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
 from reconciler.api.pace import pause_before
+from reconciler.api.stop import Interrupted
 from reconciler.apply.archive import Archive
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import create_payload, release_payload, update_payload

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": ("reconciler.cli.validate", "Check a catalog without speaking to anybody."),
     "plan": ("reconciler.cli.plan", "Show what an apply would change."),
     "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
+    "show": ("reconciler.cli.show", "Show a saved plan."),
     "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
     "server": ("reconciler.cli.server", "Run the embedded server."),
     "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),

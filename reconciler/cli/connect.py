@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name, is_loopback
 from reconciler.api.pace import Pace
+from reconciler.api.stop import Stop
 from reconciler.contract import load_contract
 
 
@@ -27,8 +29,10 @@ class Connection:
 
 
 @contextmanager
-def connect(flags: Connection, root: Path, *, pace: Pace | None = None) -> Iterator[Client]:
-    """A client for the chosen service, for as long as the block lasts. ``root`` is the catalog's folder.
+def connect(flags: Connection, state: Path, *, stop: Stop | None = None) -> Iterator[Client]:
+    """A client for the chosen service, for as long as the block lasts.
+
+    ``state`` is the folder that holds the embedded server's data; ``stop`` ends its waits.
 
     Raises:
         ReconcilerError: address, key or contract are not usable.
@@ -44,27 +48,20 @@ def connect(flags: Connection, root: Path, *, pace: Pace | None = None) -> Itera
             connect_timeout=flags.connect_timeout,
             read_timeout=flags.read_timeout,
             tries=flags.retries + 1,
-            pace=pace,
+            pace=Pace(stop),
         )
 
     if name == LOCAL:
-        from reconciler.apply.state import open_state
         from reconciler.server.run import running_server
+        from reconciler.state import open_state
 
-        database = open_state(root) / "local.db"
+        database = open_state(state) / "local.db"
         with (
             running_server(database, contract=contract, keep_log=False) as server,
             client(Endpoint(LOCAL, server.url)) as opened,
         ):
             yield opened
         return
-    from urllib.parse import urlsplit
-
-    if is_loopback(urlsplit(name).hostname or "") and flags.api_key_file is None:
-        import os
-
-        key, source = os.environ.get("MINDCRAFT_API_KEY", "").strip(), "MINDCRAFT_API_KEY"
-    else:
-        key, source = api_key(flags.api_key_file)
+    key, source = api_key(flags.api_key_file, needed=not is_loopback(urlsplit(name).hostname or ""))
     with client(Endpoint(name, name, key, source)) as opened:
         yield opened

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.model import Catalog, Limit, Policy
+from reconciler.model import Catalog, Limit, OnConflict, Snapshot
 
+if TYPE_CHECKING:
+    from reconciler.plan.model import Plan
+
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -94,19 +98,47 @@ def policy_options(function: F) -> F:
     """The catalog's policy, overruled for one run."""
     for option in reversed(
         [
+            _limit("--max-deletes", "deletes", "10"),
+            _limit("--max-updates", "updates", "no limit"),
+            _limit("--max-changes", "changes of any kind", "no limit"),
             click.option(
-                "--max-deletes",
-                type=LimitType(),
-                help="Refuse a plan with more deletes, as a count or as a percentage of the managed sessions. "
-                "Default: the catalog's policy, else 10.",
+                "--on-conflict",
+                type=click.Choice(["overwrite", "keep-live", "fail"]),
+                help="What to do with a field that was changed in git and outside of it. "
+                "Default: the catalog's policy, else overwrite.",
             ),
             click.option(
                 "--allow-empty", is_flag=True, help="Let a catalog with no sessions delete all it manages."
+            ),
+            click.option(
+                "--allow-destroy",
+                metavar="KEY",
+                multiple=True,
+                help="Let this session be deleted although lifecycle.prevent_destroy protects it. Repeatable.",
             ),
         ]
     ):
         function = option(function)
     return function
+
+
+def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
+    return click.option(
+        flag,
+        type=LimitType(),
+        help=f"Refuse a plan with more {what}, as a count or as a percentage of the managed sessions. "
+        f"Default: the catalog's policy, else {default}.",
+    )
+
+
+def state_option(function: F) -> F:
+    """--state-dir."""
+    return click.option(
+        "--state-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The folder for archive, journal and the embedded server's data. Default: CATALOG/.reconciler; "
+        "with a saved plan, .reconciler here.",
+    )(function)
 
 
 def no_color_option(function: F) -> F:
@@ -116,10 +148,31 @@ def no_color_option(function: F) -> F:
     )
 
 
-def with_policy(catalog: Catalog, **flags: Any) -> Catalog:
-    """The catalog under the policy that the flags ask for; a flag that is None leaves the catalog's."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    if not given:
-        return catalog
-    policy: Policy = dataclasses.replace(catalog.policy, **given)
-    return dataclasses.replace(catalog, policy=policy)
+@dataclasses.dataclass(frozen=True, slots=True)
+class PolicyFlags:
+    """The flags of :func:`policy_options`."""
+
+    max_deletes: Limit | None
+    max_updates: Limit | None
+    max_changes: Limit | None
+    on_conflict: OnConflict | None
+    allow_empty: bool
+    allow_destroy: tuple[str, ...]
+
+    def plan(self, catalog: Catalog, snapshot: Snapshot) -> Plan:
+        """The plan under the catalog's policy, as far as no flag overrules it."""
+        from reconciler.plan import make_plan
+
+        given = {
+            name: value
+            for name in ("max_deletes", "max_updates", "max_changes", "on_conflict")
+            if (value := getattr(self, name)) is not None
+        }
+        if given:
+            catalog = dataclasses.replace(catalog, policy=dataclasses.replace(catalog.policy, **given))
+        return make_plan(catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy)
+
+
+def split(flags: Mapping[str, Any], kind: type[T]) -> T:
+    """Those of a command's flags that belong to a group, as that group's value."""
+    return kind(**{field.name: flags[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]

@@ -10,13 +10,12 @@ from reconciler.errors import ReconcilerError
 FOLDER = ".reconciler"
 
 
-def open_state(root: Path) -> Path:
-    """The folder under this root, made if need be: for its owner alone, and kept out of git.
+def open_state(folder: Path) -> Path:
+    """The folder, made if need be: for its owner alone, and kept out of git.
 
     Raises:
         ReconcilerError: it can't be made or written to.
     """
-    folder = root / FOLDER
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ignore = folder / ".gitignore"

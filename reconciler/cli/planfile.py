@@ -1,0 +1,42 @@
+"""Saved plans as files: written whole and for their owner alone, read with an error that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.cli.who import who
+from reconciler.errors import ReconcilerError
+from reconciler.plan.model import Plan
+from reconciler.plan.saved import plan_to_saved, saved_to_plan
+from reconciler.state import write_durably
+
+
+def write_plan(path: Path, plan: Plan, root: Path) -> None:
+    """Save a plan. ``root`` is the catalog's folder.
+
+    Raises:
+        ReconcilerError: it can't be written.
+    """
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    document = plan_to_saved(plan, created=created, run=who(root))
+    try:
+        write_durably(path, json.dumps(document, indent=1) + "\n")
+    except OSError as error:
+        raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
+
+
+def read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
+    """Read a saved plan; gives the plan and its public JSON.
+
+    Raises:
+        ReconcilerError: it can't be read.
+        Refused: it is not what was saved.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ReconcilerError(f"the plan {path} can't be read: {error.strerror}") from None
+    return saved_to_plan(text, str(path))

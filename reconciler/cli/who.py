@@ -1,0 +1,45 @@
+"""Who runs this, for the journal and for saved plans: the CI job or the user, and the commit that is applied."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def who(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What is known: ``job`` (an address) in CI or else ``user``, and ``commit`` where the folder is in git."""
+    found = _job(environ) or {"user": environ.get("USER") or environ.get("USERNAME") or "unknown"}
+    commit = environ.get("GITHUB_SHA") or environ.get("CI_COMMIT_SHA") or _commit(root)
+    return {**found, "commit": commit} if commit else found
+
+
+def _job(environ: Mapping[str, str]) -> dict[str, str]:
+    if environ.get("GITHUB_ACTIONS") == "true":
+        server, repository, run = (
+            environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+        )
+        return {
+            "job": f"{server}/{repository}/actions/runs/{run}",
+            "user": environ.get("GITHUB_ACTOR", "unknown"),
+        }
+    if environ.get("CI_JOB_URL"):
+        return {"job": environ["CI_JOB_URL"], "user": environ.get("GITLAB_USER_LOGIN", "unknown")}
+    if environ.get("BUILD_URL"):
+        return {"job": environ["BUILD_URL"]}
+    return {}
+
+
+def _commit(root: Path) -> str:
+    try:
+        # Without hooks, pagers or file system monitors: the folder may be a stranger's.
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "-c", "core.fsmonitor=false", "-C", str(root), "rev-parse", "--verify", "HEAD"],  # noqa: S607
+            capture_output=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("ascii", "replace").strip() if done.returncode == 0 else ""

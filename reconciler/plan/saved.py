@@ -1,0 +1,151 @@
+"""Saved plans: the public JSON, and beside each action what it takes to do it without the catalog.
+
+A saved plan is bound to its catalog, environment and endpoint, and carries a digest over all that it says, so that
+what is applied is what was reviewed. The digest is no signature: whoever may replace the file may replace the
+digest in it. A saved plan holds prompts in clear.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from reconciler.errors import Problem, Refused
+from reconciler.plan.document import FORMAT_VERSION, plan_to_document
+from reconciler.plan.model import MISSING, Action, Counts, Detail, FieldChange, Note, Plan, Refusal
+from reconciler.schemas import check_document
+from reconciler.tag import CREATED, Identity
+
+_AGAIN = "make the plan again, with the version that applies it, and review it"
+
+
+def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[str, Any]:
+    """The plan as it goes into a file. ``created`` is a time (UTC, ISO 8601), ``run`` says who made it and where."""
+    document = plan_to_document(plan)
+    for public, action in zip(document["actions"], plan.actions, strict=True):
+        public |= _execution(action)
+    document["created"] = created
+    document["made_by"] = dict(run)
+    document["digest"] = _digest(document)
+    return document
+
+
+def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
+    """Read a saved plan; gives the plan and its public JSON.
+
+    Raises:
+        Refused: it is not whole, was altered, or is of a version that is not known here.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise Refused(f"{source} is no plan, or was cut off: it is not whole JSON", _AGAIN) from None
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if not isinstance(version, str):
+        raise Refused(
+            f"{source} is no plan: it has no format_version", "reconciler plan --out FILE makes one"
+        )
+    if not _known(version):
+        raise Refused(
+            f"{source} is a plan of format {version}, and this version reads up to {FORMAT_VERSION}",
+            "it was made by a newer version: apply it with that, or make the plan again",
+        )
+    problems = check_document(document, "plan")
+    if problems:
+        raise Refused([Problem(f"{source} is no whole plan", _AGAIN), *problems])
+    if "digest" not in document:
+        raise Refused(
+            f"{source} is the plan's public JSON, which is for reading: it lacks what an apply needs",
+            "reconciler plan --out FILE makes a plan that can be applied",
+        )
+    if document["digest"] != _digest(document):
+        raise Refused(f"{source} was altered since it was made: its digest does not hold", _AGAIN)
+    return _plan(document), document
+
+
+def _known(version: str) -> bool:
+    major, _, minor = version.partition(".")
+    known_major, _, known_minor = FORMAT_VERSION.partition(".")
+    return major == known_major and minor.isdecimal() and int(minor) <= int(known_minor)
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in document.items() if name != "digest"}
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _execution(action: Action) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "identity": _identity(action.identity),
+        "managed": list(action.managed),
+        "held": list(action.held),
+        "protected": action.protected,
+    }
+    if action.was is not CREATED:
+        facts["was"] = action.was
+    if action.moved_from is not None:
+        facts["moved_from"] = _identity(action.moved_from)
+    if action.session_id is not None:
+        facts["fingerprint"] = action.fingerprint
+        facts["against"] = dict(action.against)
+    return facts
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    return {"catalog": identity.catalog, "environment": identity.environment, "key": identity.key}
+
+
+def _plan(document: Mapping[str, Any]) -> Plan:
+    summary = document["summary"]
+    return Plan(
+        catalog=document["catalog"],
+        environment=document["environment"],
+        endpoint=document["endpoint"],
+        actions=tuple(_action(action) for action in document["actions"]),
+        counts=Counts(
+            no_op=summary["no_op"],
+            managed=summary["managed"],
+            unmanaged=summary["unmanaged"],
+            foreign=summary["foreign"],
+            unreadable=summary["unreadable"],
+        ),
+        notes=tuple(
+            Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
+            for note in document["notes"]
+        ),
+        refusals=tuple(Refusal(one["guard"], one["message"], one["allow"]) for one in document["refusals"]),
+    )
+
+
+def _action(document: Mapping[str, Any]) -> Action:
+    moved_from = document.get("moved_from")
+    return Action(
+        kind=document["action"],
+        identity=Identity(**document["identity"]),
+        session_id=document["session_id"],
+        name=document["name"],
+        reason=document["reason"],
+        fields=tuple(_field(one) for one in document["fields"]),
+        managed=tuple(document["managed"]),
+        held=tuple(document["held"]),
+        protected=document["protected"],
+        was=document.get("was", CREATED),
+        moved_from=Identity(**moved_from) if moved_from else None,
+        fingerprint=document.get("fingerprint", ""),
+        against=document.get("against", {}),
+    )
+
+
+def _field(document: Mapping[str, Any]) -> FieldChange:
+    return FieldChange(
+        path=document["path"],
+        before=document.get("before", MISSING),
+        after=document.get("after", MISSING),
+        cause=document.get("cause"),
+        detail=tuple(
+            Detail(one["path"], one.get("before", MISSING), one.get("after", MISSING))
+            for one in document.get("detail", ())
+        ),
+    )
