@@ -87,6 +87,20 @@ class Desk:
             entry.fate = "answered"
         return response
 
+    def page(self, request: Request) -> Response:
+        """The page for a browser. Faults and hooks are for the API alone."""
+        from reconciler.server.page import page_headers, render_page
+
+        entry = self.enter(request, "page")
+        try:
+            self._admit(request)
+            page = render_page(self.service.store, entry.query)
+            response: Response = HTMLResponse(page, headers=page_headers())
+        except (Refusal, sqlite3.Error) as error:
+            response = self._failed(error)
+        entry.status, entry.fate = response.status_code, "answered"
+        return response
+
     async def _answer(self, request: Request, entry: LoggedRequest) -> Response:
         body = await _read(request)
         fields = decode_body(request.headers.get("content-type", ""), body)
@@ -212,13 +226,18 @@ class Endpoint:
 
 
 def build_app(desk: Desk) -> ASGIApp:
-    """The application: one route for each call of the contract."""
+    """The application: one route for each call of the contract, and the page."""
+
+    async def page(request: Request) -> Response:
+        return desk.page(request)
+
     operations = desk.service.operations.values()
     routes = [Route(one.path, Endpoint(desk, one.name), methods=[one.method]) for one in operations]
     # The paths once more for any other method, which is then refused in our own form.
     routes += [Route(one.path, Endpoint(desk, one.name)) for one in operations]
     # /session/delete/ is no session whose id is "delete".
     routes.sort(key=lambda route: "{" in route.path)
+    routes.append(Route("/", page))
     return Router(routes, redirect_slashes=False, default=Endpoint(desk, ""))
 
 

@@ -54,9 +54,11 @@ def decode_body(content_type: str, body: bytes) -> dict[str, JSON]:
         if encoding == "multipart":
             return dict(_multipart(content_type, body))
         return _json(body)
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise BadBody(f"not UTF-8: {error.reason}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise BadBody("nested too deep") from None
+    except ValueError as error:
         raise BadBody(str(error)) from None
 
 

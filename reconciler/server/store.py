@@ -331,6 +331,17 @@ class Store:
                 "DELETE FROM message WHERE session_id = ?", (session_id,)
             ).rowcount
 
+    def count_messages(self, session_ids: Iterable[int]) -> dict[int, int]:
+        """How many messages each of these sessions has."""
+        wanted = list(session_ids)
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT session_id, count(*) FROM message "
+                "WHERE session_id IN (SELECT value FROM json_each(?)) GROUP BY session_id",
+                (json.dumps(wanted),),
+            ).fetchall()
+        return dict.fromkeys(wanted, 0) | dict(rows)
+
     def models(self) -> list[str]:
         """The models that sessions name, sorted."""
         with self._lock:
