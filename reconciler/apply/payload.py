@@ -115,3 +115,15 @@ def _top_level(values: Mapping[str, Any]) -> dict[str, Any]:
 def _group(values: Mapping[str, Any], group: str) -> dict[str, Any]:
     start = group + "."
     return {path[len(start) :]: value for path, value in values.items() if path.startswith(start)}
+
+
+def restore_payload(
+    former: LiveSession, operation: Operation, now: LiveSession | None = None
+) -> dict[str, Any]:
+    """The fields of the call that makes a session what it was; ``now`` is the live one where it is put back.
+
+    Keys of ``data`` that came since go: the value travels whole.
+    """
+    payload = {**_top_level(_as_it_is(former)), "remark": former.raw_remark}
+    payload["data"] = dict(former.data)
+    return payload if now is None else {"session_id": now.session_id, **payload}

@@ -18,6 +18,9 @@ COMMANDS = {
     "plan": ("reconciler.cli.plan", "Show what an apply would change."),
     "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
     "show": ("reconciler.cli.show", "Show a saved plan."),
+    "archive": ("reconciler.cli.archive", "What was deleted or overwritten, and how to get it back."),
+    "history": ("reconciler.cli.history", "Show what was applied from this machine."),
+    "unlock": ("reconciler.cli.unlock", "Break the lock of a run that is dead."),
     "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
     "server": ("reconciler.cli.server", "Run the embedded server."),
     "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),
@@ -80,7 +83,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(outcome or ExitCode.OK)
     except ReconcilerError as error:
-        from reconciler.render.problems import print_problems
+        from reconciler.cli.problems import print_problems
 
         print_problems(error.problems)
         return int(error.exit_code)

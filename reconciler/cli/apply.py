@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.stop import Interrupted, Stop
 from reconciler.apply.report import INTERRUPTED
+from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import (
     PolicyFlags,
@@ -141,7 +141,8 @@ def command(
                     return ExitCode.REFUSED
                 ask = not (plan.empty or auto_approve or saved)
                 if ask:
-                    _ask(len(plan.actions))
+                    count = len(plan.actions)
+                    approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
                 begin()
                 with progress("applying") as step:
                     report = apply_plan(
@@ -217,20 +218,6 @@ def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object],
         step(done, total)
 
     return count
-
-
-def _ask(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise Refused(
-            "nobody is there to approve the plan",
-            "review it, and call apply with --auto-approve, or from a terminal",
-        )
-    what = "this change" if count == 1 else f"these {count} changes"
-    answer = click.prompt(
-        f"Apply {what}? Only 'yes' is taken for one", default="", show_default=False, err=True
-    )
-    if answer.strip() != "yes":
-        raise Refused("not approved: nothing was written")
 
 
 @contextmanager

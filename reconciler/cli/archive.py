@@ -1,0 +1,165 @@
+"""``reconciler archive``: what was deleted or overwritten, and how to get it back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.apply import archive as archives
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.progress import progress
+from reconciler.contract import load_contract
+from reconciler.render.escape import terminal
+from reconciler.state import FOLDER
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def command() -> None:
+    """What was deleted or overwritten, and how to get it back.
+
+    Before a session is deleted, it is kept with all its messages; before it is updated, as it was.
+    """
+
+
+def _folder_options(function: F) -> F:
+    function = click.option(
+        "--archive-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The archive's folder. Default: archive in the state folder.",
+    )(function)
+    return state_option(function)
+
+
+def _folder(catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> Path:
+    return archive_dir or (state_dir or catalog / FOLDER) / archives.FOLDER
+
+
+def _archive_id(function: F) -> F:
+    return click.argument("archive_id", metavar="ID")(function)
+
+
+@command.command("list")
+@catalog_argument
+@_folder_options
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form: str) -> None:
+    """List archived sessions, oldest first."""
+    from reconciler.cli.problems import print_problems
+
+    found, problems = archives.read_archive(_folder(catalog, state_dir, archive_dir))
+    shape = load_contract().session
+    if form == "json":
+        rows = [
+            {
+                "id": one.id,
+                "before": one.before,
+                "run_started": one.run_started,
+                "endpoint": one.endpoint,
+                "key": one.identity.key,
+                "session_id": one.live(shape).session_id,
+                "name": one.live(shape).name,
+                "messages": None if one.messages is None else len(one.messages),
+            }
+            for one in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for one in found:
+            messages = "" if one.messages is None else f", {len(one.messages)} messages"
+            name = terminal(one.live(shape).name)
+            click.echo(f"{one.id}  before {one.before}: {terminal(one.identity.key)}, {name}{messages}")
+        if not found:
+            click.echo("The archive is empty.")
+    print_problems(problems)
+
+
+@command.command()
+@_archive_id
+@catalog_argument
+@_folder_options
+def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> None:
+    """Print one archived session, messages and all, as JSON. ID may be the beginning of one."""
+    found = archives.find_archived(_folder(catalog, state_dir, archive_dir), archive_id)
+    click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
+
+
+@command.command()
+@_archive_id
+@catalog_argument
+@connection_options
+@_folder_options
+@click.option("--auto-approve", is_flag=True, help="Do not ask before writing.")
+@click.option(
+    "--settle",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds that the list may lag.",
+)
+def restore(
+    archive_id: str,
+    catalog: Path,
+    state_dir: Path | None,
+    archive_dir: Path | None,
+    auto_approve: bool,
+    settle: float,
+    **flags: Any,
+) -> None:
+    """Bring an archived session back. ID may be the beginning of one.
+
+    One that was deleted is made again with its remark and its messages in order, under a new id. One that was
+    updated is put back to what it was.
+    """
+    from reconciler.apply.restore import restore as bring_back
+    from reconciler.cli.approve import approve
+
+    folder = _folder(catalog, state_dir, archive_dir)
+    found = archives.find_archived(folder, archive_id)
+    what = "put back" if found.messages is None else f"make again, with {len(found.messages)} messages,"
+    click.echo(f"This will {what} {terminal(found.identity.key)} as it was before the {found.before}.")
+    if not auto_approve:
+        approve("Restore it?")
+    state = state_dir or catalog / FOLDER
+    with connect(split(flags, Connection), state) as client, progress("restoring") as step:
+        started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        archive = archives.Archive(folder, secrets.token_hex(4), started, client.endpoint.name)
+        done = bring_back(found, client, archive, settle=settle, on_message=step)
+    if found.messages is None:
+        click.echo(f"Put back: #{done.session_id} is as it was.")
+    else:
+        verb = "Made again" if done.made else "Completed"
+        click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
+
+
+@command.command()
+@catalog_argument
+@_folder_options
+@click.option(
+    "--keep-days", type=click.IntRange(0), required=True, help="Keep what is younger than so many days."
+)
+@click.option("--auto-approve", is_flag=True, help="Do not ask before deleting.")
+def prune(
+    catalog: Path, state_dir: Path | None, archive_dir: Path | None, keep_days: int, auto_approve: bool
+) -> None:
+    """Delete old archived sessions from this machine, for good."""
+    from reconciler.cli.approve import approve
+
+    before = (
+        (datetime.now(UTC) - timedelta(days=keep_days)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )
+    found, _ = archives.read_archive(_folder(catalog, state_dir, archive_dir))
+    old = [one for one in found if one.run_started < before]
+    if old and not auto_approve:
+        approve(f"Delete {len(old)} of {len(found)} archived sessions for good?")
+    for one in old:
+        one.path.unlink(missing_ok=True)
+    click.echo(f"{len(old)} deleted, {len(found) - len(old)} kept.")

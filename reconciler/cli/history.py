@@ -1,0 +1,68 @@
+"""``reconciler history``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.apply import journal as journals
+from reconciler.cli.options import catalog_argument, state_option
+from reconciler.render.escape import terminal
+from reconciler.state import FOLDER
+
+
+@click.command()
+@catalog_argument
+@state_option
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs to show.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> None:
+    """Show what was applied from this machine: run by run, the newest first, from the journal."""
+    entries = journals.read_journal((state_dir or catalog / FOLDER) / journals.FILE)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        runs.setdefault(str(entry.get("run")), []).append(entry)
+    newest = list(runs.values())[::-1][:limit]
+    if form == "json":
+        click.echo(json.dumps(newest, indent=2))
+        return
+    for run in newest:
+        click.echo("\n".join(_lines(run)))
+    if not newest:
+        click.echo("Nothing was applied from here yet.")
+
+
+def _lines(run: list[dict[str, Any]]) -> list[str]:
+    start = next((entry for entry in run if entry.get("event") == "start"), run[0])
+    end = next((entry for entry in run if entry.get("event") == "end"), None)
+    environment = f"@{start['environment']}" if start.get("environment") else ""
+    who = start.get("job") or start.get("user") or "unknown"
+    commit = f", commit {str(start['commit'])[:12]}" if start.get("commit") else ""
+    where = f"{start.get('catalog')}{environment} to {start.get('endpoint')}"
+    lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]
+    ended = {_one(entry): entry for entry in run if entry.get("event") not in ("start", "intent", "end")}
+    for entry in run:
+        if entry.get("event") != "intent":
+            continue
+        result = ended.get(_one(entry))
+        outcome = result.get("event") if result else "UNKNOWN: the run ended before the answer came"
+        number = entry.get("session_id") or (result or {}).get("session_id")
+        label = f"{entry.get('key')} #{number}" if number else f"{entry.get('key')}"
+        lines.append(terminal(f"    {entry.get('action')} {label}: {outcome}"))
+    if end is None:
+        lines.append("    (the run was killed: no end on record)")
+    else:
+        lines.append(terminal(f"    {end.get('verification')}"))
+    return lines
+
+
+def _one(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        entry.get("action"),
+        entry.get("key"),
+        entry.get("session_id") if entry.get("action") != "create" else None,
+    )

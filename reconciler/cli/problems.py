@@ -1,0 +1,17 @@
+"""Problems on stderr, one below the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from reconciler.errors import Problem
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    """Print what is wrong, where, and what to do now."""
+    from reconciler.render.problems import format_problem
+
+    for problem in problems:
+        click.echo(format_problem(problem), err=True)
