@@ -52,9 +52,8 @@ def restore(
     former = archived.live(client.contract.session)
     lives = list_sessions(client)
     if archived.messages is None:
-        return _put_back(
-            archived, former, [one for one in lives if one.session_id == former.session_id], client, archive
-        )
+        found = [one for one in lives if one.session_id == former.session_id]
+        return _put_back(archived, former, found, client, archive)
     live = _made_before(archived, former, lives)
     made = live is None
     if live is None:
@@ -79,7 +78,7 @@ def _put_back(
 
 
 def _made_before(
-    archived: Archived, former: LiveSession, lives: Sequence[LiveSession] | Any
+    archived: Archived, former: LiveSession, lives: Snapshot
 ) -> LiveSession | None:
     """The session that an earlier try made, if any; another one of the same identity is in the way."""
     for live in lives:
@@ -87,8 +86,7 @@ def _made_before(
             raise Refused(f"#{former.session_id} is live: it was not deleted, so there is nothing to restore")
     for live in lives:
         if live.name == former.name and live.prompt == former.prompt and live.raw_remark == former.raw_remark:
-            found: LiveSession = live
-            return found
+            return live
     for live in lives:
         tag = live.remark.tag
         if tag is not None and tag.identity == archived.identity:
