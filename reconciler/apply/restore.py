@@ -18,7 +18,7 @@ from reconciler.api.pace import pause_before
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.payload import restore_payload
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.model import LiveSession
+from reconciler.model import LiveSession, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
