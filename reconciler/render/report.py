@@ -57,7 +57,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         if summary[name]
     ]
     if results:
-        lines += ["", f"{'Interrupted' if document['interrupted'] else 'Applied'}: {', '.join(counts)}."]
+        ended = f"Stopped ({terminal(document['stopped'])})" if document["stopped"] else "Ended"
+        lines += ["", f"{ended}: {', '.join(counts)}."]
         lines.append(_VERIFIED[document["verification"]])
     return lines
 
