@@ -40,11 +40,7 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
             problems += _moved(action, live)
     if problems:
         hint = "nothing was written: plan again, and review what has changed"
-        raise Refused(
-            [Problem(f"the plan is stale: {len(problems)} differences to what is live now", hint), *problems]
-            if len(problems) > 1
-            else [Problem("the plan is stale", hint), *problems]
-        )
+        raise Refused([*problems, Problem("the plan is stale: what it was made against is not live any more", hint)])
 
 
 def _moved(action: Action, live: LiveSession) -> list[Problem]:
@@ -57,8 +53,8 @@ def _moved(action: Action, live: LiveSession) -> list[Problem]:
         for path in {**against, **seen}
         if not _alike(against.get(path, MISSING), seen.get(path, MISSING))
     ]
-    # The whole remark is named only where no key of it tells more.
-    if any(path.startswith("remark.") for path in paths) and WHOLE_REMARK in paths:
+    # The whole remark, with our tag in it, is named only where nothing else tells what moved.
+    if len(paths) > 1 and WHOLE_REMARK in paths:
         paths.remove(WHOLE_REMARK)
     return [
         Problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 from collections.abc import Mapping
@@ -10,9 +11,16 @@ from pathlib import Path
 
 def who(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What is known: ``job`` (an address) in CI or else ``user``, and ``commit`` where the folder is in git."""
-    found = _job(environ) or {"user": environ.get("USER") or environ.get("USERNAME") or "unknown"}
+    found = _job(environ) or {"user": _user()}
     commit = environ.get("GITHUB_SHA") or environ.get("CI_COMMIT_SHA") or _commit(root)
     return {**found, "commit": commit} if commit else found
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 def _job(environ: Mapping[str, str]) -> dict[str, str]:
