@@ -49,6 +49,7 @@ class Desk:
     log: list[LoggedRequest] = field(default_factory=list)
     before: list[Hook] = field(default_factory=list)
     after: list[Hook] = field(default_factory=list)
+    done: list[Hook] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     _requests: int = 0
 
@@ -85,6 +86,8 @@ class Desk:
             entry.status = response.status_code
         if entry.fate == "pending":
             entry.fate = "answered"
+        for hook in list(self.done):
+            hook(entry)
         return response
 
     def page(self, request: Request) -> Response:
@@ -198,11 +201,11 @@ class Desk:
             raise Refusal(415, f"不支持的内容类型：{content_type}")
 
     def _admit(self, request: Request) -> None:
-        host = request.headers.get("host", "")
+        host = request.headers.get("host", "").lower()
         if self.hosts is not None and host.rpartition(":")[0] not in self.hosts and host not in self.hosts:
             raise Refusal(403, "不支持的主机名")
         origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != host:
+        if origin is not None and origin.lower().partition("://")[2] != host:
             raise Refusal(403, "不支持跨站请求")
         if self.require_key is None:
             return
@@ -246,7 +249,10 @@ def _message(status: int) -> str:
 
 
 def _retry_after(fault: Fault) -> dict[str, str] | None:
-    return None if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    after = fault.retry_after
+    if after is None:
+        return None
+    return {"Retry-After": after if isinstance(after, str) else f"{after:g}"}
 
 
 def respond(answer: Answer) -> Response:

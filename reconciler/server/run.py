@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,7 +32,8 @@ class RunningServer:
 
     ``url`` has no slash at its end. ``log`` holds every request in the order of arrival. The hooks in
     ``before`` are called when a request has been read and before it is worked on, those in ``after`` when its
-    work is done and before it is answered; an exception out of one is answered 500 and raised when the server stops.
+    work is done and before it is answered; an exception out of one of these is answered 500 and raised when the server
+    stops. Those in ``done`` are called last of all, right before the answer goes out or the connection is broken.
     """
 
     def __init__(self, desk: Desk, thread: _Thread) -> None:
@@ -54,6 +55,10 @@ class RunningServer:
         return self._desk.after
 
     @property
+    def done(self) -> list[Hook]:
+        return self._desk.done
+
+    @property
     def faults(self) -> Faults:
         return self._desk.faults
 
@@ -61,13 +66,13 @@ class RunningServer:
     def refuse(self) -> Iterator[None]:
         """Refuse connections for a while, as a service does that is down; open ones are reset.
 
-        The port stays taken, so that the server comes back under the same address.
+        The port stays taken, so that the server comes back under the same address. Not for hooks.
         """
-        self._thread.ask(self._thread.server.close())
+        self._thread.ask(self._thread.server.close)
         try:
             yield
         finally:
-            self._thread.ask(self._thread.server.reopen())
+            self._thread.ask(self._thread.server.reopen)
 
 
 @contextmanager
@@ -99,7 +104,7 @@ def running_server(
         desk = Desk(
             Service(store, contract or load_contract(), quirks),
             require_key=require_key,
-            hosts=LOOPBACK if is_loopback(host) else None,
+            hosts=LOOPBACK | {host.lower()} if is_loopback(host) else None,
             latency=latency,
             keep_log=keep_log,
         )
@@ -132,19 +137,32 @@ class _Thread:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.server = _Server(app, listener)
         self._thread = threading.Thread(target=self._run, name="reconciler-server", daemon=True)
+        self._failure: BaseException | None = None
         self._thread.start()
         self.server.ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            listener.close()
+            raise self._failure
 
     def _run(self) -> None:
-        asyncio.run(self.server.serve())
+        try:
+            asyncio.run(self.server.serve())
+        except BaseException as error:
+            self._failure = error
+            self.server.ready.set()
 
-    def ask(self, work: Coroutine[Any, Any, None]) -> None:
+    def ask(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have something done in the loop, and wait for it."""
-        asyncio.run_coroutine_threadsafe(work, self.server.loop).result()
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a hook can't wait for the server: it is what the server is doing")
+        asyncio.run_coroutine_threadsafe(work(), self.server.loop).result()
 
     def stop(self) -> None:
         self.server.loop.call_soon_threadsafe(self.server.stopping.set)
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
 
 class _Server(uvicorn.Server):

@@ -122,7 +122,9 @@ class Store:
                 isolation_level=None,
                 check_same_thread=False,
             )
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
+            raise ReconcilerError(f"the database {path} can't be opened: {error.strerror}") from None
+        except sqlite3.Error as error:
             raise ReconcilerError(f"the database {path} can't be opened: {error}") from None
         try:
             self._prepare()

@@ -164,13 +164,13 @@ def test_a_request_that_hangs_until_it_is_released(
     asking = threading.Thread(target=lambda: found.append(create(server, http)))
     asking.start()
     until(lambda: server.faults.hanging == 1)
-    assert server.log[0].fate == "hung"
+    assert [entry.fate for entry in server.log] == ["hung"]
     assert len(server.store.sessions()) == int(worked)
     server.faults.release()
     asking.join()
     assert found[0].status_code == 201
     assert len(server.store.sessions()) == 1
-    assert server.log[0].fate == "answered"
+    assert [entry.fate for entry in server.log] == ["answered"]
 
 
 def test_a_client_that_does_not_wait(server: RunningServer, http: requests.Session) -> None:
@@ -218,6 +218,20 @@ def test_latency_holds_up_one_request_and_not_the_next(server: RunningServer, ht
         http.post(server.url + "/v1/session/", json=NEW, timeout=0.05)
     assert statuses(server, http, 1) == [200]
     assert [entry.fate for entry in server.log] == ["pending", "answered"]
+
+
+def test_a_hook_can_not_wait_for_the_server_that_it_runs_in() -> None:
+    def shut(server: RunningServer) -> None:
+        with server.refuse():
+            raise AssertionError("unreachable")
+
+    def scenario() -> None:
+        with running_server(None) as server:
+            server.before.append(lambda _: shut(server))
+            assert requests.get(server.url + "/v1/session/", timeout=10).status_code == 500
+
+    with pytest.raises(RuntimeError, match="a hook can't wait for the server"):
+        scenario()
 
 
 def test_latency_ends(server: RunningServer, http: requests.Session) -> None:

@@ -23,13 +23,13 @@ class Service:
         self.server = server
         self.http = http
 
-    def list(self, **query: object) -> dict[str, Any]:
+    def listing(self, **query: object) -> dict[str, Any]:
         answer = self.http.get(self.server.url + "/v1/session/", params={k: str(v) for k, v in query.items()})
         document: dict[str, Any] = answer.json()
         return document
 
     def names(self, **query: object) -> list[str]:
-        return [row["session_name"] for row in self.list(**query)["results"]]
+        return [row["session_name"] for row in self.listing(**query)["results"]]
 
     def create(self, **fields: object) -> requests.Response:
         return self.http.post(self.server.url + "/v1/session/", json={**NEW, **fields})
@@ -48,10 +48,10 @@ def test_fewer_rows_than_asked_for() -> None:
     with service("max-page-size=2") as one:
         for name in "abcde":
             one.create(session_name=name)
-        first = one.list(size=100)
+        first = one.listing(size=100)
         assert (first["count"], first["max_pages"], len(first["results"])) == (5, 3, 2)
         assert one.names(size=100, page=3) == ["e"]
-        assert one.list(size=1)["max_pages"] == 5
+        assert one.listing(size=1)["max_pages"] == 5
 
 
 def test_a_filter_that_finds_parts_of_a_name() -> None:
@@ -75,7 +75,7 @@ def test_a_new_session_is_late_by_calls() -> None:
         session_id = one.create().json()["data"]["session_id"]
         assert [one.names() for _ in range(4)] == [["old"], ["old"], ["old", "a"], ["old", "a"]]
         one.create(session_name="b")
-        assert one.list(session_name="b")["count"] == 0
+        assert one.listing(session_name="b")["count"] == 0
         assert one.update(session_id=session_id + 1, prompt="x").status_code == 200
 
 
@@ -93,7 +93,7 @@ def test_numbers_that_come_back_as_texts() -> None:
         created = one.create(temperature=0.30, max_tokens=10).json()["data"]
         config = created["session_config"]
         assert (config["temperature"], config["max_tokens"]) == ("0.3", "10")
-        assert one.list()["results"] == [created]
+        assert one.listing()["results"] == [created]
         assert created["session_id"] == 1
 
 
@@ -122,7 +122,7 @@ def test_remarks_up_to_a_limit(limit: int) -> None:
         assert answer.status_code == 400
         assert answer.json() == {"message": f"session_remark 过长，最多 {limit} 字节", "status": 400}
         assert one.update(session_id=1, session_remark="x" * (limit + 1)).status_code == 400
-        assert one.list()["count"] == 1
+        assert one.listing()["count"] == 1
 
 
 def test_remarks_that_are_cut_off_between_letters() -> None:

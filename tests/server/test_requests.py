@@ -184,7 +184,7 @@ def test_a_key_can_be_required(authorization: str | None, status: int, message: 
     [
         ({"Host": "attacker.example"}, 403),
         ({"Host": "attacker.example:8421"}, 403),
-        ({"Host": "localhost:8421"}, 200),
+        ({"Host": "Localhost:8421"}, 200),
         ({"Host": "[::1]"}, 200),
         ({"Origin": "https://attacker.example"}, 403),
         ({"Origin": "null"}, 403),
@@ -195,3 +195,10 @@ def test_another_site_can_not_make_a_browser_speak_to_it(
     server: RunningServer, http: requests.Session, headers: dict[str, str], status: int
 ) -> None:
     assert http.get(server.url + "/v1/session/", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2"])
+def test_any_name_of_loopback_can_be_listened_on(host: str) -> None:
+    with running_server(None, host=host) as server:
+        assert server.url.startswith(f"http://{host}:")
+        assert requests.get(server.url + "/v1/session/", timeout=10).status_code == 200

@@ -160,13 +160,17 @@ def test_a_session_that_is_not_there(
 def test_a_listing_is_ordered_by_any_of_eight(
     server: RunningServer, http: requests.Session, column: str
 ) -> None:
-    columns = {"api_use_count": [2, 3, 1], "created_at": ["3", "1", "2"], "updated_at": ["1", "3", "2"]}
+    columns: dict[str, list[Any]] = {
+        "api_use_count": [2, 3, 1],
+        "created_at": ["3", "1", "2"],
+        "updated_at": ["1", "3", "2"],
+    }
     for index, name in enumerate("abc"):
         server.store.insert_session(
             name=name,
-            api_use_count=int(columns["api_use_count"][index]),
-            created_at=str(columns["created_at"][index]),
-            updated_at=str(columns["updated_at"][index]),
+            api_use_count=columns["api_use_count"][index],
+            created_at=columns["created_at"][index],
+            updated_at=columns["updated_at"][index],
         )
     expected = [name for _, name in sorted(zip(columns.get(column, [1, 2, 3]), "abc", strict=True))]
     assert names(http.get(sessions(server), params={"ordering": column})) == expected
