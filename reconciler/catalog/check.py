@@ -1,56 +1,278 @@
-"""What does not fit the schema, said as a colleague would."""
+"""What does not fit the schema, said as a colleague would: what it is, what it should be, what to do."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any
+from itertools import islice
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.catalog.places import Source
+from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
 from reconciler.schemas import fits, load_schema
 
+SchemaName: TypeAlias = Literal["catalog", "manifest"]
 
-def check(document: JSON, schema: str, source: Source) -> list[Problem]:
-    """What keeps a document from fitting the schema of this name; empty when it fits."""
+#: After so many problems in one document the rest of it is not looked at.
+MAX_PROBLEMS: Final = 1000
+
+
+class Checked(NamedTuple):
+    """What keeps a document from fitting its schema, and the keys of the sessions that do not fit."""
+
+    problems: list[Problem]
+    odd: frozenset[str]
+
+
+_FITS: Final = Checked([], frozenset())
+
+
+def check(document: JSON, schema: SchemaName, source: Source) -> Checked:
+    """Check a document against the schema of this name."""
     if fits(document, schema):
-        return []
+        return _FITS
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    validator = extend(Draft202012Validator, {"pattern": _pattern})
-    narrowed = _narrow(document)
-    return [
-        p for error in validator(load_schema(schema)).iter_errors(narrowed) for p in _words(error, source)
-    ]
+    validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+    narrowed, odd = _narrow(document)
+    errors = _one_a_place(validator(load_schema(schema)).iter_errors(narrowed))
+    problems = list(islice(_worded(errors, schema, source), MAX_PROBLEMS))
+    if not problems:  # the two libraries disagree: what one refuses is never let through
+        raise RuntimeError(f"{source.file} does not fit the {schema} schema, and nobody can say why")
+    return Checked(problems, odd)
 
 
-def _narrow(document: JSON) -> JSON:
-    """The document without the sessions that fit: jsonschema takes 120 times as long for each."""
-    if not isinstance(document, dict) or not isinstance(document.get("sessions"), dict):
-        return document
-    odd = {k: v for k, v in document["sessions"].items() if not fits({"sessions": {k: v}}, "manifest")}
-    return {**document, "sessions": odd}
+def _narrow(document: JSON) -> tuple[JSON, frozenset[str]]:
+    """The document without the sessions that fit, since jsonschema takes 120 times as long for each; and the
+    keys of the others."""
+    sessions = document.get("sessions") if isinstance(document, dict) else None
+    if not isinstance(sessions, dict):
+        return document, frozenset()
+    odd = {k: v for k, v in sessions.items() if not fits({"sessions": {k: v}}, "manifest")}
+    return {**document, "sessions": dict(islice(odd.items(), MAX_PROBLEMS))}, frozenset(odd)
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    # As JSON Schema means it, `$` is the very end; in Python it also matches before a last line end.
+    # As JSON Schema has it, `$` is the very end; for Python, a last line end may follow.
     from jsonschema import ValidationError
 
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+        yield ValidationError("pattern")
 
 
-def _words(error: Any, source: Source) -> Iterator[Problem]:
-    path = tuple(error.absolute_path)
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = sorted(error.schema.get("properties", {}))
-        for key in error.instance:
-            if key not in known:
-                close = get_close_matches(key, known, 1)
-                hint = f"did you mean `{close[0]}`?" if close else "known are: " + ", ".join(known)
-                yield source.at_key((*path, key), f"`{key}` is not a known field", hint)
-        return
-    yield source.at_value(path, error.message)
+def _one_a_place(errors: Iterable[Any]) -> Iterator[Any]:
+    """The errors, without those about a value whose type is wrong to begin with."""
+    mistyped: set[Path] = set()
+    for error in errors:
+        path = tuple(error.absolute_path)
+        if path in mistyped:
+            continue
+        if error.validator == "type":
+            mistyped.add(path)
+        yield error
+
+
+def _worded(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterator[Problem]:
+    for error in errors:
+        path: Path = tuple(error.absolute_path)
+        what = _named(path, schema)
+        if "propertyNames" in error.absolute_schema_path:
+            yield source.at_key((*path, error.instance), *_bad_key(path, error.instance))
+        elif error.validator == "additionalProperties":
+            for key in error.instance:
+                if key not in error.schema["properties"]:
+                    yield source.at_key((*path, key), *_unknown(path, key, error, schema, what))
+        elif error.validator == "required":
+            for key in error.validator_value:
+                if key not in error.instance:
+                    yield source.at_value(path, f"{what} has no `{key}`", _ADD[key])
+        else:
+            yield source.at_value(path, *_bad_value(path, error, what))
+
+
+_ADD: Final = {
+    "version": "write `version: 1`, which is the version of this format",
+    "catalog": "give the catalog a name that stays: `catalog: bookshop`",
+    "sessions": "write its sessions below `sessions:`, by their keys",
+    "file": "name the file, like `{file: prompts/alice.md}`, or write the text itself",
+}
+
+
+def _named(path: Path, schema: SchemaName) -> str:
+    """What a value is called in a message."""
+    if not path:
+        return "catalog.yaml" if schema == "catalog" else "this manifest"
+    if isinstance(path[-1], int):
+        return f"this entry of `{path[-2]}`"
+    if path[0] == "sessions" and len(path) == 2:
+        return f"the session `{path[-1]}`"
+    return f"`{path[-1]}`"
+
+
+# Keys ---------------------------------------------------------------------------------------------------------
+
+
+def _bad_key(path: Path, key: str) -> tuple[str, str]:
+    if path[-1] == "remark":
+        return (
+            "`reconciler` is no key for you: a session's identity is kept under it",
+            "give the key another name",
+        )
+    slug = re.sub(r"[^a-z0-9._-]+", "-", key.lower()).strip("-._")[:63]
+    hint = f"{_KEYS}, like `{slug}`" if slug else _KEYS
+    return f"`{key}` can't be the key of a session", hint
+
+
+_KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
+
+
+def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
+    known = list(error.schema["properties"])
+    message = f"`{key}` is not a field of {what}"
+    if not path and schema == "manifest":
+        value = error.instance[key]
+        if isinstance(value, dict) and ("prompt" in value or "name" in value):
+            return message, f"if it is a session, indent it below `sessions:`, as `{key}:`"
+        if key in load_schema("catalog")["properties"]:
+            return message, "move it to catalog.yaml"
+    close = _closest(key, known)
+    return message, f"did you mean `{close}`?" if close else f"the fields of {what} are {_listed(known)}"
+
+
+def _closest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that somebody meant, if there is one: spelt nearly so, or in camel case."""
+    plain = {re.sub(r"[^a-z0-9]", "", one.lower()): one for one in known}
+    close = get_close_matches(re.sub(r"[^a-z0-9]", "", word.lower()[:100]), plain, 1, 0.7)
+    return plain[close[0]] if close else None
+
+
+def _listed(words: Sequence[str], last: str = "and") -> str:
+    quoted = [f"`{word}`" for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+
+
+# Values -------------------------------------------------------------------------------------------------------
+
+
+def _bad_value(path: Path, error: Any, what: str) -> tuple[str, str]:
+    value, schema = error.instance, error.schema
+    match error.validator:
+        case "type":
+            return _bad_type(value, schema, what)
+        case "enum":
+            close = _closest(str(value), schema["enum"])
+            return (
+                f"{what} is {_shown(value)}, and can be {_listed(schema['enum'], 'or')}",
+                f"did you mean `{close}`?" if close else "write one of these",
+            )
+        case "const":
+            return (
+                f"{what} is {_shown(value)}, and this program reads version {schema['const']}",
+                f"write `version: {schema['const']}`, or use a program that reads the other",
+            )
+        case "minimum":
+            return (
+                f"{what} is {_shown(value)}, and {schema['minimum']} is the least",
+                f"write {_wanted(schema)}",
+            )
+        case "maximum":
+            return (
+                f"{what} is {_shown(value)}, and {schema['maximum']} is the most",
+                f"write {_wanted(schema)}",
+            )
+        case "maxItems":
+            return (
+                f"{what} has {len(value)} entries, and {schema['maxItems']} is the most",
+                "use wider patterns",
+            )
+        case "minLength":
+            return f"{what} is empty", "write it, or take the line out"
+        case "maxLength":
+            return (
+                f"{what} has {len(value):,} characters, and {schema['maxLength']:,} is the most",
+                "shorten it",
+            )
+        case _:
+            return _bad_text(path, value, what)
+
+
+def _bad_text(path: Path, value: str, what: str) -> tuple[str, str]:
+    """A text that does not match its pattern."""
+    if "ignore_changes" in path:
+        close = _closest(value, _FIELDS)
+        hint = (
+            f"did you mean `{close}`?"
+            if close
+            else "name one, like `parameters.temperature`, or a group, like `data`"
+        )
+        return f"{_shown(value)} is no field of a session", hint
+    if path == ("catalog",):
+        message, hint = _bad_key(path, value)
+        return message.replace("the key of a session", "the name of a catalog"), hint
+    if path[0] == "policy":
+        return (
+            f"{what} is {_shown(value)}, which is neither a number nor a percentage",
+            'write it like `10` or "10%"',
+        )
+    return f"{what} is blank", "write it, or take the line out"
+
+
+_FIELDS: Final = (
+    "name",
+    "model",
+    "prompt",
+    "parameters",
+    "parameters.temperature",
+    "parameters.max_tokens",
+    "parameters.history_length",
+    "data",
+    "remark",
+)
+
+
+def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
+    wanted = schema["type"]
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if value is None:
+        return f"{what} is left empty", f"write {_wanted(schema)}, or take the line out"
+    message = f"{what} is {_shown(value)}, and has to be {_wanted(schema)}"
+    if "string" in wanted and not isinstance(value, dict | list):
+        return message, "put it in quotes if it is a text"
+    if "boolean" in wanted:
+        return message, "write `true` or `false`; `yes`, `no`, `on` and `off` are texts"
+    if "number" in wanted or "integer" in wanted:
+        if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", value):
+            return message, f"take the quotes away: {value}"
+        if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
+            return message, f"write the comma as a point: {value.replace(',', '.')}"
+        return message, "write it in digits, without quotes"
+    if "array" in wanted:
+        return message, "write it in brackets, like `[one, other]`, or with a `- ` before each"
+    return message, "write `key: value` below it, indented"
+
+
+def _shown(value: JSON) -> str:
+    """A value in a message."""
+    if isinstance(value, str):
+        return f'the text "{value if len(value) <= 40 else value[:39] + "…"}"'
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = "null" if value is None else str(value).lower()
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _wanted(schema: Any) -> str:
+    """What a value has to be, from its schema."""
+    wanted = schema.get("type")
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if isinstance(wanted, list):
+        return 'a number or a percentage, like "10%"' if "integer" in wanted else "a text, or `{file: …}`"
+    if wanted in ("number", "integer"):
+        kind = "a number" if wanted == "number" else "a whole number"
+        return kind + (f" from {low} to {high}" if high is not None else f" of at least {low}")
+    return {"string": "a text", "boolean": "true or false", "array": "a list", "object": "a mapping"}[wanted]

@@ -4,89 +4,157 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
+from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
-from reconciler.catalog.strict_yaml import MERGE, compose
+from reconciler.catalog.strict_yaml import MAX_ALIAS_VALUES, MAX_DEPTH
 from reconciler.errors import Problem
 
-#: The way to a value in a document: keys and positions in lists.
+#: The way to a value in a document: keys, and positions in lists.
 Path: TypeAlias = tuple[str | int, ...]
-
-
-class Source:
-    """One file's text, and problems with a place in it. ``file`` is relative to the catalog's root."""
-
-    def __init__(self, file: str, data: bytes) -> None:
-        self.file = file
-        self._data = data
-
-    @cached_property
-    def text(self) -> str:
-        return self._data.decode("utf-8-sig")
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        # Lines as editors count them; libyaml's own count would also take the separators of Unicode.
-        return [0, *(end.end() for end in _LINE_END.finditer(self.text))]
-
-    def at(self, index: int, message: str, hint: str = "") -> Problem:
-        """A problem at a character of the text."""
-        text = self.text
-        line = bisect_right(self._starts, index)
-        start = self._starts[line - 1]
-        end = _LINE_END.search(text, start)
-        source = text[start : end.start() if end else len(text)]
-        return Problem(message, hint, self.file, line, min(index - start, len(source)) + 1, source)
-
-    @cached_property
-    def _root(self) -> yaml.Node | None:
-        return compose(self._data)
-
-    def at_key(self, path: Path, message: str, hint: str = "") -> Problem:
-        """A problem with a key of a mapping: the place is the key's."""
-        return self._at(path, False, message, hint)
-
-    def at_value(self, path: Path, message: str, hint: str = "") -> Problem:
-        """A problem with a value. Of an empty one, the place is its key's, since it has none of its own."""
-        return self._at(path, True, message, hint)
-
-    def _at(self, path: Path, value_wanted: bool, message: str, hint: str) -> Problem:
-        key, value = _find(self._root, path)
-        node = value if (value_wanted and not _is_empty(value)) or key is None else key
-        return self.at(node.start_mark.index if node else 0, message, hint)
-
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def _is_empty(node: yaml.Node | None) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style == "" and node.value == ""
+class Source:
+    """One file's text, and problems with their place in it. ``file`` is relative to the catalog's root."""
+
+    def __init__(self, file: str, data: bytes, text: str) -> None:
+        self.file = file
+        self._data = data
+        self._text = text
+        self._line = (-1, "")
+
+    def at(self, index: int, message: str, hint: str = "") -> Problem:
+        """A problem at a character of the text, which counts from 0."""
+        number = self.line(index)
+        start = self._starts[number - 1]
+        if self._line[0] != start:  # one text for all problems of a line, however long it is
+            end = _LINE_END.search(self._text, start)
+            self._line = start, self._text[start : end.start() if end else None]
+        source = self._line[1]
+        return Problem(message, hint, self.file, number, min(index - start, len(source)) + 1, source)
+
+    def line(self, index: int) -> int:
+        """The line that a character is in, counting from 1."""
+        return bisect_right(self._starts, index)
+
+    def at_key(self, path: Path, message: str, hint: str = "") -> Problem:
+        """A problem with a key of a mapping: the place is the key's."""
+        key, _ = self._find(path)
+        return self.at(key, message, hint)
+
+    def at_value(self, path: Path, message: str, hint: str = "") -> Problem:
+        """A problem with a value. An empty one has no place of its own: there it is the key's."""
+        key, spot = self._find(path)
+        return self.at(key if spot.empty else spot.at, message, hint)
+
+    def first(self, index: int) -> int | None:
+        """The line in which the key was given first that stands at this character a second time."""
+        first = self._spots.first.get(index)
+        return None if first is None else self.line(first)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        # Lines as editors count them; libyaml's own count would also take the separators of Unicode.
+        return [0, *(end.end() for end in _LINE_END.finditer(self._text))]
+
+    @cached_property
+    def _spots(self) -> _Spots:
+        return _Spots(self._data)
+
+    def _find(self, path: Path) -> tuple[int, _Spot]:
+        """The places of a key (of the value, where it has none) and of its value; of what is not there,
+        those of the nearest thing above it that is."""
+        spot = self._spots.root
+        at = spot.at
+        for step in path:
+            found = spot.children.get(step)
+            if found is None:
+                break
+            at, spot = found
+        return at, spot
 
 
-def _find(root: yaml.Node | None, path: Path) -> tuple[yaml.Node | None, yaml.Node | None]:
-    """The key and the value at a path; of what is not there, the nearest thing above it that is."""
-    key: yaml.Node | None = None
-    node = root
-    for step in path:
-        found = _step(node, step)
-        if found is None:
-            break
-        key, node = found
-    return key, node
+class _Spot:
+    """The place of a value, and of what is in it."""
+
+    __slots__ = ("at", "children", "empty", "is_list")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.empty = False
+        self.is_list = False
+        #: By key or position: the place of the key (in a list, of the value), and the value.
+        self.children: dict[str | int, tuple[int, _Spot]] = {}
 
 
-def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-        return None, node.value[step]
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    merged: list[yaml.Node] = []
-    for key, value in node.value:
-        if key.tag is MERGE:
-            merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
-        elif key.value == step:
-            return key, value
-    return next((found for one in merged if (found := _step(one, step))), None)
+class _Spots:
+    """The places of everything in a text, as far as it can be read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.root = _Spot(0)
+        #: Of each key that is given again in its mapping, the place of the first.
+        self.first: dict[int, int] = {}
+        self._next: Callable[[], Any] = CParser(data).get_event
+        self._anchors: dict[str | None, _Spot] = {}
+        self._merged = 0
+        try:
+            self._next()  # the start of the stream
+            self._next()  # and of the document
+            self.root = self._spot(self._next(), 0)
+        except (yaml.YAMLError, _StoppedError):
+            pass  # the strict reader came no further, either; what was found before is kept
+
+    def _spot(self, event: Any, depth: int) -> _Spot:
+        spot = _Spot(event.start_mark.index)
+        if event.__class__ is AliasEvent:
+            target = self._anchors.get(event.anchor)
+            if target is not None:
+                spot.children, spot.is_list = target.children, target.is_list
+            return spot
+        if event.anchor is not None:
+            self._anchors[event.anchor] = spot
+        if event.__class__ is ScalarEvent:
+            spot.empty = not event.value and not event.style
+            return spot
+        if depth == MAX_DEPTH:
+            raise _StoppedError
+        if event.__class__ is MappingStartEvent:
+            self._mapping(spot, depth + 1)
+        else:
+            spot.is_list = True
+            while (event := self._next()).__class__ is not SequenceEndEvent:
+                child = self._spot(event, depth + 1)
+                spot.children[len(spot.children)] = child.at, child
+        return spot
+
+    def _mapping(self, spot: _Spot, depth: int) -> None:
+        own: dict[str | int, tuple[int, _Spot]] = {}
+        merged: list[_Spot] = []
+        while (event := self._next()).__class__ is not MappingEndEvent:
+            key = event.value if event.__class__ is ScalarEvent else None
+            at = self._spot(event, depth).at
+            value = self._spot(self._next(), depth)
+            if key is None:
+                continue
+            if key in own:
+                self.first[at] = own[key][0]
+            own[key] = at, value
+            if key == "<<" and not event.style:
+                merged = [child for _, child in value.children.values()] if value.is_list else [value]
+        for one in reversed(merged):
+            self._merged += len(one.children)
+            if self._merged > MAX_ALIAS_VALUES:
+                raise _StoppedError
+            spot.children |= one.children
+        spot.children |= own
+
+
+class _StoppedError(Exception):
+    """The strict reader stopped here, too."""

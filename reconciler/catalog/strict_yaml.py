@@ -1,86 +1,110 @@
 """From a text to a document, by YAML 1.2's core rules, or to what keeps it from being one.
 
-libyaml's scanner, parser and composer do the work; what is built from the composed nodes is decided here. Only
-what JSON can carry is built: mappings with texts for keys, lists, texts, numbers, booleans and null. A tag is
-never followed, so that nothing in a text can ask for anything to be made or run.
+libyaml's scanner and parser do the work; what is built from their events is decided here. Only what JSON can
+carry is built: mappings with texts for keys, lists, texts, numbers, booleans and null. A tag is never followed,
+so that nothing in a text can ask for anything to be made or run.
 
-Plain scalars are read by the core schema (YAML 1.2.2, section 10.3.2): ``no``, ``on``, ``1:30`` and ``2024-05-13``
-are texts, ``0777`` is 777, ``0o17`` is 15. Beyond the specification, merge keys (``<<``) are understood, and a
-plain scalar that looks like a date but is none is refused, because readers of other YAML versions stumble over it.
+Plain scalars are read by the core schema (YAML 1.2.2, section 10.3.2): ``no``, ``on``, ``1:30`` and
+``2024-05-13`` are texts, ``0777`` is 777, ``0o17`` is 15. Beyond the specification, merge keys (``<<``) are
+understood. What two readers of YAML would understand in two ways is refused: an anchor given twice, a directive
+that asks for other rules, a line separator of Unicode (a line end in YAML 1.1, none in 1.2), and a plain scalar
+that looks like a date and is none.
 
-Speed: a node costs about two microseconds in libyaml's binding, whatever is done here, and three calls back into
-Python. These calls bound the depth and decide what a plain scalar is; the rest is one recursive walk. Nothing is
-noted on the way about places: the nodes carry them, and they are looked at only when there is a fault.
+Speed: an event costs half a microsecond in libyaml's binding, whatever is done here. Composed nodes cost twice
+that, since they call back for each and all live until the end; so documents are built from events, in one
+recursive walk. The events carry their places, which are looked at only when there is a fault.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from sys import intern
+from typing import Any, Final, NamedTuple, NoReturn
 
 import yaml
-from yaml.cyaml import CParser
+from yaml import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    StreamEndEvent,
+)
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
 from reconciler.model import JSON
 
-MAX_DEPTH = 100
-MAX_DIGITS = 1000
-#: What aliases may add to one file, each use counted as if it were written out.
-MAX_ALIAS_VALUES = 1_000_000
-MAX_ALIAS_TEXT = 100 * 2**20
+#: The deepest nesting, of mappings and lists, aliases written out.
+MAX_DEPTH: Final = 100
+MAX_DIGITS: Final = 1000
+#: What the aliases of one file may add, each use counted as if it were written out: values, and characters of text.
+MAX_ALIAS_VALUES: Final = 1_000_000
+MAX_ALIAS_TEXT: Final = 100 * 2**20
+#: After so many faults in one text the rest of it is not read.
+MAX_FAULTS: Final = 1000
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong with a text. ``index`` counts characters, without a byte order mark."""
+    """One thing that is wrong with a text. ``at`` counts characters, without a byte order mark."""
 
-    index: int
+    at: int
     message: str
     hint: str = ""
+    #: Whether the fault is a key that stands in its mapping a second time.
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a text says (``None`` when there are faults), and what its aliases add when written out."""
+    """What a text says.
 
-    document: JSON
-    faults: list[Fault]
-    alias_values: int = 0
-    alias_text: int = 0
-
-
-class Kind:
-    """What a node is, before anything is built from it; stands where the composer keeps a node's tag.
-
-    A tag that the text spells out is a ``str``; any other value is the value of a plain scalar itself.
+    ``document`` is what could be made of it: with faults in it, other things can still be checked; where it is
+    not even YAML, ``broken`` is true and there is none. ``values`` and ``text`` say how much there is: values
+    (mappings, lists, keys and scalars), and characters that aliases add when they are written out.
     """
 
+    document: JSON
+    faults: tuple[Fault, ...] = ()
+    broken: bool = False
+    values: int = 0
+    text: int = 0
 
-TEXT = Kind()  # a plain scalar that is a text
-QUOTED = Kind()  # a quoted or block scalar
-COLLECTION = Kind()
-MERGE = Kind()  # <<
+
+def parse(data: bytes, text: str) -> Parsed:
+    """Read a text, given as UTF-8 (a byte order mark is fine) and decoded."""
+    fault = _forbidden(data, text)
+    if fault:
+        return Parsed(None, (fault,), broken=True)
+    reader = _Reader(data)
+    try:
+        document = reader.document()
+    except _StoppedError:
+        return Parsed(None, tuple(reader.faults), broken=True)
+    except yaml.YAMLError as error:
+        return Parsed(None, (*reader.faults, _syntax_fault(error, text)), broken=True)
+    return Parsed(document, tuple(reader.faults), values=reader.values, text=reader.alias_text)
 
 
-class Refused(NamedTuple):
+class _Kind:
+    """What a key is that is no text."""
+
+
+class _Refused(NamedTuple):
     """A plain scalar that no value is made from."""
 
     message: str
     hint: str
 
 
-class TooDeepError(Exception):
-    """Deeper than :data:`MAX_DEPTH`; holds the node at which to say so."""
+_MERGE: Final = _Kind()  # the plain scalar <<
+_NO_KEY: Final = _Kind()  # a fault, noted already
 
-    def __init__(self, node: yaml.Node) -> None:
-        super().__init__()
-        self.node = node
-
-
-# What a plain scalar can be is decided by its first character; most are texts by that alone.
-_TELLING = frozenset("-+.0123456789~nNtTfF<")
-_WORDS: dict[str, Any] = {
+# A plain scalar is one of a few words, starts like a number, or is a text.
+_WORDS: Final[dict[str, Any]] = {
     "": None,
     "~": None,
     "null": None,
@@ -92,322 +116,512 @@ _WORDS: dict[str, Any] = {
     "false": False,
     "False": False,
     "FALSE": False,
-    "<<": MERGE,
+    "<<": _MERGE,
 }
+_NUMERIC: Final = frozenset("-+.0123456789")
 _INTEGER = re.compile(r"[-+]?[0-9]+").fullmatch
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?").fullmatch
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+").fullmatch
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)").fullmatch
+# The timestamps of YAML 1.1 (yaml.org/type/timestamp.html).
 _DATE = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
     r"(?:(?:[Tt]|[ \t]+)([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?"
 ).fullmatch
 
+_QUOTE: Final = "put it in quotes if it is a text"
 
-def resolve_plain(text: str) -> Any:
-    """The value of a plain scalar, or the :class:`Kind` or :class:`Refused` that it is."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in "-+.0123456789":
-        return TEXT
+
+def _number(text: str) -> Any:
+    """The value of a plain scalar that starts like a number; a text of that kind is the text itself."""
     if _INTEGER(text):
         return int(text) if len(text) <= MAX_DIGITS else _too_long(text)
     if _FLOAT(text):
         value = float(text)
         if value in (float("inf"), float("-inf")):
-            return Refused("this number is too large for any computer's floating point", _QUOTE)
+            return _Refused("this number is larger than any that programs can carry", _QUOTE)
         return value
     if _BASED(text):
         return int(text, 0) if len(text) <= MAX_DIGITS else _too_long(text)
     if _NOT_FINITE(text):
-        return Refused(f"`{text}` is no number that JSON can carry", _QUOTE)
+        return _Refused(f"`{text}` is not a number that JSON can carry", _QUOTE)
     when = _DATE(text)
-    if when and not _possible(when):
-        return Refused(f"`{text}` is no day of the calendar", _QUOTE)
-    return TEXT
+    if when and not _is_possible(when):
+        return _Refused(f"`{text}` is written like a date, and there is no such day or time", _QUOTE)
+    return text
 
 
-_QUOTE = "put it in quotes if it is a text"
+def _too_long(text: str) -> _Refused:
+    return _Refused(f"this integer has {len(text):,} digits, and {MAX_DIGITS:,} is the most", _QUOTE)
 
 
-def _too_long(text: str) -> Refused:
-    return Refused(f"this integer has {len(text):,} digits; {MAX_DIGITS:,} is the most", _QUOTE)
-
-
-def _possible(when: re.Match[str]) -> bool:
+def _is_possible(when: re.Match[str]) -> bool:
     year, month, day, hour, minute, second = (int(part or 0) for part in when.groups())
     try:
         date(year, month, day)
     except ValueError:
         return False
-    return hour < 24 and minute < 60 and second <= 60
+    return hour < 24 and minute < 60 and second <= 60  # 60 is a leap second
 
 
-class _Composer(CParser):
-    """libyaml's composer. It asks ``resolve`` for the tag of each node and frames each with the other two."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.depth = 0
-
-    def resolve(self, _node_class: type, value: str | None, implicit: Any) -> Any:
-        if value is None:
-            return COLLECTION if implicit else "!"
-        if not implicit[0]:
-            return QUOTED
-        if not value or value[0] in _TELLING:
-            return resolve_plain(value)
-        return TEXT
-
-    def descend_resolver(self, parent: yaml.Node | None, _index: Any) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH and parent is not None:
-            raise TooDeepError(parent)
-
-    def ascend_resolver(self) -> None:
-        self.depth -= 1
-
-
-def compose(data: bytes) -> yaml.Node | None:
-    """The nodes of a text, ``None`` where there is nothing but comments.
-
-    Raises:
-        yaml.YAMLError: the text is not YAML, or not one document.
-        TooDeepError: deeper than :data:`MAX_DEPTH`.
-    """
-    node: yaml.Node | None = _Composer(data).get_single_node()
-    return node
-
-
-class _RefusedError(Exception):
-    """The text can't be looked into any further."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__()
-        self.fault = fault
-
-
-def parse(data: bytes) -> Parsed:
-    """Read a text of UTF-8 that is free of the characters that :func:`unreadable` finds."""
-    try:
-        root = compose(data)
-    except TooDeepError as error:
-        return Parsed(None, [Fault(error.node.start_mark.index, *_TOO_DEEP)])
-    except yaml.YAMLError as error:
-        return Parsed(None, [_syntax_fault(error, data.decode("utf-8-sig"))])
-    if root is None:
-        return Parsed(None, [Fault(0, "the file is empty")])
-    builder = _Builder()
-    if _ANCHOR(data):
-        try:
-            root_weight = _weigh(root, {}, 0)
-        except _RefusedError as refusal:
-            return Parsed(None, [refusal.fault])
-        builder.shared = {}
-        return Parsed(builder.build(root), builder.faults, root_weight.alias_values, root_weight.alias_text)
-    return Parsed(builder.build(root), builder.faults)
-
-
-_TOO_DEEP = (
-    f"this is nested more than {MAX_DEPTH} levels deep",
-    "no catalog needs that; flatten it",
-)
-_ANCHOR = re.compile(rb"&[^ \t\r\n]").search
+class _StoppedError(Exception):
+    """The rest of the text is not worth reading, or not safe to; the reader's last fault says why."""
 
 
 class _Weight(NamedTuple):
-    """What a node is when its aliases are written out, and how much of that comes from aliases."""
+    """A value with its aliases written out. ``depth`` is 0 for a scalar."""
 
     values: int
     text: int
-    alias_values: int
-    alias_text: int
-    height: int
+    depth: int
 
 
-def _weigh(node: yaml.Node, known: dict[int, _Weight | None], depth: int) -> _Weight:
-    """The weight of a node; looks at every node once.
+class _Anchor:
+    """What an anchor names. While its value is being built, ``finished`` is false."""
 
-    ``known`` holds the weight of what was looked at, and ``None`` for what is being looked at. An alias stands
-    after its anchor in the text, so that its node is known, unless the alias lies within what it names.
-
-    Raises:
-        _RefusedError: an alias lies within what it names; or written out, the aliases are too many or too deep.
-    """
-    if isinstance(node, yaml.ScalarNode):
-        weight = _Weight(1, len(node.value), 0, 0, 1)
-        known[id(node)] = weight
-        return weight
-    known[id(node)] = None
-    values, text, alias_values, alias_text, height = 1, 0, 0, 0, 0
-    children = [n for pair in node.value for n in pair] if isinstance(node, yaml.MappingNode) else node.value
-    for child in children:
-        if id(child) in known:
-            weight_or_none = known[id(child)]
-            if weight_or_none is None:
-                raise _RefusedError(
-                    Fault(
-                        child.start_mark.index,
-                        "this contains an alias of itself, and so has no end",
-                        "write out what the alias stands for",
-                    )
-                )
-            weight = weight_or_none
-            alias_values += weight.values
-            alias_text += weight.text
-        else:
-            weight = _weigh(child, known, depth + 1)
-            alias_values += weight.alias_values
-            alias_text += weight.alias_text
-        values += weight.values
-        text += weight.text
-        height = max(height, weight.height)
-        if alias_values > MAX_ALIAS_VALUES or alias_text > MAX_ALIAS_TEXT:
-            raise _RefusedError(
-                Fault(
-                    node.start_mark.index,
-                    f"written out, the aliases in here come to more than {MAX_ALIAS_VALUES:,} values"
-                    f" or {MAX_ALIAS_TEXT // 2**20} MiB of text",
-                    "use fewer aliases of aliases",
-                )
-            )
-        if depth + height > MAX_DEPTH:
-            raise _RefusedError(Fault(node.start_mark.index, *_TOO_DEEP))
-    weight = _Weight(values, text, alias_values, alias_text, height + 1)
-    known[id(node)] = weight
-    return weight
-
-
-class _Builder:
-    """Builds documents from nodes, and collects what is wrong with them."""
+    __slots__ = ("finished", "value")
 
     def __init__(self) -> None:
+        self.finished = False
+        self.value: JSON = None
+
+
+class _Reader:
+    """Builds one document from the events of one text, and notes what is wrong with it."""
+
+    def __init__(self, data: bytes) -> None:
         self.faults: list[Fault] = []
-        #: What was built from each collection, where a text has anchors: an alias is the same object.
-        self.shared: dict[int, JSON] | None = None
+        self.values = 0
+        self.alias_values = 0
+        self.alias_text = 0
+        self._next: Callable[[], Any] = CParser(data).get_event
+        self._anchors: dict[str, _Anchor] = {}
+        #: By identity; the value is kept with it, so that no other can come to have that identity.
+        self._weights: dict[int, tuple[JSON, _Weight]] = {}
 
-    def build(self, node: yaml.Node) -> JSON:
-        """The value of a node."""
-        tag = node.tag
-        if tag is COLLECTION:
-            shared = self.shared
-            if shared is None:
-                return self._mapping(node) if node.__class__ is yaml.MappingNode else self._list(node)
-            if id(node) not in shared:
-                shared[id(node)] = (
-                    self._mapping(node) if node.__class__ is yaml.MappingNode else self._list(node)
-                )
-            return shared[id(node)]
-        if tag is TEXT or tag is MERGE:
-            return node.value
-        if tag is QUOTED:
-            if "\0" in node.value:
-                self._fault(node, "a NUL character can't be part of a text", "take the `\\0` out")
-            if node.style == "":
-                self._tag(node, "!")
-            return node.value
-        kind = tag.__class__
-        if kind is str:
-            self._tag(node, tag)
-            return None
-        if kind is Refused:
-            self._fault(node, tag.message, tag.hint)
-            return None
-        return tag
+    def document(self) -> JSON:
+        """The only document of the text.
 
-    def _list(self, node: yaml.Node) -> list[JSON]:
-        build = self.build
-        return [child.value if child.tag is TEXT else build(child) for child in node.value]
+        Raises:
+            yaml.YAMLError: the text is not YAML.
+            _StoppedError: there is no document in it, or there is no point in reading on.
+        """
+        self._next()  # the start of the stream
+        start = self._next()
+        if start.__class__ is StreamEndEvent:
+            self._stop(start, "this file holds nothing, or nothing but comments", _EMPTY)
+        document = self._value(self._next(), 0)
+        self._next()  # the end of the document
+        another = self._next()
+        if another.__class__ is DocumentStartEvent:
+            self._stop(
+                another,
+                "a second document starts here, and a file holds one",
+                "take the `---` out, or move what follows to a file of its own",
+            )
+        return document
 
-    def _mapping(self, node: yaml.Node) -> dict[str, JSON]:
-        build = self.build
+    def _value(self, event: Any, depth: int) -> JSON:
+        kind = event.__class__
+        if kind is ScalarEvent:
+            return self._scalar(event)
+        if kind is AliasEvent:
+            return self._alias(event, depth)
+        if depth == MAX_DEPTH:
+            self._stop(event, *_TOO_DEEP)
+        if event.tag is not None:
+            self._refuse_tag(event)
+        anchor = event.anchor and self._open(event)
+        value = self._mapping(depth + 1) if kind is MappingStartEvent else self._list(depth + 1)
+        if anchor:
+            anchor.value = value
+            anchor.finished = True
+        return value
+
+    def _mapping(self, depth: int) -> dict[str, JSON]:
+        take, scalar = self._next, self._scalar
         built: dict[str, JSON] = {}
-        merges: list[yaml.Node] = []
-        refused = 0
-        for key_node, value_node in node.value:
-            tag = key_node.tag
-            if tag is TEXT or (tag is QUOTED and self._plain_text(key_node)):
-                key = key_node.value
-            elif tag is MERGE:
-                merges.append(value_node)
-                key = "<<"
+        merged: dict[str, JSON] | None = None
+        pairs = 0
+        key: Any
+        while (event := take()).__class__ is not MappingEndEvent:
+            pairs += 1
+            if (
+                event.__class__ is ScalarEvent
+                and not event.style  # it is plain …
+                and (key := event.value) not in _WORDS
+                and key[0] not in _NUMERIC  # … and a text …
+                and event.anchor is None
+                and event.tag is None  # … and nothing else is to be thought of
+            ) or (key := self._key(event, depth)).__class__ is str:
+                if key in built:
+                    self._fault(
+                        event, f"the key `{key}` is given twice", "keep one of the two", repeated=True
+                    )
+                key = intern(key)  # the same few keys stand in every session: keep them once
+                event = take()
+                built[key] = scalar(event) if event.__class__ is ScalarEvent else self._value(event, depth)
+            elif key is _NO_KEY:
+                self._value(take(), depth)
+            elif merged is None:
+                merged = self._merge(take(), depth)
             else:
-                refused += 1
-                self._bad_key(key_node)
-                build(value_node)
-                continue
-            built[key] = value_node.value if value_node.tag is TEXT else build(value_node)
-        if len(built) + refused != len(node.value):
-            self._duplicates(node)
-        if merges:
-            del built["<<"]
-            return self._merged(built, merges[0])
+                self._fault(
+                    event,
+                    "the key `<<` is given twice",
+                    "merge more than one mapping with a list: `<<: [*one, *other]`",
+                    repeated=True,
+                )
+                self._value(take(), depth)
+        self.values += 2 * pairs
+        return merged | built if merged else built
+
+    def _list(self, depth: int) -> list[JSON]:
+        take, value = self._next, self._value
+        built: list[JSON] = []
+        while (event := take()).__class__ is not SequenceEndEvent:
+            built.append(value(event, depth))
+        self.values += len(built)
         return built
 
-    def _plain_text(self, node: yaml.Node) -> bool:
-        return "\0" not in node.value and node.style != ""
+    def _scalar(self, event: Any) -> JSON:
+        text = event.value
+        value: JSON = text
+        if event.style:
+            if "\0" in text:
+                self._fault(event, "there is a NUL character in this text", "take the `\\0` out")
+        elif text in _WORDS:
+            value = _WORDS[text]
+            if value is _MERGE:
+                value = text
+        elif text[0] in _NUMERIC:
+            value = _number(text)
+            if value.__class__ is _Refused:
+                self._fault(event, value.message, value.hint)
+                value = text
+        if event.tag is not None:
+            self._refuse_tag(event)
+        if event.anchor is not None:
+            anchor = self._open(event)
+            anchor.value = value
+            anchor.finished = True
+        return value
 
-    def _bad_key(self, node: yaml.Node) -> None:
-        tag = node.tag
-        if tag is COLLECTION:
-            what = "a mapping" if isinstance(node, yaml.MappingNode) else "a list"
-            self._fault(node, f"{what} can't be a key: keys are texts", "")
-        elif tag is QUOTED or tag.__class__ is str or tag.__class__ is Refused:
-            self.build(node)
+    def _key(self, event: Any, depth: int) -> Any:
+        """A key that is not simply a plain text: a text all the same, or a :class:`_Kind`."""
+        if event.__class__ is ScalarEvent and not event.style and _WORDS.get(event.value) is _MERGE:
+            return _MERGE
+        key = self._value(event, depth)
+        if isinstance(key, str):
+            return key
+        if isinstance(key, dict | list):
+            what = "a mapping" if isinstance(key, dict) else "a list"
+            self._fault(event, f"{what} can't be a key: keys are texts", _COMPLEX_KEY)
+            return _NO_KEY
+        text = event.value if event.__class__ is ScalarEvent else str(key)
+        if not text:
+            self._fault(event, "there is no key before this `:`", "write one, or take the line out")
         else:
             self._fault(
-                node, f"the key `{node.value}` is {_what(tag)}, and keys are texts", "put the key in quotes"
+                event, f"the key `{text}` is {_what(key)}, and keys are texts", f'put it in quotes: "{text}"'
             )
+        return text
 
-    def _duplicates(self, node: yaml.Node) -> None:
-        first: dict[str, yaml.Node] = {}
-        for key_node, _ in node.value:
-            key = key_node.value if key_node.tag in (TEXT, QUOTED, MERGE) else None
-            if key is None:
-                continue
-            if key in first:
-                line = first[key].start_mark.line + 1
-                self._fault(
-                    key_node, f"the key `{key}` was given before, in line {line}", "keep one of the two"
-                )
-            else:
-                first[key] = key_node
-
-    def _merged(self, own: dict[str, JSON], node: yaml.Node) -> dict[str, JSON]:
-        value = self.build(node)
+    def _merge(self, event: Any, depth: int) -> dict[str, JSON]:
+        """What a merge key brings in. Of several mappings, an earlier one wins (yaml.org/type/merge.html)."""
+        value = self._value(event, depth)
         merged: dict[str, JSON] = {}
         for one in reversed(value if isinstance(value, list) else [value]):
             if not isinstance(one, dict):
                 self._fault(
-                    node,
-                    "`<<` takes in the keys of a mapping, or of a list of mappings, and this is neither",
-                    "name a mapping by its alias: `<<: *defaults`",
+                    event,
+                    "`<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
+                    "name a mapping by its alias, like `<<: *base`",
                 )
-                break
+                return {}
             merged |= one
-        return merged | own
+        return merged
 
-    def _tag(self, node: yaml.Node, tag: str) -> None:
-        short = tag.replace("tag:yaml.org,2002:", "!!", 1)
-        self._fault(
-            node,
-            f"the tag `{short}` is not allowed: tags are never followed here",
-            "write the value without a tag",
-        )
+    def _open(self, event: Any) -> _Anchor:
+        if event.anchor in self._anchors:
+            self._fault(
+                event, f"the anchor `&{event.anchor}` is given twice", "give each anchor a name of its own"
+            )
+        anchor = self._anchors[event.anchor] = _Anchor()
+        return anchor
 
-    def _fault(self, node: yaml.Node, message: str, hint: str) -> None:
-        self.faults.append(Fault(node.start_mark.index, message, hint))
+    def _alias(self, event: Any, depth: int) -> JSON:
+        anchor = self._anchors.get(event.anchor)
+        if anchor is None:
+            self._fault(
+                event,
+                f"the alias `*{event.anchor}` has no anchor before it",
+                f"put `&{event.anchor}` where the value stands, or, if this is a text, put it in quotes",
+            )
+            return None
+        if not anchor.finished:
+            self._stop(
+                event,
+                f"the alias `*{event.anchor}` stands within what it names, so that there is no end of it",
+                "write out what is meant",
+            )
+        weight = self._weigh(anchor.value)
+        self.values += weight.values
+        self.alias_values += weight.values
+        self.alias_text += weight.text
+        if self.alias_values > MAX_ALIAS_VALUES or self.alias_text > MAX_ALIAS_TEXT:
+            self._stop(
+                event,
+                f"with this, the aliases of this file stand for more than {MAX_ALIAS_VALUES:,} values"
+                f" or {MAX_ALIAS_TEXT // 2**20} MiB of text",
+                "use fewer of them, above all aliases within what other aliases name",
+            )
+        if depth + weight.depth > MAX_DEPTH:
+            self._stop(event, *_TOO_DEEP)
+        return anchor.value
+
+    def _weigh(self, value: JSON) -> _Weight:
+        """What a value comes to when it is written out. Each mapping and list is looked through once."""
+        if isinstance(value, str):
+            return _Weight(1, len(value), 0)
+        if not isinstance(value, dict | list):
+            return _Weight(1, 0, 0)
+        known = self._weights.get(id(value))
+        if known is not None:
+            return known[1]
+        values, text, depth = 1, 0, 0
+        if isinstance(value, dict):
+            values += len(value)
+            text += sum(map(len, value))
+        for child in value.values() if isinstance(value, dict) else value:
+            weight = self._weigh(child)
+            values += weight.values
+            text += weight.text
+            depth = max(depth, weight.depth)
+        whole = _Weight(values, text, depth + 1)
+        self._weights[id(value)] = value, whole
+        return whole
+
+    def _refuse_tag(self, event: Any) -> None:
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!", 1)
+        self._fault(event, f"the tag `{tag}` is not followed here: a catalog holds plain values only", _TAG)
+
+    def _fault(self, event: Any, message: str, hint: str, *, repeated: bool = False) -> None:
+        self.faults.append(Fault(event.start_mark.index, message, hint, repeated))
+        if len(self.faults) > MAX_FAULTS:
+            raise _StoppedError
+
+    def _stop(self, event: Any, message: str, hint: str) -> NoReturn:
+        self._fault(event, message, hint)
+        raise _StoppedError
+
+
+_EMPTY: Final = "write `sessions: {}` if it is to hold no sessions, or remove the file"
+_TOO_DEEP: Final = (f"this is nested more than {MAX_DEPTH} levels deep", "flatten it")
+_COMPLEX_KEY: Final = "put it in quotes if it is a text; a `{{…}}` at the start of a text needs quotes, too"
+_TAG: Final = "take the tag out, and put the value in quotes if it is a text"
 
 
 def _what(value: JSON) -> str:
     if value is None:
-        return "empty"
-    if isinstance(value, bool):
-        return "a truth value"
-    return "a number"
+        return "null"
+    return "a truth value" if isinstance(value, bool) else "a number"
 
 
-def _syntax_fault(error: yaml.YAMLError, text: str) -> Fault:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "this is not YAML"
-    return Fault(mark.index if mark else 0, f"this is not YAML: {problem}")
+# What libyaml would not, or not safely, refuse by itself.
+_DIRECTIVE = re.compile(r"^%(?!YAML[ \t]+1\.2[ \t]*$).*", re.MULTILINE)
+_SEPARATORS: Final = ("\x85", "\u2028", "\u2029")
+# What it refuses, though without saying where.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+
+
+def _forbidden(data: bytes, text: str) -> Fault | None:
+    # libyaml compares every %TAG with all before it: half a million of them keep it busy for minutes.
+    if data.startswith((b"%", b"\xef\xbb\xbf%")) or b"\n%" in data or b"\r%" in data:
+        found = _DIRECTIVE.search(text.replace("\r", "\n"))
+        if found:
+            directive = found.group().split()[0]
+            return Fault(
+                found.start(),
+                f"a line that starts with `%` is a directive, and `{directive}` is not followed here",
+                "take the line out, or indent it if it is part of a text",
+            )
+    for separator in _SEPARATORS:
+        if separator in text:
+            return Fault(
+                text.index(separator),
+                f"there is a U+{ord(separator):04X} here, which some readers of YAML take for a line end",
+                f"replace it, write it as `\\u{ord(separator):04x}` in double quotes,"
+                " or keep the prompt in a file of its own",
+            )
+    return None
+
+
+# libyaml's words for what is wrong (its scanner.c and parser.c): ours, what to do, and whether the better place
+# is where the thing began.
+_ENDLESS: Final = (
+    "this quote is never closed",
+    "close it; a quote within is written twice, or after `\\`",
+    True,
+)
+_TAB: Final = ("a tab is used for indentation here", "indent with spaces", False)
+_NAMELESS: Final = (
+    "`&` and `*` start an anchor or an alias, and its name, of letters and digits, is missing or goes on oddly",
+    "put the text in quotes if it is one",
+    True,
+)
+_TAGGED: Final = ("`!` starts a tag, and tags are not followed here", _TAG, True)
+_SYNTAX: Final[dict[str, tuple[str, str, bool]]] = {
+    "could not find expected ':'": (
+        "this line is neither `key: value` nor part of the text above it",
+        "put a `: ` after the key, or indent the line if it belongs to a text",
+        True,
+    ),
+    "mapping values are not allowed in this context": (
+        "a `: ` can't stand here",
+        "put the text in quotes if it holds a `: `; else look at the indentation",
+        False,
+    ),
+    "mapping keys are not allowed in this context": (
+        "a key can't stand here",
+        "put it on a line of its own, indented like the keys beside it",
+        False,
+    ),
+    "block sequence entries are not allowed in this context": (
+        "a list can't start here",
+        "put each `- ` on a line of its own, or the text in quotes if it is one",
+        False,
+    ),
+    "did not find expected key": (
+        "this does not fit in here: a key was expected",
+        "indent it like the keys beside it, or put the whole value in quotes",
+        False,
+    ),
+    "did not find expected '-' indicator": (
+        "this does not fit in here: an entry of a list, with its `- `, was expected",
+        "indent it like what it belongs to",
+        False,
+    ),
+    "did not find expected ',' or ']'": (
+        "a `,` or `]` was expected here",
+        "put a text in quotes if it holds `,`, `[`, `]`, `{`, `}` or a quote",
+        False,
+    ),
+    "did not find expected ',' or '}'": (
+        "a `,` or `}` was expected here",
+        "put a text in quotes if it holds `,`, `[`, `]`, `{`, `}` or a quote",
+        False,
+    ),
+    "did not find expected node content": (
+        "a value was expected here",
+        "write one, or put the text in quotes if this is part of it",
+        False,
+    ),
+    "found unexpected end of stream": _ENDLESS,
+    "found unexpected document indicator": (
+        "this quoted text runs into a line that starts with `---` or `...`",
+        "close the quote before it, or indent the line",
+        True,
+    ),
+    "found unexpected ':'": ("a `:` can't stand here", "put the text in quotes if it holds one", False),
+    "did not find expected comment or line break": (
+        "the text has to start on the line after `|` or `>`",
+        "move it there, and indent it",
+        True,
+    ),
+    "found an indentation indicator equal to 0": (
+        "the number after `|` or `>` says how far the text is indented, and can't be 0",
+        "leave the number out",
+        True,
+    ),
+    "found a tab character where an indentation space is expected": _TAB,
+    "found a tab character that violates indentation": _TAB,
+    "did not find expected alphabetic or numeric character": _NAMELESS,
+    "found undefined tag handle": _TAGGED,
+    "did not find expected '!'": _TAGGED,
+    "did not find the expected '>'": _TAGGED,
+    "did not find expected tag URI": _TAGGED,
+    "did not find expected whitespace or line break": _TAGGED,
+    "did not find expected <document start>": (
+        "this stands after the end of the document",
+        "take out the line with `...` or `---` before it",
+        False,
+    ),
+}
+
+
+def _syntax_fault(error: Any, text: str) -> Fault:
+    """What libyaml could not get over, in our words."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return _control_fault(text)
+    began, at = error.context_mark, error.problem_mark.index
+    if error.problem == "found character that cannot start any token":
+        return _odd_start(text, at)
+    if error.problem in _ESCAPES:
+        return _escape_fault(text, at)
+    if at >= len(text.rstrip()) and error.problem in _UNCLOSED:
+        opening = text[began.index]
+        return Fault(began.index, f"this `{opening}` is never closed", _UNCLOSED[error.problem])
+    message, hint, from_the_start = _SYNTAX.get(
+        error.problem, (f"this is not YAML: {error.problem}", "", False)
+    )
+    return Fault(began.index if from_the_start and began else at, message, hint)
+
+
+_UNCLOSED: Final = {
+    "did not find expected ',' or ']'": "add the `]`, or put the text in quotes if it is one",
+    "did not find expected ',' or '}'": "add the `}`, or put the text in quotes if it is one",
+}
+
+
+def _control_fault(text: str) -> Fault:
+    found = _CONTROL.search(text)
+    if found is None:
+        return Fault(0, "this is not YAML", "")
+    code = ord(found.group())
+    if code == 0:
+        return Fault(
+            found.start(),
+            "there is a NUL character here",
+            "take it out; save the file as UTF-8 if it is UTF-16",
+        )
+    escape = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return Fault(
+        found.start(),
+        f"there is a control character (U+{code:04X}) here",
+        f"take it out, or write it as `{escape}` in double quotes",
+    )
+
+
+def _odd_start(text: str, at: int) -> Fault:
+    if text[at] == "\t":
+        message, hint, _ = _TAB
+        return Fault(at, message, hint)
+    return Fault(at, f"a value can't start with `{text[at]}`", "put it in quotes")
+
+
+_ESCAPES: Final = frozenset(
+    {
+        "found unknown escape character",
+        "did not find expected hexdecimal number",
+        "found invalid Unicode character escape code",
+    }
+)
+
+
+def _escape_fault(text: str, at: int) -> Fault:
+    start = text.rindex("\\", 0, at + 1)
+    code = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))").match(text, start)
+    if code is None:
+        return Fault(
+            start,
+            f"`{text[start : start + 2]}` does not start an escape of double quotes",
+            "write a backslash as `\\\\`, or use single quotes",
+        )
+    if 0xD800 <= int(code.group(1) or code.group(2), 16) <= 0xDFFF:
+        return Fault(
+            start,
+            f"`{code.group()}` is half a character (a lone surrogate)",
+            "write the character itself, or its number in full, like `\\U0001f600`",
+        )
+    return Fault(start, f"`{code.group()}` is no character of Unicode", "write the character itself")
