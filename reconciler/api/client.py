@@ -12,22 +12,31 @@ import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from reconciler import __version__
-from reconciler.api.endpoint import Endpoint
+from reconciler.api.endpoint import Endpoint, is_loopback
 from reconciler.api.errors import ApiError, Outcome
 from reconciler.api.pace import Pace, pause_before
 from reconciler.contract import Contract, Operation
+from reconciler.values import as_number
 
 #: Longest server message that is passed on, in characters.
 _MESSAGE_LENGTH = 300
 
 #: A server that asks for a longer pause than this (seconds) is not waited for.
 LONGEST_PAUSE = 120.0
+
+
+class _Session(requests.Session):
+    """One that does not look where a redirect leads: what stands there need not be an address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Client:
@@ -53,7 +62,7 @@ class Client:
         self.tries = tries
         self.pace = pace or Pace()
         self._timeout = (connect_timeout, read_timeout)
-        self._session = requests.Session()
+        self._session = _Session()
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -61,6 +70,8 @@ class Client:
         # Set as auth and not as a header: requests would let a .netrc overrule the header.
         self._session.auth = self._authorize
         self._settings = self._session.merge_environment_settings(endpoint.url, {}, False, None, None)
+        if is_loopback(urlsplit(endpoint.url).hostname or ""):
+            self._settings["proxies"] = {}  # plain http is for this machine alone: not by way of another
         self._lock = threading.Lock()
         self.calls = 0
 
@@ -107,15 +118,23 @@ class Client:
         return self._send(self.contract.operation(name), fields, session)
 
     def _send(self, operation: Operation, fields: Mapping[str, Any], session: str) -> Any:
-        request = self._session.prepare_request(self._request(operation, fields))
         started = self.pace.wait()
         with self._lock:
             self.calls += 1
         try:
+            request = self._session.prepare_request(self._request(operation, fields))
             response = self._session.send(
                 request, timeout=self._timeout, allow_redirects=False, **self._settings
             )
-        except requests.RequestException as error:
+        except ValueError:
+            # An address or a key that HTTP can't carry. The error's own text may hold the key.
+            raise ApiError(
+                operation.name,
+                f"no call to {self.endpoint.name} can be made",
+                session=session,
+                hint=f"check the address, and the key from {self.endpoint.key_source}",
+            ) from None
+        except (requests.RequestException, HTTPError) as error:
             raise self._unsent(operation, session, error) from None
         try:
             body = self._read(operation, session, response)
@@ -148,7 +167,7 @@ class Client:
             request.headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
         return request
 
-    def _unsent(self, operation: Operation, session: str, error: requests.RequestException) -> ApiError:
+    def _unsent(self, operation: Operation, session: str, error: Exception) -> ApiError:
         """The error for a call that got no answer."""
         where = self.endpoint.name
         outcome: Outcome = "unknown"
@@ -186,13 +205,13 @@ class Client:
         """
         status = response.status_code
         body, readable = _body(response)
-        body_status = body.get("status") if isinstance(body, dict) else None
-        body_status = body_status if isinstance(body_status, int) and not isinstance(body_status, bool) else 0
-        said = str(body.get("message") or "")[:_MESSAGE_LENGTH] if isinstance(body, dict) else ""
+        body_status = as_number(body.get("status")) if isinstance(body, dict) else None
+        body_status = body_status if type(body_status) is int else 0
+        said = self._passed_on(str(body.get("message") or "")) if isinstance(body, dict) else ""
         if 200 <= status < 300 and (body_status == 0 or 200 <= body_status < 300):
-            if status == 204 or (readable and isinstance(body, dict)):
+            if isinstance(body, dict) or (status == 204 and operation.method != "GET"):
                 return body
-            what = "an empty answer" if not response.content else "an answer that is no JSON"
+            what = "an empty answer" if not response.content else "an answer that is no JSON object"
             return self._fail(
                 operation, session, f"HTTP {status} with {what}", "unknown", status, passing=True
             )
@@ -210,7 +229,7 @@ class Client:
                 hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?",
             )
         if 300 <= status < 400:
-            location = response.headers.get("Location", "")[:_MESSAGE_LENGTH]
+            location = self._passed_on(response.headers.get("Location", ""))
             return self._fail(
                 operation,
                 session,
@@ -236,6 +255,12 @@ class Client:
             retry_after=_retry_after(response) if effective in (429, 503) else None,
             passing=effective in (408, 425, 429) or effective >= 500,
         )
+
+    def _passed_on(self, text: str) -> str:
+        """A text of the server's as it may be shown: short, and without the key, should it hold that."""
+        if self.endpoint.api_key:
+            text = text.replace(self.endpoint.api_key, "…")
+        return text[:_MESSAGE_LENGTH]
 
     def _fail(
         self,
@@ -298,7 +323,7 @@ def _retry_after(response: requests.Response) -> float | None:
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text) if len(text) < 10 else 1e9
     try:
         when = parsedate_to_datetime(text)

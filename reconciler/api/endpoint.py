@@ -6,6 +6,7 @@ Never from a file of the catalog: a pull request must not be able to send the ke
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -20,6 +21,10 @@ KEY_VARIABLE = "MINDCRAFT_API_KEY"
 
 #: The endpoint that stands for the embedded server.
 LOCAL = "local"
+
+_BEFORE_PATH = re.compile(r"[^:/]*:?/*[^/?#]*")
+#: A host as a name: labels of at most 63 characters (RFC 1035, 2.3.4), other scripts than Latin included.
+_HOST_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,15 @@ def check_address(address: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise UsageError(
-            f"{address!r} is no address of a service", "give one like https://api.example.com, or local"
-        )
-    if parts.username is not None or parts.password is not None:
+    # Before anything is said that repeats the address: a password in it is nobody's business.
+    if "@" in _BEFORE_PATH.match(address)[0]:  # type: ignore[index]  # it matches any text
         raise UsageError(
             "the address holds a user name or password", f"leave it out; the key comes from {KEY_VARIABLE}"
+        )
+    usable = bool(_HOST_NAME.fullmatch(host) or _is_ip(host)) and port != 0
+    if parts.scheme not in ("http", "https") or not usable or parts.query or parts.fragment:
+        raise UsageError(
+            f"{address!r} is no address of a service", "give one like https://api.example.com, or local"
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise UsageError(
@@ -68,6 +75,14 @@ def check_address(address: str) -> str:
         )
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

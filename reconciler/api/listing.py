@@ -32,6 +32,7 @@ from reconciler.api.errors import ApiError, ListingUnsettledError
 from reconciler.api.pace import pause_before
 from reconciler.api.rows import live_session
 from reconciler.model import LiveSession, Snapshot
+from reconciler.values import as_number
 
 #: How often a listing is made before it counts as one that will not settle.
 LISTING_TRIES = 6
@@ -101,10 +102,13 @@ def _further_pages(
     with ThreadPoolExecutor(max(1, min(client.connections, pages - 1)), "listing") as pool:
         futures = [pool.submit(_page, client, name, number) for number in range(2, pages + 1)]
         try:
-            for future in futures:
+            for number, future in enumerate(futures, start=2):
                 page = future.result()
                 if (page.count, page.max_pages) != (first.count, first.max_pages):
-                    raise _UnsettledError(f"the count went from {first.count} to {page.count} between pages")
+                    raise _UnsettledError(
+                        f"page {number} counts {page.count} sessions on {page.max_pages} pages, "
+                        f"and page 1 {first.count} on {first.max_pages}"
+                    )
                 rows += page.rows
                 if on_rows:
                     on_rows(len(first.rows) + len(rows), first.count)
@@ -137,7 +141,8 @@ def _page(client: Client, name: str | None, number: int, size: int | None = None
         if error.status == 404 and number > 1:
             raise _UnsettledError(f"page {number} is not there any more") from None
         raise
-    count, max_pages, results = body.get("count"), body.get("max_pages"), body.get("results")
+    count, max_pages = as_number(body.get("count")), as_number(body.get("max_pages"))
+    results = body.get("results")
     if type(count) is not int or type(max_pages) is not int or type(results) is not list:
         raise ApiError(
             "list_sessions",
