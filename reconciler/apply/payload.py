@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.contract import Operation
@@ -74,6 +75,8 @@ def rewritten_payload(
 
 
 def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) -> Tag:
+    if action.kind == "move" and not action.managed and live.remark.tag:
+        return replace(live.remark.tag, identity=action.identity)  # handed over as it is
     found = live.fields()
     base = live.remark.tag.base if live.remark.tag else None
     kept = {

@@ -77,9 +77,7 @@ def _put_back(
     return Restored(former.session_id, False, 0)
 
 
-def _made_before(
-    archived: Archived, former: LiveSession, lives: Snapshot
-) -> LiveSession | None:
+def _made_before(archived: Archived, former: LiveSession, lives: Snapshot) -> LiveSession | None:
     """The session that an earlier try made, if any; another one of the same identity is in the way."""
     for live in lives:
         if live.session_id == former.session_id:

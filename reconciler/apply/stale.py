@@ -40,7 +40,9 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
             problems += _moved(action, live)
     if problems:
         hint = "nothing was written: plan again, and review what has changed"
-        raise Refused([*problems, Problem("the plan is stale: what it was made against is not live any more", hint)])
+        raise Refused(
+            [*problems, Problem("the plan is stale: what it was made against is not live any more", hint)]
+        )
 
 
 def _moved(action: Action, live: LiveSession) -> list[Problem]:

@@ -6,12 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from reconciler.model import Catalog, LiveSession, Session, Snapshot
-from reconciler.plan.compare import compare, equal
+from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
-from reconciler.plan.model import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan
+from reconciler.plan.hints import hints
+from reconciler.plan.model import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
 from reconciler.remark import was_before_us
-from reconciler.tag import Identity, Tag
+from reconciler.tag import Identity
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class _Places:
 
     held: dict[str, list[LiveSession]] = field(default_factory=dict)  # by the key that it has or is to have
     moved: dict[int, Identity] = field(default_factory=dict)  # by session_id: the identity it has so far
-    adopted: set[int] = field(default_factory=set)
+    leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
     managed: int = 0
     unmanaged: list[LiveSession] = field(default_factory=list)
     foreign: int = 0
@@ -41,7 +42,7 @@ def make_plan(
     with all actions still listed.
     """
     places = _place(catalog, snapshot)
-    notes: list[Note] = [
+    notes = [
         Note(
             "unreadable-tag",
             f"the tag can't be read ({live.remark.unreadable}): left alone",
@@ -50,10 +51,12 @@ def make_plan(
         )
         for live in places.unreadable
     ]
-    actions: list[Action] = []
-    kept: list[FieldChange] = []
-    no_op = 0
+    refused, unclear = _unclear(catalog, places)
+    actions = [_leave(catalog, live) for live in places.leaving]
+    no_op = kept = 0
     for key, lives in places.held.items():
+        if key in unclear:
+            continue
         live = lives[0]
         if len(lives) > 1:
             reason = f"a second session with this identity; #{live.session_id} stays"
@@ -64,13 +67,16 @@ def make_plan(
             )
         wanted = catalog.sessions.get(key)
         if wanted is None:
-            actions.append(_leave(catalog, key, live))
+            actions.append(_delete(catalog, key, live, "not in the catalog any more"))
             continue
         tag = live.remark.tag
         if tag and live.session_id not in places.moved and equal(wanted, live, tag):
             no_op += 1
             continue
-        action = _change(catalog, wanted, live, places, notes, kept)
+        compared = compare(wanted, live, tag, catalog.policy.on_conflict)
+        kept += len(compared.kept)
+        notes += _notes(wanted, live, compared)
+        action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
         if action:
             actions.append(action)
         else:
@@ -79,28 +85,30 @@ def make_plan(
         _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in places.held
     ]
     actions.sort(key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0))
-    counts = Counts(
-        no_op=no_op,
-        managed=places.managed,
-        unmanaged=len(places.unmanaged),
-        foreign=places.foreign,
-        unreadable=len(places.unreadable),
-        kept_conflicts=len(kept),
-    )
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
-        counts=counts,
-        notes=tuple(notes),
-        refusals=refusals(
-            actions,
-            catalog.policy,
+        counts=Counts(
+            no_op=no_op,
             managed=places.managed,
-            wanted=len(catalog.sessions),
-            allow_empty=allow_empty,
-            allow_destroy=frozenset(allow_destroy),
+            unmanaged=len(places.unmanaged),
+            foreign=places.foreign,
+            unreadable=len(places.unreadable),
+            kept_conflicts=kept,
+        ),
+        notes=(*notes, *hints(actions, places.unmanaged)),
+        refusals=(
+            *refused,
+            *refusals(
+                actions,
+                catalog.policy,
+                managed=places.managed,
+                wanted=len(catalog.sessions),
+                allow_empty=allow_empty,
+                allow_destroy=frozenset(allow_destroy),
+            ),
         ),
     )
 
@@ -113,20 +121,18 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
     for live in snapshot:
         tag = live.remark.tag
         if tag is None:
-            key = adopt.get(live.session_id)
             if live.remark.lock is not None:
                 continue
             if live.remark.unreadable:
                 places.unreadable.append(live)
-            elif key is not None:
-                places.adopted.add(live.session_id)
-                places.held.setdefault(key, []).append(live)
+            elif live.session_id in adopt:
+                places.held.setdefault(adopt[live.session_id], []).append(live)
             else:
                 places.unmanaged.append(live)
             continue
         identity = tag.identity
-        key = moved.get(identity) if moved else None
-        if key is not None:
+        if moved and identity in moved:
+            key = moved[identity]
             places.moved[live.session_id] = identity
         elif identity.catalog == name and identity.environment == environment:
             key = identity.key
@@ -134,8 +140,65 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
             places.foreign += 1
             continue
         places.managed += 1
-        places.held.setdefault(key, []).append(live)
+        if key in catalog.forgotten or key in catalog.handed_over:
+            places.leaving.append(live)
+        else:
+            places.held.setdefault(key, []).append(live)
     return places
+
+
+def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]]:
+    """Keys that two sessions would have after the plan, and adoptions of what can't be adopted.
+
+    Which of two sessions should stay is decided by rule only where both carry the same identity already.
+    """
+    found = []
+    unclear = set()
+    for key, lives in places.held.items():
+        joining = [live for live in lives if live.session_id in places.moved or live.remark.tag is None]
+        if joining and len(lives) > 1:
+            ids = " and ".join(f"#{live.session_id}" for live in lives)
+            unclear.add(key)
+            found.append(
+                Refusal(
+                    "identity",
+                    f"{key} would be {ids} at once, after what is adopted or moved",
+                    f"take the adopt or moved entry of {key} out of the catalog",
+                )
+            )
+    there = {live.session_id for live in places.unmanaged}
+    there |= {live.session_id for lives in places.held.values() for live in lives}
+    for key, session_id in catalog.adopt.items():
+        if session_id not in there and key not in places.held:
+            found.append(
+                Refusal(
+                    "adopt",
+                    f"{key} is to adopt #{session_id}, which is not live, or not free: another catalog may own it",
+                    f"take the adopt entry of {key} out of the catalog, or correct the number",
+                )
+            )
+            unclear.add(key)
+    return found, unclear
+
+
+def _leave(catalog: Catalog, live: LiveSession) -> Action:
+    """The action that lets a session of ours go, with all that is in it."""
+    tag = live.remark.tag
+    assert tag is not None
+    seen = observed(live)
+    to = catalog.handed_over.get(tag.identity.key)
+    return Action(
+        kind="forget" if to is None else "move",
+        identity=to or tag.identity,
+        session_id=live.session_id,
+        name=live.name,
+        reason="listed under forgotten: it stays live, without us" if to is None else f"handed over to {to}",
+        protected=tag.protected,
+        was=tag.was,
+        moved_from=None if to is None else tag.identity,
+        fingerprint=fingerprint(seen),
+        against=seen,
+    )
 
 
 def _create(catalog: Catalog, wanted: Session) -> Action:
@@ -167,24 +230,9 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
     )
 
 
-def _leave(catalog: Catalog, key: str, live: LiveSession) -> Action:
-    """What happens to a live session whose key is not in the catalog."""
-    return _delete(catalog, key, live, "not in the catalog any more")
-
-
-def _change(
-    catalog: Catalog,
-    wanted: Session,
-    live: LiveSession,
-    places: _Places,
-    notes: list[Note],
-    kept: list[FieldChange],
-) -> Action | None:
-    """The action that makes a live session the wanted one, or None where nothing has to be written."""
-    tag: Tag | None = live.remark.tag
-    compared = compare(wanted, live, tag, catalog.policy.on_conflict)
-    kept += compared.kept
-    notes += [
+def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:
+    """What a reviewer should know of one session's comparison."""
+    notes = [
         Note(
             "kept-live",
             f"{change.path} was changed in git and outside of it; the live value is kept by policy",
@@ -193,25 +241,31 @@ def _change(
         )
         for change in compared.kept
     ]
-    moved_from = places.moved.get(live.session_id)
+    tag = live.remark.tag
+    if tag is not None and tag.base_text is None and compared.changes:
+        message = "its tag holds no digests, so who changed what is not known"
+        notes.append(Note("two-way", message, wanted.key, live.session_id))
+    return notes
+
+
+def _change(
+    catalog: Catalog,
+    wanted: Session,
+    live: LiveSession,
+    compared: Comparison,
+    moved_from: Identity | None,
+) -> Action | None:
+    """The action that makes a live session the wanted one, or None where nothing has to be written."""
+    tag = live.remark.tag
     kind: ActionKind
     if tag is None:
-        kind, reason = "adopt", "adopted by name in the catalog"
+        kind, reason = "adopt", "adopted: it becomes ours, with its messages"
     elif moved_from is not None:
         kind, reason = "move", f"was {moved_from}"
     elif compared.changes:
         kind, reason = "update", _because(compared.changes)
     else:
         return None
-    if tag is not None and tag.base_text is None and compared.changes:
-        notes.append(
-            Note(
-                "two-way",
-                "its tag holds no digests, so who changed what is not known",
-                wanted.key,
-                live.session_id,
-            )
-        )
     return Action(
         kind=kind,
         identity=catalog.identity(wanted.key),

@@ -1,0 +1,238 @@
+"""From a plan to a report, for every command that writes: show, ask, lock, write, say what became of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.api.client import Client
+from reconciler.api.listing import list_sessions
+from reconciler.api.stop import Interrupted, Stop
+from reconciler.apply.report import INTERRUPTED, report_to_document
+from reconciler.apply.run import ApplyOptions, apply_plan
+from reconciler.cli.approve import approve
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import no_color_option
+from reconciler.cli.output import render_options, show
+from reconciler.cli.progress import progress
+from reconciler.cli.who import who
+from reconciler.errors import ExitCode
+from reconciler.model import Policy, Snapshot
+from reconciler.plan.document import plan_to_document
+from reconciler.plan.model import Plan
+from reconciler.render.report import render_report
+from reconciler.state import open_state
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The flags of a command that writes."""
+
+    auto_approve: bool
+    archive_dir: Path | None
+    settle: float
+    deadline: float | None
+    lock: bool | None
+    lock_timeout: float
+    form: str
+    no_color: bool
+
+
+def writing_options(function: F) -> F:
+    """How to write: approval, archive, time limits, lock, output."""
+    for option in reversed(
+        [
+            click.option("--auto-approve", is_flag=True, help="Do not ask before writing. For CI."),
+            click.option(
+                "--archive-dir",
+                type=click.Path(path_type=Path, file_okay=False),
+                help="Keep what is changed or deleted in this folder. Default: archive in the state folder.",
+            ),
+            click.option(
+                "--settle",
+                type=click.FloatRange(0),
+                default=10.0,
+                show_default=True,
+                help="Seconds that the list may lag behind a write.",
+            ),
+            click.option(
+                "--deadline", type=click.FloatRange(0.01), help="Start no new writes after so many seconds."
+            ),
+            click.option(
+                "--lock/--no-lock",
+                default=None,
+                help="Keep other applies out. Default: the catalog's policy, else no.",
+            ),
+            click.option(
+                "--lock-timeout",
+                type=click.FloatRange(0),
+                default=0.0,
+                show_default=True,
+                help="Seconds to wait for another apply's lock.",
+            ),
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(["text", "json"]),
+                default="text",
+                show_default=True,
+                help="What to print.",
+            ),
+            no_color_option,
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do: for which catalog and environment, and how to make the plan once the list is read.
+
+    A plan that was ``reviewed`` is shown and not asked about; the list is read again before it is applied.
+    """
+
+    catalog: str
+    environment: str | None
+    policy: Policy
+    plan: Callable[[Snapshot], Plan]
+    reviewed: bool = False
+
+
+def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
+    """Do it, and give the exit code. ``root`` is the folder that tells the commit, ``state`` the state folder.
+
+    Raises:
+        ReconcilerError: nothing was written.
+    """
+    stop = Stop()
+    timer = (
+        threading.Timer(writing.deadline, stop.set, ("the deadline passed",)) if writing.deadline else None
+    )
+    try:
+        if timer:
+            timer.daemon = True
+            timer.start()
+        with _signals(stop) as begin, connect(connection, state, stop=stop) as client:
+            return _perform(job, writing, client, stop, begin, root, state)
+    except Interrupted:
+        click.echo(f"stopped before anything was written: {stop.reason}", err=True)
+        return ExitCode.INTERRUPTED if stop.reason == INTERRUPTED else ExitCode.ERROR
+    finally:
+        if timer:
+            timer.cancel()
+
+
+def _perform(
+    job: Job, writing: Writing, client: Client, stop: Stop, begin: Callable[[], None], root: Path, state: Path
+) -> int:
+    options = render_options(no_color=writing.no_color)
+    run = secrets.token_hex(4)
+    by = who(root)
+    locking = job.policy.lock if writing.lock is None else writing.lock
+    holder = f"{by.get('job') or by['user']}, run {run}"
+    with _lock(client, job, holder, writing.lock_timeout, locking) as holding:
+        with progress("listing") as step:
+            snapshot = list_sessions(client, on_rows=step)
+        plan = job.plan(snapshot)
+        if writing.form == "text" or plan.refusals:
+            show(plan_to_document(plan), writing.form, options)
+        if plan.refusals:
+            return ExitCode.REFUSED
+        ask = not (plan.empty or writing.auto_approve or job.reviewed)
+        if ask:
+            count = len(plan.actions)
+            approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
+        begin()
+        with progress("applying") as step:
+            report = apply_plan(
+                plan,
+                client,
+                ApplyOptions(
+                    state=open_state(state),
+                    archive=writing.archive_dir,
+                    parallelism=client.connections,
+                    settle=writing.settle,
+                    recheck=ask,
+                    who=by,
+                    run=run,
+                    holding=holding,
+                ),
+                snapshot=snapshot,
+                stop=stop,
+                on_result=_counter(step, len(plan.actions)),
+            )
+    text = render_report(report_to_document(report), writing.form, options)
+    click.echo(text, nl=False, color=options.color)
+    return report.exit_code
+
+
+@contextmanager
+def _lock(
+    client: Client, job: Job, holder: str, timeout: float, wanted: bool
+) -> Iterator[Callable[[], bool]]:
+    if not wanted:
+        yield lambda: True
+        return
+    from reconciler.api.lock import Ticket, locked
+    from reconciler.render.escape import terminal
+
+    def waiting(ticket: Ticket) -> None:
+        click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
+
+    with locked(
+        client, job.catalog, job.environment, holder=holder, timeout=timeout, on_wait=waiting
+    ) as holding:
+        yield holding
+
+
+def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object], None]:
+    done = 0
+
+    def count(_: object) -> None:
+        nonlocal done
+        done += 1
+        step(done, total)
+
+    return count
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[Callable[[], None]]:
+    """What Ctrl-C and SIGTERM do. Gives a function to call before the first write.
+
+    Before it, they end the run at once. After it, the first one stops the run in good order, and the second one
+    ends it at once.
+    """
+    writing = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not writing:
+            raise KeyboardInterrupt
+        if stop.is_set():
+            os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the workers
+        stop.set(INTERRUPTED)
+        click.echo("\nstopping: writes under way finish, no new ones start (again to end at once)", err=True)
+
+    def begin() -> None:
+        nonlocal writing
+        writing = True
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield begin
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

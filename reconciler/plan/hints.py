@@ -1,0 +1,86 @@
+"""What a plan may not be meant to do: a create that has a twin already, a delete and a create that look like a rename."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import Final
+
+from reconciler.model import LiveSession
+from reconciler.plan.model import Action, Note
+
+#: Two prompts that have this much in common look like one that was renamed.
+_NEARLY: Final = 0.9
+
+#: Prompts are compared this far (characters), and this many pairs at most: finding out what two texts have in
+#: common takes time that grows with their product, and this is only a hint.
+_COMPARED: Final = 2_000
+_PAIRS: Final = 400
+
+
+def hints(actions: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:
+    """Notes on creates whose name an unmanaged session has, and on what looks like a renamed key."""
+    creates = [action for action in actions if action.kind == "create"]
+    if not creates:
+        return []
+    deletes = [action for action in actions if action.kind == "delete"]
+    return [*_twins(creates, unmanaged), *_renames(creates, deletes)]
+
+
+def _twins(creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:
+    by_name: dict[str, list[int]] = {}
+    for live in unmanaged:
+        by_name.setdefault(live.name, []).append(live.session_id)
+    return [
+        Note(
+            "same-name",
+            f"is to be created, and #{', #'.join(map(str, ids))}, which nobody manages, has the same name: "
+            f'to take it over instead, add "adopt: {ids[0]}" to its manifest',
+            action.key,
+        )
+        for action in creates
+        if (ids := by_name.get(action.name))
+    ]
+
+
+def _renames(creates: Sequence[Action], deletes: Sequence[Action]) -> list[Note]:
+    by_prompt = {_prompt(action): action for action in deletes}
+    notes = []
+    left = _PAIRS
+    for create in creates:
+        prompt = _prompt(create)
+        found = by_prompt.get(prompt)
+        if found is None:
+            for delete in deletes[:left]:
+                left -= 1
+                if _alike(prompt, _prompt(delete)):
+                    found = delete
+                    break
+        if found is not None:
+            notes.append(
+                Note(
+                    "maybe-renamed",
+                    f"looks like {found.key}, which is to be deleted with its messages. A rename? Then add: "
+                    f"moved: [{{from: {found.key}, to: {create.key}}}]",
+                    create.key,
+                )
+            )
+    return notes
+
+
+def _prompt(action: Action) -> str:
+    for change in action.fields:
+        if change.path == "prompt":
+            return str(change.after if action.kind == "create" else change.before)
+    return ""
+
+
+def _alike(left: str, right: str) -> bool:
+    if not left or not right:
+        return False
+    matcher = SequenceMatcher(None, left[:_COMPARED], right[:_COMPARED], autojunk=False)
+    return (
+        matcher.real_quick_ratio() >= _NEARLY
+        and matcher.quick_ratio() >= _NEARLY
+        and matcher.ratio() >= _NEARLY
+    )
