@@ -81,9 +81,8 @@ def make_plan(
             actions.append(action)
         else:
             no_op += 1
-    actions += [
-        _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in places.held
-    ]
+    settled = places.held.keys() | unclear
+    actions += [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in settled]
     actions.sort(key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0))
     return Plan(
         catalog=catalog.name,

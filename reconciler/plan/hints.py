@@ -1,4 +1,4 @@
-"""What a plan may not be meant to do: a create that has a twin already, a delete and a create that look like a rename."""
+"""What a plan may not be meant to do: create what has a twin already, delete and create what looks renamed."""
 
 from __future__ import annotations
 
