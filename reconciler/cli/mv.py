@@ -1,0 +1,106 @@
+"""``reconciler mv``."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.errors import ExitCode, Refused, UsageError
+from reconciler.model import Catalog, Snapshot
+from reconciler.plan.build import make_plan
+from reconciler.plan.model import Plan
+from reconciler.plan.narrow import narrow
+from reconciler.state import FOLDER
+from reconciler.tag import Identity
+
+_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+_IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--catalog",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=".",
+    show_default=True,
+    help="The catalog's folder.",
+)
+@connection_options
+@state_option
+@writing_options
+def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: Any) -> int:
+    """Give a live session another key. It keeps its id and its messages.
+
+    OLD and NEW are keys of this catalog. To hand a session over to another catalog or environment, or to take one
+    over, write that side as CATALOG/KEY or CATALOG@ENVIRONMENT/KEY. The same can be said in the catalog, for
+    review: `moved: [{from: OLD, to: NEW}]`.
+    """
+    from reconciler.catalog import load_catalog
+
+    loaded = load_catalog(catalog)
+    source, target = _identity(old, loaded), _identity(new, loaded)
+    if source == target:
+        raise UsageError(f"{old} and {new} are the same")
+    if not _ours(source, loaded) and not _ours(target, loaded):
+        raise UsageError(
+            f"neither {source} nor {target} is of this catalog",
+            "call it in the catalog that hands the session over, or in the one that takes it",
+        )
+    moving = _moving(loaded, source, target)
+
+    def plan(snapshot: Snapshot) -> Plan:
+        part = narrow(make_plan(moving, snapshot), "move", {target.key})
+        if not part.actions and not part.refusals:
+            raise Refused(f"no live session is {source}", "reconciler plan shows what is live")
+        return part
+
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    code = perform(
+        job,
+        split(flags, Writing),
+        split(flags, Connection),
+        root=catalog,
+        state=state_dir or catalog / FOLDER,
+    )
+    if code == ExitCode.OK and _ours(source, loaded) and source.key in loaded.sessions:
+        click.echo(
+            f"Still in the catalog: {source.key}. Rename it there too, before the next apply.", err=True
+        )
+    return code
+
+
+def _identity(text: str, catalog: Catalog) -> Identity:
+    matched = _IDENTITY.fullmatch(text)
+    if matched is None:
+        raise UsageError(f"{text!r} is no key, and not of the form CATALOG/KEY or CATALOG@ENVIRONMENT/KEY")
+    if matched[1] is None:
+        return catalog.identity(matched[3])
+    return Identity(matched[1], matched[2], matched[3])
+
+
+def _ours(identity: Identity, catalog: Catalog) -> bool:
+    return identity == catalog.identity(identity.key)
+
+
+def _moving(catalog: Catalog, source: Identity, target: Identity) -> Catalog:
+    """The catalog as it is for this one move."""
+    sessions = dict(catalog.sessions)
+    former = sessions.pop(source.key, None) if _ours(source, catalog) else None
+    if not _ours(target, catalog):
+        return dataclasses.replace(catalog, sessions=sessions, handed_over={source.key: target})
+    wanted = sessions.get(target.key) or (former and dataclasses.replace(former, key=target.key))
+    if wanted is None:
+        raise UsageError(
+            f"the catalog has neither {source.key} nor {target.key}", "add the new key to a manifest first"
+        )
+    sessions[target.key] = wanted
+    return dataclasses.replace(catalog, sessions=sessions, moved={target.key: source})
