@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from reconciler.remark import Remark
@@ -36,7 +37,8 @@ class Limit:
         """The bound as a count, given that so many sessions are managed."""
         if self.count is not None:
             return self.count
-        return int(managed * (self.percent or 0.0) / 100)
+        # As it is written: 32.3 % of 1000 are 323, and 322 to a float.
+        return int(managed * Decimal(str(self.percent or 0)) / 100)
 
     def __str__(self) -> str:
         return str(self.count) if self.count is not None else f"{self.percent:g}%"

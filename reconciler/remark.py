@@ -8,11 +8,13 @@ white space included. Where it is anything else (prose, a list, broken JSON, nul
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from reconciler.tag import CREATED, Tag, TagUnreadableError, Was, tag_from_json, tag_to_json
+from reconciler.values import DEEPEST, nested_deeper
 
 #: The key of the remark that is ours.
 OUR_KEY: Final = "reconciler"
@@ -99,14 +101,21 @@ def release_remark(raw: str | None, remark: Remark, ours: frozenset[str]) -> str
 def _object(text: str) -> dict[str, Any] | None:
     """The text as a JSON object, or None for anything that is not exactly one."""
     try:
-        document = json.loads(text, parse_constant=_refuse)
+        document = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
-    return document if type(document) is dict else None
+    return document if type(document) is dict and not nested_deeper(document, DEEPEST) else None
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and Infinity are no JSON
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)  # 1e999 would be written as Infinity, and our tag beside it be lost
+    return number
 
 
 def _dump(document: Mapping[str, Any], style: tuple[tuple[str, str], bool]) -> str:

@@ -16,6 +16,9 @@ from typing import Any
 #: digest once in 69 billion times, and eight fields still fit into a tag of 200 bytes.
 DIGEST_LENGTH = 6
 
+#: How deep (levels) a live value may nest: twice what a catalog may, and far from the end of anybody's stack.
+DEEPEST = 200
+
 
 def same(left: Any, right: Any) -> bool:
     """Whether two JSON values are the same."""
@@ -37,6 +40,21 @@ def same(left: Any, right: Any) -> bool:
             and all(same(value, right[key]) for key, value in left.items())
         )
     return bool(left == right)
+
+
+def nested_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings stand in one another more than so many levels deep. Takes no stack itself."""
+    inner = [value]
+    for _ in range(levels + 1):
+        inner = [
+            one
+            for outer in inner
+            for one in (outer.values() if type(outer) is dict else outer if type(outer) is list else ())
+            if type(one) is dict or type(one) is list
+        ]
+        if not inner:
+            return False
+    return True
 
 
 def as_number(value: Any) -> Any:
@@ -75,7 +93,7 @@ def short_hash(text: str, length: int) -> str:
 
 def _canonical(value: Any) -> Any:
     """The value with every whole float as an integer, so that what is the same is written the same."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
         return [_canonical(one) for one in value]

@@ -11,7 +11,7 @@ from reconciler.contract import SessionShape
 from reconciler.model import LiveSession
 from reconciler.remark import parse_remark
 from reconciler.text import normalise_prompt
-from reconciler.values import as_number
+from reconciler.values import DEEPEST, as_number, nested_deeper
 
 
 def live_session(row: Any, shape: SessionShape) -> LiveSession:
@@ -25,6 +25,8 @@ def live_session(row: Any, shape: SessionShape) -> LiveSession:
     session_id = as_number(_at(row, shape.session_id))
     if type(session_id) is not int:
         raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")
+    if nested_deeper(row, DEEPEST):
+        raise _misfit(f"#{session_id} holds values more than {DEEPEST} levels deep")
     config = _at(row, shape.config)
     if type(config) is not dict:
         raise _misfit(f"#{session_id} has no object at {'.'.join(shape.config)}")
@@ -77,9 +79,10 @@ def _text(row: Mapping[str, Any], path: tuple[str, ...], session_id: int) -> str
 
 def _object(text: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return None if nested_deeper(value, DEEPEST) else value
 
 
 def _misfit(what: str) -> ApiError:
