@@ -10,7 +10,7 @@ from reconciler.contract import Operation
 from reconciler.model import LiveSession
 from reconciler.plan.model import PROTECTION, Action
 from reconciler.remark import compose_remark, release_remark
-from reconciler.tag import Tag, field_code, make_tag
+from reconciler.tag import Tag, make_tag
 
 
 def create_payload(action: Action) -> dict[str, Any]:
@@ -78,16 +78,11 @@ def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) ->
     if action.kind == "move" and not action.managed and live.remark.tag:
         return replace(live.remark.tag, identity=action.identity)  # handed over as it is
     found = live.fields()
-    base = live.remark.tag.base if live.remark.tag else None
-    kept = {
-        path for path in action.managed if path not in changed and base and field_code(path) in base.stored
-    }
-    written = {path: changed.get(path, found.get(path)) for path in action.managed if path not in kept}
     return make_tag(
         action.identity,
-        written,
-        keep=[*kept, *action.held],
-        base=base,
+        {path: changed.get(path, found.get(path)) for path in action.managed},
+        keep=action.held,
+        base=live.remark.tag.base if live.remark.tag else None,
         protected=action.protected,
         was=action.was,
     )

@@ -114,9 +114,14 @@ def make_plan(
 
 def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
     places = _Places()
-    adopt = {session_id: key for key, session_id in catalog.adopt.items()}
-    moved = {identity: key for key, identity in catalog.moved.items()}
     name, environment = catalog.name, catalog.environment
+    # What is not ours becomes ours under a key that the catalog holds, or not at all.
+    adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
+    moved = {
+        identity: key
+        for key, identity in catalog.moved.items()
+        if key in catalog.sessions or (identity.catalog == name and identity.environment == environment)
+    }
     for live in snapshot:
         tag = live.remark.tag
         if tag is None:

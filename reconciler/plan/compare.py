@@ -92,8 +92,11 @@ def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: On
             held.append(path)
             continue
         before = found.get(path, MISSING)
-        if before is not MISSING and (same(after, before) or (base and base.settled(path, after, before))):
+        if before is not MISSING and same(after, before):
             managed.append(path)
+            continue
+        if before is not MISSING and base and base.settled(path, after, before):
+            held.append(path)  # both digests stay: what was sent, and what the server made of it
             continue
         cause = _cause(path, after, before, base)
         change = FieldChange(path, before, after, cause, explain(before, after))
