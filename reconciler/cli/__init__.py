@@ -24,6 +24,7 @@ COMMANDS = {
     "archive": ("reconciler.cli.archive", "What was deleted or overwritten, and how to get it back."),
     "history": ("reconciler.cli.history", "Show what was applied from this machine."),
     "unlock": ("reconciler.cli.unlock", "Break the lock of a run that is dead."),
+    "snapshot": ("reconciler.cli.snapshot", "Write the live list to a file, to plan against."),
     "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
     "server": ("reconciler.cli.server", "Run the embedded server."),
     "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),
@@ -81,14 +82,19 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    asked: dict[str, str] = {}  # the form of output, as far as the flags were read
     try:
-        outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False)
+        outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=asked)
         sys.stdout.flush()
         return int(outcome or ExitCode.OK)
     except ReconcilerError as error:
         from reconciler.cli.problems import print_problems
 
         print_problems(error.problems)
+        if asked.get("form") == "json":
+            from reconciler.cli.output import print_errors
+
+            print_errors(error.problems, error.exit_code)
         return int(error.exit_code)
     except click.UsageError as error:
         error.show()

@@ -14,6 +14,7 @@ import click
 from reconciler.apply import archive as archives
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.output import format_option
 from reconciler.cli.progress import progress
 from reconciler.contract import load_contract
 from reconciler.render.escape import terminal
@@ -50,7 +51,7 @@ def _archive_id(function: F) -> F:
 @command.command("list")
 @catalog_argument
 @_folder_options
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option()
 def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form: str) -> None:
     """List archived sessions, oldest first."""
     from reconciler.cli.problems import print_problems

@@ -11,6 +11,7 @@ import click
 
 from reconciler.apply import journal as journals
 from reconciler.cli.options import catalog_argument, state_option
+from reconciler.cli.output import format_option
 from reconciler.render.escape import terminal
 from reconciler.state import FOLDER
 
@@ -19,7 +20,7 @@ from reconciler.state import FOLDER
 @catalog_argument
 @state_option
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs to show.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option()
 def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> None:
     """Show what was applied from this machine: run by run, the newest first, from the journal."""
     entries = journals.read_journal((state_dir or catalog / FOLDER) / journals.FILE)

@@ -141,13 +141,6 @@ def state_option(function: F) -> F:
     )(function)
 
 
-def no_color_option(function: F) -> F:
-    """--no-color."""
-    return click.option("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
-        function
-    )
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class PolicyFlags:
     """The flags of :func:`policy_options`."""

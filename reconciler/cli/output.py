@@ -1,24 +1,125 @@
-"""Where results go, and how they look there: stdout, coloured only on a terminal that wants it."""
+"""Where results go, and in which forms: stdout, and files beside it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.options import Detail, RenderOptions
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-def render_options(*, no_color: bool, detail: Detail = "normal") -> RenderOptions:
+_FORMS = ("text", "json", "markdown", "html", "github")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The flags of :func:`output_options`."""
+
+    form: str
+    out_file: tuple[tuple[str, Path], ...]
+    detail: Detail
+    max_bytes: int
+    whole: str
+    no_color: bool
+
+
+class _FormPath(click.ParamType[tuple[str, Path]]):
+    name = "form=path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        form, equals, path = str(value).partition("=")
+        if form not in _FORMS or not equals or not path:
+            self.fail(f"{value!r} is not FORM=PATH, with FORM one of {', '.join(_FORMS)}.", param, ctx)
+        return form, Path(path)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Let whoever reports an error know in which form it is wanted."""
+    if isinstance(ctx.obj, dict):
+        ctx.obj["form"] = value
+    return value
+
+
+def format_option(*forms: str) -> Callable[[F], F]:
+    """--format, with errors in the same form where that is JSON."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(forms or ("text", "json")),
+        default="text",
+        show_default=True,
+        callback=_remember,
+        is_eager=True,
+        help="What to print. With json, errors are printed as JSON too.",
+    )
+
+
+def no_color_option(function: F) -> F:
+    """--no-color."""
+    return click.option("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
+        function
+    )
+
+
+def output_options(function: F) -> F:
+    """How a plan is shown, and where else it goes."""
+    for option in reversed(
+        [
+            format_option(*_FORMS),
+            click.option(
+                "--out-file",
+                metavar="FORM=PATH",
+                type=_FormPath(),
+                multiple=True,
+                help="Also write the plan to a file in this form: markdown=plan.md. Repeatable.",
+            ),
+            click.option("--concise", "detail", flag_value="concise", help="One line a session."),
+            click.option("--normal", "detail", flag_value="normal", default="normal", hidden=True),
+            click.option("--full", "detail", flag_value="full", help="Nothing folded."),
+            click.option(
+                "--max-bytes",
+                type=click.IntRange(1000),
+                default=65_000,
+                show_default=True,
+                help="How large markdown may get; it leaves out detail to fit.",
+            ),
+            click.option(
+                "--whole",
+                metavar="TEXT",
+                default="",
+                help="Where the whole plan is, for markdown that had to leave something out.",
+            ),
+            no_color_option,
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def render_options(*, no_color: bool, output: Output | None = None) -> RenderOptions:
     """How to render for this run's stdout (https://no-color.org for NO_COLOR)."""
     terminal = sys.stdout.isatty()
     color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size((100, 24)).columns if terminal else 100
-    return RenderOptions(color=color, width=width, detail=detail)
+    if output is None:
+        return RenderOptions(color=color, width=width)
+    return RenderOptions(
+        color=color, width=width, detail=output.detail, max_bytes=output.max_bytes, whole=output.whole
+    )
 
 
 def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None:
@@ -26,3 +127,37 @@ def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None
     from reconciler.render import render
 
     click.echo(render(document, form, options=options), nl=False, color=options.color)
+
+
+def put_out(document: Mapping[str, Any], output: Output) -> None:
+    """Print a plan, and write it to the files that were asked for.
+
+    Raises:
+        ReconcilerError: a file can't be written.
+    """
+    from dataclasses import replace
+
+    from reconciler.render import render
+    from reconciler.state import write_durably
+
+    options = render_options(no_color=output.no_color, output=output)
+    plain = replace(options, color=False, width=100)
+    paths = [path for _, path in output.out_file]
+    if len(set(paths)) < len(paths):
+        raise UsageError("--out-file names one file twice")
+    for form, path in output.out_file:
+        try:
+            write_durably(path, render(document, form, options=plain))
+        except OSError as error:
+            raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
+    show(document, output.form, options)
+
+
+def print_errors(problems: Iterable[Problem], exit_code: int) -> None:
+    """Errors as JSON on stdout, for a program that asked for JSON."""
+    errors = [
+        {"message": p.message, "hint": p.hint, "file": p.file, "line": p.line, "column": p.column}
+        for p in problems
+    ]
+    document = {"format_version": "1.0", "exit_code": exit_code, "errors": errors}
+    click.echo(json.dumps(document, indent=2))

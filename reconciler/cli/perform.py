@@ -22,8 +22,7 @@ from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import no_color_option
-from reconciler.cli.output import render_options, show
+from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
 from reconciler.cli.who import who
 from reconciler.errors import ExitCode
@@ -82,14 +81,7 @@ def writing_options(function: F) -> F:
                 show_default=True,
                 help="Seconds to wait for another apply's lock.",
             ),
-            click.option(
-                "--format",
-                "form",
-                type=click.Choice(["text", "json"]),
-                default="text",
-                show_default=True,
-                help="What to print.",
-            ),
+            format_option(),
             no_color_option,
         ]
     ):

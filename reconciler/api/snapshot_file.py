@@ -1,0 +1,60 @@
+"""A snapshot as a file, to plan against where there is no key: in a fork's pull request, or offline.
+
+It holds every session of the account as listed, prompts and remarks included.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reconciler.api.rows import live_session
+from reconciler.contract import Contract
+from reconciler.errors import ReconcilerError
+from reconciler.model import Snapshot
+from reconciler.state import write_durably
+
+SNAPSHOT_VERSION = 1
+
+
+def write_snapshot(path: Path, snapshot: Snapshot, *, taken: str) -> None:
+    """Write a snapshot, for its owner alone. ``taken`` is a time (UTC, ISO 8601).
+
+    Raises:
+        ReconcilerError: it can't be written.
+    """
+    document = {
+        "snapshot_version": SNAPSHOT_VERSION,
+        "taken": taken,
+        "endpoint": snapshot.endpoint,
+        "sessions": [live.row for live in snapshot],
+    }
+    try:
+        write_durably(path, json.dumps(document, indent=1) + "\n")
+    except OSError as error:
+        raise ReconcilerError(f"the snapshot can't be written to {path}: {error.strerror}") from None
+
+
+def read_snapshot(path: Path, contract: Contract) -> Snapshot:
+    """Read a snapshot.
+
+    Raises:
+        ReconcilerError: it is not one.
+    """
+    try:
+        document: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ReconcilerError(f"the snapshot {path} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ReconcilerError(f"{path} is no snapshot: it is not whole JSON", _MAKE) from None
+    version = document.get("snapshot_version") if isinstance(document, dict) else None
+    if version != SNAPSHOT_VERSION or not isinstance(document.get("sessions"), list):
+        raise ReconcilerError(f"{path} is no snapshot that this version knows", _MAKE)
+    lives = sorted(
+        (live_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
+    )
+    return Snapshot(tuple(lives), str(document.get("endpoint", "")))
+
+
+_MAKE = "reconciler snapshot FILE makes one"

@@ -1,0 +1,32 @@
+"""``reconciler snapshot``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.live import live_or_against
+from reconciler.cli.options import connection_options, split, state_option
+from reconciler.state import FOLDER
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@connection_options
+@state_option
+def command(file: Path, state_dir: Path | None, **flags: Any) -> None:
+    """Write the live list to FILE, to plan against without a key: `reconciler plan --against FILE`.
+
+    It holds every session of the account, prompts and remarks included; only you may read it.
+    """
+    from reconciler.api.snapshot_file import write_snapshot
+
+    snapshot = live_or_against(None, split(flags, Connection), state_dir or Path(FOLDER))
+    taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    write_snapshot(file, snapshot, taken=taken)
+    count = len(snapshot)
+    click.echo(f"{count} session{'' if count == 1 else 's'} written to {file}.", err=True)
