@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": ("reconciler.cli.plan", "Show what an apply would change."),
     "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
     "show": ("reconciler.cli.show", "Show a saved plan."),
+    "drift": ("reconciler.cli.drift", "Show what was changed outside git."),
     "adopt": ("reconciler.cli.adopt", "Take live sessions over into the catalog."),
     "forget": ("reconciler.cli.forget", "Let sessions go without deleting them."),
     "mv": ("reconciler.cli.mv", "Give a live session another key, catalog or environment."),

@@ -13,6 +13,7 @@ from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name, is_
 from reconciler.api.pace import Pace
 from reconciler.api.stop import Stop
 from reconciler.contract import load_contract
+from reconciler.errors import ReconcilerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ def connect(flags: Connection, state: Path, *, stop: Stop | None = None) -> Iter
         from reconciler.state import open_state
 
         database = open_state(state) / "local.db"
+        if database.is_symlink():
+            raise ReconcilerError(
+                f"{database} is a symbolic link", "remove it: the server's data must lie there itself"
+            )
         with (
             running_server(database, contract=contract, keep_log=False) as server,
             client(Endpoint(LOCAL, server.url)) as opened,

@@ -1,0 +1,75 @@
+"""``reconciler drift``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.live import live_or_against
+from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.output import Output, output_options, put_out
+from reconciler.errors import ExitCode, Refused
+from reconciler.model import Catalog
+from reconciler.plan.drift import drifted
+from reconciler.plan.model import MISSING, Plan
+from reconciler.state import FOLDER
+
+
+@click.command()
+@catalog_argument
+@connection_options
+@state_option
+@click.option(
+    "--accept",
+    metavar="KEY[.FIELD]",
+    multiple=True,
+    help="Write the live value back into the manifest, for one field or all that drifted: "
+    "alice.prompt, alice.parameters.temperature, alice. Repeatable.",
+)
+@output_options
+def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **flags: Any) -> int:
+    """Show what was changed outside git, and nothing else. Exits with 2 when there is any.
+
+    `reconciler apply` writes git's values back; --accept keeps the live ones, by changing the manifest and only
+    the lines in it that hold the value, so that a good change made in a console can become a pull request.
+    """
+    from reconciler.catalog import load_catalog
+    from reconciler.plan import make_plan
+    from reconciler.plan.document import plan_to_document
+
+    loaded = load_catalog(catalog)
+    snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER)
+    plan = drifted(make_plan(loaded, snapshot))
+    if accept:
+        return _accept(catalog, loaded, plan, accept)
+    put_out(plan_to_document(plan), split(flags, Output))
+    return ExitCode.OK if plan.empty else ExitCode.CHANGES
+
+
+def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...]) -> int:
+    from reconciler.catalog.edit import Accepted, accept_values
+
+    accepted: dict[tuple[str, str], Accepted] = {}
+    for asked in accept:
+        found = [
+            Accepted(action.key, change.path, change.before)
+            for action in plan.actions
+            for change in action.fields
+            if asked in (action.key, f"{action.key}.{change.path}")
+        ]
+        if not found:
+            what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
+            raise Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was")
+        gone = [one for one in found if one.value is MISSING]
+        if gone:
+            raise Refused(
+                f"{gone[0].key}.{gone[0].path} is not there any more, so there is no value to accept",
+                "take the field out of the manifest by hand",
+            )
+        accepted |= {(one.key, one.path): one for one in found}
+    for file in accept_values(folder, accepted.values()):
+        click.echo(f"changed {file}")
+    return ExitCode.OK
