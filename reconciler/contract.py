@@ -76,7 +76,13 @@ def load_contract(path: Path | None = None) -> Contract:
     Raises:
         ReconcilerError: the file can't be read or does not fit ``schemas/contract.schema.json``.
     """
-    return _builtin() if path is None else _read(path.read_bytes(), str(path))
+    if path is None:
+        return _builtin()
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ReconcilerError(f"the contract {path} can't be read: {error.strerror}") from None
+    return _read(text, str(path))
 
 
 @cache

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,18 +112,19 @@ def apply_plan(
         writer = Writer(client, archive, journal, options.settle, look_first=not full, now=_now)
         results = _perform(plan.actions, lives, writer, options, stop, on_result)
         report = _check(run, plan, results, writer, stop)
-        journal.append(
-            {
-                "run": run,
-                "at": _now(),
-                "event": "end",
-                "verification": report.verification,
-                "applied": report.count("applied"),
-                "failed": report.count("failed"),
-                "unknown": report.count("unknown"),
-                "not_tried": report.count("not tried"),
-            }
-        )
+        with suppress(ReconcilerError):  # what is done is done, and the report says it
+            journal.append(
+                {
+                    "run": run,
+                    "at": _now(),
+                    "event": "end",
+                    "verification": report.verification,
+                    "applied": report.count("applied"),
+                    "failed": report.count("failed"),
+                    "unknown": report.count("unknown"),
+                    "not_tried": report.count("not tried"),
+                }
+            )
     return report
 
 
@@ -161,9 +163,9 @@ def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: St
     try:
         findings, now = _findings(results, writer)
         if findings.rewrites:
-            _remember(results, findings.rewrites, now, writer)
+            forgotten = _remember(results, findings.rewrites, now, writer)
             again, _ = _findings(results, writer)
-            findings.differences = again.differences
+            findings.differences = [*again.differences, *forgotten]
     except Interrupted:
         return _report(run, plan, results, "skipped", stopped=stop.reason)
     except ReconcilerError as error:
@@ -186,18 +188,27 @@ def _findings(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot
         attempt += 1
 
 
-def _remember(results: list[Result], rewrites: list[Rewrite], now: Snapshot, writer: Writer) -> None:
+def _remember(results: list[Result], rewrites: list[Rewrite], now: Snapshot, writer: Writer) -> list[str]:
+    """Write into the tags what the server made of these fields. Gives what came in between, a sentence each."""
     sent: dict[int, dict[str, Any]] = {}
     for rewrite in rewrites:
         sent.setdefault(rewrite.session_id, {})[rewrite.path] = rewrite.sent
-    actions = {result.action.identity: result.action for result in results}
+    # A delete of a second session with this identity has nothing to say of the one that stays.
+    actions = {result.action.identity: result.action for result in results if result.action.kind != "delete"}
+    failed = []
     operation = writer.client.contract.operation("update_session")
     for live in now:
         if live.session_id not in sent or live.remark.tag is None:
             continue
         action = actions[live.remark.tag.identity]
         payload = rewritten_payload(action, live, sent[live.session_id], operation)
-        writer.remember(action, live, payload)
+        result = writer.remember(action, live, payload)
+        if result.outcome != "applied":
+            failed.append(
+                f"{action.key} (#{live.session_id}): what the server made of it is not remembered: "
+                f"{result.message}"
+            )
+    return failed
 
 
 def _report(

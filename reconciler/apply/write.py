@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from reconciler.api.client import Client
@@ -25,7 +25,7 @@ from reconciler.apply.report import Outcome, Result
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import LiveSession
 from reconciler.plan.model import Action
-from reconciler.values import same
+from reconciler.values import as_number, same
 
 #: What looking it up said of a write: done, with the session's id where there is one; not done; or nothing for sure.
 Found: TypeAlias = tuple[Literal["done", "not done", "unknown"], int | None]
@@ -121,7 +121,11 @@ class Writer:
                 attempt += 1
         except Interrupted:
             result = Result(action, "not tried", action.session_id, "the run was stopped before")
-        self._note(action, result.outcome, session_id=result.session_id, message=result.message)
+        try:
+            self._note(action, result.outcome, session_id=result.session_id, message=result.message)
+        except ReconcilerError as error:
+            # What is done is done. The next intent finds the journal broken too, and is not carried out.
+            result = replace(result, message=result.message or f"done, but not on record: {error}")
         return result
 
     def _after(
@@ -132,10 +136,8 @@ class Writer:
         Raises:
             Interrupted: it was not done, and the run is to stop.
         """
-        if error.status == 404 and action.kind == "delete":
-            return Result(action, "applied", action.session_id)
         if error.status == 404 and action.kind != "create":
-            return Result(action, "failed", action.session_id, "it is gone", "the next plan creates it")
+            return self._gone(action, error, look_up)
         if error.outcome == "unknown":
             try:
                 state, session_id = look_up()
@@ -153,6 +155,18 @@ class Writer:
         if error.retry_after is None:  # else the pace holds everybody back
             self.client.pace.sleep(pause_before(attempt))
         return None
+
+    def _gone(self, action: Action, error: ApiError, look_up: Callable[[], Found]) -> Result:
+        """What a 404 means: the session is gone, unless it is listed; then the call itself is not there."""
+        try:
+            state, session_id = look_up()
+        except Interrupted:
+            state, session_id = "unknown", None
+        if action.kind == "delete" and state == "done":
+            return Result(action, "applied", action.session_id)
+        if action.kind != "delete" and state == "not done" and session_id is None:
+            return Result(action, "failed", action.session_id, "it is gone", "the next plan creates it")
+        return _failed(action, "failed", error)
 
     def _created(self, action: Action) -> Found:
         """Look for a create whose answer never came, for as long as a list may lag."""
@@ -194,6 +208,7 @@ class Writer:
 
     def remember(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Result:
         """One more update of a session that was just written, for its tag alone."""
+        action = replace(action, kind="update", session_id=live.session_id)
         try:
             archived = self.archive.put("retag", action.identity, live, None)
             return self._write(
@@ -243,5 +258,5 @@ def _failed(action: Action, outcome: Outcome, error: ReconcilerError) -> Result:
 
 def _session_id(body: Any) -> int | None:
     data = body.get("data") if isinstance(body, dict) else None
-    found = data.get("session_id") if isinstance(data, dict) else None
+    found = as_number(data.get("session_id")) if isinstance(data, dict) else None
     return found if type(found) is int else None

@@ -57,9 +57,9 @@ class Action:
     """One thing to do to one session.
 
     ``identity`` is the one that the session has afterwards (for a delete: had). ``managed`` are the paths whose
-    values the tag will vouch for, ``held`` those whose digests stay what they were: ignored, or kept live by
-    policy. ``fingerprint`` and ``against`` tell the live session that the action was made against; both are empty
-    for a create.
+    values the tag will vouch for, ``held`` those whose digests stay what they were: ignored, kept live by
+    policy, or kept by the server in a form of its own. ``fingerprint`` and ``against`` tell the live session
+    that the action was made against; both are empty for a create.
     """
 
     kind: ActionKind
