@@ -12,6 +12,7 @@ from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
 from reconciler.schemas import fits, load_schema
+from reconciler.text import shortened
 
 SchemaName: TypeAlias = Literal["catalog", "manifest"]
 
@@ -97,6 +98,8 @@ _ADD: Final = {
     "version": "write `version: 1`, which is the version of this format",
     "catalog": "give the catalog a name that stays: `catalog: bookshop`",
     "sessions": "write its sessions below `sessions:`, by their keys",
+    "from": "write both sides: `{from: alice, to: alice-en}`",
+    "to": "write both sides: `{from: alice, to: alice-en}`",
     "file": "name the file, like `{file: prompts/alice.md}`, or write the text itself",
 }
 
@@ -107,9 +110,8 @@ def _named(path: Path, schema: SchemaName) -> str:
         return "catalog.yaml" if schema == "catalog" else "this manifest"
     if isinstance(path[-1], int):
         return f"this entry of `{path[-2]}`"
-    if path[0] == "sessions" and len(path) == 2:
-        return f"the session `{path[-1]}`"
-    return f"`{path[-1]}`"
+    name = f"`{shortened(path[-1])}`"
+    return f"the session {name}" if path[0] == "sessions" and len(path) == 2 else name
 
 
 # Keys ---------------------------------------------------------------------------------------------------------
@@ -121,9 +123,9 @@ def _bad_key(path: Path, key: str) -> tuple[str, str]:
             "`reconciler` is no key for you: a session's identity is kept under it",
             "give the key another name",
         )
-    slug = re.sub(r"[^a-z0-9._-]+", "-", key.lower()).strip("-._")[:63]
+    slug = re.sub(r"[^a-z0-9._-]+", "-", key[:63].lower()).strip("-._")
     hint = f"{_KEYS}, like `{slug}`" if slug else _KEYS
-    return f"`{key}` can't be the key of a session", hint
+    return f"`{shortened(key)}` can't be the key of a session", hint
 
 
 _KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
@@ -131,11 +133,11 @@ _KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a lett
 
 def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
     known = list(error.schema["properties"])
-    message = f"`{key}` is not a field of {what}"
+    message = f"`{shortened(key)}` is not a field of {what}"
     if not path and schema == "manifest":
         value = error.instance[key]
         if isinstance(value, dict) and ("prompt" in value or "name" in value):
-            return message, f"if it is a session, indent it below `sessions:`, as `{key}:`"
+            return message, f"if it is a session, indent it below `sessions:`, as `{shortened(key)}:`"
         if key in load_schema("catalog")["properties"]:
             return message, "move it to catalog.yaml"
     close = _closest(key, known)
@@ -196,10 +198,10 @@ def _bad_value(path: Path, error: Any, what: str) -> tuple[str, str]:
                 "shorten it",
             )
         case _:
-            return _bad_text(path, value, what)
+            return _bad_text(path, value, schema, what)
 
 
-def _bad_text(path: Path, value: str, what: str) -> tuple[str, str]:
+def _bad_text(path: Path, value: str, schema: Any, what: str) -> tuple[str, str]:
     """A text that does not match its pattern."""
     if "ignore_changes" in path:
         close = _closest(value, _FIELDS)
@@ -212,10 +214,13 @@ def _bad_text(path: Path, value: str, what: str) -> tuple[str, str]:
     if path == ("catalog",):
         message, hint = _bad_key(path, value)
         return message.replace("the key of a session", "the name of a catalog"), hint
+    if path[0] in ("moved", "forgotten"):
+        message, hint = _bad_key(path, value)
+        return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"
     if path[0] == "policy":
         return (
-            f"{what} is {_shown(value)}, which is neither a number nor a percentage",
-            'write it like `10` or "10%"',
+            f"{what} is {_shown(value)}, and has to be {_wanted(schema)}",
+            "write a percentage without spaces",
         )
     return f"{what} is blank", "write it, or take the line out"
 
@@ -237,10 +242,8 @@ def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
     wanted = schema["type"]
     wanted = [wanted] if isinstance(wanted, str) else wanted
     if value is None:
-        return f"{what} is left empty", f"write {_wanted(schema)}, or take the line out"
+        return _empty(schema, what)
     message = f"{what} is {_shown(value)}, and has to be {_wanted(schema)}"
-    if "string" in wanted and not isinstance(value, dict | list):
-        return message, "put it in quotes if it is a text"
     if "boolean" in wanted:
         return message, "write `true` or `false`; `yes`, `no`, `on` and `off` are texts"
     if "number" in wanted or "integer" in wanted:
@@ -248,22 +251,36 @@ def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
             return message, f"take the quotes away: {value}"
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
             return message, f"write the comma as a point: {value.replace(',', '.')}"
-        return message, "write it in digits, without quotes"
+        return message, "write it in digits, without quotes and words"
+    if "string" in wanted and not isinstance(value, dict | list):
+        return message, "put it in quotes, which makes it a text"
     if "array" in wanted:
         return message, "write it in brackets, like `[one, other]`, or with a `- ` before each"
-    return message, "write `key: value` below it, indented"
+    return message, "write `key: value` in lines of their own"
+
+
+def _empty(schema: Any, what: str) -> tuple[str, str]:
+    if schema.get("title"):  # the whole document
+        message = f"{what} holds nothing, or nothing but comments"
+        if schema["title"] == "Catalog":
+            return message, "start it with `version: 1` and, below it, `catalog: ` and a name"
+        return message, "write `sessions: {}` if it is to hold none, or remove the file"
+    if what == "`sessions`":
+        return f"{what} is left empty", "write sessions below it, by their keys, or `sessions: {}` for none"
+    if schema["type"] == "object":
+        return f"{what} is left empty", "write its fields below it, indented, or take the line out"
+    return f"{what} is left empty", f"write {_wanted(schema)}, or take the line out"
 
 
 def _shown(value: JSON) -> str:
     """A value in a message."""
     if isinstance(value, str):
-        return f'the text "{value if len(value) <= 40 else value[:39] + "…"}"'
+        return f'the text "{shortened(value, 40)}"'
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    text = "null" if value is None else str(value).lower()
-    return text if len(text) <= 40 else text[:39] + "…"
+    return "null" if value is None else shortened(str(value).lower(), 40)
 
 
 def _wanted(schema: Any) -> str:
@@ -271,7 +288,11 @@ def _wanted(schema: Any) -> str:
     wanted = schema.get("type")
     low, high = schema.get("minimum"), schema.get("maximum")
     if isinstance(wanted, list):
-        return 'a number or a percentage, like "10%"' if "integer" in wanted else "a text, or `{file: …}`"
+        return (
+            'a whole number or a percentage, like 10 or "10%"'
+            if "integer" in wanted
+            else "a text, or `{file: …}`"
+        )
     if wanted in ("number", "integer"):
         kind = "a number" if wanted == "number" else "a whole number"
         return kind + (f" from {low} to {high}" if high is not None else f" of at least {low}")

@@ -18,11 +18,12 @@ from typing import Any, Final
 from reconciler.catalog.check import SchemaName, check
 from reconciler.catalog.encoding import decode
 from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.ownership import Ownership, ownership
 from reconciler.catalog.places import Source
 from reconciler.catalog.strict_yaml import parse
 from reconciler.errors import CatalogError, Problem
 from reconciler.model import JSON, Catalog, Lifecycle, Limit, Policy, Session
-from reconciler.text import normalise_prompt
+from reconciler.text import normalise_prompt, shortened
 
 CATALOG_FILE: Final = "catalog.yaml"
 DEFAULT_INCLUDE: Final = "sessions/**/*.yaml"
@@ -35,6 +36,7 @@ MAX_VALUES: Final = 50_000_000
 MAX_PROBLEMS: Final = 1000
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_FIELDS: Final = frozenset({"name", "model", "prompt", "parameters", "data", "remark", "lifecycle"})
 
 
 def load_catalog(root: str | Path, environment: str | None = None) -> Catalog:
@@ -84,6 +86,7 @@ class _Loader:
         self.root = root
         self.problems: list[Problem] = []
         self.sessions: dict[str, Session] = {}
+        self.adopters: dict[int, str] = {}  # of each live session that is to be adopted
         self.files: dict[str, str] = {}  # of each session's key
         self.repeated: dict[str, list[tuple[str, Problem]]] = defaultdict(list)  # by the first file
         self.prompts: dict[str, str | None] = {}  # read from files; None is one with a problem
@@ -92,22 +95,36 @@ class _Loader:
 
     def load(self, environment: str | None) -> Catalog:
         head: Mapping[str, Any] = {}
+        owned = Ownership({}, {}, frozenset())
         with suppress(_StoppedError):
-            head = self._load()
+            head, source = self._load()
+            if not self.problems:
+                name = head["catalog"]
+                owned = ownership(head, name, environment, self.sessions.__contains__, source, self._note)
         self._name_first_places()
         if self.problems:
             raise CatalogError(self.problems)
-        return Catalog(head["catalog"], environment, self.sessions, _policy(head.get("policy", {})))
+        return Catalog(
+            head["catalog"],
+            environment,
+            self.sessions,
+            _policy(head.get("policy", {})),
+            {key: session_id for session_id, key in self.adopters.items()},
+            owned.moved,
+            owned.handed_over,
+            owned.forgotten,
+        )
 
-    def _load(self) -> Mapping[str, Any]:
+    def _load(self) -> tuple[Mapping[str, Any], Source]:
         head, odd, source = self._document(CATALOG_FILE, "catalog")
         # With something wrong here, nobody knows what the sessions would get from it.
         defaults = _Defaults(_mapping(head.get("defaults")), source, known=not self.problems)
         self._take(_mapping(head.get("sessions")), odd, source, defaults)
+        head_source = source
         for file in self._manifests(head.get("include"), source):
             document, odd, source = self._document(file, "manifest")
             self._take(_mapping(document.get("sessions")), odd, source, defaults)
-        return head
+        return head, head_source
 
     def _document(self, file: str, schema: SchemaName) -> tuple[dict[str, Any], frozenset[str], Source]:
         """What could be read of a file, the keys of sessions in it that are wrong, and where things stand in it."""
@@ -164,13 +181,15 @@ class _Loader:
             try:
                 matched = self.root.expand(pattern)
             except UnreadableError as error:
-                self._note(source.at_value(place, f"the pattern `{pattern}` {error.message}", error.hint))
+                self._note(
+                    source.at_value(place, f"the pattern `{shortened(pattern)}` {error.message}", error.hint)
+                )
                 continue
             if not matched and include is not None:
                 self._note(
                     source.at_value(
                         place,
-                        f"the pattern `{pattern}` matches no file",
+                        f"the pattern `{shortened(pattern)}` matches no file",
                         "check the spelling, or take it out; paths are written from the folder of catalog.yaml",
                     )
                 )
@@ -180,17 +199,23 @@ class _Loader:
     def _take(
         self, sessions: Mapping[str, Any], odd: frozenset[str], source: Source, defaults: _Defaults
     ) -> None:
-        """Make sessions of what a document holds of them, all but those that are wrong."""
+        """Make sessions of what a document holds of them. Of one that does not fit, the rest is looked into."""
         file = source.file
         for key, given in sessions.items():
             if self.files.setdefault(key, file) != file:
-                problem = source.at_key(("sessions", key), f"the session `{key}` is declared twice")
+                problem = source.at_key(
+                    ("sessions", key), f"the session `{shortened(key)}` is declared twice"
+                )
                 self.repeated[self.files[key]].append((key, problem))
                 self._check_number()
-            elif key not in odd:
+            elif key in odd:
+                self._look_into(key, _mapping(given), source, defaults)
+            else:
                 session = self._session(key, given, source, defaults)
                 if session is not None:
                     self.sessions[key] = session
+                    if "adopt" in given:
+                        self._adopt(key, given["adopt"], source)
 
     def _session(
         self, key: str, given: Mapping[str, Any], source: Source, defaults: _Defaults
@@ -199,7 +224,7 @@ class _Loader:
         model: str | None = given.get("model", defaults.model)
         prompt: Any = given.get("prompt", defaults.prompt)
         if name is None or model is None or prompt is None:
-            self._missing(key, name, model, prompt, source, defaults)
+            self._look_into(key, given, source, defaults)
             return None
         if prompt.__class__ is not str:
             home = source if "prompt" in given else defaults.source
@@ -221,26 +246,32 @@ class _Loader:
             name,
             model,
             normalise_prompt(prompt),
-            _merge(defaults.parameters, given.get("parameters")),
+            _whole(_merge(defaults.parameters, given.get("parameters"))),
             _merge(defaults.data, given.get("data")),
             _merge(defaults.remark, given.get("remark")),
             lifecycle,
         )
 
-    def _missing(
-        self, key: str, name: Any, model: Any, prompt: Any, source: Source, defaults: _Defaults
-    ) -> None:
-        if name is None:
-            self._note(source.at_key(("sessions", key), f"the session `{key}` has no `name`", "give it one"))
-        for field, value in (("model", model), ("prompt", prompt)):
-            if value is None and defaults.known:
-                self._note(
-                    source.at_key(
-                        ("sessions", key),
-                        f"the session `{key}` has no `{field}`",
-                        f"give it one, or all sessions one in the `defaults` of {CATALOG_FILE}",
-                    )
-                )
+    def _look_into(self, key: str, given: Mapping[str, Any], source: Source, defaults: _Defaults) -> None:
+        """Find what is wrong with a session beside its form: fields that are missing, a prompt file."""
+        # A field that is not known may well be the missing one, misspelt.
+        wanted = () if given.keys() - _FIELDS or not given else ("name", "model", "prompt")
+        for field in wanted:
+            if field in given or (
+                field != "name" and (not defaults.known or getattr(defaults, field) is not None)
+            ):
+                continue
+            hint = (
+                "give it one"
+                if field == "name"
+                else "give it one, or give all one below `defaults` in catalog.yaml"
+            )
+            self._note(
+                source.at_key(("sessions", key), f"the session `{shortened(key)}` has no `{field}`", hint)
+            )
+        prompt = given.get("prompt")
+        if isinstance(prompt, dict) and isinstance(prompt.get("file"), str) and prompt["file"]:
+            self._prompt(prompt["file"], source, ("sessions", key, "prompt", "file"))
 
     def _prompt(self, path: str, source: Source, place: tuple[str, ...]) -> str | None:
         """The text of a prompt's file, which is read once however many sessions use it."""
@@ -250,7 +281,9 @@ class _Loader:
         try:
             data = self.root.read(path)
         except UnreadableError as error:
-            self._note(source.at_value(place, f"the prompt file `{path}` {error.message}", error.hint))
+            self._note(
+                source.at_value(place, f"the prompt file `{shortened(path)}` {error.message}", error.hint)
+            )
             return None
         self._count(source, len(data), 1)
         text = decode(path, data)
@@ -265,7 +298,7 @@ class _Loader:
             )
             self._note(nul)
             return None
-        self.prompts[path] = text = normalise_prompt(text)
+        self.prompts[path] = text
         return text
 
     def _name_first_places(self) -> None:
@@ -349,6 +382,14 @@ def _merge(base: dict[str, JSON], own: dict[str, JSON] | None) -> dict[str, JSON
         if value.__class__ is dict and key in own and own[key].__class__ is dict:
             merged[key] = _merge(value, own[key])
     return merged
+
+
+def _whole(parameters: dict[str, JSON]) -> dict[str, JSON]:
+    """The parameters with ``4000.0`` as ``4000`` where whole numbers belong: in a form they would be two texts."""
+    for name in ("max_tokens", "history_length"):
+        if parameters.get(name).__class__ is float:
+            parameters = {**parameters, name: int(parameters[name])}
+    return parameters
 
 
 def _lifecycle(given: Mapping[str, Any]) -> Lifecycle:
