@@ -1,4 +1,4 @@
-"""What is done to a prompt before it is compared or written."""
+"""What is done to texts: to prompts before they are compared or written, to others before they are shown."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def normalise_prompt(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.rstrip()
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A text for a message: the start of it, with ``…`` at the end, if it has more characters than that."""
+    return text if len(text) <= length else text[: length - 1] + "…"
