@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import yaml
-from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
+from yaml import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
-from reconciler.catalog.strict_yaml import MAX_ALIAS_VALUES, MAX_DEPTH
+from reconciler.catalog.strict_yaml import MAX_DEPTH
 from reconciler.errors import Problem
 
+#: So many values of one text are given a place. Of what comes after them, the place is that of what it is in.
+MAX_SPOTS: Final = 1_000_000
 #: The way to a value in a document: keys, and positions in lists.
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -91,7 +100,10 @@ class _Spot:
         self.empty = False
         self.is_list = False
         #: By key or position: the place of the key (in a list, of the value), and the value.
-        self.children: dict[str | int, tuple[int, _Spot]] = {}
+        self.children: Mapping[str | int, tuple[int, _Spot]] = _NOTHING
+
+
+_NOTHING: Final[Mapping[str | int, Any]] = {}
 
 
 class _Spots:
@@ -103,58 +115,67 @@ class _Spots:
         self.first: dict[int, int] = {}
         self._next: Callable[[], Any] = CParser(data).get_event
         self._anchors: dict[str | None, _Spot] = {}
-        self._merged = 0
+        self._number = 0
         try:
             self._next()  # the start of the stream
-            self._next()  # and of the document
-            self.root = self._spot(self._next(), 0)
+            if self._next().__class__ is DocumentStartEvent:
+                event: Any = self._next()
+                self.root = _Spot(event.start_mark.index)
+                self._fill(self.root, event, 0)
         except (yaml.YAMLError, _StoppedError):
-            pass  # the strict reader came no further, either; what was found before is kept
+            pass  # what was found before it is kept
 
-    def _spot(self, event: Any, depth: int) -> _Spot:
-        spot = _Spot(event.start_mark.index)
+    def _fill(self, spot: _Spot, event: Any, depth: int) -> None:
+        """Find the places of all that is in the value which starts with this event."""
+        self._count(1)
         if event.__class__ is AliasEvent:
             target = self._anchors.get(event.anchor)
             if target is not None:
                 spot.children, spot.is_list = target.children, target.is_list
-            return spot
+            return
         if event.anchor is not None:
             self._anchors[event.anchor] = spot
         if event.__class__ is ScalarEvent:
             spot.empty = not event.value and not event.style
-            return spot
-        if depth == MAX_DEPTH:
+        elif depth == MAX_DEPTH:
             raise _StoppedError
-        if event.__class__ is MappingStartEvent:
-            self._mapping(spot, depth + 1)
+        elif event.__class__ is MappingStartEvent:
+            self._fill_mapping(spot, depth + 1)
         else:
             spot.is_list = True
+            items: dict[str | int, tuple[int, _Spot]] = {}
+            spot.children = items
             while (event := self._next()).__class__ is not SequenceEndEvent:
-                child = self._spot(event, depth + 1)
-                spot.children[len(spot.children)] = child.at, child
-        return spot
+                child = _Spot(event.start_mark.index)
+                items[len(items)] = child.at, child
+                self._fill(child, event, depth + 1)
 
-    def _mapping(self, spot: _Spot, depth: int) -> None:
+    def _fill_mapping(self, spot: _Spot, depth: int) -> None:
         own: dict[str | int, tuple[int, _Spot]] = {}
+        spot.children = own
         merged: list[_Spot] = []
         while (event := self._next()).__class__ is not MappingEndEvent:
             key = event.value if event.__class__ is ScalarEvent else None
-            at = self._spot(event, depth).at
-            value = self._spot(self._next(), depth)
-            if key is None:
-                continue
+            at = event.start_mark.index
+            self._fill(_Spot(at), event, depth)
             if key in own:
                 self.first[at] = own[key][0]
-            own[key] = at, value
+            event_of_value = self._next()
+            value = _Spot(event_of_value.start_mark.index)
+            if key is not None:
+                own[key] = at, value
+            self._fill(value, event_of_value, depth)
             if key == "<<" and not event.style:
                 merged = [child for _, child in value.children.values()] if value.is_list else [value]
-        for one in reversed(merged):
-            self._merged += len(one.children)
-            if self._merged > MAX_ALIAS_VALUES:
-                raise _StoppedError
-            spot.children |= one.children
-        spot.children |= own
+        for one in merged:
+            self._count(len(own) + len(one.children))
+            spot.children = own = {**one.children, **own}
+
+    def _count(self, number: int) -> None:
+        self._number += number
+        if self._number > MAX_SPOTS:
+            raise _StoppedError
 
 
 class _StoppedError(Exception):
-    """The strict reader stopped here, too."""
+    """The strict reader stopped here, too, or there is too much."""

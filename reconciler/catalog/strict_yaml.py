@@ -37,6 +37,7 @@ from yaml import (
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
 from reconciler.model import JSON
+from reconciler.text import shortened
 
 #: The deepest nesting, of mappings and lists, aliases written out.
 MAX_DEPTH: Final = 100
@@ -79,13 +80,17 @@ def parse(data: bytes, text: str) -> Parsed:
     fault = _forbidden(data, text)
     if fault:
         return Parsed(None, (fault,), broken=True)
-    reader = _Reader(data)
+    reader = _Reader(data, text)
     try:
         document = reader.document()
     except _StoppedError:
         return Parsed(None, tuple(reader.faults), broken=True)
     except yaml.YAMLError as error:
-        return Parsed(None, (*reader.faults, _syntax_fault(error, text)), broken=True)
+        fault = _syntax_fault(error, text)
+        # What is found in the same line, after another fault, most likely comes of it.
+        if not reader.faults or "\n" in text[reader.faults[-1].at : fault.at]:
+            reader.faults.append(fault)
+        return Parsed(None, tuple(reader.faults), broken=True)
     return Parsed(document, tuple(reader.faults), values=reader.values, text=reader.alias_text)
 
 
@@ -189,8 +194,9 @@ class _Anchor:
 class _Reader:
     """Builds one document from the events of one text, and notes what is wrong with it."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, text: str) -> None:
         self.faults: list[Fault] = []
+        self._text = text
         self.values = 0
         self.alias_values = 0
         self.alias_text = 0
@@ -200,16 +206,15 @@ class _Reader:
         self._weights: dict[int, tuple[JSON, _Weight]] = {}
 
     def document(self) -> JSON:
-        """The only document of the text.
+        """The only document of the text; ``None``, too, where there is nothing but comments.
 
         Raises:
             yaml.YAMLError: the text is not YAML.
-            _StoppedError: there is no document in it, or there is no point in reading on.
+            _StoppedError: there is no point, or a danger, in reading on.
         """
         self._next()  # the start of the stream
-        start = self._next()
-        if start.__class__ is StreamEndEvent:
-            self._stop(start, "this file holds nothing, or nothing but comments", _EMPTY)
+        if self._next().__class__ is StreamEndEvent:
+            return None
         document = self._value(self._next(), 0)
         self._next()  # the end of the document
         another = self._next()
@@ -255,9 +260,8 @@ class _Reader:
                 and event.tag is None  # … and nothing else is to be thought of
             ) or (key := self._key(event, depth)).__class__ is str:
                 if key in built:
-                    self._fault(
-                        event, f"the key `{key}` is given twice", "keep one of the two", repeated=True
-                    )
+                    again = f"the key `{shortened(key)}` is given twice"
+                    self._fault(event, again, "keep one of the two", repeated=True)
                 key = intern(key)  # the same few keys stand in every session: keep them once
                 event = take()
                 built[key] = scalar(event) if event.__class__ is ScalarEvent else self._value(event, depth)
@@ -315,10 +319,17 @@ class _Reader:
         if isinstance(key, str):
             return key
         if isinstance(key, dict | list):
+            if self._text.startswith("{{", event.start_mark.index - 1):
+                self._fault(
+                    event,
+                    "a plain text can't start with `{{`, which is YAML's way to start a mapping",
+                    _BRACES,
+                )
+                return _NO_KEY
             what = "a mapping" if isinstance(key, dict) else "a list"
-            self._fault(event, f"{what} can't be a key: keys are texts", _COMPLEX_KEY)
+            self._fault(event, f"{what} can't be a key: keys are texts", "put it in quotes if it is a text")
             return _NO_KEY
-        text = event.value if event.__class__ is ScalarEvent else str(key)
+        text = shortened(event.value if event.__class__ is ScalarEvent else str(key))
         if not text:
             self._fault(event, "there is no key before this `:`", "write one, or take the line out")
         else:
@@ -345,24 +356,27 @@ class _Reader:
     def _open(self, event: Any) -> _Anchor:
         if event.anchor in self._anchors:
             self._fault(
-                event, f"the anchor `&{event.anchor}` is given twice", "give each anchor a name of its own"
+                event,
+                f"the anchor `&{shortened(event.anchor)}` is given twice",
+                "give each anchor a name of its own",
             )
         anchor = self._anchors[event.anchor] = _Anchor()
         return anchor
 
     def _alias(self, event: Any, depth: int) -> JSON:
         anchor = self._anchors.get(event.anchor)
+        name = shortened(event.anchor)
         if anchor is None:
             self._fault(
                 event,
-                f"the alias `*{event.anchor}` has no anchor before it",
-                f"put `&{event.anchor}` where the value stands, or, if this is a text, put it in quotes",
+                f"the alias `*{name}` has no anchor before it",
+                f"put `&{name}` where the value stands, or, if this is a text, put it in quotes",
             )
             return None
         if not anchor.finished:
             self._stop(
                 event,
-                f"the alias `*{event.anchor}` stands within what it names, so that there is no end of it",
+                f"the alias `*{name}` stands within what it names, so that there is no end of it",
                 "write out what is meant",
             )
         weight = self._weigh(anchor.value)
@@ -403,7 +417,7 @@ class _Reader:
         return whole
 
     def _refuse_tag(self, event: Any) -> None:
-        tag = event.tag.replace("tag:yaml.org,2002:", "!!", 1)
+        tag = shortened(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
         self._fault(event, f"the tag `{tag}` is not followed here: a catalog holds plain values only", _TAG)
 
     def _fault(self, event: Any, message: str, hint: str, *, repeated: bool = False) -> None:
@@ -416,9 +430,8 @@ class _Reader:
         raise _StoppedError
 
 
-_EMPTY: Final = "write `sessions: {}` if it is to hold no sessions, or remove the file"
 _TOO_DEEP: Final = (f"this is nested more than {MAX_DEPTH} levels deep", "flatten it")
-_COMPLEX_KEY: Final = "put it in quotes if it is a text; a `{{…}}` at the start of a text needs quotes, too"
+_BRACES: Final = "put the whole text in quotes, or start it in the line after a `|`"
 _TAG: Final = "take the tag out, and put the value in quotes if it is a text"
 
 
@@ -440,7 +453,7 @@ def _forbidden(data: bytes, text: str) -> Fault | None:
     if data.startswith((b"%", b"\xef\xbb\xbf%")) or b"\n%" in data or b"\r%" in data:
         found = _DIRECTIVE.search(text.replace("\r", "\n"))
         if found:
-            directive = found.group().split()[0]
+            directive = shortened(found.group().split()[0])
             return Fault(
                 found.start(),
                 f"a line that starts with `%` is a directive, and `{directive}` is not followed here",
@@ -459,11 +472,6 @@ def _forbidden(data: bytes, text: str) -> Fault | None:
 
 # libyaml's words for what is wrong (its scanner.c and parser.c): ours, what to do, and whether the better place
 # is where the thing began.
-_ENDLESS: Final = (
-    "this quote is never closed",
-    "close it; a quote within is written twice, or after `\\`",
-    True,
-)
 _TAB: Final = ("a tab is used for indentation here", "indent with spaces", False)
 _NAMELESS: Final = (
     "`&` and `*` start an anchor or an alias, and its name, of letters and digits, is missing or goes on oddly",
@@ -517,7 +525,6 @@ _SYNTAX: Final[dict[str, tuple[str, str, bool]]] = {
         "write one, or put the text in quotes if this is part of it",
         False,
     ),
-    "found unexpected end of stream": _ENDLESS,
     "found unexpected document indicator": (
         "this quoted text runs into a line that starts with `---` or `...`",
         "close the quote before it, or indent the line",
@@ -562,6 +569,17 @@ def _syntax_fault(error: Any, text: str) -> Fault:
     if at >= len(text.rstrip()) and error.problem in _UNCLOSED:
         opening = text[began.index]
         return Fault(began.index, f"this `{opening}` is never closed", _UNCLOSED[error.problem])
+    if error.problem == "found unexpected end of stream":
+        within = '`\\"`' if text[began.index] == '"' else "`''`"
+        return Fault(
+            began.index, "this quote is never closed", f"close it; a quote within is written as {within}"
+        )
+    if text[:at].rstrip(" ")[-1:] in ("'", '"') and error.problem == "did not find expected key":
+        return Fault(
+            at,
+            "the quotes ended before this",
+            "a quote within is written as `''` in single quotes, as `\\\"` in double ones",
+        )
     message, hint, from_the_start = _SYNTAX.get(
         error.problem, (f"this is not YAML: {error.problem}", "", False)
     )
@@ -597,7 +615,7 @@ def _odd_start(text: str, at: int) -> Fault:
     if text[at] == "\t":
         message, hint, _ = _TAB
         return Fault(at, message, hint)
-    return Fault(at, f"a value can't start with `{text[at]}`", "put it in quotes")
+    return Fault(at, f'a value can\'t start with "{text[at]}"', "put it in quotes")
 
 
 _ESCAPES: Final = frozenset(
