@@ -36,7 +36,7 @@ MAX_VALUES: Final = 50_000_000
 MAX_PROBLEMS: Final = 1000
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_FIELDS: Final = frozenset({"name", "model", "prompt", "parameters", "data", "remark", "lifecycle"})
+_FIELDS: Final = frozenset({"name", "model", "prompt", "parameters", "data", "remark", "lifecycle", "adopt"})
 
 
 def load_catalog(root: str | Path, environment: str | None = None) -> Catalog:
@@ -272,6 +272,18 @@ class _Loader:
         prompt = given.get("prompt")
         if isinstance(prompt, dict) and isinstance(prompt.get("file"), str) and prompt["file"]:
             self._prompt(prompt["file"], source, ("sessions", key, "prompt", "file"))
+
+    def _adopt(self, key: str, session_id: int, source: Source) -> None:
+        """Note that a key is to take over a live session. Two keys can't take over the same one."""
+        first = self.adopters.setdefault(int(session_id), key)
+        if first != key:
+            self._note(
+                source.at_value(
+                    ("sessions", key, "adopt"),
+                    f"the live session {session_id} is to be adopted as `{shortened(first)}` already",
+                    "let one of the two adopt it",
+                )
+            )
 
     def _prompt(self, path: str, source: Source, place: tuple[str, ...]) -> str | None:
         """The text of a prompt's file, which is read once however many sessions use it."""
