@@ -44,7 +44,7 @@ def same(left: Any, right: Any) -> bool:
 
 def nested_deeper(value: Any, levels: int) -> bool:
     """Whether lists and mappings stand in one another more than so many levels deep. Takes no stack itself."""
-    inner = [value]
+    inner = [[value]]
     for _ in range(levels + 1):
         inner = [
             one

@@ -1,0 +1,224 @@
+"""What the tests of the core share: short ways to say what is wanted and what is live, and services to speak to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from reconciler.api.client import Client
+from reconciler.api.endpoint import Endpoint
+from reconciler.api.errors import ApiError
+from reconciler.api.pace import Pace
+from reconciler.api.rows import live_session
+from reconciler.contract import load_contract
+from reconciler.model import Catalog, LiveSession, Session, Snapshot
+from reconciler.remark import compose_remark
+from reconciler.server import Quirks, Store
+from reconciler.server.service import Call, Refusal, Service
+from reconciler.tag import Identity, Tag, make_tag
+
+CONTRACT = load_contract()
+
+#: A key that must never show up anywhere but in a request's header.
+API_KEY = "sk-b00k5h0p-do-not-show"
+
+
+# What is wanted
+
+
+def wanted(key: str = "alice", **fields: Any) -> Session:
+    """A session of a catalog: Alice, but for the given fields."""
+    return Session(**{"key": key, "name": "Alice", "model": "deepseek-chat", "prompt": "Be kind.", **fields})
+
+
+def catalog(*sessions: Session, **fields: Any) -> Catalog:
+    """The catalog ``bookshop`` with these sessions."""
+    return Catalog(
+        **{
+            "name": "bookshop",
+            "environment": None,
+            "sessions": {one.key: one for one in sessions},
+            **fields,
+        }
+    )
+
+
+# What is live
+
+
+def row(session_id: int = 1, *, remark: Any = "", **fields: Any) -> dict[str, Any]:
+    """A row of the list, as on the wire. ``name`` is its name, anything else stands in its config."""
+    name = fields.pop("name", "Alice")
+    config = {"data": {}, "model": "deepseek-chat", "prompt": "Be kind.", **fields}
+    return {
+        "session_id": session_id,
+        "session_name": name,
+        "session_config": config,
+        "session_remark": remark,
+    }
+
+
+def live(session_id: int = 1, **fields: Any) -> LiveSession:
+    """A live session, from :func:`row`."""
+    return live_session(row(session_id, **fields), CONTRACT.session)
+
+
+def snapshot(*sessions: LiveSession) -> Snapshot:
+    """A snapshot of these sessions."""
+    return Snapshot(tuple(sessions), "local")
+
+
+def identity(key: str = "alice", catalog: str = "bookshop", environment: str | None = None) -> Identity:
+    """An identity in the catalog ``bookshop``."""
+    return Identity(catalog, environment, key)
+
+
+def tag_of(session: Session, **more: Any) -> Tag:
+    """The tag of a session as it is right after it was written."""
+    return make_tag(
+        identity(session.key), session.fields(), protected=session.lifecycle.prevent_destroy, **more
+    )
+
+
+def written(session: Session, session_id: int = 1, **fields: Any) -> LiveSession:
+    """A session as it is live right after it was written, but for the given fields (of :func:`row`)."""
+    remark = compose_remark(None, dict(session.remark), tag_of(session))
+    values = {"name": session.name, "model": session.model, "prompt": session.prompt, **session.parameters}
+    return live(session_id, **{"remark": remark, "data": dict(session.data), **values, **fields})
+
+
+# Whom to speak to
+
+
+class Still(Pace):
+    """A pace that never waits. ``slept`` is what it was asked to wait, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            self.slept.append(seconds)
+        super().sleep(0)
+
+
+@contextmanager
+def calling(url: str, **options: Any) -> Iterator[Client]:
+    """A client that never waits, for the service at this address."""
+    endpoint = options.pop("endpoint", None) or Endpoint("https://api.example.com", url, API_KEY)
+    with Client(endpoint, options.pop("contract", CONTRACT), **{"pace": Still(), **options}) as client:
+        yield client
+
+
+@dataclass
+class Answer:
+    """What a stub answers: bytes as they are, anything else as JSON."""
+
+    body: Any = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: How many bytes the head promises; as many as there are where None.
+    length: int | None = None
+
+
+@dataclass
+class Stub:
+    """A server that gives the answers of a list, the last one again and again. ``asked`` holds the requests."""
+
+    url: str
+    answers: list[Answer]
+    asked: list[Any] = field(default_factory=list)
+
+
+@contextmanager
+def answering(*answers: Answer) -> Iterator[Stub]:
+    """A server on loopback that answers what it is told to, whatever it is asked."""
+    stub = Stub("", list(answers))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            stub.asked.append(self)
+            given = stub.answers.pop(0) if len(stub.answers) > 1 else stub.answers[0]
+            body = given.body if isinstance(given.body, bytes) else json.dumps(given.body).encode()
+            self.send_response(given.status)
+            for name, value in given.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body) if given.length is None else given.length))
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = given.length is not None
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        stub.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield stub
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def listing(*rows: Any, **more: Any) -> dict[str, Any]:
+    """The envelope of a list of one page."""
+    return {
+        "message": "",
+        "status": 200,
+        "count": len(rows),
+        "max_pages": 1,
+        "current_page": 1,
+        "results": list(rows),
+        **more,
+    }
+
+
+class Direct(Client):
+    """A client that works on a store without a network in between. ``writes`` are the calls that changed something.
+
+    ``lose`` is asked before each write and says whether its answer is lost after the work was done.
+    """
+
+    def __init__(self, store: Store, quirks: Quirks | None = None) -> None:
+        super().__init__(Endpoint("local", "http://127.0.0.1:1"), CONTRACT, connections=2, pace=Still())
+        self.store = store
+        self.writes: list[tuple[str, Mapping[str, Any]]] = []
+        self.lose: Callable[[str, Mapping[str, Any]], bool] = lambda name, fields: False
+        self._service = Service(store, CONTRACT, quirks or Quirks())
+        self._turn = threading.Lock()
+
+    def _work(self, name: str, fields: Mapping[str, Any]) -> Any:
+        operation = CONTRACT.operation(name)
+        wire = {operation.fields[ours]: value for ours, value in fields.items() if ours in operation.fields}
+        wire = json.loads(json.dumps(wire))
+        call = Call(query=wire) if operation.method == "GET" else Call(body=wire)
+        try:
+            with self._turn:
+                answer = self._service.work(name, call)
+        except Refusal as refusal:
+            raise ApiError(name, refusal.message, outcome="not done", http_status=refusal.status) from None
+        return json.loads(json.dumps(answer.document))
+
+    def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+        return self._work(name, fields)
+
+    def write(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+        body = self._work(name, fields)
+        self.writes.append((name, fields))
+        if self.lose(name, fields):
+            raise ApiError(name, "the connection was cut", session=session, passing=True)
+        return body
