@@ -44,7 +44,7 @@ def same(left: Any, right: Any) -> bool:
 
 def nested_deeper(value: Any, levels: int) -> bool:
     """Whether lists and mappings stand in one another more than so many levels deep. Takes no stack itself."""
-    inner = [[value]]
+    inner: list[Any] = [[value]]
     for _ in range(levels + 1):
         inner = [
             one
@@ -65,9 +65,13 @@ def as_number(value: Any) -> Any:
     if type(value) is not str or not value or len(value) > 40:
         return value
     text = value.strip()
-    if not text or text[-1] not in "0123456789." or text[0] not in "-+.0123456789" or "_" in text:
+    if not text or text[-1] not in "0123456789." or text[0] not in "-+.0123456789":
+        return value
+    if "_" in text or not text.isascii():
         return value
     try:
+        if text.lstrip("+-").isdigit():
+            return int(text)  # exact, also beyond what a float can tell apart
         number = float(text)
     except ValueError:
         return value

@@ -157,7 +157,7 @@ def answering(*answers: Answer) -> Iterator[Stub]:
             self.wfile.write(body)
             self.close_connection = given.length is not None
 
-        do_GET = do_POST = answer
+        do_GET = do_POST = answer  # noqa: N815 - the names that the library looks for
 
         def log_message(self, *_: object) -> None:
             pass

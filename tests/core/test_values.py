@@ -108,6 +108,7 @@ def test_a_lone_surrogate_has_a_digest() -> None:
         ("1e3", 1000),
         (".5", 0.5),
         ("5.", 5),
+        ("9007199254740993", 9007199254740993),
     ],
 )
 def test_a_number_that_came_as_text_is_a_number(text: str, number: float) -> None:
@@ -118,7 +119,23 @@ def test_a_number_that_came_as_text_is_a_number(text: str, number: float) -> Non
 
 @pytest.mark.parametrize(
     "value",
-    ["", " ", "high", "nan", "inf", "-Infinity", "1e999", "1_000", "0x10", "1,5", "١٢", "1" * 41, "true"],
+    [
+        "",
+        " ",
+        "high",
+        "nan",
+        "inf",
+        "-Infinity",
+        "1e999",
+        "1_000",
+        "0x10",
+        "1,5",
+        "١٢",
+        "1١2",
+        "+-5",
+        "1" * 41,
+        "true",
+    ],
 )
 def test_a_text_that_is_no_number_stays_a_text(value: str) -> None:
     assert as_number(value) is value
