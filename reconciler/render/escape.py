@@ -1,7 +1,7 @@
 r"""The one layer that text of others passes on its way into an output.
 
 Names, keys, prompts, reasons, server messages and file names come from manifests and from the server; none
-of them may act on what they are printed to. Two things are done about it here:
+of them may act on what they are printed to. What is done about it:
 
 - :func:`visible` shows each character that can't be seen, or that steers what shows it, by its number:
   ``\x1b``, ``\u202e``. Escaped are all C0 and C1 controls, DEL, bidirectional controls, zero-width and
@@ -13,12 +13,15 @@ of them may act on what they are printed to. Two things are done about it here:
   width can't be planned with.
 - :func:`terminal` also keeps a line from being read as a workflow command by a CI runner, whose log is
   a terminal too.
+- :func:`markdown_code`, :func:`markdown_text`, :func:`html_text`, :func:`workflow_data` and
+  :func:`workflow_property` do the same for the places that they are named after.
 
 The ranges are written out, not asked of :mod:`unicodedata`, so that every Python shows the same text.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -120,3 +123,87 @@ def guard(text: str) -> str:
 def terminal(text: str, *, keep_newlines: bool = False) -> str:
     """The text for a terminal or a log: :func:`visible`, and no line of it is a workflow command."""
     return guard(visible(text, keep_newlines=keep_newlines))
+
+
+# --- Markdown ------------------------------------------------------------------------------------------------
+
+# A word of prose that no Markdown dialect and no forge makes anything of: letters, or a short number, with the
+# punctuation of a sentence around it. Whatever else it may be (a mention, a reference, a link, a commit, an
+# emoji code, markup), it is shown as code, where nothing is made of anything.
+_OPEN, _CLOSE = "\"'(“‘（「《", "\"'),.;:!?”’，。；：！？、）」》—–…"
+_PLAIN_WORD = re.compile(
+    f"[{_OPEN}]*(?:(?:[^\\W\\d_]+(?:['’][^\\W\\d_]+)?|[0-9]{{1,6}})(?:[，。；：！？、（）「」《》“”—][^\\W\\d_]*)*)?[{_CLOSE}]*"
+)
+_COMMIT = re.compile(r"[0-9a-f]{7,}", re.IGNORECASE)
+_BACKTICKS = re.compile("`+")
+_PIECE = re.compile(" +|`[^`]+`|`+|[^ `]+")
+
+
+def markdown_code(text: str) -> str:
+    """The text as a code span: the one place in Markdown where no markup, mention, reference or link works.
+
+    The span's own backticks are more than any in the text in a row. An empty text makes a span of one blank.
+    """
+    text = visible(text) or " "
+    ticks = "`" * (_longest_run(text) + 1)
+    pad = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+def markdown_text(text: str) -> str:
+    """Prose for the middle of a Markdown line: plain words stay as they are, all others become code spans.
+
+    What stands between two backticks becomes a code span too, as its writer meant it.
+    """
+    parts: list[str] = []
+    odd: list[str] = []  # pieces in a row that are no plain words, and the blanks between them
+
+    def flush() -> None:
+        blanks = odd.pop() if odd and odd[-1].isspace() else ""
+        if odd:
+            whole = "".join(odd)
+            parts.append(markdown_code(whole.strip("`") if len(odd) == 1 and whole.strip("`") else whole))
+        parts.append(blanks)
+        odd.clear()
+
+    for piece in _PIECE.findall(visible(text)):
+        if piece.isspace():
+            (odd or parts).append(piece)
+        elif _PLAIN_WORD.fullmatch(piece) and not _COMMIT.search(piece):
+            flush()
+            parts.append(piece)
+        else:
+            odd.append(piece)
+    flush()
+    return "".join(parts).strip(" ")
+
+
+def fence(lines: str) -> str:
+    """A fence for a code block that no line of it can close."""
+    return "`" * max(3, _longest_run(lines) + 1)
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, _BACKTICKS.findall(text)), default=0)
+
+
+# --- HTML ----------------------------------------------------------------------------------------------------
+
+
+def html_text(text: str) -> str:
+    """The text for an HTML element or a quoted attribute, in a place that no template escapes for."""
+    return html.escape(visible(text), quote=True)
+
+
+# --- workflow commands ---------------------------------------------------------------------------------------
+
+
+def workflow_data(text: str) -> str:
+    """The message of a workflow command. LF may be in it and makes a new line of the annotation."""
+    shown = visible(text, keep_newlines=True).replace("%", "%25").replace("\n", "%0A")
+    return _ANYWHERE.sub(r"\\x23", shown)
+
+
+def workflow_property(text: str) -> str:
+    """The value of a property of a workflow command, such as its title."""
+    return workflow_data(text).replace(":", "%3A").replace(",", "%2C")

@@ -11,7 +11,7 @@ from reconciler.render.escape import HIDDEN
 from reconciler.render.options import RenderOptions
 
 # Outside of texts JSON is printable ASCII but for the line ends that the indentation puts there.
-_HIDDEN = re.compile(f"(?!\n)[{HIDDEN}]")
+_HIDDEN = re.compile(f"(?!\n)[{HIDDEN}]|#(?=#(?:\\[|vso\\[|teamcity\\[))", re.IGNORECASE)
 
 
 def render_plan_json(document: Mapping[str, Any], options: RenderOptions) -> str:
@@ -28,8 +28,6 @@ def json_text(value: Any) -> str:
     """Any JSON value in the way of :func:`render_plan_json`."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     text = _HIDDEN.sub(lambda match: _escaped(match.group()), text)
-    if "##" in text:
-        text = re.sub(r"#(?=#(?:\[|vso\[|teamcity\[))", _escaped("#"), text, flags=re.IGNORECASE)
     return text + "\n"
 
 

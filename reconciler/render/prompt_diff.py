@@ -37,6 +37,7 @@ _TOKEN = re.compile(f"(?:(?![{_CJK}])[\\w{_MARKS}'’])+|\\s+|.(?:{_EXTEND}|\u20
 _PAIRED = 400  # pairs of lines in one replaced stretch that are tried out
 _MARKED_LINE = 20_000  # characters of one pair of lines, common ends not counted
 _MARKED_TEXT = 200_000  # characters of all pairs of one text
+_MARKED_PAIRS = 50  # pairs of lines of one text
 _ALIKE = 0.35  # how much of two lines must be equal for marks to help
 
 # DeepSeek's own rule of thumb (https://api-docs.deepseek.com/quick_start/token_usage): 0.3 tokens an English
@@ -132,9 +133,9 @@ def tokens(text: str) -> int:
     return round(cjk * _TOKENS_PER_CJK_CHARACTER + (len(text) - cjk) * _TOKENS_PER_CHARACTER)
 
 
-def diff(before: str, after: str) -> TextDiff:
-    """Compare two texts by line, and the changed lines by word."""
-    return TextDiff(before, after, tuple(_hunks(before, after)))
+def diff(before: str, after: str, *, mark: bool = True) -> TextDiff:
+    """Compare two texts by line, and the changed lines by word unless told not to."""
+    return TextDiff(before, after, tuple(_hunks(before, after, _Budget() if mark else _Budget(pairs=0))))
 
 
 def changed_part(before: str, after: str) -> tuple[str, str]:
@@ -286,7 +287,15 @@ def _context_after(text: str, end: int) -> int:
     return end
 
 
-def _hunks(before: str, after: str) -> Iterator[Hunk]:
+@dataclass(slots=True)
+class _Budget:
+    """How much may still be marked in one text."""
+
+    pairs: int = _MARKED_PAIRS
+    characters: int = _MARKED_TEXT
+
+
+def _hunks(before: str, after: str, budget: _Budget) -> Iterator[Hunk]:
     if before == after:
         return
     start, end, end_after = _changed_span(before, after)
@@ -295,7 +304,6 @@ def _hunks(before: str, after: str) -> Iterator[Hunk]:
     last_after = end_after + (last - end)
     a, b = _lines(before, first, last), _lines(after, first, last_after)
     offset = before.count("\n", 0, first)
-    budget = [_MARKED_TEXT]
     for block in _blocks(matches(a, b), len(a), len(b)):
         lines: list[Line] = []
         for op, i, i_end, j, j_end in block:
@@ -341,18 +349,19 @@ def words(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def _replaced(removed: Sequence[str], added: Sequence[str], budget: list[int]) -> Iterator[Line]:
+def _replaced(removed: Sequence[str], added: Sequence[str], budget: _Budget) -> Iterator[Line]:
     """Removed lines, then added ones, with the words marked in those that were changed into each other."""
     minus: list[Line] = [Line("-", (Segment(text, True),)) for text in removed]
     plus: list[Line] = [Line("+", (Segment(text, True),)) for text in added]
-    for i, j in _partners(removed, added):
+    for i, j in _partners(removed, added) if budget.pairs else ():
         size = len(removed[i]) + len(added[j])
-        if size > budget[0]:
+        if size > budget.characters or not budget.pairs:
             break
+        budget.characters -= size
+        budget.pairs -= 1
         marked = _marked(removed[i], added[j])
         if marked is None:
             continue
-        budget[0] -= size
         spaces = "".join(removed[i].split()) == "".join(added[j].split())
         minus[i] = Line("-", marked[0], spaces)
         plus[j] = Line("+", marked[1], spaces)

@@ -25,6 +25,7 @@ from reconciler.render.view import (
     is_text,
     left_alone,
     outside_git,
+    same_field,
     text_diff,
     text_size,
     title,
@@ -260,7 +261,7 @@ class _Plan:
             if "before" in field and "after" in field:
                 difference = text_diff(field)
                 if len(change.members) > 1:
-                    difference = shared([text_diff(_same_path(m, field)) for m in change.members])
+                    difference = shared([text_diff(same_field(m, field)) for m in change.members])
                 page.put(6, *lead, what_changes(difference), *mark, hang=4)
                 self._difference(difference, str(change.first["key"]))
             else:
@@ -418,10 +419,6 @@ def _sign(field: Field) -> str:
 def cause_is_release(field: Field) -> bool:
     """Whether a field only stops being ours: there is no value to show."""
     return bool(field.get("cause") == "released")
-
-
-def _same_path(action: Action, field: Field) -> Field:
-    return next(f for f in action["fields"] if f["path"] == field["path"])
 
 
 def _causes(change: Change) -> Iterable[Span]:

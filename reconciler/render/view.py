@@ -86,7 +86,7 @@ def _field_signature(field: Field) -> tuple[str, str, str]:
     if is_text(field) and isinstance(before, str) and isinstance(after, str):
         part = changed_part(before, after)
         if len(part[0]) + len(part[1]) <= _EXACT:
-            what = repr([hunk.change for hunk in diff(before, after).hunks])
+            what = repr([hunk.change for hunk in diff(before, after, mark=False).hunks])
         else:
             what = repr(part)
     else:
@@ -107,6 +107,11 @@ def is_text(field: Field) -> bool:
 def text_diff(field: Field) -> TextDiff:
     """The difference of a field of which :func:`is_text` holds."""
     return diff(field.get("before", ""), field.get("after", ""))
+
+
+def same_field(action: Action, field: Field) -> Field:
+    """The field of this path in another session of the same change."""
+    return next(f for f in action["fields"] if f["path"] == field["path"])
 
 
 def count(number: int, one: str, many: str = "") -> str:

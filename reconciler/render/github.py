@@ -1,0 +1,102 @@
+"""A plan as job annotations: workflow commands for GitHub's runner, which also show up beside the job.
+
+The runner keeps ten annotations of each level for a step and only counts the rest, so that there is one for
+each kind of thing to say, not one for each session. That bound, and how a command is written and read, are in the
+runner's own source (https://github.com/actions/runner, ExecutionContext.cs and ActionCommand.cs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from reconciler.render.escape import visible, workflow_data, workflow_property
+from reconciler.render.options import RenderOptions
+from reconciler.render.view import Action, count, left_alone, title, totals
+
+#: The runner's bound on annotations of one level.
+ANNOTATIONS = 10
+#: Characters of one message, and of one item in it. Nobody reads more.
+MESSAGE = 4_000
+ITEM = 300
+
+
+def render_plan_github(document: Mapping[str, Any], options: RenderOptions) -> str:
+    """``::error``, ``::warning`` and ``::notice`` lines: refusals, deletes, conflicts, drift, notes, totals."""
+    return "".join(f"{line}\n" for line in _annotations(document))
+
+
+def _annotations(document: Mapping[str, Any]) -> Iterator[str]:
+    refusals = document["refusals"]
+    alone = len(refusals) if len(refusals) <= ANNOTATIONS else ANNOTATIONS - 1
+    for refusal in refusals[:alone]:
+        message = f"{_cut(refusal['message'])}\nTo allow it: {_cut(refusal['allow'])}"
+        yield _command("error", f"Plan refused: {refusal['guard']}", message)
+    if refusals[alone:]:
+        items = (f"{r['guard']}: {r['message']}" for r in refusals[alone:])
+        yield _command("error", f"Plan refused by {len(refusals) - alone} more guards", _list(items))
+
+    actions = document["actions"]
+    deletes = [a for a in actions if a["action"] == "delete"]
+    if deletes:
+        items = (f"{_who(a)}: {a['reason']}" for a in deletes)
+        yield _command("warning", f"{count(len(deletes), 'session')} to delete", _list(items))
+    for cause, words in (("conflict", "changed in git and outside of it"), ("drift", "changed outside git")):
+        touched = [
+            (a, paths)
+            for a in actions
+            if (paths := [f["path"] for f in a["fields"] if f.get("cause") == cause])
+        ]
+        if touched:
+            items = (f"{_who(a)}: {', '.join(paths)}" for a, paths in touched)
+            yield _command("warning", f"{count(len(touched), 'session')} {words}", _list(items))
+    notes = document["notes"]
+    if notes:
+        items = (f"{_note_place(n)}{n['message']}" for n in notes)
+        yield _command("warning", count(len(notes), "note"), _list(items))
+
+    catalog, environment, _ = title(document)
+    summary = document["summary"]
+    message = f"{totals(summary)}." if actions else "No changes. The live list matches the catalog."
+    left = left_alone(summary)
+    if left:
+        message += f"\nLeft alone: {left}."
+    yield _command("notice", f"Plan for {catalog}" + (f" ({environment})" if environment else ""), message)
+
+
+def _command(level: str, heading: str, message: str) -> str:
+    return f"::{level} title={workflow_property(_cut(heading))}::{workflow_data(message)}"
+
+
+def _who(action: Action) -> str:
+    number = f" #{action['session_id']}" if action["session_id"] is not None else ""
+    return f"{action['key']}{number}"
+
+
+def _note_place(note: Mapping[str, Any]) -> str:
+    parts = [str(note["key"])] if note.get("key") else []
+    if note.get("session_id") is not None:
+        parts.append(f"#{note['session_id']}")
+    return f"{' '.join(parts)}: " if parts else ""
+
+
+def _cut(text: str) -> str:
+    """One item on one line, made visible before a line end of its own could part it in two."""
+    shown = visible(str(text)[:ITEM])
+    return shown if len(str(text)) <= ITEM else f"{shown}…"
+
+
+def _list(items: Iterable[str]) -> str:
+    """One item a line, as many as go into a message, and how many do not."""
+    lines: list[str] = []
+    used = left = 0
+    for item in items:
+        line = _cut(item)
+        used += len(line) + 1
+        if used > MESSAGE:
+            left += 1
+        else:
+            lines.append(line)
+    if left:
+        lines.append(f"… and {left:,} more")
+    return "\n".join(lines)

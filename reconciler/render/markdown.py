@@ -1,0 +1,544 @@
+"""A plan for the comment of a pull request: Markdown within a bound of bytes.
+
+Text of others is put into code spans and fenced blocks, in which no forge makes anything of it, or into escaped
+HTML where a fold's heading has to be HTML; see :mod:`reconciler.render.escape`.
+
+What does not fit is left out in a stated order, the first of these first:
+
+1. the details of changes: those of drift and conflicts are the last to go, deletes need none, and one that is too
+   long for what room is left goes before a shorter one after it;
+2. the lines of changes, from the last one on: of these only the keys are listed, as far as they fit;
+3. notes, when they take more than a tenth of the room;
+4. the names and reasons of deletes, then their lines: what stays is a list of their keys
+   (:mod:`reconciler.render.keylist`); only where that does not fit either, it says how many are missing.
+
+Totals, and that the plan is refused, always stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.render.characters import remarks, text_remarks
+from reconciler.render.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
+from reconciler.render.keylist import key_list
+from reconciler.render.options import RenderOptions
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared, shortened
+from reconciler.render.view import (
+    CAUSES,
+    SYMBOLS,
+    Action,
+    Change,
+    Field,
+    changes,
+    count,
+    is_text,
+    left_alone,
+    outside_git,
+    same_field,
+    text_diff,
+    text_size,
+    title,
+    totals,
+    what_changes,
+)
+
+#: The least room that a plan can be told in.
+MIN_BYTES = 4_000
+
+# Bounds on single texts, in characters, and on the rows of one difference and of one new text.
+_NAME, _VALUE, _MESSAGE, _LINE = 80, 200, 400, 1_000
+_DIFF_LINES, _FIRST_LINES, _MEMBERS = 60, 10, 12
+# So many changes are unfolded.
+_OPEN = 5
+# After so many changes in a row whose details did not fit, no further ones are tried.
+_MISSES = 20
+
+_WHOLE = "the output of `reconciler plan --full`"
+_SECTIONS = (
+    ("update", "Updates"),
+    ("adopt", "Adoptions"),
+    ("move", "Moves"),
+    ("forget", "Releases"),
+    ("create", "Creates"),
+)
+
+
+def marker(catalog: str, environment: str | None) -> str:
+    """The comment's first line, by which CI finds its earlier comment for this catalog and environment."""
+    parts = [f"catalog={_identity(catalog)}"]
+    if environment:
+        parts.append(f"environment={_identity(environment)}")
+    return f"<!-- reconciler plan {' '.join(parts)} -->"
+
+
+def _identity(name: str) -> str:
+    # Percent-encoded there is no `>` that could end the comment; two hyphens are no part of any either.
+    encoded = quote(name, safe="", errors="surrogatepass").replace("--", "%2D%2D")
+    if len(encoded) <= 200:
+        return encoded
+    return encoded[:100] + hashlib.blake2b(encoded.encode(), digest_size=16).hexdigest()
+
+
+def render_plan_markdown(document: Mapping[str, Any], options: RenderOptions) -> str:
+    """The plan in at most ``options.max_bytes`` bytes of UTF-8.
+
+    Raises:
+        ValueError: ``max_bytes`` is less than :data:`MIN_BYTES`.
+    """
+    if options.max_bytes < MIN_BYTES:
+        raise ValueError(f"max_bytes must be at least {MIN_BYTES}, and is {options.max_bytes}")
+    return _Comment(document, options).text()
+
+
+class _Comment:
+    def __init__(self, document: Mapping[str, Any], options: RenderOptions) -> None:
+        self.document, self.options = document, options
+        self.left_out: list[str] = []
+        # Bytes that are still free. What was left out is said in the last of them.
+        self.whole = markdown_text(_cut(options.whole or _WHOLE, _NAME * 2))
+        self.room = options.max_bytes - 600 - _size(self.whole)
+        self.hunks: dict[Any, str] = {}
+
+    def text(self) -> str:
+        head = self._head()
+        self._take(head)
+        refusals = self._refusals()
+        deletes = self._deletes()
+        notes = self._notes()
+        rest = self._changes()
+        blocks = [head, *self._shortened(), *refusals, *deletes, *rest, *notes]
+        return "\n\n".join(blocks) + "\n"
+
+    def _take(self, block: str) -> None:
+        self.room -= _size(block)
+
+    def _fits(self, block: str, room: int | None = None) -> bool:
+        return _size(block) <= (self.room if room is None else room)
+
+    # --- always ----------------------------------------------------------------------------------------
+
+    def _head(self) -> str:
+        document, summary = self.document, self.document["summary"]
+        catalog, environment, endpoint = title(document)
+        where = f", environment {_code(environment)}" if environment else ""
+        lines = [
+            marker(catalog, environment),
+            f"### Plan for catalog {_code(catalog)}{where}",
+            "",
+        ]
+        if document["actions"]:
+            lines.append(f"**{totals(summary)}.**")
+        else:
+            lines.append("**No changes.** The live list matches the catalog.")
+        outside = outside_git(summary)
+        if outside:
+            lines[-1] += f" {outside[0].upper()}{outside[1:]}."
+        alone = left_alone(summary)
+        if alone:
+            lines[-1] += f" Left alone: {alone}."
+        lines[-1] += f" Compared with {_code(endpoint)}."
+        return _block(lines)
+
+    def _shortened(self) -> list[str]:
+        if not self.left_out:
+            return []
+        return [
+            _block(
+                [
+                    "> [!NOTE]",
+                    f"> Shortened to fit {self.options.max_bytes:,} bytes. "
+                    f"Left out: {'; '.join(self.left_out)}. The whole plan is in {self.whole}.",
+                ]
+            )
+        ]
+
+    def _refusals(self) -> list[str]:
+        refusals = self.document["refusals"]
+        if not refusals:
+            return []
+        lines = ["> [!CAUTION]", "> **Refused: apply will not carry out this plan.**", ">"]
+        room = self.room // 3
+        for at, refusal in enumerate(refusals):
+            message = markdown_text(_cut(refusal["message"], _MESSAGE))
+            allow = markdown_code(_cut(refusal["allow"], _MESSAGE))
+            line = f"> - {_code(refusal['guard'])}: {message}. To allow it: {allow}"
+            if not self._fits(_block([*lines, line]), room):
+                self.left_out.append(count(len(refusals) - at, "refusal"))
+                break
+            lines.append(line)
+        block = _block(lines)
+        self._take(block)
+        return [block]
+
+    # --- deletes ---------------------------------------------------------------------------------------
+
+    def _deletes(self) -> list[str]:
+        deletes = [a for a in self.document["actions"] if a["action"] == "delete"]
+        if not deletes:
+            return []
+        heading = f"#### Deletes ({len(deletes):,})"
+        for style in (_delete_line, _short_delete_line):
+            block = _block([heading, "", *map(style, deletes)])
+            if self._fits(block, self.room * 6 // 10):
+                if style is _short_delete_line:
+                    self.left_out.append("names and reasons of deletes")
+                self._take(block)
+                return [block]
+        # A quarter of the room is enough to count and list what else there is, but deletes go first.
+        keys = [_cut(str(a["key"]), _NAME) for a in deletes]
+        room = self.room - 200
+        text, missing = key_list(keys, room * 3 // 4)
+        if missing:
+            text, missing = key_list(keys, room - 300)
+        self.left_out.append("names and reasons of deletes")
+        lines = [heading, "", *_fenced(text.split("\n"))]
+        if missing:
+            self.left_out.append(f"**{count(missing, 'delete')}**")
+            lines[1:1] = ["", f"**{missing:,} more are not in this list.**"]
+        block = _block(lines)
+        self._take(block)
+        return [block]
+
+    # --- the rest --------------------------------------------------------------------------------------
+
+    def _changes(self) -> list[str]:
+        sections = self._sections()
+        listed = [change for _, members in sections for change in members]
+        if not listed:
+            return []
+        lines = {id(c): self._line(c) for c in listed}
+        self.room -= sum(len(heading) + 16 for heading, _ in sections)
+        needed = sum(_size(line) for line in lines.values())
+        shown = listed
+        tail: list[str] = []
+        if needed > self.room:
+            shown = self._as_many_lines_as_fit(listed, lines)
+            tail = self._keys_only(listed[len(shown) :])
+        else:
+            self.room -= needed
+        details = {} if self.options.detail == "concise" else self._details(shown, lines)
+        blocks: list[str] = []
+        visible_ones = set(map(id, shown))
+        for heading, members in sections:
+            here = [c for c in members if id(c) in visible_ones]
+            if here:
+                sessions = sum(len(c.members) for c in members)
+                blocks.append(f"#### {heading} ({sessions:,})")
+                blocks += _runs_of_lines([(details.get(id(c)), lines[id(c)]) for c in here])
+        return blocks + tail
+
+    def _sections(self) -> list[tuple[str, list[Change]]]:
+        listed = [c for c in changes(self.document) if c.action != "delete"]
+        found = [("Changed outside git", [c for c in listed if c.causes])]
+        found += [
+            (name, [c for c in listed if c.action == what and not c.causes]) for what, name in _SECTIONS
+        ]
+        return [(heading, members) for heading, members in found if members]
+
+    def _as_many_lines_as_fit(self, listed: Sequence[Change], lines: Mapping[int, str]) -> list[Change]:
+        """The first changes whose lines take up half of the room."""
+        shown: list[Change] = []
+        half = self.room // 2
+        for change in listed:
+            size = _size(lines[id(change)])
+            if size > half:
+                break
+            half -= size
+            self.room -= size
+            shown.append(change)
+        return shown
+
+    def _keys_only(self, rest: Sequence[Change]) -> list[str]:
+        blocks: list[str] = []
+        names = 0
+        missing: list[str] = []
+        for what in ("update", "adopt", "move", "forget", "create"):
+            keys = [_cut(str(m["key"]), _NAME) for c in rest if c.action == what for m in c.members]
+            if not keys:
+                continue
+            left = 0
+            room = self.room - 200
+            if room > 200:
+                text, left = key_list(keys, room)
+                block = _block([f"#### Also to {what} ({len(keys):,})", "", *_fenced(text.split("\n"))])
+                if left < len(keys):
+                    blocks.append(block)
+                    self._take(block)
+            else:
+                left = len(keys)
+            names += len(keys) - left
+            if left:
+                missing.append(f"{left:,} to {what}")
+        if names:
+            self.left_out.append(f"all but the keys of {count(names, 'session')}")
+        if missing:
+            self.left_out.append(f"sessions altogether: {', '.join(missing)}")
+        return blocks
+
+    def _details(self, shown: Sequence[Change], lines: Mapping[int, str]) -> dict[int, str]:
+        """The details of as many changes as there is room for, in the order of review."""
+        found: dict[int, str] = {}
+        without = misses = 0
+        for change in shown:
+            line = _size(lines[id(change)])
+            # Even a small detail takes about so much.
+            if self.room + line < 250 or misses == _MISSES:
+                without += 1
+                continue
+            block = self._detail(change, len(shown) <= _OPEN)
+            if block is None:
+                continue
+            if not self._fits(block, self.room + line):
+                without += 1
+                misses += 1
+                continue
+            misses = 0
+            self.room += line
+            self._take(block)
+            found[id(change)] = block
+        if without:
+            self.left_out.append(f"details of {count(without, 'change')}")
+        return found
+
+    def _line(self, change: Change) -> str:
+        """One change as an item of a list."""
+        action = change.first
+        paths = [_code(str(f["path"])) for f in action["fields"][:8]]
+        if len(action["fields"]) > len(paths):
+            paths.append(f"{len(action['fields']) - len(paths)} more")
+        what = ", ".join(paths) if change.action not in ("create", "delete") else ""
+        if change.action == "move":
+            what = f"moved from {_code(str(action.get('from', '')))}" + (f"; {what}" if what else "")
+        elif change.action in ("adopt", "forget"):
+            what = _prose(str(action["reason"])) + (f"; {what}" if what else "")
+        marks = "".join(f" **({cause})**" for cause in sorted(change.causes))
+        if len(change.members) > 1:
+            members = ", ".join(_code(str(m["key"])) for m in change.members[:_MEMBERS])
+            more = len(change.members) - _MEMBERS
+            members += f" and {more:,} more" if more > 0 else ""
+            return _block(
+                [f"- `~` the same change in {len(change.members):,} sessions ({members}): {what}{marks}"]
+            )
+        return _block([f"- `{SYMBOLS[change.action]}` {_session(action)}{': ' if what else ''}{what}{marks}"])
+
+    # --- details ---------------------------------------------------------------------------------------
+
+    def _detail(self, change: Change, unfolded: bool) -> str | None:
+        body = self._fields(change)
+        if not body:
+            return None
+        many = len(change.members)
+        action = change.first
+        if many > 1:
+            label = f"~ the same change in {many:,} sessions"
+            members = ", ".join(f"{m['key']}" for m in change.members[: _MEMBERS * 4])
+            more = many - _MEMBERS * 4
+            label += f": {_html_code(_cut(members, 1_000))}{f' and {more:,} more' if more > 0 else ''}"
+        else:
+            number = (
+                f" {_html_code('#' + str(action['session_id']))}" if action["session_id"] is not None else ""
+            )
+            name = _html_code(_cut(quoted(action["name"]), _NAME))
+            key = _html_code(_cut(str(action["key"]), _NAME))
+            label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
+        label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
+        head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
+        if change.action in ("adopt", "forget", "move"):
+            moved = f"Moved from {_code(str(action.get('from', '')))}. " if change.action == "move" else ""
+            head += [f"{moved}Reason: {_prose(str(action['reason']))}.", ""]
+        unchanged = {m.get("unchanged", 0) for m in change.members}
+        foot = [f"{count(unchanged.pop(), 'unchanged field')} hidden.", ""] if len(unchanged) == 1 else []
+        if foot and foot[0].startswith("0 "):
+            foot = []
+        lines = [*head, *body, *foot, "</details>"]
+        return _block(line for at, line in enumerate(lines) if line or lines[at - 1])
+
+    def _fields(self, change: Change) -> list[str]:
+        lines: list[str] = []
+        for field in change.first["fields"]:
+            if change.action == "create" and field["path"] == "name":
+                continue
+            label = f"- {_code(str(field['path']))}: "
+            cause = field.get("cause")
+            mark = f" *({CAUSES[cause]})*" if cause in CAUSES and change.action != "create" else ""
+            if cause == "released":
+                lines.append(f"{label.rstrip(': ')}{mark}")
+            elif is_text(field):
+                lines += self._text_field(change, field, label, mark)
+            elif field.get("detail"):
+                lines.append(f"{label.rstrip(': ')}{mark}")
+                lines += [f"  - {_code(str(d['path']))}: {_values(d)}" for d in field["detail"][:40]]
+                if len(field["detail"]) > 40:
+                    lines.append(f"  - and {len(field['detail']) - 40:,} more")
+            else:
+                lines.append(f"{label}{_values(field, new=change.action == 'create')}{mark}")
+        return [*lines, ""] if lines else []
+
+    def _text_field(self, change: Change, field: Field, label: str, mark: str) -> list[str]:
+        if "before" in field and "after" in field:
+            difference = text_diff(field)
+            if len(change.members) > 1:
+                difference = shared([text_diff(same_field(m, field)) for m in change.members])
+            said = [f"  - {remark}" for remark in remarks(difference)]
+            rows = self._difference(difference, str(change.first["key"]))
+            return [
+                f"{label}{what_changes(difference)}{mark}",
+                *said,
+                "",
+                *_indented(_fenced(rows, "diff")),
+                "",
+            ]
+        text = str(field.get("after", field.get("before")))
+        said = [f"  - {remark}" for remark in text_remarks(text)]
+        lines = text.split("\n")
+        limit = len(lines) if self.options.detail == "full" else _FIRST_LINES
+        rows = [_row("+" if "after" in field else "-", line) for line in lines[:limit]]
+        if len(lines) > limit:
+            rows.append(f"@@ {count(len(lines) - limit, 'more line')} @@")
+        block = ["", *_indented(_fenced(rows, "diff")), ""] if text else []
+        return [f"{label}{text_size(text)}{mark}", *said, *block]
+
+    def _difference(self, difference: TextDiff, key: str) -> list[str]:
+        limit = None if self.options.detail == "full" else _DIFF_LINES
+        rows: list[str] = []
+        total = 0
+        for hunk in difference.hunks:
+            total += len(hunk.lines)
+            if limit is not None and len(rows) >= limit:
+                continue
+            change = hunk.change
+            known = self.hunks.setdefault(change, key) if len(change) > 3 else key
+            if known != key:
+                rows.append(f"{hunk.header} the same {len(change)} lines as in {_cut(known, _NAME)}")
+                total -= len(hunk.lines)
+                continue
+            rows.append(hunk.header)
+            rows += [_row(line.op, line) for line in hunk.lines[:limit]]
+        if limit is not None and len(rows) > limit:
+            shown = sum(not row.startswith("@@") for row in rows[:limit])
+            rows = [*rows[:limit], f"@@ {count(total - shown, 'more line')} @@"]
+        return rows
+
+    # --- notes -----------------------------------------------------------------------------------------
+
+    def _notes(self) -> list[str]:
+        notes = self.document["notes"]
+        if not notes:
+            return []
+        head, foot = [f"<details open><summary>Notes ({len(notes):,})</summary>", ""], ["", "</details>"]
+        lines: list[str] = []
+        used, room = _size(_block([*head, *foot])), self.room // 10
+        for at, note in enumerate(notes):
+            who = _code(str(note["key"])) if note.get("key") else ""
+            number = f"`#{note['session_id']}`" if note.get("session_id") is not None else ""
+            place = "".join(f" {part}" for part in (who, number) if part)
+            line = _block([f"- {_code(str(note['kind']))}{place}: {_prose(str(note['message']))}"])
+            used += _size(line)
+            if used > room:
+                self.left_out.append(count(len(notes) - at, "note"))
+                break
+            lines.append(line)
+        if not lines:
+            return []
+        block = _block([*head, *lines, *foot])
+        self._take(block)
+        return [block]
+
+
+# --- pieces --------------------------------------------------------------------------------------------------
+
+
+def _block(lines: Iterable[str]) -> str:
+    """Lines as a block. A job may print it to its log, so that no line of it may be a workflow command."""
+    return guard("\n".join(lines))
+
+
+def _size(block: str) -> int:
+    """How many bytes a block takes, with the empty line below it."""
+    return len(block.encode()) + 2
+
+
+def _cut(text: str, limit: int) -> str:
+    shown = visible(str(text)[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[:limit]}…"
+
+
+def _code(text: str) -> str:
+    return markdown_code(_cut(text, _NAME))
+
+
+def _html_code(text: str) -> str:
+    return f"<code>{html_text(text)}</code>"
+
+
+def _prose(text: str) -> str:
+    return markdown_text(_cut(text, _MESSAGE)).rstrip(".")
+
+
+def _session(action: Action) -> str:
+    number = f" `#{action['session_id']}`" if action["session_id"] is not None else ""
+    return f"{_code(str(action['key']))} {markdown_code(_cut(quoted(action['name']), _NAME))}{number}"
+
+
+def _delete_line(action: Action) -> str:
+    return f"- `-` {_session(action)}: {_prose(str(action['reason']))}"
+
+
+def _short_delete_line(action: Action) -> str:
+    return f"- {_code(str(action['key']))}"
+
+
+def _values(field: Field, *, new: bool = False) -> str:
+    """Before → after. That a value comes or goes is said, but where everything is new."""
+    shown = [markdown_code(_cut(quoted(field[s]), _VALUE)) for s in ("before", "after") if s in field]
+    if len(shown) == 1 and not new:
+        return f"{'added' if 'after' in field else 'removed'} {shown[0]}"
+    return " → ".join(shown)
+
+
+def _fenced(rows: Sequence[str], language: str = "") -> list[str]:
+    ticks = fence("\n".join(rows))
+    return [ticks + language, *rows, ticks]
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    """Lines as a part of a list's item."""
+    return [f"  {line}" for line in lines]
+
+
+def _row(op: str, line: Line | str) -> str:
+    """A line of a difference, in the way of a unified diff."""
+    if isinstance(line, str):
+        line = Line("+", (Segment(line),))
+    text = "".join(
+        f"[… {count(s.skipped, 'character')} …]" if s.skipped else _spaces_shown(s, line)
+        for s in shortened(line).segments
+    )
+    return f"{' ' if op == '=' else op}{_cut(text, _LINE)}"
+
+
+def _spaces_shown(segment: Segment, line: Line) -> str:
+    if line.op != "=" and segment.changed and (line.spaces or segment.text.isspace()):
+        return segment.text.replace(" ", "·")
+    return segment.text
+
+
+def _runs_of_lines(rows: Sequence[tuple[str | None, str]]) -> list[str]:
+    """Folds where there are details, lists of the lines between them."""
+    blocks: list[str] = []
+    items: list[str] = []
+    for detail, line in rows:
+        if detail is None:
+            items.append(line)
+            continue
+        if items:
+            blocks.append("\n".join(items))
+            items = []
+        blocks.append(detail)
+    if items:
+        blocks.append("\n".join(items))
+    return blocks

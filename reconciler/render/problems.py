@@ -1,0 +1,53 @@
+"""Problems as text: the place and what is wrong, the line that it is in with a caret below, and what to do."""
+
+from __future__ import annotations
+
+from reconciler.errors import Problem
+from reconciler.render.escape import guard, visible
+from reconciler.render.text import cells
+
+#: How wide a source line may get, in terminal cells; of a longer one the part around the caret is shown.
+WIDTH = 120
+_BEFORE = 60
+_CUT = "…"
+
+
+def format_problem(problem: Problem) -> str:
+    """A problem in one to four lines, without a line end after the last; no character in it acts on a terminal.
+
+    ::
+
+        sessions/readers.yaml:12:5: `temprature` is not a field of `parameters`
+           12 |     temprature: 0.3
+              |     ^
+              hint: did you mean `temperature`?
+    """
+    place = f"{problem.place}: " if problem.place else ""
+    lines = [guard(visible(place + problem.message))]
+    if problem.source.strip():
+        before, after = _around(problem.source, max(problem.column, 1) - 1)
+        lines.append(guard(f"{problem.line:>5} | {before}{after}"))
+        lines.append(f"      | {' ' * cells(before)}^")
+    if problem.hint:
+        lines.append(guard(visible(f"      hint: {problem.hint}")))
+    return "\n".join(lines)
+
+
+def _around(source: str, at: int) -> tuple[str, str]:
+    """What is shown of a line before and from a character on, both made visible."""
+    if len(source) <= WIDTH and cells(whole := guard(visible(source))) <= WIDTH:
+        before = guard(visible(source[:at]))
+        return before, whole.removeprefix(before)
+    before = guard(visible(source[max(at - WIDTH, 0) : at]))
+    if at > _BEFORE or cells(before) > _BEFORE:
+        # Whole characters go, so that no escape is cut in half.
+        kept = source[max(at - _BEFORE, 0) : at]
+        while cells(before := guard(visible(kept))) > _BEFORE:
+            kept = kept[1:]
+        before = _CUT + before
+    room = WIDTH - cells(before)
+    kept = source[at : at + room]
+    cut = len(source) > at + room
+    while cells(after := guard(visible(kept))) + cut > room:
+        kept, cut = kept[:-1], True
+    return before, after + _CUT * cut
