@@ -97,9 +97,7 @@ class Base:
     def settled(self, path: str, wanted: Any, live: Any) -> bool:
         """Whether the server is known to turn the wanted value into the live one."""
         code = field_code(path)
-        return (
-            code in self.stored and self.stored[code] == digest(live) and self.written[code] == digest(wanted)
-        )
+        return self.stored.get(code) == digest(live) and self.written.get(code) == digest(wanted)
 
 
 @dataclass(frozen=True, slots=True)
