@@ -189,7 +189,7 @@ class _Comment:
                 self._take(block)
                 return [block]
         # A quarter of the room is enough to count and list what else there is, but deletes go first.
-        keys = [_cut(str(a["key"]), _NAME) for a in deletes]
+        keys = [_short(str(a["key"])) for a in deletes]
         room = self.room - 200
         text, missing = key_list(keys, room * 3 // 4)
         if missing:
@@ -257,7 +257,7 @@ class _Comment:
         names = 0
         missing: list[str] = []
         for what in ("update", "adopt", "move", "forget", "create"):
-            keys = [_cut(str(m["key"]), _NAME) for c in rest if c.action == what for m in c.members]
+            keys = [_short(str(m["key"])) for c in rest if c.action == what for m in c.members]
             if not keys:
                 continue
             left = 0
@@ -465,6 +465,11 @@ def _size(block: str) -> int:
 def _cut(text: str, limit: int) -> str:
     shown = visible(str(text)[: limit + 1])
     return shown if len(shown) <= limit else f"{shown[:limit]}…"
+
+
+def _short(key: str) -> str:
+    """A key for a list of keys, which makes it visible: no valid one is as long as this bound."""
+    return key if len(key) <= _NAME else f"{key[:_NAME]}…"
 
 
 def _code(text: str) -> str:

@@ -103,9 +103,7 @@ def assert_only_text(text: str) -> None:
     headings = [tokens[at + 1].content for at, t in enumerate(tokens) if t.type == "heading_open"]
     assert headings[0].startswith("Plan for catalog ")
     for heading in headings[1:]:
-        assert re.fullmatch(
-            r"(Deletes|Changed outside git|Updates|Creates|Adoptions|Moves|Releases) \(\d+\)", heading
-        )
+        assert re.fullmatch(rf"(?:{SECTIONS}) \(\d+\)", heading)
 
 
 def assert_our_html(content: str) -> int:
