@@ -40,7 +40,8 @@ def check(document: JSON, schema: SchemaName, source: Source) -> Checked:
     validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
     narrowed, odd = _narrow(document)
     errors = _one_a_place(validator(load_schema(schema)).iter_errors(narrowed))
-    problems = list(islice(_worded(errors, schema, source), MAX_PROBLEMS))
+    # What an alias or a merge key repeats is said once.
+    problems = list(dict.fromkeys(islice(_worded(errors, schema, source), MAX_PROBLEMS)))
     if not problems:  # the two libraries disagree: what one refuses is never let through
         raise RuntimeError(f"{source.file} does not fit the {schema} schema, and nobody can say why")
     return Checked(problems, odd)
@@ -87,8 +88,9 @@ def _worded(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterat
                 if key not in error.schema["properties"]:
                     yield source.at_key((*path, key), *_unknown(path, key, error, schema, what))
         elif error.validator == "required":
+            unknown = [key for key in error.instance if key not in error.schema["properties"]]
             for key in error.validator_value:
-                if key not in error.instance:
+                if key not in error.instance and not _closest(key, unknown):  # or else it is there, misspelt
                     yield source.at_value(path, f"{what} has no `{key}`", _ADD[key])
         else:
             yield source.at_value(path, *_bad_value(path, error, what))
@@ -141,7 +143,11 @@ def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) ->
         if key in load_schema("catalog")["properties"]:
             return message, "move it to catalog.yaml"
     close = _closest(key, known)
-    return message, f"did you mean `{close}`?" if close else f"the fields of {what} are {_listed(known)}"
+    if close:
+        return message, f"did you mean `{close}`?"
+    if len(known) == 1:
+        return message, f"its only field is `{known[0]}`"
+    return message, f"the fields of {what} are {_listed(known)}"
 
 
 def _closest(word: str, known: Sequence[str]) -> str | None:
@@ -153,7 +159,7 @@ def _closest(word: str, known: Sequence[str]) -> str | None:
 
 def _listed(words: Sequence[str], last: str = "and") -> str:
     quoted = [f"`{word}`" for word in words]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
 
 
 # Values -------------------------------------------------------------------------------------------------------
@@ -220,7 +226,7 @@ def _bad_text(path: Path, value: str, schema: Any, what: str) -> tuple[str, str]
     if path[0] == "policy":
         return (
             f"{what} is {_shown(value)}, and has to be {_wanted(schema)}",
-            "write a percentage without spaces",
+            'write a percentage without spaces, up to "100%"',
         )
     return f"{what} is blank", "write it, or take the line out"
 
@@ -254,6 +260,10 @@ def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
         return message, "write it in digits, without quotes and words"
     if "string" in wanted and not isinstance(value, dict | list):
         return message, "put it in quotes, which makes it a text"
+    if "string" in wanted:
+        return message, "write the text itself; one of several lines starts below a `|`"
+    if what == "`sessions`":
+        return message, "write each session below a key of its own, like `alice:`"
     if "array" in wanted:
         return message, "write it in brackets, like `[one, other]`, or with a `- ` before each"
     return message, "write `key: value` in lines of their own"
@@ -295,5 +305,7 @@ def _wanted(schema: Any) -> str:
         )
     if wanted in ("number", "integer"):
         kind = "a number" if wanted == "number" else "a whole number"
+        if low is None:
+            return kind
         return kind + (f" from {low} to {high}" if high is not None else f" of at least {low}")
     return {"string": "a text", "boolean": "true or false", "array": "a list", "object": "a mapping"}[wanted]

@@ -155,7 +155,7 @@ class Root:
             for path, entry in self._entries(folder):
                 if parts[at] == "**" and entry.is_dir(follow_symlinks=False):
                     steps.add((path, at))
-                elif matches[at](entry.name) and last != entry.is_dir():
+                elif matches[at](entry.name) and last != _is_folder(entry):
                     if last:
                         found.add(path)
                     elif parts[at] != "**":
@@ -171,6 +171,13 @@ class Root:
                         yield (f"{folder}/{entry.name}" if folder else entry.name), entry
         except PermissionError:
             raise UnreadableError(f"reaches the folder `{folder}`, which may not be read", _RIGHT) from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symlink that goes round in circles; reading it says so
+        return False
 
 
 _RIGHT: Final = "give yourself the right to read it"

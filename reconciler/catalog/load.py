@@ -104,6 +104,8 @@ class _Loader:
         self._name_first_places()
         if self.problems:
             raise CatalogError(self.problems)
+        if len(self.sessions) != len(self.files):  # what is left out of here would be deleted
+            raise RuntimeError("a session was lost on the way, and nothing was said of it")
         return Catalog(
             head["catalog"],
             environment,
@@ -162,7 +164,7 @@ class _Loader:
                     return Problem("there is no catalog.yaml here", f"rename {other} to catalog.yaml", file)
             return Problem(
                 "there is no catalog.yaml here",
-                "name the folder that holds it; that is what a catalog is",
+                "a catalog is a folder with this file in it; name the right folder",
                 file,
             )
         return Problem(f"this file {error.message}", error.hint, file)
@@ -209,7 +211,8 @@ class _Loader:
                 self.repeated[self.files[key]].append((key, problem))
                 self._check_number()
             elif key in odd:
-                self._look_into(key, _mapping(given), source, defaults)
+                if isinstance(given, dict):
+                    self._look_into(key, given, source, defaults)
             else:
                 session = self._session(key, given, source, defaults)
                 if session is not None:
@@ -255,7 +258,7 @@ class _Loader:
     def _look_into(self, key: str, given: Mapping[str, Any], source: Source, defaults: _Defaults) -> None:
         """Find what is wrong with a session beside its form: fields that are missing, a prompt file."""
         # A field that is not known may well be the missing one, misspelt.
-        wanted = () if given.keys() - _FIELDS or not given else ("name", "model", "prompt")
+        wanted = () if given.keys() - _FIELDS else ("name", "model", "prompt")
         for field in wanted:
             if field in given or (
                 field != "name" and (not defaults.known or getattr(defaults, field) is not None)

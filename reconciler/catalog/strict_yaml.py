@@ -157,7 +157,8 @@ def _number(text: str) -> Any:
 
 
 def _too_long(text: str) -> _Refused:
-    return _Refused(f"this integer has {len(text):,} digits, and {MAX_DIGITS:,} is the most", _QUOTE)
+    digits = text.lstrip("+-").removeprefix("0x").removeprefix("0o")
+    return _Refused(f"this integer has {len(digits):,} digits, and {MAX_DIGITS:,} is the most", _QUOTE)
 
 
 def _is_possible(when: re.Match[str]) -> bool:
@@ -204,6 +205,8 @@ class _Reader:
         self._anchors: dict[str, _Anchor] = {}
         #: By identity; the value is kept with it, so that no other can come to have that identity.
         self._weights: dict[int, tuple[JSON, _Weight]] = {}
+        #: Of each mapping with a merge key, by identity: what the merged ones come to, keys that recur included.
+        self._merged: dict[int, tuple[JSON, list[_Weight]]] = {}
 
     def document(self) -> JSON:
         """The only document of the text; ``None``, too, where there is nothing but comments.
@@ -246,7 +249,7 @@ class _Reader:
     def _mapping(self, depth: int) -> dict[str, JSON]:
         take, scalar = self._next, self._scalar
         built: dict[str, JSON] = {}
-        merged: dict[str, JSON] | None = None
+        merged: list[dict[str, JSON]] | None = None
         pairs = 0
         key: Any
         while (event := take()).__class__ is not MappingEndEvent:
@@ -278,7 +281,7 @@ class _Reader:
                 )
                 self._value(take(), depth)
         self.values += 2 * pairs
-        return merged | built if merged else built
+        return self._with_merged(built, merged) if merged else built
 
     def _list(self, depth: int) -> list[JSON]:
         take, value = self._next, self._value
@@ -338,20 +341,27 @@ class _Reader:
             )
         return text
 
-    def _merge(self, event: Any, depth: int) -> dict[str, JSON]:
-        """What a merge key brings in. Of several mappings, an earlier one wins (yaml.org/type/merge.html)."""
+    def _merge(self, event: Any, depth: int) -> list[dict[str, JSON]]:
+        """The mappings that a merge key brings in."""
         value = self._value(event, depth)
-        merged: dict[str, JSON] = {}
-        for one in reversed(value if isinstance(value, list) else [value]):
-            if not isinstance(one, dict):
-                self._fault(
-                    event,
-                    "`<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
-                    "name a mapping by its alias, like `<<: *base`",
-                )
-                return {}
-            merged |= one
-        return merged
+        mappings = value if isinstance(value, list) else [value]
+        if all(isinstance(one, dict) for one in mappings):
+            return mappings
+        self._fault(
+            event,
+            "`<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
+            "name a mapping by its alias, like `<<: *base`",
+        )
+        return []
+
+    def _with_merged(self, own: dict[str, JSON], mappings: list[dict[str, JSON]]) -> dict[str, JSON]:
+        """Own keys win, then those of an earlier mapping (yaml.org/type/merge.html)."""
+        whole: dict[str, JSON] = {}
+        for one in reversed(mappings):
+            whole |= one
+        whole |= own
+        self._merged[id(whole)] = whole, [self._weigh(one) for one in mappings]
+        return whole
 
     def _open(self, event: Any) -> _Anchor:
         if event.anchor in self._anchors:
@@ -412,6 +422,11 @@ class _Reader:
             values += weight.values
             text += weight.text
             depth = max(depth, weight.depth)
+        # Written out, a key that is merged in ten times stands there ten times. That is how merges of merges grow
+        # without end in readers that write them out, while here they only cost what is left of them.
+        for weight in self._merged.get(id(value), (None, []))[1]:
+            values += weight.values
+            text += weight.text
         whole = _Weight(values, text, depth + 1)
         self._weights[id(value)] = value, whole
         return whole
@@ -579,6 +594,11 @@ def _syntax_fault(error: Any, text: str) -> Fault:
             at,
             "the quotes ended before this",
             "a quote within is written as `''` in single quotes, as `\\\"` in double ones",
+        )
+    if at >= len(text.rstrip()) and error.problem == "did not find expected node content":
+        last = len(text.rstrip()) - 1
+        return Fault(
+            last, "the file ends after this, where a value was expected", "write it, and close what is open"
         )
     message, hint, from_the_start = _SYNTAX.get(
         error.problem, (f"this is not YAML: {error.problem}", "", False)
