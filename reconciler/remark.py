@@ -73,10 +73,17 @@ def compose_lock(lock: Mapping[str, Any]) -> str:
     return _dump({OUR_KEY: {"lock": dict(lock)}}, (_COMPACT, False))
 
 
-def was_before_us(raw: str | None) -> Was:
-    """What the tag has to remember of a remark that we are about to put it into."""
+def was_before(raw: str | None, remark: Remark, *, rewriting: bool) -> Was:
+    """What the tag has to remember of a remark, for a release to give it back.
+
+    ``rewriting`` says that keys of it beside ours are about to change, so that an object has to be remembered whole.
+    """
+    if remark.tag is not None:
+        if remark.tag.was is True and rewriting:
+            return _dump(remark.keys, _style(raw))
+        return remark.tag.was
     document = _object(raw) if raw else None
-    if document is None or _style_of(raw or "", document) is None:
+    if document is None or rewriting or _style_of(raw or "", document) is None:
         return raw
     return True
 

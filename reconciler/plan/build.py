@@ -11,7 +11,7 @@ from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
 from reconciler.plan.model import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
-from reconciler.remark import was_before_us
+from reconciler.remark import was_before
 from reconciler.tag import Identity
 
 
@@ -280,10 +280,16 @@ def _change(
         managed=compared.managed,
         held=compared.held,
         protected=wanted.lifecycle.prevent_destroy,
-        was=tag.was if tag else was_before_us(live.raw_remark),
+        was=was_before(live.raw_remark, live.remark, rewriting=_rewrites_remark(compared)),
         moved_from=moved_from,
         fingerprint=fingerprint(seen := observed(live)),
         against=seen,
+    )
+
+
+def _rewrites_remark(compared: Comparison) -> bool:
+    return any(
+        change.path.startswith("remark.") and change.cause != "released" for change in compared.changes
     )
 
 

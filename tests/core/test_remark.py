@@ -16,7 +16,7 @@ from reconciler.remark import (
     compose_remark,
     parse_remark,
     release_remark,
-    was_before_us,
+    was_before,
 )
 from reconciler.tag import CREATED, Identity, make_tag
 from reconciler.values import DEEPEST, same
@@ -83,7 +83,7 @@ def test_a_remark_of_others_has_no_tag_and_is_never_an_error(raw: str | None) ->
 @pytest.mark.parametrize(("raw", "writable"), REMARKS, ids=short)
 def test_adopted_and_released_it_is_what_it_was(raw: str | None, writable: bool) -> None:
     """The tag goes in beside what is there, and comes out again: byte for byte."""
-    was = was_before_us(raw)
+    was = was_before(raw, parse_remark(raw), rewriting=False)
     assert was == (True if writable else raw)
     tag = make_tag(ALICE, {"name": "Alice"}, was=was)
     ours = compose_remark(raw, parse_remark(raw).keys, tag)
@@ -96,7 +96,7 @@ def test_adopted_and_released_it_is_what_it_was(raw: str | None, writable: bool)
 @pytest.mark.parametrize(("raw", "writable"), REMARKS, ids=short)
 def test_adopted_twice_it_is_what_it_was_at_first(raw: str | None, writable: bool) -> None:
     """A second write starts from the first, with whatever the tag remembers."""
-    tag = make_tag(ALICE, {"name": "Alice"}, was=was_before_us(raw))
+    tag = make_tag(ALICE, {"name": "Alice"}, was=was_before(raw, parse_remark(raw), rewriting=False))
     once = compose_remark(raw, {**parse_remark(raw).keys, "mine": 1}, tag)
     twice = compose_remark(once, {**parse_remark(once).keys, "mine": 2}, tag)
     assert release_remark(twice, parse_remark(twice), frozenset({"mine"})) == raw or writable
@@ -123,14 +123,14 @@ def test_the_style_of_writing_stays(
         return json.dumps(document, separators=separators, ensure_ascii=ascii_only)
 
     raw = write(keys)
-    was = was_before_us(raw)
+    was = was_before(raw, parse_remark(raw), rewriting=False)
     ours = compose_remark(raw, parse_remark(raw).keys, make_tag(ALICE, {}, was=was))
     assert release_remark(ours, parse_remark(ours), frozenset()) == raw
 
 
 @given(st.text())
 def test_any_text_is_read_and_given_back(raw: str) -> None:
-    tag = make_tag(ALICE, {}, was=was_before_us(raw))
+    tag = make_tag(ALICE, {}, was=was_before(raw, parse_remark(raw), rewriting=False))
     ours = compose_remark(raw, parse_remark(raw).keys, tag)
     assert parse_remark(ours).tag == tag
     assert release_remark(ours, parse_remark(ours), frozenset()) == raw
@@ -198,10 +198,10 @@ def test_of_our_key_written_twice_the_last_one_counts() -> None:
 
 
 def test_a_key_of_others_that_came_later_survives_a_release() -> None:
-    tag = make_tag(ALICE, {}, was=was_before_us("made by lery"))
+    tag = make_tag(ALICE, {}, was=was_before("made by lery", parse_remark("made by lery"), rewriting=False))
     ours = compose_remark("made by lery", {"owner": "ops"}, tag)
     assert release_remark(ours, parse_remark(ours), frozenset()) == "made by lery"
-    tag = make_tag(ALICE, {}, was=was_before_us(None))
+    tag = make_tag(ALICE, {}, was=was_before(None, parse_remark(None), rewriting=False))
     ours = compose_remark(None, {"owner": "ops"}, tag)
     assert release_remark(ours, parse_remark(ours), frozenset()) == '{"owner":"ops"}'
 
