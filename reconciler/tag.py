@@ -147,7 +147,7 @@ def make_tag(
         codes = [field_code(path) for path in keep]
         entries += [code + base.written[code] for code in codes if code in base.written]
         entries += ["~" + code + base.stored[code] for code in codes if code in base.stored]
-    return Tag(identity, "".join(entries), protected, was)
+    return Tag(identity, "".join(entries) or None, protected, was)
 
 
 def without_base(tag: Tag) -> Tag:
@@ -199,7 +199,7 @@ def tag_from_json(document: Any) -> Tag:
     matched = _BODY.fullmatch(body)
     if matched is None:
         raise TagUnreadableError("its digests are of a form that this version does not know")
-    return Tag(identity, matched[2], bool(matched[1]), was)
+    return Tag(identity, matched[2] or None, bool(matched[1]), was)
 
 
 def _check(identity: Identity, body: str, was: Was) -> str:

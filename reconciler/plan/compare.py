@@ -143,7 +143,8 @@ def explain(before: Any, after: Any) -> tuple[Detail, ...]:
     from deepdiff import DeepDiff
 
     # The tree view has every leaf that was added, removed or changed, with its path and both values.
-    tree = DeepDiff(before, after, view="tree", ignore_order=False, ignore_numeric_type_changes=False)
+    # Two mappings with few keys in common would else be one change, of the whole into the whole.
+    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
     details = []
     for group in tree.values():
         for level in group:

@@ -73,7 +73,9 @@ def test_a_tag_is_read_back_as_it_was_written(
 ) -> None:
     tag = make_tag(identity, fields, stored=stored, protected=protected, was=was)
     assert tag_from_json(json.loads(compact(tag))) == tag
-    assert tag.base is not None
+    assert (tag.base is None) == (not fields and not stored)
+    if tag.base is None:
+        return
     for path, value in fields.items():
         assert tag.base.knows(path)
         assert tag.base.wrote(path, value)
@@ -82,9 +84,9 @@ def test_a_tag_is_read_back_as_it_was_written(
         assert tag.base.settled(path, fields.get(path, ""), value) == (path in fields)
 
 
-@given(identities, formers)
-def test_a_tag_with_no_digests_is_a_tag(identity: Identity, was: Any) -> None:
-    tag = without_base(make_tag(identity, FIELDS, was=was))
+@given(identities, st.booleans(), formers)
+def test_a_tag_with_no_digests_is_a_tag(identity: Identity, protected: bool, was: Any) -> None:
+    tag = without_base(make_tag(identity, FIELDS, protected=protected, was=was))
     assert tag_from_json(json.loads(compact(tag))) == tag
     assert tag.base is None
 
