@@ -1,0 +1,213 @@
+"""Where everything stands in a manifest, to the character, so that it can be edited in place.
+
+An outline is made from libyaml's events. It keeps what a document built from them has lost: which value is an
+alias, where each begins, and where it ends. Positions count characters of the text, which has no byte order
+mark, and with which the strict reader has found no fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
+
+#: The way to a value in a document: keys, and positions in lists.
+Path: TypeAlias = tuple[str | int, ...]
+
+LINE_END = re.compile(r"\r\n|\r|\n")
+#: What may stand between two things of YAML: white space, line ends, comments.
+_SPACE = re.compile(r"(?:[ \t\r\n]|(?<![^ \t\r\n])#[^\r\n]*)*")
+_ANCHOR = re.compile(r"&[^ \t\r\n,\[\]{}]+")
+_KEEP = re.compile(r"[|>][1-9]?\+")
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and its place.
+
+    ``begin`` is where it begins, ``start`` where it does behind its anchor, ``end`` where it is over: a block
+    scalar with its last line, without the blank lines below that are not part of it. ``intro`` is the end of
+    what introduces it: of the `:` or `-` before it, or of its anchor. ``column`` is that of a block collection's
+    keys or dashes, or of a block scalar's lines.
+    """
+
+    kind: Literal["scalar", "mapping", "list", "alias"]
+    begin: int
+    start: int
+    end: int
+    style: str = ""  # of a scalar: empty where it is plain, else the character that it begins with
+    flow: bool = False  # whether it is written in braces or brackets, or stands within some
+    text: str = ""  # of a scalar
+    anchor: str = ""  # its own; of an alias, the one that it names
+    column: int = 0
+    intro: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    #: The entries of a mapping by key; what a merge key brings in is not among them.
+    own: dict[str, Entry] = field(default_factory=dict)
+
+    @property
+    def is_block_scalar(self) -> bool:
+        return self.style in ("|", ">")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no text at all, which means null."""
+        return self.kind == "scalar" and not self.style and self.start == self.end
+
+    def entry(self, step: str | int) -> Entry | None:
+        """What a step of a path leads to, where it is written out here."""
+        if isinstance(step, str):
+            return self.own.get(step)
+        return self.entries[step] if self.kind == "list" and 0 <= step < len(self.entries) else None
+
+    def all(self) -> Iterator[Node]:
+        """This node and all in it, in the order of the text."""
+        yield self
+        for entry in self.entries:
+            if entry.key:
+                yield entry.key
+            yield from entry.value.all()
+
+
+@dataclass(slots=True)
+class Entry:
+    """A pair of a mapping, or an item of a list, which has no key. ``begin`` is where its `?` or `-` stands, if any."""
+
+    begin: int
+    value: Node
+    key: Node | None = None
+
+    @property
+    def end(self) -> int:
+        return max(self.value.end, self.key.end if self.key else 0)
+
+
+class Outline:
+    """The outline of a text. ``root`` is its document."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._next = CParser(text.encode()).get_event
+        self._anchored: dict[str, Node] = {}
+        self._next()  # the start of the stream
+        self._next()  # and of the document
+        self.root = self._node(self._next(), flow=False)
+
+    def aliases(self, anchor: str) -> list[Node]:
+        """The aliases of an anchor, in the order of the text."""
+        return [node for node in self.root.all() if node.kind == "alias" and node.anchor == anchor]
+
+    def line_start(self, index: int) -> int:
+        """Where the line of a character begins."""
+        return max(self.text.rfind("\n", 0, index), self.text.rfind("\r", 0, index)) + 1
+
+    def line_end(self, index: int) -> int:
+        """Where the line of a character is over, before its line end."""
+        found = LINE_END.search(self.text, index)
+        return found.start() if found else len(self.text)
+
+    def next_line(self, index: int) -> int:
+        """Where the line after that of a character begins; the end of the text if there is none."""
+        found = LINE_END.search(self.text, index)
+        return found.end() if found else len(self.text)
+
+    @property
+    def line_break(self) -> str:
+        """How the text ends its lines: as it ends the first."""
+        found = LINE_END.search(self.text)
+        return found.group() if found else "\n"
+
+    def _node(self, event: Any, *, flow: bool) -> Node:
+        begin, end = event.start_mark.index, event.end_mark.index
+        if isinstance(event, AliasEvent):
+            return Node("alias", begin, begin, end, flow=flow, anchor=event.anchor or "")
+        node = Node("scalar", begin, begin, end, flow=flow, anchor=event.anchor or "")
+        if event.anchor:
+            named = _ANCHOR.match(self.text, begin)
+            assert named is not None
+            node.intro = node.start = named.end()
+            self._anchored[event.anchor] = node
+        if isinstance(event, ScalarEvent):
+            node.style, node.text = event.style or "", event.value
+            if not node.style and not node.text:
+                node.end = node.start
+                return node
+            node.start = self._skip(node.start)
+            if node.is_block_scalar:
+                self._measure(node)
+            return node
+        node.start = self._skip(node.start)
+        node.flow = flow or bool(event.flow_style)
+        if isinstance(event, MappingStartEvent):
+            node.kind = "mapping"
+            close = self._pairs(node)
+        else:
+            node.kind = "list"
+            close = self._items(node)
+        if node.flow:
+            node.end = close.end_mark.index
+        else:
+            first = node.entries[0].begin
+            node.column = first - self.line_start(first)
+            node.end = node.entries[-1].end
+        return node
+
+    def _skip(self, index: int) -> int:
+        """The first character from here on that says something."""
+        space = _SPACE.match(self.text, index)
+        assert space is not None
+        return space.end()
+
+    def _pairs(self, node: Node) -> Any:
+        while not isinstance(event := self._next(), MappingEndEvent):
+            key = self._node(event, flow=True)
+            before = self.text[self.line_start(key.begin) : key.begin].rstrip(" \t")
+            begin = self.line_start(key.begin) + len(before) - 1 if before.endswith("?") else key.begin
+            value = self._node(self._next(), flow=node.flow)
+            colon = self._skip(key.end)
+            value.intro = value.intro or (colon + 1 if self.text.startswith(":", colon) else key.end)
+            entry = Entry(begin, value, key)
+            node.entries.append(entry)
+            if key.style or key.text != "<<":
+                named = self._anchored[key.anchor] if key.kind == "alias" else key
+                node.own[named.text] = entry
+        return event
+
+    def _items(self, node: Node) -> Any:
+        last = node.start
+        while not isinstance(event := self._next(), SequenceEndEvent):
+            value = self._node(event, flow=node.flow)
+            begin = value.begin if node.flow else self._skip(last)
+            value.intro = value.intro or (begin if node.flow else begin + 1)
+            node.entries.append(Entry(begin, value))
+            last = value.end
+        return event
+
+    def _measure(self, node: Node) -> None:
+        """Find the column of a block scalar's lines, and where the last of them is over.
+
+        For libyaml it is over where something else begins.
+        """
+        content = self.next_line(node.start)
+        lines = LINE_END.split(self.text[content : node.end])
+        ends = [found.start() for found in LINE_END.finditer(self.text, content, node.end)]
+        if lines and not lines[-1]:
+            lines.pop()
+        else:
+            ends.append(node.end)
+        seen = next((line for line in lines if line.strip(" ")), "")
+        said = next((line for line in node.text.split("\n") if line.strip(" ")), "")
+        # What is indented more than the block is, is part of the text.
+        node.column = _indent(seen) - _indent(said)
+        if not _KEEP.match(self.text, node.start):
+            while lines and not lines[-1].strip(" ") and (not said or len(lines[-1]) <= node.column):
+                lines.pop()
+        node.end = ends[len(lines) - 1] if lines else self.line_end(node.start)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
