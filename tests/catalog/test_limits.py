@@ -1,0 +1,293 @@
+"""Hostile catalogs: what they may cost is bounded, and a limit says so. Work is counted here, never timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.catalog import check, load, places, strict_yaml
+from reconciler.catalog.strict_yaml import MAX_ALIAS_VALUES, MAX_DEPTH, MAX_FAULTS, parse
+from reconciler.errors import CatalogError, Problem
+from tests.catalog.bad_input import CATALOG, DATA, SESSION
+from tests.catalog.support import complaint, write_catalog
+
+
+def messages(text: str) -> list[str]:
+    return [fault.message for fault in parse(text.encode(), text).faults]
+
+
+def problems(root: Path) -> tuple[Problem, ...]:
+    """What is wrong with a catalog. Anything but a :class:`CatalogError` is a fault of the reader."""
+    try:
+        load.load_catalog(root)
+    except CatalogError as error:
+        return error.problems
+    return ()
+
+
+def bomb(levels: int, width: int, item: str) -> str:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{n}: &a{n} {item % ', '.join([f'*a{n - 1}'] * width)}" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("item", ["[%s]", "{<<: [%s]}", "[[%s]]", "{k: [%s]}"])
+@pytest.mark.parametrize(("levels", "width"), [(9, 9), (60, 2), (24, 3)])
+def test_bombs_cost_what_their_text_costs(
+    item: str, levels: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = 0
+    weighed = 0
+    real_weigh = strict_yaml._Reader._weigh
+
+    class Counting(strict_yaml.CParser):  # type: ignore[misc]
+        def get_event(self) -> Any:
+            nonlocal events
+            events += 1
+            return super().get_event()
+
+    def weigh(self: Any, value: Any) -> Any:
+        nonlocal weighed
+        weighed += 1
+        return real_weigh(self, value)
+
+    monkeypatch.setattr(strict_yaml, "CParser", Counting)
+    monkeypatch.setattr(strict_yaml._Reader, "_weigh", weigh)
+    text = bomb(levels, width, item)
+    (message,) = messages(text)
+    assert message.startswith("with this, the aliases of this file stand for more than 1,000,000 values")
+    assert events <= text.count("\n") * (width + 10)
+    assert weighed <= 4 * events
+
+
+def test_aliases_used_sensibly_are_no_bomb() -> None:
+    text = "base: &base {model: a, data: {x: [1, 2, 3]}}\nsessions:\n"
+    text += "".join(f"  s{n}:\n    <<: *base\n    name: S\n" for n in range(20_000))
+    parsed = parse(text.encode(), text)
+    assert not parsed.faults
+    assert len(parsed.document["sessions"]) == 20_000
+    assert parsed.values < MAX_ALIAS_VALUES
+
+
+def test_a_text_may_not_be_multiplied_without_end() -> None:
+    text = f"a: &a {'x' * 2**20}\nb: [{', '.join(['*a'] * 101)}]\n"
+    (message,) = messages(text)
+    assert message.endswith("or 100 MiB of text")
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "a:\n"])
+def test_no_depth_is_too_much(opening: str) -> None:
+    indent = " " if opening.endswith("\n") else ""
+    text = "".join(indent * n + opening for n in range(2000))
+    assert messages(text) == [f"this is nested more than {MAX_DEPTH} levels deep"]
+
+
+def test_the_depth_that_is_allowed() -> None:
+    text = "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    assert messages(text) == []
+    assert messages(f"[{text}]") == [f"this is nested more than {MAX_DEPTH} levels deep"]
+
+
+def test_a_flood_of_directives_never_reaches_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict_yaml, "CParser", None)
+    for text in (
+        "%TAG !a! x\n" * 10 + "--- a\n",
+        "a\n...\n%TAG !a! x\n--- b\n",
+        "a\r...\r%TAG !a! x\r--- b\r",
+    ):
+        (message,) = messages(text)
+        assert message == "a line that starts with `%` is a directive, and `%TAG` is not followed here"
+
+
+def test_faults_are_told_up_to_a_number() -> None:
+    text = "".join(f"{n}: x\n" for n in range(5000))
+    assert len(messages(text)) == MAX_FAULTS + 1
+
+
+def test_problems_are_told_up_to_a_number(tmp_path: Path) -> None:
+    said = complaint(
+        tmp_path,
+        {"sessions/a.yaml": "sessions:\n" + "".join(f"  s{n}: {{name: 1}}\n" for n in range(3000))},
+    )
+    assert said.startswith("there are 1,000 problems or more, and the rest was not looked at")
+    assert said.count("`name` is 1") == 1000
+
+
+def test_repeated_sessions_are_told_up_to_a_number(tmp_path: Path) -> None:
+    sessions = "sessions:\n" + "".join(f"  s{n}: {{name: S, prompt: p}}\n" for n in range(1500))
+    said = complaint(tmp_path, {"sessions/a.yaml": sessions, "sessions/b.yaml": sessions})
+    assert said.count("is declared twice, first in sessions/a.yaml:") == 1000
+
+
+def test_a_line_of_megabytes_is_kept_once(tmp_path: Path) -> None:
+    keys = ", ".join(f"k{n}: 1, k{n}: 2" for n in range(300))
+    root = write_catalog(tmp_path, {"sessions/a.yaml": DATA + "      a: {" + keys + "}\n"})
+    with pytest.raises(CatalogError) as caught:
+        load.load_catalog(root)
+    assert len(caught.value.problems) == 300
+    assert len({id(problem.source) for problem in caught.value.problems}) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "sessions"),
+    [
+        ("MAX_TEXT", 10_000, "sessions:\n  a: {name: A, prompt: " + "x" * 10_000 + "}\n"),
+        ("MAX_TEXT", 10_000, "sessions:\n  a: {name: A, prompt: {file: p.md}}\n"),
+        ("MAX_VALUES", 100, "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(30))),
+        ("MAX_VALUES", 200, "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(20))),
+    ],
+)
+def test_the_catalog_as_a_whole_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, sessions: str
+) -> None:
+    defaults = "version: 1\ncatalog: shop\ndefaults: {model: m, data: {a: 1, b: 2, c: 3}}\n"
+    root = write_catalog(
+        tmp_path, {"catalog.yaml": defaults, "sessions/a.yaml": sessions, "p.md": "x" * 10_000}
+    )
+    load.load_catalog(root)
+    monkeypatch.setattr(load, limit, value)
+    with pytest.raises(CatalogError) as caught:
+        load.load_catalog(root)
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("up to here, the catalog comes to more than ")
+    assert problem.file == "sessions/a.yaml"
+
+
+def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.catalog.files.MAX_FILES", 2)
+    said = complaint(tmp_path, {"sessions/a.yaml": SESSION, "sessions/b.yaml": "sessions: {}\n"})
+    assert said.startswith("sessions/b.yaml: this file is one file too many: 2 is the most")
+
+
+def test_places_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MAX_SPOTS", 12)
+    said = complaint(
+        tmp_path,
+        {"sessions/a.yaml": "sessions:\n  a: {name: A, prompt: p}\n  b: {name: B, prompt: p, model: 5}\n"},
+    )
+    assert said.startswith("sessions/a.yaml:3:6: `model` is 5")  # where the session starts, if not its model
+
+
+def test_only_sessions_that_do_not_fit_are_worded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worded: list[Any] = []
+    real = check._narrow
+
+    def narrow(document: Any) -> Any:
+        narrowed = real(document)
+        worded.append(narrowed[0])
+        return narrowed
+
+    monkeypatch.setattr(check, "_narrow", narrow)
+    sessions = (
+        "sessions:\n" + "".join(f"  s{n}: {{name: S, prompt: p}}\n" for n in range(50)) + "  bad: {name: 1}\n"
+    )
+    complaint(tmp_path, {"sessions/a.yaml": sessions})
+    assert worded == [{"sessions": {"bad": {"name": 1}}}]
+
+
+def test_the_good_path_looks_for_no_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("looked for a place without need")
+
+    monkeypatch.setattr(places, "_Spots", never)
+    monkeypatch.setattr(places.Source, "at", never)
+    root = write_catalog(tmp_path, {"sessions/a.yaml": SESSION})
+    assert len(load.load_catalog(root).sessions) == 1
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 5000)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("aA.-/ \n", max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "name",
+                    "model",
+                    "prompt",
+                    "file",
+                    "parameters",
+                    "temperature",
+                    "max_tokens",
+                    "history_length",
+                    "data",
+                    "remark",
+                    "reconciler",
+                    "lifecycle",
+                    "prevent_destroy",
+                    "ignore_changes",
+                    "adopt",
+                    "nmae",
+                    "a",
+                    "A\n",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "version": st.sampled_from([1, 2, "1", None, 1.0]),
+            "catalog": st.sampled_from(["shop", "Shop", "shop\n", 1, None]),
+            "include": VALUES,
+            "defaults": VALUES,
+            "policy": st.dictionaries(
+                st.sampled_from(["max_deletes", "max_updates", "on_conflict", "lock", "x"]),
+                VALUES | st.sampled_from(["10%", "100%\n", "fail", 3]),
+            ),
+            "moved": VALUES,
+            "forgotten": VALUES,
+            "sessions": st.dictionaries(st.sampled_from(["a", "b", "A", "a\n", ""]), VALUES, max_size=3),
+        },
+    ),
+    VALUES
+    | st.fixed_dictionaries(
+        {"sessions": st.dictionaries(st.sampled_from(["a", "c", "é"]), VALUES, max_size=3)}
+    ),
+)
+def test_any_document_is_loaded_or_refused_with_words(
+    tmp_path_factory: pytest.TempPathFactory, head: Any, manifest: Any
+) -> None:
+    files = {
+        "catalog.yaml": yaml.safe_dump(head, allow_unicode=True),
+        "sessions/a.yaml": yaml.safe_dump(manifest, allow_unicode=True),
+    }
+    root = write_catalog(tmp_path_factory.mktemp("any"), files)
+    for problem in problems(root):
+        assert problem.message
+        assert "None" not in problem.message + problem.hint
+
+
+@given(st.data())
+def test_any_damage_is_loaded_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    good = (
+        CATALOG + SESSION + "    parameters: {temperature: 0.5}\n    data: &d {a: [1, x], b: *d2}\n"
+    ).encode()
+    at = data.draw(st.integers(0, len(good)))
+    cut = data.draw(st.integers(0, 6))
+    damage = data.draw(
+        st.binary(max_size=4)
+        | st.sampled_from([b": ", b"*d", b"&d ", b"!x ", b"\t", b"<<: *d\n", b"\0", b"- "])
+    )
+    root = write_catalog(
+        tmp_path_factory.mktemp("any"), {"catalog.yaml": good[:at] + damage + good[at + cut :]}
+    )
+    problems(root)
