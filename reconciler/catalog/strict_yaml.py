@@ -493,7 +493,6 @@ _NAMELESS: Final = (
     "put the text in quotes if it is one",
     True,
 )
-_TAGGED: Final = ("`!` starts a tag, and tags are not followed here", _TAG, True)
 _SYNTAX: Final[dict[str, tuple[str, str, bool]]] = {
     "could not find expected ':'": (
         "this line is neither `key: value` nor part of the text above it",
@@ -559,14 +558,9 @@ _SYNTAX: Final[dict[str, tuple[str, str, bool]]] = {
     "found a tab character where an indentation space is expected": _TAB,
     "found a tab character that violates indentation": _TAB,
     "did not find expected alphabetic or numeric character": _NAMELESS,
-    "found undefined tag handle": _TAGGED,
-    "did not find expected '!'": _TAGGED,
-    "did not find the expected '>'": _TAGGED,
-    "did not find expected tag URI": _TAGGED,
-    "did not find expected whitespace or line break": _TAGGED,
     "did not find expected <document start>": (
-        "this stands after the end of the document",
-        "take out the line with `...` or `---` before it",
+        "the document has ended before this",
+        "look for a bracket too many, a line that is not indented enough, or a line with `...`",
         False,
     ),
 }
@@ -600,12 +594,15 @@ def _syntax_fault(error: Any, text: str) -> Fault:
         return Fault(
             last, "the file ends after this, where a value was expected", "write it, and close what is open"
         )
+    if error.context in ("while scanning a tag", "while parsing a tag", "while parsing a node"):
+        return Fault(began.index, "`!` starts a tag, and tags are not followed here", _TAG)
     message, hint, from_the_start = _SYNTAX.get(
-        error.problem, (f"this is not YAML: {error.problem}", "", False)
+        error.problem, (f"this is not YAML: {error.problem}", *_UNFORESEEN)
     )
     return Fault(began.index if from_the_start and began else at, message, hint)
 
 
+_UNFORESEEN: Final = ("look at the quotes, the brackets and the indentation around it", False)
 _UNCLOSED: Final = {
     "did not find expected ',' or ']'": "add the `]`, or put the text in quotes if it is one",
     "did not find expected ',' or '}'": "add the `}`, or put the text in quotes if it is one",

@@ -617,10 +617,10 @@ sessions/a.yaml:5:1: a second document starts here, and a file holds one
         "after the end",
         manifest(SESSION + "...\nmore\n"),
         """
-sessions/a.yaml:6:1: this stands after the end of the document
+sessions/a.yaml:6:1: the document has ended before this
     6 | more
       | ^
-      hint: take out the line with `...` or `---` before it
+      hint: look for a bracket too many, a line that is not indented enough, or a line with `...`
 """,
     ),
     Bad(
