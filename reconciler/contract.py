@@ -20,7 +20,11 @@ Encoding: TypeAlias = Literal["none", "json", "form", "multipart"]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}``."""
+    """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}``.
+
+    ``ignores`` are fields, by our names, that the call is known not to take in; ``remark_limit`` is how many bytes
+    of a remark are known to be kept, None where there is no known limit.
+    """
 
     name: str
     method: str
@@ -30,6 +34,14 @@ class Operation:
     fields: Mapping[str, str]
     page_size: int = 100
     left_out: Literal["kept", "reset"] = "kept"
+    ignores: frozenset[str] = frozenset()
+    answer: Literal["document", "empty"] = "document"
+    remark_limit: int | None = None
+
+    @property
+    def names_session(self) -> bool:
+        """Whether the call says which session is meant."""
+        return "{session_id}" in self.path or "session_id" in self.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +60,57 @@ class SessionShape:
 
 
 @dataclass(frozen=True, slots=True)
+class Status:
+    """What an answer says of itself: the HTTP status, and the one in its body (0 where there is none)."""
+
+    http: int
+    body: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How the service behaves beyond its calls, as far as it was learned. ``None``: not known.
+
+    ``remark_limit`` is in bytes of UTF-8, ``largest_page`` in rows, ``late_seconds`` how long a new session took to be
+    listed. ``prompt_ends`` is ``end`` where white space goes at the end alone, ``both`` where at both ends.
+    """
+
+    remark_limit: int | None = None
+    remark_over: Literal["refuse", "cut"] | None = None
+    largest_page: int | None = None
+    name_filter: Literal["exact", "partial", "none"] | None = None
+    ordering: Literal["honoured", "ignored"] | None = None
+    late_seconds: float | None = None
+    numbers: Literal["number", "text"] | None = None
+    prompt_ends: Literal["kept", "end", "both"] | None = None
+    prompt_line_endings: Literal["kept", "lf", "crlf", "changed"] | None = None
+    prompt_characters: Literal["kept", "changed", "refused"] | None = None
+    prompt_length: int | None = None
+    not_found: Status | None = None
+    bad_request: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """When a contract was learned (UTC, ISO 8601), against which address, and by which version."""
+
+    at: str
+    endpoint: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
-    """The whole table. ``operations`` lacks a call that the service does not have."""
+    """The whole table. ``operations`` lacks a call that the service does not have.
+
+    ``learned`` is None for a contract that no doctor wrote.
+    """
 
     name: str
     operations: Mapping[str, Operation]
     session: SessionShape
+    service: Service = Service()
+    learned: Learned | None = None
 
     def operation(self, name: str) -> Operation:
         """The call of this name.
@@ -96,7 +153,15 @@ def _read(text: bytes, source: str) -> Contract:
     problems = check_document(document, "contract")
     if problems:
         raise ReconcilerError([Problem(f"{source}: {p.message}", p.hint) for p in problems])
-    return _build(document)
+    contract = _build(document)
+    for name in ("update_session", "delete_session"):
+        operation = contract.operations.get(name)
+        if operation is not None and not operation.names_session:
+            raise ReconcilerError(
+                f"{source}: operations.{name}: it does not say which session is meant",
+                "put {session_id} into its path, or session_id among its fields",
+            )
+    return contract
 
 
 def _parse(text: bytes, source: str) -> Any:
@@ -109,12 +174,16 @@ def _parse(text: bytes, source: str) -> Any:
 
 
 def _build(document: Mapping[str, Any]) -> Contract:
+    service = dict(document.get("service", {}))
+    service |= {name: Status(**service[name]) for name in ("not_found", "bad_request") if name in service}
+    limit = service.get("remark_limit")
     operations = {
-        name: Operation(name=name, **{k: v for k, v in facts.items() if v is not None})
+        name: _operation(name, facts, limit)
         for name, facts in document["operations"].items()
         if facts is not None
     }
     shape = document["session"]
+    learned = document.get("learned")
     return Contract(
         name=document["name"],
         operations=operations,
@@ -122,7 +191,15 @@ def _build(document: Mapping[str, Any]) -> Contract:
             **{name: _steps(path) for name, path in shape.items() if name != "parameters"},
             parameters={name: _steps(path) for name, path in shape["parameters"].items()},
         ),
+        service=Service(**service),
+        learned=Learned(**learned) if learned else None,
     )
+
+
+def _operation(name: str, facts: Mapping[str, Any], remark_limit: int | None) -> Operation:
+    given = {fact: value for fact, value in facts.items() if value is not None}
+    given["ignores"] = frozenset(given.get("ignores", ()))
+    return Operation(name=name, remark_limit=remark_limit if "remark" in facts["fields"] else None, **given)
 
 
 def _steps(path: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
+from reconciler.contract import Contract
 from reconciler.remark import Remark
 from reconciler.tag import Identity
 
@@ -142,10 +143,14 @@ class LiveSession:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent listing, in the order of ``session_id``. ``endpoint`` names where it came from."""
+    """One consistent listing, in the order of ``session_id``.
+
+    ``endpoint`` names where it came from, ``contract`` says what can be done there; None where that is not known.
+    """
 
     sessions: tuple[LiveSession, ...]
     endpoint: str = ""
+    contract: Contract | None = None
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

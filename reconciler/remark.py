@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from reconciler.tag import CREATED, Tag, TagUnreadableError, Was, tag_from_json, tag_to_json
+from reconciler.errors import ReconcilerError
+from reconciler.tag import CREATED, Tag, TagUnreadableError, Was, tag_from_json, tag_to_json, without_base
 from reconciler.values import DEEPEST, nested_deeper
 
 #: The key of the remark that is ours.
@@ -28,13 +29,15 @@ class Remark:
     """What a remark means.
 
     ``keys`` are the keys of others and of the user, without ours. ``tag`` is our tag; ``unreadable`` says why
-    one that seems to be there can't be relied on. ``lock`` is what a lock session carries.
+    one that seems to be there can't be relied on. ``lock`` is what a lock session carries, ``probe`` the id in a
+    probe's (:mod:`reconciler.own`).
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)
     tag: Tag | None = None
     unreadable: str = ""
     lock: Mapping[str, Any] | None = None
+    probe: str | None = None
 
 
 _EMPTY: Final = Remark()
@@ -57,6 +60,8 @@ def parse_remark(text: str | None) -> Remark:
     ours = document.pop(OUR_KEY)
     if type(ours) is dict and type(ours.get("lock")) is dict:
         return Remark(document, lock=ours["lock"])
+    if type(ours) is dict and type(ours.get("probe")) is str:
+        return Remark(document, probe=ours["probe"])
     try:
         return Remark(document, tag=tag_from_json(ours))
     except TagUnreadableError as error:
@@ -66,6 +71,31 @@ def parse_remark(text: str | None) -> Remark:
 def compose_remark(raw: str | None, keys: Mapping[str, Any], tag: Tag) -> str:
     """The remark with these keys and this tag, written in the style of the text that it replaces."""
     return _dump({**keys, OUR_KEY: tag_to_json(tag)}, _style(raw))
+
+
+def fitting_remark(raw: str | None, keys: Mapping[str, Any], tag: Tag, limit: int | None) -> str:
+    """The remark as :func:`compose_remark` makes it, without digests where it would not fit with them.
+
+    ``limit`` is in bytes of UTF-8; None means that there is none.
+
+    Raises:
+        ReconcilerError: it does not fit without them either. Cut off, the tag would be lost.
+    """
+    whole = compose_remark(raw, keys, tag)
+    if limit is None or remark_size(whole) <= limit:
+        return whole
+    short = compose_remark(raw, keys, without_base(tag))
+    if remark_size(short) > limit:
+        raise ReconcilerError(
+            f"its session_remark would take {remark_size(short)} bytes, and the service keeps {limit}",
+            "a shorter key, or fewer keys under remark, would fit",
+        )
+    return short
+
+
+def remark_size(remark: str) -> int:
+    """How long a remark is, in bytes of UTF-8."""
+    return len(remark.encode("utf-8", "surrogatepass"))
 
 
 def compose_lock(lock: Mapping[str, Any]) -> str:

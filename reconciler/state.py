@@ -19,7 +19,9 @@ def open_state(folder: Path) -> Path:
     try:
         if folder.is_symlink():
             # A catalog may be a stranger's pull request: it must not choose where we read and write.
-            raise ReconcilerError(f"{folder} is a symbolic link", "remove it, or name a folder with --state-dir")
+            raise ReconcilerError(
+                f"{folder} is a symbolic link", "remove it, or name a folder with --state-dir"
+            )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
         if not ignore.exists():

@@ -209,7 +209,8 @@ class Client:
         body_status = body_status if type(body_status) is int else 0
         said = self._passed_on(str(body.get("message") or "")) if isinstance(body, dict) else ""
         if 200 <= status < 300 and (body_status == 0 or 200 <= body_status < 300):
-            if isinstance(body, dict) or (status == 204 and operation.method != "GET"):
+            bodiless = status == 204 or (operation.answer == "empty" and not response.content)
+            if isinstance(body, dict) or (bodiless and operation.method != "GET"):
                 return body
             what = "an empty answer" if not response.content else "an answer that is no JSON object"
             return self._fail(

@@ -69,7 +69,7 @@ def list_sessions(client: Client, *, name: str | None = None, on_rows: OnRows | 
                 client.pace.sleep(pause_before(attempt, base=0.05, cap=2.0))
             continue
         rows.reverse()
-        return Snapshot(tuple(rows), client.endpoint.name)
+        return Snapshot(tuple(rows), client.endpoint.name, client.contract)
     raise ListingUnsettledError(
         f"the list of sessions would not settle in {LISTING_TRIES} tries: {reason}",
         "others write while it is read, or the server does not order by session_id: run the command again later",

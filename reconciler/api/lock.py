@@ -24,9 +24,10 @@ from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.pace import pause_before
+from reconciler.contract import Contract
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model import LiveSession
-from reconciler.remark import compose_lock
+from reconciler.remark import compose_lock, remark_size
 
 #: How long a ticket is good for (seconds) without being renewed; it is renewed three times in that time.
 TTL = 60.0
@@ -93,9 +94,10 @@ def locked(
     ``timeout`` is how long (seconds) to wait for another holder; ``on_wait`` is told who that is, once each.
 
     Raises:
-        Refused: somebody else held it for longer than that.
+        Refused: somebody else held it for longer than that, or the service is known not to be able to hold one.
         ReconcilerError: the ticket could not be made.
     """
+    _refuse_if_unable(client.contract, catalog, environment, holder)
     calls = client.unstoppable()  # a run that is asked to stop still gives its lock back
     mine = _draw(calls, catalog, environment, holder, ttl)
     lock = _Held(calls, mine, catalog, environment, holder, ttl)
@@ -146,6 +148,24 @@ def _wait_for_turn(
             )
         client.pace.sleep(min(left, _LOOK, pause_before(attempt)))
         attempt += 1
+
+
+def _refuse_if_unable(contract: Contract, catalog: str, environment: str | None, holder: str) -> None:
+    create = contract.operation("create_session")
+    size = remark_size(_remark(catalog, environment, holder, datetime.now(UTC)))
+    missing = [name for name in ("update_session", "delete_session") if name not in contract.operations]
+    if missing:
+        reason = f"has no call for {missing[0]}"
+    elif "remark" in create.ignores:
+        reason = "takes no session_remark when it makes a session"
+    elif create.remark_limit is not None and size > create.remark_limit:
+        reason = f"keeps {create.remark_limit} bytes of session_remark, and a lock needs {size}"
+    else:
+        return
+    raise Refused(
+        f"no lock can be made: the service {reason}",
+        "apply with --no-lock, and let something else keep two applies apart, such as a concurrency group in CI",
+    )
 
 
 def _draw(client: Client, catalog: str, environment: str | None, holder: str, ttl: float) -> Ticket:

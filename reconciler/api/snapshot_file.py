@@ -54,7 +54,7 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     lives = sorted(
         (live_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
     )
-    return Snapshot(tuple(lives), str(document.get("endpoint", "")))
+    return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract)
 
 
 _MAKE = "reconciler snapshot FILE makes one"

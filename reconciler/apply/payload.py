@@ -8,16 +8,35 @@ from typing import Any
 
 from reconciler.contract import Operation
 from reconciler.model import LiveSession
+from reconciler.own import MAKING_PROMPT, making_name
 from reconciler.plan.model import PROTECTION, Action
-from reconciler.remark import compose_remark, release_remark
-from reconciler.tag import Tag, make_tag
+from reconciler.remark import compose_remark, fitting_remark, release_remark, remark_size
+from reconciler.tag import Identity, Tag, make_tag
 
 
-def create_payload(action: Action) -> dict[str, Any]:
-    """The fields of the call that makes the session."""
+def create_payload(action: Action, operation: Operation) -> dict[str, Any]:
+    """The fields of the session that is to be made, whether the call takes all of them in or not."""
     values = {change.path: change.after for change in action.fields}
     tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
-    return {**_top_level(values), "remark": compose_remark(None, _group(values, "remark"), tag)}
+    remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
+    return {**_top_level(values), "remark": remark}
+
+
+def taken_payload(action: Action, operation: Operation) -> dict[str, Any]:
+    """Those of the fields that the call takes in, with a tag that vouches for no other."""
+    values = {
+        change.path: change.after
+        for change in action.fields
+        if call_field(change.path) not in operation.ignores
+    }
+    tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
+    remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
+    return {**_top_level(values), "remark": remark}
+
+
+def making_payload(payload: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
+    """What is made first where a create does not take the remark in: a session that says what it is."""
+    return {"name": making_name(identity), "model": payload["model"], "prompt": MAKING_PROMPT}
 
 
 def update_payload(action: Action, live: LiveSession, operation: Operation) -> dict[str, Any]:
@@ -31,8 +50,11 @@ def update_payload(action: Action, live: LiveSession, operation: Operation) -> d
         for change in action.fields
         if change.path != PROTECTION and change.cause != "released"
     }
-    remark = compose_remark(
-        live.raw_remark, {**live.remark.keys, **_group(values, "remark")}, _tag_after(action, live, values)
+    remark = fitting_remark(
+        live.raw_remark,
+        {**live.remark.keys, **_group(values, "remark")},
+        _tag_after(action, live, values),
+        operation.remark_limit,
     )
     if operation.left_out == "reset":
         values = {**_as_it_is(live), **values}
@@ -53,8 +75,11 @@ def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
 
 def rewritten_payload(
     action: Action, live: LiveSession, rewritten: Mapping[str, Any], operation: Operation
-) -> dict[str, Any]:
-    """The call that lets the tag remember in which form the server stored these fields (sent values by path)."""
+) -> dict[str, Any] | None:
+    """The call that lets the tag remember in which form the server stored these fields (sent values by path).
+
+    None where the remark has no room for it.
+    """
     found = live.fields()
     base = live.remark.tag.base if live.remark.tag else None
     tag = make_tag(
@@ -66,12 +91,11 @@ def rewritten_payload(
         protected=bool(live.remark.tag and live.remark.tag.protected),
         was=action.was,
     )
+    remark = compose_remark(live.raw_remark, live.remark.keys, tag)
+    if operation.remark_limit is not None and remark_size(remark) > operation.remark_limit:
+        return None
     values = _as_it_is(live) if operation.left_out == "reset" else {}
-    return {
-        "session_id": live.session_id,
-        **_top_level(values),
-        "remark": compose_remark(live.raw_remark, live.remark.keys, tag),
-    }
+    return {"session_id": live.session_id, **_top_level(values), "remark": remark}
 
 
 def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) -> Tag:
@@ -95,15 +119,18 @@ def _as_it_is(live: LiveSession) -> dict[str, Any]:
     return {**values, "prompt": raw if isinstance(raw, str) else live.prompt}
 
 
+def call_field(path: str) -> str:
+    """The field of a call, by our name, that carries the field of a session: ``data.a`` travels in ``data``."""
+    group, _, name = path.partition(".")
+    return name if group == "parameters" else group
+
+
 def _top_level(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields by path as a call takes them: parameters beside the rest, ``data`` as one value."""
     flat: dict[str, Any] = {}
     for path, value in values.items():
-        group, _, name = path.partition(".")
-        if not name:
-            flat[path] = value
-        elif group == "parameters":
-            flat[name] = value
+        if "." not in path or path.startswith("parameters."):
+            flat[call_field(path)] = value
     data = _group(values, "data")
     if data:
         flat["data"] = data

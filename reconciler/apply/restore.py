@@ -16,9 +16,10 @@ from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
 from reconciler.api.pace import pause_before
 from reconciler.apply.archive import Archive, Archived
-from reconciler.apply.payload import restore_payload
+from reconciler.apply.payload import making_payload, restore_payload
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model import LiveSession, Snapshot
+from reconciler.own import own_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +97,69 @@ def _made_before(archived: Archived, former: LiveSession, lives: Snapshot) -> Li
 
 
 def _make(archived: Archived, former: LiveSession, client: Client, settle: float) -> LiveSession:
-    payload = restore_payload(former, client.contract.operation("create_session"))
+    create = client.contract.operation("create_session")
+    payload = restore_payload(former, create)
+    label = archived.identity.key
+
+    def restored(live: LiveSession) -> bool:
+        return live.raw_remark == former.raw_remark and live.session_id > former.session_id
+
+    if create.ignores.isdisjoint(payload):
+        return _create(client, payload, former.name, restored, label, settle)
+    # What a create leaves out, an update sets. A restore that is cut short between the two goes on from there.
+    first = making_payload(payload, archived.identity)
+    name = first["name"]
+
+    def begun(live: LiveSession) -> bool:
+        return live.name == name and own_kind(live) == "half-made"
+
+    half = next((live for live in list_sessions(client, name=name) if begun(live)), None)
+    if half is None:
+        half = _create(client, first, name, begun, label, settle)
+    _insist(client, "update_session", {"session_id": half.session_id, **payload}, label)
+    found = _appears(client, former.name, restored, settle)
+    if found is None:
+        raise ReconcilerError(
+            f"{label} was made as #{half.session_id}, and does not show in the list as it was",
+            "run the restore again, which goes on",
+        )
+    return found
+
+
+def _create(
+    client: Client,
+    payload: Mapping[str, Any],
+    name: str,
+    fits: Callable[[LiveSession], bool],
+    label: str,
+    settle: float,
+) -> LiveSession:
+    """Send a create once, and find what it made, also where its answer is lost."""
     lost: ApiError | None = None
     try:
-        client.write("create_session", payload, session=archived.identity.key)
+        client.write("create_session", payload, session=label)
     except ApiError as error:
         if error.outcome == "not done":
             raise
         lost = error
+    found = _appears(client, name, fits, settle)
+    if found is None:
+        raise lost or ReconcilerError(
+            f"{label} was made, and does not show in the list yet", "run the restore again, which goes on"
+        )
+    return found
+
+
+def _appears(
+    client: Client, name: str, fits: Callable[[LiveSession], bool], settle: float
+) -> LiveSession | None:
+    """The session of this name that fits, as soon as the list shows it."""
     for attempt in range(1, 8):
-        for live in list_sessions(client, name=former.name):
-            if live.raw_remark == former.raw_remark and live.session_id > former.session_id:
+        for live in list_sessions(client, name=name):
+            if fits(live):
                 return live
         client.pace.sleep(min(settle, pause_before(attempt, base=0.2, cap=2.0)))
-    raise lost or ReconcilerError(
-        f"{archived.identity.key} was made, and does not show in the list yet",
-        "run the restore again, which goes on",
-    )
+    return None
 
 
 def _add_messages(

@@ -32,6 +32,7 @@ from reconciler.apply.verify import Findings, verify
 from reconciler.apply.write import Writer
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.model import LiveSession, Snapshot
+from reconciler.plan.able import refuse_if_unable
 from reconciler.plan.model import Action, ActionKind, Plan
 
 #: What is done first: what keeps a session or makes one comes before what ends one.
@@ -96,6 +97,7 @@ def apply_plan(
             snapshot = list_sessions(client)
             refuse_if_stale(plan, snapshot)
         assert snapshot is not None
+        refuse_if_unable(plan, snapshot)
         lives = {live.session_id: live for live in snapshot}
         journal.append(
             {
@@ -189,25 +191,31 @@ def _findings(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot
 
 
 def _remember(results: list[Result], rewrites: list[Rewrite], now: Snapshot, writer: Writer) -> list[str]:
-    """Write into the tags what the server made of these fields. Gives what came in between, a sentence each."""
+    """Write into the tags what the server made of these fields. Gives what kept it from that, a sentence each."""
     sent: dict[int, dict[str, Any]] = {}
     for rewrite in rewrites:
         sent.setdefault(rewrite.session_id, {})[rewrite.path] = rewrite.sent
     # A delete of a second session with this identity has nothing to say of the one that stays.
     actions = {result.action.identity: result.action for result in results if result.action.kind != "delete"}
     failed = []
-    operation = writer.client.contract.operation("update_session")
+    operation = writer.client.contract.operations.get("update_session")
     for live in now:
         if live.session_id not in sent or live.remark.tag is None:
             continue
         action = actions[live.remark.tag.identity]
-        payload = rewritten_payload(action, live, sent[live.session_id], operation)
-        result = writer.remember(action, live, payload)
-        if result.outcome != "applied":
-            failed.append(
-                f"{action.key} (#{live.session_id}): what the server made of it is not remembered: "
-                f"{result.message}"
-            )
+        payload = rewritten_payload(action, live, sent[live.session_id], operation) if operation else None
+        if operation is None:
+            reason = "there is no update call"
+        elif payload is None:
+            reason = "the remark has no room for it"
+        else:
+            result = writer.remember(action, live, payload)
+            if result.outcome == "applied":
+                continue
+            reason = result.message
+        failed.append(
+            f"{action.key} (#{live.session_id}): what the server made of it is not remembered: {reason}"
+        )
     return failed
 
 

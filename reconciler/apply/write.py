@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from reconciler.api.client import Client
@@ -20,15 +21,25 @@ from reconciler.api.pace import pause_before
 from reconciler.api.stop import Interrupted
 from reconciler.apply.archive import Archive
 from reconciler.apply.journal import Journal
-from reconciler.apply.payload import create_payload, release_payload, update_payload
+from reconciler.apply.payload import (
+    create_payload,
+    making_payload,
+    release_payload,
+    taken_payload,
+    update_payload,
+)
 from reconciler.apply.report import Outcome, Result
+from reconciler.contract import Operation
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import LiveSession
+from reconciler.own import making_name, own_kind
 from reconciler.plan.model import Action
 from reconciler.values import as_number, same
 
 #: What looking it up said of a write: done, with the session's id where there is one; not done; or nothing for sure.
 Found: TypeAlias = tuple[Literal["done", "not done", "unknown"], int | None]
+
+_PLAN_AGAIN = "nobody can tell yet whether it was done: plan again, which shows what is live then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,59 @@ class Writer:
                     f"it is live already as #{already.session_id}: somebody made it since the plan",
                     "plan again",
                 )
-        payload = create_payload(action)
-        return self._write(action, "create_session", payload, lambda: self._created(action))
+        create = self.client.contract.operation("create_session")
+        payload = create_payload(action, create)
+        if create.ignores.isdisjoint(payload):
+            return self._write(
+                action, "create_session", payload, lambda: self._look(lambda: self._by_tag(action))
+            )
+        return self._create_and_fill(action, payload, create)
+
+    def _create_and_fill(self, action: Action, payload: Mapping[str, Any], create: Operation) -> Result:
+        """Make a session in two calls, on a service whose create does not take everything in.
+
+        Where it does not take the remark, and so not the tag, what it makes says by its name whose it is to be: if
+        this run is killed between the two calls, the next one goes on with it.
+        """
+        untagged = "remark" in create.ignores
+        find = partial(self._half_made if untagged else self._by_tag, action)
+        made = find() if untagged else None
+        if made is None:
+            first = making_payload(payload, action.identity) if untagged else taken_payload(action, create)
+            result = self._write(action, "create_session", first, lambda: self._look(find))
+            if result.outcome != "applied":
+                return result
+            session_id = result.session_id or self._look(find)[1]  # not every answer tells it
+        else:
+            session_id = made.session_id
+        if session_id is None:
+            return Result(action, "unknown", None, "it was made, and does not show in the list", _PLAN_AGAIN)
+        # The action is under way: a run that is asked to stop finishes it.
+        filled = replace(self, client=self.client.unstoppable())._write(
+            replace(action, kind="update", session_id=session_id),
+            "update_session",
+            {"session_id": session_id, **payload},
+            lambda: self._filled(session_id, action, payload),
+        )
+        if filled.outcome == "applied":
+            return replace(filled, action=action)
+        message = f"it was made as #{session_id}, and not filled in: {filled.message}"
+        return Result(action, filled.outcome, session_id, message, "apply again, which goes on with it")
+
+    def _half_made(self, action: Action) -> LiveSession | None:
+        name = making_name(action.identity)
+        for live in list_sessions(self.client, name=name):
+            if live.name == name and own_kind(live) == "half-made":
+                return live
+        return None
+
+    def _filled(self, session_id: int, action: Action, payload: Mapping[str, Any]) -> Found:
+        try:
+            found = self._by_id(session_id, action.name, making_name(action.identity))
+        except ReconcilerError:
+            return "unknown", None
+        done = found is not None and found.raw_remark == payload["remark"] and found.name == action.name
+        return ("done" if done else "not done"), session_id
 
     def _change(self, action: Action, live: LiveSession) -> Result:
         if action.kind == "delete":
@@ -168,13 +230,13 @@ class Writer:
             return Result(action, "failed", action.session_id, "it is gone", "the next plan creates it")
         return _failed(action, "failed", error)
 
-    def _created(self, action: Action) -> Found:
-        """Look for a create whose answer never came, for as long as a list may lag."""
+    def _look(self, find: Callable[[], LiveSession | None]) -> Found:
+        """Look for what a create made whose answer never came, for as long as a list may lag."""
         until = time.monotonic() + self.settle
         attempt = 1
         while True:
             try:
-                found = self._by_tag(action)
+                found = find()
             except ReconcilerError:
                 return "unknown", None
             if found is not None:
@@ -192,7 +254,7 @@ class Writer:
             return "unknown", None
         if found is None:
             return "not done", None  # the next try is told that it is gone
-        if found.raw_remark == payload["remark"]:
+        if found.raw_remark == payload["remark"] != live.raw_remark:
             return "done", found.session_id
         now = found.fields()
         arrived = all(change.path in now and same(now[change.path], change.after) for change in action.fields)
@@ -252,7 +314,7 @@ def _failed(action: Action, outcome: Outcome, error: ReconcilerError) -> Result:
     problem = error.problems[0] if error.problems else Problem(str(error))
     hint = problem.hint
     if outcome == "unknown":
-        hint = "nobody can tell yet whether it was done: plan again, which shows what is live then"
+        hint = _PLAN_AGAIN
     return Result(action, outcome, action.session_id, problem.message, hint)
 
 

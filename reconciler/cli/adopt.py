@@ -14,6 +14,7 @@ from reconciler.cli.options import connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.model import Catalog, Snapshot
+from reconciler.own import own_kind
 from reconciler.plan.build import make_plan
 from reconciler.plan.model import Plan
 from reconciler.plan.narrow import narrow
@@ -99,7 +100,7 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
             keys[session.name].append(key)
     ids: dict[str, list[int]] = defaultdict(list)
     for live in snapshot:
-        if live.remark.tag is None and not live.remark.unreadable and live.remark.lock is None:
+        if live.remark.tag is None and not live.remark.unreadable and own_kind(live) is None:
             ids[live.name].append(live.session_id)
     adopt: dict[str, int] = {}
     problems = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import catalog_argument
-from reconciler.server.quirks import Quirks, parse_quirks, quirk_help
+from reconciler.server.quirks import learned_quirks, parse_quirks, quirk_help
 
 if TYPE_CHECKING:
     from reconciler.server.log import LoggedRequest
@@ -26,11 +26,12 @@ class _Command(click.Command):
             formatter.write_dl(quirk_help())
 
 
-def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> Quirks:
+def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> Sequence[str]:
     try:
-        return parse_quirks(values)
+        parse_quirks(values)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
+    return values
 
 
 @click.command(cls=_Command)
@@ -51,7 +52,7 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
 @click.option(
     "--contract",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file that describes the API to play, in place of the built-in description.",
+    help="A file that describes the API to play, and how it behaves, in place of the built-in description.",
 )
 @click.option(
     "--require-key", metavar="KEY", help="Answer 401 and 403 to requests that do not carry this API key."
@@ -77,14 +78,14 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     help="A YAML file of rules for what goes wrong, see docs/server.md.",
 )
 @click.option("--verbose", is_flag=True, help="Print a line to stderr for each request.")
-def command(catalog: Path, db: Path | None, quirks: Quirks, **flags: Any) -> None:
+def command(catalog: Path, db: Path | None, **flags: Any) -> None:
     """Run the embedded server over CATALOG until Ctrl-C.
 
     It speaks the session API and keeps what it is told in an SQLite file. Its page shows the sessions in a browser.
     """
     from reconciler.state import FOLDER, open_state
 
-    serve(db if db is not None else open_state(catalog / FOLDER) / "local.db", quirks=quirks, **flags)
+    serve(db if db is not None else open_state(catalog / FOLDER) / "local.db", **flags)
 
 
 def serve(
@@ -95,7 +96,7 @@ def serve(
     contract: Path | None,
     require_key: str | None,
     latency: float,
-    quirks: Quirks,
+    quirks: Sequence[str],
     faults: Path | None,
     verbose: bool,
 ) -> None:
@@ -110,10 +111,11 @@ def serve(
     from reconciler.server.run import is_loopback, running_server
 
     rules = load_faults(faults) if faults is not None else []
+    api = load_contract(contract)
     with running_server(
         db,
-        contract=load_contract(contract),
-        quirks=quirks,
+        contract=api,
+        quirks=parse_quirks(quirks, learned_quirks(api)),
         host=host,
         port=port,
         require_key=require_key,

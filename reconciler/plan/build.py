@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from reconciler.model import Catalog, LiveSession, Session, Snapshot
+from reconciler.own import own_kind
+from reconciler.plan.able import shortened, unable
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
@@ -97,7 +99,7 @@ def make_plan(
             unreadable=len(places.unreadable),
             kept_conflicts=kept,
         ),
-        notes=(*notes, *hints(actions, places.unmanaged)),
+        notes=(*notes, *shortened(actions, snapshot), *hints(actions, places.unmanaged)),
         refusals=(
             *refused,
             *refusals(
@@ -108,6 +110,7 @@ def make_plan(
                 allow_empty=allow_empty,
                 allow_destroy=frozenset(allow_destroy),
             ),
+            *unable(actions, snapshot),
         ),
     )
 
@@ -125,7 +128,7 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
     for live in snapshot:
         tag = live.remark.tag
         if tag is None:
-            if live.remark.lock is not None:
+            if own_kind(live) is not None:
                 continue
             if live.remark.unreadable:
                 places.unreadable.append(live)

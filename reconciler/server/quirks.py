@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from reconciler.contract import Contract
+
 #: What a service may fail to take in from a create, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
 
@@ -110,8 +112,32 @@ def quirk_help() -> list[tuple[str, str]]:
     ]
 
 
-def parse_quirks(texts: Iterable[str]) -> Quirks:
-    """Quirks from ``NAME`` and ``NAME=VALUE``; of two values for one name, the last.
+def learned_quirks(contract: Contract) -> Quirks:
+    """What a contract says of how its service behaves, as far as the server can play it."""
+    service = contract.service
+    endings = service.prompt_line_endings
+    delete = contract.operations.get("delete_session")
+    messages = contract.operations.get("list_messages")
+    return Quirks(
+        max_page_size=service.largest_page,
+        name_filter="partial" if service.name_filter == "partial" else "exact",
+        ordering_ignored=service.ordering == "ignored",
+        late_seconds=service.late_seconds or 0.0,
+        numbers_as_text=service.numbers == "text",
+        trim_prompts=service.prompt_ends == "both",
+        line_endings=endings if endings in ("lf", "crlf") else "kept",
+        remark_limit=service.remark_limit,
+        remark_over=service.remark_over or "refuse",
+        create_ignores=contract.operation("create_session").ignores & frozenset(IGNORABLE),
+        delete_204=delete is not None and delete.answer == "empty",
+        messages_by_token=messages is not None
+        and "session_token" in messages.fields
+        and "session_id" not in messages.fields,
+    )
+
+
+def parse_quirks(texts: Iterable[str], onto: Quirks = Quirks()) -> Quirks:
+    """Quirks from ``NAME`` and ``NAME=VALUE``, in place of those of ``onto``; of two values for one name, the last.
 
     Raises:
         ValueError: a name or a value is none. The text says which, and what there is.
@@ -136,4 +162,4 @@ def parse_quirks(texts: Iterable[str]) -> Quirks:
             found[one.name] = read(value)
         except ValueError as error:
             raise ValueError(f"the quirk {name!r}: {error}") from None
-    return Quirks(**found)
+    return dataclasses.replace(onto, **found)

@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.server.app import LOOPBACK, Desk, build_app
 from reconciler.server.faults import Faults
 from reconciler.server.log import Hook, LoggedRequest
-from reconciler.server.quirks import Quirks
+from reconciler.server.quirks import Quirks, learned_quirks
 from reconciler.server.service import Service
 from reconciler.server.store import Store
 from reconciler.server.wire import Protocol
@@ -80,7 +80,7 @@ def running_server(
     db: Path | None,
     *,
     contract: Contract | None = None,
-    quirks: Quirks = Quirks(),  # noqa: B008 - a constant
+    quirks: Quirks | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     require_key: str | None = None,
@@ -91,6 +91,7 @@ def running_server(
 
     Args:
         db: the database file, made where it is missing; ``None`` keeps everything in memory.
+        quirks: how the service differs from the plainest one; ``None`` for what the contract says of it.
         port: 0 takes any free one.
         require_key: the key that every request must carry as a bearer.
         latency: seconds that every request waits before it is worked on.
@@ -99,10 +100,11 @@ def running_server(
     Raises:
         ReconcilerError: the database can't be opened, or the address can't be listened on.
     """
+    contract = contract or load_contract()
     store = Store(db)
     try:
         desk = Desk(
-            Service(store, contract or load_contract(), quirks),
+            Service(store, contract, learned_quirks(contract) if quirks is None else quirks),
             require_key=require_key,
             hosts=LOOPBACK | {host.lower()} if is_loopback(host) else None,
             latency=latency,

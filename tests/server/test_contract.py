@@ -83,7 +83,10 @@ def test_another_contract(tmp_path: Path, http: requests.Session) -> None:
 def test_a_fixed_path_is_no_session(tmp_path: Path, http: requests.Session) -> None:
     file = tmp_path / "contract.yaml"
     file.write_text(
-        OTHER.replace('"/api/personas/{session_id}", encoding: none', "/api/personas/gone, encoding: none")
+        OTHER.replace(
+            '"/api/personas/{session_id}", encoding: none, fields: {}',
+            "/api/personas/gone, encoding: none, fields: {session_id: session_id}",
+        )
     )
     with running_server(None, contract=load_contract(file)) as server:
         server.store.insert_session()

@@ -1,0 +1,101 @@
+"""Sessions that this program makes for its own work and that are nobody's persona. No I/O.
+
+- A *lock* keeps other applies out (:mod:`reconciler.api.lock`). It is known by its remark.
+- A *probe* is what ``reconciler doctor --probe`` learns from. It is known by the mark in its remark together with its
+  name or its prompt; where the service does not take the remark in, by name, prompt and what there is of the remark.
+- A *half-made* session is one whose create takes less than it is given (:mod:`reconciler.apply.make`), between
+  the create and the update that follows. It is known by its name, its prompt, and an empty remark.
+
+None of them is ever planned for, adopted or exported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final, Literal, TypeAlias
+
+from reconciler.model import LiveSession
+from reconciler.remark import OUR_KEY
+from reconciler.tag import Identity
+
+Kind: TypeAlias = Literal["lock", "probe", "half-made"]
+
+#: What every name of ours begins with.
+_OURS: Final = "reconciler "
+
+_PROBE_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}")
+_PROBE_NAME: Final = re.compile(rf"reconciler doctor probe ({_PROBE_ID.pattern}): safe to delete")
+_MAKING: Final = "reconciler is making "
+
+#: The prompt of a half-made session.
+MAKING_PROMPT: Final = "This session is being made by reconciler. Its settings follow in a moment."
+
+
+def own_kind(live: LiveSession) -> Kind | None:
+    """Which of these a live session is, if any."""
+    if live.remark.lock is not None:
+        return "lock"
+    if live.remark.tag is not None:
+        return None
+    if probe_id(live) is not None:
+        return "probe"
+    return "half-made" if live.name.startswith(_MAKING) and _is_half_made(live) else None
+
+
+def probe_id(live: LiveSession) -> str | None:
+    """The id of the probe that made this session, or None for one that no probe made."""
+    if live.remark.probe is None and not live.name.startswith(_OURS):
+        return None
+    if live.remark.tag is not None or live.remark.keys:
+        return None
+    named = _PROBE_NAME.fullmatch(live.name)
+    probe = named[1] if named else live.remark.probe or ""
+    if not _PROBE_ID.fullmatch(probe):
+        return None
+    ours = live.prompt.lstrip().startswith(probe_prompt(probe))
+    if live.remark.probe is not None:
+        return probe if live.remark.probe == probe and (named or ours) else None
+    # The remark may have been cut off, or not been taken in at all.
+    remark, mark = live.raw_remark or "", _mark(probe)
+    shaped = remark.startswith(mark) or mark.startswith(remark)
+    return probe if shaped and (ours or not live.prompt) else None
+
+
+def probe_name(probe: str) -> str:
+    """The name of a probe's session. An id is the moment it began and a random part.
+
+    For example ``20240513T101530Z-1f2e3d4c5b6a``.
+    """
+    return f"reconciler doctor probe {probe}: safe to delete"
+
+
+def probe_prompt(probe: str) -> str:
+    """What every prompt of a probe's session begins with, white space before it aside."""
+    return f"This session was made by reconciler doctor (probe {probe}). It is safe to delete."
+
+
+def probe_remark(probe: str, size: int | None = None) -> str:
+    """The remark that marks a probe's session, filled up to so many bytes; of fewer than it needs, its beginning."""
+    mark = _mark(probe)
+    plain = mark + "}}"
+    if size is None or size <= len(plain):
+        return plain[:size]
+    filled = mark + ',"fill":"'
+    room = size - len(filled) - len('"}}')
+    if room < 0:  # there is a gap between the two forms
+        return mark + " " * (size - len(plain)) + "}}"
+    return filled + "x" * room + '"}}'
+
+
+def _mark(probe: str) -> str:
+    return f'{{"{OUR_KEY}":{{"probe":{json.dumps(probe)}'
+
+
+def making_name(identity: Identity) -> str:
+    """The name of a session of this identity for as long as it is half made."""
+    return f"{_MAKING}{identity}"
+
+
+def _is_half_made(live: LiveSession) -> bool:
+    return not live.raw_remark and live.prompt in ("", MAKING_PROMPT)
