@@ -1,0 +1,45 @@
+"""The examples of the documentation are a catalog that loads, and its figures are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from reconciler.catalog import files, load, strict_yaml
+from tests.catalog.support import complaint
+from tests.catalog.support import load as load_files
+
+TEXT = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+EXAMPLE = {
+    path: f"# {path}\n{text}"
+    for path, text in re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", TEXT, re.DOTALL)
+}
+
+
+def test_the_example_loads(tmp_path: Path) -> None:
+    catalog = load_files(tmp_path, {**EXAMPLE, "prompts/night.md": "Good night.\n"})
+    assert {key: one.prompt for key, one in catalog.sessions.items()} == {
+        "alice": "You are {{char}}, and you know every book in the shop.",
+        "night": "Good night.",
+    }
+
+
+def test_the_example_of_a_problem(tmp_path: Path) -> None:
+    readers = EXAMPLE["sessions/readers.yaml"].replace("{temperature: 0.3}", "{temprature: 0.3}")
+    said = complaint(tmp_path, {**EXAMPLE, "sessions/readers.yaml": readers, "prompts/night.md": ""})
+    told = re.search(r"^sessions/readers.*?`temperature`\?$", TEXT, re.DOTALL | re.MULTILINE)
+    assert told
+    lines = [re.sub(r"\d+", "N", line) for line in told.group().splitlines()]
+    assert [re.sub(r"\d+", "N", line) for line in said.splitlines()] == lines
+
+
+def test_the_figures() -> None:
+    for figure in (
+        f"{strict_yaml.MAX_ALIAS_VALUES:,} values or {strict_yaml.MAX_ALIAS_TEXT // 2**20} MiB",
+        f"more than {strict_yaml.MAX_DEPTH} levels",
+        f"more than {strict_yaml.MAX_DIGITS:,} digits",
+        f"{files.MAX_FILE // 2**20} MiB",
+        f"{files.MAX_FILES:,} files, {load.MAX_TEXT // 2**30} GiB of text and {load.MAX_VALUES:,} values",
+        f"the first {load.MAX_PROBLEMS:,}",
+    ):
+        assert figure in TEXT
