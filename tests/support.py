@@ -149,7 +149,7 @@ def answering(*answers: Answer) -> Iterator[Stub]:
             stub.asked.append(self)
             given = stub.answers.pop(0) if len(stub.answers) > 1 else stub.answers[0]
             body = given.body if isinstance(given.body, bytes) else json.dumps(given.body).encode()
-            self.send_response(given.status)
+            self.send_response_only(given.status)
             for name, value in given.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body) if given.length is None else given.length))
