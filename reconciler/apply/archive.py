@@ -42,7 +42,7 @@ class Archive:
     def put(
         self, before: str, identity: Identity, live: LiveSession, messages: list[Mapping[str, Any]] | None
     ) -> str:
-        """Keep a session as it is now, before the named operation (once for each in a run).
+        """Keep a session as it is now, before the named operation. Nothing that is there is overwritten.
 
         Returns the archive id.
 
@@ -50,7 +50,11 @@ class Archive:
             ReconcilerError: it is not on disk. The write must not happen then.
         """
         moment = self.started.replace("-", "").replace(":", "")[:15]
-        archive_id = f"{moment}-{self.run}-{live.session_id}-{before}"
+        first = archive_id = f"{moment}-{self.run}-{live.session_id}-{before}"
+        number = 1
+        while (self.folder / f"{archive_id}.json").exists():
+            number += 1
+            archive_id = f"{first}-{number}"
         document = {
             "archive_version": ARCHIVE_VERSION,
             "id": archive_id,

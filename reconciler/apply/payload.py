@@ -56,6 +56,12 @@ def update_payload(action: Action, live: LiveSession, operation: Operation) -> d
         _tag_after(action, live, values),
         operation.remark_limit,
     )
+    return _changed(live, values, remark, operation)
+
+
+def _changed(
+    live: LiveSession, values: Mapping[str, Any], remark: str, operation: Operation
+) -> dict[str, Any]:
     if operation.left_out == "reset":
         values = {**_as_it_is(live), **values}
     payload: dict[str, Any] = {"session_id": live.session_id, **_top_level(values), "remark": remark}
@@ -74,28 +80,29 @@ def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
 
 
 def rewritten_payload(
-    action: Action, live: LiveSession, rewritten: Mapping[str, Any], operation: Operation
+    action: Action,
+    live: LiveSession,
+    sent: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    operation: Operation,
 ) -> dict[str, Any] | None:
-    """The call that lets the tag remember in which form the server stored these fields (sent values by path).
+    """The call that sends these fields (by path) again, with a tag that remembers in which form they are stored.
 
-    None where the remark has no room for it.
+    ``stored`` holds that form, for those of them where it is another. None where the remark has no room for it.
     """
-    found = live.fields()
-    base = live.remark.tag.base if live.remark.tag else None
     tag = make_tag(
         action.identity,
-        rewritten,
-        stored={path: found[path] for path in rewritten if path in found},
-        keep=[path for path in (*action.managed, *action.held) if path not in rewritten],
-        base=base,
+        sent,
+        stored=stored,
+        keep=[path for path in (*action.managed, *action.held) if path not in sent],
+        base=live.remark.tag.base if live.remark.tag else None,
         protected=bool(live.remark.tag and live.remark.tag.protected),
         was=action.was,
     )
-    remark = compose_remark(live.raw_remark, live.remark.keys, tag)
+    remark = compose_remark(live.raw_remark, {**live.remark.keys, **_group(sent, "remark")}, tag)
     if operation.remark_limit is not None and remark_size(remark) > operation.remark_limit:
         return None
-    values = _as_it_is(live) if operation.left_out == "reset" else {}
-    return {"session_id": live.session_id, **_top_level(values), "remark": remark}
+    return _changed(live, sent, remark, operation)
 
 
 def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) -> Tag:

@@ -165,9 +165,7 @@ def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: St
     try:
         findings, now = _findings(results, writer)
         if findings.rewrites:
-            forgotten = _remember(results, findings.rewrites, now, writer)
-            again, _ = _findings(results, writer)
-            findings.differences = [*again.differences, *forgotten]
+            findings = _settle(results, findings.rewrites, now, writer)
     except Interrupted:
         return _report(run, plan, results, "skipped", stopped=stop.reason)
     except ReconcilerError as error:
@@ -190,11 +188,40 @@ def _findings(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot
         attempt += 1
 
 
-def _remember(results: list[Result], rewrites: list[Rewrite], now: Snapshot, writer: Writer) -> list[str]:
-    """Write into the tags what the server made of these fields. Gives what kept it from that, a sentence each."""
+def _settle(results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer) -> Findings:
+    """Let the tags remember what the server made of these fields, and look again.
+
+    A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
+    again, with the tag: what comes out the same way again is the server's form of it.
+    """
+    failed = _remember(results, rewrites, rewrites, now, writer)
+    findings, now = _findings(results, writer)
+    kept = [one for one in rewrites if one in findings.rewrites]
+    if len(kept) < len(rewrites):
+        failed += _remember(results, rewrites, kept, now, writer)
+        findings, _ = _findings(results, writer)
+    for one in [one for one in findings.rewrites if one not in kept]:
+        findings.rewrites.remove(one)
+        findings.differences.append(
+            f"{one.key} (#{one.session_id}): {one.path} comes back in another form each time, or others write it too"
+        )
+    findings.differences += failed
+    return findings
+
+
+def _remember(
+    results: list[Result], rewrites: Sequence[Rewrite], kept: Sequence[Rewrite], now: Snapshot, writer: Writer
+) -> list[str]:
+    """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
+
+    Gives what could not be done, a sentence each.
+    """
     sent: dict[int, dict[str, Any]] = {}
-    for rewrite in rewrites:
-        sent.setdefault(rewrite.session_id, {})[rewrite.path] = rewrite.sent
+    stored: dict[int, dict[str, Any]] = {}
+    for one in rewrites:
+        sent.setdefault(one.session_id, {})[one.path] = one.sent
+    for one in kept:
+        stored.setdefault(one.session_id, {})[one.path] = one.stored
     # A delete of a second session with this identity has nothing to say of the one that stays.
     actions = {result.action.identity: result.action for result in results if result.action.kind != "delete"}
     failed = []
@@ -203,10 +230,10 @@ def _remember(results: list[Result], rewrites: list[Rewrite], now: Snapshot, wri
         if live.session_id not in sent or live.remark.tag is None:
             continue
         action = actions[live.remark.tag.identity]
-        payload = rewritten_payload(action, live, sent[live.session_id], operation) if operation else None
+        again, form = sent[live.session_id], stored.get(live.session_id, {})
         if operation is None:
             reason = "there is no update call"
-        elif payload is None:
+        elif (payload := rewritten_payload(action, live, again, form, operation)) is None:
             reason = "the remark has no room for it"
         else:
             result = writer.remember(action, live, payload)

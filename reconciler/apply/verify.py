@@ -64,5 +64,9 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
         stored = found.get(change.path, MISSING)
         if stored is MISSING:
             findings.differences.append(f"{label}: {change.path} was sent, and is not there")
-        elif not same(stored, change.after):
+        elif same(stored, change.after):
+            continue
+        elif tag.base and not tag.base.wrote(change.path, change.after):
+            findings.differences.append(f"{label}: {change.path} was written by another run since")
+        else:
             findings.rewrites.append(Rewrite(action.key, live.session_id, change.path, change.after, stored))

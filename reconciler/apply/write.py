@@ -269,7 +269,7 @@ class Writer:
         return ("not done" if found else "done"), live.session_id
 
     def remember(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Result:
-        """One more update of a session that was just written, for its tag alone."""
+        """One more update of a session that was just written, so that its tag tells what the server made of it."""
         action = replace(action, kind="update", session_id=live.session_id)
         try:
             archived = self.archive.put("retag", action.identity, live, None)
