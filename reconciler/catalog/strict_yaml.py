@@ -611,8 +611,7 @@ _UNCLOSED: Final = {
 
 def _control_fault(text: str) -> Fault:
     found = _CONTROL.search(text)
-    if found is None:
-        return Fault(0, "this is not YAML", "")
+    assert found is not None  # it is UTF-8, so nothing else is left that libyaml refuses
     code = ord(found.group())
     if code == 0:
         return Fault(
