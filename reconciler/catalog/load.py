@@ -319,17 +319,25 @@ class _Loader:
     def _name_first_places(self) -> None:
         """Say of each session that is declared twice where the first one is; each file is read once for all."""
         for first, repeated in self.repeated.items():
-            data = self.root.read(first)
-            source = Source(first, data, data.decode("utf-8-sig"))
+            source = self._again(first)
             for key, problem in repeated:
-                line = source.at_key(("sessions", key), "").line
+                line = f":{source.at_key(('sessions', key), '').line}" if source else ""
                 self.problems.append(
                     replace(
                         problem,
-                        message=f"{problem.message}, first in {first}:{line}",
+                        message=f"{problem.message}, first in {first}{line}",
                         hint="give one of the two another key, or take it out",
                     )
                 )
+
+    def _again(self, file: str) -> Source | None:
+        """A file that was read before; ``None`` where somebody has changed or removed it meanwhile."""
+        try:
+            data = self.root.read(file)
+        except UnreadableError:
+            return None
+        text = decode(file, data)
+        return None if isinstance(text, Problem) else Source(file, data, text)
 
     def _count(self, source: Source, text: int, values: int) -> None:
         self.text += text

@@ -164,6 +164,16 @@ def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     assert said.startswith("sessions/b.yaml: this file is one file too many: 2 is the most")
 
 
+def test_a_first_place_that_is_gone_costs_no_more_than_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.catalog.files.MAX_FILES", 3)  # none is left to be read again
+    said = complaint(tmp_path, {"sessions/a.yaml": SESSION, "sessions/b.yaml": SESSION})
+    assert said.startswith(
+        "sessions/b.yaml:2:3: the session `alice` is declared twice, first in sessions/a.yaml\n"
+    )
+
+
 def test_places_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "MAX_SPOTS", 12)
     said = complaint(
