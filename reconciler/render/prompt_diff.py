@@ -156,7 +156,8 @@ def shared(diffs: Sequence[TextDiff]) -> TextDiff:
         drop, end = len(heads[0]) - head, len(hunk.lines) - (len(tails[0]) - tail)
         lines = hunk.lines[drop:end]
         fewer = len(hunk.lines) - len(lines)
-        moved = any((h.before_start, h.after_start) != (hunk.before_start, hunk.after_start) for h in same)
+        places = {(h.before_start + len(c), h.after_start + len(c)) for h, c in zip(same, heads, strict=True)}
+        moved = len(places) > 1
         hunks.append(
             Hunk(
                 0 if moved else hunk.before_start + drop,
@@ -262,12 +263,13 @@ def _changed_span(before: str, after: str) -> tuple[int, int, int]:
 
 
 def _lines(text: str, start: int, end: int) -> list[str]:
-    """The lines of a stretch that starts at a line start and ends at one or at the end of the text."""
-    if start == end:
+    """The lines of a stretch that starts at a line start and ends at one or at the end of the text.
+
+    A line end at the end of the text has an empty line after it; an empty text has no line.
+    """
+    if not text or start == end < len(text):
         return []
-    if end < len(text) or text[end - 1] == "\n":
-        end -= 1
-    return text[start:end].split("\n")
+    return text[start : end if end == len(text) else end - 1].split("\n")
 
 
 def _context_before(text: str, start: int) -> int:

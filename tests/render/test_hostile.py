@@ -189,7 +189,7 @@ def test_prose_is_text_and_code(text: str) -> None:
 @given(st.text(st.characters()))
 def test_whatever_is_in_a_plan_every_form_of_it_can_be_written(text: str) -> None:
     document: dict[str, Any] = poisoned(text)
-    for form in ("text", "json", "markdown", "github"):
+    for form in ("text", "json", "markdown", "html", "github"):
         render(document, form, options=RenderOptions(color=True)).encode("utf-8")
 
 

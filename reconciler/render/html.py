@@ -1,0 +1,307 @@
+"""A plan as one self-contained page, for a reviewer who opens it as an artifact of a job.
+
+The page asks for nothing: styles and script are in it, and its Content-Security-Policy allows these two by their
+hashes and nothing else. The list of changes is written by the template, which escapes; what is in a change is
+data, in a block that is no script, and is made into elements when somebody opens it, as text. So that thousands of
+long prompts do not make a page that no browser opens, there is a bound on what a page holds; up to that everything
+is in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reconciler.render.characters import remarks, text_remarks
+from reconciler.render.escape import quoted, visible
+from reconciler.render.options import RenderOptions
+from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared, shortened
+from reconciler.render.view import (
+    CAUSES,
+    SYMBOLS,
+    TO_DO,
+    Change,
+    Field,
+    changes,
+    count,
+    is_text,
+    left_alone,
+    same_field,
+    text_diff,
+    text_size,
+    title,
+    what_changes,
+)
+
+#: About how many characters of texts a page holds; each change gets an equal share, but never less than …
+PAGE = 40_000_000
+#: … so many.
+SHARE = 4_000
+
+# Bounds on what is in the list itself, in characters.
+_NAME, _NAMES, _VALUE = 120, 300, 20_000
+
+_PAGE = Path(__file__).parent / "page"
+_SIGNS = {**SYMBOLS, "delete": "−"}
+_LABELS = {
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "drift": "with drift",
+    "conflict": "in conflict",
+}
+_SECTIONS = {
+    "update": "Updates",
+    "adopt": "Adoptions",
+    "move": "Moves",
+    "forget": "Releases",
+    "create": "Creates",
+}
+
+
+def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str:
+    """The page. It holds the same in every ``detail``: a reader chooses in the browser."""
+    style, script = _asset("plan.css"), _asset("plan.js")
+    listed = changes(document)
+    share = max(SHARE, PAGE // max(1, len(listed)))
+    catalog, environment, endpoint = title(document)
+    summary = document["summary"]
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        _environment()
+        .get_template("plan.html.jinja")
+        .render(
+            policy=policy,
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            version=visible(str(document["reconciler_version"])),
+            catalog=visible(catalog),
+            environment=visible(environment),
+            endpoint=visible(endpoint),
+            tiles=_tiles(summary),
+            no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
+            left_alone=left_alone(summary),
+            refusals=[_visible(r) for r in document["refusals"]],
+            notes=[
+                {**_visible(n), "key": visible(str(n.get("key") or "")), "number": _number(n)}
+                for n in document["notes"]
+            ],
+            rows=listed,
+            sections=_sections(listed),
+            data={"changes": [_data(c, share) for c in listed], "causes": CAUSES},
+        )
+        + "\n"
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # All texts are visible ones by then: there is no lone surrogate left, and letters may stay letters.
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """How a policy allows one inline style or script (https://www.w3.org/TR/CSP3/#match-element-to-source-list)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _visible(item: Mapping[str, Any]) -> dict[str, str]:
+    return {name: visible(str(value)) for name, value in item.items()}
+
+
+def _cut(text: str, limit: int) -> str:
+    shown = visible(text[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[:limit]}…"
+
+
+def _number(item: Mapping[str, Any]) -> str:
+    return f"#{item['session_id']}" if item.get("session_id") is not None else ""
+
+
+# --- the list ------------------------------------------------------------------------------------------------
+
+
+def _tiles(summary: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Totals that are filters, too. The usual three are always there."""
+    shown = [what for at, what in enumerate((*TO_DO, "drift", "conflict")) if at < 3 or summary[what]]
+    return [
+        {
+            "kind": what,
+            "count": summary[what],
+            "number": f"{summary[what]:,}",
+            "symbol": _SIGNS.get(what, "!"),
+            "label": _LABELS.get(what, what),
+        }
+        for what in shown
+    ]
+
+
+def _sections(listed: Sequence[Change]) -> list[dict[str, Any]]:
+    rows = list(enumerate(listed))
+    found = [("Deletes", [r for r in rows if r[1].action == "delete"])]
+    found.append(("Changed outside git", [r for r in rows if r[1].action != "delete" and r[1].causes]))
+    for action, heading in _SECTIONS.items():
+        found.append((heading, [r for r in rows if r[1].action == action and not r[1].causes]))
+    return [
+        {
+            "heading": heading,
+            "count": f"{sum(len(change.members) for _, change in members):,}",
+            "rows": [_row(index, change) for index, change in members],
+        }
+        for heading, members in found
+        if members
+    ]
+
+
+def _row(index: int, change: Change) -> dict[str, Any]:
+    action = change.first
+    members = len(change.members)
+    names = ", ".join(str(m["key"])[:_NAME] for m in change.members[:8]) if members > 1 else ""
+    return {
+        "index": index,
+        "action": change.action,
+        "kinds": " ".join([change.action, *sorted(change.causes)]),
+        "symbol": _SIGNS[change.action],
+        "members": members,
+        "count": f"{members:,}",
+        "names": _cut(names, _NAMES) + (", …" if members > 8 else ""),
+        "key": _cut(str(action["key"]), _NAME),
+        "name": _cut(str(action["name"]), _NAME),
+        "number": _number(action),
+        "causes": sorted(change.causes),
+        "what": _cut(_what(change), _NAMES),
+    }
+
+
+def _what(change: Change) -> str:
+    action = change.first
+    if change.action == "move":
+        return f"moved from {action.get('from', '')}"
+    if change.action in ("delete", "forget", "adopt"):
+        return str(action["reason"])
+    if change.action == "create":
+        return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
+    return ", ".join(str(f["path"]) for f in action["fields"])
+
+
+# --- what is in a change -------------------------------------------------------------------------------------
+
+
+def _data(change: Change, share: int) -> dict[str, Any]:
+    """One change for the script. Members of the object are named by their first letters, as in the script."""
+    action = change.first
+    fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
+    data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
+    if change.action not in ("create", "update"):
+        data["r"] = visible(str(action["reason"]))
+    if change.action == "move":
+        data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
+    if len(change.members) > 1:
+        data["m"] = [_cut(f"{m['key']} {_number(m)}".strip(), _NAME) for m in change.members]
+    unchanged = {m.get("unchanged", 0) for m in change.members} - {0}
+    if len(unchanged) == 1:
+        data["u"] = f"{count(unchanged.pop(), 'unchanged field')} hidden."
+    return data
+
+
+def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
+    data: dict[str, Any] = {"p": visible(str(field["path"]))}
+    if field.get("cause") in CAUSES and change.action != "create":
+        data["c"] = field["cause"]
+    if field.get("cause") == "released":
+        return data
+    if is_text(field):
+        both = "before" in field and "after" in field
+        return data | (_text_change(change, field, share) if both else _whole_text(field, share))
+    if field.get("detail"):
+        return data | {"d": [{"p": visible(str(d["path"])), **_values(d)} for d in field["detail"]]}
+    return data | _values(field)
+
+
+def _values(field: Field) -> dict[str, str]:
+    return {side[0]: _cut(quoted(field[side]), _VALUE) for side in ("before", "after") if side in field}
+
+
+def _text_change(change: Change, field: Field, share: int) -> dict[str, Any]:
+    difference = text_diff(field)
+    if len(change.members) > 1:
+        difference = shared([text_diff(same_field(m, field)) for m in change.members])
+    return _texts(
+        difference.hunks,
+        share,
+        size=what_changes(difference),
+        said=remarks(difference),
+        headers=_headers(difference),
+    )
+
+
+def _headers(difference: TextDiff) -> list[str]:
+    return [hunk.header for hunk in difference.hunks]
+
+
+def _whole_text(field: Field, share: int) -> dict[str, Any]:
+    new = "after" in field
+    text = str(field["after"] if new else field["before"])
+    rows = tuple(Line("+" if new else "-", (Segment(line),)) for line in text.split("\n")) if text else ()
+    hunk = Hunk(0 if new else 1, 0, 1 if new else 0, len(rows), rows)
+    return _texts([hunk], share, size=text_size(text), said=text_remarks(text), headers=[""]) | {
+        "whole": True
+    }
+
+
+def _texts(
+    hunks: Iterable[Hunk], share: int, *, size: str, said: Sequence[str], headers: Sequence[str]
+) -> dict[str, Any]:
+    """Hunks for the script, as far as a change's share of the page reaches."""
+    found: list[dict[str, Any]] = []
+    left_out = 0
+    for hunk, header in zip(hunks, headers, strict=True):
+        lines: list[list[Any]] = []
+        for line in hunk.lines:
+            if share <= 0:
+                left_out += 1
+                continue
+            shown = shortened(line, equal=min(2_000, max(200, share // 8)), changed=share)
+            share -= sum(len(s.text) for s in shown.segments) + 8
+            lines.append([line.op, [_segment(s, shown) for s in shown.segments]])
+        if lines:
+            found.append({"h": header, "b": hunk.before_start, "a": hunk.after_start, "l": lines})
+    data: dict[str, Any] = {"s": size, "h": found}
+    if said:
+        data["n"] = list(said)
+    if left_out:
+        data["more"] = f"… {count(left_out, 'more line')}, too long for this page"
+    return data
+
+
+def _segment(segment: Segment, line: Line) -> str | list[Any]:
+    """What is equal as a text, what is marked as ``[text]``, what is left out as ``["", how many characters]``."""
+    if segment.skipped:
+        return ["", segment.skipped]
+    text = visible(segment.text)
+    if line.op == "=" or len(line.segments) == 1 or not segment.changed:
+        return text
+    return [text.replace(" ", "·") if line.spaces or text.isspace() else text]

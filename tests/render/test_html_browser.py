@@ -1,0 +1,281 @@
+"""The page of a plan in a real browser: Chromium without a window, driven by playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.render import RenderOptions, render
+from reconciler.render.escape import visible
+from tests.hostile import HOSTILE
+from tests.render.hostile_plans import NAMES, poisoned
+from tests.render.sample import action, change, everything, new, plan, preamble_plan
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM and not os.environ.get("CI"), reason="there is no Chromium here, and this is no CI"
+)
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+VISIBLE = "details.change:not([hidden])"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    assert CHROMIUM, "CI needs Chromium: apt-get install chromium"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Opens a plan as a page. That the page said nothing, asked for nothing and ran nothing is checked at the end."""
+    contexts: list[Any] = []
+    said: list[str] = []
+
+    def opened(document: dict[str, Any], **options: Any) -> Any:
+        file = tmp_path / f"plan-{len(contexts)}.html"
+        file.write_text(render(document, "html", options=RenderOptions()), encoding="utf-8")
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("popup", lambda _: said.append("popup"))
+        page.on(
+            "request", lambda request: request.url == file.as_uri() or said.append(f"request: {request.url}")
+        )
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def keys(page: Any) -> list[str]:
+    return [text.strip() for text in page.locator(f"{VISIBLE} > summary .key").all_inner_texts()]
+
+
+def test_filter_by_action(show: Open) -> None:
+    page = show(everything())
+    everyone = page.locator(VISIBLE).count()
+    page.click("[data-filter=delete]")
+    assert keys(page) == ["bob", "old-clerk"]
+    assert page.inner_text("#shown") == f"Showing 2 of {everyone}."
+    assert page.get_attribute("[data-filter=delete]", "aria-pressed") == "true"
+    page.click("[data-filter=drift]")
+    assert keys(page) == ["bob", "old-clerk", "poet"]
+    page.click("[data-filter=delete]")
+    assert keys(page) == ["poet"]
+    page.click("[data-filter=drift]")
+    assert page.locator(VISIBLE).count() == everyone
+    assert page.inner_text("#shown") == ""
+
+
+def test_search_finds_keys_names_and_texts(show: Open) -> None:
+    page = show(everything())
+
+    def search(text: str) -> list[str]:
+        page.fill("#search", text)
+        page.wait_for_timeout(150)
+        return keys(page)
+
+    assert search("NIGHT-PORTER") == ["night-porter"]
+    assert search("诗人") == ["poet"]
+    assert search("green tea and coffee") == ["alice"]
+    assert search("drawer 41") == ["archivist"]
+    assert search("clerk-17") == []
+    assert page.locator(VISIBLE).count() == 1  # the group that clerk-17 belongs to
+    assert search("no such thing") == []
+    assert page.is_visible("#none")
+    page.click("#reset")
+    assert page.locator(VISIBLE).count() == 11
+
+
+def test_details_are_made_when_they_are_opened(show: Open) -> None:
+    page = show(everything())
+    alice = page.locator("details.change", has_text="Alice Liddell")
+    assert alice.locator(".body").count() == 0
+    alice.locator("summary").click()
+    assert alice.locator(".row.minus .text").all_inner_texts() == [
+        "You like tea.",
+        "Close with the opening hours: 9·to 18.",
+    ]
+    assert alice.locator(".row.plus mark").all_inner_texts() == ["green ", " and coffee", r"\xa0", r"\xa020"]
+    assert alice.locator(".remarks").inner_text() == "adds U+00A0 NO-BREAK SPACE 2 times, first in line 7"
+    assert alice.locator(".row .no").all_inner_texts()[:4] == ["2", "2", "3", "3"]
+    alice.locator("summary").click()
+    assert not alice.locator(".body").is_visible()
+
+
+def test_unified_and_side_by_side(show: Open) -> None:
+    page = show(everything())
+    alice = page.locator("details.change", has_text="Alice Liddell")
+    alice.locator("summary").click()
+    assert alice.locator(".row.side").count() == 0
+    page.click("[data-view=split]")
+    pairs = alice.locator(".row.side", has=page.locator(".minus"))
+    assert pairs.first.locator(".text").all_inner_texts() == [
+        "You like tea.",
+        "You like green tea and coffee.",
+    ]
+    page.click("[data-view=unified]")
+    assert alice.locator(".row.side").count() == 0
+
+
+def test_the_keyboard_is_enough(show: Open) -> None:
+    page = show(everything())
+    press = page.keyboard.press
+
+    def focused() -> str:
+        return str(
+            page.evaluate("document.activeElement.closest('details')?.querySelector('.key')?.innerText ?? ''")
+        )
+
+    press("j")
+    assert focused() == "bob"
+    press("j")
+    press("j")
+    assert focused() == "poet"
+    press("k")
+    assert focused() == "old-clerk"
+    press("o")
+    assert page.locator("details.change[open]").count() == 1
+    press("Enter")
+    assert page.locator("details.change[open]").count() == 0
+    press("e")
+    assert page.locator("details.change[open]").count() == 11
+    assert page.inner_text("#expand") == "Collapse all"
+    press("v")
+    assert page.get_attribute("[data-view=split]", "aria-pressed") == "true"
+    press("e")
+    assert page.locator("details.change[open]").count() == 0
+    press("/")
+    page.keyboard.type("poet")
+    page.wait_for_timeout(150)
+    assert keys(page) == ["poet"]
+    press("Escape")
+    assert page.input_value("#search") == ""
+    assert page.locator(VISIBLE).count() == 11
+    press("?")
+    assert page.is_visible("#keys")
+    press("Escape")
+    assert not page.is_visible("#keys")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_dark_and_light(show: Open, scheme: str) -> None:
+    page = show(everything(), color_scheme=scheme)
+
+    def darkness() -> bool:
+        return bool(page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 17, 22)")
+
+    assert darkness() == (scheme == "dark")
+    page.click("#theme")
+    assert darkness() == (scheme == "light")
+    page.keyboard.press("d")
+    assert darkness() == (scheme == "dark")
+
+
+def test_a_phone_needs_no_sideways_scrolling(show: Open) -> None:
+    page = show(everything(), viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page.click("#expand")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator(".row.side").count() == 0
+
+
+def test_print_shows_the_details(show: Open) -> None:
+    page = show(everything())
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("details.change[open]").count() == 11
+    assert not page.is_visible(".bar")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.change[open]").count() == 0
+    assert page.pdf()[:5] == b"%PDF-"
+
+
+def test_a_plan_with_no_changes(show: Open) -> None:
+    page = show(plan(summary={"no_op": 3}))
+    assert page.inner_text(".calm") == "No changes. The live list matches the catalog."
+
+
+def test_without_javascript_the_changes_are_listed(show: Open) -> None:
+    page = show(everything(), java_script_enabled=False)
+    assert "bob" in keys(page)
+
+
+def test_groups_list_their_members(show: Open) -> None:
+    page = show(preamble_plan(312))
+    assert page.locator(".members .pill").count() == 312
+
+
+def test_five_thousand_changes(show: Open) -> None:
+    text = "\n".join(f"line {n}" for n in range(50))
+    document = plan(
+        *(
+            action(
+                "update",
+                f"k{n}",
+                n,
+                f"N{n}",
+                "",
+                change("prompt", text, text.replace("line 7\n", f"new {n}\n")),
+            )
+            for n in range(4_000)
+        ),
+        *(action("create", f"c{n}", None, f"C{n}", "", new("prompt", text)) for n in range(1_000)),
+    )
+    page = show(document)
+    assert page.locator("details.change").count() == 5_000
+    page.fill("#search", "new 3999")
+    page.locator("#shown", has_text="Showing 1 of 5,000.").wait_for()
+    page.keyboard.press("Escape")
+    page.click("[data-filter=create]")
+    assert page.inner_text("#shown") == "Showing 1,000 of 5,000."
+    page.click("#expand")
+    assert page.inner_text("#shown") == "The first 300 of 1,000 are open."
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_texts_stay_texts(show: Open, name: str) -> None:
+    bad = HOSTILE[name]
+    page = show(poisoned(bad))
+    page.click("#expand")
+    page.click("[data-view=split]")
+    elements = set(page.evaluate("[...document.querySelectorAll('*')].map((e) => e.localName)"))
+    assert not elements & {"img", "iframe", "object", "embed", "base", "link", "textarea", "template", "h3"}
+    for tag, number in {"script": 2, "style": 1, "svg": 1, "a": 1, "dialog": 1, "h1": 1}.items():
+        assert page.locator(tag).count() == number
+    assert page.title().startswith("Plan for")
+    # The delete's key is the text and nothing else.
+    shown = visible(bad[:121])
+    assert page.locator("details.delete .key").text_content() == (
+        shown if len(shown) <= 120 else f"{shown[:120]}…"
+    )
