@@ -92,8 +92,21 @@ def _worded(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterat
             for key in error.validator_value:
                 if key not in error.instance and not _closest(key, unknown):  # or else it is there, misspelt
                     yield source.at_value(path, f"{what} has no `{key}`", _ADD[key])
+        elif error.validator == "anyOf":
+            yield source.at_value(path, f"{what} has no `sessions`", _ADD["sessions"])
+        elif error.validator == "oneOf":
+            if isinstance(error.instance, dict) and not error.instance.keys() - error.schema["properties"]:
+                yield source.at_value(path, *_no_text(error.instance, what))
         else:
             yield source.at_value(path, *_bad_value(path, error, what))
+
+
+def _no_text(value: dict[str, JSON], what: str) -> tuple[str, str]:
+    """A prompt, a part of one or a fragment that names no text, or more than one."""
+    given = [name for name in ("file", "text", "fragment", "parts") if name in value]
+    if not given:
+        return f"{what} has no `file`", _ADD["file"]
+    return f"{what} has {_listed(given)} at once", "keep one of them; a list of parts joins several"
 
 
 _ADD: Final = {

@@ -9,18 +9,25 @@ from __future__ import annotations
 import gc
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.catalog.check import SchemaName, check
+from reconciler.catalog.compose import Layer, Templates, merge
+from reconciler.catalog.composed import Composer, Declared, Resolved
 from reconciler.catalog.encoding import decode
+from reconciler.catalog.environments import Environment, choose
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.ownership import Ownership, ownership
+from reconciler.catalog.places import Path as Path_
 from reconciler.catalog.places import Source
+from reconciler.catalog.prompts import Prompts
 from reconciler.catalog.strict_yaml import parse
+from reconciler.catalog.templating import Renderer
 from reconciler.errors import CatalogError, Problem
 from reconciler.model import JSON, Catalog, Lifecycle, Limit, Policy, Session
 from reconciler.text import normalise_prompt, shortened
@@ -39,15 +46,27 @@ _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _FIELDS: Final = frozenset({"name", "model", "prompt", "parameters", "data", "remark", "lifecycle", "adopt"})
 
 
-def load_catalog(root: str | Path, environment: str | None = None) -> Catalog:
-    """Read a catalog, as ``docs/catalog.md`` describes it.
+def load_catalog(
+    root: str | Path, environment: str | None = None, variables: Mapping[str, JSON] | None = None
+) -> Catalog:
+    """Read a catalog, as ``docs/catalog.md`` and ``docs/composition.md`` describe it.
 
     Args:
         root: the folder that holds ``catalog.yaml``. Nothing outside of it is read.
-        environment: what to note as the environment in the result.
+        environment: which of the catalog's environments; where it declares none, any name will do.
+        variables: values for templates in prompts, which win over those in the catalog.
 
     Raises:
         CatalogError: with everything that is wrong, sorted by file and line.
+    """
+    return loaded(root, environment, variables).catalog()
+
+
+def loaded(root: str | Path, environment: str | None, variables: Mapping[str, JSON] | None) -> Loader:
+    """A loader that has read everything there is, for those who want to know more than the result.
+
+    Raises:
+        CatalogError: nothing can be read at all.
     """
     if environment is not None and not _KEY.fullmatch(environment):
         raise CatalogError(
@@ -60,8 +79,10 @@ def load_catalog(root: str | Path, environment: str | None = None) -> Catalog:
         folder = Root(root)
     except UnreadableError as error:
         raise CatalogError(Problem(f"{root} {error.message}", error.hint)) from None
-    with _no_garbage_collection():
-        return _Loader(folder).load(environment)
+    with _no_garbage_collection(), Renderer() as renderer:
+        loader = Loader(folder, environment, variables or {}, renderer)
+        loader.load()
+        return loader
 
 
 @contextmanager
@@ -81,52 +102,99 @@ class _StoppedError(Exception):
     """There is no point, or a danger, in reading on; the loader's last problem says why."""
 
 
-class _Loader:
-    def __init__(self, root: Root) -> None:
+class Loader:
+    """Reads a catalog once. What is plain becomes a session at once; what is composed, when all files are read."""
+
+    def __init__(
+        self, root: Root, environment: str | None, variables: Mapping[str, JSON], renderer: Renderer
+    ) -> None:
         self.root = root
+        self.head: Mapping[str, Any] = {}
+        self.owned = Ownership({}, {}, frozenset())
+        self.environment = Environment(environment)
+        self.templates = Templates()
+        self.parts = Prompts(self._prompt, renderer, self._note)
+        self.composed: dict[str, Declared] = {}
+        self.variables = variables
         self.problems: list[Problem] = []
         self.sessions: dict[str, Session] = {}
         self.adopters: dict[int, str] = {}  # of each live session that is to be adopted
+        self.skipped: set[str] = set()  # what the environment leaves out, and what only makes others
+        self.layers: dict[str, Sequence[Layer]] = {}  # of each session that is put together
         self.files: dict[str, str] = {}  # of each session's key
         self.repeated: dict[str, list[tuple[str, Problem]]] = defaultdict(list)  # by the first file
         self.prompts: dict[str, str | None] = {}  # read from files; None is one with a problem
         self.text = 0
         self.values = 0
 
-    def load(self, environment: str | None) -> Catalog:
-        head: Mapping[str, Any] = {}
-        owned = Ownership({}, {}, frozenset())
+    def load(self) -> None:
+        """Read everything. What is wrong is in ``problems``."""
         with suppress(_StoppedError):
-            head, source = self._load()
-            if not self.problems:
-                name = head["catalog"]
-                owned = ownership(head, name, environment, self.sessions.__contains__, source, self._note)
+            self._load()
         self._name_first_places()
+
+    def catalog(self) -> Catalog:
+        """What was read.
+
+        Raises:
+            CatalogError: something in it is wrong.
+        """
         if self.problems:
             raise CatalogError(self.problems)
         if len(self.sessions) != len(self.files):  # what is left out of here would be deleted
             raise RuntimeError("a session was lost on the way, and nothing was said of it")
         return Catalog(
-            head["catalog"],
-            environment,
+            self.head["catalog"],
+            self.environment.name,
             self.sessions,
-            _policy(head.get("policy", {})),
+            _policy({**self.head.get("policy", {}), **self.environment.policy}),
             {key: session_id for session_id, key in self.adopters.items()},
-            owned.moved,
-            owned.handed_over,
-            owned.forgotten,
+            self.owned.moved,
+            self.owned.handed_over,
+            self.owned.forgotten,
         )
 
-    def _load(self) -> tuple[Mapping[str, Any], Source]:
+    def _load(self) -> None:
         head, odd, source = self._document(CATALOG_FILE, "catalog")
+        self.head = head
+        known = not self.problems
+        if known:
+            chosen = choose(head, self.environment.name, source)
+            if isinstance(chosen, Problem):
+                self._note(chosen)
+            else:
+                self.environment = chosen
         # With something wrong here, nobody knows what the sessions would get from it.
-        defaults = _Defaults(_mapping(head.get("defaults")), source, known=not self.problems)
-        self._take(_mapping(head.get("sessions")), odd, source, defaults)
-        head_source = source
+        layers = [Layer("defaults", _mapping(head.get("defaults")), source, ("defaults",))]
+        if self.environment.defaults:
+            place: Path_ = ("environments", self.environment.name or "", "defaults")
+            layers.append(
+                Layer(f"environment {self.environment.name}", self.environment.defaults, source, place)
+            )
+        defaults = _Defaults(layers, known=known)
+        self._take_document(head, odd, source, defaults)
         for file in self._manifests(head.get("include"), source):
-            document, odd, source = self._document(file, "manifest")
-            self._take(_mapping(document.get("sessions")), odd, source, defaults)
-        return head, head_source
+            document, odd, read = self._document(file, "manifest")
+            self._take_document(document, odd, read, defaults)
+        self._compose(defaults)
+        for key in self.environment.patches:
+            if key not in self.files and key not in self.skipped:
+                self._note_unknown_patch(key, source)
+        if not self.problems:
+            self.owned = ownership(
+                head, head["catalog"], self.environment.name, self.sessions.__contains__, source, self._note
+            )
+
+    def _take_document(
+        self, document: Mapping[str, Any], odd: frozenset[str], source: Source, defaults: _Defaults
+    ) -> None:
+        for name, value in _mapping(document.get("fragments")).items():
+            self.parts.add_fragment(name, value, source)
+        for name, fields in _mapping(document.get("templates")).items():
+            problem = self.templates.add(name, _mapping(fields), source)
+            if problem:
+                self._note(problem)
+        self._take(_mapping(document.get("sessions")), odd, source, defaults)
 
     def _document(self, file: str, schema: SchemaName) -> tuple[dict[str, Any], frozenset[str], Source]:
         """What could be read of a file, the keys of sessions in it that are wrong, and where things stand in it."""
@@ -213,12 +281,18 @@ class _Loader:
             elif key in odd:
                 if isinstance(given, dict):
                     self._look_into(key, given, source, defaults)
-            else:
+            elif (
+                _COMPOSED.isdisjoint(given)
+                and (_is_plain_prompt(given["prompt"]) if "prompt" in given else defaults.plain)
+                and key not in self.environment.patches
+            ):
                 session = self._session(key, given, source, defaults)
                 if session is not None:
                     self.sessions[key] = session
                     if "adopt" in given:
                         self._adopt(key, given["adopt"], source)
+            else:
+                self.composed[key] = Declared(given, source)
 
     def _session(
         self, key: str, given: Mapping[str, Any], source: Source, defaults: _Defaults
@@ -230,11 +304,10 @@ class _Loader:
             self._look_into(key, given, source, defaults)
             return None
         if prompt.__class__ is not str:
-            home = source if "prompt" in given else defaults.source
-            place = (
-                ("sessions", key, "prompt", "file") if "prompt" in given else ("defaults", "prompt", "file")
+            home, place = (
+                (source, ("sessions", key, "prompt")) if "prompt" in given else defaults.prompt_place()
             )
-            prompt = self._prompt(prompt["file"], home, place)
+            prompt = self._prompt(prompt["file"], home, (*place, "file"))
             if prompt is None:
                 return None
         if "lifecycle" in given:
@@ -244,6 +317,8 @@ class _Loader:
         self.values += defaults.size
         if self.values > MAX_VALUES:
             self._count(source, 0, 0)
+        if self.environment.prefix or self.environment.suffix:
+            name = f"{self.environment.prefix}{name}{self.environment.suffix}"
         return Session(
             key,
             name,
@@ -253,6 +328,75 @@ class _Loader:
             _merge(defaults.data, given.get("data")),
             _merge(defaults.remark, given.get("remark")),
             lifecycle,
+        )
+
+    def _compose(self, defaults: _Defaults) -> None:
+        """Make sessions of what was put aside because it is put together from several places."""
+        if not self.composed or not defaults.known:
+            return
+        head = defaults.layers[0].source
+        composer = Composer(
+            defaults.layers,
+            self.templates,
+            self.environment,
+            self.parts,
+            self._prompt,
+            {**self.head.get("variables", {}), **self.environment.variables},
+            self.variables,
+            head,
+            self._note,
+        )
+        for declared_key, declared in self.composed.items():
+            file = self.files.pop(declared_key)
+            self.skipped.add(declared_key)
+            for one in composer.resolve(declared_key, declared):
+                self._add(one, file)
+
+    def _add(self, one: Resolved, file: str) -> None:
+        """Make a session of one that was put together."""
+        key, fields = one.key, one.fields
+        if not _KEY.fullmatch(key):
+            message = f"`{shortened(key)}`, which this makes, can't be the key of a session"
+            self._note(one.source.at_key(one.path, message, "change the pattern of the key"))
+            return
+        if key in self.files:
+            message = f"the session `{key}`, which this makes, is declared in {self.files[key]} already"
+            self._note(one.source.at_key(one.path, message, "change the pattern of the key"))
+            return
+        missing = [field for field in ("name", "model", "prompt") if fields.get(field) is None]
+        for field in missing:
+            message = f"the session `{shortened(key)}` has no `{field}`"
+            self._note(one.source.at_key(one.path, message, "give it one, or one of what it extends"))
+        for name, value in fields.get("parameters", {}).items():
+            if value is None:
+                message = f"`{name}` of `{shortened(key)}` is null, and there is nothing to remove"
+                self._note(one.source.at_key(one.path, message, "take it out, or write a number"))
+        if missing:
+            return
+        self._count(one.source, len(fields["prompt"]), _size(fields))
+        self.files[key] = file
+        self.layers[key] = one.layers
+        self.sessions[key] = Session(
+            key,
+            fields["name"],
+            fields["model"],
+            fields["prompt"],
+            _whole(fields.get("parameters", {})),
+            fields.get("data", {}),
+            fields.get("remark", {}),
+            _lifecycle(fields.get("lifecycle", {})),
+        )
+        if one.adopt is not None:
+            self._adopt(key, one.adopt, one.source)
+
+    def _note_unknown_patch(self, key: str, source: Source) -> None:
+        close = get_close_matches(key, self.files, 1)
+        self._note(
+            source.at_key(
+                ("environments", self.environment.name or "", "sessions", key),
+                f"there is no session `{shortened(key)}` to patch",
+                f"did you mean `{close[0]}`?" if close else "correct the key, or take the patch out",
+            )
         )
 
     def _look_into(self, key: str, given: Mapping[str, Any], source: Source, defaults: _Defaults) -> None:
@@ -288,7 +432,7 @@ class _Loader:
                 )
             )
 
-    def _prompt(self, path: str, source: Source, place: tuple[str, ...]) -> str | None:
+    def _prompt(self, path: str, source: Source, place: Path_) -> str | None:
         """The text of a prompt's file, which is read once however many sessions use it."""
         if path in self.prompts:
             return self.prompts[path]
@@ -366,13 +510,18 @@ class _Loader:
 
 
 class _Defaults:
-    """The catalog's ``defaults``. ``known`` is false when something is wrong with catalog.yaml."""
+    """What every session has that says nothing else: the catalog's ``defaults`` and the environment's.
 
-    def __init__(self, given: Mapping[str, Any], source: Source, *, known: bool) -> None:
-        self.source = source
+    ``known`` is false when something is wrong with catalog.yaml.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, known: bool) -> None:
+        self.layers = layers
         self.known = known
-        if not known:
-            given = {}
+        given: dict[str, Any] = {}
+        if known:
+            for layer in layers:
+                given = merge(given, layer.fields)
         self.model: str | None = given.get("model")
         self.prompt: Any = given.get("prompt")
         self.parameters: dict[str, JSON] = given.get("parameters", {})
@@ -380,8 +529,25 @@ class _Defaults:
         self.remark: dict[str, JSON] = given.get("remark", {})
         self.lifecycle: dict[str, JSON] = given.get("lifecycle", {})
         self.built_lifecycle = _lifecycle(self.lifecycle)
+        self.plain = _is_plain_prompt(self.prompt)
         #: How many values a session takes over from here, at most.
         self.size = sum(map(_size, (self.parameters, self.data, self.remark, self.lifecycle)))
+
+    def prompt_place(self) -> tuple[Source, Path_]:
+        """Where the prompt that all share stands."""
+        layer = next(layer for layer in reversed(self.layers) if "prompt" in layer.fields)
+        return layer.source, (*layer.path, "prompt")
+
+
+#: Fields that make a session a composed one.
+_COMPOSED: Final = frozenset({"extends", "matrix", "from", "variables"})
+
+
+def _is_plain_prompt(prompt: Any) -> bool:
+    """Whether a prompt is a text, or a file of which nothing more is said."""
+    return (
+        prompt is None or prompt.__class__ is str or (prompt.__class__ is dict and prompt.keys() == {"file"})
+    )
 
 
 def _size(value: JSON) -> int:
@@ -395,16 +561,9 @@ def _mapping(value: JSON) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, JSON], own: dict[str, JSON] | None) -> dict[str, JSON]:
-    """Mappings by key, at any depth; anything else is replaced."""
     if not own:
         return base
-    if not base:
-        return own
-    merged = base | own
-    for key, value in base.items():
-        if value.__class__ is dict and key in own and own[key].__class__ is dict:
-            merged[key] = _merge(value, own[key])
-    return merged
+    return merge(base, own) if base else own
 
 
 def _whole(parameters: dict[str, JSON]) -> dict[str, JSON]:

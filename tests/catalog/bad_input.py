@@ -958,7 +958,7 @@ sessions/a.yaml:5:18: `top_k` is not a field of `parameters`
 sessions/a.yaml:5:5: `voice` is not a field of the session `alice`
     5 |     voice: warm
       |     ^
-      hint: the fields of the session `alice` are `name`, `model`, `prompt`, `parameters`, `data`, `remark`, `lifecycle` and `adopt`
+      hint: the fields of the session `alice` are `extends`, `name`, `model`, `prompt`, `parameters`, `data`, `remark`, `lifecycle`, `variables`, `matrix`, `from` and `adopt`
 """,
     ),
     Bad(
@@ -975,10 +975,10 @@ sessions/a.yaml:4:12: `model` is true, and has to be a text
     4 |     model: true
       |            ^
       hint: put it in quotes, which makes it a text
-sessions/a.yaml:5:13: `prompt` is a list, and has to be a text, or `{file: …}`
+sessions/a.yaml:5:14: this entry of `prompt` is the text "Hello.", and has to be a mapping
     5 |     prompt: [Hello.]
-      |             ^
-      hint: write the text itself; one of several lines starts below a `|`
+      |              ^
+      hint: write `key: value` in lines of their own
 sessions/a.yaml:6:17: `parameters` is a list, and has to be a mapping
     6 |     parameters: []
       |                 ^
@@ -1356,7 +1356,7 @@ sessions/a.yaml:5:31: `temperature` is 3, and 2 is the most
 sessions/a.yaml:9:5: `born` is not a field of the session `bob`
     9 |     born: 2024-02-30
       |     ^
-      hint: the fields of the session `bob` are `name`, `model`, `prompt`, `parameters`, `data`, `remark`, `lifecycle` and `adopt`
+      hint: the fields of the session `bob` are `extends`, `name`, `model`, `prompt`, `parameters`, `data`, `remark`, `lifecycle`, `variables`, `matrix`, `from` and `adopt`
 sessions/a.yaml:9:11: `2024-02-30` is written like a date, and there is no such day or time
     9 |     born: 2024-02-30
       |           ^
@@ -1559,7 +1559,7 @@ catalog.yaml:4:28: the pattern `more/*.yaml` matches no file
 sessions/a.yaml:5:5: `colour` is not a field of the session `alice`
     5 |     colour: red
       |     ^
-      hint: the fields of the session `alice` are `name`, `model`, `prompt`, `parameters`, `data`, `remark`, `lifecycle` and `adopt`
+      hint: the fields of the session `alice` are `extends`, `name`, `model`, `prompt`, `parameters`, `data`, `remark`, `lifecycle`, `variables`, `matrix`, `from` and `adopt`
 sessions/b.yaml:1:11: the file ends after this, where a value was expected
     1 | sessions: [
       |           ^

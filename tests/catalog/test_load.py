@@ -119,7 +119,8 @@ MERGED: list[tuple[str, str, str, Any]] = [
     ("model: a\ndata: {x: {y: 1}}", "prompt: p\ndata: {x: 5}", "data", {"x": 5}),
     ("model: a\ndata: {x: 5}", "prompt: p\ndata: {x: {y: 1}}", "data", {"x": {"y": 1}}),
     ("model: a\ndata: {x: [1, 2]}", "prompt: p\ndata: {x: [3]}", "data", {"x": [3]}),
-    ("model: a\ndata: {x: 1}", "prompt: p\ndata: {x: null}", "data", {"x": None}),
+    ("model: a\ndata: {x: 1, y: 2}", "prompt: p\ndata: {x: null}", "data", {"y": 2}),
+    ("model: a\ndata: {y: 2}", "prompt: p\ndata: {x: null}", "data", {"y": 2, "x": None}),
     ("model: a\nremark: {x: 1}", "prompt: p\nremark: {y: 2}", "remark", {"x": 1, "y": 2}),
     ("model: a\nlifecycle: {prevent_destroy: true}", "prompt: p", "lifecycle", Lifecycle(True)),
     (

@@ -1,0 +1,56 @@
+"""Environments: variants of a catalog that live side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from reconciler.catalog.places import Source
+from reconciler.errors import Problem
+from reconciler.model import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What is different in the chosen environment; everything is empty where none was declared."""
+
+    name: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, JSON] = field(default_factory=dict)
+    prefix: str = ""
+    suffix: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    patches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environment | Problem:
+    """The environment of this name, or what is wrong with choosing it."""
+    declared: Mapping[str, Any] = head.get("environments") or {}
+    if not declared:
+        return Environment(name)
+    known = ", ".join(declared)
+    if name is None:
+        return source.at_key(
+            ("environments",),
+            "this catalog has environments, and none was chosen",
+            f"choose one with --env: {known}",
+        )
+    if name not in declared:
+        close = get_close_matches(name, declared, 1)
+        return source.at_key(
+            ("environments",),
+            f"there is no environment `{name}`",
+            f"did you mean `{close[0]}`?" if close else f"there are {known}",
+        )
+    found = declared[name] or {}
+    return Environment(
+        name,
+        found.get("defaults", {}),
+        found.get("variables", {}),
+        found.get("name_prefix", ""),
+        found.get("name_suffix", ""),
+        found.get("policy", {}),
+        found.get("sessions", {}),
+    )

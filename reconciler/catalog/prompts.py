@@ -1,0 +1,142 @@
+"""Prompts: from whatever form a catalog gives them in to one text.
+
+A prompt is a text, a file, or parts that are joined: files, texts and fragments. Nothing in any of them is interpreted
+unless ``template: jinja`` stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Final, TypeAlias
+
+from reconciler.catalog.places import Path, Source
+from reconciler.errors import Problem
+from reconciler.model import JSON
+from reconciler.text import normalise_prompt
+
+#: What stands between two parts where nothing else is said.
+BLANK_LINE: Final = "\n\n"
+
+#: Reads a prompt's file, once however often it is used; None where that is a problem that was noted.
+ReadFile: TypeAlias = Callable[[str, Source, Path], str | None]
+
+#: Renders a template: its text, its name for messages, the variables. Raises :class:`RenderError`.
+Render: TypeAlias = Callable[[str, Mapping[str, JSON]], str]
+
+
+class RenderError(Exception):
+    """A template can't be rendered. ``line`` counts from 1 within the template, 0 where it is not known."""
+
+    def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.line = message, hint, line
+
+
+@dataclass(slots=True)
+class Prompts:
+    """What prompts are made of, for one catalog. ``note`` takes the problems."""
+
+    read: ReadFile
+    render: Render
+    note: Callable[[Problem], None]
+    fragments: dict[str, tuple[Any, Source]] = field(default_factory=dict)
+    #: Which sessions use a fragment, by its name.
+    users: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_fragment(self, name: str, value: Any, source: Source) -> None:
+        """Take a fragment in."""
+        first = self.fragments.setdefault(name, (value, source))
+        if first[1] is not source:
+            there = first[1].at_key(("fragments", name), "")
+            self.note(
+                source.at_key(
+                    ("fragments", name),
+                    f"the fragment `{name}` is declared twice, first in {there.file}:{there.line}",
+                    "give one of the two another name, or take it out",
+                )
+            )
+
+    def text(
+        self, key: str, prompt: Any, source: Source, path: Path, variables: Mapping[str, JSON]
+    ) -> str | None:
+        """The text of a prompt; None where there is a problem, which was noted.
+
+        ``source`` and ``path`` are where the prompt stands, ``key`` is the session that has it.
+        """
+        if isinstance(prompt, str):
+            return normalise_prompt(prompt)
+        separator = BLANK_LINE
+        parts, place = prompt, path
+        if isinstance(prompt, dict):
+            if "parts" not in prompt:
+                found = self._part(key, prompt, source, path, variables)
+                return None if found is None else normalise_prompt(found)
+            parts, place = prompt["parts"], (*path, "parts")
+            separator = prompt.get("separator", BLANK_LINE)
+        texts = [
+            self._part(key, part, source, (*place, number), variables) for number, part in enumerate(parts)
+        ]
+        if any(text is None for text in texts):
+            return None
+        return normalise_prompt(separator.join(normalise_prompt(text) for text in texts if text is not None))
+
+    def _part(
+        self, key: str, part: Any, source: Source, path: Path, variables: Mapping[str, JSON]
+    ) -> str | None:
+        if isinstance(part, str):
+            return part
+        template = part.get("template")
+        home, at = source, (*path, "text")
+        name = part.get("fragment")
+        if name is not None:
+            if name not in self.fragments:
+                close = get_close_matches(name, self.fragments, 1)
+                self.note(
+                    source.at_value(
+                        (*path, "fragment"),
+                        f"there is no fragment `{name}`",
+                        f"did you mean `{close[0]}`?" if close else "declare it below `fragments:`",
+                    )
+                )
+                return None
+            users = self.users.setdefault(name, [])
+            if not users or users[-1] != key:
+                users.append(key)
+            part, home = self.fragments[name]
+            at = ("fragments", name)
+            if isinstance(part, str):
+                part = {"text": part}
+            else:
+                at = (*at, "text")
+            template = template or part.get("template")
+        text: str | None
+        if "file" in part:
+            at = (*at[:-1], "file") if at[-1] == "text" else (*at, "file")
+            text = self.read(part["file"], home, at)
+            file = part["file"]
+        else:
+            text, file = part["text"], ""
+        if text is None or template is None:
+            return text
+        try:
+            return self.render(text, variables)
+        except RenderError as error:
+            self._note_template(error, home, at, file, text)
+            return None
+
+    def _note_template(self, error: RenderError, home: Source, at: Path, file: str, text: str) -> None:
+        if not file:
+            self.note(
+                home.at_value(
+                    at,
+                    f"{error.message} (line {error.line} of the template)" if error.line else error.message,
+                    error.hint,
+                )
+            )
+            return
+        data = text.encode("utf-8", "surrogatepass")
+        inside = Source(file, data, text)
+        lines = text.splitlines(keepends=True)[: max(0, error.line - 1)]
+        self.note(inside.at(sum(map(len, lines)), error.message, error.hint))

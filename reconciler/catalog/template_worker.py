@@ -1,0 +1,158 @@
+"""The child process that renders templates: run as a script, it reads requests from stdin and answers on stdout.
+
+One JSON line each: ``[template, variables]`` in, ``{"text": …}`` or ``{"message": …, "hint": …, "line": …}`` out. It
+imports nothing of this package, opens nothing, and is killed by its parent when it takes too long.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+SIZE = 2**20
+MEMORY = 512 * 2**20
+
+# ruff: noqa: SIM905 - short lists of words are easier to read so
+_FILTERS = """
+    capitalize default d first int float join last length count list lower map max min replace reject rejectattr
+    reverse round select selectattr sort string sum title trim truncate unique upper wordcount dictsort indent
+""".split()
+_TESTS = """
+    boolean defined divisibleby eq equalto even false float ge gt greaterthan in integer iterable le lessthan lower
+    lt mapping ne none number odd sequence string true undefined upper == != < <= > >=
+""".split()
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset(["*", "**", "%"])
+
+    def __init__(self) -> None:
+        # Unoptimised: the optimizer would work out constants while compiling, outside of the limits below.
+        super().__init__(
+            undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True, optimized=False
+        )
+        self.filters = {name: self.filters[name] for name in _FILTERS}
+        self.tests = {name: self.tests[name] for name in _TESTS}
+        self.globals = {"range": self.globals["range"]}
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**":
+            raise SecurityError("powers are not to be had in a prompt")
+        if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise SecurityError("only numbers can be multiplied")
+        if operator == "%" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise SecurityError("only numbers have a remainder")
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        # Variables hold plain data: of its methods, none is needed that could make much out of little.
+        if attr.startswith("_") or not isinstance(obj, str | dict | list):
+            return False
+        return attr in ("items", "keys", "values", "get", "upper", "lower", "strip", "startswith", "endswith")
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, str) and argument.startswith("_"):
+            raise SecurityError("names that start with an underscore are not to be had in a prompt")
+        return super().getitem(obj, argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(attribute, str) and attribute.startswith("_"):
+            raise SecurityError("names that start with an underscore are not to be had in a prompt")
+        if isinstance(obj, str) and attribute in ("format", "format_map"):
+            raise SecurityError("`format` is not to be had in a prompt")
+        return super().getattr(obj, attribute)
+
+
+_REFUSED = {
+    nodes.Include: "include",
+    nodes.Import: "import",
+    nodes.FromImport: "from … import",
+    nodes.Extends: "extends",
+    nodes.Block: "block",
+    nodes.Macro: "macro",
+    nodes.CallBlock: "call",
+}
+
+
+def _check(tree: nodes.Template) -> None:
+    for kind, word in _REFUSED.items():
+        found = tree.find(kind)
+        if found is not None:
+            raise jinja2.TemplateSyntaxError(f"`{word}` is not to be had in a prompt", found.lineno)
+
+
+def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """One answer."""
+    try:
+        tree = environment.parse(text)
+        _check(tree)
+        length, parts = 0, []
+        for part in environment.from_string(tree).generate(**variables):
+            length += len(part)
+            if length > SIZE:
+                return {
+                    "message": f"the template comes to more than {SIZE:,} characters",
+                    "hint": "make it shorter",
+                }
+            parts.append(part)
+        return {"text": "".join(parts)}
+    except jinja2.TemplateSyntaxError as error:
+        return {"message": f"the template is wrong: {error.message}", "line": error.lineno}
+    except SecurityError as error:
+        return {"message": f"the template may not do this: {error}", "line": _line(error)}
+    except jinja2.UndefinedError as error:
+        message = str(error.message)
+        return {
+            "message": f"the template asks for what is not there: {message}",
+            "hint": "declare it below `variables:`, or give it with --var NAME=VALUE",
+            "line": _line(error),
+        }
+    except (MemoryError, RecursionError, OverflowError):
+        return {"message": "the template takes too much memory", "hint": "make it simpler"}
+    except Exception as error:
+        return {"message": f"the template fails: {error}", "line": _line(error)}
+
+
+def _line(error: BaseException) -> int:
+    """The line of the template in which an error was raised: jinja gives its code the template's line numbers."""
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # no such thing on Windows: there, time alone is limited
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def main(read: Callable[[], str], write: Callable[[str], Any]) -> NoReturn:
+    """Answer until there is nothing more to read."""
+    environment = _Environment()
+    _limit_memory()
+    write("{}\n")
+    while line := read():
+        text, variables = json.loads(line)
+        write(json.dumps(render(environment, text, variables)) + "\n")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    main(sys.stdin.readline, _write)

@@ -1,0 +1,90 @@
+"""Jinja for the parts of a prompt that ask for it: sandboxed, and in a process of its own.
+
+A catalog may be a stranger's. Jinja's sandbox keeps a template from our objects; what it can't keep a template from
+is taking for ever or filling the memory, since a single operation (``10 ** 10 ** 9``) can't be interrupted. So
+templates are rendered in a child process, which may use so much memory and time, and is killed when it uses more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.catalog.prompts import RenderError
+from reconciler.model import JSON
+
+#: What one template may take (seconds), and come to (characters).
+TIME: Final = 0.9
+SIZE: Final = 2**20
+
+
+class Renderer:
+    """Renders templates in a child process, which is started with the first of them. Close it when done."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process."""
+        if self._child is not None:
+            child, self._child = self._child, None
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe:
+                    pipe.close()
+
+    def __call__(self, text: str, variables: Mapping[str, JSON]) -> str:
+        """Render one template.
+
+        Raises:
+            RenderError: it is wrong, not allowed, or takes too much.
+        """
+        child = self._running()
+        assert child.stdin and child.stdout
+        request = json.dumps([text, dict(variables)]).encode() + b"\n"
+        try:
+            child.stdin.write(request)
+            child.stdin.flush()
+            answer = self._answer(child)
+        except (BrokenPipeError, TimeoutError, EOFError) as error:
+            self.close()
+            limit = f"more than {TIME:g} s" if isinstance(error, TimeoutError) else "too much memory"
+            raise RenderError(f"the template takes {limit}", "make it simpler") from None
+        if "text" in answer:
+            return str(answer["text"])
+        raise RenderError(answer["message"], answer.get("hint", ""), answer.get("line", 0))
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            self._child = subprocess.Popen(  # noqa: S603 - our own script
+                [sys.executable, "-I", str(Path(__file__).with_name("template_worker.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={"PATH": os.environ.get("PATH", "")},
+            )
+            self._answer(self._child, 10.0)  # it says when it is ready: starting is not the template's time
+        return self._child
+
+    def _answer(self, child: subprocess.Popen[bytes], time: float = TIME) -> dict[str, Any]:
+        assert child.stdout
+        ready, _, _ = select.select([child.stdout], [], [], time)
+        if not ready:
+            raise TimeoutError
+        line = child.stdout.readline()
+        if not line:
+            raise EOFError
+        answer: dict[str, Any] = json.loads(line)
+        return answer
