@@ -62,6 +62,18 @@ def load_catalog(
     return loaded(root, environment, variables).catalog()
 
 
+def environments(root: str | Path) -> list[str]:
+    """The names of the environments that a catalog declares; none where it can't be read, which loading it tells."""
+    try:
+        data = Root(Path(root)).read(CATALOG_FILE)
+    except UnreadableError:
+        return []
+    text = decode(CATALOG_FILE, data)
+    document = {} if isinstance(text, Problem) else parse(data, text).document
+    declared = _mapping(_mapping(document).get("environments"))
+    return [name for name in declared if _KEY.fullmatch(name)]
+
+
 def loaded(root: str | Path, environment: str | None, variables: Mapping[str, JSON] | None) -> Loader:
     """A loader that has read everything there is, for those who want to know more than the result.
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
-from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.model import Catalog, Snapshot
@@ -33,6 +33,7 @@ from reconciler.state import FOLDER
     show_default=True,
     help="The catalog's folder.",
 )
+@catalog_options
 @connection_options
 @state_option
 @writing_options
@@ -45,11 +46,9 @@ def command(
     fields change. What its remark was is remembered, and given back by `reconciler forget`. The same can be
     said in a manifest, for review: `adopt: SESSION_ID` under the session.
     """
-    from reconciler.catalog import load_catalog
-
     if bool(pairs) == bool(match):
         raise UsageError("say which sessions to adopt: KEY=SESSION_ID, or --match name")
-    loaded = load_catalog(catalog)
+    loaded = split(flags, CatalogFlags).load(catalog)
     wanted = _pairs(pairs, loaded)
 
     def plan(snapshot: Snapshot) -> Plan:

@@ -10,7 +10,15 @@ import click
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.cli.connect import Connection
-from reconciler.cli.options import PolicyFlags, connection_options, policy_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_options,
+    connection_options,
+    policy_options,
+    split,
+    state_option,
+)
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.model import Policy, Snapshot
@@ -20,6 +28,7 @@ from reconciler.state import FOLDER
 
 @click.command()
 @click.argument("what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), default=".")
+@catalog_options
 @connection_options
 @policy_options
 @state_option
@@ -36,14 +45,16 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
     """
     root = Path() if what.is_file() else what
     state = state_dir or root / FOLDER
-    job = _saved(what, state, flags) if what.is_file() else _catalog(what, split(flags, PolicyFlags))
+    job = (
+        _saved(what, state, flags)
+        if what.is_file()
+        else _catalog(what, split(flags, CatalogFlags), split(flags, PolicyFlags))
+    )
     return perform(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
 
 
-def _catalog(folder: Path, policy: PolicyFlags) -> Job:
-    from reconciler.catalog import load_catalog
-
-    catalog = load_catalog(folder)
+def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
+    catalog = which.load(folder)
     return Job(
         catalog.name, catalog.environment, catalog.policy, lambda snapshot: policy.plan(catalog, snapshot)
     )
@@ -53,11 +64,13 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
     """A saved plan, if it is for the endpoint that is meant."""
     from reconciler.cli.planfile import read_plan
 
-    given = [name for name in PolicyFlags.__dataclass_fields__ if flags[name]]
+    given = [
+        name for group in (PolicyFlags, CatalogFlags) for name in group.__dataclass_fields__ if flags[name]
+    ]
     if given:
         raise UsageError(
             f"--{given[0].replace('_', '-')} does nothing with a saved plan",
-            "the guards had their say when it was made: make it again with the flag",
+            "all was settled when it was made: make it again with the flag",
         )
     plan, _ = read_plan(path)
     endpoint = endpoint_name(flags["endpoint"])

@@ -9,7 +9,14 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.live import live_or_against
-from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    catalog_argument,
+    catalog_options,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.output import Output, output_options, put_out
 from reconciler.errors import ExitCode, Refused
 from reconciler.model import Catalog
@@ -20,6 +27,7 @@ from reconciler.state import FOLDER
 
 @click.command()
 @catalog_argument
+@catalog_options
 @connection_options
 @state_option
 @click.option(
@@ -36,11 +44,10 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     `reconciler apply` writes git's values back; --accept keeps the live ones, by changing the manifest and only
     the lines in it that hold the value, so that a good change made in a console can become a pull request.
     """
-    from reconciler.catalog import load_catalog
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
 
-    loaded = load_catalog(catalog)
+    loaded = split(flags, CatalogFlags).load(catalog)
     snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER)
     plan = drifted(make_plan(loaded, snapshot))
     if accept:

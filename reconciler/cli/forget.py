@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
-from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.errors import ExitCode, Refused
 from reconciler.model import Snapshot
@@ -28,6 +28,7 @@ from reconciler.state import FOLDER
     show_default=True,
     help="The catalog's folder.",
 )
+@catalog_options
 @connection_options
 @state_option
 @writing_options
@@ -37,9 +38,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
     Our tag goes, the remark becomes what it was before us, and the session stays as it is, with its messages. The
     same can be said in the catalog, for review: `forgotten: [KEY]`.
     """
-    from reconciler.catalog import load_catalog
-
-    loaded = load_catalog(catalog)
+    loaded = split(flags, CatalogFlags).load(catalog)
     left = {key: session for key, session in loaded.sessions.items() if key not in keys}
     without = dataclasses.replace(loaded, sessions=left, forgotten=loaded.forgotten.union(keys))
 

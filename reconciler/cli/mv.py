@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
-from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.errors import ExitCode, Refused, UsageError
 from reconciler.model import Catalog, Snapshot
@@ -34,6 +34,7 @@ _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
     show_default=True,
     help="The catalog's folder.",
 )
+@catalog_options
 @connection_options
 @state_option
 @writing_options
@@ -44,9 +45,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
     over, write that side as CATALOG/KEY or CATALOG@ENVIRONMENT/KEY. The same can be said in the catalog, for
     review: `moved: [{from: OLD, to: NEW}]`.
     """
-    from reconciler.catalog import load_catalog
-
-    loaded = load_catalog(catalog)
+    loaded = split(flags, CatalogFlags).load(catalog)
     source, target = _identity(old, loaded), _identity(new, loaded)
     if source == target:
         raise UsageError(f"{old} and {new} are the same")

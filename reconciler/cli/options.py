@@ -40,6 +40,50 @@ def catalog_argument(function: F) -> F:
     )(function)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class CatalogFlags:
+    """The flags of :func:`catalog_options`."""
+
+    env: str | None
+    var: tuple[tuple[str, str], ...]
+
+    def load(self, folder: Path) -> Catalog:
+        """The catalog, in the environment that was chosen.
+
+        Raises:
+            CatalogError: with everything that is wrong.
+        """
+        from reconciler.catalog import load_catalog
+
+        return load_catalog(folder, self.env, dict(self.var))
+
+
+class _Variable(click.ParamType[tuple[str, str]]):
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"{value!r} is not NAME=VALUE.", param, ctx)
+        return name, text
+
+
+def catalog_options(function: F) -> F:
+    """Which variant of the catalog is meant."""
+    function = click.option(
+        "--var",
+        metavar="NAME=VALUE",
+        type=_Variable(),
+        multiple=True,
+        help="A value for the templates in prompts, which wins over the catalog's. Repeatable.",
+    )(function)
+    return click.option("--env", metavar="NAME", help="Which of the catalog's environments.")(function)
+
+
 def connection_options(function: F) -> F:
     """How to reach the service."""
     for option in reversed(

@@ -10,8 +10,10 @@ import click
 from reconciler.cli.connect import Connection
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
+    CatalogFlags,
     PolicyFlags,
     catalog_argument,
+    catalog_options,
     connection_options,
     policy_options,
     split,
@@ -24,6 +26,7 @@ from reconciler.state import FOLDER
 
 @click.command()
 @catalog_argument
+@catalog_options
 @connection_options
 @click.option(
     "--against",
@@ -51,14 +54,13 @@ def command(
 
     A plan that a guard refuses is shown whole all the same; the exit code is 3 then.
     """
-    from reconciler.catalog import load_catalog
     from reconciler.plan.document import plan_to_document
 
     if against and out:
         raise UsageError(
             "a plan made --against a file can't be saved to be applied", "plan against the live list"
         )
-    loaded = load_catalog(catalog)
+    loaded = split(flags, CatalogFlags).load(catalog)
     snapshot = live_or_against(against, split(flags, Connection), state_dir or catalog / FOLDER)
     plan = split(flags, PolicyFlags).plan(loaded, snapshot)
     if out is not None:

@@ -9,13 +9,21 @@ import click
 
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    catalog_argument,
+    catalog_options,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.render.escape import terminal
 from reconciler.state import FOLDER
 
 
 @click.command()
 @catalog_argument
+@catalog_options
 @connection_options
 @state_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
@@ -25,9 +33,8 @@ def command(catalog: Path, state_dir: Path | None, auto_approve: bool, **flags: 
     A run that lives and loses its lock stops writing within a call.
     """
     from reconciler.api.lock import remove, tickets
-    from reconciler.catalog import load_catalog
 
-    loaded = load_catalog(catalog)
+    loaded = split(flags, CatalogFlags).load(catalog)
     with connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
         found = tickets(client, loaded.name, loaded.environment)
         for ticket in found:
