@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
+from reconciler.api.listing import list_sessions
 from reconciler.api.pace import Pace
 from reconciler.api.rows import live_session
+from reconciler.apply.report import Report
+from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.contract import load_contract
 from reconciler.model import Catalog, LiveSession, Session, Snapshot
+from reconciler.plan import Plan, make_plan
 from reconciler.remark import compose_remark
 from reconciler.server import Quirks, Store
 from reconciler.server.service import Call, Refusal, Service
@@ -223,3 +228,23 @@ class Direct(Client):
         if self.lose(name, fields):
             raise ApiError(name, "the connection was cut", session=session, passing=True)
         return body
+
+
+# How to apply
+
+
+def options(state: Path, **more: Any) -> ApplyOptions:
+    """How the tests apply: at once, and without waiting for a list that lags."""
+    return ApplyOptions(**{"state": state, "settle": 0, "parallelism": 2, **more})
+
+
+def reconcile(client: Client, now: Catalog, state: Path, **more: Any) -> tuple[Plan, Report]:
+    """Plan, and apply the plan."""
+    there = list_sessions(client)
+    plan = make_plan(now, there, allow_empty=True, allow_destroy=now.sessions.keys() | all_keys(there))
+    return plan, apply_plan(plan, client, options(state, **more), snapshot=there)
+
+
+def all_keys(there: Snapshot) -> set[str]:
+    """The keys of all tags in a snapshot."""
+    return {one.remark.tag.identity.key for one in there if one.remark.tag}
