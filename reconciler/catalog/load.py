@@ -124,6 +124,7 @@ class Loader:
         self.head: Mapping[str, Any] = {}
         self.owned = Ownership({}, {}, frozenset())
         self.environment = Environment(environment)
+        self.shared: Sequence[Layer] = ()  # what every session has that says nothing else
         self.templates = Templates()
         self.parts = Prompts(self._prompt, renderer, self._note)
         self.composed: dict[str, Declared] = {}
@@ -166,6 +167,13 @@ class Loader:
             self.owned.forgotten,
         )
 
+    def plain_layers(self, key: str) -> Sequence[Layer]:
+        """What a session is made of that is not put together: the defaults, and what its file says."""
+        file = self.files[key]
+        document, _, source = self._document(file, "catalog" if file == CATALOG_FILE else "manifest")
+        own = Layer(f"session {key}", document["sessions"][key], source, ("sessions", key))
+        return [*self.shared, own]
+
     def _load(self) -> None:
         head, odd, source = self._document(CATALOG_FILE, "catalog")
         self.head = head
@@ -183,6 +191,7 @@ class Loader:
             layers.append(
                 Layer(f"environment {self.environment.name}", self.environment.defaults, source, place)
             )
+        self.shared = layers
         defaults = _Defaults(layers, known=known)
         self._take_document(head, odd, source, defaults)
         for file in self._manifests(head.get("include"), source):

@@ -1,0 +1,89 @@
+"""Where a session's fields come from: the layer, the file and the line of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from reconciler.catalog.compose import Layer
+from reconciler.catalog.load import Loader, loaded
+from reconciler.catalog.places import Path as Place
+from reconciler.catalog.places import Source
+from reconciler.errors import ReconcilerError
+from reconciler.model import JSON, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One field: its value, and the layer, file and line that gave it. ``path`` is as in :mod:`reconciler.model`,
+    or ``prompt[0]`` for the first part of a prompt that is put together."""
+
+    path: str
+    value: JSON
+    layer: str
+    file: str
+    line: int
+
+
+def explain(
+    root: str | Path, key: str, environment: str | None = None, variables: Mapping[str, JSON] | None = None
+) -> tuple[Session, list[Origin]]:
+    """A session as it is resolved, and where each of its fields comes from.
+
+    Raises:
+        CatalogError: the catalog is wrong.
+        ReconcilerError: it has no such session.
+    """
+    loader = loaded(root, environment, variables)
+    sessions = loader.catalog().sessions
+    session = sessions.get(key)
+    if session is None:
+        close = get_close_matches(key, sessions, 1)
+        raise ReconcilerError(
+            f"the catalog has no session {key!r}", f"did you mean {close[0]!r}?" if close else "check the key"
+        )
+    layers = loader.layers.get(key) or loader.plain_layers(key)
+    origins = []
+    for path, value in session.fields().items():
+        origins.append(_origin(path, value, layers))
+        if path == "prompt":
+            origins += _parts(layers, loader)
+    return session, origins
+
+
+def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin:
+    group, _, name = path.partition(".")
+    for layer in reversed(layers):
+        found = layer.fields.get(group)
+        if found is None or (name and (not isinstance(found, Mapping) or name not in found)):
+            continue
+        steps = (group, name) if name else (group,)
+        return _at(path, value, layer.label, layer.source, (*layer.path, *steps))
+    raise RuntimeError(f"{path} comes from nowhere")
+
+
+def _parts(layers: Sequence[Layer], loader: Loader) -> list[Origin]:
+    """The parts of a prompt that is put together, and the fragments' own places."""
+    layer = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
+    prompt: Any = layer.fields["prompt"]
+    place: Place = (*layer.path, "prompt")
+    if isinstance(prompt, dict) and "parts" in prompt:
+        prompt, place = prompt["parts"], (*place, "parts")
+    if not isinstance(prompt, list):
+        return []
+    origins = []
+    for number, part in enumerate(prompt):
+        name = part.get("fragment")
+        label, source, at = layer.label, layer.source, (*place, number)
+        if name is not None:
+            label, source, at = f"fragment {name}", loader.parts.fragments[name][1], ("fragments", name)
+        origins.append(_at(f"prompt[{number}]", part, label, source, at))
+    return origins
+
+
+def _at(path: str, value: JSON, layer: str, source: Source, place: Place) -> Origin:
+    problem = source.at_key(place, "")
+    return Origin(path, value, layer, problem.file, problem.line)

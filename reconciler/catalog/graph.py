@@ -1,0 +1,42 @@
+"""Which fragment and which template reaches which sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.catalog.load import loaded
+from reconciler.model import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The keys of the sessions that each fragment and each template reaches, sorted. What reaches none is there."""
+
+    fragments: Mapping[str, tuple[str, ...]]
+    templates: Mapping[str, tuple[str, ...]]
+
+
+def graph(
+    root: str | Path, environment: str | None = None, variables: Mapping[str, JSON] | None = None
+) -> Graph:
+    """What reaches what in a catalog.
+
+    Raises:
+        CatalogError: the catalog is wrong.
+    """
+    loader = loaded(root, environment, variables)
+    loader.catalog()
+    templates: dict[str, set[str]] = {name: set() for name in loader.templates.names()}
+    for key, layers in loader.layers.items():
+        for layer in layers:
+            if layer.path[0] == "templates":
+                templates[str(layer.path[1])].add(key)
+    return Graph(
+        {
+            name: tuple(sorted(set(loader.parts.users.get(name, ()))))
+            for name in sorted(loader.parts.fragments)
+        },
+        {name: tuple(sorted(keys)) for name, keys in sorted(templates.items())},
+    )
