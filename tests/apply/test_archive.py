@@ -1,0 +1,226 @@
+"""What is deleted or overwritten is on disk first, to the letter, messages and all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.apply.archive import FOLDER, find_archived, read_archive
+from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.server import Fault, Quirks, RunningServer, running_server
+from reconciler.server.log import LoggedRequest
+from reconciler.tag import Identity
+from tests.support import API_KEY, calling, catalog, reconcile, wanted
+
+ALICE = wanted("alice", prompt="A")
+MAKE_ROOM = "nothing is changed before its former state is on disk: make room, or name another --archive-dir"
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running_server(None) as running:
+        yield running
+
+
+def files(state: Path) -> list[Path]:
+    return sorted((state / FOLDER).glob("*"))
+
+
+def test_a_session_is_archived_with_its_messages_before_it_is_deleted(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        for number in range(250):
+            server.store.insert_message(1, content=f"m{number} 你好\n", meta={"n": number})
+        row = client.read("list_sessions", {})["results"][0]
+        there: list[bool] = []
+        server.before.append(
+            lambda entry: (
+                there.append(len(files(tmp_path)) == 1) if entry.operation == "delete_session" else None
+            )
+        )
+        reconcile(client, catalog(), tmp_path, run="c0ffee00")
+    assert there == [True]
+    (path,) = files(tmp_path)
+    assert re.fullmatch(r"\d{8}T\d{6}-c0ffee00-1-delete\.json", path.name)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    document = json.loads(path.read_bytes())
+    assert document.pop("run_started").endswith("Z")
+    messages = document.pop("messages")
+    assert document == {
+        "archive_version": 1,
+        "id": path.stem,
+        "run": "c0ffee00",
+        "endpoint": "https://api.example.com",
+        "before": "delete",
+        "catalog": "bookshop",
+        "environment": None,
+        "key": "alice",
+        "session": row,
+    }
+    assert [one["message_content"] for one in messages] == [f"m{number} 你好\n" for number in range(250)]
+    assert API_KEY not in path.read_text(encoding="utf-8")
+
+
+def test_a_session_is_archived_before_it_is_changed(server: RunningServer, tmp_path: Path) -> None:
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        row = client.read("list_sessions", {})["results"][0]
+        reconcile(client, catalog(dataclasses.replace(ALICE, prompt="B")), tmp_path)
+    (one,), problems = read_archive(tmp_path / FOLDER)
+    assert problems == []
+    assert (one.before, one.identity, one.messages) == ("update", Identity("bookshop", None, "alice"), None)
+    assert one.session == row
+    assert one.live(client.contract.session).prompt == "A"
+
+
+def test_every_write_to_a_session_that_was_there_is_archived(tmp_path: Path) -> None:
+    """Also the one that only lets the tag remember what the server made of a field."""
+    with running_server(None, quirks=Quirks(trim_prompts=True)) as server, calling(server.url) as client:
+        reconcile(client, catalog(dataclasses.replace(ALICE, prompt=" A")), tmp_path)
+        server.store.insert_session(name="Bob")
+        now = catalog(dataclasses.replace(ALICE, prompt=" A"), wanted("bob"), adopt={"bob": 2})
+        reconcile(client, now, tmp_path)
+        reconcile(client, catalog(forgotten=frozenset({"alice", "bob"})), tmp_path)
+    found, _ = read_archive(tmp_path / FOLDER)
+    assert sorted((one.identity.key, one.before) for one in found) == [
+        ("alice", "retag"),
+        ("alice", "update"),
+        ("bob", "update"),
+        ("bob", "update"),
+    ]
+
+
+def test_a_create_has_nothing_to_archive(server: RunningServer, tmp_path: Path) -> None:
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+    assert files(tmp_path) == []
+
+
+def test_another_folder_can_be_named(server: RunningServer, tmp_path: Path) -> None:
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        reconcile(client, catalog(), tmp_path, archive=tmp_path / "deep" / "down")
+    assert len(list((tmp_path / "deep" / "down").glob("*.json"))) == 1
+
+
+# When it can't be kept
+
+
+def test_messages_that_can_not_be_read_keep_a_session_from_being_deleted(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with calling(server.url, tries=2) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        server.faults.add(Fault("status", operation="list_messages", status=500))
+        _, report = reconcile(client, catalog(), tmp_path)
+    assert [(one.outcome, one.message) for one in report.results] == [
+        ("failed", "listing the messages alice (#1): HTTP 500: 服务器内部错误")
+    ]
+    assert report.exit_code == ExitCode.ERROR
+    assert len(server.store.sessions()) == 1
+
+
+def test_messages_that_keep_changing_keep_a_session_from_being_deleted(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    def chat(entry: LoggedRequest) -> None:
+        if entry.operation == "list_messages":
+            server.store.insert_message(1, content="still there")
+
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        for _ in range(150):
+            server.store.insert_message(1)
+        server.before.append(chat)
+        _, report = reconcile(client, catalog(), tmp_path)
+    ((message, hint),) = [(one.message, one.hint) for one in report.results]
+    assert message == (
+        "listing the messages alice (#1): they changed while they were read; "
+        "the server counts 158, and 158 came"
+    )
+    assert hint == "somebody may be chatting in it: run the command again"
+    assert len(server.store.sessions()) == 1
+
+
+@pytest.mark.parametrize("now", [catalog(), catalog(dataclasses.replace(ALICE, prompt="B"))])
+def test_without_its_former_state_on_disk_nothing_is_written(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: Any
+) -> None:
+    import reconciler.apply.archive as module
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        rows = server.store.dump()
+        monkeypatch.setattr(module, "write_durably", full)
+        _, report = reconcile(client, now, tmp_path)
+    assert [(one.outcome, one.message, one.hint) for one in report.results] == [
+        ("failed", f"the archive in {tmp_path / FOLDER} can't be written: No space left on device", MAKE_ROOM)
+    ]
+    assert server.store.dump() == rows
+
+
+def test_a_folder_that_can_not_be_made_stops_the_run_before_it_begins(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    (tmp_path / FOLDER).write_text("a file", encoding="utf-8")
+    with calling(server.url) as client, pytest.raises(ReconcilerError) as caught:
+        reconcile(client, catalog(ALICE), tmp_path)
+    assert caught.value.problems == (
+        Problem(f"the archive in {tmp_path / FOLDER} can't be written: File exists", MAKE_ROOM),
+    )
+    assert server.store.sessions() == []
+
+
+# Reading it again
+
+
+def test_what_can_not_be_read_in_an_archive_is_said_and_passed_over(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.json", "{"),
+        ("b.json", "{}"),
+        ("c.json", '{"archive_version": 2}'),
+        ("d.txt", ""),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found, problems = read_archive(tmp_path)
+    assert found == []
+    assert [one.message.partition(": ")[0] for one in problems] == [
+        f"{tmp_path}/{name} is no archived session" for name in ("a.json", "b.json", "c.json")
+    ]
+    assert (
+        problems[2].message == f"{tmp_path}/c.json is no archived session: it is of version 2, and this is 1"
+    )
+
+
+def test_an_archived_session_is_found_by_the_beginning_of_its_id(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with calling(server.url) as client:
+        reconcile(client, catalog(ALICE, wanted("bob", name="Bob")), tmp_path)
+        reconcile(client, catalog(), tmp_path, run="c0ffee00")
+    folder = tmp_path / FOLDER
+    first, second = (path.stem for path in files(tmp_path))
+    assert find_archived(folder, first).id == first
+    assert find_archived(folder, second[:-7]).id == second
+    with pytest.raises(ReconcilerError) as caught:
+        find_archived(folder, first[:8])
+    assert caught.value.problems == (
+        Problem(f"'{first[:8]}' fits 2 archived sessions", "give more of the id"),
+    )
+    with pytest.raises(ReconcilerError) as caught:
+        find_archived(folder, "x")
+    assert caught.value.problems == (
+        Problem(f"there is no 'x' in {folder}", "reconciler archive list shows what there is"),
+    )
