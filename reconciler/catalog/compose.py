@@ -56,6 +56,14 @@ def merge(base: Mapping[str, JSON], own: Mapping[str, JSON]) -> dict[str, JSON]:
     return merged
 
 
+def overlay(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Two layers of a session as one: merged, but for the prompt, which is replaced whole whatever its form."""
+    merged = merge(base, own)
+    if "prompt" in own:
+        merged["prompt"] = own["prompt"]
+    return merged
+
+
 class Templates:
     """The catalog's templates, by name, and what a chain of them comes to."""
 
@@ -105,7 +113,7 @@ class Templates:
                 )
             fields: dict[str, JSON] = {}
             for layer in layers:
-                fields = merge(fields, layer.fields)
+                fields = overlay(fields, layer.fields)
             fields.pop("extends", None)
             cached = self._chains[names] = layers, fields
         return cached

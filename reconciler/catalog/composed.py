@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.catalog.compose import Layer, TemplateError, Templates, merge
+from reconciler.catalog.compose import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.environments import Environment
 from reconciler.catalog.expand import ExpandError, Expansion, combinations, rows
 from reconciler.catalog.places import Path, Source
@@ -97,15 +97,15 @@ class Composer:
             for group in ("parameters", "data", "remark"):
                 if group in expansion.fields and group in given:
                     own[group] = merge(given[group], expansion.fields[group])
-        fields = merge(fields, own)
+        fields = overlay(fields, own)
         layers.append(Layer(f"session {path[1]}", own, source, path))
         if patch:
             place: Path = ("environments", self.environment.name or "", "sessions", expansion.key)
             if "extends" in patch:
                 lower, base = self.templates.flat(patch["extends"], self.head, (*place, "extends"))
-                fields = merge(fields, base)
+                fields = overlay(fields, base)
                 layers += lower
-            fields = merge(fields, patch)
+            fields = overlay(fields, patch)
             layers.append(Layer(f"environment {self.environment.name}", patch, self.head, place))
         variables = {
             **self.variables,
@@ -138,8 +138,8 @@ class Composer:
         if cached is None:
             base: dict[str, JSON] = {}
             for layer in self.defaults:
-                base = merge(base, layer.fields)
-            cached = self._bases[names] = merge(base, flat) if names else base
+                base = overlay(base, layer.fields)
+            cached = self._bases[names] = overlay(base, flat) if names else base
         return cached
 
     def _note_expansion(self, error: ExpandError, declared: Declared, path: Path) -> None:

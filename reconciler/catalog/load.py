@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.catalog.check import SchemaName, check
-from reconciler.catalog.compose import Layer, Templates, merge
+from reconciler.catalog.compose import Layer, Templates, merge, overlay
 from reconciler.catalog.composed import Composer, Declared, Resolved
 from reconciler.catalog.encoding import decode
 from reconciler.catalog.environments import Environment, choose
@@ -542,7 +542,7 @@ class _Defaults:
         given: dict[str, Any] = {}
         if known:
             for layer in layers:
-                given = merge(given, layer.fields)
+                given = overlay(given, layer.fields)
         self.model: str | None = given.get("model")
         self.prompt: Any = given.get("prompt")
         self.parameters: dict[str, JSON] = given.get("parameters", {})
