@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any, Final
 
 from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
 
-#: How many templates may stand one above the other, and how many one session may come to stand on in all.
+#: How many templates may stand one above the other.
 MAX_TEMPLATES: Final = 20
-MAX_LAYERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +102,11 @@ class Templates:
         names = (extends,) if isinstance(extends, str) else tuple(extends)
         cached = self._chains.get(names)
         if cached is None:
-            layers = tuple(islice(self._layers(names, source, path, ()), MAX_LAYERS + 1))
-            if len(layers) > MAX_LAYERS:
-                raise TemplateError(
-                    source.at_value(
-                        path, f"this comes to more than {MAX_LAYERS:,} templates", "extend fewer of them"
-                    )
-                )
+            # What two templates build on alike counts once, where it comes first: else the later of the two would bring
+            # back what the earlier one has changed of it.
+            once: dict[str, Layer] = {}
+            self._collect(names, source, path, (), once)
+            layers = tuple(once.values())
             fields: dict[str, JSON] = {}
             for layer in layers:
                 fields = overlay(fields, layer.fields)
@@ -118,9 +114,14 @@ class Templates:
             cached = self._chains[names] = layers, fields
         return cached
 
-    def _layers(
-        self, names: Sequence[str], source: Source, path: Path, above: tuple[Layer, ...]
-    ) -> Iterable[Layer]:
+    def _collect(
+        self,
+        names: Sequence[str],
+        source: Source,
+        path: Path,
+        above: tuple[Layer, ...],
+        once: dict[str, Layer],
+    ) -> None:
         for number, name in enumerate(names):
             place: Path = (*path, number) if len(names) > 1 else path
             layer = self._found.get(name)
@@ -133,7 +134,9 @@ class Templates:
                         f"did you mean `{close[0]}`?" if close else "declare it below `templates:`",
                     )
                 )
-            if layer in above:
+            if name in once:
+                continue
+            if any(one is layer for one in above):
                 first = layer.source.at_key(layer.path, "")
                 chain = " → ".join(one.path[-1] for one in (*above, layer) if isinstance(one.path[-1], str))
                 raise TemplateError(
@@ -156,5 +159,5 @@ class Templates:
             extends = layer.fields.get("extends")
             if extends:
                 lower = (extends,) if isinstance(extends, str) else tuple(extends)
-                yield from self._layers(lower, layer.source, (*layer.path, "extends"), (*above, layer))
-            yield layer
+                self._collect(lower, layer.source, (*layer.path, "extends"), (*above, layer), once)
+            once[name] = layer
