@@ -128,13 +128,8 @@ class Prompts:
 
     def _note_template(self, error: RenderError, home: Source, at: Path, file: str, text: str) -> None:
         if not file:
-            self.note(
-                home.at_value(
-                    at,
-                    f"{error.message} (line {error.line} of the template)" if error.line else error.message,
-                    error.hint,
-                )
-            )
+            line = f" (line {error.line} of the template)" if error.line > 1 else ""
+            self.note(home.at_value(at, error.message + line, error.hint))
             return
         data = text.encode("utf-8", "surrogatepass")
         inside = Source(file, data, text)
