@@ -214,12 +214,19 @@ def _parts(root: Node, document: JSON, change: Change) -> list[Change]:
     """The changes that setting a mapping or a list comes down to; any other change is its only part."""
     if change.kind != "set":
         return [change]
-    node, value = root, document
+    node: Node | None = root
+    value = document
     for step in change.path:
-        entry = node.entry(step)
-        if entry is None:
-            return [change]
-        node, value = entry.value, value[step]
+        entry = node.entry(step) if node else None
+        node = entry.value if entry else None
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return [change]  # something new
+    if same(value, change.value):
+        return []
+    if node is None:
+        return [change]
     sets, removals = _differences(node, value, change)
     # Removals come last, so that nothing is ever empty on the way; and from the end, so that positions hold.
     return [*sets, *reversed(removals)]
@@ -227,8 +234,6 @@ def _parts(root: Node, document: JSON, change: Change) -> list[Change]:
 
 def _differences(node: Node, old: JSON, change: Change) -> tuple[list[Change], list[Change]]:
     new, path = change.value, change.path
-    if same(old, new):
-        return [], []
     sets: list[Change] = []
     removals: list[Change] = []
     both: list[str | int]
@@ -248,9 +253,10 @@ def _differences(node: Node, old: JSON, change: Change) -> tuple[list[Change], l
     for step in both:
         entry = node.entry(step)
         assert entry is not None
-        further = _differences(entry.value, old[step], Change("set", (*path, step), new[step]))
-        sets += further[0]
-        removals += further[1]
+        if not same(old[step], new[step]):
+            further = _differences(entry.value, old[step], Change("set", (*path, step), new[step]))
+            sets += further[0]
+            removals += further[1]
     return sets, removals
 
 

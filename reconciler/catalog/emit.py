@@ -21,7 +21,7 @@ from reconciler.model import JSON
 WIDTH: Final = 100
 STEP: Final = 2
 #: libyaml looks 1024 characters ahead for the `:` of a key (scanner.c, yaml_parser_stale_simple_keys).
-_LONGEST_KEY: Final = 1000
+LONGEST_KEY: Final = 1000
 #: The levels that a manifest has around a field's value.
 _LEVELS_ABOVE: Final = 5
 
@@ -147,7 +147,7 @@ def scalar(value: JSON, *, flow: bool) -> str:
 def key_text(key: str) -> str:
     """A key, with its `:`; one that is too long for libyaml to find its `:` is marked as a key by a `?`."""
     text = scalar(key, flow=True)
-    return f"{text}:" if len(text) <= _LONGEST_KEY else f"? {text}\n:"
+    return f"{text}:" if len(text) <= LONGEST_KEY else f"? {text}\n:"
 
 
 # Mappings and lists

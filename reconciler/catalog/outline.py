@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
+from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, StreamEndEvent
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
 #: The way to a value in a document: keys, and positions in lists.
@@ -94,8 +94,9 @@ class Outline:
         self._next = CParser(text.encode()).get_event
         self._anchored: dict[str, Node] = {}
         self._next()  # the start of the stream
-        self._next()  # and of the document
-        self.root = self._node(self._next(), flow=False)
+        start = self._next()
+        nothing = isinstance(start, StreamEndEvent)
+        self.root = Node("scalar", 0, 0, 0) if nothing else self._node(self._next(), flow=False)
 
     def aliases(self, anchor: str) -> list[Node]:
         """The aliases of an anchor, in the order of the text."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from reconciler.catalog.change import Change, ImpossibleError, changed_within, listed
 from reconciler.catalog.emit import (
+    LONGEST_KEY,
     STEP,
     Raw,
     Written,
@@ -137,8 +138,14 @@ class _Hand:
         if holder.flow:
             return [self._in_flow(node, _one_line(value, node, in_flow=True))]
         written = self._written(node, holder, value, prompt)
-        head, body = self._slots(node)
-        return [self._head(head, written.head), *self._body(body, written, prompt)]
+        first, second = self._slots(node)
+        if written.head and written.lines:
+            # A block has to start on the next line, whatever comments there are before what was there.
+            second = (self.outline.next_line(first[1]), second[1])
+        head, body = self._head(first, written.head), self._body(second, written, prompt)
+        if head.end == body.start:  # at the end of the text
+            return [Splice(head.start, body.end, head.text + body.text)]
+        return [head, body]
 
     def _in_flow(self, node: Node, new: str) -> Splice:
         if not node.is_empty:
@@ -162,7 +169,9 @@ class _Hand:
             if node.flow:
                 return Written(flow(value))
             if isinstance(value, dict):
-                return Written("", tuple(mapping_lines(value, node.column, step)))
+                # A list may stand right below its key, a mapping not.
+                column = node.column if node.column > holder.column else holder.column + step
+                return Written("", tuple(mapping_lines(value, column, step)))
             return Written("", tuple(line for item in value for line in item_lines(item, node.column, step)))
         if isinstance(value, dict | list):
             used = node.intro - self.outline.line_start(node.intro)
@@ -181,14 +190,8 @@ class _Hand:
         """The characters on the line of the key that hold a value, and the whole lines below that do."""
         outline = self.outline
         if node.is_block_scalar:
-            header = node.start + 1
-            while header < len(self.text) and self.text[header] in "+-123456789":
-                header += 1
             below = outline.next_line(node.start)
-            return (node.start, header), (
-                below,
-                max(below, outline.next_line(node.end)) if node.end >= below else below,
-            )
+            return (node.start, self._header(node)), (below, max(below, outline.next_line(node.end)))
         if node.kind in ("mapping", "list") and not node.flow:
             first = outline.line_start(node.entries[0].begin)
             if first >= node.intro:
@@ -199,6 +202,13 @@ class _Hand:
         below = outline.next_line(end)
         return (start, end), (below, below)
 
+    def _header(self, node: Node) -> int:
+        """The end of a block scalar's header."""
+        end = node.start + 1
+        while self.text[end : end + 1] in tuple("+-123456789"):
+            end += 1
+        return end
+
     def _head(self, slot: tuple[int, int], head: str) -> Splice:
         start, end = slot
         if head:
@@ -208,10 +218,10 @@ class _Hand:
             start -= 1
         return Splice(start, end, "")
 
-    def _body(self, slot: tuple[int, int], written: Written, prompt: bool) -> list[Splice]:
+    def _body(self, slot: tuple[int, int], written: Written, prompt: bool) -> Splice:
         start, end = slot
         if not written.lines:
-            return [Splice(start, end, "")] if start != end else []
+            return Splice(start, end, "")
         text, line_break = self.text, self.outline.line_break
         new = line_break.join(written.lines)
         at_end = end == len(text) and not text.endswith(("\n", "\r"))
@@ -220,7 +230,7 @@ class _Hand:
         # A text that ends in a line end needs one to be there.
         if not at_end or (written.head.startswith("|") and not written.head.endswith("-") and not prompt):
             new += line_break
-        return [Splice(start, end, new)]
+        return Splice(start, end, new)
 
     # Adding
 
@@ -240,12 +250,25 @@ class _Hand:
             lines = ["", *lines]
         new = "".join(line + self.outline.line_break for line in lines)
         if at == len(self.text) and not self.text.endswith(("\n", "\r")):
-            new = self.outline.line_break + new
+            return [*self._ended(node), Splice(at, at, self.outline.line_break + new)]
         return [Splice(at, at, new)]
+
+    def _ended(self, node: Node) -> list[Splice]:
+        """What keeps a block at the end of the text as it is when its last line gets a line end."""
+        last = _last(node)
+        if not last.is_block_scalar or not last.text:
+            return []
+        header = self._header(last)
+        style = self.text[last.start : header].replace("+", "").replace("-", "")
+        return [Splice(last.start, header, style + "-")]
 
     def _spaced(self, node: Node) -> bool:
         """Whether the last two entries have a blank line between them."""
-        if len(node.entries) < 2:
+        last = _last(node)
+        keeps = last.is_block_scalar and "+" in self.text[last.start : self._header(last)]
+        if (
+            len(node.entries) < 2 or keeps
+        ):  # to a block that keeps blank lines, one more would be another value
             return False
         between = self.text[node.entries[-2].end : node.entries[-1].begin]
         return any(not line.strip() for line in LINE_END.split(between)[1:-1])
@@ -286,7 +309,17 @@ class _Hand:
         key = entry.key
         if key is None:
             raise ImpossibleError("an item of a list has no key", at=entry.begin)
-        return [Splice(key.start, key.end, _one_line(new, key, in_flow=True))]
+        written = _one_line(new, key, in_flow=True)
+        if len(written) > LONGEST_KEY:
+            raise ImpossibleError(f"a key of over {LONGEST_KEY:,} characters can't be put here", at=key.begin)
+        return [Splice(key.start, key.end, written)]
+
+
+def _last(node: Node) -> Node:
+    """The last thing written in a node."""
+    while node.entries:
+        node = node.entries[-1].value
+    return node
 
 
 def _one_line(value: JSON, node: Node, *, in_flow: bool) -> str:

@@ -1,0 +1,129 @@
+"""Writing several files, all of them or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from reconciler.errors import Problem, ReconcilerError
+
+
+@contextmanager
+def replaced(root: Path, files: Mapping[str, bytes | None]) -> Iterator[None]:
+    """Write files; unless the block ends well, everything is put back to what it was before.
+
+    Each file is written beside its place and then takes it, so that at no time there is a part of one. They take
+    their places in the given order. Folders are made, and a file that is replaced keeps its rights.
+
+    Args:
+        root: the folder that nothing is written outside of.
+        files: by path below it, with ``/`` between folders; ``None`` takes a file away.
+
+    Raises:
+        ReconcilerError: a file can't be written, or lies outside of ``root`` through a symlink.
+    """
+    writer = _Writer(Path(os.path.realpath(root)))
+    try:
+        staged = [(path, writer.stage(path, data)) for path, data in files.items()]
+        for path, swap in staged:
+            writer.swap(path, swap)
+        yield
+    except BaseException:
+        writer.undo()
+        raise
+
+
+class _Swap:
+    """A file and what comes into its place; ``former`` is what was there, once it has."""
+
+    def __init__(self, place: Path, staged: Path | None) -> None:
+        self.place = place
+        self.staged = staged
+        self.former: bytes | None = None
+
+
+class _Writer:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.made: list[Path] = []
+        self.staged: list[Path] = []
+        self.done: list[_Swap] = []
+
+    def stage(self, path: str, data: bytes | None) -> _Swap:
+        """Write a file beside its place."""
+        # A symlink stays one: what it leads to is replaced.
+        place = Path(os.path.realpath(self.root / path))
+        if not place.is_relative_to(self.root):
+            raise ReconcilerError(
+                Problem(
+                    "this is outside of the folder, through a symlink",
+                    "put a plain folder in its place",
+                    path,
+                )
+            )
+        if data is None:
+            return _Swap(place, None)
+        try:
+            self._make(place.parent)
+            beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.new")
+            self.staged.append(beside)
+            _write(beside, data, like=place)
+        except OSError as error:
+            raise _failed(path, error) from None
+        return _Swap(place, beside)
+
+    def swap(self, path: str, swap: _Swap) -> None:
+        """Let what was written take its place."""
+        try:
+            with suppress(FileNotFoundError):
+                swap.former = swap.place.read_bytes()
+            if swap.staged is not None:
+                self.done.append(swap)
+                swap.staged.replace(swap.place)
+            elif swap.former is not None:
+                self.done.append(swap)
+                swap.place.unlink()
+        except OSError as error:
+            raise _failed(path, error) from None
+
+    def undo(self) -> None:
+        """Put back what was there."""
+        for swap in reversed(self.done):
+            if swap.former is None:
+                swap.place.unlink(missing_ok=True)
+                continue
+            beside = swap.place.with_name(f".{swap.place.name[:100]}.{os.getpid()}.old")
+            _write(beside, swap.former, like=swap.place)
+            beside.replace(swap.place)
+        for path in self.staged:
+            path.unlink(missing_ok=True)
+        for folder in reversed(self.made):
+            with suppress(OSError):  # somebody else has put something into it
+                folder.rmdir()
+
+    def _make(self, folder: Path) -> None:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            one.mkdir()
+            self.made.append(one)
+
+
+def _write(path: Path, data: bytes, *, like: Path) -> None:
+    """Write a new file, to disk, with the rights of another one if there is one."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags, 0o666), "wb") as file:
+        file.write(data)
+        if like.exists():
+            os.chmod(path, like.stat().st_mode & 0o777)
+            # There is something to lose: a name must never lead to a file that is not on disk yet.
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _failed(path: str, error: OSError) -> ReconcilerError:
+    reason = (error.strerror or "unknown error").lower()
+    return ReconcilerError(
+        Problem(f"this can't be written: {reason}", "see whether there is room, and a right to write", path)
+    )

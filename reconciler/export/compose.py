@@ -1,0 +1,129 @@
+"""The texts of an exported catalog. The same selection always gives the same texts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from reconciler.catalog.emit import entry_lines, key_text, mapping_lines
+from reconciler.catalog.load import CATALOG_FILE
+from reconciler.export.select import Exported, Selection
+from reconciler.model import JSON
+from reconciler.values import same
+
+Layout: TypeAlias = Literal["one", "per-session"]
+
+#: The manifest of all sessions, and the folders of manifests and prompts.
+ONE_FILE: Final = "sessions/sessions.yaml"
+SESSIONS: Final = "sessions"
+PROMPTS: Final = "prompts"
+
+_STEP: Final = 2
+_ADOPTED: Final = (
+    "# `adopt` names the live session that a key takes over. Once that is applied, it may be taken out."
+)
+# What nobody wants to meet in a text file, though it would be read as it is.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]|^\ufeff")
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What most sessions have; ``parameters`` only those that all have some value of."""
+
+    model: str | None = None
+    parameters: Mapping[str, JSON] = field(default_factory=dict)
+
+
+def compose_catalog(
+    selection: Selection, *, layout: Layout = "per-session", prompt_files: bool = False
+) -> dict[str, str]:
+    """The files of a catalog, by path with ``/`` between folders; ``catalog.yaml`` comes last.
+
+    Args:
+        layout: all sessions in one manifest, or each in one that is named by its key.
+        prompt_files: whether prompts go to files of their own, those aside that hold control characters: they stay in
+            the manifest, where these can be seen.
+    """
+    sessions = selection.sessions
+    defaults = _defaults(sessions)
+    blocks = {one.session.key: _block(one, defaults, prompt_files) for one in sessions}
+    files: dict[str, str] = {}
+    if layout == "one" and blocks:
+        body = "\n\n".join("\n".join(block) for block in blocks.values())
+        files[ONE_FILE] = f"sessions:\n{body}\n"
+    elif layout == "per-session":
+        files = {f"{SESSIONS}/{key}.yaml": _text(["sessions:", *block]) for key, block in blocks.items()}
+    if prompt_files:
+        files |= {
+            _prompt_file(one): one.session.prompt + "\n" for one in sessions if _fits_file(one.session.prompt)
+        }
+    files[CATALOG_FILE] = _head(selection, defaults)
+    return files
+
+
+def _head(selection: Selection, defaults: _Defaults) -> str:
+    lines = [_ADOPTED] if any(one.adopt for one in selection.sessions) else []
+    lines += ["version: 1", *entry_lines("catalog", selection.catalog, 0)]
+    shared: dict[str, JSON] = {}
+    if defaults.model is not None:
+        shared["model"] = defaults.model
+    if defaults.parameters:
+        shared["parameters"] = dict(defaults.parameters)
+    if shared:
+        lines += ["", "defaults:", *mapping_lines(shared, _STEP)]
+    return _text(lines)
+
+
+def _block(one: Exported, defaults: _Defaults, prompt_files: bool) -> list[str]:
+    session = one.session
+    fields: dict[str, JSON] = {"adopt": one.session_id} if one.adopt else {}
+    fields["name"] = session.name
+    if session.model != defaults.model:
+        fields["model"] = session.model
+    in_file = prompt_files and _fits_file(session.prompt)
+    fields["prompt"] = {"file": _prompt_file(one)} if in_file else session.prompt
+    own = {
+        name: value
+        for name, value in session.parameters.items()
+        if name not in defaults.parameters or not same(value, defaults.parameters[name])
+    }
+    for group, values in (("parameters", own), ("data", session.data), ("remark", session.remark)):
+        if values:
+            fields[group] = dict(values)
+    if session.lifecycle.prevent_destroy:
+        fields["lifecycle"] = {"prevent_destroy": True}
+    body = mapping_lines(fields, 2 * _STEP, prompt=lambda name: name == "prompt")
+    return [" " * _STEP + key_text(session.key), *body]
+
+
+def _defaults(sessions: Sequence[Exported]) -> _Defaults:
+    """What more than half of the sessions share. Of values that as many have, the one of the lowest id is taken."""
+    models = Counter(one.session.model for one in sessions)
+    parameters = {}
+    for name in sessions[0].session.parameters if sessions else ():
+        if all(name in one.session.parameters for one in sessions):
+            shared = _most([one.session.parameters[name] for one in sessions])
+            if shared is not None:
+                parameters[name] = shared
+    return _Defaults(_most(list(models.elements())), parameters)
+
+
+def _most(values: Sequence[JSON]) -> JSON:
+    """The value that more than half of several have."""
+    value, count = Counter(values).most_common(1)[0] if values else (None, 0)
+    return value if count > 1 and 2 * count > len(values) else None
+
+
+def _prompt_file(one: Exported) -> str:
+    return f"{PROMPTS}/{one.session.key}.md"
+
+
+def _fits_file(prompt: str) -> bool:
+    return bool(prompt) and not _CONTROL.search(prompt)
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,68 @@
+"""Keys from names in any script: readable, unique, and the same again from the same sessions.
+
+Chinese is read by pypinyin, which knows words, and so reads 音乐 as yin-yue and 银行 as yin-hang, where the
+characters one by one would give yin-le and yin-xing: a key is there to stay, and should be the right word. Every
+other script is read by anyascii, one character at a time. Both are imported when first needed, since pypinyin takes
+a third of a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Final
+
+#: The longest key that a catalog takes.
+LONGEST: Final = 63
+#: Where nothing is left of a name.
+NAMELESS: Final = "session"
+
+_HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
+_APOSTROPHES = re.compile("(?<=\\w)['`\u2018\u2019\u02bc\uff07](?=\\w)")
+_OTHER = re.compile("[^a-z0-9]+")
+
+
+def key_from_name(name: str) -> str:
+    """A key for a name, by itself: lower-case letters and digits, parted by hyphens. At most :data:`LONGEST` long."""
+    text = _APOSTROPHES.sub("", name)
+    if not text.isascii():
+        text = _in_ascii(text)
+    return shortened(_OTHER.sub("-", text.lower()).strip("-"), LONGEST) or NAMELESS
+
+
+def _in_ascii(text: str) -> str:
+    from anyascii import anyascii
+
+    if _HAN.search(text):
+        from pypinyin import lazy_pinyin
+
+        # Syllables apart, and apart from what stands around them. What is no Chinese comes back as it was.
+        text = _HAN.sub(lambda han: f" {' '.join(lazy_pinyin(han.group()))} ", text)
+    return _APOSTROPHES.sub("", anyascii(text))
+
+
+def shortened(key: str, length: int) -> str:
+    """A key of at most this length, cut between words if one ends in its second half."""
+    if len(key) <= length:
+        return key
+    cut = key[: length + 1].rfind("-")
+    return key[: cut if cut > length // 2 else length].strip("-")
+
+
+def make_keys(names: Iterable[tuple[int, str]], taken: Collection[str] = ()) -> dict[int, str]:
+    """Keys for sessions, by session id, from their ids and names. None is among ``taken``.
+
+    Of several sessions that come to the same key, the one with the lowest id has it, and the others have their ids
+    behind it: a session that is made later, and so has a higher id, never changes the key of another.
+    """
+    used = set(taken)
+    keys: dict[int, str] = {}
+    for session_id, name in sorted(names):
+        key = plain = key_from_name(name)
+        while key in used:
+            suffix = f"-{session_id}"
+            plain = shortened(plain, LONGEST - len(suffix))
+            key = plain = plain + suffix
+        used.add(key)
+        keys[session_id] = key
+    return keys

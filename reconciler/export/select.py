@@ -1,0 +1,240 @@
+"""Which live sessions an export holds, under which keys, and what of them a catalog can't say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from reconciler.catalog.emit import obstacle
+from reconciler.errors import Problem, ReconcilerError, UsageError
+from reconciler.export.keys import key_from_name, make_keys
+from reconciler.model import JSON, Lifecycle, LiveSession, Session, Snapshot
+from reconciler.schemas import fits
+from reconciler.text import shortened
+
+Only: TypeAlias = Literal["managed", "unmanaged", "all"]
+
+_KEY: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A live session as a catalog wants it. With ``adopt`` it is managed by nobody yet."""
+
+    session: Session
+    session_id: int
+    adopt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is exported, in the order of the session ids.
+
+    ``left_out`` says what was asked for and can't be had, ``notes`` what else there is to know.
+    """
+
+    catalog: str
+    environment: str | None
+    sessions: tuple[Exported, ...]
+    left_out: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+
+def select_sessions(
+    snapshot: Snapshot,
+    *,
+    only: Only = "all",
+    catalog: str | None = None,
+    environment: str | None = None,
+    folder: str = "",
+) -> Selection:
+    """Choose and name the sessions of an export.
+
+    Managed are those whose tag names this catalog and environment; they keep their keys. Those of other catalogs
+    are never exported, since they could not be adopted. Locks are no sessions.
+
+    Args:
+        catalog: the name of the exported catalog. Where it is left out, that of the only catalog that is live; if
+            none is, or for the unmanaged alone, that of the folder.
+        folder: the name of the folder that the export goes to.
+
+    Raises:
+        UsageError: this can't be the name of a catalog, or one has to be given.
+        ReconcilerError: a managed session can't be written to a catalog; a plan without it would delete it.
+    """
+    name = catalog or _name(snapshot, only, environment, folder)
+    if not _KEY.fullmatch(name):
+        raise UsageError(
+            f"`{name}` can't be the name of a catalog",
+            "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit",
+        )
+    found = _Found(name, environment)
+    for live in snapshot:
+        found.put(live)
+    notes = [found.others_left_out()] if found.others and only != "unmanaged" else []
+    left_out = list(found.unclear)
+    sessions: list[Exported] = []
+    unwritable: list[Problem] = []
+    if only == "unmanaged" and found.managed:
+        notes.append(_would_delete(name, len(found.managed)))
+    for key, live in found.managed.items() if only != "unmanaged" else ():
+        reason = _unwritable(live, key)
+        if reason:
+            unwritable.append(
+                Problem(
+                    f"{_label(live)} is managed, and can't be written to a catalog: {reason}",
+                    "a plan of an export without it would delete it: mend it first, or export with --only unmanaged",
+                )
+            )
+        sessions.append(_exported(live, key, left_out, adopt=False))
+    if unwritable:
+        raise ReconcilerError(unwritable)
+    if only != "managed":
+        keys = make_keys(((live.session_id, live.name) for live in found.unmanaged), found.managed)
+        for live in found.unmanaged:
+            reason = _unwritable(live, keys[live.session_id])
+            if reason:
+                left_out.append(Problem(f"{_label(live)} is left out: {reason}"))
+            else:
+                sessions.append(_exported(live, keys[live.session_id], left_out, adopt=True))
+    sessions.sort(key=lambda one: one.session_id)
+    return Selection(name, environment, tuple(sessions), tuple(left_out), tuple(notes))
+
+
+def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) -> str:
+    """The name of the exported catalog, where none is given."""
+    tags = [live.remark.tag for live in snapshot if live.remark.tag]
+    live_names = sorted({tag.identity.catalog for tag in tags if tag.identity.environment == environment})
+    if only != "unmanaged" and live_names:
+        if len(live_names) > 1:
+            raise UsageError(
+                f"the sessions of {len(live_names)} catalogs are live: {', '.join(live_names)}",
+                "say which one to export with --catalog, or --only unmanaged for the sessions of none",
+            )
+        return live_names[0]
+    name = key_from_name(folder)
+    if any(tag.identity.catalog == name for tag in tags):
+        raise UsageError(
+            f"a catalog `{name}` is live already, and a plan of an export of that name would delete its sessions",
+            "give the export a name of its own with --catalog",
+        )
+    return name
+
+
+class _Found:
+    """The live sessions, by what they are to the exported catalog."""
+
+    def __init__(self, catalog: str, environment: str | None) -> None:
+        self.scope = (catalog, environment)
+        self.managed: dict[str, LiveSession] = {}
+        self.unmanaged: list[LiveSession] = []
+        self.others: Counter[str] = Counter()
+        self.unclear: list[Problem] = []
+
+    def put(self, live: LiveSession) -> None:
+        """Find the place of a session. They come in the order of their ids."""
+        tag = live.remark.tag
+        if live.remark.lock is not None:
+            return
+        if live.remark.unreadable:
+            self.unclear.append(
+                Problem(
+                    f"{_label(live)} is left out: its tag can't be read ({live.remark.unreadable})",
+                    "a plan leaves it alone, too",
+                )
+            )
+        elif tag is None:
+            self.unmanaged.append(live)
+        elif (tag.identity.catalog, tag.identity.environment) != self.scope:
+            self.others[str(tag.identity).rpartition("/")[0]] += 1
+        elif tag.identity.key in self.managed:
+            first = self.managed[tag.identity.key].session_id
+            self.unclear.append(
+                Problem(
+                    f"{_label(live)} is left out: it has the identity of #{first}",
+                    "a plan would delete it; take its tag away in a console if it is to stay",
+                )
+            )
+        else:
+            self.managed[tag.identity.key] = live
+
+    def others_left_out(self) -> Problem:
+        """What to say of the sessions of others."""
+        count = self.others.total()
+        who = ", ".join(sorted(self.others))
+        sessions = "session of another catalog is" if count == 1 else "sessions of other catalogs are"
+        return Problem(f"{count} {sessions} left out: {who}")
+
+
+def _would_delete(name: str, count: int) -> Problem:
+    what = "the live session" if count == 1 else f"the {count} live sessions"
+    return Problem(
+        f"{what} of `{name}` are not in this export, and a plan of it by itself would delete them",
+        "add the exported manifests to the folder of that catalog, or give the export another name",
+    )
+
+
+def _label(live: LiveSession) -> str:
+    return f"#{live.session_id} `{shortened(live.name)}`" if live.name else f"#{live.session_id}"
+
+
+def _unwritable(live: LiveSession, key: str) -> str:
+    """What keeps a session from being in any catalog, as in "it has no name"."""
+    texts = {"name": live.name, "model": live.model, "prompt": live.prompt}
+    for field, text in texts.items():
+        if field != "prompt" and not text.strip():
+            return f"it has no {field}"
+        found = obstacle(text)
+        if found:
+            return f"its {field} holds {found}"
+    if not _KEY.fullmatch(key):
+        return f"its key `{shortened(key)}` can't be one"
+    if live.session_id < 1 or not fits({"sessions": {key: texts}}, "manifest"):
+        return "a manifest does not take its name, its model or its id"
+    return ""
+
+
+def _exported(live: LiveSession, key: str, left_out: list[Problem], *, adopt: bool) -> Exported:
+    """A session with all of its fields but those that no manifest can hold, which are noted."""
+    tag = live.remark.tag
+    base = tag.base if tag else None
+
+    def kept(group: str, values: Mapping[str, JSON]) -> dict[str, JSON]:
+        fields = {}
+        for name, value in values.items():
+            reason = _unfit(group, name, value)
+            if not reason:
+                fields[name] = value
+                continue
+            ours = base is not None and base.knows(f"{group}.{name}")
+            hint = "a plan shows it as no longer managed; its value stays as it is" if ours else ""
+            left_out.append(
+                Problem(f"{_label(live)}: `{group}.{shortened(name)}` is left out: {reason}", hint)
+            )
+        return fields
+
+    session = Session(
+        key,
+        live.name,
+        live.model,
+        live.prompt,
+        kept("parameters", live.parameters),
+        kept("data", live.data),
+        kept("remark", live.remark.keys),
+        Lifecycle(prevent_destroy=bool(tag and tag.protected)),
+    )
+    return Exported(session, live.session_id, adopt)
+
+
+def _unfit(group: str, name: str, value: JSON) -> str:
+    """What keeps a field from being in a manifest."""
+    found = obstacle({name: value})
+    if found:
+        return f"it holds {found}"
+    # Of data and remark the schema takes all; to ask it of each value would take its time.
+    if group == "parameters" and not fits({"sessions": {"any": {group: {name: value}}}}, "manifest"):
+        return f"a manifest does not take {shortened(str(value))} for it"
+    return ""

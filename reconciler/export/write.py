@@ -1,0 +1,93 @@
+"""An exported catalog into its folder: nothing is overwritten unasked, and what is there then loads as what is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reconciler.catalog.files import Root
+from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, load_catalog
+from reconciler.catalog.replace import replaced
+from reconciler.errors import CatalogError, Problem, ReconcilerError, Refused
+from reconciler.export.select import Selection
+from reconciler.plan.model import MISSING
+from reconciler.values import same
+
+#: How many files are named where there are more.
+_NAMED = 5
+
+
+def check_folder(folder: Path, files: Sequence[str] = (CATALOG_FILE,), *, force: bool) -> None:
+    """See that an export to this folder would overwrite nothing, or is meant to, and mixes with no other manifests.
+
+    Args:
+        files: what the export is going to write, as far as that is known yet.
+
+    Raises:
+        Refused: there are files of these names and no ``force``, or there are manifests that the export does not
+            replace: they would be part of the catalog.
+    """
+    there = [file for file in files if (folder / file).exists() or (folder / file).is_symlink()]
+    if there and not force:
+        raise Refused(
+            f"{folder} has {_few(there)} already",
+            "export to a folder of its own, or say --force to overwrite",
+        )
+    if CATALOG_FILE in files and len(files) > 1 and folder.is_dir():
+        others = [file for file in Root(folder).expand(DEFAULT_INCLUDE) if file not in set(files)]
+        if others:
+            raise Refused(
+                f"{folder} has manifests that would be part of the exported catalog: {_few(others)}",
+                "take them away, or export to a folder of its own",
+            )
+
+
+def _few(files: Sequence[str]) -> str:
+    more = len(files) - _NAMED
+    return ", ".join(files[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def write_catalog(
+    folder: Path, selection: Selection, files: Mapping[str, str], *, force: bool = False
+) -> None:
+    """Write the texts of an export, load them, and compare; unless all is well, the folder is as it was before.
+
+    Raises:
+        Refused: something would be overwritten without ``force``, or mixed with.
+        ReconcilerError: a file can't be written, or would not load as what is live.
+    """
+    check_folder(folder, list(files), force=force)
+    data: dict[str, bytes | None] = {path: text.encode() for path, text in files.items()}
+    # Without its catalog.yaml a folder is no catalog: should this be cut short, nobody plans with one half of it.
+    with replaced(folder, {CATALOG_FILE: None}), replaced(folder, data):
+        _check(folder, selection)
+
+
+def _check(folder: Path, selection: Selection) -> None:
+    try:
+        loaded = load_catalog(folder, selection.environment)
+    except CatalogError as error:
+        raise ReconcilerError(
+            [
+                Problem(f"the export would not load: {one.message}", one.hint, one.file)
+                for one in error.problems
+            ]
+        ) from None
+    adopt = {one.session.key: one.session_id for one in selection.sessions if one.adopt}
+    if (loaded.name, len(loaded.sessions), dict(loaded.adopt)) != (
+        selection.catalog,
+        len(selection.sessions),
+        adopt,
+    ):
+        raise ReconcilerError("the export would not load as what is live: sessions are missing")
+    for one in selection.sessions:
+        session = loaded.sessions[one.session.key]
+        wanted, found = one.session.fields(), session.fields()
+        wrong = [
+            path for path in wanted | found if not same(wanted.get(path, MISSING), found.get(path, MISSING))
+        ]
+        if wrong or session.lifecycle != one.session.lifecycle:
+            raise ReconcilerError(
+                f"the export of #{one.session_id} would not load as it is live: {_few(wrong) or 'lifecycle'}",
+                "leave the session out, and report this, please",
+            )

@@ -1,0 +1,288 @@
+"""Keeping live values: the text of ``drift --accept``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.catalog import load_catalog
+from reconciler.catalog.accept import Accepted, accept_values
+from reconciler.errors import CatalogError, Problem, ReconcilerError
+from reconciler.plan.model import MISSING
+
+CATALOG = """\
+version: 1
+catalog: bookshop
+# What a session does not say for itself.
+defaults:
+  model: deepseek-chat
+  parameters: {temperature: 0.2, max_tokens: 4000}
+  data:
+    shop: {city: 杭州, floor: 1}
+sessions:
+  till: {name: Till, prompt: {file: prompts/till.md}}
+"""
+READERS = """\
+# Commented, anchored, oddly indented.
+sessions:
+   alice:   # the first
+      name: 'Alice'
+      prompt: |
+          You are Alice.
+
+          Be kind.   # this is text
+
+      parameters:   {temperature: 0.3}   # lively
+      data: &shelf
+         books: ["one", two]
+         desk:
+           # by the window
+           number: 4
+   bob:
+      <<: {remark: {owner: mei}}
+      name: Bob
+      prompt: {file: prompts/house.md}
+      data: *shelf
+   carol: {name: Carol, prompt: {file: prompts/house.md}}
+"""
+TILL = "\ufeffYou are the till.\r\nBe exact.\r\n\r\n"
+HOUSE = "House rules.\n"
+FILES = {
+    "catalog.yaml": CATALOG,
+    "sessions/readers.yaml": READERS,
+    "prompts/till.md": TILL,
+    "prompts/house.md": HOUSE,
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(text.encode())
+    return tmp_path
+
+
+def files(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): path.read_bytes().decode() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def diff(root: Path) -> str:
+    """The lines that differ from what was there at first, by file."""
+    found = files(root)
+    assert found.keys() == FILES.keys()
+    lines = []
+    for name in FILES:
+        ndiff = difflib.unified_diff(FILES[name].split("\n"), found[name].split("\n"), lineterm="", n=0)
+        changed = [line for line in ndiff if not line.startswith(("---", "+++", "@@"))]
+        lines += [f"{name}:", *changed] if changed else []
+    return "\n".join(lines)
+
+
+def accept(root: Path, values: Mapping[str, Any]) -> list[str]:
+    return accept_values(root, [Accepted(*where.split(".", 1), value) for where, value in values.items()])  # type: ignore[call-arg]
+
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "a name": (
+        {"alice.name": "Alice's double"},
+        """\
+sessions/readers.yaml:
+-      name: 'Alice'
++      name: 'Alice''s double'""",
+    ),
+    "a prompt in the manifest": (
+        {"alice.prompt": "You are Alice.\n\nBe brief."},
+        """\
+sessions/readers.yaml:
+-          Be kind.   # this is text
++          Be brief.""",
+    ),
+    "a prompt in a file of its own, which keeps its mark, its line ends and its end": (
+        {"till.prompt": "You are the till.\nBe quick."},
+        """\
+prompts/till.md:
+-Be exact.\r
++Be quick.\r""",
+    ),
+    "a prompt in a file that others use, too": (
+        {"bob.prompt": "You are Bob.\n\nBe brief."},
+        """\
+sessions/readers.yaml:
+-      prompt: {file: prompts/house.md}
++      prompt: |
++         You are Bob.
++
++         Be brief.""",
+    ),
+    "a parameter": (
+        {"alice.parameters.temperature": 0.9},
+        """\
+sessions/readers.yaml:
+-      parameters:   {temperature: 0.3}   # lively
++      parameters:   {temperature: 0.9}   # lively""",
+    ),
+    "what comes from the defaults is overruled in the session's block": (
+        {"alice.parameters.max_tokens": 100, "bob.model": "gpt-4o-mini", "till.parameters.temperature": 0},
+        """\
+catalog.yaml:
+-  till: {name: Till, prompt: {file: prompts/till.md}}
++  till: {name: Till, prompt: {file: prompts/till.md}, parameters: {temperature: 0}}
+sessions/readers.yaml:
+-      parameters:   {temperature: 0.3}   # lively
++      parameters:   {temperature: 0.3, max_tokens: 100}   # lively
++      model: gpt-4o-mini""",
+    ),
+    "of a nested value from the defaults, what differs": (
+        {"alice.data.shop": {"city": "杭州", "floor": 2}},
+        "`sessions.alice.data.shop` can't be changed for itself alone: `*shelf` in line 20 is the same",
+    ),
+    "of a nested value from the defaults, what differs, where an alias stands": (
+        {"bob.data.shop": {"city": "杭州", "floor": 2}},
+        """\
+sessions/readers.yaml:
+-      data: *shelf
++      data:
++         <<: *shelf
++         shop: {floor: 2}""",
+    ),
+    "what comes through an alias": (
+        {"bob.data.desk": {"number": 5}},
+        """\
+sessions/readers.yaml:
+-      data: *shelf
++      data:
++         <<: *shelf
++         desk: {number: 5}""",
+    ),
+    "what comes through a merge key": (
+        {"bob.remark.owner": "lin"},
+        """\
+sessions/readers.yaml:
++      remark: {owner: lin}""",
+    ),
+    "a field that is gone": (
+        {"alice.parameters.temperature": 0.2},
+        """\
+sessions/readers.yaml:
+-      parameters:   {temperature: 0.3}   # lively
++      parameters:   {temperature: 0.2}   # lively""",
+    ),
+    "what is so already, the type of a number and the end of a prompt aside": (
+        {
+            "alice.parameters.temperature": 0.30,
+            "till.prompt": "You are the till.\r\nBe exact.\n\n\n",
+            "bob.data.x": MISSING,
+        },
+        "",
+    ),
+    "two fields of one mapping that is missing": (
+        {"carol.remark.a": 1, "carol.remark.b": "x: y", "carol.name": "卡罗尔"},
+        """\
+sessions/readers.yaml:
+-   carol: {name: Carol, prompt: {file: prompts/house.md}}
++   carol: {name: 卡罗尔, prompt: {file: prompts/house.md}, remark: {a: 1, b: "x: y"}}""",
+    ),
+    "a session that there is not": (
+        {"alicia.name": "x"},
+        "there is no session `alicia` in the catalog",
+    ),
+    "a field that there is not": ({"alice.colour": "x"}, "`colour` is no field"),
+    "a value that no catalog can hold": (
+        {"alice.parameters.temperature": 7},
+        "a live value can't be kept: `temperature` is 7, and 2 is the most",
+    ),
+    "a value that no YAML can hold": (
+        {"alice.remark.a": "\ud800"},
+        "`alice.remark.a` can't be kept: the live value holds half a character (the lone surrogate U+D800)",
+    ),
+    "a session without a prompt": (
+        {"alice.prompt": MISSING},
+        "`alice.prompt` can't be kept: the live session has none, and the catalog needs one",
+    ),
+    "a field without which the defaults leave no session": (
+        {"alice.parameters.max_tokens": MISSING},
+        "`alice.parameters.max_tokens` can't be kept: the live session does not have it, and `defaults` give it to all",
+    ),
+    "a key that the defaults give a nested value": (
+        {"bob.data.shop": {"floor": 1}},
+        "`bob.data.shop` would not come out as it is live",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_the_lines_that_hold_the_value_change(shop: Path, case: str) -> None:
+    values, expected = CASES[case]
+    try:
+        changed = accept(shop, values)
+    except ReconcilerError as error:
+        assert [problem.message for problem in error.problems] == [expected]
+        assert files(shop) == FILES
+        return
+    assert diff(shop) == expected
+    assert changed == [
+        line[:-1] for line in sorted(expected.split("\n")) if line.endswith((".yaml:", ".md:"))
+    ]
+    catalog = load_catalog(shop)
+    for where, value in values.items():
+        key, path = where.split(".", 1)
+        found = catalog.sessions[key].fields().get(path, MISSING)
+        assert found == (value.replace("\r\n", "\n").rstrip() if path == "prompt" else value)
+
+
+def test_all_or_nothing(shop: Path) -> None:
+    with pytest.raises(ReconcilerError) as caught:
+        accept(shop, {"alice.name": "Alice II", "till.prompt": "New.", "alice.data.books": []})
+    assert caught.value.problems[0].place == "sessions/readers.yaml:11:13"
+    assert files(shop) == FILES
+
+
+def test_the_rights_of_a_file_stay(shop: Path) -> None:
+    (shop / "sessions/readers.yaml").chmod(0o640)
+    accept(shop, {"alice.name": "Alice II"})
+    assert (shop / "sessions/readers.yaml").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_symlink_stays_one(shop: Path) -> None:
+    (shop / "sessions/readers.yaml").rename(shop / "readers.yaml")
+    (shop / "sessions/readers.yaml").symlink_to("../readers.yaml")
+    assert accept(shop, {"alice.name": "Alice II"}) == ["sessions/readers.yaml"]
+    assert (shop / "sessions/readers.yaml").is_symlink()
+    assert "'Alice II'" in (shop / "readers.yaml").read_text()
+
+
+def test_a_catalog_that_does_not_load_is_not_touched(shop: Path) -> None:
+    (shop / "sessions/broken.yaml").write_text("sessions: [")
+    before = files(shop)
+    with pytest.raises(CatalogError):
+        accept(shop, {"alice.name": "Alice II"})
+    assert files(shop) == before
+
+
+def test_what_no_yaml_can_hold_is_said_with_a_hint(shop: Path) -> None:
+    with pytest.raises(ReconcilerError) as caught:
+        accept(shop, {"alice.parameters.max_tokens": MISSING})
+    assert caught.value.problems == (
+        Problem(
+            "`alice.parameters.max_tokens` can't be kept: the live session does not have it, and `defaults` give it to all",
+            "take `parameters.max_tokens` out of `defaults` in catalog.yaml, and give it to those that need it",
+        ),
+    )
+
+
+def test_patterns_of_the_catalog_say_where_sessions_are(shop: Path) -> None:
+    (shop / "people").mkdir()
+    (shop / "sessions/readers.yaml").rename(shop / "people/all.yaml")
+    head = shop / "catalog.yaml"
+    head.write_text(CATALOG + "include: ['people/*.yaml']\n")
+    assert accept(shop, {"alice.name": "Alice II"}) == ["people/all.yaml"]
+    (shop / "people/all.yaml").unlink()
+    head.write_text(CATALOG + "include: []\n")
+    assert accept(shop, {"till.name": "Till II"}) == ["catalog.yaml"]
