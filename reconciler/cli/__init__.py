@@ -35,6 +35,16 @@ COMMANDS = {
 }
 
 
+def _name_variables(command: click.Command) -> None:
+    """Every flag also as RECONCILER_<FLAG>, whichever command it belongs to and whatever its function calls it."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            flag = max(option.opts, key=len)
+            option.envvar = "RECONCILER_" + flag.lstrip("-").replace("-", "_").upper()
+    for inner in getattr(command, "commands", {}).values():
+        _name_variables(inner)
+
+
 class _Commands(click.Group):
     """A group that imports a command when it is called."""
 
@@ -45,8 +55,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
-        # Every flag also as RECONCILER_<FLAG>, whichever command it belongs to.
-        command.context_settings.setdefault("auto_envvar_prefix", "RECONCILER")
+        _name_variables(command)
         return command
 
     def resolve_command(
