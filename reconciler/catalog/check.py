@@ -258,8 +258,7 @@ _FIELDS: Final = (
 
 
 def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
-    wanted = schema["type"]
-    wanted = [wanted] if isinstance(wanted, str) else wanted
+    wanted = _types(schema)
     if value is None:
         return _empty(schema, what)
     message = f"{what} is {_shown(value)}, and has to be {_wanted(schema)}"
@@ -280,6 +279,11 @@ def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
     if "array" in wanted:
         return message, "write it in brackets, like `[one, other]`, or with a `- ` before each"
     return message, "write `key: value` in lines of their own"
+
+
+def left_empty(parameter: str) -> tuple[str, str]:
+    """Message and hint for a parameter that is null where there is nothing to remove."""
+    return _empty(load_schema("manifest")["$defs"]["parameters"]["properties"][parameter], f"`{parameter}`")
 
 
 def _empty(schema: Any, what: str) -> tuple[str, str]:
@@ -306,16 +310,25 @@ def _shown(value: JSON) -> str:
     return "null" if value is None else shortened(str(value).lower(), 40)
 
 
+def _types(schema: Any) -> list[str]:
+    """The types that a value may have. Null is left out: where it may stand, it only removes something."""
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else [one for one in types if one != "null"]
+
+
 def _wanted(schema: Any) -> str:
     """What a value has to be, from its schema."""
-    wanted = schema.get("type")
+    types = _types(schema)
     low, high = schema.get("minimum"), schema.get("maximum")
-    if isinstance(wanted, list):
-        return (
-            'a whole number or a percentage, like 10 or "10%"'
-            if "integer" in wanted
-            else "a text, or `{file: …}`"
-        )
+    if "integer" in types and "string" in types:
+        return 'a whole number or a percentage, like 10 or "10%"'
+    if "object" in types and "number" in types:
+        return "a text, a number or a mapping"
+    if "object" in types and "string" in types:
+        return "a text, or `{file: …}`"
+    if "array" in types and "string" in types:
+        return "a text or a list of texts"
+    wanted = types[0]
     if wanted in ("number", "integer"):
         kind = "a number" if wanted == "number" else "a whole number"
         if low is None:

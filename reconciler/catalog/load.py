@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.catalog.check import SchemaName, check
+from reconciler.catalog.check import SchemaName, check, left_empty
 from reconciler.catalog.compose import Layer, Templates, merge, overlay
 from reconciler.catalog.composed import Composer, Declared, Resolved
 from reconciler.catalog.encoding import decode
@@ -193,6 +193,7 @@ class Loader:
             )
         self.shared = layers
         defaults = _Defaults(layers, known=known)
+        self._note_empty(defaults.parameters, source, ("defaults",))
         self._take_document(head, odd, source, defaults)
         for file in self._manifests(head.get("include"), source):
             document, odd, read = self._document(file, "manifest")
@@ -338,6 +339,10 @@ class Loader:
         self.values += defaults.size
         if self.values > MAX_VALUES:
             self._count(source, 0, 0)
+        parameters = _whole(_merge(defaults.parameters, given.get("parameters")))
+        if None in parameters.values():
+            self._note_empty(parameters, source, ("sessions", key))
+            return None
         if self.environment.prefix or self.environment.suffix:
             name = f"{self.environment.prefix}{name}{self.environment.suffix}"
         return Session(
@@ -345,7 +350,7 @@ class Loader:
             name,
             model,
             normalise_prompt(prompt),
-            _whole(_merge(defaults.parameters, given.get("parameters"))),
+            parameters,
             _merge(defaults.data, given.get("data")),
             _merge(defaults.remark, given.get("remark")),
             lifecycle,
@@ -388,10 +393,10 @@ class Loader:
         for field in missing:
             message = f"the session `{shortened(key)}` has no `{field}`"
             self._note(one.source.at_key(one.path, message, "give it one, or one of what it extends"))
-        for name, value in fields.get("parameters", {}).items():
-            if value is None:
-                message = f"`{name}` of `{shortened(key)}` is null, and there is nothing to remove"
-                self._note(one.source.at_key(one.path, message, "take it out, or write a number"))
+        parameters = _whole(fields.get("parameters", {}))
+        if None in parameters.values():
+            self._note_empty(parameters, one.source, one.path)
+            return
         if missing:
             return
         self._count(one.source, len(fields["prompt"]), _size(fields))
@@ -402,13 +407,19 @@ class Loader:
             fields["name"],
             fields["model"],
             fields["prompt"],
-            _whole(fields.get("parameters", {})),
+            parameters,
             fields.get("data", {}),
             fields.get("remark", {}),
             _lifecycle(fields.get("lifecycle", {})),
         )
         if one.adopt is not None:
             self._adopt(key, one.adopt, one.source)
+
+    def _note_empty(self, parameters: Mapping[str, JSON], source: Source, path: Path_) -> None:
+        """Say of parameters that are null that there is nothing to remove."""
+        for name, value in parameters.items():
+            if value is None:
+                self._note(source.at_value((*path, "parameters", name), *left_empty(name)))
 
     def _note_unknown_patch(self, key: str, source: Source) -> None:
         close = get_close_matches(key, self.files, 1)
