@@ -90,12 +90,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Fragment:
+    """A text that the prompts of several sessions share, and their keys."""
+
+    text: str
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What one catalog wants to be live, in one environment.
 
     ``adopt`` says which live session a key is to take over; ``moved`` maps the key that a session is to have to
     the identity that it had; ``handed_over`` maps a key that goes to the identity that another catalog or
-    environment gives it; ``forgotten`` are keys whose sessions stay live without us.
+    environment gives it; ``forgotten`` are keys whose sessions stay live without us. ``fragments`` tell which prompts
+    share which text, by its name.
     """
 
     name: str
@@ -106,6 +115,7 @@ class Catalog:
     moved: Mapping[str, Identity] = field(default_factory=dict)
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
+    fragments: Mapping[str, Fragment] = field(default_factory=dict)
 
     def identity(self, key: str) -> Identity:
         """The identity of one of its sessions."""

@@ -29,7 +29,7 @@ from reconciler.catalog.prompts import Prompts
 from reconciler.catalog.strict_yaml import parse
 from reconciler.catalog.templating import Renderer
 from reconciler.errors import CatalogError, Problem
-from reconciler.model import JSON, Catalog, Lifecycle, Limit, Policy, Session
+from reconciler.model import JSON, Catalog, Fragment, Lifecycle, Limit, Policy, Session
 from reconciler.text import normalise_prompt, shortened
 
 CATALOG_FILE: Final = "catalog.yaml"
@@ -165,6 +165,10 @@ class Loader:
             self.owned.moved,
             self.owned.handed_over,
             self.owned.forgotten,
+            {
+                name: Fragment(text, frozenset(self.parts.users[name]))
+                for name, text in self.parts.texts.items()
+            },
         )
 
     def plain_layers(self, key: str) -> Sequence[Layer]:

@@ -42,8 +42,9 @@ class Prompts:
     render: Render
     note: Callable[[Problem], None]
     fragments: dict[str, tuple[Any, Source]] = field(default_factory=dict)
-    #: Which sessions use a fragment, by its name.
+    #: Which sessions use a fragment, by its name; and its text, where it is the same for all of them.
     users: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def add_fragment(self, name: str, value: Any, source: Source) -> None:
         """Take a fragment in."""
@@ -118,6 +119,8 @@ class Prompts:
             file = part["file"]
         else:
             text, file = part["text"], ""
+        if text is not None and template is None and name is not None:
+            self.texts[name] = normalise_prompt(text)
         if text is None or template is None:
             return text
         try:

@@ -99,7 +99,7 @@ def make_plan(
             unreadable=len(places.unreadable),
             kept_conflicts=kept,
         ),
-        notes=(*notes, *shortened(actions, snapshot), *hints(actions, places.unmanaged)),
+        notes=(*notes, *shortened(actions, snapshot), *hints(actions, places.unmanaged, catalog.fragments)),
         refusals=(
             *refused,
             *refusals(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
-from reconciler.model import LiveSession
+from reconciler.model import Fragment, LiveSession
 from reconciler.plan.model import Action, Note
 
 #: Two prompts that have this much in common look like one that was renamed.
@@ -18,13 +18,39 @@ _COMPARED: Final = 2_000
 _PAIRS: Final = 400
 
 
-def hints(actions: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:
-    """Notes on creates whose name an unmanaged session has, and on what looks like a renamed key."""
+def hints(
+    actions: Sequence[Action], unmanaged: Sequence[LiveSession], fragments: Mapping[str, Fragment]
+) -> list[Note]:
+    """Notes on creates whose name an unmanaged session has, on what looks like a renamed key, and on fragments whose
+    change is behind the changes of several prompts."""
+    notes = _shared_changes(actions, fragments) if fragments else []
     creates = [action for action in actions if action.kind == "create"]
-    if not creates:
-        return []
-    deletes = [action for action in actions if action.kind == "delete"]
-    return [*_twins(creates, unmanaged), *_renames(creates, deletes)]
+    if creates:
+        deletes = [action for action in actions if action.kind == "delete"]
+        notes += [*_twins(creates, unmanaged), *_renames(creates, deletes)]
+    return notes
+
+
+def _shared_changes(actions: Sequence[Action], fragments: Mapping[str, Fragment]) -> list[Note]:
+    """What is known of a fragment without its former text: the wanted prompts hold it, and the live ones do not."""
+    changed = {
+        action.key: change
+        for action in actions
+        for change in action.fields
+        if change.path == "prompt" and isinstance(change.before, str) and isinstance(change.after, str)
+    }
+    notes = []
+    for name, fragment in sorted(fragments.items()):
+        keys = [
+            key
+            for key in fragment.keys & changed.keys()
+            if fragment.text in changed[key].after and fragment.text not in changed[key].before
+        ]
+        if keys:
+            count = f"{len(keys)} prompt{'' if len(keys) == 1 else 's'}"
+            verb = "changes" if len(keys) == 1 else "change"
+            notes.append(Note("fragment-changed", f"{count} {verb} because fragment {name} changed"))
+    return notes
 
 
 def _twins(creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:

@@ -361,3 +361,16 @@ def test_a_small_catalog_cannot_make_gigabytes(tmp_path: Path) -> None:
         f_md="x" * 500_000,
     )
     assert "comes to more than 2 GiB of text" in said(tmp_path)
+
+
+def test_a_plan_says_which_fragment_is_behind_a_change(tmp_path: Path) -> None:
+    prompts = "  a: {name: A, prompt: [{fragment: rules}, {text: one}]}\n  b: {name: B, prompt: [{fragment: rules}]}\n"
+    head = "defaults: {{model: m}}\nfragments: {{rules: {0}}}\nsessions:\n"
+    with running_server(None) as server, Client(Endpoint("test", server.url), load_contract()) as client:
+        put(tmp_path, catalog=head.format("Be kind.") + prompts)
+        plan = make_plan(load_catalog(tmp_path), list_sessions(client))
+        assert plan.notes == ()
+        apply_plan(plan, client, ApplyOptions(state=tmp_path, settle=0))
+        put(tmp_path, catalog=head.format("Be kind and brief.") + prompts)
+        plan = make_plan(load_catalog(tmp_path), list_sessions(client))
+    assert [note.message for note in plan.notes] == ["2 prompts change because fragment rules changed"]
