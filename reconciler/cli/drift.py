@@ -21,7 +21,7 @@ from reconciler.cli.output import Output, output_options, put_out
 from reconciler.errors import ExitCode, Refused
 from reconciler.model import Catalog
 from reconciler.plan.drift import drifted
-from reconciler.plan.model import MISSING, Plan
+from reconciler.plan.model import Plan
 from reconciler.state import FOLDER
 
 
@@ -57,7 +57,7 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
 
 
 def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...]) -> int:
-    from reconciler.catalog.edit import Accepted, accept_values
+    from reconciler.catalog.accept import Accepted, accept_values
 
     accepted: dict[tuple[str, str], Accepted] = {}
     for asked in accept:
@@ -70,13 +70,7 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...])
         if not found:
             what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
             raise Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was")
-        gone = [one for one in found if one.value is MISSING]
-        if gone:
-            raise Refused(
-                f"{gone[0].key}.{gone[0].path} is not there any more, so there is no value to accept",
-                "take the field out of the manifest by hand",
-            )
         accepted |= {(one.key, one.path): one for one in found}
-    for file in accept_values(folder, accepted.values()):
+    for file in accept_values(folder, accepted.values(), environment=catalog.environment):
         click.echo(f"changed {file}")
     return ExitCode.OK
