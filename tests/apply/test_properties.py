@@ -268,11 +268,8 @@ def converges(client: Client, store: Store, now: Catalog, state: Path) -> None:
                 assert same(found[path], value)
 
     # Every key is live once, and as wanted.
-    keys = [
-        one.remark.tag.identity.key
-        for one in still.values()
-        if one.session_id in ours(list_sessions(client), now)
-    ]  # type: ignore[union-attr]
+    tags = [one.remark.tag for one in still.values()]
+    keys = [tag.identity.key for tag in tags if tag and tag.identity == now.identity(tag.identity.key)]
     assert sorted(keys) == sorted(now.sessions)
 
     # Once is enough.
@@ -287,7 +284,7 @@ def client_writes(client: Client) -> int:
     return len(client.writes) if isinstance(client, Direct) else 0
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     first=CATALOGS,
     strangers=st.lists(STRANGERS, max_size=4),
@@ -313,7 +310,7 @@ def test_an_apply_converges_and_leaves_others_alone(
     store.close()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     first=CATALOGS,
     strangers=st.lists(STRANGERS, max_size=4),

@@ -1,0 +1,470 @@
+"""The installed command: what it prints where, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler import __version__
+from reconciler.cli import COMMANDS, cli
+from reconciler.schemas import check_document, schema_names, schema_text
+from reconciler.server import Fault, RunningServer
+from tests.cli.conftest import COMMAND, Shell, until
+from tests.support import API_KEY
+
+NOBODY = (
+    "nobody is there to approve this: nothing was written\n"
+    "      hint: review it, and say --auto-approve, or call it from a terminal\n"
+)
+
+
+def writes(server: RunningServer) -> list[str]:
+    return [one.operation for one in server.log if one.method != "GET"]
+
+
+# Validate
+
+
+def test_a_valid_catalog_needs_no_key_and_no_service(shop: Shell, server: RunningServer) -> None:
+    done = shop.run("validate", "shop", MINDCRAFT_API_KEY="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "bookshop: 2 sessions, all valid.\n", "")
+    assert server.log == []
+
+
+def test_the_catalog_is_the_folder_that_one_is_in(shop: Shell) -> None:
+    done = subprocess.run(
+        [COMMAND, "validate"],
+        cwd=shop.root,
+        env=shop.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "bookshop: 2 sessions, all valid.\n")
+
+
+def test_a_catalog_that_is_not_valid(shop: Shell, server: RunningServer) -> None:
+    """Every command that reads it says the same, on stderr, and speaks to nobody."""
+    (shop.root / "sessions" / "more.yaml").write_text("sessions:\n  Eve: {name: Eve, prompt: x}\n")
+    (shop.root / "sessions" / "none.yaml").write_text("sessions:\n  dora: {name: Dora}\n")
+    said = {
+        (done.returncode, done.stdout, done.stderr)
+        for done in (
+            shop.run("validate", "shop"),
+            shop.run("plan", "shop"),
+            shop.run("apply", "shop", "--auto-approve"),
+        )
+    }
+    ((code, out, err),) = said
+    assert (code, out) == (1, "")
+    assert err.startswith("sessions/more.yaml:2:3: ")
+    assert "sessions/none.yaml:2:" in err
+    assert server.log == []
+
+
+def test_a_catalog_does_not_choose_the_address_or_the_key(shop: Shell, server: RunningServer) -> None:
+    for name in ("endpoint", "api_key", "contract"):
+        shop.write({}, **{name: "https://evil.example"})
+        done = shop.run("plan", "shop")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"catalog.yaml:5:1: `{name}` is not a field of")
+    assert server.log == []
+
+
+# Plan
+
+
+def test_a_plan_is_shown_and_nothing_is_written(shop: Shell, server: RunningServer) -> None:
+    done = shop.run("plan", "shop")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "+ alice" in done.stdout
+    assert "Plan: 2 to create, 0 to update, 0 to delete." in done.stdout
+    assert "\x1b" not in done.stdout
+    assert [one.operation for one in server.log] == ["list_sessions"]
+    assert not (shop.root / ".reconciler").exists()
+
+
+def test_a_plan_as_json_is_the_public_document(shop: Shell, server: RunningServer) -> None:
+    document = shop.json("plan", "shop")
+    assert check_document(document, "plan") == []
+    assert document["endpoint"] == server.url
+    assert [one["key"] for one in document["actions"]] == ["alice", "bob"]
+
+
+def test_changes_are_an_exit_code_only_where_it_is_asked_for(shop: Shell) -> None:
+    assert shop.run("plan", "shop").returncode == 0
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 2
+    assert shop.run("plan", "shop", RECONCILER_DETAILED_EXITCODE="1").returncode == 2
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    done = shop.run("plan", "shop", "--detailed-exitcode")
+    assert done.returncode == 0
+    assert "No changes. The live list matches the catalog." in done.stdout
+
+
+def test_a_plan_that_a_guard_refuses_is_shown_whole(shop: Shell, server: RunningServer) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    shop.write({})
+    for words in (("plan", "shop", "--detailed-exitcode"), ("apply", "shop", "--auto-approve")):
+        done = shop.run(*words)
+        assert done.returncode == 3
+        assert "- alice" in done.stdout
+        assert "2 to delete" in done.stdout
+        assert "--allow-empty" in done.stdout
+    document = shop.json("apply", "shop", "--auto-approve", code=3)
+    assert [one["guard"] for one in document["refusals"]] == ["allow_empty"]
+    assert writes(server) == ["create_session"] * 2
+    assert shop.run("apply", "shop", "--auto-approve", "--allow-empty").returncode == 0
+    assert server.store.sessions() == []
+
+
+# Apply
+
+
+def test_without_a_terminal_and_without_approval_nothing_is_written(
+    shop: Shell, server: RunningServer
+) -> None:
+    done = shop.run("apply", "shop")
+    assert (done.returncode, done.stderr) == (3, NOBODY)
+    assert "Plan: 2 to create" in done.stdout
+    assert writes(server) == []
+
+
+def test_an_apply_says_what_it_did(shop: Shell, server: RunningServer) -> None:
+    done = shop.run("apply", "shop", "--auto-approve", "--parallelism", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (
+        "  created alice #1\n",
+        "  created bob #2\n",
+        "Verified: the live list is what was written.",
+    ):
+        assert line in done.stdout
+    assert [one.name for one in server.store.sessions()] == ["Alice", "Bob"]
+    again = shop.run("apply", "shop", "--auto-approve")
+    assert again.returncode == 0
+    assert "No changes." in again.stdout
+    assert len(writes(server)) == 2
+
+
+def test_an_apply_as_json_is_one_document(shop: Shell) -> None:
+    report = shop.json("apply", "shop", "--auto-approve")
+    assert report["summary"] == {"applied": 2, "failed": 0, "unknown": 0, "not_tried": 0}
+    assert [(one["key"], one["outcome"]) for one in report["results"]] == [
+        ("alice", "applied"),
+        ("bob", "applied"),
+    ]
+
+
+def test_what_failed_is_said_and_is_exit_code_4(shop: Shell, server: RunningServer) -> None:
+    server.faults.add(
+        Fault(
+            "status",
+            operation="create_session",
+            status=422,
+            message="名称不合法",
+            where=lambda entry: (entry.body or {}).get("session_name") == "Bob",
+        )
+    )
+    done = shop.run("apply", "shop", "--auto-approve")
+    assert done.returncode == 4
+    assert "creating the session bob: HTTP 422: 名称不合法" in done.stdout
+    server.faults.clear()
+    server.faults.add(Fault("status", operation="create_session", status=422))
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 1
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("y", 3), ("", 3), ("no", 3), ("YES", 3)])
+def test_on_a_terminal_only_yes_is_a_yes(shop: Shell, server: RunningServer, answer: str, code: int) -> None:
+    with shop.started("apply", "shop", "--settle", "0") as command:
+        command.wait_for("Apply these 2 changes? Only 'yes' is taken for one")
+        assert "Plan: 2 to create" in command.out.read_text()
+        command.answer(answer)
+        ended, _, err = command.ended()
+    assert ended == code
+    assert len(writes(server)) == (2 if code == 0 else 0)
+    assert err.endswith("not approved: nothing was written\n") == bool(code)
+
+
+def test_a_session_that_changed_while_one_was_asked_is_not_overwritten(
+    shop: Shell, server: RunningServer
+) -> None:
+    """The list is read again after the yes."""
+    shop.run("apply", "shop", "--auto-approve", "--parallelism", "1")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be bold."}})
+    with shop.started("apply", "shop") as command:
+        command.wait_for("Only 'yes' is taken for one")
+        server.store.update_session(1, prompt="edited meanwhile")
+        command.answer("yes")
+        code, _, err = command.ended()
+    assert code == 3
+    assert 'alice (#1): prompt was "Be kind." when planned, found "edited meanwhile"\n' in err
+    assert len(writes(server)) == 2
+
+
+def test_a_run_that_is_interrupted_ends_in_good_order(shop: Shell, server: RunningServer) -> None:
+    """Ctrl-C while a create is under way: it finishes, no other starts, and both are said."""
+    server.faults.add(Fault("hang", operation="create_session", when="first"))
+    with shop.started("apply", "shop", "--auto-approve", "--parallelism", "1") as command:
+        until(lambda: server.faults.hanging == 1)
+        command.process.send_signal(signal.SIGINT)
+        command.wait_for("stopping: writes under way finish, no new ones start (again to end at once)\n")
+        server.faults.release()
+        code, out, _ = command.ended()
+    assert code == 130
+    assert "  created alice #1\n" in out
+    assert "  not tried: create bob\n" in out
+    assert len(server.store.sessions()) == 1
+
+
+def test_a_second_interrupt_ends_it_at_once(shop: Shell, server: RunningServer) -> None:
+    server.faults.add(Fault("hang", operation="create_session"))
+    with shop.started("apply", "shop", "--auto-approve") as command:
+        until(lambda: server.faults.hanging > 0)
+        command.process.send_signal(signal.SIGTERM)
+        command.wait_for("stopping: ")
+        command.process.send_signal(signal.SIGTERM)
+        code, _, _ = command.ended()
+    assert code == 130
+    journal = (shop.root / ".reconciler" / "journal.jsonl").read_text()
+    assert '"event":"intent"' in journal
+    assert '"event":"end"' not in journal
+
+
+# The service and the key
+
+
+def test_a_key_that_is_wrong_names_its_variable_and_is_not_shown(shop: Shell) -> None:
+    done = shop.run("plan", "shop", MINDCRAFT_API_KEY="sk-another-secret")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "listing sessions: HTTP 403 (the key may not do this): API Key 无效\n"
+        f"      hint: the key came from MINDCRAFT_API_KEY; does it belong to {shop.environ['MINDCRAFT_ENDPOINT']}?\n"
+    )
+    assert "sk-another-secret" not in done.stderr
+
+
+def test_a_key_from_a_file(shop: Shell) -> None:
+    file = shop.folder / "key"
+    file.write_text(f"{API_KEY}\n")
+    done = shop.run("plan", "shop", "--api-key-file", "key", MINDCRAFT_API_KEY="wrong")
+    assert done.returncode == 0
+    file.write_text("wrong")
+    done = shop.run("plan", "shop", "--api-key-file", "key")
+    assert done.returncode == 1
+    assert "the key came from key; does it belong to" in done.stderr
+
+
+@pytest.mark.parametrize("key", [f"{API_KEY}\nX: y", "ключ"])
+def test_a_key_that_no_header_can_carry(shop: Shell, server: RunningServer, key: str) -> None:
+    done = shop.run("plan", "shop", MINDCRAFT_API_KEY=key)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "the API key from MINDCRAFT_API_KEY holds characters that no key has\n      hint: copy it again\n"
+    )
+    assert server.log == []
+
+
+def test_without_a_key_nothing_is_asked_of_the_service(shell: Shell) -> None:
+    shell.write({})
+    done = shell.run("plan", "shop")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "there is no API key: MINDCRAFT_API_KEY is not set\n"
+        "      hint: set MINDCRAFT_API_KEY, name a file with --api-key-file, or try it out with --endpoint local\n"
+    )
+
+
+def test_the_flag_overrules_its_variable_and_that_the_services(shop: Shell, server: RunningServer) -> None:
+    good, dead = server.url, "http://127.0.0.1:9"
+    assert shop.run("plan", "shop", "--endpoint", good, MINDCRAFT_ENDPOINT=dead).returncode == 0
+    assert (
+        shop.run(
+            "plan", "shop", RECONCILER_ENDPOINT=good, MINDCRAFT_ENDPOINT=dead, RECONCILER_RETRIES="0"
+        ).returncode
+        == 0
+    )
+    done = shop.run("plan", "shop", "--endpoint", dead, "--retries", "0", RECONCILER_ENDPOINT=good)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "listing sessions: no connection to http://127.0.0.1:9\n"
+        "      hint: check the address and the network, then run the command again\n"
+    )
+
+
+def test_an_address_that_would_send_the_key_in_clear(shop: Shell) -> None:
+    done = shop.run("plan", "shop", "--endpoint", "http://example.com")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr == (
+        "'http://example.com' would send the API key in clear over a network\n"
+        "      hint: use https; plain http is for this machine\n"
+    )
+
+
+def test_the_embedded_server_needs_no_key_and_keeps_what_was_applied(shell: Shell) -> None:
+    shell.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    assert shell.run("apply", "shop", "--endpoint", "local", "--auto-approve").returncode == 0
+    assert shell.run("plan", "shop", "--endpoint", "local", "--detailed-exitcode").returncode == 0
+    folder = shell.root / ".reconciler"
+    assert (folder / "local.db").is_file()
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_service_that_is_a_web_page(shop: Shell, server: RunningServer) -> None:
+    server.faults.add(Fault("html", status=502))
+    done = shop.run("plan", "shop", "--retries", "0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "listing sessions: HTTP 502 with a page that is no JSON\n"
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("plann",), "Error: there is no command 'plann'. Did you mean 'plan'?\n"),
+        (("xyz",), "Error: there is no command 'xyz'.\n"),
+        (("plan", "nowhere"), "Error: Invalid value for '[CATALOG]': Directory 'nowhere' does not exist.\n"),
+        (("plan", "shop", "shop"), "Error: Got unexpected extra argument (shop)\n"),
+        (("plan", "--format", "yaml"), "Error: Invalid value for '--format': 'yaml' is not one of "),
+        (
+            ("plan", "--max-deletes", "many"),
+            "Error: Invalid value for '--max-deletes': 'many' is neither a count like 10 nor a percentage like 5%.\n",
+        ),
+        (
+            ("plan", "--parallelism", "0"),
+            "Error: Invalid value for '--parallelism': 0 is not in the range 1<=x<=64.\n",
+        ),
+        (
+            ("apply", "--settle", "-1"),
+            "Error: Invalid value for '--settle': -1.0 is not in the range x>=0.\n",
+        ),
+    ],
+)
+def test_wrong_usage_is_exit_code_64(shop: Shell, words: tuple[str, ...], said: str) -> None:
+    done = shop.run(*words)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith("Usage: reconciler ")
+    assert said in done.stderr
+
+
+# The rest
+
+
+def test_schemas_are_printed(shell: Shell) -> None:
+    done = shell.run("schema")
+    assert (done.returncode, done.stdout.split()) == (0, schema_names())
+    for name in schema_names():
+        assert shell.run("schema", name).stdout == schema_text(name)
+    done = shell.run("schema", "nope")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"there is no schema 'nope'\n      hint: known are: {', '.join(schema_names())}\n"
+
+
+@pytest.mark.parametrize(
+    ("shell_name", "line"),
+    [
+        ("bash", "complete -o nosort -F _reconciler_completion reconciler"),
+        ("zsh", "#compdef reconciler"),
+        ("fish", "complete --no-files --command reconciler"),
+    ],
+)
+def test_completion_can_be_set_up(shell: Shell, shell_name: str, line: str) -> None:
+    done = shell.run("completion", shell_name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert line in done.stdout
+
+
+def test_completion_completes(shell: Shell) -> None:
+    done = shell.run(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS="reconciler va", COMP_CWORD="1")
+    assert done.stdout.split() == ["plain,validate"]
+    done = shell.run(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS="reconciler plan --det", COMP_CWORD="2")
+    assert done.stdout.split() == ["plain,--detailed-exitcode"]
+
+
+def test_the_version(shell: Shell) -> None:
+    done = shell.run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"reconciler {__version__}\n", "")
+
+
+def test_every_command_has_help(shell: Shell) -> None:
+    listed = shell.run("--help")
+    assert listed.returncode == 0
+    for name, (_, line) in COMMANDS.items():
+        assert f"  {name} " in listed.stdout
+        assert line
+    assert "Exit codes: 0 done or nothing to do" in listed.stdout
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["-h"]])
+def test_to_say_the_version_nothing_heavy_is_imported(words: list[str]) -> None:
+    heavy = ["requests", "yaml", "rich", "jsonschema", "jsonschema_rs", "deepdiff", "starlette", "uvicorn"]
+    code = (
+        "import sys\n"
+        "from reconciler.cli import run\n"
+        f"run({words!r})\n"
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(shop: Shell) -> None:
+    shop.write({f"k{number}": {"name": "n", "prompt": "line\n" * 50} for number in range(200)})
+    done = subprocess.run(
+        ["sh", "-c", f"'{COMMAND}' plan shop | head -n 1; exit 0"],
+        cwd=shop.folder,
+        env=shop.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"Plan for catalog bookshop, at {shop.environ['MINDCRAFT_ENDPOINT']}\n"
+    assert done.stderr == ""
+
+
+def _options(command: click.Command) -> Iterator[click.Option]:
+    for param in command.params:
+        if isinstance(param, click.Option):
+            yield param
+    for inner in getattr(command, "commands", {}).values():
+        yield from _options(inner)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_has_a_variable_of_its_name(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    for option in _options(command):
+        flag = next(one for one in option.opts if one.startswith("--"))
+        assert option.envvar == "RECONCILER_" + flag[2:].upper().replace("-", "_")
+
+
+def test_a_flag_as_a_variable(shop: Shell) -> None:
+    document = json.loads(shop.run("plan", "shop", RECONCILER_FORMAT="json").stdout)
+    assert document["summary"]["create"] == 2
+    assert shop.run("apply", "shop", RECONCILER_AUTO_APPROVE="true").returncode == 0
+    done = shop.run("apply", "shop", RECONCILER_AUTO_APPROVE="maybe")
+    assert done.returncode == 64
+    assert "'maybe' is not a valid boolean" in done.stderr
+
+
+def test_the_state_folder_may_not_be_a_link_out_of_the_catalog(shop: Shell, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (shop.root / ".reconciler").symlink_to(elsewhere)
+    done = shop.run("apply", "shop", "--auto-approve")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "shop/.reconciler is a symbolic link\n      hint: remove it, or name a folder with --state-dir\n"
+    )
+    assert list(elsewhere.iterdir()) == []
