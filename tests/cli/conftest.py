@@ -67,7 +67,9 @@ class Shell:
         return self.folder / "shop"
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH") if name in os.environ
+        }
         return {**kept, "HOME": str(self.folder), **self.environ, **more}
 
     def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
