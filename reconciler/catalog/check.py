@@ -236,6 +236,8 @@ def _bad_text(path: Path, value: str, schema: Any, what: str) -> tuple[str, str]
     if path[0] in ("moved", "forgotten"):
         message, hint = _bad_key(path, value)
         return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"
+    if path[0] == "lint" and "allow" in path:
+        return f"{_shown(value)} is no number of a character", "write it as `U+00A0`"
     if path[0] == "policy":
         return (
             f"{what} is {_shown(value)}, and has to be {_wanted(schema)}",

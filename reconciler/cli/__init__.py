@@ -15,6 +15,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 #: Each command's module (with the attribute ``command`` in it) and its line in the list of commands.
 COMMANDS = {
     "validate": ("reconciler.cli.validate", "Check a catalog without speaking to anybody."),
+    "lint": ("reconciler.cli.lint", "Look for what is allowed, and most likely not meant."),
     "plan": ("reconciler.cli.plan", "Show what an apply would change."),
     "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
     "show": ("reconciler.cli.show", "Show a saved plan."),
@@ -29,6 +30,7 @@ COMMANDS = {
     "history": ("reconciler.cli.history", "Show what was applied from this machine."),
     "unlock": ("reconciler.cli.unlock", "Break the lock of a run that is dead."),
     "snapshot": ("reconciler.cli.snapshot", "Write the live list to a file, to plan against."),
+    "models": ("reconciler.cli.models", "List the models that the account offers."),
     "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
     "server": ("reconciler.cli.server", "Run the embedded server."),
     "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),

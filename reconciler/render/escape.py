@@ -96,10 +96,15 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
 
 def hidden(text: str) -> Iterator[str]:
     """The characters that :func:`visible` would show by their numbers, tabs and line ends aside."""
+    return (char for _, char in hidden_at(text))
+
+
+def hidden_at(text: str) -> Iterator[tuple[int, str]]:
+    """The characters of :func:`hidden`, each with its place in the text."""
     if _SUSPECT.search(text) is not None:
         for match in _TOKEN.finditer(text):
             if match.lastgroup == "hidden" and match.group() not in "\t\n":
-                yield match.group()
+                yield match.start(), match.group()
 
 
 def quoted(value: Any) -> str:

@@ -1,0 +1,78 @@
+"""``reconciler models``."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.output import format_option
+from reconciler.errors import ReconcilerError
+from reconciler.state import FOLDER, write_durably
+
+
+@click.command()
+@connection_options
+@state_option
+@click.option(
+    "--known",
+    is_flag=True,
+    help="List what was known when this program was released. Asks nobody; needs no key.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the list to this file, for `reconciler lint --models FILE`.",
+)
+@format_option("text", "json")
+def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **flags: Any) -> None:
+    """List the models that the account offers.
+
+    What the service does not say of them, how much they read and which temperatures they take, is what was known at
+    release.
+    """
+    from reconciler.models import models_document, offered, shipped
+    from reconciler.render.escape import terminal
+    from reconciler.render.json import json_text
+
+    endpoint = ""
+    if known:
+        models = shipped()
+    else:
+        with connect(split(flags, Connection), state_dir or Path(FOLDER)) as client:
+            taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            endpoint = client.endpoint.name
+            models = offered(client.read("list_models", {}), f"the models of {endpoint}", taken)
+    document = models_document(models, endpoint)
+    if out is not None:
+        try:
+            write_durably(out, json.dumps(document, indent=1) + "\n", mode=0o644)
+        except OSError as error:
+            raise ReconcilerError(
+                f"the list can't be written to {out}: {error.strerror}", "name another file with --out"
+            ) from None
+    if form == "json":
+        click.echo(json_text(document), nl=False)
+        return
+    count = len(models.models)
+    said = f"{count} model{'' if count == 1 else 's'}"
+    where = (
+        f"known at release, {models.date}: what the account offers may differ" if known else f"on {endpoint}"
+    )
+    lines = [f"{said} {where}"]
+    width = max((len(terminal(name)) for name in models.models), default=0)
+    for model in models.models.values():
+        facts = []
+        if model.context is not None:
+            facts.append(f"reads {model.context:,} tokens")
+        if model.temperature is not None:
+            facts.append(f"temperature {model.temperature[0]:g} to {model.temperature[1]:g}")
+        lines.append(f"  {terminal(model.name):<{width}}  {', '.join(facts)}".rstrip())
+    if out is not None:
+        lines.append(f"Written to {terminal(str(out))}.")
+    click.echo("\n".join(lines))

@@ -1,0 +1,76 @@
+"""``reconciler lint``: what is allowed, and most likely not meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reconciler.catalog import load_catalog
+from reconciler.errors import Problem
+from reconciler.lint.ignore import Comments
+from reconciler.lint.read import read_written
+from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
+from reconciler.lint.secrets import masked
+from reconciler.models import Models, shipped
+
+__all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found, and how much it matters."""
+
+    rule: str
+    severity: Severity
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings, by file and line; ``ignored`` is how many more comments have asked to leave alone."""
+
+    catalog: str
+    sessions: int
+    models: Models
+    findings: tuple[Finding, ...]
+    ignored: int
+
+    def count(self, severity: Severity) -> int:
+        """How many findings matter exactly so much."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def reaches(self, severity: Severity) -> bool:
+        """Whether a finding matters at least so much."""
+        least = SEVERITIES.index(severity)
+        return any(SEVERITIES.index(finding.severity) >= least for finding in self.findings)
+
+
+def lint(root: Path, environment: str | None = None, models: Models | None = None) -> Report:
+    """Look at a catalog with all rules that its ``lint:`` block leaves on.
+
+    Args:
+        environment: as for :func:`reconciler.load_catalog`.
+        models: which models there are; those known at release where None.
+
+    Raises:
+        CatalogError: it can't be loaded.
+    """
+    catalog = load_catalog(root, environment)
+    written = read_written(root)
+    comments = Comments(written.documents)
+    subject = Subject(catalog, written, comments, models or shipped())
+    given = written.documents[0].document.get("lint", {})
+    found: dict[Finding, None] = {}  # what many sessions take over is found once for each, and said once
+    ignored: dict[Finding, None] = {}
+    for rule in RULES.values():
+        severity: Severity = given.get(rule.name, rule.severity)
+        options = {**rule.options, **given.get("options", {}).get(rule.name, {})}
+        if severity == "off":
+            continue
+        for spot, message, hint in rule.check(subject, options):
+            problem = spot.at.file.source.at(spot.at.char, message, hint)
+            problem = replace(problem, source=masked(problem.source))
+            finding = Finding(rule.name, severity, problem)
+            (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
+    ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
+    return Report(catalog.name, len(catalog.sessions), subject.models, tuple(ordered), len(ignored))

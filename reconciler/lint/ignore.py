@@ -1,0 +1,77 @@
+"""Comments that ask to be left alone: ``# reconciler: ignore RULE -- reason``.
+
+One stands on the line that it is about, or right above it; at a key, it is about all that is below the key. Whoever
+reads it later has to know why, so that without a reason it does nothing. In a prompt there are no comments: what
+looks like one is a part of the prompt, and goes to the model.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from reconciler.lint.read import Document, Mark, Spot
+
+_COMMENT = re.compile(r"(?<![^ \t\r\n])#[ \t]*reconciler:[ \t]*ignore\b[ \t]*([^\r\n]*)")
+_ASKED = re.compile(
+    r"(?P<rules>[^ \t,-][^ \t,]*(?:[ \t]*,[ \t]*[^ \t,-][^ \t,]*)*)?[ \t]*(?:--[ \t]*(?P<reason>.*))?"
+)
+
+
+@dataclass(slots=True)
+class Comment:
+    """One such comment. ``line`` is the line that it is about, ``used`` the rules of it that found something."""
+
+    at: Mark
+    line: int
+    rules: tuple[str, ...]
+    reason: str
+    used: set[str] = field(default_factory=set)
+
+
+class Comments:
+    """All such comments of a catalog's manifests."""
+
+    def __init__(self, documents: Collection[Document]) -> None:
+        self.all = [comment for document in documents for comment in _comments(document)]
+        self._about: dict[tuple[str, int], list[Comment]] = defaultdict(list)
+        for comment in self.all:
+            if comment.reason:
+                self._about[comment.at.file.name, comment.line].append(comment)
+
+    def ignore(self, rule: str, spot: Spot) -> bool:
+        """Whether what a rule found there is to be left alone."""
+        found = False
+        for file, index in (spot.at, *spot.covers):
+            for comment in self._about.get((file.name, file.line(index)), ()):
+                if rule in comment.rules:
+                    comment.used.add(rule)
+                    found = True
+        return found
+
+
+def _comments(document: Document) -> Iterator[Comment]:
+    text = document.text
+    for match in _COMMENT.finditer(text):
+        before = bisect_right(document.scalars, (match.start(), len(text)))
+        if before and document.scalars[before - 1][1] > match.start():
+            continue  # within a text
+        asked = _ASKED.fullmatch(match[1].rstrip())
+        rules = re.split(r"[ \t]*,[ \t]*", asked["rules"]) if asked and asked["rules"] else ()
+        reason = (asked["reason"] or "").strip() if asked else ""
+        yield Comment(Mark(document, match.start()), _about(document, match.start()), tuple(rules), reason)
+
+
+def _about(document: Document, index: int) -> int:
+    """The line that a comment is about: its own, or the first below that is no comment as a whole."""
+    outline = document.outline
+    start = outline.line_start(index)
+    while start < len(document.text):
+        line = document.text[start : outline.line_end(start)].lstrip(" \t")
+        if not line.startswith("#"):
+            break
+        start = outline.next_line(start)
+    return document.line(start)

@@ -1,0 +1,249 @@
+"""What a catalog's authors wrote, as they wrote it: every text with its place, to the character.
+
+A rule looks at what is written, once, wherever it is used: a fragment that ten sessions share is one text.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from reconciler.catalog.encoding import decode
+from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE
+from reconciler.catalog.outline import LINE_END, Entry, Node, Outline
+from reconciler.catalog.places import Source
+from reconciler.catalog.strict_yaml import parse
+from reconciler.errors import CatalogError, Problem, ReconcilerError
+from reconciler.model import JSON
+
+Kind: TypeAlias = Literal["prompt", "name"]
+
+
+class File:
+    """A file of the catalog: catalog.yaml, a manifest, or a prompt."""
+
+    def __init__(self, name: str, data: bytes, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.source = Source(name, data, text)
+
+    def line(self, index: int) -> int:
+        """The line that a character is in, counting from 1."""
+        return self.source.line(index)
+
+
+class Mark(NamedTuple):
+    """A character of a file."""
+
+    file: File
+    char: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """What a finding points to. ``covers`` are the keys that it is below: an ignoring comment may stand at any."""
+
+    at: Mark
+    covers: tuple[Mark, ...] = ()
+
+
+class Document(File):
+    """catalog.yaml or a manifest, with its outline."""
+
+    def __init__(self, name: str, data: bytes, text: str) -> None:
+        super().__init__(name, data, text)
+        self.document: JSON = parse(data, text).document
+        self.outline = Outline(text)
+
+    def spot(self, path: Sequence[str | int]) -> Spot | None:
+        """Where a value is written out; None where it is not."""
+        node, keys = self.outline.root, []
+        for step in path:
+            entry = node.entry(step)
+            if entry is None:
+                return None
+            keys.append(Mark(self, entry.begin))
+            node = entry.value
+        at = keys[-1].char if node.is_empty and keys else node.begin
+        return Spot(Mark(self, at), tuple(keys))
+
+    def key_spot(self, path: Sequence[str | int]) -> Spot | None:
+        """Where the key of a value is written."""
+        found = self.spot(path)
+        return found and Spot(found.covers[-1], found.covers)
+
+    def spot_at(self, index: int) -> Spot:
+        """A character, with the keys that it is below."""
+        keys = []
+        node: Node | None = self.outline.root
+        while node is not None:
+            at = bisect_right([one.begin for one in node.entries], index) - 1
+            if at < 0 or node.entries[at].end < index:
+                break
+            keys.append(Mark(self, node.entries[at].begin))
+            node = node.entries[at].value
+        return Spot(Mark(self, index), tuple(keys))
+
+    @cached_property
+    def scalars(self) -> list[tuple[int, int]]:
+        """Where the texts, numbers and keys begin and end, in the order of the file."""
+        found = [(node.start, node.end) for node in self.outline.root.all() if node.kind == "scalar"]
+        return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that was written for a prompt or as a name. ``node`` is None for that of a file of its own."""
+
+    kind: Kind
+    value: str
+    file: File
+    node: Node | None
+    covers: tuple[Mark, ...]
+
+    def spot(self, offset: int) -> Spot:
+        """A character of the text, in the file where it is written."""
+        index = offset if self.node is None else _index(self.file, self.node, self.value, offset)
+        return Spot(Mark(self.file, index), self.covers)
+
+
+def _index(file: File, node: Node, value: str, offset: int) -> int:
+    """Where a character of a scalar is written; the start of the scalar where escapes or folds hide it."""
+    text = file.text
+    if node.style == "|":
+        before = value[:offset]
+        start = node.start
+        for _ in range(before.count("\n") + 1):
+            end = LINE_END.search(text, start)
+            start = end.end() if end else len(text)
+        return min(start + node.column + offset - before.rfind("\n") - 1, len(text))
+    inner = node.start + (1 if node.style in ("'", '"') else 0)
+    if text.startswith(value, inner):
+        return inner + offset
+    found = text.find(value[offset : offset + 20].split("\n")[0], inner, node.end)
+    return found if found >= 0 else node.start
+
+
+@dataclass(slots=True)
+class Written:
+    """All files of a catalog, and the texts in them."""
+
+    documents: list[Document] = field(default_factory=list)
+    prompts: dict[str, File] = field(default_factory=dict)
+    texts: list[Text] = field(default_factory=list)
+    #: The name of each prompt's file, by the place where it is named.
+    named: dict[Mark, str] = field(default_factory=dict)
+
+    def files(self) -> Iterator[File]:
+        """Manifests first, then the prompts in files of their own."""
+        yield from self.documents
+        yield from self.prompts.values()
+
+
+def read_written(root: Path) -> Written:
+    """Read a catalog that loads.
+
+    Raises:
+        CatalogError: a file has changed since it was loaded, and can't be read any more.
+    """
+    try:
+        folder = Root(root)
+        written = Written()
+        head = _document(folder, CATALOG_FILE)
+        written.documents.append(head)
+        patterns = head.document.get("include", [DEFAULT_INCLUDE])
+        names = {name for pattern in patterns for name in folder.expand(pattern)} - {CATALOG_FILE}
+        written.documents += [_document(folder, name) for name in sorted(names)]
+    except UnreadableError as error:
+        raise ReconcilerError(f"{root} {error.message}", error.hint) from None
+    owners: dict[str, tuple[Mark, ...]] = {}
+    for document in written.documents:
+        for kind, node, covers in _walk(document):
+            if kind == "file":
+                owners[node.text] = owners.get(node.text, ()) + covers
+                written.named[Mark(document, node.begin)] = node.text
+            else:
+                written.texts.append(Text(kind, node.text, document, node, covers))
+    for name, covers in sorted(owners.items()):
+        data, text = _read(folder, name)
+        file = written.prompts[name] = File(name, data, text)
+        written.texts.append(Text("prompt", text, file, None, covers))
+    return written
+
+
+def _read(folder: Root, name: str) -> tuple[bytes, str]:
+    try:
+        data = folder.read(name)
+    except UnreadableError as error:
+        raise CatalogError(Problem(f"this file {error.message}", error.hint, name)) from None
+    text = decode(name, data)
+    if isinstance(text, Problem):
+        raise CatalogError(text)
+    return data, text
+
+
+def _document(folder: Root, name: str) -> Document:
+    return Document(name, *_read(folder, name))
+
+
+_Found: TypeAlias = tuple[Literal["prompt", "name", "file"], Node, tuple[Mark, ...]]
+
+
+def _walk(document: Document) -> Iterator[_Found]:
+    """The texts of prompts, the names of prompts' files, and the names of sessions, with the keys above each."""
+    for where, entry, covers in _below(document, document.outline.root, ()):
+        if where == "defaults":
+            yield from _session(document, entry, covers)
+        elif where == "fragments":
+            for _, one, above in _below(document, entry.value, covers):
+                yield from _prompt(document, one.value, above)
+        elif where in ("sessions", "templates"):
+            yield from _sessions(document, entry, covers)
+        elif where == "environments":
+            for _, environment, above in _below(document, entry.value, covers):
+                for key, one, further in _below(document, environment.value, above):
+                    if key == "defaults":
+                        yield from _session(document, one, further)
+                    elif key == "sessions":
+                        yield from _sessions(document, one, further)
+
+
+_Covers: TypeAlias = tuple[Mark, ...]
+
+
+def _below(document: Document, node: Node, covers: _Covers) -> Iterator[tuple[str, Entry, _Covers]]:
+    """The entries of a mapping by key, each with the keys that it is below, its own included."""
+    for key, entry in node.own.items():
+        yield key, entry, (*covers, Mark(document, entry.begin))
+
+
+def _sessions(document: Document, entry: Entry, covers: _Covers) -> Iterator[_Found]:
+    for _, one, above in _below(document, entry.value, covers):
+        yield from _session(document, one, above)
+
+
+def _session(document: Document, entry: Entry, covers: _Covers) -> Iterator[_Found]:
+    for key, one, above in _below(document, entry.value, covers):
+        if key == "prompt":
+            yield from _prompt(document, one.value, above)
+        elif key == "name" and one.value.kind == "scalar":
+            yield "name", one.value, above
+
+
+def _prompt(document: Document, node: Node, covers: _Covers) -> Iterator[_Found]:
+    """What a prompt is made of: a text, a file, or parts."""
+    if node.kind == "scalar":
+        yield "prompt", node, covers
+    for key, one, above in _below(document, node, covers):
+        if key == "file" and one.value.kind == "scalar":
+            yield "file", one.value, above
+        elif key in ("text", "parts"):
+            yield from _prompt(document, one.value, above)
+    if node.kind == "list":
+        for one in node.entries:
+            yield from _prompt(document, one.value, covers)

@@ -1,0 +1,469 @@
+"""The rules, each a small function, in one table. ``docs/lint.md`` shows the table, and a test compares the two."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from reconciler.lint.ignore import Comments
+from reconciler.lint.read import Document, Mark, Spot, Text, Written
+from reconciler.lint.secrets import secrets
+from reconciler.lint.similar import similar
+from reconciler.model import Catalog, Session
+from reconciler.models import Models
+from reconciler.text import normalise_prompt, shortened
+
+Severity: TypeAlias = Literal["off", "info", "warning", "error"]
+#: From the least to the most.
+SEVERITIES: Final[tuple[Severity, ...]] = ("off", "info", "warning", "error")
+
+
+class Hit(NamedTuple):
+    """What a rule found: where, what, and what to do."""
+
+    spot: Spot
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``finds`` and ``fix`` are sentences for the documentation; ``options`` what it can be told, and
+    what it takes where nothing is said."""
+
+    name: str
+    severity: Severity
+    finds: str
+    fix: str
+    check: Callable[[Subject, Mapping[str, Any]], Iterable[Hit]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Subject:
+    """What is looked at: the catalog as it is meant, and as it is written."""
+
+    catalog: Catalog
+    written: Written
+    comments: Comments
+    models: Models
+
+    @property
+    def sessions(self) -> Iterable[Session]:
+        return self.catalog.sessions.values()
+
+    def texts(self, kind: Literal["prompt", "name"]) -> Iterator[Text]:
+        """The texts of this kind."""
+        return (text for text in self.written.texts if text.kind == kind)
+
+    @cached_property
+    def _declared(self) -> dict[str, Document]:
+        """Which file declares a session, by its key."""
+        found: dict[str, Document] = {}
+        for document in self.written.documents:
+            sessions = document.document.get("sessions")
+            for key in sessions if isinstance(sessions, dict) else ():
+                found[key] = document
+        return found
+
+    def spot(self, key: str, *fields: str) -> Spot:
+        """Where a field of a session is written: with it, or in the defaults; else its key, as far as it has one."""
+        head = self.written.documents[0]
+        document = self._declared.get(key)
+        above = document.key_spot(("sessions", key)) if document else None
+        for home, path in ((document, ("sessions", key, *fields)), (head, ("defaults", *fields))):
+            found = home.spot(path) if home else None
+            if found is not None:
+                return Spot(found.at, (*found.covers, *(above.covers if above else ())))
+        return above or Spot(Mark(head, 0))
+
+
+# Prompts
+
+
+def _empty_prompt(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for session in subject.sessions:
+        if not session.prompt:
+            spot = subject.spot(session.key, "prompt")
+            yield Hit(spot, f"the prompt of `{session.key}` is empty", "write it, or take the session out")
+
+
+def _duplicate_prompt(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    first: dict[str, str] = {}
+    for session in subject.sessions:
+        other = first.setdefault(session.prompt, session.key)
+        if (
+            other == session.key
+            or not session.prompt
+            or _origin(subject, session.key) == _origin(subject, other)
+        ):
+            continue
+        yield Hit(
+            subject.spot(session.key, "prompt"),
+            f"the prompt of `{session.key}` is the same as that of `{other}`, to the letter",
+            "put it into a file that both name, `prompt: {file: …}`, or take one of the two out",
+        )
+
+
+def _origin(subject: Subject, key: str) -> Mark | str:
+    """Where a session's prompt is written: the name of a file of its own, or its place in a manifest."""
+    return subject.written.named.get(subject.spot(key, "prompt", "file").at) or subject.spot(key, "prompt").at
+
+
+def _near_duplicate_prompt(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
+    texts: dict[str, str] = {}
+    seen: set[str] = set()
+    for session in subject.sessions:
+        if len(session.prompt) >= options["min_length"] and session.prompt not in seen:
+            seen.add(session.prompt)
+            texts[session.key] = session.prompt
+    for one, other, share in similar(texts, options["similarity"]):
+        yield Hit(
+            subject.spot(one, "prompt"),
+            f"the prompt of `{one}` is nearly that of `{other}`: about {share:.0%} of it is the same",
+            "if they are to stay alike, share what they have in common; else let it be",
+        )
+
+
+def _todo(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
+    words = [word for word in options["words"] if word]
+    if not words:
+        return
+    # A note to oneself stands at the start of a line or a comment, or has a colon; "a TODO app" is neither.
+    any_word = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    note = re.compile(
+        rf"(?:^[ \t]*(?:[-*#>+]|//|<!--|\[)?[ \t]*(?P<start>{any_word})(?!\w)"
+        rf"(?=[ \t]*(?:$|[:：(（\]!-]))|(?<!\w)(?P<colon>{any_word})(?=[:：]|\([^()\n]{{1,40}}\)[:：]))",
+        re.MULTILINE,
+    )
+    for text in subject.texts("prompt"):
+        for match in note.finditer(text.value):
+            group = "start" if match["start"] else "colon"
+            yield Hit(
+                text.spot(match.start(group)),
+                f"a `{match[group]}` was left in this prompt, and the model will read it",
+                "do what it says, or take it out",
+            )
+
+
+_PLACEHOLDER = re.compile(
+    r"<(?:INSERT|ENTER|FILL[ _-]IN|YOUR|REPLACE)\b[^<>\n]{0,80}>"
+    r"|\[(?:INSERT|ENTER|FILL[ _-]IN|YOUR|REPLACE|ADD)[ _-][^\[\]\n]{1,80}\](?!\()"
+    r"|[【\[<](?:请?(?:在此|在这里|此处)?(?:填写|填入|插入))[^】\]>\n]{0,40}[】\]>]"
+    r"|(?i:\blorem ipsum\b)"
+)
+
+
+def _placeholder(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
+    allowed = set(options["allow"])
+    for text in subject.texts("prompt"):
+        for match in _PLACEHOLDER.finditer(text.value):
+            if match.group() not in allowed:
+                yield Hit(
+                    text.spot(match.start()),
+                    f"`{shortened(match.group())}` looks like a placeholder that nobody has filled in",
+                    "fill it in; or name it below `allow:` of this rule, if the model is to see it",
+                )
+
+
+_SPACE = re.compile(r"[^\S\r\n]+(?=\r?\n)")
+
+
+def _trailing_space(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for text in subject.texts("prompt"):
+        # White space at the very end is none of the prompt. Two blanks behind a text are a line break in Markdown.
+        value = text.value[: len(normalise_prompt(text.value)) + text.value.count("\r")]
+        found = [
+            match
+            for match in _SPACE.finditer(value)
+            if match.group() != "  " or value[match.start() - 1 : match.start()] in ("", "\n")
+        ]
+        if found:
+            times = "" if len(found) == 1 else f", and of {len(found) - 1:,} more in this prompt"
+            yield Hit(
+                text.spot(found[0].start()),
+                f"there is white space at the end of this line{times}",
+                "take it out: nobody sees it, and each change of it is a change of the prompt",
+            )
+
+
+# Everything written
+
+
+def _secret(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for file in subject.written.files():
+        for secret in secrets(file.text):
+            yield Hit(
+                _spot_in(subject, file, secret.start),
+                f"this looks like {secret.kind}",
+                "revoke it first, for it is in git's history now; then take it out. "
+                "No key belongs into a prompt: whoever talks to the persona can have it told",
+            )
+
+
+def _spot_in(subject: Subject, file: Any, index: int) -> Spot:
+    """A character of a file, with the keys that lead to it."""
+    if isinstance(file, Document):
+        return file.spot_at(index)
+    covers = next((text.covers for text in subject.written.texts if text.file is file), ())
+    return Spot(Mark(file, index), covers)
+
+
+def _invisible_character(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
+    from reconciler.render.characters import character_name
+    from reconciler.render.escape import hidden_at
+
+    allowed = {chr(int(name[2:], 16)) for name in options["allow"]}
+    for file in subject.written.files():
+        if file.text.isascii() and file.text.replace("\n", "").replace("\t", "").isprintable():
+            continue
+        first: dict[tuple[Mark | int, str], list[int]] = {}
+        for index, char in hidden_at(file.text):
+            if char == "\r" or char in allowed or _joins(file.text, index):
+                continue
+            covers = _spot_in(subject, file, index).covers
+            first.setdefault((covers[-1] if covers else file.line(index), char), []).append(index)
+        for (_, char), places in first.items():
+            more = "" if len(places) == 1 else f", and {len(places) - 1:,} more of it below"
+            yield Hit(
+                _spot_in(subject, file, places[0]),
+                f"there is a character here that can't be seen: {character_name(char)}{more}",
+                "take it out, or write it as `\\u…` in double quotes, where everybody sees it",
+            )
+
+
+def _joins(text: str, index: int) -> bool:
+    """Whether this is a joiner between letters of a script that is written with them: Arabic, or one of India's."""
+    before = text[index - 1 : index]
+    return text[index] in "\u200c\u200d" and (
+        "\u0600" <= before <= "\u08ff" or "\u0900" <= before <= "\u0dff"
+    )
+
+
+# Names
+
+_ALIKE: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def _mixed_scripts(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for text in subject.texts("name"):
+        for word in () if text.value.isascii() else _WORD.finditer(text.value):
+            scripts = [unicodedata.name(char, "?").split(" ")[0] for char in word.group()]
+            known = [script for script in scripts if script in _ALIKE]
+            if len(set(known)) < 2:
+                continue
+            most = max(sorted(set(known)), key=known.count)
+            odd = next(at for at, script in enumerate(scripts) if script in _ALIKE and script != most)
+            char = word.group()[odd]
+            yield Hit(
+                text.spot(word.start() + odd),
+                f"`{char}` in `{shortened(word.group())}` is {unicodedata.name(char)}, and the letters around it"
+                f" are {most.capitalize()}: they look alike",
+                f"write the word in {most.capitalize()} letters alone",
+            )
+
+
+# Models
+
+
+def _unknown_model(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
+    more = set(options["known"])
+    for session in subject.sessions:
+        if session.model in subject.models or session.model in more:
+            continue
+        near = subject.models.nearest(session.model)
+        elsewhere = (
+            "check it with `reconciler models`, or name it below `known:` of this rule"
+            if subject.models.shipped
+            else "choose one of them"
+        )
+        yield Hit(
+            subject.spot(session.key, "model"),
+            f"the model `{shortened(session.model)}` is not among {subject.models.origin}",
+            f"did you mean `{near}`?" if near else elsewhere,
+        )
+
+
+def _temperature_range(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for session in subject.sessions:
+        model = subject.models.models.get(session.model)
+        given = session.parameters.get("temperature")
+        if model is None or model.temperature is None or not isinstance(given, int | float):
+            continue
+        least, most = model.temperature
+        if not least <= given <= most:
+            yield Hit(
+                subject.spot(session.key, "parameters", "temperature"),
+                f"the temperature is {given:g}, and `{session.model}` takes {least:g} to {most:g}",
+                f"write a number from {least:g} to {most:g}, or choose another model",
+            )
+
+
+def _prompt_too_long(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    from reconciler.render.prompt_diff import tokens
+
+    for session in subject.sessions:
+        model = subject.models.models.get(session.model)
+        if model is None or model.context is None or len(session.prompt) < model.context:
+            continue
+        about = tokens(session.prompt)
+        if about > model.context:
+            yield Hit(
+                subject.spot(session.key, "prompt"),
+                f"the prompt has about {about:,} tokens, and `{session.model}` reads {model.context:,} in all",
+                "shorten it, or choose a model that reads more",
+            )
+
+
+# Comments
+
+
+def _bad_ignore(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    from difflib import get_close_matches
+
+    for comment in subject.comments.all:
+        spot = Spot(comment.at)
+        if not comment.rules or not comment.reason:
+            missing = "rule" if not comment.rules else "reason"
+            yield Hit(
+                spot,
+                f"this comment gives no {missing}, so it ignores nothing",
+                "write `# reconciler: ignore RULE -- reason`",
+            )
+        for rule in comment.rules:
+            if rule not in RULES:
+                near = get_close_matches(rule[:100], RULES, 1)
+                yield Hit(
+                    spot,
+                    f"there is no rule `{shortened(rule)}`",
+                    f"did you mean `{near[0]}`?" if near else "`reconciler lint --rules` lists them",
+                )
+
+
+def _unused_ignore(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for comment in subject.comments.all:
+        for rule in comment.rules if comment.reason else ():
+            if rule in RULES and rule not in comment.used:
+                yield Hit(
+                    Spot(comment.at),
+                    f"`{rule}` finds nothing here that could be ignored",
+                    "take the comment out",
+                )
+
+
+_TABLE: Final = (
+    Rule(
+        "empty-prompt",
+        "error",
+        "A session whose prompt is empty, or nothing but white space.",
+        "Write it.",
+        _empty_prompt,
+    ),
+    Rule(
+        "duplicate-prompt",
+        "warning",
+        "Two sessions with the same prompt, each written for itself. One that is written once, in a file or in the "
+        "defaults, may be shared.",
+        "Put it into a file that both name.",
+        _duplicate_prompt,
+    ),
+    Rule(
+        "near-duplicate-prompt",
+        "info",
+        "A prompt of at least `min_length` characters that is nearly that of another session: at least the share "
+        "`similarity` of it is the same.",
+        "Share what they have in common.",
+        _near_duplicate_prompt,
+        {"similarity": 0.9, "min_length": 200},
+    ),
+    Rule(
+        "secret",
+        "error",
+        "What looks like an API key, a token, a password or a private key, anywhere in a file. None is printed whole.",
+        "Revoke it, then take it out.",
+        _secret,
+    ),
+    Rule(
+        "todo",
+        "warning",
+        "A note to oneself in a prompt: one of `words` at the start of a line, or before a colon.",
+        "Do it, or take it out.",
+        _todo,
+        {"words": ["TODO", "FIXME"]},
+    ),
+    Rule(
+        "placeholder",
+        "warning",
+        "What was to be filled in: `<INSERT …>`, `[YOUR NAME]`, `【请填写…】`, lorem ipsum. Never `{{char}}` and "
+        "`${name}`, which are yours, nor what `allow` lists.",
+        "Fill it in.",
+        _placeholder,
+        {"allow": []},
+    ),
+    Rule(
+        "invisible-character",
+        "warning",
+        "A character that can't be seen or that turns the direction of writing, anywhere in a file; `allow` lists "
+        "those that may be, as `U+00A0`.",
+        "Take it out, or write it as an escape.",
+        _invisible_character,
+        {"allow": []},
+    ),
+    Rule(
+        "trailing-space",
+        "info",
+        "White space at the end of a prompt's line. Two blanks behind a text, a line break in Markdown, may stay.",
+        "Take it out.",
+        _trailing_space,
+    ),
+    Rule(
+        "mixed-scripts",
+        "warning",
+        "A word in a name that mixes letters of scripts that look alike, such as Latin and Cyrillic.",
+        "Write it in one of them.",
+        _mixed_scripts,
+    ),
+    Rule(
+        "unknown-model",
+        "warning",
+        "A model that is in no list: `--models FILE`, or what was known at release; nor in `known`.",
+        "Correct it, or name it below `known`.",
+        _unknown_model,
+        {"known": []},
+    ),
+    Rule(
+        "temperature-range",
+        "error",
+        "A temperature that the model does not take.",
+        "Write one that it takes.",
+        _temperature_range,
+    ),
+    Rule(
+        "prompt-too-long",
+        "warning",
+        "A prompt of more tokens than the model reads, at 0.6 tokens a Chinese character and 0.3 any other.",
+        "Shorten it.",
+        _prompt_too_long,
+    ),
+    Rule(
+        "bad-ignore",
+        "warning",
+        "A comment `# reconciler: ignore …` without a rule or a reason, or with a rule that there is not.",
+        "Mend it.",
+        _bad_ignore,
+    ),
+    Rule(
+        "unused-ignore",
+        "info",
+        "A comment `# reconciler: ignore …` where the rule finds nothing.",
+        "Take it out.",
+        _unused_ignore,  # has to come last: the others say what is used
+    ),
+)
+#: All rules by name, in the order in which they run.
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _TABLE}

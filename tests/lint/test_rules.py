@@ -1,0 +1,245 @@
+"""Each rule finds its planted fault and says so; the examples have none, and real personas no secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import CatalogError
+from reconciler.lint import RULES, lint
+from reconciler.lint.output import as_text
+from reconciler.lint.secrets import masked, secrets
+from reconciler.models import read_models
+from tests.lint.faults import FAULTS, KEY, TOKEN
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+DATA = Path(os.environ.get("RECONCILER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+HEAD = "version: 1\ncatalog: shop\ndefaults: {model: deepseek-chat}\n"
+
+
+def planted(folder: Path, files: Mapping[str, str]) -> Path:
+    """A catalog of these files."""
+    for name, text in {"catalog.yaml": HEAD, **files}.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8", newline="")
+    return folder
+
+
+def said(folder: Path, prompt: str, *, head: str = "", above: str = "") -> list[str]:
+    """What is said of a session with this prompt, written as a block; a line each, without lines and hints."""
+    body = "".join(f"      {line}\n" for line in prompt.split("\n"))
+    text = f"sessions:\n  one:\n    name: One\n{above}    prompt: |\n{body}"
+    report = lint(planted(folder, {"catalog.yaml": HEAD + head, "sessions/a.yaml": text}))
+    return [f"{one.problem.place}: {one.severity}: {one.rule}" for one in report.findings]
+
+
+def test_all_that_is_said_of_the_planted_faults(tmp_path: Path) -> None:
+    report = lint(planted(tmp_path, FAULTS))
+    assert as_text(report) == (HERE / "said.txt").read_text(encoding="utf-8")
+    assert {finding.rule for finding in report.findings} == set(RULES)
+
+
+@pytest.mark.parametrize("example", sorted((REPOSITORY / "examples").glob("*/catalog.yaml")), ids=str)
+def test_nothing_is_said_of_the_examples(example: Path) -> None:
+    report = lint(example.parent)
+    assert [(one.rule, one.problem.place) for one in report.findings] == []
+
+
+def test_secrets_in_real_personas() -> None:
+    file = DATA / "personas.jsonl"
+    if not file.is_file():
+        pytest.skip(f"{file} is not here")
+    prompts = [json.loads(line)["prompt"] for line in file.read_text(encoding="utf-8").splitlines()]
+    warned = [prompt for prompt in prompts if list(secrets(prompt))]
+    assert len(warned) <= len(prompts) / 100
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (f"use {KEY}.", "an API key"),
+        ("sk-ant-" + "api03-Zq8Xw2Rv5Tn9Lm3Kc7Jf1Hd6", "an API key"),
+        ("sk-" + "0123a9f8e7d6c5b4a3f2e1d0c9b8a7f6", "an API key"),
+        (TOKEN, "a GitHub token"),
+        ("AKIA" + "Q3EGUPWZ7VJ2M4XD", "an AWS access key"),
+        ("glpat-" + "x7Vb2Nq9Lk4Tz8Rw1Mc5", "a GitLab token"),
+        ("xoxb-" + "283746152-9K3jR7vQ2mX8pL", "a Slack token"),
+        ("AIza" + "SyB8k2Lq9Zx4Vb7Nm1Wc6Rt3Yp5Hs0Jd8Gq", "a Google API key"),
+        ("hf_" + "QwErTyUiOpAs9dFgHjKlZx8cVbNm3Q7w", "a Hugging Face token"),
+        ("sk_live_" + "9fQ2mXv7LrT4bNc8ZkWd", "a Stripe key"),
+        ("-----BEGIN OPENSSH " + "PRIVATE KEY-----", "a private key"),
+        ("Authorization: Bearer " + "9fQ2mXv7LrT4bNc8ZkWd3HsYp6Ga", "a bearer token"),
+        ("postgres://till:" + "h7Kq2ZpW@db.shop:5432/till", "a password in an address"),
+        ("api_key = '" + "9fQ2mXv7LrT4bNc8ZkWd3H'", "a key or a password"),
+    ],
+)
+def test_a_secret(text: str, kind: str) -> None:
+    assert [secret.kind for secret in secrets(text)] == [kind]
+    assert masked(text).count("…") == 1
+    assert "7Kq2Z" not in masked(text) and "9fQ2m" not in masked(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "sk-your-key-goes-here-between-these",
+        "AKIAIOSFODNN7EXAMPLE",
+        "task-oriented-and-well-organised-answers",
+        "risk-management-in-small-enterprises-2024",
+        "password: a secret that you never tell",
+        "api_key: ${API_KEY}",
+        "https://user:password@example.com",
+        "Authorization: Bearer {{token}}",
+        "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+        "ask-me-anything-about-the-1990s-and-2000s",
+    ],
+)
+def test_no_secret(text: str) -> None:
+    assert list(secrets(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "places"),
+    [
+        ("TODO", ["5:7"]),
+        ("- FIXME (mei): prices", ["5:9"]),
+        ("Be kind.\nSay hello. TODO: in French", ["6:18"]),
+        ("You keep a TODO list.\nYou are the TODO app's helper.", []),
+        ("A todo: buy milk.", []),
+        ("<!-- TODO: more -->", ["5:12"]),
+        ("TODOS: none", []),
+    ],
+)
+def test_what_is_a_todo(prompt: str, places: list[str], tmp_path: Path) -> None:
+    assert said(tmp_path, prompt) == [f"sessions/a.yaml:{place}: warning: todo" for place in places]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "places"),
+    [
+        ("Hello <INSERT NAME>.", ["5:13"]),
+        ("[YOUR COMPANY NAME] is here.", ["5:7"]),
+        ("Lorem ipsum dolor", ["5:7"]),
+        ("你好，【请填写店名】", ["5:10"]),
+        ("{{char}} meets {{user}}, ${name}, $$x, {% if %}, [a link](b), [note], <b>, <user>", []),
+        ("[INSERT] is a key; [YOUR PAGE](page.html) a link", []),
+    ],
+)
+def test_what_is_a_placeholder(prompt: str, places: list[str], tmp_path: Path) -> None:
+    assert said(tmp_path, prompt) == [f"sessions/a.yaml:{place}: warning: placeholder" for place in places]
+
+
+def test_white_space_that_may_stay(tmp_path: Path) -> None:
+    assert said(tmp_path, "A line break in Markdown:  \nnext, and the end ") == []
+    assert said(tmp_path, "Three:   \nnext\n  \nend") == ["sessions/a.yaml:5:13: info: trailing-space"]
+
+
+def test_characters_that_may_stay(tmp_path: Path) -> None:
+    assert said(tmp_path, "👩‍👧 می‌خواهم ✔️ 1️⃣") == []
+    assert said(tmp_path, "a\u00a0b") == ["sessions/a.yaml:5:8: warning: invisible-character"]
+    allow = "lint: {options: {invisible-character: {allow: [U+00A0]}}}\n"
+    assert said(tmp_path, "a\u00a0b", head=allow) == []
+
+
+def test_a_rule_is_turned_off_or_up(tmp_path: Path) -> None:
+    assert said(tmp_path, "TODO", head="lint: {todo: off}\n") == []
+    assert said(tmp_path, "TODO", head="lint: {todo: error}\n") == ["sessions/a.yaml:5:7: error: todo"]
+    words = "lint: {options: {todo: {words: [待办]}}}\n"
+    assert said(tmp_path, "TODO\n待办：写完", head=words) == ["sessions/a.yaml:6:7: warning: todo"]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "    # reconciler: ignore todo -- the model plays somebody who forgets\n",
+        "    # reconciler: ignore todo, placeholder -- both are meant\n    # and one more comment\n",
+    ],
+)
+def test_what_a_comment_ignores(above: str, tmp_path: Path) -> None:
+    found = said(tmp_path, "TODO\n[YOUR NAME]", above=above)
+    line = 6 + above.count("\n")
+    both = "placeholder" in above
+    assert found == ([] if both else [f"sessions/a.yaml:{line}:7: warning: placeholder"])
+
+
+def test_a_comment_at_a_session_covers_all_of_it(tmp_path: Path) -> None:
+    files = {
+        "sessions/a.yaml": "sessions:\n  one:  # reconciler: ignore todo, unknown-model -- for the intern\n"
+        "    name: One\n    prompt: {file: prompts/one.md}\n    model: nobody\n",
+        "prompts/one.md": "TODO\n",
+    }
+    report = lint(planted(tmp_path, files))
+    assert as_text(report) == "shop: 1 session, nothing found, 2 ignored.\n"
+
+
+def test_what_looks_like_a_comment_in_a_prompt_is_none(tmp_path: Path) -> None:
+    found = said(tmp_path, "# reconciler: ignore todo -- no\nTODO")
+    assert found == ["sessions/a.yaml:6:7: warning: todo"]
+
+
+def test_a_shared_prompt_is_no_duplicate(tmp_path: Path) -> None:
+    files = {
+        "catalog.yaml": HEAD.replace("{model", "{prompt: Be kind., model"),
+        "sessions/a.yaml": "sessions:\n  a: {name: A}\n  b: {name: B}\n"
+        "  c: {name: C, prompt: {file: c.md}}\n  d: {name: D, prompt: {file: c.md}}\n",
+        "c.md": "Be brief.\n",
+    }
+    assert lint(planted(tmp_path, files)).findings == ()
+
+
+def test_what_all_take_over_is_said_once(tmp_path: Path) -> None:
+    files = {
+        "catalog.yaml": HEAD.replace("deepseek-chat", "deepseek"),
+        "sessions/a.yaml": "sessions:\n  a: {name: A, prompt: One.}\n  b: {name: B, prompt: Two.}\n",
+    }
+    report = lint(planted(tmp_path, files))
+    assert [one.problem.place for one in report.findings] == ["catalog.yaml:3:19"]
+
+
+def test_a_list_of_models(tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    file.write_text(json.dumps({"object": "list", "data": [{"id": "house-1"}]}), encoding="utf-8")
+    text = "sessions:\n  a: {name: A, prompt: One.}\n  b: {name: B, prompt: Two., model: house-1}\n"
+    report = lint(planted(tmp_path, {"sessions/a.yaml": text}), models=read_models(file))
+    assert [one.problem.message for one in report.findings] == [
+        "the model `deepseek-chat` is not among the models in models.json"
+    ]
+
+
+def test_the_block_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError) as raised:
+        lint(planted(tmp_path, {"catalog.yaml": HEAD + "lint: {tood: off, todo: loud}\n"}))
+    assert [(one.message, one.hint) for one in raised.value.problems] == [
+        ("`tood` is not a field of `lint`", "did you mean `todo`?"),
+        ('`todo` is the text "loud", and can be `off`, `info`, `warning` or `error`', "write one of these"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"), [([], 0), (["--fail-on", "warning"], 1), (["--fail-on", "error"], 0)]
+)
+def test_the_command(flags: list[str], code: int, tmp_path: Path) -> None:
+    planted(tmp_path, {"sessions/a.yaml": "sessions:\n  a: {name: A, prompt: 'TODO: all'}\n"})
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "lint", str(tmp_path), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout.splitlines() == [
+        "sessions/a.yaml:2:25: warning: a `TODO` was left in this prompt, and the model will read it [todo]",
+        "    2 |   a: {name: A, prompt: 'TODO: all'}",
+        "      |                         ^",
+        "      hint: do what it says, or take it out",
+        "shop: 1 session, 1 warning.",
+    ]
