@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
-from reconciler.cli.options import catalog_argument
+from reconciler.cli.options import CatalogFlags, catalog_argument, catalog_options, split
 from reconciler.cli.output import format_option
 from reconciler.errors import ExitCode
 
 
 @click.command()
 @catalog_argument
+@catalog_options
 @click.option(
     "--models",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -41,11 +42,12 @@ def command(
     prefix: str,
     rules: bool,
     form: str,
+    **flags: Any,
 ) -> int:
     """Look for what is allowed in a catalog, and most likely not meant. Speaks to nobody.
 
     The block `lint:` in catalog.yaml sets how much a rule matters, and a comment `# reconciler: ignore RULE -- reason`
-    lets something be.
+    lets something be. Without --env, every environment that the catalog declares is looked at.
     """
     from reconciler.lint import RULES, lint
     from reconciler.lint.output import as_json, as_sarif, as_text
@@ -57,7 +59,8 @@ def command(
         for rule in RULES.values():
             click.echo(f"{rule.name:<{width}}  {rule.severity:<7}  {rule.finds}")
         return ExitCode.OK
-    report = lint(catalog, models=read_models(models) if models else None)
+    which = split(flags, CatalogFlags)
+    report = lint(catalog, which.env, dict(which.var), read_models(models) if models else None)
     if form == "json":
         text = json_text(as_json(report))
     elif form == "sarif":

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
-from reconciler.catalog import load_catalog
+from reconciler.catalog import environments
+from reconciler.catalog.load import loaded
 from reconciler.errors import Problem
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
 from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
 from reconciler.lint.secrets import masked
+from reconciler.model import JSON
 from reconciler.models import Models, shipped
 
 __all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint"]
@@ -45,20 +49,28 @@ class Report:
         return any(SEVERITIES.index(finding.severity) >= least for finding in self.findings)
 
 
-def lint(root: Path, environment: str | None = None, models: Models | None = None) -> Report:
+def lint(
+    root: Path,
+    environment: str | None = None,
+    variables: Mapping[str, JSON] | None = None,
+    models: Models | None = None,
+) -> Report:
     """Look at a catalog with all rules that its ``lint:`` block leaves on.
 
     Args:
-        environment: as for :func:`reconciler.load_catalog`.
+        environment: which of the catalog's environments; all that it declares where None.
+        variables: as for :func:`reconciler.load_catalog`.
         models: which models there are; those known at release where None.
 
     Raises:
         CatalogError: it can't be loaded.
     """
-    catalog = load_catalog(root, environment)
+    names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
+    loaders = [loaded(root, name, variables) for name in names]
+    catalogs = [loader.catalog() for loader in loaders]
     written = read_written(root)
     comments = Comments(written.documents)
-    subject = Subject(catalog, written, comments, models or shipped())
+    subjects = [Subject(loader, written, comments, models or shipped()) for loader in loaders]
     given = written.documents[0].document.get("lint", {})
     found: dict[Finding, None] = {}  # what many sessions take over is found once for each, and said once
     ignored: dict[Finding, None] = {}
@@ -67,10 +79,11 @@ def lint(root: Path, environment: str | None = None, models: Models | None = Non
         options = {**rule.options, **given.get("options", {}).get(rule.name, {})}
         if severity == "off":
             continue
-        for spot, message, hint in rule.check(subject, options):
+        for spot, message, hint in chain.from_iterable(rule.check(subject, options) for subject in subjects):
             problem = spot.at.file.source.at(spot.at.char, message, hint)
             problem = replace(problem, source=masked(problem.source))
             finding = Finding(rule.name, severity, problem)
             (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
-    return Report(catalog.name, len(catalog.sessions), subject.models, tuple(ordered), len(ignored))
+    sessions = {key for catalog in catalogs for key in catalog.sessions}
+    return Report(catalogs[0].name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))

@@ -21,7 +21,8 @@ from reconciler.catalog.strict_yaml import parse
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.model import JSON
 
-Kind: TypeAlias = Literal["prompt", "name"]
+#: A text of a prompt, a session's name, or a table that sessions are made from.
+Kind: TypeAlias = Literal["prompt", "name", "table"]
 
 
 class File:
@@ -138,6 +139,16 @@ class Written:
     texts: list[Text] = field(default_factory=list)
     #: The name of each prompt's file, by the place where it is named.
     named: dict[Mark, str] = field(default_factory=dict)
+    _by_name: dict[str, Document] = field(default_factory=dict)
+
+    def document(self, name: str) -> Document | None:
+        """The manifest of this name; None where it came while the catalog was read."""
+        return self._by_name.get(name)
+
+    def add(self, document: Document) -> None:
+        """Take a manifest in."""
+        self.documents.append(document)
+        self._by_name[document.name] = document
 
     def files(self) -> Iterator[File]:
         """Manifests first, then the prompts in files of their own."""
@@ -155,24 +166,28 @@ def read_written(root: Path) -> Written:
         folder = Root(root)
         written = Written()
         head = _document(folder, CATALOG_FILE)
-        written.documents.append(head)
+        written.add(head)
         patterns = head.document.get("include", [DEFAULT_INCLUDE])
         names = {name for pattern in patterns for name in folder.expand(pattern)} - {CATALOG_FILE}
-        written.documents += [_document(folder, name) for name in sorted(names)]
+        for name in sorted(names):
+            written.add(_document(folder, name))
     except UnreadableError as error:
         raise ReconcilerError(f"{root} {error.message}", error.hint) from None
     owners: dict[str, tuple[Mark, ...]] = {}
+    tables: set[str] = set()
     for document in written.documents:
         for kind, node, covers in _walk(document):
-            if kind == "file":
+            if kind == "file" or kind == "from":
                 owners[node.text] = owners.get(node.text, ()) + covers
                 written.named[Mark(document, node.begin)] = node.text
+                if kind == "from":
+                    tables.add(node.text)
             else:
                 written.texts.append(Text(kind, node.text, document, node, covers))
     for name, covers in sorted(owners.items()):
         data, text = _read(folder, name)
         file = written.prompts[name] = File(name, data, text)
-        written.texts.append(Text("prompt", text, file, None, covers))
+        written.texts.append(Text("table" if name in tables else "prompt", text, file, None, covers))
     return written
 
 
@@ -191,7 +206,7 @@ def _document(folder: Root, name: str) -> Document:
     return Document(name, *_read(folder, name))
 
 
-_Found: TypeAlias = tuple[Literal["prompt", "name", "file"], Node, tuple[Mark, ...]]
+_Found: TypeAlias = tuple[Literal["prompt", "name", "file", "from"], Node, tuple[Mark, ...]]
 
 
 def _walk(document: Document) -> Iterator[_Found]:
@@ -231,6 +246,8 @@ def _session(document: Document, entry: Entry, covers: _Covers) -> Iterator[_Fou
     for key, one, above in _below(document, entry.value, covers):
         if key == "prompt":
             yield from _prompt(document, one.value, above)
+        elif key == "from" and (file := one.value.own.get("file")) and file.value.kind == "scalar":
+            yield "from", file.value, (*above, Mark(document, file.begin))
         elif key == "name" and one.value.kind == "scalar":
             yield "name", one.value, above
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from reconciler.catalog.load import Loader
 from reconciler.lint.ignore import Comments
-from reconciler.lint.read import Document, Mark, Spot, Text, Written
+from reconciler.lint.read import Document, Kind, Mark, Spot, Text, Written
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
-from reconciler.model import Catalog, Session
+from reconciler.model import Session
 from reconciler.models import Models
 from reconciler.text import normalise_prompt, shortened
 
@@ -43,43 +43,42 @@ class Rule:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at: the catalog as it is meant, and as it is written."""
+    """What is looked at: the catalog as it is meant, in one environment, and as it is written."""
 
-    catalog: Catalog
+    loader: Loader
     written: Written
     comments: Comments
     models: Models
 
     @property
     def sessions(self) -> Iterable[Session]:
-        return self.catalog.sessions.values()
+        """The sessions, as they come out."""
+        return self.loader.sessions.values()
 
-    def texts(self, kind: Literal["prompt", "name"]) -> Iterator[Text]:
-        """The texts of this kind."""
-        return (text for text in self.written.texts if text.kind == kind)
-
-    @cached_property
-    def _declared(self) -> dict[str, Document]:
-        """Which file declares a session, by its key."""
-        found: dict[str, Document] = {}
-        for document in self.written.documents:
-            sessions = document.document.get("sessions")
-            for key in sessions if isinstance(sessions, dict) else ():
-                found[key] = document
-        return found
+    def texts(self, *kinds: Kind) -> Iterator[Text]:
+        """The texts of these kinds."""
+        return (text for text in self.written.texts if text.kind in kinds)
 
     def spot(self, key: str, *fields: str) -> Spot:
-        """Where a field of a session is written: with it, or in the defaults; else its key, as far as it has one."""
-        head = self.written.documents[0]
-        document = self._declared.get(key)
-        above = document.key_spot(("sessions", key)) if document else None
-        for home, path in ((document, ("sessions", key, *fields)), (head, ("defaults", *fields))):
-            found = home.spot(path) if home else None
+        """Where a field of a session is written: with it, or in a layer below; else its key, as far as it has one."""
+        own = self.written.document(self.loader.files[key])
+        layers: list[tuple[Document | None, Sequence[str | int], bool]]
+        if key in self.loader.layers:
+            layers = [
+                (self.written.document(layer.source.file), layer.path, fields[0] in layer.fields)
+                for layer in self.loader.layers[key]
+            ]
+        else:
+            layers = [(self.written.document(one.source.file), one.path, True) for one in self.loader.shared]
+            layers.append((own, ("sessions", key), True))
+        above = next((d.key_spot(path) for d, path, _ in layers if d and path[0] == "sessions"), None)
+        for document, path, said in reversed(layers):
+            found = document.spot((*path, *fields)) if document and said else None
             if found is not None:
                 return Spot(found.at, (*found.covers, *(above.covers if above else ())))
-        return above or Spot(Mark(head, 0))
+        return above or Spot(Mark(own or self.written.documents[0], 0))
 
 
 # Prompts
@@ -116,11 +115,13 @@ def _origin(subject: Subject, key: str) -> Mark | str:
 
 def _near_duplicate_prompt(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
     texts: dict[str, str] = {}
-    seen: set[str] = set()
+    seen: set[str | Mark] = set()  # of what is written once and filled in many times, one is enough
     for session in subject.sessions:
-        if len(session.prompt) >= options["min_length"] and session.prompt not in seen:
-            seen.add(session.prompt)
-            texts[session.key] = session.prompt
+        if len(session.prompt) >= options["min_length"]:
+            origin = _origin(subject, session.key)
+            if session.prompt not in seen and origin not in seen:
+                texts[session.key] = session.prompt
+            seen |= {session.prompt, origin}
     for one, other, share in similar(texts, options["similarity"]):
         yield Hit(
             subject.spot(one, "prompt"),
@@ -140,7 +141,7 @@ def _todo(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
         rf"(?=[ \t]*(?:$|[:：(（\]!-]))|(?<!\w)(?P<colon>{any_word})(?=[:：]|\([^()\n]{{1,40}}\)[:：]))",
         re.MULTILINE,
     )
-    for text in subject.texts("prompt"):
+    for text in subject.texts("prompt", "table"):
         for match in note.finditer(text.value):
             group = "start" if match["start"] else "colon"
             yield Hit(
@@ -160,7 +161,7 @@ _PLACEHOLDER = re.compile(
 
 def _placeholder(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
     allowed = set(options["allow"])
-    for text in subject.texts("prompt"):
+    for text in subject.texts("prompt", "table"):
         for match in _PLACEHOLDER.finditer(text.value):
             if match.group() not in allowed:
                 yield Hit(

@@ -205,6 +205,35 @@ def test_what_all_take_over_is_said_once(tmp_path: Path) -> None:
     assert [one.problem.place for one in report.findings] == ["catalog.yaml:3:19"]
 
 
+COMPOSED = {
+    "catalog.yaml": HEAD + "variables: {shop: Lantern}\n"
+    "fragments:\n  rules: |\n    TODO: write them\n  tone: {file: tone.md}\n"
+    "templates:\n  hot: {model: claude-opus-4-5, parameters: {temperature: 2}}\n"
+    "environments:\n  staging:\n    name_prefix: '[s] '\n    defaults: {model: deepsek-chat}\n"
+    "    sessions: {a: {prompt: '[YOUR NAME]'}}\n  production: {}\n",
+    "tone.md": "Be <INSERT TONE>.\n",
+    "sessions/a.yaml": "sessions:\n"
+    "  a: {name: A, prompt: [{fragment: rules}, {text: 'FIXME'}]}\n"
+    "  b: {name: B, prompt: [{fragment: rules}, {fragment: tone}]}\n"
+    "  many:\n    extends: hot\n    matrix: {axes: {n: [one, two]}, key: 'm-{n}'}\n    name: '{n}'\n    prompt: Hi.\n"
+    "  rows:\n    from: {file: rows.csv, key: 'r-{id}', fields: {data.text: text}}\n    name: R\n    prompt: Ho.\n",
+    "rows.csv": "id,text\nx,TODO: say it\n",
+}
+
+
+def test_what_is_put_together(tmp_path: Path) -> None:
+    report = lint(planted(tmp_path, COMPOSED))
+    assert [f"{one.problem.place}: {one.rule}" for one in report.findings] == [
+        "catalog.yaml:7:5: todo",
+        "catalog.yaml:10:59: temperature-range",
+        "catalog.yaml:14:23: unknown-model",
+        "catalog.yaml:15:29: placeholder",
+        "rows.csv:2:3: todo",
+        "sessions/a.yaml:2:52: todo",
+        "tone.md:1:4: placeholder",
+    ]
+
+
 def test_a_list_of_models(tmp_path: Path) -> None:
     file = tmp_path / "models.json"
     file.write_text(json.dumps({"object": "list", "data": [{"id": "house-1"}]}), encoding="utf-8")
