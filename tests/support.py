@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from reconciler.api.pace import Pace
 from reconciler.api.rows import live_session
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
-from reconciler.contract import load_contract
+from reconciler.contract import Contract, load_contract
 from reconciler.model import Catalog, LiveSession, Session, Snapshot
 from reconciler.plan import Plan, make_plan
 from reconciler.remark import compose_remark
@@ -31,6 +32,12 @@ CONTRACT = load_contract()
 
 #: A key that must never show up anywhere but in a request's header.
 API_KEY = "sk-b00k5h0p-do-not-show"
+
+
+def contract_with(operation: str, **facts: Any) -> Contract:
+    """The contract, but for these facts of one call."""
+    changed = dataclasses.replace(CONTRACT.operation(operation), **facts)
+    return dataclasses.replace(CONTRACT, operations={**CONTRACT.operations, operation: changed})
 
 
 # What is wanted
@@ -199,16 +206,16 @@ class Direct(Client):
     ``lose`` is asked before each write and says whether its answer is lost after the work was done.
     """
 
-    def __init__(self, store: Store, quirks: Quirks | None = None) -> None:
-        super().__init__(Endpoint("local", "http://127.0.0.1:1"), CONTRACT, connections=2, pace=Still())
+    def __init__(self, store: Store, quirks: Quirks | None = None, contract: Contract = CONTRACT) -> None:
+        super().__init__(Endpoint("local", "http://127.0.0.1:1"), contract, connections=2, pace=Still())
         self.store = store
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
         self.lose: Callable[[str, Mapping[str, Any]], bool] = lambda name, fields: False
-        self._service = Service(store, CONTRACT, quirks or Quirks())
+        self._service = Service(store, contract, quirks or Quirks())
         self._turn = threading.Lock()
 
     def _work(self, name: str, fields: Mapping[str, Any]) -> Any:
-        operation = CONTRACT.operation(name)
+        operation = self.contract.operation(name)
         wire = {operation.fields[ours]: value for ours, value in fields.items() if ours in operation.fields}
         wire = json.loads(json.dumps(wire))
         call = Call(query=wire) if operation.method == "GET" else Call(body=wire)

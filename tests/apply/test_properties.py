@@ -11,6 +11,8 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
+from reconciler.contract import Contract
 from reconciler.model import Catalog, Lifecycle, LiveSession, Policy, Session, Snapshot
 from reconciler.plan import make_plan
 from reconciler.plan.document import plan_to_document
@@ -27,7 +30,7 @@ from reconciler.schemas import check_document
 from reconciler.server import Quirks, SessionRow, Store, running_server
 from reconciler.tag import Identity
 from reconciler.values import same
-from tests.support import Direct, all_keys, calling, reconcile
+from tests.support import Direct, all_keys, calling, contract_with, reconcile
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -284,85 +287,78 @@ def client_writes(client: Client) -> int:
     return len(client.writes) if isinstance(client, Direct) else 0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    first=CATALOGS,
-    strangers=st.lists(STRANGERS, max_size=4),
-    edits=st.lists(st.tuples(st.integers(0, 9), EDITS), max_size=6),
-    second=CATALOGS,
-    quirks=QUIRKS,
-)
-def test_an_apply_converges_and_leaves_others_alone(
-    first: Catalog,
-    strangers: list[dict[str, Any]],
-    edits: list[tuple[int, tuple[str, Any]]],
-    second: Catalog,
-    quirks: Quirks,
-) -> None:
-    store = Store()
-    with Direct(store, quirks) as client, tempfile.TemporaryDirectory() as state:
-        for stranger in strangers:
-            store.insert_session(**stranger)
-        converges(client, store, first, Path(state))
-        for position, (what, value) in edits:
-            edit(store, position, what, value)
-        converges(client, store, second, Path(state))
-    store.close()
+@dataclass(frozen=True)
+class World:
+    """What is live before a catalog is applied, what others do then, and the catalog that is applied after."""
+
+    strangers: list[dict[str, Any]]
+    first: Catalog
+    edits: list[tuple[int, tuple[str, Any]]]
+    second: Catalog
+
+    def runs_through(self, client: Client, store: Store) -> None:
+        with tempfile.TemporaryDirectory() as state:
+            for stranger in self.strangers:
+                store.insert_session(**stranger)
+            converges(client, store, self.first, Path(state))
+            for position, (what, value) in self.edits:
+                edit(store, position, what, value)
+            converges(client, store, self.second, Path(state))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    first=CATALOGS,
-    strangers=st.lists(STRANGERS, max_size=4),
-    edits=st.lists(st.tuples(st.integers(0, 9), EDITS), max_size=4),
-    second=HANDS,
-    quirks=QUIRKS,
-)
-def test_so_does_one_that_changes_hands(
-    first: Catalog,
-    strangers: list[dict[str, Any]],
-    edits: list[tuple[int, tuple[str, Any]]],
-    second: Catalog,
-    quirks: Quirks,
-) -> None:
-    store = Store()
-    with Direct(store, quirks) as client, tempfile.TemporaryDirectory() as state:
-        for stranger in strangers:
-            store.insert_session(**stranger)
-        converges(client, store, first, Path(state))
-        for position, (what, value) in edits:
-            edit(store, position, what, value)
-        converges(client, store, second, Path(state))
-    store.close()
+def worlds(second: st.SearchStrategy[Catalog]) -> st.SearchStrategy[World]:
+    return st.builds(
+        World,
+        st.lists(STRANGERS, max_size=4),
+        CATALOGS,
+        st.lists(st.tuples(st.integers(0, 9), EDITS), max_size=6),
+        second,
+    )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    first=CATALOGS,
-    strangers=st.lists(STRANGERS, max_size=4),
-    edits=st.lists(st.tuples(st.integers(0, 9), EDITS), max_size=6),
-    second=CATALOGS,
-    quirks=QUIRKS,
-)
-def test_over_http_too(
-    first: Catalog,
-    strangers: list[dict[str, Any]],
-    edits: list[tuple[int, tuple[str, Any]]],
-    second: Catalog,
-    quirks: Quirks,
-) -> None:
-    with (
-        running_server(None, quirks=quirks) as server,
-        calling(server.url) as client,
-        tempfile.TemporaryDirectory() as state,
-    ):
-        for stranger in strangers:
-            server.store.insert_session(**stranger)
-        converges(client, server.store, first, Path(state))
-        for position, (what, value) in edits:
-            edit(server.store, position, what, value)
-        converges(client, server.store, second, Path(state))
-        reads = [one for one in server.log if one.method != "GET"]
-        writes = len(reads)
-        converges(client, server.store, second, Path(state))
-        assert len([one for one in server.log if one.method != "GET"]) == writes
+def in_any(examples: int) -> Any:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@in_any(80)
+@given(worlds(CATALOGS), QUIRKS)
+def test_an_apply_converges_and_leaves_others_alone(world: World, quirks: Quirks) -> None:
+    with closing(Store()) as store, Direct(store, quirks) as client:
+        world.runs_through(client, store)
+
+
+@in_any(60)
+@given(worlds(HANDS), QUIRKS)
+def test_so_does_one_that_changes_hands(world: World, quirks: Quirks) -> None:
+    with closing(Store()) as store, Direct(store, quirks) as client:
+        world.runs_through(client, store)
+
+
+#: Services that do less: an update that resets what it leaves out, a create that does not take everything in.
+LESSER = [
+    (contract_with("update_session", left_out="reset"), Quirks(update_resets=True)),
+    *(
+        (contract_with("create_session", ignores=ignored), Quirks(create_ignores=ignored))
+        for ignored in map(frozenset, [["remark"], ["data", "temperature"], ["prompt", "remark"]])
+    ),
+]
+
+
+@in_any(60)
+@given(worlds(CATALOGS), st.sampled_from(LESSER))
+def test_so_does_one_on_a_service_that_does_less(world: World, service: tuple[Contract, Quirks]) -> None:
+    contract, quirks = service
+    with closing(Store()) as store, Direct(store, quirks, contract) as client:
+        world.runs_through(client, store)
+
+
+@in_any(8)
+@given(worlds(CATALOGS), QUIRKS)
+def test_over_http_too(world: World, quirks: Quirks) -> None:
+    with running_server(None, quirks=quirks) as server, calling(server.url) as client:
+        world.runs_through(client, server.store)
+        rows, calls = server.store.dump(), len(server.log)
+        with tempfile.TemporaryDirectory() as state:
+            reconcile(client, world.second, Path(state))
+        assert server.store.dump() == rows
+        assert {one.method for one in server.log[calls:]} == {"GET"}
