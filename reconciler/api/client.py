@@ -140,7 +140,8 @@ class Client:
             body = self._read(operation, session, response)
         except ApiError as error:
             if error.throttled:
-                self.pace.throttled(started, error.retry_after)
+                # A pause that is too long is not waited for by anybody.
+                self.pace.throttled(started, error.retry_after if error.passing else None)
             raise
         self.pace.succeeded()
         return body
