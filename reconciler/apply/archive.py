@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from reconciler.tag import Identity
 
 FOLDER = "archive"
 ARCHIVE_VERSION = 1
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,26 @@ class Archive:
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def make_sure(self, size: int) -> None:
+        """See that so many bytes could be written here. What a disk has no room for is better known before.
+
+        Raises:
+            ReconcilerError: they can't.
+        """
+        probe = self.folder / f".{self.run}.partial"
+        try:
+            try:
+                with probe.open("wb") as file:
+                    for _ in range(size // _CHUNK):
+                        file.write(bytes(_CHUNK))
+                    file.write(bytes(size % _CHUNK))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from None
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,30 @@ def _end_torn_line(path: Path, descriptor: int) -> None:
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def last_lost_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> datetime | None:
+    """When a run last sent a create of which no result is on record: it was killed, or is still at it.
+
+    ``scope`` is what the run's start has to say: catalog, environment and endpoint.
+    """
+    runs: set[Any] = set()
+    sent: dict[tuple[Any, Any], Any] = {}
+    for entry in entries:
+        run, event = entry.get("run"), entry.get("event")
+        if event == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            runs.add(run)
+        elif run in runs and entry.get("action") == "create":
+            if event == "intent":
+                sent[run, entry.get("key")] = entry.get("at")
+            else:
+                sent.pop((run, entry.get("key")), None)
+    moments = []
+    for at in sent.values():
+        with suppress(TypeError, ValueError):
+            moment = datetime.fromisoformat(at)
+            moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return max(moments, default=None)
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ Every write is on record before it goes out (journal), what it destroys is on di
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
@@ -24,11 +25,12 @@ from reconciler.api.stop import Interrupted, Stop
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
+from reconciler.apply.health import Health
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import rewritten_payload
 from reconciler.apply.report import Report, Result, Rewrite, Verification
 from reconciler.apply.stale import refuse_if_stale
-from reconciler.apply.verify import Findings, verify
+from reconciler.apply.verify import Findings, look_again, verify
 from reconciler.apply.write import Writer
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.model import LiveSession, Snapshot
@@ -37,6 +39,9 @@ from reconciler.plan.model import Action, ActionKind, Plan
 
 #: What is done first: what keeps a session or makes one comes before what ends one.
 ORDER: tuple[ActionKind, ...] = ("move", "adopt", "forget", "create", "update", "delete")
+
+#: What one action takes in the journal, and around the session in the archive, in bytes.
+_NOTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     run = options.run
-    stop = stop or Stop()
+    stop = stop or client.pace.stop
     archive = Archive(options.archive or options.state / archives.FOLDER, run, _now(), client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, [], "verified")
@@ -99,6 +104,7 @@ def apply_plan(
         assert snapshot is not None
         refuse_if_unable(plan, snapshot)
         lives = {live.session_id: live for live in snapshot}
+        archive.make_sure(_room_for(plan.actions, lives))
         journal.append(
             {
                 "run": run,
@@ -111,7 +117,15 @@ def apply_plan(
                 **options.who,
             }
         )
-        writer = Writer(client, archive, journal, options.settle, look_first=not full, now=_now)
+        writer = Writer(
+            client,
+            archive,
+            journal,
+            options.settle,
+            look_first=not full,
+            now=_now,
+            health=Health(stop, 2 * max(options.parallelism, 4)),
+        )
         results = _perform(plan.actions, lives, writer, options, stop, on_result)
         report = _check(run, plan, results, writer, stop)
         with suppress(ReconcilerError):  # what is done is done, and the report says it
@@ -128,6 +142,12 @@ def apply_plan(
                 }
             )
     return report
+
+
+def _room_for(actions: Sequence[Action], lives: Mapping[int, LiveSession]) -> int:
+    """About how many bytes archive and journal will take, messages aside."""
+    touched = (lives.get(action.session_id) for action in actions if action.session_id is not None)
+    return _NOTED * (1 + len(actions)) + sum(len(json.dumps(live.row)) for live in touched if live)
 
 
 def _perform(
@@ -160,10 +180,11 @@ def _perform(
 
 def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: Stop) -> Report:
     """Read the list again, and let the tags remember what the server stored differently."""
-    if stop.is_set() or not any(result.outcome == "applied" for result in results):
+    if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return _report(run, plan, results, "skipped", stopped=stop.reason)
     try:
         findings, now = _findings(results, writer)
+        results = [writer.settled(result, look_again(result, now)) for result in results]
         if findings.rewrites:
             findings = _settle(results, findings.rewrites, now, writer)
     except Interrupted:
@@ -180,7 +201,7 @@ def _findings(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot
     attempt = 1
     while True:
         now = list_sessions(writer.client)
-        findings = verify(results, now)
+        findings = verify([look_again(result, now) for result in results], now)
         left = until - time.monotonic()
         if not findings.differences or left <= 0:
             return findings, now

@@ -51,6 +51,37 @@ def verify(results: Iterable[Result], now: Snapshot) -> Findings:
     return findings
 
 
+def look_again(result: Result, now: Snapshot) -> Result:
+    """What the list says of a write that nobody could tell of. One that does not show stays unknown."""
+    action = result.action
+    if result.outcome != "unknown":
+        return result
+    if action.kind == "create":
+        found = [live for live in now if live.remark.tag and live.remark.tag.identity == action.identity]
+        return Result(action, "applied", found[0].session_id) if found else result
+    live = next((one for one in now if one.session_id == action.session_id), None)
+    gone = action.kind == "delete"
+    done = live is None if gone else live is not None and _arrived(action, live)
+    return Result(action, "applied", action.session_id) if done else result
+
+
+def _arrived(action: Action, live: LiveSession) -> bool:
+    tag = live.remark.tag
+    if action.kind == "forget":
+        return tag is None and not live.remark.unreadable
+    found = live.fields()
+    return (
+        tag is not None
+        and tag.identity == action.identity
+        and tag.protected is action.protected
+        and all(
+            same(found.get(change.path, MISSING), change.after)
+            for change in action.fields
+            if change.path != PROTECTION
+        )
+    )
+
+
 def _compare(action: Action, live: LiveSession, label: str, findings: Findings) -> None:
     tag = live.remark.tag
     if tag is None or tag.identity != action.identity:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -20,6 +21,7 @@ from reconciler.api.messages import list_messages
 from reconciler.api.pace import pause_before
 from reconciler.api.stop import Interrupted
 from reconciler.apply.archive import Archive
+from reconciler.apply.health import Health
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import (
     create_payload,
@@ -56,9 +58,11 @@ class Writer:
     settle: float
     look_first: bool
     now: Callable[[], str]
+    health: Health
 
     def perform(self, action: Action, live: LiveSession | None) -> Result:
         """Do one action to one session. Never raises for what may go wrong; the result says it."""
+        since = self.health.writes
         try:
             if action.kind == "create":
                 result = self._create(action)
@@ -69,6 +73,7 @@ class Writer:
         except Interrupted:
             return Result(action, "not tried", action.session_id, "the run was stopped before")
         except ReconcilerError as error:
+            self.health.failed(error, since)
             return _failed(action, "failed", error)
         return result
 
@@ -169,16 +174,20 @@ class Writer:
         """Send a write until it is known to be done, known to fail, or can't be known."""
         self._note(action, "intent", archive=archived)
         attempt = 1
+        since = self.health.writes
         try:
             while True:
                 try:
                     body = self.client.write(operation, payload, session=_label(action))
                     result = Result(action, "applied", _session_id(body) or action.session_id)
+                    self.health.wrote()
                     break
                 except ApiError as error:
                     ended = self._after(action, error, attempt, look_up)
                     if ended is not None:
                         result = ended
+                        if result.outcome != "applied":
+                            self.health.failed(error, since)
                         break
                 attempt += 1
         except Interrupted:
@@ -267,6 +276,13 @@ class Writer:
         except ReconcilerError:
             return "unknown", None
         return ("not done" if found else "done"), live.session_id
+
+    def settled(self, before: Result, after: Result) -> Result:
+        """Put on record what became of a write that nobody could tell of at first."""
+        if after is not before:
+            with suppress(ReconcilerError):
+                self._note(after.action, after.outcome, session_id=after.session_id)
+        return after
 
     def remember(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Result:
         """One more update of a session that was just written, so that its tag tells what the server made of it."""

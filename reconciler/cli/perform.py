@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ import click
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.api.stop import Interrupted, Stop
+from reconciler.apply import journal as journals
+from reconciler.apply.journal import last_lost_create, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.approve import approve
@@ -136,6 +139,7 @@ def _perform(
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with _lock(client, job, holder, writing.lock_timeout, locking) as holding:
+        _wait_for_the_list(job, client, state, writing.settle)
         with progress("listing") as step:
             snapshot = list_sessions(client, on_rows=step)
         plan = job.plan(snapshot)
@@ -169,6 +173,16 @@ def _perform(
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
     return report.exit_code
+
+
+def _wait_for_the_list(job: Job, client: Client, state: Path, settle: float) -> None:
+    """Give the list time to show what a run made that was killed a moment ago: it would be made twice else."""
+    scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": client.endpoint.name}
+    lost = last_lost_create(read_journal(state / journals.FILE), scope)
+    left = 0.0 if lost is None else settle - (datetime.now(UTC) - lost).total_seconds()
+    if left > 0:
+        click.echo(f"a run was killed a moment ago: waiting {left:.1f} s for what it may have made", err=True)
+        client.pace.sleep(min(left, settle))
 
 
 @contextmanager
