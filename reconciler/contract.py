@@ -15,6 +15,10 @@ from typing import Any, Literal, TypeAlias
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.schemas import check_document
 
+#: The most values of a contract file, and how deep they may nest. The built-in one has some 150, four levels deep.
+_LARGEST = 10_000
+_DEEPEST = 20
+
 Encoding: TypeAlias = Literal["none", "json", "form", "multipart"]
 
 
@@ -144,8 +148,10 @@ def load_contract(path: Path | None = None) -> Contract:
 
 @cache
 def _builtin() -> Contract:
+    import yaml
+
     text = (files("reconciler") / "contracts" / "mindcraft.yaml").read_bytes()
-    return _build(_parse(text, "the built-in contract"))
+    return _build(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
 def _read(text: bytes, source: str) -> Contract:
@@ -168,9 +174,31 @@ def _parse(text: bytes, source: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=yaml.CSafeLoader)
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:  # the loader would end in a stack overflow
+                raise ReconcilerError(f"{source} nests more than {_DEEPEST} levels deep")
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ReconcilerError(f"{source} is not YAML: {error}") from None
+    if _holds_more_than(_LARGEST, document):
+        raise ReconcilerError(f"{source} holds more than {_LARGEST} values, or itself")
+    return document
+
+
+def _holds_more_than(count: int, document: Any) -> bool:
+    """Whether a document has more values than this, each alias of one counted again."""
+    left = [document]
+    for _ in range(count):
+        if not left:
+            return False
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return bool(left)
 
 
 def _build(document: Mapping[str, Any]) -> Contract:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,16 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path: Path) -> None:
     assert problem.message.startswith(f"{path} is not YAML: could not determine a constructor for the tag")
     path.write_text("just a text", encoding="utf-8")
     assert problems(path) == [Problem(f"{path}: the document: 'just a text' is not of type 'object'")]
+
+
+def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
+    path = tmp_path / "contract.yaml"
+    levels = [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise("abcdefghi")]
+    for text in ("\n".join(["a: &a [lol, lol]", *levels]), "&a [*a]", "&a {a: *a}"):
+        path.write_text(text, encoding="utf-8")
+        assert problems(path) == [Problem(f"{path} holds more than 10000 values, or itself")]
+    path.write_text("[" * 100_000, encoding="utf-8")
+    assert problems(path) == [Problem(f"{path} nests more than 20 levels deep")]
 
 
 def test_a_call_that_the_service_does_not_have(tmp_path: Path) -> None:
