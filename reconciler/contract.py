@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.schemas import check_document
 
-#: The most values of a contract file, and how deep they may nest. The built-in one has some 150, four levels deep.
+#: The most values of a contract file, and how deep they may nest, as well as how many aliases it may hold. The
+#: built-in one has some 150 values four levels deep, and one alias.
 _LARGEST = 10_000
 _DEEPEST = 20
 
@@ -174,11 +175,14 @@ def _parse(text: bytes, source: str) -> Any:
     import yaml
 
     try:
-        depth = 0
+        depth = aliases = 0
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:  # the loader would end in a stack overflow
-                raise ReconcilerError(f"{source} nests more than {_DEEPEST} levels deep")
+            aliases += isinstance(event, yaml.AliasEvent)
+            # The loader would end in a stack overflow, or in all the memory that there is.
+            if depth > _DEEPEST or aliases > _DEEPEST:
+                what = "levels of nesting" if depth > _DEEPEST else "aliases"
+                raise ReconcilerError(f"{source} holds more than {_DEEPEST} {what}")
         document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ReconcilerError(f"{source} is not YAML: {error}") from None

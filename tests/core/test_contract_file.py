@@ -97,12 +97,18 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path: Path) -> None:
 
 def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
     path = tmp_path / "contract.yaml"
-    levels = [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise("abcdefghi")]
-    for text in ("\n".join(["a: &a [lol, lol]", *levels]), "&a [*a]", "&a {a: *a}"):
+    for text in ("&a [*a]", "&a {a: *a}", f"[{'1, ' * 10_000}]"):
         path.write_text(text, encoding="utf-8")
         assert problems(path) == [Problem(f"{path} holds more than 10000 values, or itself")]
     path.write_text("[" * 100_000, encoding="utf-8")
-    assert problems(path) == [Problem(f"{path} nests more than 20 levels deep")]
+    assert problems(path) == [Problem(f"{path} holds more than 20 levels of nesting")]
+    for start, use in (("[lol]", "[{}]"), ("{lol: 1}", "{{<<: [{}]}}")):
+        levels = [
+            f"{name}: &{name} {use.format(', '.join([f'*{before}'] * 9))}"
+            for before, name in pairwise("abcdefghijklm")
+        ]
+        path.write_text("\n".join([f"a: &a {start}", *levels]), encoding="utf-8")
+        assert problems(path) == [Problem(f"{path} holds more than 20 aliases")]
 
 
 def test_a_call_that_the_service_does_not_have(tmp_path: Path) -> None:
