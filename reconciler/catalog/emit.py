@@ -174,16 +174,23 @@ def write(value: JSON, column: int, step: int = STEP, *, used: int = 0, prompt: 
     if isinstance(value, str) and not isinstance(value, Raw):
         block = literal(value, column, step, prompt=prompt) if prompt or "\n" in value else None
         return block or Written(scalar(value, flow=False))
-    if not isinstance(value, dict | list):
-        return Written(scalar(value, flow=False))
-    children = list(value.values()) if isinstance(value, dict) else value
-    if not any(isinstance(child, dict | list) and child for child in children):
-        line = flow(value)
-        if used + 1 + len(line) <= WIDTH and "\\n" not in line:
-            return Written(line)
+    line = _one_line(value, used)
+    if line is not None:
+        return Written(line)
     if isinstance(value, dict):
         return Written("", tuple(mapping_lines(value, column + step, step)))
     return Written("", tuple(line for child in value for line in item_lines(child, column + step, step)))
+
+
+def _one_line(value: JSON, used: int) -> str | None:
+    """A value on one line, or ``None`` where it is nested, too long, or has texts of several lines."""
+    if not isinstance(value, dict | list):
+        return scalar(value, flow=False)
+    children = value.values() if isinstance(value, dict) else value
+    if any(isinstance(child, dict | list) and child for child in children):
+        return None
+    line = flow(value)
+    return line if used + 1 + len(line) <= WIDTH and "\\n" not in line else None
 
 
 def mapping_lines(
@@ -206,15 +213,16 @@ def entry_lines(key: str, value: JSON, column: int, step: int = STEP, *, prompt:
 def item_lines(value: JSON, column: int, step: int = STEP) -> list[str]:
     """An entry of a list, its dash at this column."""
     pad = " " * column
+    if isinstance(value, dict | list) and _one_line(value, column + 1) is None:
+        # Beside the dash, what is nested starts on the same line.
+        nested = (
+            mapping_lines(value, column + 2, step)
+            if isinstance(value, dict)
+            else [line for child in value for line in item_lines(child, column + 2, step)]
+        )
+        return [f"{pad}- {nested[0][column + 2 :]}", *nested[1:]]
     head, lines = write(value, column, step, used=column + 1)
-    if head:
-        return [f"{pad}- {head}", *lines]
-    nested = (
-        mapping_lines(value, column + 2, step)
-        if isinstance(value, dict)
-        else [line for child in value for line in item_lines(child, column + 2, step)]
-    )
-    return [f"{pad}- {nested[0][column + 2 :]}", *nested[1:]]
+    return [f"{pad}- {head}", *lines]
 
 
 # Block literals

@@ -264,14 +264,15 @@ class _Hand:
 
     def _spaced(self, node: Node) -> bool:
         """Whether the last two entries have a blank line between them."""
-        last = _last(node)
-        keeps = last.is_block_scalar and "+" in self.text[last.start : self._header(last)]
-        if (
-            len(node.entries) < 2 or keeps
-        ):  # to a block that keeps blank lines, one more would be another value
+        if len(node.entries) < 2 or self._keeps(node):
             return False
         between = self.text[node.entries[-2].end : node.entries[-1].begin]
         return any(not line.strip() for line in LINE_END.split(between)[1:-1])
+
+    def _keeps(self, node: Node) -> bool:
+        """Whether a node ends in a block that has the blank lines below it as part of its text."""
+        last = _last(node)
+        return last.is_block_scalar and "+" in self.text[last.start : self._header(last)]
 
     def _step(self, nodes: Sequence[Node]) -> int:
         """How far this text indents at this place: as what is in the innermost node, or as the nodes themselves."""
@@ -302,7 +303,15 @@ class _Hand:
             # It shares its line with the `-` of a list; so will what follows.
             assert following is not None
             return [Splice(entry.begin, following.begin, "")]
-        return [Splice(start, self.outline.next_line(entry.end), "")]
+        end = self.outline.next_line(entry.end)
+        if position and self._keeps(node.entries[position - 1].value):
+            # The blank lines below would become part of the block above.
+            while (
+                self.outline.line_end(end) < len(self.text)
+                and not self.text[end : self.outline.line_end(end)].strip()
+            ):
+                end = self.outline.next_line(end)
+        return [Splice(start, end, "")]
 
     def rename(self, entry: Entry, new: str) -> list[Splice]:
         """Give an entry of a mapping another key."""

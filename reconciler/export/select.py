@@ -170,9 +170,10 @@ class _Found:
 
 
 def _would_delete(name: str, count: int) -> Problem:
-    what = "the live session" if count == 1 else f"the {count} live sessions"
+    one = count == 1
+    what = f"the live session of `{name}` is" if one else f"the {count} live sessions of `{name}` are"
     return Problem(
-        f"{what} of `{name}` are not in this export, and a plan of it by itself would delete them",
+        f"{what} not in this export, and a plan of it by itself would delete {'it' if one else 'them'}",
         "add the exported manifests to the folder of that catalog, or give the export another name",
     )
 

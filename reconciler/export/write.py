@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reconciler.catalog.files import Root
+from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, load_catalog
 from reconciler.catalog.replace import replaced
 from reconciler.errors import CatalogError, Problem, ReconcilerError, Refused
@@ -34,7 +34,10 @@ def check_folder(folder: Path, files: Sequence[str] = (CATALOG_FILE,), *, force:
             "export to a folder of its own, or say --force to overwrite",
         )
     if CATALOG_FILE in files and len(files) > 1 and folder.is_dir():
-        others = [file for file in Root(folder).expand(DEFAULT_INCLUDE) if file not in set(files)]
+        try:
+            others = sorted({*Root(folder).expand(DEFAULT_INCLUDE)}.difference(files))
+        except UnreadableError as error:
+            raise Refused(f"{folder} {error.message}", error.hint) from None
         if others:
             raise Refused(
                 f"{folder} has manifests that would be part of the exported catalog: {_few(others)}",
