@@ -16,6 +16,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 COMMANDS = {
     "validate": ("reconciler.cli.validate", "Check a catalog without speaking to anybody."),
     "lint": ("reconciler.cli.lint", "Look for what is allowed, and most likely not meant."),
+    "fmt": ("reconciler.cli.fmt", "Write manifests in one way."),
     "plan": ("reconciler.cli.plan", "Show what an apply would change."),
     "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
     "show": ("reconciler.cli.show", "Show a saved plan."),

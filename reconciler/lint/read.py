@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from reconciler.catalog.encoding import decode
 from reconciler.catalog.files import Root, UnreadableError
-from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE
+from reconciler.catalog.load import CATALOG_FILE
+from reconciler.catalog.manifests import manifest_names
 from reconciler.catalog.outline import LINE_END, Entry, Node, Outline
 from reconciler.catalog.places import Source
 from reconciler.catalog.strict_yaml import parse
@@ -167,9 +168,7 @@ def read_written(root: Path) -> Written:
         written = Written()
         head = _document(folder, CATALOG_FILE)
         written.add(head)
-        patterns = head.document.get("include", [DEFAULT_INCLUDE])
-        names = {name for pattern in patterns for name in folder.expand(pattern)} - {CATALOG_FILE}
-        for name in sorted(names):
+        for name in manifest_names(folder, head.document):
             written.add(_document(folder, name))
     except UnreadableError as error:
         raise ReconcilerError(f"{root} {error.message}", error.hint) from None

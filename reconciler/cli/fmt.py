@@ -1,0 +1,36 @@
+"""``reconciler fmt``."""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import catalog_argument
+from reconciler.errors import ExitCode
+
+
+@click.command()
+@catalog_argument
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 when a file is not formatted.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+def command(catalog: Path, check: bool, diff: bool) -> int:
+    """Write a catalog's manifests in one way: fields in order, prompts as blocks, no white space at the end of lines.
+
+    Comments, anchors and quoting stay. What the catalog means never changes. Lists the files that changed, or would.
+    """
+    from reconciler.fmt import formatted, write_formatted
+    from reconciler.render.escape import terminal
+
+    changed = formatted(catalog)
+    if not check and not diff:
+        write_formatted(catalog, changed)
+    for one in changed:
+        if not diff:
+            click.echo(terminal(one.name))
+            continue
+        before, after = one.before.splitlines(), one.after.splitlines()
+        for line in unified_diff(before, after, f"a/{one.name}", f"b/{one.name}", lineterm=""):
+            click.echo(terminal(line))
+    return ExitCode.ERROR if check and changed else ExitCode.OK
