@@ -17,11 +17,12 @@ def open_state(folder: Path) -> Path:
         ReconcilerError: it can't be made or written to.
     """
     try:
-        if folder.is_symlink():
+        for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
             # A catalog may be a stranger's pull request: it must not choose where we read and write.
-            raise ReconcilerError(
-                f"{folder} is a symbolic link", "remove it, or name a folder with --state-dir"
-            )
+            if path.is_symlink():
+                raise ReconcilerError(
+                    f"{path} is a symbolic link", "remove it, or name a folder with --state-dir"
+                )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
         if not ignore.exists():

@@ -37,6 +37,9 @@ from reconciler.values import as_number
 #: How often a listing is made before it counts as one that will not settle.
 LISTING_TRIES = 6
 
+#: More pages than this are taken for a mistake of the server.
+MOST_PAGES = 100_000
+
 #: Called after each page with how many rows came so far, and how many there are.
 OnRows = Callable[[int, int], None]
 
@@ -98,6 +101,12 @@ def _further_pages(
         raise _UnsettledError(f"the first page is empty, and the server counts {first.count}")
     # The server may give fewer rows than asked for and still count its pages by what was asked.
     pages = max(first.max_pages, -(-first.count // len(first.rows)))
+    if pages > MOST_PAGES:
+        raise ApiError(
+            "list_sessions",
+            f"the answer does not fit the contract: {first.count} sessions on {pages} pages",
+            hint="is the address that of the session API?",
+        )
     rows: list[LiveSession] = []
     with ThreadPoolExecutor(max(1, min(client.connections, pages - 1)), "listing") as pool:
         futures = [pool.submit(_page, client, name, number) for number in range(2, pages + 1)]

@@ -129,6 +129,11 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         NO_FIT + "count, max_pages and results are not all there",
         IS_IT,
     ),
+    (
+        Answer(listing(row(7), count=10**12)),
+        NO_FIT + "1000000000000 sessions on 1000000000000 pages",
+        IS_IT,
+    ),
     (Answer(listing("a row")), NO_FIT + "a row of the list is no object", FORM),
     (Answer(listing({})), NO_FIT + "a row of the list has no whole number at session_id", FORM),
     (

@@ -458,13 +458,20 @@ def test_a_flag_as_a_variable(shop: Shell) -> None:
     assert "'maybe' is not a valid boolean" in done.stderr
 
 
-def test_the_state_folder_may_not_be_a_link_out_of_the_catalog(shop: Shell, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [".", "archive", "local.db"])
+def test_nothing_in_the_state_folder_may_be_a_link(shop: Shell, tmp_path: Path, name: str) -> None:
+    """A catalog may be a stranger's: it does not choose where we write."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (shop.root / ".reconciler").symlink_to(elsewhere)
-    done = shop.run("apply", "shop", "--auto-approve")
-    assert done.returncode == 1
-    assert done.stderr == (
-        "shop/.reconciler is a symbolic link\n      hint: remove it, or name a folder with --state-dir\n"
-    )
+    folder = shop.root / ".reconciler"
+    link = folder if name == "." else folder / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+    for words in (("apply", "shop", "--auto-approve"), ("plan", "shop", "--endpoint", "local")):
+        done = shop.run(*words)
+        assert (done.returncode, done.stdout.count("#")) == (1, 0)
+        assert done.stderr == (
+            f"{link.relative_to(tmp_path)} is a symbolic link\n"
+            "      hint: remove it, or name a folder with --state-dir\n"
+        )
     assert list(elsewhere.iterdir()) == []
