@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconciler.render.escape import hidden
+from reconciler.render.escape import has_hidden, hidden
 from reconciler.render.prompt_diff import TextDiff
 
 #: So many different characters are named in one difference; of the rest only the number is told.
@@ -63,16 +63,23 @@ def remarks(difference: TextDiff) -> list[str]:
         said.append("only white space changes")
     elif _composition_only(difference.before, difference.after):
         said.append("only the composition of accented letters changes: they look the same")
-    said += _told("adds", _characters(_changed_text(difference, "+")))
-    said += _told("removes", _characters(_changed_text(difference, "-")))
+    if _worth_a_look(difference.after):
+        said += _told("adds", _characters(_changed_text(difference, "+")))
+    if _worth_a_look(difference.before):
+        said += _told("removes", _characters(_changed_text(difference, "-")))
     return said
 
 
 def text_remarks(text: str) -> list[str]:
     """The hidden and look-alike characters of a text that is new as a whole."""
-    if text.isascii() and text.isprintable():
+    if not _worth_a_look(text):
         return []
     return list(_told("has", _characters(enumerate(text.split("\n"), start=1))))
+
+
+def _worth_a_look(text: str) -> bool:
+    # CR and the like are ASCII too, but in most texts LF and tabs are the only controls.
+    return has_hidden(text.replace("\n", "").replace("\t", "")) or _SUSPECT.search(text) is not None
 
 
 def _composition_only(before: str, after: str) -> bool:

@@ -107,6 +107,11 @@ def hidden_at(text: str) -> Iterator[tuple[int, str]]:
                 yield match.start(), match.group()
 
 
+def has_hidden(text: str) -> bool:
+    """Whether :func:`hidden` may find something: one look at a long text spares a look at each of its lines."""
+    return _SUSPECT.search(text) is not None
+
+
 def quoted(value: Any) -> str:
     """A value as JSON on one line, with every character visible. Backslashes in texts are doubled, as JSON does."""
     return visible(json.dumps(value, ensure_ascii=False))

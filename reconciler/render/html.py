@@ -13,6 +13,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -265,11 +266,19 @@ def _headers(difference: TextDiff) -> list[str]:
 def _whole_text(field: Field, share: int) -> dict[str, Any]:
     new = "after" in field
     text = str(field["after"] if new else field["before"])
-    rows = tuple(Line("+" if new else "-", (Segment(line),)) for line in text.split("\n")) if text else ()
+    lines = text.split("\n") if text else []
+    # What is beyond the share need not be looked at: a page may be made of gigabytes.
+    kept = list(takewhile(lambda at: at < share, accumulate((len(line) + 8 for line in lines), initial=0)))
+    rows = tuple(Line("+" if new else "-", (Segment(line),)) for line in lines[: len(kept)])
     hunk = Hunk(0 if new else 1, 0, 1 if new else 0, len(rows), rows)
-    return _texts([hunk], share, size=text_size(text), said=text_remarks(text), headers=[""]) | {
-        "whole": True
-    }
+    data = _texts([hunk], share, size=text_size(text), said=text_remarks(text), headers=[""])
+    if len(rows) < len(lines):
+        data["more"] = _more(len(lines) - len(rows))
+    return data | {"whole": True}
+
+
+def _more(lines: int) -> str:
+    return f"… {count(lines, 'more line')}, too long for this page"
 
 
 def _texts(
@@ -293,7 +302,7 @@ def _texts(
     if said:
         data["n"] = list(said)
     if left_out:
-        data["more"] = f"… {count(left_out, 'more line')}, too long for this page"
+        data["more"] = _more(left_out)
     return data
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from reconciler.render.sequence import matches
 
@@ -46,8 +46,7 @@ _TOKENS_PER_CHARACTER = 0.3
 _TOKENS_PER_CJK_CHARACTER = 0.6
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A part of a line, equal on both sides or changed, or a number of characters that were left out."""
 
     text: str
@@ -55,8 +54,7 @@ class Segment:
     skipped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line without its end. ``spaces`` says that it differs from its partner in white space only."""
 
     op: Op
@@ -66,6 +64,8 @@ class Line:
     @property
     def text(self) -> str:
         """The line as it is in its text."""
+        if len(self.segments) == 1:
+            return self.segments[0].text
         return "".join(s.text for s in self.segments)
 
 

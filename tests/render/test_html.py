@@ -120,13 +120,15 @@ def test_a_small_plan_is_there_to_the_last_character() -> None:
     assert "more" not in field
 
 
-def test_a_page_of_thousands_of_long_prompts_has_a_bound() -> None:
+def test_a_page_of_many_long_prompts_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.render.html.PAGE", 400_000)
     long = "\n".join(f"line {n} " + "x" * 90 for n in range(2_000))
-    actions = [action("create", f"k{n}", None, "N", "", new("prompt", long)) for n in range(2_000)]
-    text = page(plan(*actions))
-    assert len(text) < 80_000_000
-    field = data(Page(text))["changes"][0]["f"][0]
-    assert re.fullmatch(r"… 1,[0-9]{3} more lines, too long for this page", field["more"])
+    made = [action("create", f"c{n}", None, "N", "", new("prompt", long)) for n in range(20)]
+    changed = [action("update", f"u{n}", n, "N", "", change("prompt", f"a{n}", long)) for n in range(20)]
+    text = page(plan(*made, *changed))
+    assert len(text) < 600_000
+    for one in data(Page(text))["changes"]:
+        assert re.fullmatch(r"… 1,[0-9]{3} more lines, too long for this page", one["f"][0]["more"])
 
 
 def test_the_change_of_a_value_is_there_in_quotes() -> None:
