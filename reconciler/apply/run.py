@@ -220,12 +220,22 @@ def _settle(results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, w
     kept = [one for one in rewrites if one in findings.rewrites]
     if len(kept) < len(rewrites):
         failed += _remember(results, rewrites, kept, now, writer)
-        findings, _ = _findings(results, writer)
+        findings, now = _findings(results, writer)
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
         findings.differences.append(
             f"{one.key} (#{one.session_id}): {one.path} comes back in another form each time, or others write it too"
         )
+    bases = {live.session_id: live.remark.tag.base for live in now if live.remark.tag}
+    for one in list(findings.rewrites):
+        base = bases.get(one.session_id)
+        if base is None or not base.settled(one.path, one.sent, one.stored):
+            findings.rewrites.remove(one)
+            if not failed:
+                findings.differences.append(
+                    f"{one.key} (#{one.session_id}): {one.path} was sent twice, and it and the tag are as they were: "
+                    "the update call may not do anything"
+                )
     findings.differences += failed
     return findings
 

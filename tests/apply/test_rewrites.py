@@ -11,11 +11,12 @@ import pytest
 from reconciler.api.listing import list_sessions
 from reconciler.apply.report import Rewrite
 from reconciler.errors import ExitCode
+from reconciler.model import Session
 from reconciler.plan import make_plan
 from reconciler.remark import parse_remark
-from reconciler.server import Fault, Quirks, RunningServer, running_server
+from reconciler.server import Fault, Quirks, RunningServer, Store, running_server
 from reconciler.server.log import LoggedRequest
-from tests.support import calling, catalog, reconcile, wanted
+from tests.support import Direct, calling, catalog, reconcile, wanted
 
 ALICE = wanted("alice", prompt="  Be kind.", parameters={"temperature": 0.2})
 
@@ -127,7 +128,7 @@ def test_a_form_that_could_not_be_remembered_is_said(tmp_path: Path) -> None:
     with running_server(None, quirks=Quirks(trim_prompts=True)) as server, calling(server.url) as client:
         server.faults.add(Fault("status", operation="update_session", status=422, message="no"))
         _, report = reconcile(client, catalog(ALICE), tmp_path)
-    assert report.verification == "differs"
+    assert (report.verification, report.rewrites) == ("differs", ())
     assert report.differences == (
         "alice (#1): what the server made of it is not remembered: "
         "updating the session alice (#1): HTTP 422: no",
@@ -151,3 +152,36 @@ def test_what_others_change_while_it_is_verified_is_not_the_servers_form(tmp_pat
         assert report.rewrites == ()
         assert make_plan(catalog(ALICE), list_sessions(client)).empty
         assert [one.prompt for one in server.store.sessions()] == ["  Be kind."]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (
+            ALICE,
+            "alice (#1): prompt was sent twice, and it and the tag are as they were: "
+            "the update call may not do anything",
+        ),
+        (
+            dataclasses.replace(ALICE, prompt="Be brief."),
+            "alice (#1): prompt was written by another run since",
+        ),
+    ],
+)
+def test_an_update_call_that_says_yes_and_does_nothing(tmp_path: Path, now: Session, said: str) -> None:
+    """Its path is assumed: something else may stand there that is happy with anything."""
+
+    class Happy(Direct):
+        def write(self, name: str, fields: Any, *, session: str = "") -> Any:
+            if name == "update_session":
+                return {"message": "", "status": 200}
+            return super().write(name, fields, session=session)
+
+    with Happy(store := Store()) as client:
+        reconcile(client, catalog(ALICE), tmp_path)
+        store.update_session(1, prompt="edited")
+        _, report = reconcile(client, catalog(now), tmp_path)
+    store.close()
+    assert report.verification == "differs"
+    assert (report.differences, report.rewrites) == ((said,), ())
+    assert report.exit_code == ExitCode.PARTIAL
