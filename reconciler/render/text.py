@@ -60,8 +60,8 @@ _STYLES = {
     "hunk": "cyan",
     "-": "red",
     "+": "green",
-    "--": "bold reverse red",
-    "++": "bold reverse green",
+    "--": "bold white on red",
+    "++": "bold black on green",
     "refused": "bold red",
     "warning": "yellow",
 }
@@ -138,10 +138,7 @@ class _Plan:
         page.put(0, "Plan for catalog ", (catalog, "strong"), *where, ", at ", endpoint)
         if document["actions"]:
             page.blank()
-            legend: list[Span] = []
-            for action in used_symbols(document):
-                legend += [(f"{SYMBOLS[action]} {action}", action), "   "]
-            page.put(2, *legend[:-1])
+            self._legend(used_symbols(document))
         if self.detail == "concise":
             page.blank()
             self._concise()
@@ -152,6 +149,18 @@ class _Plan:
         self._notes()
         self._refusals()
         self._totals()
+
+    def _legend(self, used: Iterable[str]) -> None:
+        row: list[Span] = []
+        room = self.page.width
+        for action in used:
+            entry = f"{SYMBOLS[action]} {action}"
+            if row and room < len(entry) + 3:
+                self.page.put(2, *row)
+                row, room = [], self.page.width
+            row += ["   " if row else "", (entry, action)]
+            room -= len(entry) + 3
+        self.page.put(2, *row)
 
     # --- sessions --------------------------------------------------------------------------------------
 
