@@ -1,24 +1,27 @@
 """Writing live values into the manifests, so that a change made elsewhere can be kept (``drift --accept``).
 
-A value goes to where its session is declared. A prompt in a file of its own goes to that file; what comes from
-the catalog's ``defaults``, an alias or a merge key is overruled in the session's own block, so that no other session
-changes. All edits are made or none; the catalog is loaded again, and has to say exactly what was accepted.
+A value goes to where it is the session's own: its block in a manifest, or, where the catalog has environments, the
+patch of the chosen one, since the block is for all of them. A prompt in a file that nothing else uses goes to that
+file. What comes from the defaults, a template, an alias or a merge key is overruled in the session's own place, so that
+no other session changes. All edits are made or none; the catalog is loaded again, and has to say exactly what was
+accepted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from reconciler.catalog.change import Change
+from reconciler.catalog.compose import overlay
 from reconciler.catalog.edit import edit
 from reconciler.catalog.emit import obstacle
-from reconciler.catalog.files import Root
-from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, load_catalog
+from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, Loader, loaded
+from reconciler.catalog.outline import Path as Steps
 from reconciler.catalog.replace import replaced
 from reconciler.catalog.strict_yaml import parse
 from reconciler.errors import CatalogError, Problem, ReconcilerError
@@ -51,29 +54,39 @@ class Accepted:
 
 
 def accept_values(
-    root: str | Path, changes: Iterable[Accepted], *, environment: str | None = None
+    root: str | Path,
+    changes: Iterable[Accepted],
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, JSON] | None = None,
 ) -> list[str]:
     """Write values into the catalog in this folder. Returns the files that changed, relative to it and sorted.
+
+    Args:
+        environment: which of the catalog's environments the values are from.
+        variables: values for templates in prompts, as for :func:`~reconciler.catalog.load.load_catalog`.
 
     Raises:
         CatalogError: the catalog can't be loaded as it is.
         ReconcilerError: a session is not in the catalog, or a value can't be kept; no file has changed then.
     """
-    before = load_catalog(root, environment)
+    loader = loaded(root, environment, variables)
+    before = loader.catalog()
     wanted = [change for change in changes if not _is_so_already(before, change)]
-    home = _Home(Root(root))
+    places = _Places(loader)
     edits: dict[str, list[Change]] = {}
     files: dict[str, bytes | None] = {}
     for change in wanted:
-        prompt_file = home.prompt_file(change)
+        place = places.of(change)
+        prompt_file = places.prompt_file(place, change)
         if prompt_file is not None:
-            files[prompt_file] = home.prompt(prompt_file, change)
+            files[prompt_file] = places.prompt(prompt_file, change)
         else:
-            edits.setdefault(home.manifest(change), []).append(home.edit(change))
+            edits.setdefault(place.file, []).append(_edit(place, change, loader))
     for file, made in edits.items():
-        files[file] = edit(home.text(file), made, file=file).encode()
+        files[file] = edit(places.text(file), made, file=file).encode()
     with replaced(Path(root), files):
-        _check(root, before, wanted)
+        _check(before, wanted, root, variables)
     return sorted(files)
 
 
@@ -112,14 +125,16 @@ def _value(change: Accepted) -> JSON:
     return normalise_prompt(change.value) if change.path == "prompt" else change.value
 
 
-def _check(root: str | Path, before: Catalog, changes: Iterable[Accepted]) -> None:
+def _check(
+    before: Catalog, changes: Iterable[Accepted], root: str | Path, variables: Mapping[str, JSON] | None
+) -> None:
     """See that the catalog says what was accepted, and otherwise what it said before.
 
     Raises:
         ReconcilerError: it does not, or can't be loaded any more.
     """
     try:
-        after = load_catalog(root, before.environment)
+        after = loaded(root, before.environment, variables).catalog()
     except CatalogError as error:
         # The places are those of a text that is about to be taken back.
         raise ReconcilerError(
@@ -143,49 +158,76 @@ def _check(root: str | Path, before: Catalog, changes: Iterable[Accepted]) -> No
                 )
 
 
-class _Home:
-    """What is declared where, in a catalog that loads."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a session's own values stand: ``own`` are those there, ``inherited`` what they are laid over."""
 
-    def __init__(self, root: Root) -> None:
-        self.root = root
-        head = self._document(CATALOG_FILE)
-        self.defaults: Mapping[str, Any] = head.get("defaults") or {}
-        self.blocks: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        patterns = head.get("include", [DEFAULT_INCLUDE])
-        for file in sorted({CATALOG_FILE}.union(*map(root.expand, patterns))):
-            sessions = (head if file == CATALOG_FILE else self._document(file)).get("sessions") or {}
-            self.blocks |= {key: (file, block) for key, block in sessions.items()}
-        prompts = [block.get("prompt") for _, block in self.blocks.values()] + [self.defaults.get("prompt")]
-        self.users = Counter(prompt["file"] for prompt in prompts if isinstance(prompt, dict))
+    file: str
+    path: Steps
+    own: Mapping[str, Any]
+    inherited: Mapping[str, Any]
+
+
+class _Places:
+    """Where everything is declared, in a catalog that loads."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        patterns = loader.head.get("include", [DEFAULT_INCLUDE])
+        found = {CATALOG_FILE}.union(*map(loader.root.expand, patterns))
+        self.documents = {file: self._document(file) for file in sorted(found)}
+        self.uses = Counter(file for document in self.documents.values() for file in _files(document))
+        self.shared: dict[str, Any] = {}
+        for layer in loader.shared:
+            self.shared = overlay(self.shared, layer.fields)
 
     def _document(self, file: str) -> dict[str, Any]:
-        text = self.text(file)
-        document = parse(text.encode(), text.removeprefix(_MARK)).document
+        text = self.text(file).removeprefix(_MARK)
+        document = parse(text.encode(), text).document
         return document if isinstance(document, dict) else {}
 
     def text(self, file: str) -> str:
         """The text of a file, with its line ends and its byte order mark."""
-        return self.root.read(file).decode()
+        return self.loader.root.read(file).decode()
 
-    def manifest(self, change: Accepted) -> str:
-        """The file that the session is declared in.
+    def of(self, change: Accepted) -> _Place:
+        """Where the value of a session is its own.
 
         Raises:
-            ReconcilerError: it is not written out in any.
+            ReconcilerError: it is made from something else, so that there is no such place.
         """
-        if change.key not in self.blocks:
+        layers = [
+            (layer.source.file, layer.path, layer.fields) for layer in self.loader.layers.get(change.key, ())
+        ]
+        if not layers:
+            file = self.loader.files[change.key]
+            own = self.documents[file]["sessions"][change.key]
+            layers = [("", (), self.shared), (file, ("sessions", change.key), own)]
+        environment = self.loader.environment.name
+        if environment is not None and self.loader.head.get("environments"):
+            patch: Steps = ("environments", environment, "sessions", change.key)
+            if layers[-1][1] != patch:
+                layers.append((CATALOG_FILE, patch, {}))
+        file, path, own = layers[-1]
+        if "matrix" in own or "from" in own:
             raise ReconcilerError(
-                f"`{change}` can't be kept: no manifest has the session written out",
-                "change by hand what it is made from",
+                f"`{change}` can't be kept: this session is one of many that are made from `{path[-1]}`",
+                f"change by hand what `{path[-1]}` in {file} is made from",
             )
-        return self.blocks[change.key][0]
+        inherited: dict[str, Any] = {}
+        for _, _, fields in layers[:-1]:
+            inherited = overlay(inherited, fields)
+        if change.path == "prompt" and _is_composed(own.get("prompt", inherited.get("prompt"))):
+            raise ReconcilerError(
+                f"`{change}` can't be kept: the prompt is put together, and the change may belong to any part",
+                f"change that part by hand; `reconciler explain {change.key}` shows where they are",
+            )
+        return _Place(file, path, own, inherited)
 
-    def prompt_file(self, change: Accepted) -> str | None:
-        """The file that holds the prompt that changes, if one does, and for this session alone."""
-        if change.path != "prompt" or change.key not in self.blocks:
-            return None
-        prompt = self.blocks[change.key][1].get("prompt")
-        if not isinstance(prompt, dict) or self.users[prompt["file"]] > 1:
+    def prompt_file(self, place: _Place, change: Accepted) -> str | None:
+        """The file that holds the prompt that changes, if one does, and nothing else uses it."""
+        prompt = place.own.get("prompt") if change.path == "prompt" else None
+        if not isinstance(prompt, dict) or "file" not in prompt or self.uses[prompt["file"]] > 1:
             return None
         return str(prompt["file"])
 
@@ -200,35 +242,64 @@ class _Home:
         mark = former[: len(former) - len(body)] or (_MARK if text.startswith(_MARK) else "")
         return f"{mark}{text}{body[len(body.rstrip()) :] or chr(10)}".encode()
 
-    def edit(self, change: Accepted) -> Change:
-        """The change to the manifest.
 
-        Raises:
-            ReconcilerError: the value comes from the defaults, and a session can't do without it.
-        """
-        block = self.blocks[change.key][1]
-        path = ("sessions", change.key, *change.steps)
-        group, *name = change.steps
-        if not name:
-            return Change("set", path, _value(change), prompt=group == "prompt")
-        inherited = (self.defaults.get(group) or {}).get(name[0], MISSING)
-        if change.value is not MISSING:
-            return Change("set", path, _own(change.value, (block.get(group) or {}).get(name[0]), inherited))
-        if inherited is not MISSING:
-            raise ReconcilerError(
-                f"`{change}` can't be kept: the live session does not have it, and `defaults` give it to all",
-                f"take `{change.path}` out of `defaults` in {CATALOG_FILE}, and give it to those that need it",
-            )
-        return Change("remove", path)
+def _files(value: JSON) -> Iterator[str]:
+    """The files that a document names, each as often as it does."""
+    if isinstance(value, dict):
+        if isinstance(value.get("file"), str):
+            yield value["file"]
+        for child in value.values():
+            yield from _files(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _files(child)
 
 
-def _own(value: JSON, own: JSON, inherited: JSON) -> JSON:
-    """What of a value has to stand in the session's block; mappings take the rest from the defaults."""
+def _is_composed(prompt: JSON) -> bool:
+    """Whether a prompt is more than one text, or is made from one."""
+    return isinstance(prompt, list) or (isinstance(prompt, dict) and not prompt.keys() <= {"file"} | {"text"})
+
+
+def _edit(place: _Place, change: Accepted, loader: Loader) -> Change:
+    """The change to the file that the session's own values stand in.
+
+    Raises:
+        ReconcilerError: what the environment puts around the name is not there.
+    """
+    path = (*place.path, *change.steps)
+    group, *name = change.steps
+    if group == "name":
+        return Change(
+            "set", path, _without_affixes(change, loader.environment.prefix, loader.environment.suffix)
+        )
+    if not name:
+        return Change("set", path, _value(change), prompt=group == "prompt")
+    inherited = (place.inherited.get(group) or {}).get(name[0], MISSING)
+    own = (place.own.get(group) or {}).get(name[0], MISSING)
+    if change.value is not MISSING:
+        return Change("set", path, _over(inherited, own, change.value))
+    # Over a value, null says that there is to be none.
+    return Change("remove", path) if inherited is MISSING else Change("set", path, None)
+
+
+def _without_affixes(change: Accepted, prefix: str, suffix: str) -> str:
+    name = str(change.value)
+    if not (name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix) + len(suffix)):
+        raise ReconcilerError(
+            f"`{change}` can't be kept: in this environment, names start with `{prefix}` and end with `{suffix}`",
+            "change the name back, or the environment's `name_prefix` and `name_suffix`",
+        )
+    return name[len(prefix) : len(name) - len(suffix)]
+
+
+def _over(inherited: JSON, own: JSON, value: JSON) -> JSON:
+    """What has to be laid over what is inherited to come to a value; what is said already stays."""
     if not isinstance(value, dict) or not isinstance(inherited, dict):
         return value
-    own = own if isinstance(own, dict) else {}
-    return {
-        key: _own(found, own.get(key), inherited.get(key))
+    said = own if isinstance(own, dict) else {}
+    laid = {
+        key: _over(inherited.get(key, MISSING), said.get(key, MISSING), found)
         for key, found in value.items()
-        if key in own or not same(found, inherited.get(key, MISSING))
+        if key in said or not same(found, inherited.get(key, MISSING))
     }
+    return laid | {key: None for key in inherited if key not in value}

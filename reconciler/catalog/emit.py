@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from reconciler.catalog.strict_yaml import MAX_DEPTH, MAX_DIGITS
@@ -28,6 +27,12 @@ _LEVELS_ABOVE: Final = 5
 
 class Raw(str):
     """A piece of YAML that is written as it is, such as an alias; also in a key's place."""
+
+    __slots__ = ()
+
+
+class Prompt(str):
+    """A prompt: read without the white space at its end, and written as a block wherever one can hold it."""
 
     __slots__ = ()
 
@@ -163,15 +168,15 @@ def flow(value: JSON) -> str:
     return scalar(value, flow=True)
 
 
-def write(value: JSON, column: int, step: int = STEP, *, used: int = 0, prompt: bool = False) -> Written:
+def write(value: JSON, column: int, step: int = STEP, *, used: int = 0) -> Written:
     """A value in a mapping or list at this column (of its keys, or its dashes).
 
     Args:
         step: how far what is in the value is indented, from 1 to 9.
         used: how many characters stand on the line before the head.
-        prompt: the value is read without the white space at its end, and is best shown as a block.
     """
     if isinstance(value, str) and not isinstance(value, Raw):
+        prompt = isinstance(value, Prompt)
         block = literal(value, column, step, prompt=prompt) if prompt or "\n" in value else None
         return block or Written(scalar(value, flow=False))
     line = _one_line(value, used)
@@ -193,20 +198,15 @@ def _one_line(value: JSON, used: int) -> str | None:
     return line if used + 1 + len(line) <= WIDTH and "\\n" not in line else None
 
 
-def mapping_lines(
-    value: dict[str, JSON], column: int, step: int = STEP, *, prompt: Callable[[str], bool] = lambda _: False
-) -> list[str]:
-    """A mapping, its keys at this column. ``prompt`` says of which keys the value is a prompt."""
-    found: list[str] = []
-    for key, child in value.items():
-        found += entry_lines(key, child, column, step, prompt=prompt(key))
-    return found
+def mapping_lines(value: dict[str, JSON], column: int, step: int = STEP) -> list[str]:
+    """A mapping, its keys at this column."""
+    return [line for key, child in value.items() for line in entry_lines(key, child, column, step)]
 
 
-def entry_lines(key: str, value: JSON, column: int, step: int = STEP, *, prompt: bool = False) -> list[str]:
+def entry_lines(key: str, value: JSON, column: int, step: int = STEP) -> list[str]:
     """A key and its value, the key at this column."""
     *above, start = (" " * column + line for line in key_text(key).split("\n"))
-    head, lines = write(value, column, step, used=len(start), prompt=prompt)
+    head, lines = write(value, column, step, used=len(start))
     return [*above, f"{start} {head}" if head else start, *lines]
 
 

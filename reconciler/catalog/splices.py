@@ -11,12 +11,14 @@ A value that is not written out at its place (an alias, or what a merge key brin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.catalog.change import Change, ImpossibleError, changed_within, listed
 from reconciler.catalog.emit import (
     LONGEST_KEY,
     STEP,
+    Prompt,
     Raw,
     Written,
     double_quoted,
@@ -71,13 +73,15 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
     Raises:
         ImpossibleError: the change can't be made there, or makes no sense.
     """
+    if change.prompt:
+        change = replace(change, value=Prompt(change.value))
     path = change.path if change.kind in ("set", "append") else change.path[:-1]
     spot = _walk(outline.root, document, path)
     hand = _Hand(outline, spot.above)
     if spot.rest or spot.node.kind == "alias":
         return hand.overrule(spot, change)
     if change.kind == "set":
-        return hand.replace(spot.node, change.value, prompt=change.prompt)
+        return hand.replace(spot.node, change.value)
     if change.kind == "append":
         if spot.node.kind != "list" or not spot.node.entries:
             return hand.replace(spot.node, [*listed(spot.value, change), change.value])
@@ -113,14 +117,10 @@ class _Hand:
             new = whole[key]
             if node.flow:
                 return self._add_to_flow(node, f"{_flow_key(key)} {flow(new)}")
-            prompt = change.prompt and len(rest) == 1
-            lines = entry_lines(key, new, node.column, self._step([*self.above, node]), prompt=prompt)
-            return self._add_lines(node, lines)
+            return self._add_lines(node, entry_lines(key, new, node.column, self._step([*self.above, node])))
         if not rest:  # an alias as a whole
             return self.replace(
-                node,
-                change.value if change.kind == "set" else [*listed(spot.value, change), change.value],
-                prompt=change.prompt,
+                node, change.value if change.kind == "set" else [*listed(spot.value, change), change.value]
             )
         new = changed_within(spot.value, rest, change)
         if node.kind == "alias" and isinstance(new, dict) and change.kind in ("set", "append"):
@@ -130,19 +130,19 @@ class _Hand:
 
     # Replacing
 
-    def replace(self, node: Node, value: JSON, *, prompt: bool = False) -> list[Splice]:
+    def replace(self, node: Node, value: JSON) -> list[Splice]:
         """Put a value in place of a node."""
         if not self.above:
             raise ImpossibleError("a document as a whole can't be changed in place")
         holder = self.above[-1]
         if holder.flow:
             return [self._in_flow(node, _one_line(value, node, in_flow=True))]
-        written = self._written(node, holder, value, prompt)
+        written = self._written(node, holder, value)
         first, second = self._slots(node)
         if written.head and written.lines:
             # A block has to start on the next line, whatever comments there are before what was there.
             second = (self.outline.next_line(first[1]), second[1])
-        head, body = self._head(first, written.head), self._body(second, written, prompt)
+        head, body = self._head(first, written.head), self._body(second, written, value)
         if head.end == body.start:  # at the end of the text
             return [Splice(head.start, body.end, head.text + body.text)]
         return [head, body]
@@ -154,14 +154,14 @@ class _Hand:
         introduced = node.anchor or self.text[at - 1] == ":"
         return Splice(at, at, f" {new}" if introduced else f": {new}")
 
-    def _written(self, node: Node, holder: Node, value: JSON, prompt: bool) -> Written:
+    def _written(self, node: Node, holder: Node, value: JSON) -> Written:
         step = self._step(self.above)
         if isinstance(value, str) and not isinstance(value, Raw):
-            if self._wants_block(node, value, prompt):
+            if self._wants_block(node, value):
                 # The number in a block's header goes up to 9, so that a deeper indentation may not do.
                 kept = node.column - holder.column if node.is_block_scalar else step
                 for indent in (kept, step):
-                    block = literal(value, holder.column, indent, prompt=prompt)
+                    block = literal(value, holder.column, indent, prompt=isinstance(value, Prompt))
                     if block:
                         return block
             return Written(_one_line(value, node, in_flow=False))
@@ -178,11 +178,11 @@ class _Hand:
             return write(value, holder.column, step, used=used)
         return Written(_one_line(value, node, in_flow=False))
 
-    def _wants_block(self, node: Node, text: str, prompt: bool) -> bool:
+    def _wants_block(self, node: Node, text: str) -> bool:
         """Whether a text is to be a block: what was one stays one, and what was quoted does, prompts aside."""
         if node.is_block_scalar:
             return True
-        if prompt:
+        if isinstance(text, Prompt):
             return "\n" in text or not (node.style or is_plain(text, flow=False))
         return "\n" in text and not node.style
 
@@ -218,7 +218,7 @@ class _Hand:
             start -= 1
         return Splice(start, end, "")
 
-    def _body(self, slot: tuple[int, int], written: Written, prompt: bool) -> Splice:
+    def _body(self, slot: tuple[int, int], written: Written, value: JSON) -> Splice:
         start, end = slot
         if not written.lines:
             return Splice(start, end, "")
@@ -228,7 +228,8 @@ class _Hand:
         if at_end and start == end:
             new = line_break + new
         # A text that ends in a line end needs one to be there.
-        if not at_end or (written.head.startswith("|") and not written.head.endswith("-") and not prompt):
+        ends = written.head.startswith("|") and not written.head.endswith("-")
+        if not at_end or (ends and not isinstance(value, Prompt)):
             new += line_break
         return Splice(start, end, new)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import connection_options
-from reconciler.cli.progress import progress
+from reconciler.cli.connect import Connection
+from reconciler.cli.live import live_or_against
+from reconciler.cli.options import connection_options, split, state_option
 from reconciler.errors import ExitCode
+from reconciler.state import FOLDER
 
 if TYPE_CHECKING:
     from reconciler.export import Layout, Only, Selection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     "folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=".", required=False
 )
 @connection_options
+@state_option
 @click.option(
     "--only",
     type=click.Choice(["managed", "unmanaged", "all"]),
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The catalog's name. Default: that of the only one that is live, else the folder's.",
 )
+@click.option("--env", metavar="NAME", help="The environment whose sessions are managed. Default: none.")
 @click.option(
     "--layout",
     type=click.Choice(["per-session", "one"]),
@@ -44,12 +47,14 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 def command(
     folder: Path,
+    state_dir: Path | None,
     only: Only,
     catalog: str | None,
+    env: str | None,
     layout: Layout,
     prompt_files: bool,
     force: bool,
-    **connection: object,
+    **flags: Any,
 ) -> int:
     """Write the live sessions as a catalog into the folder DIR.
 
@@ -57,14 +62,14 @@ def command(
     shows that they are taken over, and nothing else. Those that are managed keep their keys and need
     nothing. Writes nothing to the service. Exits with 4 when something can't be written to a catalog and is left out.
     """
-    from reconciler.api.listing import list_sessions
     from reconciler.export import check_folder, compose_catalog, select_sessions, write_catalog
     from reconciler.render.problems import format_problem
 
     check_folder(folder, force=force)
-    with connect(Connection(**connection), folder) as client, progress("listing") as step:  # type: ignore[arg-type]
-        snapshot = list_sessions(client, on_rows=step)
-    selection = select_sessions(snapshot, only=only, catalog=catalog, folder=folder.resolve().name)
+    snapshot = live_or_against(None, split(flags, Connection), state_dir or folder / FOLDER)
+    selection = select_sessions(
+        snapshot, only=only, catalog=catalog, environment=env, folder=folder.resolve().name
+    )
     for note in (*selection.left_out, *selection.notes):
         click.echo(format_problem(note), err=True)
     if selection.sessions:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from reconciler.catalog.emit import entry_lines, key_text, mapping_lines
+from reconciler.catalog.emit import Prompt, entry_lines, key_text, mapping_lines
 from reconciler.catalog.load import CATALOG_FILE
 from reconciler.export.select import Exported, Selection
 from reconciler.model import JSON
@@ -74,6 +74,8 @@ def _head(selection: Selection, defaults: _Defaults) -> str:
         shared["parameters"] = dict(defaults.parameters)
     if shared:
         lines += ["", "defaults:", *mapping_lines(shared, _STEP)]
+    if selection.environment is not None:
+        lines += ["", "environments:", *entry_lines(selection.environment, {}, _STEP)]
     return _text(lines)
 
 
@@ -84,7 +86,7 @@ def _block(one: Exported, defaults: _Defaults, prompt_files: bool) -> list[str]:
     if session.model != defaults.model:
         fields["model"] = session.model
     in_file = prompt_files and _fits_file(session.prompt)
-    fields["prompt"] = {"file": _prompt_file(one)} if in_file else session.prompt
+    fields["prompt"] = {"file": _prompt_file(one)} if in_file else Prompt(session.prompt)
     own = {
         name: value
         for name, value in session.parameters.items()
@@ -95,8 +97,7 @@ def _block(one: Exported, defaults: _Defaults, prompt_files: bool) -> list[str]:
             fields[group] = dict(values)
     if session.lifecycle.prevent_destroy:
         fields["lifecycle"] = {"prevent_destroy": True}
-    body = mapping_lines(fields, 2 * _STEP, prompt=lambda name: name == "prompt")
-    return [" " * _STEP + key_text(session.key), *body]
+    return [" " * _STEP + key_text(session.key), *mapping_lines(fields, 2 * _STEP)]
 
 
 def _defaults(sessions: Sequence[Exported]) -> _Defaults:

@@ -62,15 +62,16 @@ def select_sessions(
         folder: the name of the folder that the export goes to.
 
     Raises:
-        UsageError: this can't be the name of a catalog, or one has to be given.
+        UsageError: this can't be the name of a catalog or of an environment, or a catalog's name has to be given.
         ReconcilerError: a managed session can't be written to a catalog; a plan without it would delete it.
     """
     name = catalog or _name(snapshot, only, environment, folder)
-    if not _KEY.fullmatch(name):
-        raise UsageError(
-            f"`{name}` can't be the name of a catalog",
-            "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit",
-        )
+    for what, given in (("a catalog", name), ("an environment", environment)):
+        if given is not None and not _KEY.fullmatch(given):
+            raise UsageError(
+                f"`{given}` can't be the name of {what}",
+                "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit",
+            )
     found = _Found(name, environment)
     for live in snapshot:
         found.put(live)

@@ -73,16 +73,17 @@ def files(root: Path) -> dict[str, str]:
     }
 
 
+def changed_lines(before: str, after: str) -> str:
+    ndiff = difflib.unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=0)
+    return "\n".join(line for line in ndiff if not line.startswith(("---", "+++", "@@")))
+
+
 def diff(root: Path) -> str:
     """The lines that differ from what was there at first, by file."""
     found = files(root)
     assert found.keys() == FILES.keys()
-    lines = []
-    for name in FILES:
-        ndiff = difflib.unified_diff(FILES[name].split("\n"), found[name].split("\n"), lineterm="", n=0)
-        changed = [line for line in ndiff if not line.startswith(("---", "+++", "@@"))]
-        lines += [f"{name}:", *changed] if changed else []
-    return "\n".join(lines)
+    by_file = {name: changed_lines(FILES[name], found[name]) for name in FILES}
+    return "\n".join(f"{name}:\n{lines}" for name, lines in by_file.items() if lines)
 
 
 def accept(root: Path, values: Mapping[str, Any]) -> list[str]:
@@ -176,11 +177,26 @@ sessions/readers.yaml:
 +      remark: {owner: lin}""",
     ),
     "a field that is gone": (
-        {"alice.parameters.temperature": 0.2},
+        {"bob.data.desk": MISSING},
+        """\
+sessions/readers.yaml:
+-      data: *shelf
++      data:
++         books: [one, two]""",
+    ),
+    "a field that is gone, and that the defaults give": (
+        {"alice.parameters.max_tokens": MISSING},
         """\
 sessions/readers.yaml:
 -      parameters:   {temperature: 0.3}   # lively
-+      parameters:   {temperature: 0.2}   # lively""",
++      parameters:   {temperature: 0.3, max_tokens: null}   # lively""",
+    ),
+    "of a nested value, a key that is gone, and that the defaults give": (
+        {"carol.data.shop": {"floor": 1}},
+        """\
+sessions/readers.yaml:
+-   carol: {name: Carol, prompt: {file: prompts/house.md}}
++   carol: {name: Carol, prompt: {file: prompts/house.md}, data: {shop: {city: null}}}""",
     ),
     "what is so already, the type of a number and the end of a prompt aside": (
         {
@@ -216,16 +232,9 @@ sessions/readers.yaml:
         {"alice.prompt": MISSING},
         Refusal("`alice.prompt` can't be kept: the live session has none, and the catalog needs one"),
     ),
-    "a field without which the defaults leave no session": (
-        {"alice.parameters.max_tokens": MISSING},
-        Refusal(
-            "`alice.parameters.max_tokens` can't be kept: the live session does not have it,"
-            " and `defaults` give it to all"
-        ),
-    ),
-    "a key that the defaults give a nested value": (
-        {"bob.data.shop": {"floor": 1}},
-        Refusal("`bob.data.shop` would not come out as it is live"),
+    "a null over what the defaults give, which would take it away": (
+        {"carol.data.shop": None},
+        Refusal("`carol.data.shop` would not come out as it is live"),
     ),
 }
 
@@ -283,18 +292,6 @@ def test_a_catalog_that_does_not_load_is_not_touched(shop: Path) -> None:
     assert files(shop) == before
 
 
-def test_a_refusal_says_what_to_do(shop: Path) -> None:
-    with pytest.raises(ReconcilerError) as caught:
-        accept(shop, {"alice.parameters.max_tokens": MISSING})
-    assert caught.value.problems == (
-        Problem(
-            "`alice.parameters.max_tokens` can't be kept: the live session does not have it,"
-            " and `defaults` give it to all",
-            "take `parameters.max_tokens` out of `defaults` in catalog.yaml, and give it to those that need it",
-        ),
-    )
-
-
 def test_patterns_of_the_catalog_say_where_sessions_are(shop: Path) -> None:
     (shop / "people").mkdir()
     (shop / "sessions/readers.yaml").rename(shop / "people/all.yaml")
@@ -304,3 +301,151 @@ def test_patterns_of_the_catalog_say_where_sessions_are(shop: Path) -> None:
     (shop / "people/all.yaml").unlink()
     head.write_text(CATALOG + "include: []\n")
     assert accept(shop, {"till.name": "Till II"}) == ["catalog.yaml"]
+
+
+# Catalogs that are put together
+
+HEAD = """\
+version: 1
+catalog: academy
+defaults: {model: deepseek-chat}
+"""
+ENVIRONMENTS = """\
+environments:
+  staging:
+    name_prefix: "[staging] "
+    sessions:
+      latin: {model: gpt-4o-mini}   # cheaper
+  production: {}
+"""
+SCHOOL = """\
+fragments:
+  rules: {file: prompts/rules.md}
+templates:
+  teacher:
+    prompt: You teach.
+    data: {voice: {pace: slow, pitch: low}}
+sessions:
+  latin: {extends: teacher, name: Latin}   # dead, not forgotten
+  desk:
+    name: Desk
+    prompt: [{fragment: rules}, {text: Be brief.}]
+  rules: {name: Rules, prompt: {file: prompts/rules.md}}
+  hall: {name: Hall, prompt: {file: prompts/hall.md}}
+  greek:
+    matrix: {axes: {level: [a, b]}, key: "greek-{level}"}
+    name: "Greek {level}"
+    prompt: You teach Greek.
+"""
+
+
+def academy(root: Path, head: str) -> dict[str, str]:
+    texts = {
+        "catalog.yaml": head,
+        "sessions/all.yaml": SCHOOL,
+        "prompts/rules.md": "Be kind.\n",
+        "prompts/hall.md": "Hush.\n",
+    }
+    for name, text in texts.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    return texts
+
+
+COMPOSED: dict[str, tuple[dict[str, Any], str]] = {
+    "what a template gives is overruled in the session": (
+        {"latin.prompt": "Salve!", "latin.data.voice": {"pace": "slow", "pitch": "high"}},
+        """\
+-  latin: {extends: teacher, name: Latin}   # dead, not forgotten
++  latin: {extends: teacher, name: Latin, prompt: Salve!, data: {voice: {pitch: high}}}   # dead, not forgotten""",
+    ),
+    "what a template gives, and is gone": (
+        {"latin.data.voice": MISSING},
+        """\
+-  latin: {extends: teacher, name: Latin}   # dead, not forgotten
++  latin: {extends: teacher, name: Latin, data: {voice: null}}   # dead, not forgotten""",
+    ),
+    "a prompt in a file that a fragment uses, too": (
+        {"rules.prompt": "Be strict."},
+        """\
+-  rules: {name: Rules, prompt: {file: prompts/rules.md}}
++  rules: {name: Rules, prompt: Be strict.}""",
+    ),
+    "a prompt of parts": (
+        {"desk.prompt": "Be kind.\n\nBe long."},
+        Refusal(
+            "`desk.prompt` can't be kept: the prompt is put together, and the change may belong to any part"
+        ),
+    ),
+    "another field of a session of parts": (
+        {"desk.name": "Front Desk"},
+        """\
+-    name: Desk
++    name: Front Desk""",
+    ),
+    "one of many": (
+        {"greek-a.model": "gpt-4o-mini"},
+        Refusal("`greek-a.model` can't be kept: this session is one of many that are made from `greek`"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [case for case in COMPOSED if not isinstance(COMPOSED[case][1], Refusal)])
+def test_in_a_composed_catalog_a_value_goes_to_the_session(tmp_path: Path, case: str) -> None:
+    values, expected = COMPOSED[case]
+    academy(tmp_path, HEAD)
+    assert accept(tmp_path, values) == ["sessions/all.yaml"]
+    assert changed_lines(SCHOOL, (tmp_path / "sessions/all.yaml").read_text()) == expected
+
+
+@pytest.mark.parametrize("case", [case for case in COMPOSED if isinstance(COMPOSED[case][1], Refusal)])
+def test_in_a_composed_catalog_some_values_have_no_place(tmp_path: Path, case: str) -> None:
+    values, expected = COMPOSED[case]
+    texts = academy(tmp_path, HEAD)
+    with pytest.raises(ReconcilerError) as caught:
+        accept(tmp_path, values)
+    assert [problem.message for problem in caught.value.problems] == [expected]
+    assert files(tmp_path) == texts
+
+
+def test_in_an_environment_a_value_goes_to_its_patch_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    texts = academy(tmp_path, HEAD + ENVIRONMENTS)
+    before = load_catalog(tmp_path, "production")
+    changed = accept_values(
+        tmp_path,
+        [
+            Accepted("latin", "model", "deepseek-reasoner"),
+            Accepted("latin", "name", "[staging] Latein"),
+            Accepted("hall", "prompt", "Hush!\n\nNow."),
+            Accepted("greek-a", "remark.owner", "mei"),
+        ],
+        environment="staging",
+    )
+    assert changed == ["catalog.yaml"]
+    assert (
+        changed_lines(texts["catalog.yaml"], (tmp_path / "catalog.yaml").read_text())
+        == """\
+-      latin: {model: gpt-4o-mini}   # cheaper
++      latin: {model: deepseek-reasoner, name: Latein}   # cheaper
++      hall:
++        prompt: |
++          Hush!
++
++          Now.
++      greek-a:
++        remark: {owner: mei}"""
+    )
+    assert load_catalog(tmp_path, "production").sessions == before.sessions
+
+
+def test_in_an_environment_a_name_keeps_what_is_put_around_it(tmp_path: Path) -> None:
+    texts = academy(tmp_path, HEAD + ENVIRONMENTS)
+    with pytest.raises(ReconcilerError) as caught:
+        accept_values(tmp_path, [Accepted("latin", "name", "Latein")], environment="staging")
+    assert caught.value.problems == (
+        Problem(
+            "`latin.name` can't be kept: in this environment, names start with `[staging] ` and end with ``",
+            "change the name back, or the environment's `name_prefix` and `name_suffix`",
+        ),
+    )
+    assert files(tmp_path) == texts

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.catalog.emit import entry_lines, flow, item_lines, obstacle
+from reconciler.catalog.emit import Prompt, entry_lines, flow, item_lines, obstacle
 from reconciler.catalog.strict_yaml import parse
 from reconciler.text import normalise_prompt
 from reconciler.values import same
@@ -106,7 +106,7 @@ def test_a_value_is_written(value: Any, written: str) -> None:
     ],
 )
 def test_a_prompt_is_a_block_wherever_one_can_hold_it(prompt: str, written: str) -> None:
-    assert "\n".join(entry_lines("v", prompt, 0, prompt=True)) == written
+    assert "\n".join(entry_lines("v", Prompt(prompt), 0)) == written
     assert normalise_prompt(read(written + "\n")["v"]) == prompt
 
 
@@ -130,7 +130,7 @@ def test_any_value_is_read_again_as_it_was(key: str, value: Any, column: int, st
 @given(st.lists(texts, min_size=1, max_size=5).map("\n".join), st.integers(0, 4), st.integers(1, 9))
 def test_any_prompt_is_read_again_as_it_was(text: str, column: int, step: int) -> None:
     prompt = normalise_prompt(text)
-    lines = [*entry_lines("prompt", prompt, column, step, prompt=True), *entry_lines("last", 1, column, step)]
+    lines = [*entry_lines("prompt", Prompt(prompt), column, step), *entry_lines("last", 1, column, step)]
     document = read("\n".join(lines) + "\n")
     assert document["last"] == 1
     assert normalise_prompt(document["prompt"]) == prompt

@@ -202,6 +202,28 @@ def test_what_is_left_out_is_said_and_the_exit_code_says_so_too(
     assert load_catalog(tmp_path / "shop").sessions.keys() == {"alice", "bob-31m"}
 
 
+def test_the_sessions_of_an_environment(server: RunningServer, tmp_path: Path) -> None:
+    server.store.insert_session(name="Alice", prompt="Be kind.")
+    assert export(tmp_path / "a", server.url, "--catalog", "shop", "--env", "staging") == 0
+    assert apply(tmp_path / "a", server.url, "--env", "staging") == 0
+    assert export(tmp_path / "b", server.url, "--env", "staging") == 0
+    assert plan(tmp_path / "b", server.url, "--env", "staging") == 0
+    assert (
+        files(tmp_path / "b")["catalog.yaml"] == "version: 1\ncatalog: shop\n\nenvironments:\n  staging: {}\n"
+    )
+
+
+def test_the_embedded_server_of_another_folder(tmp_path: Path) -> None:
+    shop, copy = tmp_path / "shop", tmp_path / "copy"
+    (shop / "sessions").mkdir(parents=True)
+    (shop / "catalog.yaml").write_text("version: 1\ncatalog: shop\ndefaults: {model: m}\n")
+    (shop / "sessions/a.yaml").write_text("sessions: {alice: {name: Alice, prompt: Be kind.}}\n")
+    assert apply(shop, "local") == 0
+    assert export(copy, "local", "--state-dir", shop / ".reconciler") == 0
+    assert load_catalog(copy).sessions["alice"].name == "Alice"
+    assert plan(copy, "local", "--state-dir", shop / ".reconciler") == 0
+
+
 def test_with_nothing_to_export_nothing_is_written(
     server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,3 +142,18 @@ def test_nothing_but_managed_sessions_needs_no_adopting() -> None:
 
 def test_catalog_yaml_is_written_last() -> None:
     assert list(composed(ALICE, BELL, prompt_files=True))[-1] == "catalog.yaml"
+
+
+def test_an_environment_is_declared_for_its_sessions() -> None:
+    selection = select_sessions(snapshot(live(1)), catalog="bookshop", environment="staging")
+    assert (
+        compose_catalog(selection)["catalog.yaml"]
+        == """\
+# `adopt` names the live session that a key takes over. Once that is applied, it may be taken out.
+version: 1
+catalog: bookshop
+
+environments:
+  staging: {}
+"""
+    )

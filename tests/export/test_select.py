@@ -212,3 +212,5 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
     )
     with pytest.raises(UsageError, match="`Book Shop` can't be the name of a catalog"):
         select_sessions(two, catalog="Book Shop")
+    with pytest.raises(UsageError, match="`Staging!` can't be the name of an environment"):
+        select_sessions(two, catalog="x", environment="Staging!")
