@@ -1,0 +1,51 @@
+"""Nothing that others wrote reaches a terminal as anything but text."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from reconciler.remark import compose_remark
+from reconciler.server import Fault, RunningServer
+from tests.cli.conftest import Shell
+from tests.hostile import HOSTILE
+from tests.support import tag_of, wanted
+
+#: What a terminal would act on, line ends aside.
+ACTIVE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_names_prompts_and_remarks_of_live_sessions(shop: Shell, server: RunningServer) -> None:
+    for number, text in enumerate(HOSTILE.values()):
+        session = wanted(f"k{number}")
+        remark = compose_remark(None, {"note": text}, tag_of(session))
+        safe = text.encode("utf-8", "replace").decode()
+        server.store.insert_session(name=safe, prompt=safe, remark=remark, data={"x": safe})
+    shop.write({"k0": {"name": "Alice", "prompt": "Be kind."}}, policy={"max_deletes": 1000})
+    for words in (("plan",), ("apply", "--auto-approve")):
+        done = shop.run(words[0], "shop", *words[1:])
+        assert done.returncode == 0
+        assert not ACTIVE.search(done.stdout + done.stderr)
+    document = json.loads(shop.run("plan", "shop", "--format", "json").stdout)
+    assert document["actions"] == []
+
+
+def test_what_a_server_says(shop: Shell, server: RunningServer) -> None:
+    for text in list(HOSTILE.values())[::4]:
+        safe = text.encode("utf-8", "replace").decode()
+        server.faults.clear()
+        server.faults.add(Fault("status", operation="list_sessions", status=400, message=safe))
+        done = shop.run("plan", "shop")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("listing sessions: HTTP 400: ")
+        assert not ACTIVE.search(done.stderr)
+        assert done.stderr.count("\n") == 1
+
+
+def test_what_a_server_says_of_a_write(shop: Shell, server: RunningServer) -> None:
+    text = "\x1b[2J\x1b]0;title\x07\r\n::error::x\u202e"
+    server.faults.add(Fault("status", operation="create_session", status=400, message=text))
+    done = shop.run("apply", "shop", "--auto-approve")
+    assert done.returncode == 1
+    assert not ACTIVE.search(done.stdout + done.stderr)
+    assert "\n::error::" not in done.stdout + done.stderr
