@@ -14,7 +14,7 @@ Each of these is done only where the text says the same as before: the strict re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,13 +53,16 @@ class Formatted:
     after: str
 
 
-def formatted(root: Path) -> list[Formatted]:
+def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[Formatted]:
     """What of a catalog's manifests would change, catalog.yaml first. Nothing is written.
+
+    Args:
+        variables: as for :func:`reconciler.load_catalog`.
 
     Raises:
         CatalogError: the catalog can't be loaded.
     """
-    before = _meaning(_Edited(root, {}))
+    before = _meaning(_Edited(root, {}), variables or {})
     folder = Root(root)
     names = [CATALOG_FILE]
     changed: list[Formatted] = []
@@ -72,7 +75,7 @@ def formatted(root: Path) -> list[Formatted]:
         if after != text:
             changed.append(Formatted(name, mark + text, mark + after))
     overlay = {one.name: one.after.encode() for one in changed}
-    if changed and _meaning(_Edited(root, overlay)) != before:
+    if changed and _meaning(_Edited(root, overlay), variables or {}) != before:
         raise RuntimeError("formatting would change what the catalog means")
     return changed
 
@@ -102,7 +105,7 @@ class _Edited(Root):
         return self._edited[path] if path in self._edited else super().read(path)
 
 
-def _meaning(folder: Root) -> list[Catalog]:
+def _meaning(folder: Root, variables: Mapping[str, JSON]) -> list[Catalog]:
     """What a catalog comes to, in each of its environments.
 
     Raises:
@@ -112,7 +115,7 @@ def _meaning(folder: Root) -> list[Catalog]:
     found = []
     with Renderer() as renderer:
         for name in names:
-            loader = Loader(folder, name, {}, renderer)
+            loader = Loader(folder, name, variables, renderer)
             loader.load()
             found.append(loader.catalog())
     return found

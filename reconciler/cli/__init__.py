@@ -14,6 +14,8 @@ from reconciler.errors import ExitCode, ReconcilerError
 
 #: Each command's module (with the attribute ``command`` in it) and its line in the list of commands.
 COMMANDS = {
+    "init": ("reconciler.cli.init", "Make a catalog that validates and plans."),
+    "new": ("reconciler.cli.new", "Add a session to a manifest."),
     "validate": ("reconciler.cli.validate", "Check a catalog without speaking to anybody."),
     "lint": ("reconciler.cli.lint", "Look for what is allowed, and most likely not meant."),
     "fmt": ("reconciler.cli.fmt", "Write manifests in one way."),

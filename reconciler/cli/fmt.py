@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import catalog_argument
+from reconciler.cli.options import catalog_argument, variables_option
 from reconciler.errors import ExitCode
 
 
 @click.command()
 @catalog_argument
+@variables_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 when a file is not formatted.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
-def command(catalog: Path, check: bool, diff: bool) -> int:
+def command(catalog: Path, check: bool, diff: bool, var: tuple[tuple[str, str], ...]) -> int:
     """Write a catalog's manifests in one way: fields in order, prompts as blocks, no white space at the end of lines.
 
     Comments, anchors and quoting stay. What the catalog means never changes. Lists the files that changed, or would.
@@ -23,7 +24,7 @@ def command(catalog: Path, check: bool, diff: bool) -> int:
     from reconciler.fmt import formatted, write_formatted
     from reconciler.render.escape import terminal
 
-    changed = formatted(catalog)
+    changed = formatted(catalog, dict(var))
     if not check and not diff:
         write_formatted(catalog, changed)
     for one in changed:

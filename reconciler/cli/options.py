@@ -72,15 +72,20 @@ class _Variable(click.ParamType[tuple[str, str]]):
         return name, text
 
 
-def catalog_options(function: F) -> F:
-    """Which variant of the catalog is meant."""
-    function = click.option(
+def variables_option(function: F) -> F:
+    """--var."""
+    return click.option(
         "--var",
         metavar="NAME=VALUE",
         type=_Variable(),
         multiple=True,
         help="A value for the templates in prompts, which wins over the catalog's. Repeatable.",
     )(function)
+
+
+def catalog_options(function: F) -> F:
+    """Which variant of the catalog is meant."""
+    function = variables_option(function)
     return click.option("--env", metavar="NAME", help="Which of the catalog's environments.")(function)
 
 
