@@ -92,7 +92,7 @@ def output_options(function: F) -> F:
             click.option("--full", "detail", flag_value="full", help="Nothing folded."),
             click.option(
                 "--max-bytes",
-                type=click.IntRange(1000),
+                type=click.IntRange(4_000),
                 default=65_000,
                 show_default=True,
                 help="How large markdown may get; it leaves out detail to fit.",
