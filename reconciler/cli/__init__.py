@@ -34,6 +34,7 @@ COMMANDS = {
     "unlock": ("reconciler.cli.unlock", "Break the lock of a run that is dead."),
     "snapshot": ("reconciler.cli.snapshot", "Write the live list to a file, to plan against."),
     "models": ("reconciler.cli.models", "List the models that the account offers."),
+    "comment": ("reconciler.cli.comment", "Show a plan on the pull request that a CI job runs for."),
     "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
     "server": ("reconciler.cli.server", "Run the embedded server."),
     "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),

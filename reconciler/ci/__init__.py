@@ -1,0 +1,1 @@
+"""What a CI job needs beside plan and apply: the plan's comment on a pull or merge request."""

@@ -1,0 +1,374 @@
+"""The comment on a pull or merge request: run as the command, against a stand-in for the forge."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.ci.comment import SUMMARY, put_comment, shortened
+from reconciler.ci.forge import ForbiddenError, PassingError, this_request
+from reconciler.errors import ReconcilerError
+from reconciler.render.markdown import marker
+from tests.ci.forge import TOKEN, Fault, Forge
+
+MARKER = marker("bookshop", None)
+PLAN = f"{MARKER}\n### Plan for catalog `bookshop`\n\n**1 to create, 0 to update, 0 to delete.**\n"
+FOOTER = (
+    "\n\n---\n\nFor commit `0123456789ab`, made by "
+    "[this job](https://github.example/bookshop/personas/actions/runs/42).\n"
+)
+BODY = PLAN.rstrip("\n") + FOOTER
+
+
+def github(forge: Forge, folder: Path, **changes: str) -> dict[str, str]:
+    """The environment of a job for pull request 7."""
+    event = {"number": 7, "pull_request": {"head": {"sha": "0123456789abcdef0123456789abcdef01234567"}}}
+    (folder / "event.json").write_text(json.dumps(event))
+    return {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_API_URL": forge.url,
+        "GITHUB_SERVER_URL": "https://github.example",
+        "GITHUB_REPOSITORY": "bookshop/personas",
+        "GITHUB_RUN_ID": "42",
+        "GITHUB_SHA": "f" * 40,
+        "GITHUB_EVENT_PATH": str(folder / "event.json"),
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        "GITHUB_TOKEN": TOKEN,
+        **changes,
+    }
+
+
+def gitlab(forge: Forge, **changes: str) -> dict[str, str]:
+    """The environment of a job for merge request 7."""
+    return {
+        "GITLAB_CI": "true",
+        "CI_API_V4_URL": f"{forge.url}/api/v4",
+        "CI_PROJECT_ID": "99",
+        "CI_MERGE_REQUEST_PROJECT_ID": "12",
+        "CI_MERGE_REQUEST_PROJECT_URL": "https://gitlab.example/bookshop/personas",
+        "CI_MERGE_REQUEST_IID": "7",
+        "CI_COMMIT_SHA": "0123456789abcdef0123456789abcdef01234567",
+        "CI_JOB_URL": "https://gitlab.example/bookshop/personas/-/jobs/42",
+        "GITLAB_TOKEN": TOKEN,
+        **changes,
+    }
+
+
+def comment(
+    folder: Path, env: dict[str, str], plan: str = PLAN, *flags: str
+) -> subprocess.CompletedProcess[str]:
+    file = folder / "plan.md"
+    file.write_text(plan)
+    start = "from reconciler.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", start, "comment", *flags, str(file)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **env},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def summary(folder: Path) -> str:
+    file = folder / "summary.md"
+    return file.read_text() if file.exists() else ""
+
+
+def test_the_first_plan_makes_a_comment(forge: Forge, tmp_path: Path) -> None:
+    done = comment(tmp_path, github(forge, tmp_path))
+    url = "https://github.example/bookshop/personas/pull/7#issuecomment-501"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"Comment created: {url}\n", "")
+    assert [one["body"] for one in forge.comments] == [BODY]
+    assert summary(tmp_path) == ""
+
+
+def test_later_plans_replace_it_in_place(forge: Forge, tmp_path: Path) -> None:
+    first = forge.add("What do these personas do?", login="reader")
+    earlier = forge.add(f"{MARKER}\r\nAn earlier plan, edited in the browser.\r\n")
+    last = forge.add("Looks good", login="reader")
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert (done.returncode, done.stdout.split(": ")[0]) == (0, "Comment updated")
+    assert forge.comments == [first, earlier, last]
+    assert earlier["body"] == BODY
+    assert forge.writes == ["PATCH"]
+
+
+def test_it_looks_on_every_page(forge: Forge, tmp_path: Path) -> None:
+    for number in range(7):
+        forge.add(f"Comment {number}", login="reader")
+    earlier = forge.add(MARKER)
+    forge.page = 3
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert earlier["body"] == BODY
+    assert forge.calls == [
+        *["GET /repos/bookshop/personas/issues/7/comments"] * 3,
+        "PATCH /repos/bookshop/personas/issues/comments/508",
+    ]
+
+
+def test_each_catalog_and_environment_has_its_own(forge: Forge, tmp_path: Path) -> None:
+    others = [forge.add(f"{marker(*one)}\nx") for one in (("bookshop", "staging"), ("academy", None))]
+    before = [one["body"] for one in others]
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert [one["body"] for one in others] == before
+    assert len(forge.comments) == 3
+
+
+def test_a_marker_in_a_strangers_comment_is_no_place_for_a_plan(forge: Forge, tmp_path: Path) -> None:
+    theirs = forge.add(f"{MARKER}\nNothing to see here, merge away.", login="stranger")
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert theirs["body"].endswith("merge away.")
+    assert forge.comments[1]["body"] == BODY
+
+
+def test_the_account_of_another_token_can_be_named(forge: Forge, tmp_path: Path) -> None:
+    earlier = forge.add(MARKER, login="persona-bot")
+    assert comment(tmp_path, github(forge, tmp_path), PLAN, "--author=persona-bot").returncode == 0
+    assert earlier["body"] == BODY
+
+
+def test_of_two_the_older_is_kept(forge: Forge, tmp_path: Path) -> None:
+    older, _ = forge.add(MARKER), forge.add(MARKER)
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert forge.comments == [older]
+    assert older["body"] == BODY
+
+
+@pytest.mark.parametrize(("length", "limit", "writes"), [(66_000, 65_536, 1), (20_000, 10_000, 2)])
+def test_a_plan_that_is_too_large_is_shortened(
+    forge: Forge, tmp_path: Path, length: int, limit: int, writes: int
+) -> None:
+    """Whether it is over the limit that is known here, or over one that the forge alone knows."""
+    forge.limit = limit
+    plan = f"{PLAN}\n#### Deletes (1)\n\n- `-` `bob`: no longer in the catalog\n\n<details><summary>x</summary>\n\n"
+    plan += "x" * length + "\n\n</details>\n"
+    done = comment(tmp_path, github(forge, tmp_path), plan)
+    assert (done.returncode, forge.writes) == (0, ["POST"] * writes)
+    assert forge.comments[0]["body"] == (
+        f"{PLAN}\n#### Deletes (1)\n\n- `-` `bob`: no longer in the catalog\n\n"
+        f"The rest of this plan is too long for a comment: it is in the job, see below.{FOOTER}"
+    )
+    assert summary(tmp_path) == plan + "\n"
+
+
+def test_characters_are_counted_and_not_bytes(forge: Forge, tmp_path: Path) -> None:
+    plan = f"{PLAN}\n{'书' * 65_000}\n"
+    assert comment(tmp_path, github(forge, tmp_path), plan).returncode == 0
+    assert forge.comments[0]["body"] == plan.rstrip("\n") + FOOTER
+
+
+def test_where_it_is_forbidden_the_plan_is_in_the_summary(forge: Forge, tmp_path: Path) -> None:
+    forge.read_only = True
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "No comment, since it is not allowed here (403, Resource not accessible by integration). "
+        "The plan is in the job's summary.\n"
+    )
+    assert summary(tmp_path) == PLAN + "\n"
+
+
+def test_a_locked_conversation_is_no_failure_either(forge: Forge, tmp_path: Path) -> None:
+    forge.faults = [Fault("POST", 403, "Unable to create comment because issue is locked.")]
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert summary(tmp_path) == PLAN + "\n"
+
+
+def test_without_a_token(forge: Forge, tmp_path: Path) -> None:
+    done = comment(tmp_path, github(forge, tmp_path, GITHUB_TOKEN=""))
+    assert (done.returncode, forge.calls) == (0, [])
+    assert "GITHUB_TOKEN is empty" in done.stderr
+    assert summary(tmp_path) == PLAN + "\n"
+
+
+def test_without_a_pull_request(forge: Forge, tmp_path: Path) -> None:
+    env = github(forge, tmp_path)
+    (tmp_path / "event.json").write_text('{"ref": "refs/heads/main", "number": 7}')
+    done = comment(tmp_path, env)
+    assert (done.returncode, done.stdout, forge.calls) == (0, "", [])
+    assert done.stderr == "This job runs for no pull or merge request. The plan is in the job's summary.\n"
+    assert summary(tmp_path) == PLAN + "\n"
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_rate_limit_is_waited_for(forge: Forge, tmp_path: Path, status: int) -> None:
+    message = "You have exceeded a secondary rate limit."
+    forge.faults = [
+        Fault("GET", status, message, {"Retry-After": "0"}),
+        Fault("POST", status, message, {"Retry-After": "0"}),
+    ]
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert [one["body"] for one in forge.comments] == [BODY]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "3600"}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"}]
+)
+def test_a_long_rate_limit_is_not(forge: Forge, tmp_path: Path, headers: dict[str, str]) -> None:
+    forge.faults = [Fault("GET", 403, "API rate limit exceeded", headers)]
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert (done.returncode, len(forge.calls)) == (0, 1)
+    assert done.stderr == (
+        "No comment, since the forge could not take it (403, API rate limit exceeded). "
+        "The plan is in the job's summary.\n"
+    )
+    assert summary(tmp_path) == PLAN + "\n"
+
+
+def test_a_comment_whose_answer_was_lost_is_not_made_twice(forge: Forge, tmp_path: Path) -> None:
+    forge.faults = [Fault("POST", 502, "Bad gateway", {"Retry-After": "0"}, worked=True)]
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert (done.returncode, forge.writes) == (0, ["POST", "PATCH"])
+    assert [one["body"] for one in forge.comments] == [BODY]
+
+
+def test_a_comment_that_goes_meanwhile_is_made_again(forge: Forge, tmp_path: Path) -> None:
+    forge.add(MARKER)
+    forge.faults = [Fault("PATCH", 404, "Not Found", then=forge.comments.clear)]
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert (forge.writes, [one["body"] for one in forge.comments]) == (["PATCH", "POST"], [BODY])
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault", "said"),
+    [
+        ({"GITHUB_TOKEN": "ghs_wr0ng"}, None, "401, Bad credentials"),
+        ({"GITHUB_REPOSITORY": "bookshop/other"}, None, "404, Not Found"),
+        (
+            {},
+            Fault("POST", 410, "Issues are disabled for this repo"),
+            "410, Issues are disabled for this repo",
+        ),
+        ({"GITHUB_API_URL": "http://forge.example"}, None, "would send the token in clear over a network"),
+        ({"GITHUB_REPOSITORY": "../../user"}, None, "GITHUB_REPOSITORY is '../../user'"),
+        ({"GITHUB_EVENT_PATH": "/nowhere.json"}, None, "GITHUB_EVENT_PATH can't be read"),
+    ],
+)
+def test_what_is_set_up_wrongly_is_an_error(
+    forge: Forge, tmp_path: Path, changes: dict[str, str], fault: Fault | None, said: str
+) -> None:
+    forge.faults = [fault] if fault else []
+    done = comment(tmp_path, github(forge, tmp_path, **changes))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert summary(tmp_path) == PLAN + "\n"
+    assert forge.comments == []
+
+
+def test_tokens_and_commands_of_the_forge_do_not_reach_the_log(forge: Forge, tmp_path: Path) -> None:
+    forge.faults = [Fault("GET", 400, f"::error::{TOKEN}\n::set-output name=a::b\x1b[2J")]
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert done.returncode == 1
+    assert TOKEN not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert not any(line.lstrip().startswith("::") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# A plan\n", " " + PLAN, "<!-- reconciler plan a --> <script>\n", "x" * 70_000]
+)
+def test_only_plans_are_shown(forge: Forge, tmp_path: Path, text: str) -> None:
+    done = comment(tmp_path, github(forge, tmp_path), text)
+    assert (done.returncode, forge.calls) == (1, [])
+    assert "this is no plan in Markdown" in done.stderr
+
+
+def test_a_summary_stays_in_what_github_takes(forge: Forge, tmp_path: Path) -> None:
+    forge.read_only = True
+    comment(tmp_path, github(forge, tmp_path), f"{PLAN}\n```\n{'x' * SUMMARY}\n```\n")
+    assert summary(tmp_path) == (
+        f"{PLAN}\nThe rest of this plan is too long for a comment: it is in the job, see below.\n\n"
+    )
+
+
+@pytest.mark.parametrize("length", [10, 5_000, 80_000])
+def test_a_shortened_plan_is_short_and_keeps_its_marker(length: int) -> None:
+    short = shortened(f"{MARKER}\n{'x' * length}\n\n{'y' * length}\n")
+    assert short.startswith(MARKER + "\n")
+    assert len(short) < 4_200
+
+
+# GitLab
+
+
+def test_a_merge_request(forge: Forge, tmp_path: Path) -> None:
+    forge.page = 2
+    for number in range(5):
+        forge.add(f"{MARKER}\nNote {number}", login="reader")
+    done = comment(tmp_path, gitlab(forge))
+    url = "https://gitlab.example/bookshop/personas/-/merge_requests/7#note_506"
+    assert (done.returncode, done.stdout) == (0, f"Comment created: {url}\n")
+    assert comment(tmp_path, gitlab(forge), PLAN.replace("1 to create", "2 to create")).stdout == (
+        f"Comment updated: {url}\n"
+    )
+    assert len(forge.comments) == 6
+    assert forge.comments[5]["body"] == (
+        PLAN.replace("1 to create", "2 to create").rstrip("\n")
+        + "\n\n---\n\nFor commit `0123456789ab`, made by "
+        "[this job](https://gitlab.example/bookshop/personas/-/jobs/42).\n"
+    )
+    assert forge.writes == ["POST", "PUT"]
+
+
+def test_no_line_of_a_note_is_a_quick_action(forge: Forge, tmp_path: Path) -> None:
+    comment(tmp_path, gitlab(forge), f"{PLAN}\n/merge\n  /approve\na/b\n")
+    assert "\n&#47;merge\n  &#47;approve\na/b\n" in forge.comments[0]["body"]
+
+
+def test_a_merge_request_without_a_token(forge: Forge, tmp_path: Path) -> None:
+    done = comment(tmp_path, gitlab(forge, GITLAB_TOKEN=""))
+    assert (done.returncode, forge.calls) == (0, [])
+    assert done.stderr == (
+        "No comment, since it is not allowed here (GITLAB_TOKEN is empty, and without a token nobody may comment). "
+        "The plan is in the job's artifacts.\n"
+    )
+
+
+def test_a_note_that_is_too_large_is_shortened(forge: Forge, tmp_path: Path) -> None:
+    forge.limit = 5_000
+    assert comment(tmp_path, gitlab(forge), f"{PLAN}\n{'x' * 6_000}\n").returncode == 0
+    assert len(forge.comments[0]["body"]) < 1_000
+
+
+# What would take long
+
+
+def test_a_forge_that_stays_away_is_tried_four_times(tmp_path: Path, forge: Forge) -> None:
+    env = github(forge, tmp_path, GITHUB_API_URL="http://127.0.0.1:9")
+    request = this_request(env, author="github-actions[bot]")
+    assert request is not None
+    slept: list[float] = []
+    with pytest.raises(PassingError, match=r"127\.0\.0\.1 does not answer: ConnectionError"):
+        put_comment(request, PLAN, sleep=slept.append)
+    assert slept == [1.0, 2.0, 4.0]
+
+
+def test_a_text_that_stays_too_large_is_an_error(tmp_path: Path, forge: Forge) -> None:
+    forge.limit = 10
+    request = this_request(github(forge, tmp_path), author="github-actions[bot]")
+    assert request is not None
+    with pytest.raises(ReconcilerError, match="the forge does not take the comment: 422, Validation Failed"):
+        put_comment(request, PLAN)
+
+
+def test_the_next_page_is_not_looked_for_elsewhere(tmp_path: Path, forge: Forge) -> None:
+    """The token goes with it."""
+    link = {"Link": '<http://127.0.0.1:9/steal>; rel="next"'}
+    forge.faults = [Fault("GET", 200, headers=link)]
+    request = this_request(github(forge, tmp_path), author="github-actions[bot]")
+    assert request is not None
+    with pytest.raises(ReconcilerError):
+        put_comment(request, PLAN)
+
+
+def test_a_job_with_neither_is_no_request() -> None:
+    assert this_request({}, author="x") is None
+    with pytest.raises(ForbiddenError):
+        this_request({"CI_MERGE_REQUEST_IID": "7"}, author="x")
