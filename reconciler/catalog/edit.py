@@ -173,8 +173,7 @@ class _Editor:
                 else:
                     for one in found:
                         insort(made, one)
-            for start, end, new in reversed(made):
-                text = text[:start] + new + text[end:]
+            text = _spliced(text, made)
             pending = later
             if pending:
                 parsed = _parse(text)
@@ -192,6 +191,15 @@ class _Editor:
         start = starts[line - 1]
         source = LINE_END.split(self.text[start:], maxsplit=1)[0]
         return Problem(message, hint, self.file, line, min(index - start, len(source)) + 1, source)
+
+
+def _spliced(text: str, made: Iterable[Splice]) -> str:
+    """The text with these splices, which are sorted."""
+    pieces, at = [], 0
+    for start, end, new in made:
+        pieces += [text[at:start], new]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def _parse(text: str) -> Any:

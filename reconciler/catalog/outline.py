@@ -8,6 +8,7 @@ mark, and with which the strict reader has found no fault.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -25,7 +26,7 @@ _ANCHOR = re.compile(r"&[^ \t\r\n,\[\]{}]+")
 _KEEP = re.compile(r"[|>][1-9]?\+")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
     """A value and its place.
 
@@ -73,7 +74,7 @@ class Node:
             yield from entry.value.all()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """A pair of a mapping, or an item of a list, which has no key. ``begin`` is where its `?` or `-` stands, if any."""
 
@@ -91,6 +92,7 @@ class Outline:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._starts = [0, *(end.end() for end in LINE_END.finditer(text))]
         self._next = CParser(text.encode()).get_event
         self._anchored: dict[str, Node] = {}
         self._next()  # the start of the stream
@@ -104,7 +106,7 @@ class Outline:
 
     def line_start(self, index: int) -> int:
         """Where the line of a character begins."""
-        return max(self.text.rfind("\n", 0, index), self.text.rfind("\r", 0, index)) + 1
+        return self._starts[bisect_right(self._starts, index) - 1]
 
     def line_end(self, index: int) -> int:
         """Where the line of a character is over, before its line end."""
@@ -113,8 +115,8 @@ class Outline:
 
     def next_line(self, index: int) -> int:
         """Where the line after that of a character begins; the end of the text if there is none."""
-        found = LINE_END.search(self.text, index)
-        return found.end() if found else len(self.text)
+        after = bisect_right(self._starts, index)
+        return self._starts[after] if after < len(self._starts) else len(self.text)
 
     @property
     def line_break(self) -> str:
