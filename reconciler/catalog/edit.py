@@ -12,6 +12,7 @@ the former text said with exactly the wanted change; else there is no edit but a
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -26,6 +27,7 @@ from reconciler.model import JSON
 from reconciler.values import same
 
 _MARK: Final = "\ufeff"
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def set_value(text: str, path: Path, value: JSON, *, prompt: bool = False, file: str = "") -> str:
@@ -100,6 +102,13 @@ class _Editor:
     def __init__(self, text: str, file: str) -> None:
         self.text = text
         self.file = file
+        half = _HALF.search(text)
+        if half:
+            raise CatalogError(
+                self._problem(
+                    half.start(), "there is half a character here (a lone surrogate)", "take it out"
+                )
+            )
         parsed = _parse(text)
         if parsed.faults:
             raise CatalogError(
@@ -114,7 +123,7 @@ class _Editor:
         Raises:
             ReconcilerError: it can't be made.
         """
-        found = obstacle(change.value)
+        found = obstacle(change.value) or obstacle(list(change.path))
         if found:
             raise ReconcilerError(
                 Problem(f"`{change.name}` can't be written in YAML: it holds {found}", "", self.file)
@@ -138,7 +147,7 @@ class _Editor:
 
     def together(self, changes: Sequence[Change]) -> str | None:
         """The text with all changes, or ``None`` where they have to be looked at one by one."""
-        if any(obstacle(change.value) for change in changes):
+        if any(obstacle(change.value) or obstacle(list(change.path)) for change in changes):
             return None
         wanted = self.document
         steps: list[Change] = []
@@ -203,7 +212,7 @@ def _spliced(text: str, made: Iterable[Splice]) -> str:
 
 
 def _parse(text: str) -> Any:
-    return parse(text.encode("utf-8", "surrogatepass"), text)
+    return parse(text.encode(), text)
 
 
 def _says(text: str, wanted: JSON, changes: Iterable[Change]) -> bool:

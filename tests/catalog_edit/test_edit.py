@@ -433,6 +433,12 @@ def test_small_texts(case: str) -> None:
     assert make(text) == expected
 
 
+def test_half_a_character_is_never_written() -> None:
+    for path, value in ((("a\ud800",), 1), (("a",), {"\udfff": 1})):
+        with pytest.raises(ReconcilerError, match=r"it holds half a character \(the lone surrogate U\+D"):
+            set_value("a: 1\n", path, value)
+
+
 def test_several_edits_are_made_at_once_or_one_after_the_other() -> None:
     edited = edit(
         MANIFEST,
