@@ -1,0 +1,103 @@
+"""drift, adopt, forget and mv, as the installed command."""
+
+from __future__ import annotations
+
+from reconciler.server import RunningServer
+from tests.cli.conftest import Shell
+
+
+def by_hand(server: RunningServer, name: str) -> int:
+    """A session that somebody made in a console."""
+    return server.store.insert_session(name=name, model="gpt-4o", prompt="Be somebody.", remark="by hand")
+
+
+def test_drift_is_shown_alone_and_ends_with_2(shop: Shell, server: RunningServer) -> None:
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    assert shop.run("drift", "shop").returncode == 0
+    server.store.update_session(1, name="By Hand")
+    done = shop.run("drift", "shop")
+    assert done.returncode == 2
+    assert '~ name   "By Hand" → ' in done.stdout
+    assert "[drift: changed outside git]" in done.stdout
+
+
+def test_an_accepted_value_is_in_the_manifest_and_the_plan_is_empty(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    (row,) = [row for row in server.store.sessions() if '"alice"' in str(row.remark)]
+    server.store.update_session(row.session_id, prompt="Be brief.\nBe kind.")
+    done = shop.run("drift", "shop", "--accept", "alice.prompt")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("changed ")
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+def test_what_did_not_drift_cannot_be_accepted(shop: Shell) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    done = shop.run("drift", "shop", "--accept", "alice.model")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "nothing was changed outside git in alice.model, or there is no such session or field\n"
+        "      hint: reconciler drift shows what was\n"
+    )
+
+
+def test_adopt_by_name_takes_over_what_fits_once(shop: Shell, server: RunningServer) -> None:
+    number = by_hand(server, "Alice")
+    done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert [
+        (one.operation, one.body and one.body.get("session_id")) for one in server.log if one.method != "GET"
+    ] == [("update_session", number)]
+
+
+def test_adopt_by_name_is_refused_where_it_fits_twice(shop: Shell, server: RunningServer) -> None:
+    numbers = [by_hand(server, "Alice"), by_hand(server, "Alice")]
+    done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"'Alice' fits more than once: keys alice; sessions #{numbers[0]}, #{numbers[1]}\n"
+        "nothing was adopted\n"
+        "      hint: say which is which: adopt KEY=SESSION_ID\n"
+    )
+    assert {one.method for one in server.log} == {"GET"}
+
+
+def test_adopt_change_forget(shop: Shell, server: RunningServer) -> None:
+    number = by_hand(server, "Alice")
+    assert shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve").returncode == 0
+    done = shop.run("forget", "alice", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 0
+    assert done.stderr == "Still in the catalog: alice. Take it out, or the next apply creates it anew.\n"
+    found = server.store.session(number)
+    assert found is not None
+    assert found.remark == "by hand"
+
+
+def test_mv_keeps_the_session(shop: Shell, server: RunningServer) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    before = {row.session_id for row in server.store.sessions()}
+    done = shop.run("mv", "alice", "alice-en", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "Still in the catalog: alice. Rename it there too, before the next apply.\n"
+    assert {row.session_id for row in server.store.sessions()} == before
+    assert any('"key":"alice-en"' in str(row.remark) for row in server.store.sessions())
+
+
+def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> None:
+    for words, message in (
+        (("forget", "nobody"), "no live session is ours under nobody\n"),
+        (("mv", "alice", "bob2"), "no live session is bookshop/alice\n"),
+    ):
+        done = shop.run(*words, "--catalog", "shop", "--auto-approve")
+        assert (done.returncode, done.stderr) == (
+            3,
+            message + "      hint: reconciler plan shows what is live\n",
+        )
+
+
+def test_a_pair_that_is_none(shop: Shell) -> None:
+    done = shop.run("adopt", "alice", "--catalog", "shop")
+    assert done.returncode == 64
+    assert done.stderr == "'alice' is not of the form KEY=SESSION_ID\n      hint: for example: alice=17\n"
