@@ -87,8 +87,8 @@ class Service:
     ordering: Literal["honoured", "ignored"] | None = None
     late_seconds: float | None = None
     numbers: Literal["number", "text"] | None = None
-    prompt_ends: Literal["kept", "end", "both"] | None = None
-    prompt_line_endings: Literal["kept", "lf", "crlf", "changed"] | None = None
+    prompt_ends: Literal["kept", "end", "both", "changed", "refused"] | None = None
+    prompt_line_endings: Literal["kept", "lf", "crlf", "changed", "refused"] | None = None
     prompt_characters: Literal["kept", "changed", "refused"] | None = None
     prompt_length: int | None = None
     not_found: Status | None = None

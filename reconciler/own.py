@@ -1,8 +1,8 @@
 """Sessions that this program makes for its own work and that are nobody's persona. No I/O.
 
 - A *lock* keeps other applies out (:mod:`reconciler.api.lock`). It is known by its remark.
-- A *probe* is what ``reconciler doctor --probe`` learns from. It is known by the mark in its remark together with its
-  name or its prompt; where the service does not take the remark in, by name, prompt and what there is of the remark.
+- A *probe* is what ``reconciler doctor --probe`` learns from. It is known by the mark in its remark or, where the
+  service does not take that in, by its name; and in any case its prompt and its remark hold nothing else.
 - A *half-made* session is one whose create takes less than it is given (:mod:`reconciler.apply.make`), between
   the create and the update that follows. It is known by its name, its prompt, and an empty remark.
 
@@ -45,21 +45,21 @@ def own_kind(live: LiveSession) -> Kind | None:
 
 def probe_id(live: LiveSession) -> str | None:
     """The id of the probe that made this session, or None for one that no probe made."""
-    if live.remark.probe is None and not live.name.startswith(_OURS):
+    marked = live.remark.probe
+    if marked is None and not live.name.startswith(_OURS):
         return None
     if live.remark.tag is not None or live.remark.keys:
         return None
     named = _PROBE_NAME.fullmatch(live.name)
-    probe = named[1] if named else live.remark.probe or ""
+    probe = marked or (named[1] if named else "")
     if not _PROBE_ID.fullmatch(probe):
         return None
-    ours = live.prompt.lstrip().startswith(probe_prompt(probe))
-    if live.remark.probe is not None:
-        return probe if live.remark.probe == probe and (named or ours) else None
-    # The remark may have been cut off, or not been taken in at all.
-    remark, mark = live.raw_remark or "", _mark(probe)
-    shaped = remark.startswith(mark) or mark.startswith(remark)
-    return probe if shaped and (ours or not live.prompt) else None
+    # The rest of it has to be a probe's, too. The remark may have been cut off, or not been taken in at all.
+    prompt, remark, mark = live.prompt.lstrip(), live.raw_remark or "", _mark(probe)
+    ours = (not prompt or prompt.startswith(probe_prompt(probe))) and (
+        remark.startswith(mark) or mark.startswith(remark)
+    )
+    return probe if ours else None
 
 
 def probe_name(probe: str) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -39,10 +40,27 @@ class _Session(requests.Session):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one call: the body of an answer that says success, or an error.
+
+    ``response`` is None where no answer came. It holds the request, and with it the key.
+    """
+
+    body: Any
+    response: requests.Response | None = field(default=None, repr=False)
+    error: ApiError | None = None
+
+
+#: Told of each call when its answer is there, from the thread that made it.
+Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
+
+
 class Client:
     """Calls the service. Safe to use from many threads; close it, or use it in a ``with``.
 
     ``connect_timeout`` and ``read_timeout`` are in seconds, a call each; ``tries`` is how often a read is sent at most.
+    ``observer`` may be set to see each call.
     """
 
     def __init__(
@@ -74,6 +92,7 @@ class Client:
             self._settings["proxies"] = {}  # plain http is for this machine alone: not by way of another
         self._lock = threading.Lock()
         self.calls = 0
+        self.observer: Observer | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -117,15 +136,36 @@ class Client:
         """
         return self._send(self.contract.operation(name), fields, session)
 
-    def _send(self, operation: Operation, fields: Mapping[str, Any], session: str) -> Any:
+    def call(self, operation: Operation, fields: Mapping[str, Any], *, session: str = "") -> Reply:
+        """Any call, sent once, with whatever came of it as a value."""
         started = self.pace.wait()
         with self._lock:
             self.calls += 1
+        response: requests.Response | None = None
+        try:
+            response = self._transport(operation, fields, session)
+            reply = Reply(self._read(operation, session, response), response)
+        except ApiError as error:
+            if error.throttled:
+                # A pause that is too long is not waited for by anybody.
+                self.pace.throttled(started, error.retry_after if error.passing else None)
+            reply = Reply(None, response, error)
+        else:
+            self.pace.succeeded()
+        if self.observer is not None:
+            self.observer(operation, fields, reply)
+        return reply
+
+    def _send(self, operation: Operation, fields: Mapping[str, Any], session: str) -> Any:
+        reply = self.call(operation, fields, session=session)
+        if reply.error is not None:
+            raise reply.error
+        return reply.body
+
+    def _transport(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
         try:
             request = self._session.prepare_request(self._request(operation, fields))
-            response = self._session.send(
-                request, timeout=self._timeout, allow_redirects=False, **self._settings
-            )
+            return self._session.send(request, timeout=self._timeout, allow_redirects=False, **self._settings)
         except ValueError:
             # An address or a key that HTTP can't carry. The error's own text may hold the key.
             raise ApiError(
@@ -136,15 +176,6 @@ class Client:
             ) from None
         except (requests.RequestException, HTTPError) as error:
             raise self._unsent(operation, session, error) from None
-        try:
-            body = self._read(operation, session, response)
-        except ApiError as error:
-            if error.throttled:
-                # A pause that is too long is not waited for by anybody.
-                self.pace.throttled(started, error.retry_after if error.passing else None)
-            raise
-        self.pace.succeeded()
-        return body
 
     def _request(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Request:
         wire = {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}

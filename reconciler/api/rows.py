@@ -22,28 +22,28 @@ def live_session(row: Any, shape: SessionShape) -> LiveSession:
     """
     if type(row) is not dict:
         raise _misfit("a row of the list is no object")
-    session_id = as_number(_at(row, shape.session_id))
+    session_id = as_number(value_at(row, shape.session_id))
     if type(session_id) is not int:
         raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")
     if nested_deeper(row, DEEPEST):
         raise _misfit(f"#{session_id} holds values more than {DEEPEST} levels deep")
-    config = _at(row, shape.config)
+    config = value_at(row, shape.config)
     if type(config) is not dict:
         raise _misfit(f"#{session_id} has no object at {'.'.join(shape.config)}")
-    data = _at(row, shape.data)
+    data = value_at(row, shape.data)
     if type(data) is str:
         data = _object(data)  # a form sends it as JSON text, and a server may give that back
-    raw_remark = _at(row, shape.remark)
+    raw_remark = value_at(row, shape.remark)
     if type(raw_remark) is dict:
         raw_remark = json.dumps(raw_remark, ensure_ascii=False, separators=(",", ":"))
     elif raw_remark is not None and type(raw_remark) is not str:
         raise _misfit(f"#{session_id} has no text at {'.'.join(shape.remark)}")
     parameters = {}
     for name, path in shape.parameters.items():
-        found = _at(row, path)
+        found = value_at(row, path)
         if found is not None:
             parameters[name] = as_number(found)
-    token = _at(row, shape.session_token)
+    token = value_at(row, shape.session_token)
     return LiveSession(
         session_id=session_id,
         name=_text(row, shape.name, session_id),
@@ -59,7 +59,8 @@ def live_session(row: Any, shape: SessionShape) -> LiveSession:
     )
 
 
-def _at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """What stands at a path of keys in a row, None where nothing does."""
     found: Any = row
     for step in path:
         if type(found) is not dict:
@@ -69,7 +70,7 @@ def _at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def _text(row: Mapping[str, Any], path: tuple[str, ...], session_id: int) -> str:
-    found = _at(row, path)
+    found = value_at(row, path)
     if found is None:
         return ""
     if type(found) is not str:

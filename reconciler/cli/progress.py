@@ -27,6 +27,18 @@ def progress(what: str) -> Iterator[Step]:
         bar.close()
 
 
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """Gives a function that takes what is being done now, in a few words of our own."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda step: status.update(step)
+
+
 class _Bar:
     def __init__(self, what: str) -> None:
         self._what = what

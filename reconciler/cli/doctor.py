@@ -1,0 +1,276 @@
+"""``reconciler doctor``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.approve import approve
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.output import format_option
+from reconciler.cli.progress import telling
+from reconciler.errors import ExitCode, ReconcilerError, Refused
+from reconciler.render.escape import terminal
+from reconciler.state import FOLDER, open_state, write_durably
+
+if TYPE_CHECKING:
+    from reconciler.api.client import Client
+    from reconciler.contract import Contract
+    from reconciler.doctor.lessons import Lessons
+    from reconciler.doctor.report import Leftover, Report
+    from reconciler.model import Snapshot
+
+
+@click.command()
+@catalog_argument
+@connection_options
+@state_option
+@click.option("--probe", is_flag=True, help="Also make one session, learn by writing to it, and delete it.")
+@click.option(
+    "--auto-approve",
+    is_flag=True,
+    help="Do not ask before the probe, nor before removing what a killed one left. For CI.",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was learned to this contract file.",
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Record every call in this new folder, key and prompts left out.",
+)
+@click.option(
+    "--settle",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds that the list may lag behind a write.",
+)
+@format_option()
+def command(
+    catalog: Path,
+    state_dir: Path | None,
+    probe: bool,
+    auto_approve: bool,
+    write: Path | None,
+    record: Path | None,
+    settle: float,
+    form: str,
+    **flags: Any,
+) -> int:
+    """Find out which lines of the contract hold on a real account.
+
+    Without --probe it only looks: every call is a GET. With it, one session is made, named so that anybody sees
+    what it is, written to and deleted; no other session is ever written to, which the list before and after shows.
+    Only one probe should run on an account at a time.
+
+    CATALOG is where the embedded server's data is, for --endpoint local. The exit code is 1 where something differs
+    from the contract and was not written down with --write.
+    """
+    from reconciler.doctor.checks import survey
+    from reconciler.doctor.leftovers import find_leftovers
+    from reconciler.doctor.lessons import Lessons
+    from reconciler.doctor.record import Recorder
+    from reconciler.doctor.report import Report
+
+    with _signals() as signals, connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
+        recorder = client.observer = Recorder(record, client) if record is not None else None
+        lessons = Lessons(client.contract)
+        with telling() as tell:
+            tell("looking")
+            looked = survey(client, lessons)
+        report = Report(client.endpoint.name, client.contract, list(looked.checks))
+        page = _Page(report, form)
+        visit = _Visit(client, lessons, looked.snapshot, report, page, settle, auto_approve)
+        if looked.snapshot is not None:
+            report.leftovers = find_leftovers(looked.snapshot)
+        page.catch_up()
+        complete = looked.snapshot is not None
+        if probe:
+            complete = visit.probe(open_state(state_dir or catalog / FOLDER), signals)
+        elif report.leftovers:
+            visit.offer()
+        if complete:
+            _learned(report, lessons.contract, write)
+        if recorder is not None:
+            report.recorded = str(record)
+            if recorder.failed:
+                click.echo(recorder.failed, err=True)
+    page.finish()
+    if not complete or report.leftovers:
+        return ExitCode.ERROR
+    return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
+
+
+class _Page:
+    """The report on stdout: as text, what is known is shown before anything is asked."""
+
+    def __init__(self, report: Report, form: str) -> None:
+        self.report, self.form = report, form
+        self._shown = 0
+
+    def catch_up(self) -> None:
+        """Show the checks that were not shown yet."""
+        from reconciler.doctor.render import render_checks
+        from reconciler.doctor.report import report_to_document
+
+        if self.form == "text" and len(self.report.checks) > self._shown:
+            checks = report_to_document(self.report)["checks"][self._shown :]
+            click.echo("\n" * bool(self._shown) + render_checks(checks), nl=False)
+            self._shown = len(self.report.checks)
+
+    def finish(self) -> None:
+        """Show the rest, or all of it as JSON."""
+        from reconciler.doctor.render import render_doctor, render_end
+        from reconciler.doctor.report import report_to_document
+
+        self.catch_up()
+        document = report_to_document(self.report)
+        click.echo(
+            render_end(document) if self.form == "text" else render_doctor(document, self.form), nl=False
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """What writes, and asks before."""
+
+    client: Client
+    lessons: Lessons
+    snapshot: Snapshot | None
+    report: Report
+    page: _Page
+    settle: float
+    auto_approve: bool
+
+    def probe(self, state: Path, signals: _Signals) -> bool:
+        """Run a probe. Gives whether it learned all that there is to learn."""
+        from reconciler.api.snapshot_file import write_snapshot
+        from reconciler.doctor.bench import PART
+        from reconciler.doctor.probe import Probe, new_probe
+        from reconciler.doctor.report import Check
+
+        report, snapshot = self.report, self.snapshot
+        if snapshot is None:
+            seen = "it was not begun, since the list can't be had whole, to compare it afterwards"
+            report.checks.append(Check(PART, "the probe", "unknown", seen))
+            return False
+        probe = new_probe()
+        before = state / f"before-{probe}.json"
+        with telling() as tell:
+            run = Probe(self.client, self.lessons, snapshot, probe=probe, settle=self.settle, tell=tell)
+        self._ask_to_probe(run.name)
+        write_snapshot(before, snapshot, taken=probe.partition("-")[0])
+        signals.cleaning = True
+        try:
+            with telling() as tell:
+                run.bench.tell = tell
+                run.run()
+                left = self._remove(report.leftovers) if report.leftovers and not run.leftover else None
+        except KeyboardInterrupt:
+            click.echo(f"interrupted; {run.leftover or 'what the probe made is deleted'}", err=True)
+            click.echo(f"the list as it was before is in {before}", err=True)
+            raise
+        finally:
+            report.checks += run.checks
+            self.page.catch_up()
+        if left is not None:
+            report.leftovers = left
+        if run.untouched:
+            before.unlink(missing_ok=True)
+        else:
+            report.checks.append(Check(PART, "the list as it was before", "ok", f"is in {before}"))
+        return run.complete and not run.leftover
+
+    def _ask_to_probe(self, name: str) -> None:
+        if self.auto_approve:
+            return
+        click.echo(
+            f"\nThe probe makes one session, {name!r}, writes to it about a hundred times, adds a message to it, and "
+            "deletes it. No other session is written to.",
+            err=True,
+        )
+        if self.report.leftovers:
+            numbers = ", ".join(f"#{one.session_id}" for one in self.report.leftovers)
+            click.echo(f"It also deletes what an earlier probe left: {numbers}.", err=True)
+        approve("Go ahead?")
+
+    def offer(self) -> None:
+        """Remove what a killed probe left, if that is wanted."""
+        from reconciler.doctor.checks import ACCOUNT
+        from reconciler.doctor.report import Check
+
+        found = self.report.leftovers
+        if not self.auto_approve:
+            if self.page.form != "text" or not sys.stdin.isatty():
+                return
+            for one in found:
+                click.echo(
+                    f"Left over from a killed probe: #{one.session_id}, {terminal(one.name)}", err=True
+                )
+            try:
+                approve("Delete it?" if len(found) == 1 else f"Delete these {len(found)}?")
+            except Refused:
+                return
+        left = self._remove(found)
+        gone = ", ".join(f"#{one.session_id}" for one in found if one not in left)
+        if gone:
+            self.report.checks.append(Check(ACCOUNT, "left over", "ok", f"{gone} deleted"))
+        self.report.leftovers = left
+
+    def _remove(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
+        from reconciler.doctor.leftovers import remove_leftovers
+
+        assert self.snapshot is not None
+        return remove_leftovers(self.client, self.lessons.contract, self.snapshot, leftovers, self.settle)
+
+
+def _learned(report: Report, contract: Contract, path: Path | None) -> None:
+    """Put the contract that came out into the report, and into a file where one is asked for."""
+    from reconciler.doctor.learn import contract_to_document, contract_to_yaml, learned_contract
+
+    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    contract = learned_contract(contract, at=at, endpoint=report.endpoint)
+    report.learned = contract_to_document(contract)
+    if path is None:
+        return
+    try:
+        write_durably(path, contract_to_yaml(contract), mode=0o644)
+    except OSError as error:
+        raise ReconcilerError(f"the contract can't be written to {path}: {error.strerror}") from None
+    report.written = str(path)
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM end the run. While a probe is ``cleaning`` up after itself, that is said."""
+
+    cleaning = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self.cleaning:
+            click.echo("\nending: the probe deletes what it made (again to end at once)", err=True)
+            self.cleaning = False
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    signals = _Signals()
+    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

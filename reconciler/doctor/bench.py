@@ -1,0 +1,129 @@
+"""What all experiments of a probe share: the session, what was learned, what is to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler.api.client import Client, Reply
+from reconciler.api.rows import value_at
+from reconciler.contract import Operation, Status
+from reconciler.doctor.lessons import Lessons
+from reconciler.doctor.report import Check, Verdict
+from reconciler.doctor.subject import Subject
+from reconciler.model import LiveSession
+from reconciler.values import as_number, same
+
+PART = "By writing to one session"
+
+#: Two sets of values that no service has for defaults, to tell what is taken in and what is left alone.
+FIRST: Mapping[str, Any] = {
+    "temperature": 0.5,
+    "history_length": 7,
+    "max_tokens": 1234,
+    "data": {"probe": ["first", 1, None, {"爱": True}]},
+}
+SECOND: Mapping[str, Any] = {
+    "temperature": 0.75,
+    "history_length": 9,
+    "max_tokens": 2345,
+    "data": {"probe": ["second", 2.5]},
+}
+
+
+class Bench:
+    """One probe's work. ``checks`` grows as it goes.
+
+    ``model`` is one that the service takes. ``create_keeps`` is how many bytes of a remark were seen to be kept by
+    the create, ``create_cut`` whether it cut it off there, and ``create_refused`` the shortest remark that it refused.
+    ``tell`` is told what is tried.
+    """
+
+    def __init__(
+        self, client: Client, lessons: Lessons, subject: Subject, model: str, tell: Callable[[str], None]
+    ) -> None:
+        self.client = client
+        self.lessons = lessons
+        self.subject = subject
+        self.model = model
+        self.tell = tell
+        self.checks: list[Check] = []
+        self.create_keeps = 0
+        self.create_cut = False
+        self.create_refused: int | None = None
+
+    def say(self, name: str, verdict: Verdict, seen: str, follows: str = "") -> None:
+        """Add a line."""
+        self.checks.append(Check(PART, name, verdict, seen, follows))
+
+    @property
+    def update(self) -> Operation | None:
+        """The update call, as far as it is known by now."""
+        return self.lessons.contract.operations.get("update_session")
+
+    def optional(self, operation: Operation) -> set[str]:
+        """The fields beside name, model, prompt and remark that a call can carry and the list can show."""
+        shown = {"data", *self.client.contract.session.parameters}
+        return {name for name in FIRST if name in operation.fields and name in shown}
+
+    def plain(self, prompt: str | None = None) -> dict[str, Any]:
+        """What goes into every create and update: if it makes a session, that is known as ours."""
+        return {
+            "name": self.subject.name,
+            "model": self.model,
+            "prompt": self.subject.prompt() if prompt is None else prompt,
+        }
+
+    def put(self, fields: Mapping[str, Any]) -> tuple[Reply, LiveSession]:
+        """Update the session, and see what it is then."""
+        operation = self.update
+        assert operation is not None
+        reply = self.subject.write(operation, {**self.plain(), **fields})
+        return reply, self.subject.see()
+
+    def not_taken(self, sent: Mapping[str, Any], live: LiveSession) -> set[str]:
+        """Those of the optional fields that were sent and are not as sent."""
+        stored = {**live.parameters, "data": dict(live.data)}
+        return {name for name, value in sent.items() if name in FIRST and not same(value, stored.get(name))}
+
+    def raw(self, live: LiveSession, *path: str) -> Any:
+        """What stands at a path of a listed row, to the letter."""
+        return value_at(live.row, path)
+
+
+def verdict(holds: bool) -> Verdict:
+    """``ok`` where it holds."""
+    return "ok" if holds else "differs"
+
+
+def call(operation: Operation) -> str:
+    """A call in a few words."""
+    encoding = "" if operation.encoding == "none" else f", {operation.encoding}"
+    return f"{operation.method} {operation.path}{encoding}"
+
+
+def status_of(reply: Reply) -> Status | None:
+    """What an answer says of itself; None where no answer came."""
+    if reply.response is None:
+        return None
+    body = None
+    if reply.response.content:
+        try:
+            body = reply.response.json()
+        except (ValueError, RecursionError):
+            body = None
+    found = as_number(body.get("status")) if isinstance(body, dict) else 0
+    return Status(reply.response.status_code, found if type(found) is int else 0)
+
+
+def answer(reply: Reply) -> str:
+    """An answer in a few words: its statuses, its form, and what the server said."""
+    status = status_of(reply)
+    if status is None:
+        return reply.error.what if reply.error else "no answer"
+    words = [
+        f"HTTP {status.http}",
+        f"status {status.body} in the body" if status.body else "no status in the body",
+    ]
+    said = reply.error.server_message if reply.error else ""
+    return ", ".join(words) + (f": {said}" if said else "")

@@ -1,0 +1,93 @@
+"""The calls that a probe may try, from one data file (``contracts/candidates.yaml``), in the order of safety."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from reconciler.contract import Contract, Encoding, Operation
+
+#: How a call is known that is better than a guess.
+PROVEN = ("documented", "seen", "learned")
+
+
+def candidates(contract: Contract, name: str, *, encoding: Encoding | None = None) -> list[Operation]:
+    """The calls to try for an operation, the most trusted and safest first.
+
+    ``encoding`` is one that the service was found to read: of calls that name the session in their body, those that
+    use it come first.
+
+    Raises:
+        ValueError: a call of the data file could hit another session than the one that is meant.
+    """
+    sessions = contract.operation("list_sessions").path
+    fields = _fields(contract, name)
+    found = []
+    for facts in _file()[name]:
+        operation = Operation(
+            name=name,
+            method=facts["method"],
+            path=facts["path"].replace("{sessions}", sessions),
+            encoding=facts["encoding"],
+            known="assumed",
+            fields=fields,
+        )
+        found.append(_without_id(operation) if "{session_id}" in operation.path else operation)
+    for operation in found:
+        if not safe(operation):
+            raise ValueError(f"{operation.method} {operation.path} could hit another session")
+    if encoding is not None:
+        found.sort(key=lambda one: "{session_id}" not in one.path and one.encoding != encoding)
+    own = contract.operations.get(name)
+    if own is not None and safe(own):
+        same = [one for one in found if _call(one) == _call(own)]
+        if own.known in PROVEN or not same:
+            found = [own, *(one for one in found if one not in same)]
+    return found
+
+
+def safe(operation: Operation) -> bool:
+    """Whether a call can mean no other session than the one it is given: a create means none at all."""
+    if operation.name == "create_session":
+        return operation.method == "POST" or operation.known in PROVEN
+    in_body = "session_id" in operation.fields and operation.encoding != "none"
+    return "{session_id}" in operation.path or in_body
+
+
+def learned(operation: Operation) -> Operation:
+    """The call as it is written down once it is known to work."""
+    return replace(operation, known="learned")
+
+
+def _fields(contract: Contract, name: str) -> Mapping[str, str]:
+    """What the call can carry: as the contract has it, or else what a create carries, and the id."""
+    own = contract.operations.get(name)
+    number = own.fields.get("session_id") if own else None
+    number = number or contract.session.session_id[-1]
+    if name == "delete_session":
+        return {"session_id": number}
+    create = contract.operation("create_session").fields
+    if name == "create_session":
+        return create
+    return {"session_id": number, **create, **(own.fields if own else {})}
+
+
+def _without_id(operation: Operation) -> Operation:
+    fields = {ours: wire for ours, wire in operation.fields.items() if ours != "session_id"}
+    return replace(operation, fields=fields)
+
+
+def _call(operation: Operation) -> tuple[str, str, str]:
+    return operation.method, operation.path, operation.encoding
+
+
+@cache
+def _file() -> Mapping[str, list[dict[str, Any]]]:
+    import yaml
+
+    text = (files("reconciler") / "contracts" / "candidates.yaml").read_bytes()
+    document: Mapping[str, list[dict[str, Any]]] = yaml.load(text, Loader=yaml.CSafeLoader)
+    return document

@@ -1,0 +1,154 @@
+"""Making the session, with as much in it as the service takes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from reconciler.api.errors import ApiError
+from reconciler.api.listing import list_sessions
+from reconciler.contract import Operation
+from reconciler.doctor.bench import FIRST, Bench, call, verdict
+from reconciler.doctor.candidates import candidates, learned
+from reconciler.doctor.subject import ProbeStopped
+from reconciler.model import LiveSession, Snapshot
+from reconciler.remark import remark_size
+
+#: A model that the service's documented example names, for an account with no sessions.
+_DOCUMENTED_MODEL = "deepseek-chat"
+
+#: A lag (seconds) that an apply waits for without being told.
+_SHORT = 3.0
+
+
+def usual_model(snapshot: Snapshot) -> str:
+    """The model that most sessions have: one that the service is known to take."""
+    models = Counter(live.model for live in snapshot if live.model)
+    return models.most_common(1)[0][0] if models else _DOCUMENTED_MODEL
+
+
+def make(bench: Bench) -> None:
+    """Make the session and wait until it is listed.
+
+    Raises:
+        ProbeStopped: no session can be made, or it does not show.
+    """
+    bench.tell("making a session")
+    operation, sent = _first_that_works(bench)
+    waited = bench.subject.appear()
+    if waited is None:
+        raise ProbeStopped(
+            f"a session was made, and the list does not show it within {bench.subject.settle:g} s",
+            "if this service is that slow, give the list longer: --settle SECONDS",
+        )
+    live = bench.subject.see()
+    ignores = bench.not_taken(sent, live) | (bench.optional(operation) - sent.keys())
+    remark = live.raw_remark or ""
+    if remark and sent.get("remark", "").startswith(remark):
+        bench.create_keeps, bench.create_cut = remark_size(remark), remark != sent["remark"]
+    stated = bench.lessons.call("create_session", replace(learned(operation), ignores=frozenset(ignores)))
+    bench.say("create", stated, call(operation))
+    _say_listed(bench, waited)
+    _say_numbers(bench, sent, live)
+
+
+def _first_that_works(bench: Bench) -> tuple[Operation, dict[str, Any]]:
+    last: ApiError | None = None
+    for operation in candidates(bench.client.contract, "create_session"):
+        for sent in _ladder(bench, operation):
+            last = bench.subject.create(operation, sent).error
+            if last is None:
+                return operation, sent
+            if last.outcome == "unknown":
+                # It may have been done all the same. A second one is not made before that is clear.
+                if bench.subject.appear() is not None:
+                    return operation, sent
+                raise ProbeStopped(last.problems)
+            if last.status in (404, 405, 415):
+                break  # not this call, whatever it carries
+            if "remark" in sent:
+                bench.create_refused = remark_size(sent["remark"])
+    raise ProbeStopped(
+        f"no session can be made: {last.problems[0].message if last else 'there is no call for it'}",
+        "describe the create call in a contract file, and run the probe with --contract FILE",
+    )
+
+
+def _ladder(bench: Bench, operation: Operation) -> list[dict[str, Any]]:
+    """What to send, from all fields down to the least, for services that refuse some."""
+    plain = bench.plain()
+    optional = {name: value for name, value in FIRST.items() if name in bench.optional(operation)}
+    sizes = (256, 128, None) if "remark" in operation.fields else ()
+    ladder = [{**plain, **optional, "remark": bench.subject.remark(size)} for size in sizes]
+    ladder.append({**plain, **optional})
+    dropped = [name for name in ("data", "max_tokens") if name in optional]
+    for upto in range(1, len(dropped) + 1):
+        kept = {name: value for name, value in optional.items() if name not in dropped[:upto]}
+        ladder.append({**plain, **kept})
+    return [*ladder, plain]
+
+
+def _say_listed(bench: Bench, waited: float) -> None:
+    if not waited:
+        bench.say("listed", bench.lessons.behaves(late_seconds=0.0), "a new session is listed at once")
+        return
+    bench.lessons.behaves(late_seconds=math.ceil(waited * 10) / 10)
+    follows = f"tell apply to wait longer for what it made: --settle {math.ceil(4 * waited)}"
+    bench.say(
+        "listed",
+        "ok",
+        f"a new session is listed after {waited:.1f} s",
+        follows if waited > _SHORT else "an apply waits up to 10 s for what it made",
+    )
+
+
+def _say_numbers(bench: Bench, sent: dict[str, Any], live: LiveSession) -> None:
+    shape = bench.client.contract.session.parameters
+    kinds = {
+        type(bench.raw(live, *shape[name])) for name in sent if name in shape and name in live.parameters
+    }
+    if not kinds:
+        bench.say("numbers", "unknown", "none came back")
+    elif str in kinds:
+        bench.say(
+            "numbers", bench.lessons.behaves(numbers="text"), "come back as texts", "they are read as numbers"
+        )
+    else:
+        bench.say("numbers", bench.lessons.behaves(numbers="number"), "come back as numbers")
+
+
+def find_by_name(bench: Bench) -> None:
+    """Whether the list can be narrowed to a name, and to a part of one."""
+    if not bench.subject.filtered:
+        bench.lessons.behaves(name_filter="none")
+        operation = bench.lessons.operation("list_sessions")
+        fields = {ours: wire for ours, wire in operation.fields.items() if ours != "name"}
+        bench.lessons.call("list_sessions", replace(operation, known="learned", fields=fields))
+        bench.say(
+            "name filter",
+            "differs",
+            "the session is not found by its name",
+            "look-ups read the whole list, which takes longer",
+        )
+        return
+    part = bench.subject.name[len("reconciler ") : -len(": safe to delete")]
+    partial = any(live.session_id == bench.subject.id for live in list_sessions(bench.client, name=part))
+    stated = bench.lessons.behaves(name_filter="partial" if partial else "exact")
+    bench.say("name filter", stated, f"finds {'a part of a name, too' if partial else 'whole names alone'}")
+
+
+def say_create_takes(bench: Bench) -> None:
+    """What a create takes, once it is known of the remark, too."""
+    ignores = bench.lessons.operation("create_session").ignores
+    stated = verdict(ignores == bench.lessons.stated.operation("create_session").ignores)
+    if not ignores:
+        bench.say("create takes", stated, "all fields")
+        return
+    follows = (
+        "what it leaves out is set by an update right after"
+        if bench.update
+        else "plans that need them are refused"
+    )
+    bench.say("create takes", stated, f"all but {', '.join(sorted(ignores))}", follows)

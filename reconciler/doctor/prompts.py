@@ -1,0 +1,134 @@
+"""Whether prompts come back to the letter: texts that services are known to change, and what this one did to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.doctor.bench import Bench
+
+#: How many characters the longest prompt has that is tried.
+LONGEST: Final = 100_000
+
+#: Emoji (joined ones, too), letters in two forms, separators that count as line ends to some, and every control
+#: character but NUL, which no catalog may hold.
+CHARACTERS: Final = (
+    "\U0001f99c \U0001f469\u200d\U0001f467 \u7231 e\u0301 \u2028\u2029\u0085\ufeff "
+    + "".join(map(chr, (*range(1, 9), 11, 12, *range(14, 32), 127, 155)))
+    + " end"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextCase:
+    """A text to store as a prompt, and the fact of the contract that it tells.
+
+    ``make`` puts the beginning by which a probe's prompt is known into it; ``read`` says what became of the text, from
+    what was sent and what was stored, as the contract words it.
+    """
+
+    name: str
+    fact: str
+    make: Callable[[str], str]
+    read: Callable[[str, str], str]
+
+
+def _lf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _ends(sent: str, stored: str) -> str:
+    stored = _lf(stored)  # what becomes of line ends is another fact
+    if stored == sent:
+        return "kept"
+    return "both" if stored == sent.strip() else "end" if stored == sent.rstrip() else "changed"
+
+
+def _line_endings(sent: str, stored: str) -> str:
+    if stored == sent:
+        return "kept"
+    lf = _lf(sent)
+    return "lf" if stored == lf else "crlf" if stored == lf.replace("\n", "\r\n") else "changed"
+
+
+def _characters(sent: str, stored: str) -> str:
+    return "kept" if stored == sent else "changed"
+
+
+CASES: Final = (
+    TextCase("white space at its ends", "prompt_ends", lambda start: f" \t {start} \t \n ", _ends),
+    TextCase("line endings", "prompt_line_endings", lambda start: f"{start}\r\na\nb\rc\n\nd", _line_endings),
+    TextCase("emoji, U+2028, controls", "prompt_characters", lambda start: start + CHARACTERS, _characters),
+)
+
+
+def together(start: str) -> str:
+    """All cases in one text: where it comes back to the letter, none has to be tried alone."""
+    return f" \t {start}\r\na\nb\rc\n\nd{CHARACTERS} \t \n "
+
+
+def longest(start: str) -> str:
+    """A prompt of :data:`LONGEST` characters."""
+    return start + " " + "x" * (LONGEST - len(start) - 1)
+
+
+def prompts(bench: Bench) -> None:
+    """Whether prompts come back to the letter."""
+    if bench.update is None:
+        bench.say("prompts", "unknown", "without an update only a plain one was tried")
+        return
+    bench.tell("whether prompts come back to the letter")
+    start = bench.subject.prompt()
+    whole = together(start)
+    if _stored(bench, whole) == whole:
+        facts = {case.fact: "kept" for case in CASES}
+    else:
+        facts = {}
+        for case in CASES:
+            sent = case.make(start)
+            stored = _stored(bench, sent)
+            facts[case.fact] = "refused" if stored is None else case.read(sent, stored)
+    for case in CASES:
+        fact = facts[case.fact]
+        stated = bench.lessons.behaves(**{case.fact: fact})
+        bench.say(f"prompts: {case.name}", stated, _SEEN.get(fact, fact), _follows(case.fact, fact))
+    sent = longest(start)
+    if _stored(bench, sent) == sent:
+        stated = bench.lessons.behaves(prompt_length=LONGEST)
+        bench.say("prompts: length", stated, f"{LONGEST:,} characters come back to the letter")
+    else:
+        bench.say(
+            "prompts: length",
+            "differs",
+            f"{LONGEST:,} characters do not come back to the letter",
+            "an apply says so for each prompt that is too long",
+        )
+
+
+def _stored(bench: Bench, prompt: str) -> str | None:
+    """What was stored of a prompt, None where it was refused."""
+    reply, live = bench.put({"prompt": prompt})
+    stored = bench.raw(live, *bench.client.contract.session.prompt)
+    return None if reply.error is not None and stored != prompt else str(stored)
+
+
+_SEEN = {
+    "kept": "come back to the letter",
+    "end": "goes at the end",
+    "both": "goes at both ends",
+    "lf": "become LF",
+    "crlf": "become CRLF",
+    "changed": "are changed",
+    "refused": "are refused",
+}
+
+
+def _follows(fact: str, what: str) -> str:
+    if what in ("kept", "end", "lf", "crlf"):
+        return ""  # it is what happens here to every prompt before it is compared
+    if what == "refused":
+        return "an apply reports each prompt that is refused"
+    if fact == "prompt_ends":
+        return "the tag remembers what became of a prompt that begins with white space"
+    return "the tag remembers what became of such a prompt"

@@ -1,0 +1,54 @@
+"""The doctor's report as text, from its public form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.render.escape import terminal
+from reconciler.render.json import json_text
+
+_LONGEST = 400  # characters of what was seen
+
+
+def render_doctor(document: Mapping[str, Any], form: str) -> str:
+    """The report in one of its forms, ``text`` or ``json``, with a line end."""
+    if form == "json":
+        return json_text(document)
+    return render_checks(document["checks"]) + render_end(document)
+
+
+def render_checks(checks: Sequence[Mapping[str, Any]]) -> str:
+    """The lines of some checks, part by part."""
+    lines: list[str] = []
+    part = None
+    for check in checks:
+        if check["part"] != part:
+            part = check["part"]
+            lines += ["", part] if lines else [part]
+        lines.append(terminal(f"  {check['verdict']:<7}  {check['name']}: {_short(check['seen'])}"))
+        if check["follows"]:
+            lines.append(terminal(f"           → {check['follows']}"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def render_end(document: Mapping[str, Any]) -> str:
+    """What stands below the checks: what is left over, the sums, and what was written where."""
+    lines = [
+        terminal(f"Left over from a killed probe: #{one['session_id']}, {json.dumps(one['name'])}")
+        for one in document["leftovers"]
+    ]
+    if lines:
+        lines.append("reconciler doctor --auto-approve removes it, and nothing else.")
+    summary = document["summary"]
+    lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
+    if document["written"]:
+        lines.append(terminal(f"What was learned is in {document['written']}: commands take it with --contract."))
+    if document["recorded"]:
+        lines.append(terminal(f"The calls are recorded in {document['recorded']}."))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

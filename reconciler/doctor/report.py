@@ -1,0 +1,87 @@
+"""What the doctor found, line by line, and its public form (``schemas/doctor.schema.json``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from reconciler import __version__
+from reconciler.contract import Contract
+
+FORMAT_VERSION = "1.0"
+
+#: ``ok``: as the contract says, or as it should be; ``differs``: it is not; ``unknown``: it could not be told.
+Verdict: TypeAlias = Literal["ok", "differs", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was checked, what came out, what was seen, and what follows from it. Texts are raw."""
+
+    part: str
+    name: str
+    verdict: Verdict
+    seen: str
+    follows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A session that a probe made and did not delete. ``probe`` is that probe's id."""
+
+    session_id: int
+    name: str
+    probe: str
+
+
+@dataclass(slots=True)
+class Report:
+    """All of it.
+
+    ``learned`` is the contract that came out, as a document; ``written`` and ``recorded`` name the file and the folder
+    that it and the calls were written to.
+    """
+
+    endpoint: str
+    contract: Contract
+    checks: list[Check] = field(default_factory=list)
+    leftovers: Sequence[Leftover] = ()
+    learned: Mapping[str, Any] | None = None
+    written: str = ""
+    recorded: str = ""
+
+    def count(self, verdict: Verdict) -> int:
+        """How many checks came out so."""
+        return sum(check.verdict == verdict for check in self.checks)
+
+
+def report_to_document(report: Report) -> dict[str, Any]:
+    """The report's public form."""
+    learned = report.contract.learned
+    return {
+        "format_version": FORMAT_VERSION,
+        "reconciler_version": __version__,
+        "endpoint": report.endpoint,
+        "contract": {
+            "name": report.contract.name,
+            "learned": {"at": learned.at, "endpoint": learned.endpoint, "by": learned.by}
+            if learned
+            else None,
+        },
+        "summary": {name: report.count(name) for name in ("ok", "differs", "unknown")},
+        "checks": [
+            {
+                "part": check.part,
+                "name": check.name,
+                "verdict": check.verdict,
+                "seen": check.seen,
+                "follows": check.follows,
+            }
+            for check in report.checks
+        ],
+        "leftovers": [{"session_id": one.session_id, "name": one.name} for one in report.leftovers],
+        "learned": report.learned,
+        "written": report.written,
+        "recorded": report.recorded,
+    }

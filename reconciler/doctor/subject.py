@@ -1,0 +1,210 @@
+"""The session that a probe writes to. Whatever goes through here reaches that one, or none.
+
+Three things keep the sessions of others out of it. A write carries an id that the list showed under this probe's name
+or mark, and that was not there before the probe began. What a write sends bears the probe's name, so that a call
+that turns out to make a session makes one that is known again and deleted. And after each call that may have done
+something, the number of sessions is looked at: when one is missing, the probe ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from reconciler.api.client import Client, Reply
+from reconciler.api.listing import list_sessions
+from reconciler.api.pace import pause_before
+from reconciler.contract import Operation
+from reconciler.doctor.candidates import safe
+from reconciler.errors import ReconcilerError
+from reconciler.model import LiveSession
+from reconciler.own import probe_id, probe_name, probe_prompt, probe_remark
+from reconciler.values import as_number
+
+
+class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
+    """The probe can't or must not go on. What it made is still cleaned up."""
+
+
+class Subject:
+    """A probe's own session.
+
+    ``before`` are the ids of all other sessions; ``settle`` is how long (seconds) a list may lag behind a write, and
+    ``lag`` how long it did, once that is known.
+    """
+
+    def __init__(self, client: Client, probe: str, before: Iterable[int], settle: float) -> None:
+        self.client = client
+        self.probe = probe
+        self.name = probe_name(probe)
+        self.before = frozenset(before)
+        self.settle = settle
+        self.lag = 0.0
+        self.filtered = True  # whether the list can be narrowed to our name
+        self.id: int | None = None
+        self.ids: set[int] = set()  # all that this probe made, as the list showed them
+        self.taken_over: set[int] = set()  # sessions of others that have come to look like ours
+        self.alarmed = False  # whether a session of others went or was overwritten
+        self.creates = 0  # creates whose session has not been seen yet
+        self.looks = 0  # how often it was looked for until it showed
+
+    def prompt(self, tail: str = "") -> str:
+        """A prompt by which the session is known, ending in this."""
+        return probe_prompt(self.probe) + tail
+
+    def remark(self, size: int | None = None) -> str:
+        """A remark by which the session is known, of so many bytes."""
+        return probe_remark(self.probe, size)
+
+    # Writing
+
+    def create(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
+        """Send a create for the session."""
+        if fields.get("name") != self.name or not safe(operation):
+            raise ValueError("a probe makes sessions under its own name alone")
+        self.creates += 1
+        reply = self._send(operation, fields)
+        if reply.error is not None and reply.error.outcome == "not done":
+            self.creates -= 1
+        return reply
+
+    def write(self, operation: Operation, fields: Mapping[str, Any] | None = None) -> Reply:
+        """Send a call about the session. One whose answer leaves it open is sent a second time, which does no harm."""
+        number = self.id
+        if number is None or number not in self.ids or number in self.before or not safe(operation):
+            raise ValueError("a probe writes to its own session alone")
+        sent = {**(fields or {}), "session_id": number}
+        reply = self._send(operation, sent)
+        again = reply.error is not None and reply.error.outcome == "unknown"
+        return self._send(operation, sent) if again else reply
+
+    def _send(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
+        """Send a write once; more than once only where the server said that it did nothing and to come again."""
+        for attempt in range(1, self.client.tries + 1):
+            reply = self.client.call(operation, fields, session="the probe's session")
+            error = reply.error
+            if error is None or not (error.throttled and error.passing):
+                break
+            self.client.pace.sleep(error.retry_after or pause_before(attempt))
+        if reply.error is not None and reply.error.status in (401, 403):
+            raise ProbeStopped(reply.error.problems)
+        return reply
+
+    # Looking
+
+    def find(self, *, whole: bool = False) -> list[LiveSession]:
+        """The sessions of this probe that the list shows; ``whole`` looks through all of it."""
+        found = []
+        for live in list_sessions(self.client, name=self.name if self.filtered and not whole else None):
+            if not (live.session_id in self.ids or live.name == self.name or probe_id(live) == self.probe):
+                continue
+            if live.session_id in self.before:
+                self.taken_over.add(live.session_id)
+            else:
+                found.append(live)
+        if found:
+            self.ids.update(live.session_id for live in found)
+            self.creates = 0
+            if self.id is None:
+                self.id = found[0].session_id
+        return found
+
+    def appear(self) -> float | None:
+        """Wait until the list shows the session. Gives how long that took (seconds), or None where it did not."""
+        started = time.monotonic()
+        while True:
+            self.looks += 1
+            shown = bool(self.find())
+            at_once = self.looks == 1 and shown
+            # Looking through all of a long list is not done each time.
+            if not shown and self.looks & (self.looks - 1) == 0 and self.find(whole=True):
+                shown = True
+                self.filtered = bool(self.find())  # it may have come up in between
+                at_once = self.looks == 1 and not self.filtered
+            if shown:
+                self.lag = 0.0 if at_once else time.monotonic() - started
+                return self.lag
+            left = self.settle - (time.monotonic() - started)
+            if left <= 0:
+                return None
+            self.client.pace.sleep(min(left, pause_before(self.looks, base=0.05, cap=1.0)))
+
+    def look(self) -> LiveSession | None:
+        """The session as the list shows it now."""
+        for whole in (False, True):
+            for live in self.find(whole=whole):
+                if live.session_id == self.id:
+                    return live
+        return None
+
+    def see(self) -> LiveSession:
+        """The session as the list shows it now.
+
+        Raises:
+            ProbeStopped: it does not.
+        """
+        live = self.look()
+        if live is None:
+            raise ProbeStopped(
+                f"the probe's session #{self.id} is gone", "somebody deleted it: run the probe again"
+            )
+        return live
+
+    def wait(self, fits: Callable[[LiveSession | None], bool]) -> LiveSession | None:
+        """The session once it fits, or as it is when the list has had as long as it took before, twice."""
+        until = time.monotonic() + min(self.settle, 2 * self.lag)
+        attempt = 1
+        while True:
+            live = self.look()
+            left = until - time.monotonic()
+            if fits(live) or left <= 0:
+                return live
+            self.client.pace.sleep(min(left, pause_before(attempt, base=0.05, cap=1.0)))
+            attempt += 1
+
+    def check_others(self) -> None:
+        """See that no session of others is missing or overwritten.
+
+        Raises:
+            ProbeStopped: one is. Said once: from then on nothing is tried that might reach others.
+        """
+        if self.alarmed:
+            return
+        if self.taken_over:
+            self.alarmed = True
+            raise ProbeStopped(
+                f"{_numbers(self.taken_over)}, which was there before, now bears the probe's name or mark",
+                "the call before this one reached another session than the one that it named",
+            )
+        operation = self.client.contract.operation("list_sessions")
+        query = {"ordering": "-session_id", "page": 1, "size": 1}
+        count = as_number(self.client.read(operation.name, query).get("count"))
+        if type(count) is int and count >= len(self.before) + len(self.ids):
+            return
+        gone = self.before - {live.session_id for live in list_sessions(self.client)}
+        if gone:
+            self.alarmed = True
+            raise ProbeStopped(
+                f"{_numbers(gone)} went while the probe ran",
+                "somebody else may have deleted it: run the probe again when nobody writes to the account",
+            )
+
+    # Ending
+
+    def remove(self, calls: Iterable[Operation]) -> tuple[Operation, Reply] | None:
+        """Delete the session by the first of these calls that does it; the list says whether one did."""
+        for operation in calls:
+            reply = self.write(operation)
+            gone = self.wait(lambda live: live is None) is None
+            if reply.error is None or reply.error.outcome == "unknown":
+                self.check_others()
+            if gone:
+                self.ids.discard(self.id or 0)
+                self.id = None
+                return operation, reply
+        return None
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(f"#{number}" for number in sorted(numbers))

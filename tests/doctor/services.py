@@ -1,0 +1,233 @@
+"""The services that the embedded server plays for the doctor, and the truth about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+from unittest.mock import ANY
+
+from reconciler.contract import Contract, Operation, load_contract
+
+#: What a cycle of applies does: all of it; creates and deletes, but refuses updates; or nothing, with this guard.
+Cycle: TypeAlias = Literal["works", "no_update", "no_tag", "remark_limit"]
+
+ONE = "/v1/session/{session_id}/"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of them.
+
+    ``calls`` change the built-in contract's operations to how the service is spoken to, and None takes one away;
+    ``quirks`` are as on the command line. ``facts`` are what the doctor has to find about its behaviour (``...`` for
+    more than 0), and ``found`` what it has to find about its calls where that is not what ``calls`` says already.
+    """
+
+    name: str
+    calls: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    quirks: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cycle: Cycle = "works"
+
+    def contract(self) -> Contract:
+        """What the server plays."""
+        contract = load_contract()
+        operations = dict(contract.operations)
+        for name, changes in self.calls.items():
+            if changes is None:
+                del operations[name]
+            else:
+                operations[name] = _changed(operations[name], changes)
+        return replace(contract, operations=operations)
+
+
+def _changed(operation: Operation, changes: Mapping[str, Any]) -> Operation:
+    changed = replace(operation, **changes)
+    if "{session_id}" in changed.path:
+        fields = {ours: wire for ours, wire in changed.fields.items() if ours != "session_id"}
+        changed = replace(changed, fields=fields)
+    return changed
+
+
+#: What holds of the plainest one.
+PLAIN: Mapping[str, Any] = {
+    "remark_limit": None,
+    "remark_over": None,
+    "largest_page": None,
+    "name_filter": "exact",
+    "ordering": "honoured",
+    "late_seconds": 0.0,
+    "numbers": "number",
+    "prompt_ends": "kept",
+    "prompt_line_endings": "kept",
+    "prompt_characters": "kept",
+    "prompt_length": 100_000,
+}
+
+#: What can't be found out without an update.
+_NO_UPDATE: Mapping[str, Any] = dict.fromkeys(
+    ("prompt_ends", "prompt_line_endings", "prompt_characters", "prompt_length")
+)
+
+SERVICES = (
+    Service("as the built-in contract says"),
+    Service(
+        "the id in the path, PATCH and DELETE",
+        {
+            "update_session": {"method": "PATCH", "path": ONE},
+            "delete_session": {"method": "DELETE", "path": ONE, "encoding": "none"},
+        },
+    ),
+    Service(
+        "the id in the path, PUT that resets, DELETE answered 204",
+        {
+            "update_session": {"method": "PUT", "path": ONE, "left_out": "reset"},
+            "delete_session": {"method": "DELETE", "path": ONE, "encoding": "none"},
+        },
+        ("update-resets", "delete-204", "strict-encoding"),
+        found={"delete_session": {"answer": "empty"}},
+    ),
+    Service(
+        "the id in the path, POST",
+        {
+            "update_session": {"path": ONE, "encoding": "form"},
+            "delete_session": {"path": ONE + "delete/", "encoding": "none"},
+        },
+        ("strict-encoding",),
+    ),
+    Service(
+        "forms everywhere",
+        {
+            "create_session": {"encoding": "form"},
+            "update_session": {"path": ONE + "update/", "encoding": "form"},
+            "delete_session": {"encoding": "form"},
+        },
+        ("strict-encoding",),
+    ),
+    Service(
+        "multipart everywhere",
+        {"update_session": {"encoding": "multipart"}, "delete_session": {"encoding": "multipart"}},
+        ("strict-encoding",),
+    ),
+    Service("JSON at a create", {"create_session": {"encoding": "json"}}, ("strict-encoding",)),
+    Service(
+        "pages of two, names found by a part",
+        quirks=("max-page-size=2", "name-filter=partial"),
+        facts={"largest_page": 2, "name_filter": "partial"},
+        found={"list_sessions": {"page_size": 2}},
+    ),
+    Service("a list that lags by calls", quirks=("late-calls=3",), facts={"late_seconds": ...}),
+    Service("a list that lags by time", quirks=("late-seconds=0.3",), facts={"late_seconds": ANY}),
+    Service(
+        "trimmed prompts, LF",
+        quirks=("trim-prompts", "line-endings=lf"),
+        facts={"prompt_ends": "both", "prompt_line_endings": "lf"},
+    ),
+    Service("prompts with CRLF", quirks=("line-endings=crlf",), facts={"prompt_line_endings": "crlf"}),
+    Service(
+        "numbers as text, messages by token",
+        quirks=("numbers-as-text", "messages-by-token"),
+        facts={"numbers": "text"},
+        found={
+            "list_messages": {"fields": {"session_token": "session_token", "page": "page", "size": "size"}}
+        },
+    ),
+    Service(
+        "no remark at all",
+        quirks=("remark-limit=0",),
+        facts={"remark_limit": 0, "remark_over": "refuse"},
+        cycle="remark_limit",
+    ),
+    Service(
+        "no remark at all, without a word",
+        quirks=("remark-limit=0", "remark-over=cut"),
+        facts={"remark_limit": 0, "remark_over": "refuse"},
+        cycle="remark_limit",
+    ),
+    Service(
+        "a remark of 64 bytes",
+        quirks=("remark-limit=64",),
+        facts={"remark_limit": 64, "remark_over": "refuse"},
+    ),
+    Service(
+        "a remark of 64 bytes, cut off",
+        quirks=("remark-limit=64", "remark-over=cut"),
+        facts={"remark_limit": 64, "remark_over": "cut"},
+    ),
+    Service(
+        "a remark of 255 bytes",
+        quirks=("remark-limit=255",),
+        facts={"remark_limit": 255, "remark_over": "refuse"},
+    ),
+    Service(
+        "a remark of 65,535 bytes, cut off",
+        quirks=("remark-limit=65535", "remark-over=cut"),
+        facts={"remark_limit": 65535, "remark_over": "cut"},
+    ),
+    Service(
+        "an update that resets what it leaves out",
+        quirks=("update-resets",),
+        found={"update_session": {"left_out": "reset"}},
+    ),
+    Service("no update", quirks=("no-update",), facts=_NO_UPDATE, cycle="no_update"),
+    Service(
+        "a create that takes no remark",
+        quirks=("create-ignores=remark",),
+        found={"create_session": {"ignores": frozenset({"remark"})}},
+    ),
+    Service(
+        "a create that takes no parameters and no data",
+        quirks=("create-ignores=max_tokens,temperature,history_length,data",),
+        found={
+            "create_session": {"ignores": frozenset({"max_tokens", "temperature", "history_length", "data"})}
+        },
+    ),
+    Service(
+        "a create that takes no remark, and no update",
+        quirks=("create-ignores=remark", "no-update"),
+        facts=_NO_UPDATE,
+        found={"create_session": {"ignores": frozenset({"remark"})}},
+        cycle="no_tag",
+    ),
+    Service(
+        "much at once",
+        {
+            "create_session": {"encoding": "json"},
+            "update_session": {"method": "PUT", "path": ONE, "encoding": "multipart", "left_out": "reset"},
+            "delete_session": {"path": ONE + "delete/", "encoding": "none"},
+        },
+        (
+            "strict-encoding",
+            "max-page-size=3",
+            "name-filter=partial",
+            "late-calls=2",
+            "numbers-as-text",
+            "trim-prompts",
+            "line-endings=crlf",
+            "remark-limit=255",
+            "remark-over=cut",
+            "create-ignores=remark,max_tokens",
+            "update-resets",
+            "delete-204",
+            "messages-by-token",
+        ),
+        {
+            "largest_page": 3,
+            "name_filter": "partial",
+            "late_seconds": ...,
+            "numbers": "text",
+            "prompt_ends": "both",
+            "prompt_line_endings": "crlf",
+            "remark_limit": 255,
+            "remark_over": "cut",
+        },
+        {
+            "list_sessions": {"page_size": 3},
+            "create_session": {"ignores": frozenset({"remark", "max_tokens"})},
+            "delete_session": {"answer": "empty"},
+            "list_messages": {"fields": {"session_token": "session_token", "page": "page", "size": "size"}},
+        },
+    ),
+)

@@ -1,0 +1,99 @@
+"""A probe that is ended at any of its requests: by a signal, it cleans up itself; killed, the next doctor does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.doctor.child import at_request, start
+from tests.doctor.services import SERVICES, Service
+from tests.doctor.support import Doctor, methods, playing
+
+BY_NAME = {service.name: service for service in SERVICES}
+
+#: Services that are probed in different ways: the plainest; no update; a tag only by update; all at once.
+SOME = (
+    "as the built-in contract says",
+    "no update",
+    "a create that takes no remark",
+    "no remark at all, without a word",
+    "much at once",
+)
+
+
+def _arguments(doctor: Doctor) -> list[str]:
+    folder = str(doctor.folder)
+    return ["doctor", folder, "--probe", "--auto-approve", "--endpoint", doctor.server.url, "--settle", "5"]
+
+
+def _killed(doctor: Doctor, number: int, *, worked: bool) -> bool:
+    """Kill a probe at a request; whether it got that far."""
+    process = start(_arguments(doctor))
+
+    def kill() -> None:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+
+    with at_request(doctor.server, number, kill, worked=worked) as met:
+        process.join()
+    return bool(met)
+
+
+def _then_the_next_one_cleans_up(doctor: Doctor, before: object) -> None:
+    store = doctor.server.store
+    known = {row.session_id for row in store.sessions()} - {row[0] for row in before["session"]}  # type: ignore[index]
+    asked = len(doctor.server.log)
+    code, out, err = doctor("doctor", "--format", "json")
+    assert set(methods(doctor.server)[asked:]) == {"GET"}
+    found = {one["session_id"] for one in json.loads(out)["leftovers"]}
+    assert found == known, err
+    assert code == 1 or not found
+    doctor("doctor", "--auto-approve")
+    assert store.dump() == before
+    assert json.loads(doctor("doctor", "--format", "json")[1])["leftovers"] == []
+
+
+def _at_each(service: Service, points: Iterator[int], doctor: Doctor, *, worked: bool) -> None:
+    before = doctor.server.store.dump()
+    for number in points:
+        if not _killed(doctor, number, worked=worked):
+            break
+        _then_the_next_one_cleans_up(doctor, before)
+    assert doctor.server.store.dump() == before
+
+
+def _undisturbed(service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sequence[str]:
+    """The methods of the requests that a probe of a service makes."""
+    with playing(service, tmp_path, capsys) as doctor:
+        assert doctor.probe()[0] == 0
+        return methods(doctor.server)
+
+
+@pytest.mark.parametrize("worked", [False, True], ids=["before the work", "after it"])
+@pytest.mark.parametrize("name", SOME)
+def test_killed_here_and_there(
+    name: str, worked: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = BY_NAME[name]
+    sent = _undisturbed(service, tmp_path, capsys)
+    writes = [number for number, method in enumerate(sent, start=1) if method != "GET"]
+    # Around the create, where it is least clear what is there; at the delete; and now and then in between.
+    points = {writes[0], writes[0] + 1, writes[-2], *writes[:: max(1, len(writes) // 4)]}
+    with playing(service, tmp_path, capsys) as doctor:
+        _at_each(service, iter(sorted(points)), doctor, worked=worked)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("worked", [False, True], ids=["before the work", "after it"])
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_killed_at_any_request(
+    service: Service, worked: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(service, tmp_path, capsys) as doctor:
+        _at_each(service, iter(range(1, 10_000)), doctor, worked=worked)

@@ -1,0 +1,375 @@
+"""A probe that meets trouble: it stops in time, cleans up, and says what it could not do."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import Refused
+from reconciler.own import making_name, probe_name, probe_prompt, probe_remark
+from reconciler.server import Fault, LoggedRequest, RunningServer
+from reconciler.tag import Identity
+from tests.doctor.child import at_request, start
+from tests.doctor.services import SERVICES
+from tests.doctor.support import Doctor, checks, methods, playing
+
+BY_NAME = {service.name: service for service in SERVICES}
+PLAIN = SERVICES[0]
+ID = "20240513T101530Z-1f2e3d4c5b6a"
+
+
+def _probe(doctor: Doctor, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    code, out, _ = doctor.probe("--format", "json", "--settle", "1", *arguments)
+    return code, checks(out)
+
+
+def _on_first(server: RunningServer, operation: str, act: Callable[[], object]) -> None:
+    """Act when the work of the first call of this operation is done."""
+    met: list[int] = []
+
+    def hook(entry: LoggedRequest) -> None:
+        if entry.operation == operation and not met:
+            met.append(entry.number)
+            act()
+
+    server.after.append(hook)
+
+
+def test_a_session_of_others_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        _on_first(doctor.server, "update_session", lambda: doctor.server.store.delete_session(4))
+        code, found = _probe(doctor)
+        assert code == 1
+        assert found["the probe ended early"] == ("differs", "#4 went while the probe ran")
+        # The delete call of this service names the session in its body: after an alarm that is not tried.
+        assert found["clean-up"][0] == "differs"
+        assert found["the other sessions"] == ("differs", "#4 went")
+        assert found["the list as it was before"][1].startswith(f"is in {tmp_path}/state/before-")
+        assert not doctor.written.exists()
+        assert [entry.operation for entry in doctor.server.log].count("update_session") == 1
+        assert "left over: #8 deleted" in doctor("doctor", "--auto-approve")[1]
+        assert [row.session_id for row in doctor.server.store.sessions()] == [1, 2, 3, 5, 6, 7]
+
+
+def test_a_session_of_others_goes_where_the_path_holds_the_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(BY_NAME["the id in the path, PATCH and DELETE"], tmp_path, capsys) as doctor:
+        _on_first(doctor.server, "update_session", lambda: doctor.server.store.delete_session(4))
+        code, found = _probe(doctor)
+        assert code == 1
+        assert found["clean-up"][0] == "ok"
+        assert [row.session_id for row in doctor.server.store.sessions()] == [1, 2, 3, 5, 6, 7]
+
+
+def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A service that takes the probe's update for one of every session: nothing else is tried on it."""
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        store = doctor.server.store
+
+        def overwrite() -> None:
+            own = store.sessions()[-1]
+            store.change_session(4, lambda row: replace(row, name=own.name, prompt=own.prompt))
+
+        _on_first(doctor.server, "update_session", overwrite)
+        code, found = _probe(doctor)
+        assert code == 1
+        seen = "#4, which was there before, now bears the probe's name or mark"
+        assert found["the probe ended early"] == ("differs", seen)
+        assert found["the other sessions"] == (
+            "differs",
+            "#4 changed in session_config, session_name, updated_at",
+        )
+        assert [row.session_id for row in store.sessions()] == [1, 2, 3, 4, 5, 6, 7, 8]
+        (before,) = (tmp_path / "state").glob("before-*.json")
+        assert "  prose" in before.read_text()
+
+
+def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        store = doctor.server.store
+        _on_first(doctor.server, "update_session", lambda: store.update_session(6, api_use_count=4))
+        code, found = _probe(doctor)
+        assert code == 0
+        seen = "all 7 are as they were, field by field; 1 were used meanwhile"
+        assert found["the other sessions"] == ("ok", seen)
+        _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
+        store.insert_session(name="new")
+        code, found = _probe(doctor)
+        assert found["the other sessions"] == ("differs", "#1 changed in session_config, updated_at")
+
+
+def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        doctor.server.faults.add(Fault("status", operation="delete_session", status=500))
+        code, found = _probe(doctor)
+        assert code == 1
+        assert found["delete"] == ("differs", "none of 5 calls deletes a session")
+        verdict, seen = found["clean-up"]
+        assert verdict == "differs"
+        assert seen.startswith("#8, 'reconciler doctor probe 2")
+        assert seen.endswith(": safe to delete', could not be deleted")
+        code, out, _ = doctor("doctor")
+        assert code == 1
+        assert 'Left over from a killed probe: #8, "reconciler doctor probe 2' in out
+        assert "reconciler doctor --auto-approve removes it, and nothing else.\n" in out
+        doctor.server.faults.clear()
+        code, out, _ = doctor("doctor", "--auto-approve")
+        assert code == 0
+        assert "  ok       left over: #8 deleted\n" in out
+        assert doctor.server.store.dump() == before
+
+
+def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        doctor.server.faults.add(Fault("cut", operation="create_session", worked=True))
+        assert _probe(doctor)[0] == 0
+        assert doctor.server.store.dump() == before
+        assert [entry.operation for entry in doctor.server.log].count("create_session") == 1
+        doctor.server.faults.clear()
+        doctor.server.faults.add(Fault("cut", operation="create_session"))
+        code, found = _probe(doctor)
+        assert code == 1
+        assert found["the probe ended early"][1].startswith("creating the session the probe's session: ")
+        seen = found["clean-up"][1]
+        assert seen.endswith("may be there that the list does not show yet")
+        assert doctor.server.store.dump() == before
+
+
+def test_a_list_that_is_too_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(replace(PLAIN, quirks=("late-seconds=86400",)), tmp_path, capsys) as doctor:
+        code, found = _probe(doctor, "--settle", "0.2")
+        assert code == 1
+        seen = "a session was made, and the list does not show it within 0.2 s"
+        assert found["the probe ended early"] == ("differs", seen)
+        assert found["clean-up"][1].endswith("may be there that the list does not show yet")
+
+
+def test_the_list_fails_while_cleaning_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+
+        def break_lists() -> None:
+            doctor.server.faults.add(Fault("status", operation="list_sessions", status=500))
+
+        _on_first(doctor.server, "update_session", break_lists)
+        code, found = _probe(doctor, "--retries", "0")
+        assert code == 1
+        verdict, seen = found["clean-up"]
+        assert verdict == "differs"
+        assert seen.startswith("#8, 'reconciler doctor probe 2")
+        assert seen.endswith("could not be deleted: listing sessions: HTTP 500: 服务器内部错误")
+        assert found["the other sessions"][0] == "unknown"
+        doctor.server.faults.clear()
+        assert doctor("doctor", "--auto-approve")[0] == 0
+        assert doctor.server.store.dump() == before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault("rate-limit", rate=25, retry_after=1), marks=pytest.mark.full),
+        pytest.param(Fault("status", when="every 40", status=503), marks=pytest.mark.full),
+        Fault("status", operation="delete_session", when="first", status=429, retry_after=0),
+        Fault("status", operation="update_session", when="every 3", status=500),
+        Fault("cut", operation="update_session", when="every 4", worked=True),
+        Fault("cut", operation="delete_session", when="first", worked=True),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.status or ''} {fault.operation or ''} {fault.when}",
+)
+def test_trouble_that_passes(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    service = BY_NAME["a remark of 255 bytes"]
+    with playing(service, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        doctor.server.faults.add(fault)
+        code, found = _probe(doctor)
+        assert (code, found["remark"]) == (0, ("ok", "255 bytes are kept; what is longer is refused"))
+        assert doctor.server.store.dump() == before
+        learned = doctor.learned().operation("update_session")
+        assert (learned.path, learned.encoding, learned.left_out) == ("/v1/session/update/", "json", "kept")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["as the built-in contract says", "a create that takes no remark"])
+def test_a_signal(
+    name: str, number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = BY_NAME[name]
+    with playing(service, tmp_path, capsys) as doctor:
+        assert doctor.probe()[0] == 0
+        writes = [n for n, method in enumerate(methods(doctor.server), start=1) if method != "GET"]
+    with playing(service, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        for request in (writes[0] - 1, writes[0], writes[0] + 1, *writes[3:-3:8], writes[-2]):
+            process = start(_arguments(doctor))
+
+            def send(process: object = process) -> None:
+                os.kill(process.pid, number)  # type: ignore[attr-defined]
+
+            with at_request(doctor.server, request, send) as met:
+                process.join()
+            assert met
+            assert process.exitcode == 130
+            assert doctor.server.store.dump() == before
+
+
+def _arguments(doctor: Doctor) -> list[str]:
+    folder = str(doctor.folder)
+    return ["doctor", folder, "--probe", "--auto-approve", "--endpoint", doctor.server.url, "--settle", "3"]
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        hang = doctor.server.faults.add(Fault("hang", operation="delete_session"))
+        process = start(_arguments(doctor))
+        assert process.pid is not None
+        deadline_free_wait(lambda: doctor.server.faults.struck(hang) == 1)
+        os.kill(process.pid, signal.SIGINT)
+        # The clean-up begins, and hangs in the same way.
+        deadline_free_wait(lambda: doctor.server.faults.struck(hang) == 2)
+        os.kill(process.pid, signal.SIGINT)
+        process.join()
+        assert process.exitcode == 130
+        doctor.server.faults.clear()
+        assert len(doctor.server.store.sessions()) == 8
+        assert doctor("doctor", "--auto-approve")[0] == 0
+        assert doctor.server.store.dump() == before
+
+
+def deadline_free_wait(holds: Callable[[], bool]) -> None:
+    """Wait for something that the server will see; a test that hangs is ended from outside."""
+    while not holds():
+        os.sched_yield()
+
+
+def test_nobody_says_yes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(question: str) -> None:
+        asked.append(question)
+        raise Refused("not approved: nothing was written")
+
+    monkeypatch.setattr("reconciler.cli.doctor.approve", refuse)
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        code, out, err = doctor("doctor", "--probe", "--write", str(doctor.written))
+        assert (code, asked) == (3, ["Go ahead?"])
+        assert "No other session is written to." in err
+        assert "ordering: by session_id" in out
+        assert set(methods(doctor.server)) == {"GET"}
+        assert not doctor.written.exists()
+
+
+def _leave(doctor: Doctor, **changes: object) -> int:
+    """Put on the account what a killed probe leaves, changed in these."""
+    fields = {"name": probe_name(ID), "prompt": probe_prompt(ID) + " Step 3.", "remark": probe_remark(ID)}
+    return doctor.server.store.insert_session(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"remark": ""},
+        {"remark": None, "prompt": ""},
+        {"remark": probe_remark(ID, 20)},
+        {"remark": probe_remark(ID, 60_000)},
+        {"name": ""},
+        {"name": "mine"},
+        {"prompt": f"\n {probe_prompt(ID)}"},
+    ],
+    ids=str,
+)
+def test_what_is_known_as_a_probe(
+    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        number = _leave(doctor, **changes)
+        code, out, _ = doctor("doctor")
+        assert code == 1
+        assert f"Left over from a killed probe: #{number}," in out
+        assert "7 in all" not in out
+        assert "sessions: 8 in all: 3 managed (2 by shop, 1 by x@y), 4 unmanaged\n" in out
+        assert doctor("doctor", "--auto-approve")[0] == 0
+        assert doctor.server.store.dump() == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": probe_name(ID) + " ", "remark": ""},
+        {"name": "reconciler doctor probe 1: safe to delete", "remark": ""},
+        {"name": "", "remark": "", "prompt": ""},
+        {"prompt": "You are a doctor."},
+        {"remark": "mine"},
+        {"remark": probe_remark("20240513T101530Z-000000000000")},
+        {"remark": probe_remark(ID)[:-1] + ',"mine":1}'},
+        {"name": "mine", "prompt": "mine"},
+        {"name": "mine", "remark": ""},
+        {"remark": '{"reconciler":{"catalog":"shop","key":"k"}}'},
+        {"name": making_name(Identity("shop", None, "k")), "remark": ""},
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_a_probe(
+    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        _leave(doctor, **changes)
+        before = doctor.server.store.dump()
+        _, out, _ = doctor("doctor", "--auto-approve")
+        assert "Left over" not in out
+        assert set(methods(doctor.server)) == {"GET"}
+        assert _probe(doctor)[0] in (0, 1)
+        assert doctor.server.store.dump() == before
+
+
+def test_a_probe_removes_what_an_earlier_one_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    service = BY_NAME["the id in the path, PATCH and DELETE"]
+    with playing(service, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        _leave(doctor)
+        _leave(doctor, remark="")
+        assert _probe(doctor)[0] == 0
+        assert doctor.server.store.dump() == before
+
+
+def test_a_left_over_is_removed_by_whatever_call_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The built-in contract's delete is not this service's: the candidates are tried, on what the probe made alone."""
+    for name in ("the id in the path, POST", "forms everywhere", "much at once"):
+        with playing(BY_NAME[name], tmp_path, capsys) as doctor:
+            before = doctor.server.store.dump()
+            number = _leave(doctor)
+            assert "left over: #8 deleted" in doctor("doctor", "--auto-approve")[1]
+            assert doctor.server.store.dump() == before
+            for entry in doctor.server.log:
+                body = entry.body or {}
+                assert entry.method == "GET" or f"/{number}/" in entry.path or str(body["session_id"]) == "8"
+
+
+def test_the_offer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("reconciler.cli.doctor.approve", asked.append)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        _leave(doctor)
+        code, out, err = doctor("doctor")
+        assert (code, asked) == (0, ["Delete it?"])
+        assert f"Left over from a killed probe: #8, {probe_name(ID)}" in err
+        assert "left over: #8 deleted" in out
+        assert doctor.server.store.dump() == before
