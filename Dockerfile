@@ -7,6 +7,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
+COPY examples examples
 COPY reconciler reconciler
 RUN python -m venv /opt/reconciler \
     && /opt/reconciler/bin/pip install --no-cache-dir --disable-pip-version-check .
