@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": ("reconciler.cli.explain", "Show where each field of a session comes from."),
     "graph": ("reconciler.cli.graph", "Show which fragments and templates reach which sessions."),
     "diff-env": ("reconciler.cli.diff_env", "Compare what two environments would be."),
+    "export": ("reconciler.cli.export", "Write live sessions as a catalog."),
     "adopt": ("reconciler.cli.adopt", "Take live sessions over into the catalog."),
     "forget": ("reconciler.cli.forget", "Let sessions go without deleting them."),
     "mv": ("reconciler.cli.mv", "Give a live session another key, catalog or environment."),

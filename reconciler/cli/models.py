@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.api.endpoint import endpoint_name
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import connection_options, split, state_option
 from reconciler.cli.output import format_option
 from reconciler.errors import ReconcilerError
 from reconciler.state import FOLDER, write_durably
+
+if TYPE_CHECKING:
+    from reconciler.models import Models
+
+
+def account_models(connection: Connection, state: Path) -> Models:
+    """The models that the account offers, as of now.
+
+    Raises:
+        ReconcilerError: they can't be had.
+    """
+    from reconciler.models import offered
+
+    with connect(connection, state) as client:
+        taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return offered(client.read("list_models", {}), f"the models of {client.endpoint.name}", taken)
 
 
 @click.command()
@@ -36,18 +53,13 @@ def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **
     What the service does not say of them, how much they read and which temperatures they take, is what was known at
     release.
     """
-    from reconciler.models import models_document, offered, shipped
+    from reconciler.models import models_document, shipped
     from reconciler.render.escape import terminal
     from reconciler.render.json import json_text
 
-    endpoint = ""
-    if known:
-        models = shipped()
-    else:
-        with connect(split(flags, Connection), state_dir or Path(FOLDER)) as client:
-            taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            endpoint = client.endpoint.name
-            models = offered(client.read("list_models", {}), f"the models of {endpoint}", taken)
+    connection = split(flags, Connection)
+    models = shipped() if known else account_models(connection, state_dir or Path(FOLDER))
+    endpoint = "" if known else endpoint_name(connection.endpoint)
     document = models_document(models, endpoint)
     if out is not None:
         try:

@@ -41,12 +41,19 @@ from reconciler.state import FOLDER
     help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@click.option(
+    "--check-models",
+    is_flag=True,
+    help="Also ask which models the account offers, and name on stderr those of the catalog that it does not. "
+    "Changes neither the plan nor the exit code.",
+)
 @output_options
 def command(
     catalog: Path,
     against: Path | None,
     out: Path | None,
     detailed_exitcode: bool,
+    check_models: bool,
     state_dir: Path | None,
     **flags: Any,
 ) -> int:
@@ -60,6 +67,11 @@ def command(
         raise UsageError(
             "a plan made --against a file can't be saved to be applied", "plan against the live list"
         )
+    if against and check_models:
+        raise UsageError(
+            "--check-models asks the service, and --against does not",
+            "reconciler lint --models FILE asks nobody",
+        )
     loaded = split(flags, CatalogFlags).load(catalog)
     snapshot = live_or_against(against, split(flags, Connection), state_dir or catalog / FOLDER)
     plan = split(flags, PolicyFlags).plan(loaded, snapshot)
@@ -68,6 +80,13 @@ def command(
 
         write_plan(out, plan, catalog)
     put_out(plan_to_document(plan), split(flags, Output))
+    if check_models:
+        from reconciler.cli.models import account_models
+        from reconciler.cli.problems import print_problems
+        from reconciler.models import unknown
+
+        offered = account_models(split(flags, Connection), state_dir or catalog / FOLDER)
+        print_problems(unknown(loaded, offered))
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK

@@ -44,7 +44,9 @@ def render_end(document: Mapping[str, Any]) -> str:
     summary = document["summary"]
     lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
     if document["written"]:
-        lines.append(terminal(f"What was learned is in {document['written']}: commands take it with --contract."))
+        lines.append(
+            terminal(f"What was learned is in {document['written']}: commands take it with --contract.")
+        )
     if document["recorded"]:
         lines.append(terminal(f"The calls are recorded in {document['recorded']}."))
     return "".join(f"{line}\n" for line in lines)

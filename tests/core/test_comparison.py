@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,11 @@ def test_the_table_can_be_read() -> None:
         "|---|---|---|---|---|---|---|",
         '| `prompt` | `"Be kind."` | `"Be kind."` | `"Be kind."` |  | nothing | `"Be kind."` |',
     ]
+
+
+def test_the_documentation_shows_the_same_rows() -> None:
+    page = Path(__file__).parents[2] / "docs" / "comparison.md"
+    assert as_markdown(ROWS).strip() in page.read_text(encoding="utf-8")
 
 
 def test_every_cause_of_an_update_is_in_its_reason() -> None:
