@@ -20,8 +20,8 @@ def in_order(
     """What ``work`` gives for each of the items, in their order.
 
     At most ``ahead`` items are begun that were not asked for yet, so that a caller who is slower than the workers
-    is not buried in results. What ``work`` raises is raised for its item. The threads are daemons: a caller that
-    stops asking does not wait for a server that does not answer.
+    is not buried in results. What ``work`` raises is raised for its item. A caller that stops asking closes the
+    generator, which waits for what is under way; a program that ends does not, since the threads are daemons.
     """
     todo: SimpleQueue[tuple[Future[R], T] | None] = SimpleQueue()
 
@@ -45,8 +45,11 @@ def in_order(
             todo.put((future, item))
 
     begin(ahead)
-    for _ in range(min(workers, len(begun))):
-        threading.Thread(target=serve, name="ahead", daemon=True).start()
+    threads = [
+        threading.Thread(target=serve, name="ahead", daemon=True) for _ in range(min(workers, len(begun)))
+    ]
+    for thread in threads:
+        thread.start()
     try:
         while begun:
             result = begun.popleft().result()
@@ -55,5 +58,7 @@ def in_order(
     finally:
         for future in begun:
             future.cancel()
-        for _ in range(workers):
+        for _ in threads:
             todo.put(None)
+        for thread in threads:
+            thread.join()
