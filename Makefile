@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench bench-quick clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,5 +30,11 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: $(STAMP)  ## measure everything side by side, into benchmarks/RESULTS.md (under 20 minutes)
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(STAMP)  ## the same, smaller, in a minute; writes nothing
+	$(BIN)/python -m benchmarks --quick
+
 clean:  ## remove what the other commands made
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .bench

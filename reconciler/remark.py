@@ -138,10 +138,15 @@ def release_remark(raw: str | None, remark: Remark, ours: frozenset[str]) -> str
 def _object(text: str) -> dict[str, Any] | None:
     """The text as a JSON object, or None for anything that is not exactly one."""
     try:
-        document = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        document = _decode(text)
     except (ValueError, RecursionError):
         return None
-    return document if type(document) is dict and not nested_deeper(document, DEEPEST) else None
+    if type(document) is not dict:
+        return None
+    # A text with few brackets can't be deep, and most have three.
+    if text.count("{") + text.count("[") > DEEPEST and nested_deeper(document, DEEPEST):
+        return None
+    return document
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -153,6 +158,9 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(text)  # 1e999 would be written as Infinity, and our tag beside it be lost
     return number
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 
 
 def _dump(document: Mapping[str, Any], style: tuple[tuple[str, str], bool]) -> str:

@@ -7,7 +7,7 @@ mappings are compared whole. ``==`` alone would call ``True`` and ``1`` the same
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +18,9 @@ DIGEST_LENGTH = 6
 
 #: How deep (levels) a live value may nest: twice what a catalog may, and far from the end of anybody's stack.
 DEEPEST = 200
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def same(left: Any, right: Any) -> bool:
@@ -44,17 +47,16 @@ def same(left: Any, right: Any) -> bool:
 
 def nested_deeper(value: Any, levels: int) -> bool:
     """Whether lists and mappings stand in one another more than so many levels deep. Takes no stack itself."""
-    inner: list[Any] = [[value]]
-    for _ in range(levels + 1):
-        inner = [
-            one
-            for outer in inner
-            for one in (outer.values() if type(outer) is dict else outer if type(outer) is list else ())
-            if type(one) is dict or type(one) is list
-        ]
+    inner: list[Any] = [value] if type(value) is dict or type(value) is list else []
+    for _ in range(levels):
         if not inner:
             return False
-    return True
+        outer, inner = inner, []
+        for one in outer:
+            for child in one.values() if type(one) is dict else one:
+                if type(child) is dict or type(child) is list:
+                    inner.append(child)
+    return bool(inner)
 
 
 def as_number(value: Any) -> Any:
@@ -92,7 +94,9 @@ def digest(value: Any) -> str:
 def short_hash(text: str, length: int) -> str:
     """The first ``length`` characters (six bits each, at most 42) of a text's BLAKE2b hash in base64url."""
     hashed = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
-    return urlsafe_b64encode(hashed).decode("ascii")[:length]
+    # Base64 goes by three bytes, so that no more of them need to be written than are kept.
+    written = b2a_base64(hashed[: (length + 3) // 4 * 3], newline=False)
+    return written[:length].translate(_URL_SAFE).decode("ascii")
 
 
 def _canonical(value: Any) -> Any:

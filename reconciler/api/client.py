@@ -13,11 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from reconciler import __version__
 from reconciler.api.endpoint import Endpoint, is_loopback
@@ -87,9 +93,10 @@ class Client:
         self._session.headers["User-Agent"] = f"reconciler/{__version__}"
         # Set as auth and not as a header: requests would let a .netrc overrule the header.
         self._session.auth = self._authorize
-        self._settings = self._session.merge_environment_settings(endpoint.url, {}, False, None, None)
+        self._settings = self._session.merge_environment_settings(endpoint.url, {}, True, None, None)
         if is_loopback(urlsplit(endpoint.url).hostname or ""):
             self._settings["proxies"] = {}  # plain http is for this machine alone: not by way of another
+        self._queries: dict[str, requests.PreparedRequest] = {}  # by the operation's name
         self._lock = threading.Lock()
         self.calls = 0
         self.observer: Observer | None = None
@@ -164,8 +171,15 @@ class Client:
 
     def _transport(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
         try:
-            request = self._session.prepare_request(self._request(operation, fields))
-            return self._session.send(request, timeout=self._timeout, allow_redirects=False, **self._settings)
+            response = self._session.send(
+                self._prepared(operation, fields),
+                timeout=self._timeout,
+                allow_redirects=False,
+                **self._settings,
+            )
+            # In one go. Left to requests, it comes in pieces of 10 KB, which takes as long again as all the rest.
+            response._content = response.raw.read(decode_content=True)
+            return response
         except ValueError:
             # An address or a key that HTTP can't carry. The error's own text may hold the key.
             raise ApiError(
@@ -177,8 +191,25 @@ class Client:
         except (requests.RequestException, HTTPError) as error:
             raise self._unsent(operation, session, error) from None
 
+    def _prepared(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
+        """The request to send. A query's is prepared once, but for its parameters, as long as there are no cookies."""
+        if operation.encoding != "none" or len(self._session.cookies) or "{" in operation.path:
+            return self._session.prepare_request(self._request(operation, fields))
+        known = self._queries.get(operation.name)
+        if known is None:
+            known = self._session.prepare_request(self._request(operation, {}))
+            self._queries[operation.name] = known
+        request = known.copy()
+        query = urlencode(self._wire(operation, fields))
+        request.url = f"{known.url}?{query}" if query else known.url
+        return request
+
+    def _wire(self, operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a call by their names on the wire."""
+        return {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
+
     def _request(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Request:
-        wire = {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
+        wire = self._wire(operation, fields)
         path = operation.path.replace("{session_id}", str(fields.get("session_id", "")))
         url = self.endpoint.url + path
         if operation.encoding == "none":
@@ -203,7 +234,7 @@ class Client:
         """The error for a call that got no answer."""
         where = self.endpoint.name
         outcome: Outcome = "unknown"
-        if isinstance(error, requests.exceptions.SSLError):
+        if isinstance(error, requests.exceptions.SSLError | SSLError):
             return ApiError(
                 operation.name,
                 f"no safe connection to {where}",
@@ -216,7 +247,7 @@ class Client:
             error, NewConnectionError, ConnectTimeoutError
         ):
             what, outcome = f"no connection to {where}", "not done"
-        elif isinstance(error, requests.Timeout):
+        elif isinstance(error, requests.Timeout | ReadTimeoutError):
             what = f"no answer from {where} within {self._timeout[1]:g} s"
         else:
             what = f"the connection to {where} was cut"

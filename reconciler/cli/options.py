@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -212,6 +213,9 @@ class PolicyFlags:
         }
         if given:
             catalog = dataclasses.replace(catalog, policy=dataclasses.replace(catalog.policy, **given))
+        # Catalog and list stay until the program ends: looking for garbage in them, again and again while they are
+        # compared, would take longer than comparing them.
+        gc.freeze()
         return make_plan(catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
-from reconciler.cli.live import live_or_against
+from reconciler.cli.live import listing
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -61,8 +61,6 @@ def command(
 
     A plan that a guard refuses is shown whole all the same; the exit code is 3 then.
     """
-    from reconciler.plan.document import plan_to_document
-
     if against and out:
         raise UsageError(
             "a plan made --against a file can't be saved to be applied", "plan against the live list"
@@ -72,8 +70,11 @@ def command(
             "--check-models asks the service, and --against does not",
             "reconciler lint --models FILE asks nobody",
         )
-    loaded = split(flags, CatalogFlags).load(catalog)
-    snapshot = live_or_against(against, split(flags, Connection), state_dir or catalog / FOLDER)
+    with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
+        from reconciler.plan.document import plan_to_document
+
+        loaded = split(flags, CatalogFlags).load(catalog)
+        snapshot = live()
     plan = split(flags, PolicyFlags).plan(loaded, snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan

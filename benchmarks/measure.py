@@ -1,0 +1,72 @@
+"""A command as a whole process: how long it took, what it computed, how much memory it had at most."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. Times are in seconds; ``cpu`` is user and system time, ``peak`` the largest resident size in bytes."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+class FailedError(Exception):
+    """A command did not do what it was to do. The text says what it printed."""
+
+
+def run(
+    command: Sequence[str], *, expect: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Run:
+    """Run a command to its end; its output goes to a file, as in a pipe of CI.
+
+    Raises:
+        FailedError: it failed, or the text that tells of its success is not in its output.
+    """
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+            cwd=cwd,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if process.returncode or expect not in text:
+        raise FailedError(f"{Path(command[0]).name} ended with {process.returncode}:\n{text[-2000:]}")
+    scale = 1 if sys.platform == "darwin" else 1024
+    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * scale)
+
+
+@contextmanager
+def pages(rows: Path | None, latency: int) -> Iterator[str]:
+    """The address of a page server in a process of its own. ``latency`` is in milliseconds."""
+    command = [sys.executable, str(HERE / "pages.py"), "--latency", str(latency)]
+    if rows is not None:
+        command.append(str(rows))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
