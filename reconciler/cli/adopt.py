@@ -56,7 +56,7 @@ def command(
         whole = make_plan(dataclasses.replace(loaded, adopt=adopt), snapshot)
         part = narrow(whole, "adopt", adopt)
         if not match:
-            _insist(part, wanted)
+            _insist(part, wanted, snapshot)
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
@@ -116,11 +116,16 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
     return adopt
 
 
-def _insist(plan: Plan, wanted: dict[str, int]) -> None:
+def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
     """Say why a session that was named is not in the plan."""
     missing = wanted.keys() - {action.key for action in plan.actions}
     if missing and not plan.refusals:
         key = min(missing)
+        if all(live.session_id != wanted[key] for live in snapshot):
+            raise Refused(
+                f"{key} can't adopt #{wanted[key]}: there is no such session",
+                "check the number, and --endpoint",
+            )
         raise Refused(
             f"{key} can't adopt #{wanted[key]}: {key} is live already, or #{wanted[key]} belongs to somebody",
             "reconciler plan shows what is live",

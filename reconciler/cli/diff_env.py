@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.options import CatalogFlags, catalog_options, split
 from reconciler.cli.output import Output, output_options, put_out
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 
 
 @click.command()
@@ -31,6 +31,7 @@ def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flag
 
     Speaks to nobody.
     """
+    from reconciler.catalog import environments
     from reconciler.plan.between import between
     from reconciler.plan.document import plan_to_document
 
@@ -38,6 +39,10 @@ def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flag
     if which.env:
         raise UsageError("--env says nothing here", "name the two environments")
     left, right = (dataclasses.replace(which, env=name).load(catalog) for name in (one, other))
+    if not environments(catalog):  # any name would do, and nothing would differ
+        raise ReconcilerError(
+            "this catalog has no environments", "declare them in catalog.yaml, below `environments:`"
+        )
     plan = between(left, right)
     put_out(plan_to_document(plan), split(flags, Output))
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK

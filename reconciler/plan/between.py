@@ -33,9 +33,10 @@ def between(one: Catalog, other: Catalog) -> Plan:
     return Plan(
         catalog=other.name,
         environment=other.environment,
-        endpoint=f"(compared with {one.environment})",
+        endpoint=one.environment or "",
         actions=tuple(actions),
         counts=Counts(no_op=equal),
+        about="environments",
     )
 
 

@@ -12,7 +12,7 @@ FORMAT_VERSION = "1.0"
 
 def plan_to_document(plan: Plan) -> dict[str, Any]:
     """The plan's public form."""
-    return {
+    document: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "reconciler_version": __version__,
         "catalog": plan.catalog,
@@ -28,6 +28,9 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
             {"guard": one.guard, "message": one.message, "allow": one.allow} for one in plan.refusals
         ],
     }
+    if plan.about is not None:
+        document["about"] = plan.about
+    return document
 
 
 def _summary(plan: Plan) -> dict[str, int]:

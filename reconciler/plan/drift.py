@@ -14,4 +14,4 @@ def drifted(plan: Plan) -> Plan:
         for action in plan.actions
         if (fields := tuple(change for change in action.fields if change.cause in ("drift", "conflict")))
     )
-    return replace(plan, actions=actions, refusals=())
+    return replace(plan, actions=actions, refusals=(), about="drift")

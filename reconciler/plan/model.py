@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from reconciler.tag import CREATED, Identity, Was
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
+About: TypeAlias = Literal["drift", "environments", "part"]
 Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released"]
 
 #: The order in which a plan lists its actions.
@@ -125,7 +126,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an apply would do. Apply refuses it while ``refusals`` is not empty."""
+    """What an apply would do. Apply refuses it while ``refusals`` is not empty.
+
+    A plan that does not show everything an apply would do says what it is ``about``.
+    """
 
     catalog: str
     environment: str | None
@@ -134,6 +138,7 @@ class Plan:
     counts: Counts
     notes: tuple[Note, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    about: About | None = None
 
     @property
     def empty(self) -> bool:

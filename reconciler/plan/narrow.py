@@ -19,4 +19,5 @@ def narrow(plan: Plan, kind: ActionKind, keys: Collection[str]) -> Plan:
             for one in plan.refusals
             if one.guard in ("identity", "adopt") and any(one.message.startswith(f"{key} ") for key in keys)
         ),
+        about="part",
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.render.escape import visible, workflow_data, workflow_property
 from reconciler.render.options import RenderOptions
-from reconciler.render.view import Action, count, left_alone, title, totals
+from reconciler.render.view import Action, calm, count, left_alone, title, totals
 
 #: The runner's bound on annotations of one level.
 ANNOTATIONS = 10
@@ -57,7 +57,7 @@ def _annotations(document: Mapping[str, Any]) -> Iterator[str]:
 
     catalog, environment, _ = title(document)
     summary = document["summary"]
-    message = f"{totals(summary)}." if actions else "No changes. The live list matches the catalog."
+    message = f"{totals(summary)}." if actions else f"No changes. {calm(document)}"
     left = left_alone(summary)
     if left:
         message += f"\nLeft alone: {left}."

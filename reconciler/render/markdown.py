@@ -33,6 +33,7 @@ from reconciler.render.view import (
     Action,
     Change,
     Field,
+    calm,
     changes,
     count,
     is_text,
@@ -133,7 +134,7 @@ class _Comment:
         if document["actions"]:
             lines.append(f"**{totals(summary)}.**")
         else:
-            lines.append("**No changes.** The live list matches the catalog.")
+            lines.append(f"**No changes.** {calm(document)}")
         outside = outside_git(summary)
         if outside:
             lines[-1] += f" {outside[0].upper()}{outside[1:]}."

@@ -20,6 +20,7 @@ from reconciler.render.view import (
     Action,
     Change,
     Field,
+    calm,
     changes,
     count,
     is_text,
@@ -135,7 +136,8 @@ class _Plan:
         page, document = self.page, self.document
         catalog, environment, endpoint = title(document)
         where: list[Span] = [", environment ", (environment, "strong")] if environment else []
-        page.put(0, "Plan for catalog ", (catalog, "strong"), *where, ", at ", endpoint)
+        compared = ", compared with " if document.get("about") == "environments" else ", at "
+        page.put(0, "Plan for catalog ", (catalog, "strong"), *where, compared, endpoint)
         if document["actions"]:
             page.blank()
             self._legend(used_symbols(document))
@@ -405,7 +407,7 @@ class _Plan:
         if self.document["actions"]:
             page.put(0, (f"Plan: {totals(summary)}.", "strong"))
         else:
-            page.put(0, ("No changes.", "strong"), " The live list matches the catalog.")
+            page.put(0, ("No changes.", "strong"), f" {calm(self.document)}")
         outside = outside_git(summary)
         if outside:
             page.put(0, (f"Attention: {outside}.", "drift"))

@@ -176,6 +176,20 @@ def title(document: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(document["catalog"]), str(document["environment"] or ""), str(document["endpoint"])
 
 
+_CALM = {
+    "drift": "Nothing was changed outside git.",
+    "environments": "The two environments are the same.",
+    "part": "There is nothing to do.",
+}
+
+
+def calm(document: Mapping[str, Any]) -> str:
+    """What to say of a plan without actions: never that all is well where it shows less than all."""
+    if document["refusals"]:
+        return "The plan is refused."
+    return _CALM.get(document.get("about", ""), "The live list matches the catalog.")
+
+
 def used_symbols(document: Mapping[str, Any]) -> Iterable[str]:
     """The actions that occur, in the order of the legend."""
     found = {action["action"] for action in document["actions"]}

@@ -101,3 +101,54 @@ def test_a_pair_that_is_none(shop: Shell) -> None:
     done = shop.run("adopt", "alice", "--catalog", "shop")
     assert done.returncode == 64
     assert done.stderr == "'alice' is not of the form KEY=SESSION_ID\n      hint: for example: alice=17\n"
+
+
+def test_no_drift_does_not_say_that_all_is_well(shop: Shell) -> None:
+    """What was changed in git is not drift, and an apply has something to do."""
+    for form, found in (
+        ("text", "No changes. Nothing was changed outside git.\n"),
+        ("markdown", "**No changes.** Nothing was changed outside git."),
+        ("html", "Nothing was changed outside git.</div>"),
+        ("github", "::No changes. Nothing was changed outside git.\n"),
+    ):
+        done = shop.run("drift", "shop", "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert found in done.stdout
+        assert "matches the catalog" not in done.stdout
+    assert shop.json("drift", "shop")["about"] == "drift"
+    assert "about" not in shop.json("plan", "shop")
+
+
+def test_a_part_of_a_plan_does_not_say_that_all_is_well(shop: Shell) -> None:
+    done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert "No changes. There is nothing to do." in done.stdout
+
+
+def test_a_refused_move_does_not_say_that_all_is_well(shop: Shell) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    done = shop.run("mv", "alice", "bob", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 3
+    assert "No changes. The plan is refused." in done.stdout
+
+
+def test_a_session_that_is_not_there_is_not_somebody_elses(shop: Shell) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    done = shop.run("adopt", "alice=999", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "alice can't adopt #999: there is no such session\n      hint: check the number, and --endpoint\n"
+    )
+
+
+def test_environments_are_compared_where_there_are_some(shop: Shell) -> None:
+    done = shop.run("diff-env", "one", "other", "--catalog", "shop")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("this catalog has no environments\n")
+    with (shop.root / "catalog.yaml").open("a") as file:
+        file.write("environments: {one: {}, other: {}}\n")
+    done = shop.run("diff-env", "one", "other", "--catalog", "shop")
+    assert done.stdout == (
+        "Plan for catalog bookshop, environment other, compared with one\n\n"
+        "No changes. The two environments are the same.\n"
+    )
