@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-quick clean
+.PHONY: help demo test faults check format bench bench-quick clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: $(STAMP)  ## watch a catalog become live sessions on the embedded server
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/pytest -n auto
+
+faults: $(STAMP)  ## crash, fail, race and starve an apply in every way there is: takes minutes
+	$(BIN)/pytest -n 6 --full tests/faults
 
 check: $(STAMP)  ## formatting, lint, types
 	$(BIN)/ruff format --check .

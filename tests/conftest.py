@@ -1,11 +1,20 @@
-"""What holds for all tests."""
+"""What holds for all tests; ``--full``; and the one line at the end that says what the fault suite found."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.faults.tally import Tally
+
 # A deadline is a timing, and a busy machine would fail the test. Failures are found again by the same examples.
 settings.register_profile("reconciler", deadline=None, print_blob=True)
 settings.load_profile("reconciler")
+
+_TALLY = pytest.StashKey[Tally]()
+_NAME = "faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
+    config.stash[_TALLY] = Tally()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -23,3 +33,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> Tally:
+    """What this process counts for the line at the end."""
+    return pytestconfig.stash[_TALLY]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker of xdist hands its counts over
+        output[_NAME] = session.config.stash[_TALLY].counts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    counts = getattr(node, "workeroutput", {}).get(_NAME)
+    if counts:
+        node.config.stash[_TALLY].add(counts)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    tally = config.stash[_TALLY]
+    if tally.scenarios:
+        terminalreporter.write_line(str(tally))

@@ -136,7 +136,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise ReconcilerError(f"the journal {path} can't be read: {error.strerror}") from None

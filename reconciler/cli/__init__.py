@@ -104,10 +104,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     asked: dict[str, str] = {}  # the form of output, as far as the flags were read
+    code = int(ExitCode.OK)
     try:
         outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=asked)
+        code = int(outcome or ExitCode.OK)
         sys.stdout.flush()
-        return int(outcome or ExitCode.OK)
+        return code
     except ReconcilerError as error:
         from reconciler.cli.problems import print_problems
 
@@ -131,4 +133,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough. Keep the interpreter from complaining when it flushes.
         sys.stdout = None
-        return int(ExitCode.OK)
+        return code
+    except OSError as error:
+        if error.filename is not None:
+            raise  # a file of somebody's, which its reader should have said something about
+        sys.stdout = None
+        click.echo(f"the output can't be written: {error.strerror}", err=True)
+        return code or int(ExitCode.ERROR)

@@ -40,7 +40,7 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
     """
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(f"{source} is no plan, or was cut off: it is not whole JSON", _AGAIN) from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if not isinstance(version, str):
@@ -62,7 +62,15 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
         )
     if document["digest"] != _digest(document):
         raise Refused(f"{source} was altered since it was made: its digest does not hold", _AGAIN)
-    return _plan(document), document
+    plan = _plan(document)
+    scope = (plan.catalog, plan.environment)
+    for action in plan.actions:
+        # One that is handed over to another catalog was ours before.
+        sides = [one for one in (action.identity, action.moved_from) if one is not None]
+        if scope not in [(one.catalog, one.environment) for one in sides]:
+            where = f"{plan.catalog}@{plan.environment}" if plan.environment else plan.catalog
+            raise Refused(f"{source} is for {where}, and holds an action for {action.identity}", _AGAIN)
+    return plan, document
 
 
 def _known(version: str) -> bool:

@@ -1,0 +1,85 @@
+"""The crash matrix: killed before and after every single request in turn, and then run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from reconciler.server import Quirks
+from tests.faults.conftest import FLAGS
+from tests.faults.tally import Tally
+from tests.faults.world import PAGE, Killer, World, open_world
+
+#: How many requests an undisturbed apply makes, one at a time.
+REQUESTS = 39
+
+#: Of these every one is in the full run, and every so manyth in the small one.
+STEP = 5
+
+
+def points() -> list[object]:
+    found: list[object] = []
+    for number in range(1, REQUESTS + 1):
+        for when in ("before", "after"):
+            small = number % STEP == (0 if when == "before" else STEP // 2)
+            marks = () if small else (pytest.mark.full,)
+            found.append(pytest.param(number, when, marks=marks, id=f"{when}-{number}"))
+    return found
+
+
+def test_an_undisturbed_apply_makes_as_many_requests_as_the_matrix_has_rows(world: World) -> None:
+    run = world.apply("--parallelism", "1")
+    world.close(run)
+    assert (len(run.log), len(run.writes)) == (REQUESTS, 18)
+
+
+@pytest.mark.parametrize(("number", "when"), points())
+@pytest.mark.parametrize("parallelism", [1, pytest.param(4, marks=pytest.mark.full)])
+def test_killed_at_a_request_and_run_again(
+    world: World, number: int, when: Literal["before", "after"], parallelism: int
+) -> None:
+    killer = Killer(world.server, number, when)
+    killed = world.apply("--parallelism", str(parallelism), killer=killer)
+    assert killer.struck and killed.code == -9, killed
+    assert not world.duplicates()
+    world.server.faults.clear()
+
+    again = world.apply("--parallelism", str(parallelism))
+    world.check(again, 0)
+    history = world.run("history", str(world.folder), "--format", "json")
+    runs = json.loads(history.out)
+    assert (history.code == 0 and "end" in {entry["event"] for entry in runs[0]}) or not again.writes
+    world.close(again)
+
+
+@pytest.mark.parametrize("number", [10, pytest.param(13, marks=pytest.mark.full)])
+def test_what_a_killed_run_made_is_waited_for_where_lists_lag(
+    tmp_path: Path, tally: Tally, number: int
+) -> None:
+    """The next run comes before the list shows what the killed one made; it would be made a second time."""
+    quirks = Quirks(late_seconds=4, max_page_size=PAGE)
+    with open_world(tmp_path, tally, quirks=quirks, flags=[*FLAGS, "--settle", "8"]) as world:
+        world.seed()
+        killer = Killer(world.server, number, "after")
+        assert world.apply("--parallelism", "1", killer=killer).code == -9
+        again = world.apply("--parallelism", "1")
+        assert again.err.startswith("a run was killed a moment ago: waiting "), again
+        assert not world.duplicates()
+        world.close(again)
+
+
+def test_a_line_that_was_cut_off_is_no_error(world: World) -> None:
+    world.close(world.apply())
+    journal = world.state / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-20])
+    torn = world.here("history", str(world.folder))
+    assert torn.code == 0 and "(the run was killed: no end on record)" in torn.out, torn
+    world.want(world.wanted[:-1])
+    world.close(world.apply())
+    assert journal.read_bytes().startswith(whole[:-20] + b"\n{")
+    runs = world.here("history", str(world.folder), "--format", "json")
+    assert [len(run) for run in json.loads(runs.out)] == [4, 37]

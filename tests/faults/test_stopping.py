@@ -1,0 +1,158 @@
+"""Ctrl-C, SIGTERM and a deadline: no new writes, those under way finish, and what was left is said."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
+
+import pytest
+
+from reconciler.server import Fault
+from tests.faults.world import PATIENCE, WANTED, WRITES, Run, World, environment, session
+
+STOPPING = "stopping: writes under way finish, no new ones start (again to end at once)"
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something that a process is about to do."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def hold_writes(world: World) -> None:
+    """Let every write hang until it is released."""
+    world.server.faults.add(Fault("hang", where=lambda entry: entry.operation in WRITES))
+
+
+def read_to(process: subprocess.Popen[str], text: str) -> str:
+    """What a process says up to a line with this text."""
+    assert process.stderr
+    said = ""
+    for line in process.stderr:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(said)
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_the_first_signal_lets_writes_under_way_finish(world: World, number: Signals) -> None:
+    hold_writes(world)
+    with world.start(*world.applying("--parallelism", "4")) as process:
+        until(lambda: world.server.faults.hanging == 4, process)
+        process.send_signal(number)
+        read_to(process, STOPPING)
+        world.server.faults.clear()
+        out, err = process.communicate(timeout=PATIENCE)
+    run = Run(process.returncode, out, err, world.server.log)
+    assert run.code == 130, run
+    assert [entry.worked for entry in run.writes] == [True] * 4
+    assert "Stopped (interrupted): 4 applied, 14 not tried." in run.out
+    assert "Not verified: the list was not read again." in run.out
+    assert all(f"  not tried: delete gone{one} #{one}\n" in run.out for one in range(1, 7))
+    world.check(run, 130)
+    assert "(the run was killed" not in world.here("history", str(world.folder)).out
+    world.close(world.apply())
+
+
+def test_the_second_signal_ends_at_once(world: World) -> None:
+    """What is under way is left to chance then; the next run finds out what became of it."""
+    hold_writes(world)
+    with world.start(*world.applying("--parallelism", "4")) as process:
+        until(lambda: world.server.faults.hanging == 4, process)
+        process.send_signal(SIGINT)
+        read_to(process, STOPPING)
+        process.send_signal(SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, out + err
+    world.server.faults.clear()
+    world.close(world.apply())
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_a_signal_before_the_first_write_ends_the_run(world: World, number: Signals) -> None:
+    world.server.faults.add(Fault("hang", operation="list_sessions"))
+    with world.start(*world.applying()) as process:
+        until(lambda: world.server.faults.hanging == 1, process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+    run = Run(process.returncode, out, err, world.server.log)
+    assert (run.code, run.err.splitlines()[-1], run.writes) == (130, "interrupted", []), run
+    world.server.faults.clear()
+    world.check(run, 130)
+    world.close(world.apply())
+
+
+def test_a_lock_is_given_back_by_a_run_that_is_stopped(world: World) -> None:
+    world.server.faults.add(
+        Fault("hang", where=lambda entry: entry.operation in WRITES and "lock" not in str(entry.body))
+    )
+    with world.start(*world.applying("--parallelism", "2", "--lock")) as process:
+        until(lambda: world.server.faults.hanging == 2, process)
+        process.send_signal(SIGTERM)
+        read_to(process, STOPPING)
+        world.server.faults.clear()
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, out + err
+    assert "Stopped (interrupted): 2 applied, 16 not tried." in out
+    assert not [row for row in world.store.sessions() if row.name == "reconciler lock: shop"]
+    world.close(world.apply())
+
+
+@pytest.mark.parametrize("parallelism", [1, 4])
+def test_a_deadline_starts_no_new_writes(world: World, parallelism: int) -> None:
+    hold_writes(world)
+    with world.start(*world.applying("--parallelism", str(parallelism), "--deadline", "3")) as process:
+        until(lambda: world.server.faults.hanging == parallelism, process)
+        release = threading.Timer(3.5, world.server.faults.clear)  # the run began before it
+        release.start()
+        out, err = process.communicate(timeout=PATIENCE)
+    run = Run(process.returncode, out, err, world.server.log)
+    assert run.code == 4, run
+    assert f"Stopped (the deadline passed): {parallelism} applied, {18 - parallelism} not tried." in run.out
+    assert len(run.writes) == parallelism
+    world.check(run, 4)
+    world.close(world.apply())
+
+
+def test_a_deadline_that_passes_before_the_first_write(world: World) -> None:
+    world.server.faults.add(Fault("status", operation="list_sessions", status=503, retry_after=60))
+    run = world.apply("--deadline", "0.5")
+    assert (run.code, run.writes) == (1, []), run
+    assert run.err == "stopped before anything was written: the deadline passed\n"
+    world.server.faults.clear()
+    world.check(run, 1)
+    world.close(world.apply())
+
+
+def test_an_output_that_can_not_be_written(world: World) -> None:
+    """``apply > report.txt`` on a full disk: what nobody can read is not applied."""
+    with Path("/dev/full").open("w") as full:
+        command = world.command(*world.applying())
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "the output can't be written: No space left on device\n")
+    assert not [entry for entry in world.server.log if entry.operation in WRITES]
+    world.close(world.apply())
+
+
+def test_a_reader_that_has_seen_enough(world: World) -> None:
+    """``apply | head -1``: an exit code of 0 means done, here as everywhere."""
+    world.want([*WANTED, *(session(f"more{number}", prompt="long\n" * 999 + "end") for number in range(20))])
+    with world.start(*world.applying()) as process:
+        assert process.stdout and process.stderr
+        with suppress(BrokenPipeError):
+            process.stdout.close()
+        err = process.stderr.read()
+        process.wait(PATIENCE)
+    world.check(Run(process.returncode, "stdout is closed", err, world.server.log), 0, 1)
+    world.close(world.apply())
