@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -151,7 +150,7 @@ def load_contract(path: Path | None = None) -> Contract:
 def _builtin() -> Contract:
     import yaml
 
-    text = (files("reconciler") / "contracts" / "mindcraft.yaml").read_bytes()
+    text = (Path(__file__).parent / "contracts" / "mindcraft.yaml").read_bytes()
     return _build(yaml.load(text, Loader=yaml.CSafeLoader))
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from reconciler.contract import Contract
 from reconciler.remark import Remark
 from reconciler.tag import Identity
+
+if TYPE_CHECKING:
+    from reconciler.contract import Contract
 
 #: Any value that JSON can carry.
 JSON: TypeAlias = Any
@@ -38,6 +39,8 @@ class Limit:
         """The bound as a count, given that so many sessions are managed."""
         if self.count is not None:
             return self.count
+        from decimal import Decimal
+
         # As it is written: 32.3 % of 1000 are 323, and 322 to a float.
         return int(managed * Decimal(str(self.percent or 0)) / 100)
 

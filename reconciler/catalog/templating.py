@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.catalog.prompts import RenderError
 from reconciler.model import JSON
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: What one template may take (seconds), and come to (characters).
 TIME: Final = 0.9
@@ -69,6 +70,8 @@ class Renderer:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None:
+            import subprocess
+
             self._child = subprocess.Popen(  # noqa: S603 - our own script
                 [sys.executable, "-I", str(Path(__file__).with_name("template_worker.py"))],
                 stdin=subprocess.PIPE,
@@ -80,6 +83,8 @@ class Renderer:
 
     def _answer(self, child: subprocess.Popen[bytes], time: float = TIME) -> dict[str, Any]:
         assert child.stdout
+        import select
+
         ready, _, _ = select.select([child.stdout], [], [], time)
         if not ready:
             raise TimeoutError
