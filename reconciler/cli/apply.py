@@ -9,7 +9,7 @@ import click
 
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, need_local_data
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -20,7 +20,7 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.perform import Job, Writing, perform, writing_options
-from reconciler.errors import ReconcilerError, Refused, UsageError
+from reconciler.errors import Refused, UsageError
 from reconciler.model import Policy, Snapshot
 from reconciler.plan.model import Plan
 from reconciler.state import FOLDER
@@ -75,15 +75,12 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
     plan, _ = read_plan(path)
     endpoint = endpoint_name(flags["endpoint"])
     if plan.endpoint != endpoint:
+        where = " --state-dir CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
         raise Refused(
             f"the plan was made against {plan.endpoint}, and this is {endpoint}",
-            f"apply it with --endpoint {plan.endpoint}, or make a plan against {endpoint}",
+            f"apply it with --endpoint {plan.endpoint}{where}, or make a plan against {endpoint}",
         )
-    if endpoint == LOCAL and not (state / "local.db").exists():
-        raise ReconcilerError(
-            f"the plan is for the embedded server, and {state} does not hold its data",
-            "name the folder that does: --state-dir CATALOG/.reconciler",
-        )
+    need_local_data(flags["endpoint"], state, "the plan")
 
     def still_true(snapshot: Snapshot) -> Plan:
         refuse_if_stale(plan, snapshot)

@@ -29,6 +29,19 @@ class Connection:
     retries: int
 
 
+def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
+    """For what makes no sense over an empty embedded server: see that the folder holds its data.
+
+    Raises:
+        ReconcilerError: it does not. ``what`` begins the sentence.
+    """
+    if endpoint_name(endpoint) == LOCAL and not (state / "local.db").exists():
+        raise ReconcilerError(
+            f"{what} is for the embedded server, and {state} does not hold its data",
+            "name the folder that does: --endpoint local --state-dir CATALOG/.reconciler",
+        )
+
+
 @contextmanager
 def connect(flags: Connection, state: Path, *, stop: Stop | None = None) -> Iterator[Client]:
     """A client for the chosen service, for as long as the block lasts.

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, need_local_data
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import connection_options, split, state_option
 from reconciler.state import FOLDER
@@ -25,7 +25,9 @@ def command(file: Path, state_dir: Path | None, **flags: Any) -> None:
     """
     from reconciler.api.snapshot_file import write_snapshot
 
-    snapshot = live_or_against(None, split(flags, Connection), state_dir or Path(FOLDER))
+    state = state_dir or Path(FOLDER)
+    need_local_data(flags["endpoint"], state, "the snapshot")
+    snapshot = live_or_against(None, split(flags, Connection), state)
     taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     write_snapshot(file, snapshot, taken=taken)
     count = len(snapshot)

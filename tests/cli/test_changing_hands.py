@@ -152,3 +152,20 @@ def test_environments_are_compared_where_there_are_some(shop: Shell) -> None:
         "Plan for catalog bookshop, environment other, compared with one\n\n"
         "No changes. The two environments are the same.\n"
     )
+
+
+def test_what_is_for_the_embedded_server_says_which_folder_it_needs(shop: Shell) -> None:
+    """A snapshot of nothing, or a plan over an empty server, would look like an account that lost everything."""
+    done = shop.run("snapshot", "live.json", "--endpoint", "local")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "the snapshot is for the embedded server, and .reconciler does not hold its data\n"
+        "      hint: name the folder that does: --endpoint local --state-dir CATALOG/.reconciler\n",
+    )
+    assert shop.run("apply", "shop", "--endpoint", "local", "--auto-approve").returncode == 0
+    assert shop.run("plan", "shop", "--endpoint", "local", "--out", "plan.json").returncode == 0
+    done = shop.run("apply", "plan.json", MINDCRAFT_ENDPOINT="")
+    assert done.returncode == 3
+    assert "apply it with --endpoint local --state-dir CATALOG/.reconciler" in done.stderr
+    for words in (("apply", "plan.json"), ("snapshot", "live.json")):
+        assert shop.run(*words, "--endpoint", "local", "--state-dir", "shop/.reconciler").returncode == 0
