@@ -68,7 +68,7 @@ class Bench:
             if command.needs == "octodns":
                 (scratch / "octodns.yaml").write_text(_OCTODNS.format(zone=ZONE, **names))
             environ = {
-                "PYTHONPATH": str(HERE / "peers") if command.needs else "",
+                **({"PYTHONPATH": str(HERE / "peers")} if command.needs else {}),
                 "ANSIBLE_HOME": str(scratch),
                 "ANSIBLE_PYTHON_INTERPRETER": self.tools.program("python"),
                 "MINDCRAFT_API_KEY": "sk-of-no-use",

@@ -14,6 +14,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
+# As on a machine that nobody set up for anything: with PYTHONDONTWRITEBYTECODE, every start would compile sources.
+_ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -43,7 +46,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environ or {})},
+            env={**_ENVIRON, **(environ or {})},
             cwd=cwd,
         )
         _, status, used = os.wait4(process.pid, 0)

@@ -171,11 +171,9 @@ class Client:
 
     def _transport(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
         try:
+            request = self._prepared(operation, fields)
             response = self._session.send(
-                self._prepared(operation, fields),
-                timeout=self._timeout,
-                allow_redirects=False,
-                **self._settings,
+                request, timeout=self._timeout, allow_redirects=False, **self._settings
             )
             # In one go. Left to requests, it comes in pieces of 10 KB, which takes as long again as all the rest.
             response._content = response.raw.read(decode_content=True)
@@ -200,16 +198,13 @@ class Client:
             known = self._session.prepare_request(self._request(operation, {}))
             self._queries[operation.name] = known
         request = known.copy()
-        query = urlencode(self._wire(operation, fields))
+        wire = {name: value for name, value in _wire(operation, fields).items() if value is not None}
+        query = urlencode(wire, doseq=True)
         request.url = f"{known.url}?{query}" if query else known.url
         return request
 
-    def _wire(self, operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a call by their names on the wire."""
-        return {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
-
     def _request(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Request:
-        wire = self._wire(operation, fields)
+        wire = _wire(operation, fields)
         path = operation.path.replace("{session_id}", str(fields.get("session_id", "")))
         url = self.endpoint.url + path
         if operation.encoding == "none":
@@ -365,6 +360,11 @@ _HINTS = {
     405: "the contract's method or path may be wrong: see --contract",
     415: "the contract's encoding may be wrong: see --contract",
 }
+
+
+def _wire(operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a call by their names on the wire."""
+    return {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
 
 
 def _form_text(value: Any) -> str:
