@@ -14,7 +14,21 @@ from pathlib import Path
 from reconciler.catalog import load_catalog
 
 SESSIONS, FILES, RUNS = 5_000, 10, 7
-_WORDS = "a persona that answers kindly and briefly with care about books and people".split()
+_WORDS = [
+    "a",
+    "persona",
+    "that",
+    "answers",
+    "kindly",
+    "and",
+    "briefly",
+    "with",
+    "care",
+    "about",
+    "books",
+    "and",
+    "people",
+]
 
 
 def write(root: Path, *, layered: bool) -> None:
