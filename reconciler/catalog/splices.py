@@ -227,9 +227,8 @@ class _Hand:
         at_end = end == len(text) and not text.endswith(("\n", "\r"))
         if at_end and start == end:
             new = line_break + new
-        # A text that ends in a line end needs one to be there.
-        ends = written.head.startswith("|") and not written.head.endswith("-")
-        if not at_end or (ends and not isinstance(value, Prompt)):
+        # A block that ends in a line end needs one to be there, and in a mapping or list there may be such a block.
+        if not at_end or not (isinstance(value, Prompt) or written.head.endswith("-")):
             new += line_break
         return Splice(start, end, new)
 

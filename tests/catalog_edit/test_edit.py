@@ -369,6 +369,7 @@ MORE: dict[str, tuple[str, Edit, str]] = {
     "a value that ends the text": ("a: 1", setting("a", to=2), "a: 2"),
     "a prompt that ends the text": ("a: 1", setting("a", to="x\ny", prompt=True), "a: |\n  x\n  y"),
     "a text that ends the text": ("a: 1", setting("a", to="x\ny\n"), "a: |\n  x\n  y\n"),
+    "a list that ends the text": ("a:", adding("a", item="x\ny\n"), "a:\n  - |\n    x\n    y\n"),
     "a block that ends the text without a line end": ("a: |\n x", setting("b", to=2), "a: |-\n x\nb: 2\n"),
     "a block that keeps blank lines": (
         "a: |+\n x\n\nb: 1\n",
