@@ -51,12 +51,12 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER)
     plan = drifted(make_plan(loaded, snapshot))
     if accept:
-        return _accept(catalog, loaded, plan, accept)
+        return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
     put_out(plan_to_document(plan), split(flags, Output))
     return ExitCode.OK if plan.empty else ExitCode.CHANGES
 
 
-def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...]) -> int:
+def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...], which: CatalogFlags) -> int:
     from reconciler.catalog.accept import Accepted, accept_values
 
     accepted: dict[tuple[str, str], Accepted] = {}
@@ -71,6 +71,6 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...])
             what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
             raise Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was")
         accepted |= {(one.key, one.path): one for one in found}
-    for file in accept_values(folder, accepted.values(), environment=catalog.environment):
+    for file in accept_values(folder, accepted.values(), environment=which.env, variables=dict(which.var)):
         click.echo(f"changed {file}")
     return ExitCode.OK
