@@ -149,6 +149,10 @@ def _perform(
             return ExitCode.REFUSED
         ask = not (plan.empty or writing.auto_approve or job.reviewed)
         if ask:
+            if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
+                from reconciler.render import render
+
+                click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
             count = len(plan.actions)
             approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
         begin()
