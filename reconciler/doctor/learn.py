@@ -26,7 +26,8 @@ ORDER = (
 
 #: Texts that need no quotes: words, and paths that begin with a slash.
 _PLAIN = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*|/")
-#: … but for those that YAML 1.1 takes for something else.
+_SPECIAL = re.compile(r'[^ -~]|["\\]')
+#: Words that YAML 1.1 takes for something else.
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 
 _HEADER = """\
@@ -72,7 +73,7 @@ def contract_to_yaml(contract: Contract) -> str:
         lines.append(f"  {name}:")
         lines += [f"    {fact}: {_flow(value)}" for fact, value in facts.items() if fact != "fields"]
         lines.append(f"    fields:{'' if facts['fields'] else ' {}'}")
-        lines += [f"      {ours}: {_flow(wire)}" for ours, wire in facts["fields"].items()]
+        lines += [f"      {_flow(ours)}: {_flow(wire)}" for ours, wire in facts["fields"].items()]
     gone = [name for name in ORDER if name not in document["operations"]]
     if gone:
         lines.append(f"  # not there: {', '.join(gone)}")
@@ -80,7 +81,7 @@ def contract_to_yaml(contract: Contract) -> str:
     for name, path in document["session"].items():
         if name == "parameters":
             lines.append(f"  parameters:{'' if path else ' {}'}")
-            lines += [f"    {ours}: {_flow(at)}" for ours, at in path.items()]
+            lines += [f"    {_flow(ours)}: {_flow(at)}" for ours, at in path.items()]
         else:
             lines.append(f"  {name}: {_flow(path)}")
     if "service" in document:
@@ -120,14 +121,17 @@ def _shape(shape: SessionShape) -> dict[str, Any]:
 
 
 def _flow(value: Any) -> str:
-    """A value on one line of YAML. Plain words stay plain; anything else is JSON, which YAML 1.1 and 1.2 both read."""
+    """A value on one line of YAML, which YAML 1.1 and 1.2 read in the same way. Plain words stay plain."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_flow(one)}" for name, one in value.items()) + "}"
+        return "{" + ", ".join(f"{_flow(name)}: {_flow(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_flow, value)) + "]"
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _WORDS:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value, ensure_ascii=True)
+    # Not as JSON: there, what lies beyond the basic plane is two escapes, which YAML does not put together.
+    return '"' + _SPECIAL.sub(lambda found: f"\\U{ord(found[0]):08x}", value) + '"'
 
 
 def _meaning(name: str) -> str:

@@ -12,6 +12,7 @@ from reconciler.catalog.emit import obstacle
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.export.keys import key_from_name, make_keys
 from reconciler.model import JSON, Lifecycle, LiveSession, Session, Snapshot
+from reconciler.own import own_kind
 from reconciler.schemas import fits
 from reconciler.text import shortened
 
@@ -54,7 +55,7 @@ def select_sessions(
     """Choose and name the sessions of an export.
 
     Managed are those whose tag names this catalog and environment; they keep their keys. Those of other catalogs
-    are never exported, since they could not be adopted. Locks are no sessions.
+    are never exported, since they could not be adopted. Locks and probes are no sessions.
 
     Args:
         catalog: the name of the exported catalog. Where it is left out, that of the only catalog that is live; if
@@ -138,7 +139,7 @@ class _Found:
     def put(self, live: LiveSession) -> None:
         """Find the place of a session. They come in the order of their ids."""
         tag = live.remark.tag
-        if live.remark.lock is not None:
+        if own_kind(live) is not None:
             return
         if live.remark.unreadable:
             self.unclear.append(

@@ -33,7 +33,12 @@ class Doctor:
         command, *others = arguments
         self.capture.readouterr()
         state = ["--state-dir", str(self.folder / "state")]
-        code = run([command, str(catalog or self.folder), *others, "--endpoint", self.server.url, *state])
+        where = [str(catalog or self.folder)]
+        if command == "archive":
+            where = []  # the folder of the state says it all
+        elif command == "adopt":
+            where = ["--catalog", *where]
+        code = run([command, *where, *others, "--endpoint", self.server.url, *state])
         out, err = self.capture.readouterr()
         return code, out, err
 
