@@ -24,7 +24,7 @@ Kind: TypeAlias = Literal["lock", "probe", "half-made"]
 #: What every name of ours begins with.
 _OURS: Final = "reconciler "
 
-_PROBE_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}")
+_PROBE_ID: Final = re.compile(r"[0-9a-f]{12}")
 _PROBE_NAME: Final = re.compile(rf"reconciler doctor probe ({_PROBE_ID.pattern}): safe to delete")
 _MAKING: Final = "reconciler is making "
 
@@ -63,10 +63,7 @@ def probe_id(live: LiveSession) -> str | None:
 
 
 def probe_name(probe: str) -> str:
-    """The name of a probe's session. An id is the moment it began and a random part.
-
-    For example ``20240513T101530Z-1f2e3d4c5b6a``.
-    """
+    """The name of a probe's session. An id is twelve hexadecimal digits, drawn at random."""
     return f"reconciler doctor probe {probe}: safe to delete"
 
 

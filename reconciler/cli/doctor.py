@@ -20,7 +20,6 @@ from reconciler.cli.options import catalog_argument, connection_options, split, 
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import telling
 from reconciler.errors import ExitCode, ReconcilerError, Refused
-from reconciler.render.escape import terminal
 from reconciler.state import FOLDER, open_state, write_durably
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--auto-approve",
     is_flag=True,
-    help="Do not ask before the probe, nor before removing what a killed one left. For CI.",
+    help="Do not ask before the probe, nor before deleting what a killed one left. For CI.",
 )
 @click.option(
     "--write",
@@ -85,30 +84,30 @@ def command(
     from reconciler.doctor.record import Recorder
     from reconciler.doctor.report import Report
 
-    with _signals() as signals, connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
+    state = state_dir or catalog / FOLDER
+    with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
         lessons = Lessons(client.contract)
         with telling() as tell:
             tell("looking")
             looked = survey(client, lessons)
         report = Report(client.endpoint.name, client.contract, list(looked.checks))
-        page = _Page(report, form)
-        visit = _Visit(client, lessons, looked.snapshot, report, page, settle, auto_approve)
         if looked.snapshot is not None:
             report.leftovers = find_leftovers(looked.snapshot)
-        page.catch_up()
+        visit = _Visit(client, lessons, report, _Page(report, form), settle, auto_approve)
+        visit.page.catch_up()
         complete = looked.snapshot is not None
         if probe:
-            complete = visit.probe(open_state(state_dir or catalog / FOLDER), signals)
-        elif report.leftovers:
-            visit.offer()
+            complete = visit.probe(looked.snapshot, state, signals)
+        elif looked.snapshot is not None and report.leftovers:
+            visit.offer(looked.snapshot)
         if complete:
             _learned(report, lessons.contract, write)
         if recorder is not None:
             report.recorded = str(record)
             if recorder.failed:
                 click.echo(recorder.failed, err=True)
-    page.finish()
+    visit.page.finish()
     if not complete or report.leftovers:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
@@ -138,9 +137,8 @@ class _Page:
 
         self.catch_up()
         document = report_to_document(self.report)
-        click.echo(
-            render_end(document) if self.form == "text" else render_doctor(document, self.form), nl=False
-        )
+        text = render_end(document) if self.form == "text" else render_doctor(document, self.form)
+        click.echo(text, nl=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,45 +147,45 @@ class _Visit:
 
     client: Client
     lessons: Lessons
-    snapshot: Snapshot | None
     report: Report
     page: _Page
     settle: float
     auto_approve: bool
 
-    def probe(self, state: Path, signals: _Signals) -> bool:
-        """Run a probe. Gives whether it learned all that there is to learn."""
+    def probe(self, seen: Snapshot | None, state: Path, signals: _Signals) -> bool:
+        """Run a probe. Gives whether it learned all that there is to learn, and left nothing."""
+        from reconciler.api.listing import list_sessions
         from reconciler.api.snapshot_file import write_snapshot
         from reconciler.doctor.bench import PART
         from reconciler.doctor.probe import Probe, new_probe
         from reconciler.doctor.report import Check
+        from reconciler.own import probe_name
 
-        report, snapshot = self.report, self.snapshot
-        if snapshot is None:
-            seen = "it was not begun, since the list can't be had whole, to compare it afterwards"
-            report.checks.append(Check(PART, "the probe", "unknown", seen))
+        report = self.report
+        if seen is None:
+            why = "it was not begun, since the list can't be had whole, to compare it afterwards"
+            report.checks.append(Check(PART, "the probe", "unknown", why))
             return False
         probe = new_probe()
-        before = state / f"before-{probe}.json"
-        with telling() as tell:
-            run = Probe(self.client, self.lessons, snapshot, probe=probe, settle=self.settle, tell=tell)
-        self._ask_to_probe(run.name)
-        write_snapshot(before, snapshot, taken=probe.partition("-")[0])
-        signals.cleaning = True
+        self._ask_to_probe(probe_name(probe))
+        snapshot = list_sessions(self.client)  # whoever was asked may have taken an hour
+        before = open_state(state) / f"before-{probe}.json"
+        write_snapshot(before, snapshot, taken=_now())
+        run = Probe(self.client, self.lessons, snapshot, probe=probe, settle=self.settle)
+        signals.probing = True
         try:
-            with telling() as tell:
-                run.bench.tell = tell
+            with telling() as run.bench.tell:
                 run.run()
-                left = self._remove(report.leftovers) if report.leftovers and not run.leftover else None
+                if not run.leftover:
+                    report.leftovers = self._remove(snapshot, report.leftovers)
         except KeyboardInterrupt:
-            click.echo(f"interrupted; {run.leftover or 'what the probe made is deleted'}", err=True)
+            click.echo(f"interrupted: {run.leftover or 'what the probe made is deleted'}", err=True)
             click.echo(f"the list as it was before is in {before}", err=True)
             raise
         finally:
+            signals.probing = False
             report.checks += run.checks
             self.page.catch_up()
-        if left is not None:
-            report.leftovers = left
         if run.untouched:
             before.unlink(missing_ok=True)
         else:
@@ -207,42 +205,39 @@ class _Visit:
             click.echo(f"It also deletes what an earlier probe left: {numbers}.", err=True)
         approve("Go ahead?")
 
-    def offer(self) -> None:
-        """Remove what a killed probe left, if that is wanted."""
+    def offer(self, snapshot: Snapshot) -> None:
+        """Delete what a killed probe left, if that is wanted."""
         from reconciler.doctor.checks import ACCOUNT
-        from reconciler.doctor.report import Check
+        from reconciler.doctor.render import render_leftover
+        from reconciler.doctor.report import Check, report_to_document
 
         found = self.report.leftovers
         if not self.auto_approve:
             if self.page.form != "text" or not sys.stdin.isatty():
                 return
-            for one in found:
-                click.echo(
-                    f"Left over from a killed probe: #{one.session_id}, {terminal(one.name)}", err=True
-                )
+            for one in report_to_document(self.report)["leftovers"]:
+                click.echo(render_leftover(one), err=True)
             try:
                 approve("Delete it?" if len(found) == 1 else f"Delete these {len(found)}?")
             except Refused:
                 return
-        left = self._remove(found)
+        left = self._remove(snapshot, found)
         gone = ", ".join(f"#{one.session_id}" for one in found if one not in left)
         if gone:
             self.report.checks.append(Check(ACCOUNT, "left over", "ok", f"{gone} deleted"))
         self.report.leftovers = left
 
-    def _remove(self, leftovers: Sequence[Leftover]) -> list[Leftover]:
+    def _remove(self, snapshot: Snapshot, leftovers: Sequence[Leftover]) -> list[Leftover]:
         from reconciler.doctor.leftovers import remove_leftovers
 
-        assert self.snapshot is not None
-        return remove_leftovers(self.client, self.lessons.contract, self.snapshot, leftovers, self.settle)
+        return remove_leftovers(self.client, self.lessons.contract, snapshot, leftovers, self.settle)
 
 
 def _learned(report: Report, contract: Contract, path: Path | None) -> None:
     """Put the contract that came out into the report, and into a file where one is asked for."""
     from reconciler.doctor.learn import contract_to_document, contract_to_yaml, learned_contract
 
-    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    contract = learned_contract(contract, at=at, endpoint=report.endpoint)
+    contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
     report.learned = contract_to_document(contract)
     if path is None:
         return
@@ -253,15 +248,19 @@ def _learned(report: Report, contract: Contract, path: Path | None) -> None:
     report.written = str(path)
 
 
-class _Signals:
-    """Ctrl-C and SIGTERM end the run. While a probe is ``cleaning`` up after itself, that is said."""
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    cleaning = False
+
+class _Signals:
+    """Ctrl-C and SIGTERM end the run. That a probe cleans up first is said, once."""
+
+    probing = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        if self.cleaning:
+        if self.probing:
             click.echo("\nending: the probe deletes what it made (again to end at once)", err=True)
-            self.cleaning = False
+            self.probing = False
         raise KeyboardInterrupt
 
 

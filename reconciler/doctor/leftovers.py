@@ -16,7 +16,7 @@ from reconciler.own import probe_id
 def find_leftovers(snapshot: Snapshot) -> list[Leftover]:
     """The sessions that are a probe's, by the id, name and shape of it."""
     return [
-        Leftover(live.session_id, live.name, probe)
+        Leftover(live.session_id, live.name, probe, str(live.row.get("created_at") or ""))
         for live in snapshot
         if (probe := probe_id(live)) is not None
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.api.client import Client
@@ -49,8 +48,8 @@ _SHOWN: Final = 5
 
 
 def new_probe() -> str:
-    """An id for a probe: the moment, and a random part."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
+    """An id for a probe, that no other has."""
+    return secrets.token_hex(6)
 
 
 class Probe:
@@ -81,6 +80,7 @@ class Probe:
         self.left: list[int] = []
         self.unseen = False
         self.untouched = False
+        self._cleaned = False
 
     @property
     def checks(self) -> list[Check]:
@@ -95,15 +95,25 @@ class Probe:
     def run(self) -> None:
         """Learn what there is to learn. What goes wrong becomes a check; a signal passes through after the clean-up."""
         try:
+            self._learn()
+        except BaseException:
+            self._clean_up()
+            raise
+        try:
+            self._clean_up()
+        except KeyboardInterrupt:  # the first one, which only means that no more is to be learned
+            self._clean_up()
+            raise
+        self._compare()
+
+    def _learn(self) -> None:
+        try:
             for experiment in _EXPERIMENTS:
                 experiment(self.bench)
             self.complete = True
         except ReconcilerError as error:
             problem = error.problems[0] if error.problems else Problem(str(error))
             self.bench.say("the probe ended early", "differs", problem.message, problem.hint)
-        finally:
-            self._clean_up()
-        self._compare()
 
     def _clean_up(self) -> None:
         subject = self.bench.subject
@@ -120,8 +130,10 @@ class Probe:
             self.left = sorted({*self.left, *subject.ids})
             self.unseen = self.unseen or not self.left
             reason = error.problems[0].message if error.problems else str(error)
+            self._cleaned = True
             self.bench.say("clean-up", "differs", f"{self.leftover}: {reason}", _CONSOLE)
             return
+        self._cleaned = True
         if self.left or self.unseen:
             self.bench.say("clean-up", "differs", self.leftover, _CONSOLE)
         else:
@@ -137,6 +149,9 @@ class Probe:
     @property
     def leftover(self) -> str:
         """What is left, in words; empty where nothing is."""
+        subject = self.bench.subject
+        if not self._cleaned and (subject.ids or subject.creates):
+            return f"the session {self.name!r} may be left"  # the clean-up was ended, too
         if self.left:
             numbers = ", ".join(f"#{number}" for number in self.left)
             return f"{numbers}, {self.name!r}, could not be deleted"

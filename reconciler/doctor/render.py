@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,10 +34,7 @@ def render_checks(checks: Sequence[Mapping[str, Any]]) -> str:
 
 def render_end(document: Mapping[str, Any]) -> str:
     """What stands below the checks: what is left over, the sums, and what was written where."""
-    lines = [
-        terminal(f"Left over from a killed probe: #{one['session_id']}, {json.dumps(one['name'])}")
-        for one in document["leftovers"]
-    ]
+    lines = [render_leftover(one) for one in document["leftovers"]]
     if lines:
         lines.append("reconciler doctor --auto-approve removes it, and nothing else.")
     summary = document["summary"]
@@ -50,6 +46,12 @@ def render_end(document: Mapping[str, Any]) -> str:
     if document["recorded"]:
         lines.append(terminal(f"The calls are recorded in {document['recorded']}."))
     return "".join(f"{line}\n" for line in lines)
+
+
+def render_leftover(one: Mapping[str, Any]) -> str:
+    """One session that a killed probe left."""
+    made = f", made {one['created_at']}" if one["created_at"] else ""
+    return terminal(f"Left over from a killed probe: #{one['session_id']}, {one['name']!r}{made}")
 
 
 def _short(text: str) -> str:

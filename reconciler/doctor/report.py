@@ -28,11 +28,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A session that a probe made and did not delete. ``probe`` is that probe's id."""
+    """A session that a probe made and did not delete.
+
+    ``probe`` is that probe's id, ``created_at`` when the server says that it was made, empty where it does not.
+    """
 
     session_id: int
     name: str
     probe: str
+    created_at: str = ""
 
 
 @dataclass(slots=True)
@@ -80,7 +84,10 @@ def report_to_document(report: Report) -> dict[str, Any]:
             }
             for check in report.checks
         ],
-        "leftovers": [{"session_id": one.session_id, "name": one.name} for one in report.leftovers],
+        "leftovers": [
+            {"session_id": one.session_id, "name": one.name, "created_at": one.created_at}
+            for one in report.leftovers
+        ],
         "learned": report.learned,
         "written": report.written,
         "recorded": report.recorded,

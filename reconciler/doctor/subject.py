@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reconciler.api.client import Client, Reply
+from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.pace import pause_before
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import safe
 from reconciler.errors import ReconcilerError
-from reconciler.model import LiveSession
+from reconciler.model import LiveSession, Snapshot
 from reconciler.own import probe_id, probe_name, probe_prompt, probe_remark
 from reconciler.values import as_number
 
@@ -96,8 +97,8 @@ class Subject:
     def find(self, *, whole: bool = False) -> list[LiveSession]:
         """The sessions of this probe that the list shows; ``whole`` looks through all of it."""
         found = []
-        for live in list_sessions(self.client, name=self.name if self.filtered and not whole else None):
-            if not (live.session_id in self.ids or live.name == self.name or probe_id(live) == self.probe):
+        for live in self._list(whole):
+            if not (live.session_id in self.ids or self._is_ours(live)):
                 continue
             if live.session_id in self.before:
                 self.taken_over.add(live.session_id)
@@ -109,6 +110,24 @@ class Subject:
             if self.id is None:
                 self.id = found[0].session_id
         return found
+
+    def _list(self, whole: bool) -> Snapshot:
+        if self.filtered and not whole:
+            try:
+                return list_sessions(self.client, name=self.name)
+            except ApiError as error:
+                if error.passing or error.outcome == "unknown" or error.status in (401, 403):
+                    raise
+                self.filtered = False  # the question itself is refused
+        return list_sessions(self.client)
+
+    def _is_ours(self, live: LiveSession) -> bool:
+        """Whether a session bears this probe's name, its mark, or the beginning of its prompts."""
+        return (
+            live.name == self.name
+            or probe_id(live) == self.probe
+            or live.prompt.lstrip().startswith(probe_prompt(self.probe))
+        )
 
     def appear(self) -> float | None:
         """Wait until the list shows the session. Gives how long that took (seconds), or None where it did not."""

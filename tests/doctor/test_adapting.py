@@ -175,7 +175,7 @@ SHORT = contract(remark_limit=64, remark_over="cut")
 def test_a_tag_without_digests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with service(SHORT, tmp_path, capsys) as doctor:
         put(doctor, {"alice": ALICE, "bob": {"name": "Bob", "prompt": "b"}})
-        code, out, _ = run(doctor, "plan", "--format", "json")
+        _, out, _ = run(doctor, "plan", "--format", "json")
         (note,) = json.loads(out)["notes"]
         assert (note["kind"], note["message"]) == (
             "no-digests",
@@ -381,7 +381,7 @@ def test_a_delete_that_is_answered_with_nothing(tmp_path: Path, capsys: pytest.C
 def test_probes_are_no_sessions_to_plan_or_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from reconciler.own import probe_name, probe_prompt, probe_remark
 
-    probe = "20240513T101530Z-1f2e3d4c5b6a"
+    probe = "1f2e3d4c5b6a"
     with service(contract(), tmp_path, capsys) as doctor:
         for remark in (probe_remark(probe), probe_remark(probe, 30), ""):
             doctor.server.store.insert_session(

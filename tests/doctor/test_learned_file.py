@@ -60,7 +60,7 @@ SHAPES = st.builds(
 SERVICE = st.builds(
     Service,
     remark_limit=st.none(),
-    late_seconds=st.none() | st.floats(0, 1000),
+    late_seconds=st.none() | st.integers(0, 1000).map(lambda tenths: tenths / 10),
     numbers=st.sampled_from([None, "number", "text"]),
     not_found=st.none() | st.builds(Status, st.integers(100, 599), st.integers(0, 599)),
 )

@@ -21,7 +21,7 @@ from tests.support import calling
 
 CONTRACT = load_contract()
 NAMES = ("create_session", "update_session", "delete_session")
-ID = "20240513T101530Z-1f2e3d4c5b6a"
+ID = "1f2e3d4c5b6a"
 
 
 def _calls(name: str, **facts: Any) -> list[str]:

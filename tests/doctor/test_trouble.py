@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from reconciler.contract import Operation
+from reconciler.doctor.subject import Subject
 from reconciler.errors import Refused
 from reconciler.own import making_name, probe_name, probe_prompt, probe_remark
 from reconciler.server import Fault, LoggedRequest, RunningServer
@@ -20,7 +22,7 @@ from tests.doctor.support import Doctor, checks, methods, playing
 
 BY_NAME = {service.name: service for service in SERVICES}
 PLAIN = SERVICES[0]
-ID = "20240513T101530Z-1f2e3d4c5b6a"
+ID = "1f2e3d4c5b6a"
 
 
 def _probe(doctor: Doctor, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -113,11 +115,11 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         assert found["delete"] == ("differs", "none of 5 calls deletes a session")
         verdict, seen = found["clean-up"]
         assert verdict == "differs"
-        assert seen.startswith("#8, 'reconciler doctor probe 2")
+        assert seen.startswith("#8, 'reconciler doctor probe ")
         assert seen.endswith(": safe to delete', could not be deleted")
         code, out, _ = doctor("doctor")
         assert code == 1
-        assert 'Left over from a killed probe: #8, "reconciler doctor probe 2' in out
+        assert "Left over from a killed probe: #8, 'reconciler doctor probe " in out
         assert "reconciler doctor --auto-approve removes it, and nothing else.\n" in out
         doctor.server.faults.clear()
         code, out, _ = doctor("doctor", "--auto-approve")
@@ -164,7 +166,7 @@ def test_the_list_fails_while_cleaning_up(tmp_path: Path, capsys: pytest.Capture
         assert code == 1
         verdict, seen = found["clean-up"]
         assert verdict == "differs"
-        assert seen.startswith("#8, 'reconciler doctor probe 2")
+        assert seen.startswith("#8, 'reconciler doctor probe ")
         assert seen.endswith("could not be deleted: listing sessions: HTTP 500: 服务器内部错误")
         assert found["the other sessions"][0] == "unknown"
         doctor.server.faults.clear()
@@ -207,7 +209,8 @@ def test_a_signal(
         writes = [n for n, method in enumerate(methods(doctor.server), start=1) if method != "GET"]
     with playing(service, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
-        for request in (writes[0] - 1, writes[0], writes[0] + 1, *writes[3:-3:8], writes[-2]):
+        # Before, at and after the create; here and there; the delete; and in the clean-up itself.
+        for request in (writes[0] - 1, writes[0], writes[0] + 1, *writes[3:-3:8], writes[-2], writes[-1] + 1):
             process = start(_arguments(doctor))
 
             def send(process: object = process) -> None:
@@ -242,6 +245,36 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixt
         assert len(doctor.server.store.sessions()) == 8
         assert doctor("doctor", "--auto-approve")[0] == 0
         assert doctor.server.store.dump() == before
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_said_when_it_is_interrupted(
+    again: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = []
+
+    def interrupted(self: Subject, calls: Iterable[Operation]) -> object:
+        met.append(1)
+        if again or len(met) == 1:
+            raise KeyboardInterrupt
+        return remove(self, calls)
+
+    remove = Subject.remove
+    monkeypatch.setattr(Subject, "remove", interrupted)
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        code, out, err = doctor.probe()
+        assert code == 130
+        said = (
+            "interrupted: the session 'reconciler doctor probe "
+            if again
+            else "interrupted: what the probe made is deleted\n"
+        )
+        assert err.startswith(said)
+        assert ("' may be left\n" in err) is again
+        assert f"the list as it was before is in {tmp_path}/state/before-" in err
+        assert "update: POST /v1/session/update/, json" in out
+        assert (doctor.server.store.dump() == before) is not again
 
 
 def deadline_free_wait(holds: Callable[[], bool]) -> None:
@@ -312,7 +345,7 @@ def test_what_is_known_as_a_probe(
         {"name": "", "remark": "", "prompt": ""},
         {"prompt": "You are a doctor."},
         {"remark": "mine"},
-        {"remark": probe_remark("20240513T101530Z-000000000000")},
+        {"remark": probe_remark("000000000000")},
         {"remark": probe_remark(ID)[:-1] + ',"mine":1}'},
         {"name": "mine", "prompt": "mine"},
         {"name": "mine", "remark": ""},
@@ -370,6 +403,6 @@ def test_the_offer(
         _leave(doctor)
         code, out, err = doctor("doctor")
         assert (code, asked) == (0, ["Delete it?"])
-        assert f"Left over from a killed probe: #8, {probe_name(ID)}" in err
+        assert f"Left over from a killed probe: #8, '{probe_name(ID)}', made 2" in err
         assert "left over: #8 deleted" in out
         assert doctor.server.store.dump() == before
