@@ -217,6 +217,11 @@ class _Server(uvicorn.Server):
     async def close(self) -> None:
         """Stop listening, and drop every connection."""
         address = self.listener.getsockname()
+        # What was accepted becomes a connection two turns of the loop later. A server that is closed before fails on
+        # it, and nobody closes it (CPython, gh-109564).
+        self.loop.remove_reader(self.listener)
+        for _ in range(2):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         # Bound but not listening: connections are refused, and nobody else gets the port.

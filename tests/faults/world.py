@@ -138,6 +138,7 @@ class World:
     bystanders: dict[int, SessionRow] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
     _pending: dict[int, tuple[SessionRow, list[MessageRow]]] = field(default_factory=dict)
+    _first: dict[int, SessionRow] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -291,6 +292,7 @@ class World:
                 row = self.store.session(int(entry.body["session_id"]))
                 if row:
                     self._pending[id(entry)] = (row, self.store.messages(row.session_id))
+                    self._first.setdefault(row.session_id, row)
 
         def after(entry: LoggedRequest) -> None:
             if entry.operation == "create_session":
@@ -308,7 +310,8 @@ class World:
             elif entry.operation == "delete_session":
                 self.deleted.append((row, messages))
             else:
-                self.overwritten.setdefault(row.session_id, row)
+                # Of two writes at once, the one that came first may end last.
+                self.overwritten.setdefault(row.session_id, self._first[row.session_id])
 
         server.before.append(before)
         server.after.append(after)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +252,28 @@ def test_connections_can_be_refused_for_a_while(server: RunningServer, http: req
                 create(server, http)
     assert statuses(server, http, 1) == [200]
     assert len(server.log) == 2
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_comes_as_the_door_shuts_is_shown_out(server: RunningServer, turns: int) -> None:
+    """However far the loop is with a connection, shutting the door ends it, and nothing of it is left open."""
+    running = server._thread.server
+    peer = socket.socket()
+    peer.setblocking(False)
+
+    async def knock_and_shut() -> None:
+        with suppress(BlockingIOError):
+            peer.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await running.close()
+        await running.reopen()
+
+    server._thread.ask(knock_and_shut)
+    peer.settimeout(10)
+    with peer, suppress(ConnectionError):
+        assert peer.recv(1) == b""
+    gc.collect()  # what nobody closed is told of here, and fails the test
 
 
 @pytest.mark.parametrize(
