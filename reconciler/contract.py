@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.schemas import check_document
@@ -71,6 +71,10 @@ class Status:
     body: int = 0
 
 
+#: How long (seconds) a list may lag behind a write where nothing is known of it.
+LEAST_SETTLE: Final = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """How the service behaves beyond its calls, as far as it was learned. ``None``: not known.
@@ -115,6 +119,11 @@ class Contract:
     session: SessionShape
     service: Service = Service()
     learned: Learned | None = None
+
+    @property
+    def settle(self) -> float:
+        """How long (seconds) a list is given to show a write: well over what it was seen to take."""
+        return max(LEAST_SETTLE, 4 * (self.service.late_seconds or 0.0))
 
     def operation(self, name: str) -> Operation:
         """The call of this name.

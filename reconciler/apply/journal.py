@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,6 +19,9 @@ from typing import Any
 from reconciler.errors import ReconcilerError
 
 FILE = "journal.jsonl"
+
+#: The longest line that is read whole (bytes); ours have a few hundred.
+_LONGEST = 2**20
 
 
 class Journal:
@@ -104,24 +108,31 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def last_lost_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> datetime | None:
-    """When a run last sent a create of which no result is on record: it was killed, or is still at it.
+def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> datetime | None:
+    """When a run last made something that it may not have seen in the list: it could be made twice before that shows.
 
-    ``scope`` is what the run's start has to say: catalog, environment and endpoint.
+    A create counts from its intent while it has no result (the run was killed, or is still at it), from its result
+    once it was applied or nobody could tell, and no more when its run has verified what it applied. ``scope`` is what
+    the run's start has to say: catalog, environment and endpoint.
     """
     runs: set[Any] = set()
-    sent: dict[tuple[Any, Any], Any] = {}
+    unseen: dict[tuple[Any, Any], tuple[Any, Any]] = {}  # by run and key: the event, and when
     for entry in entries:
         run, event = entry.get("run"), entry.get("event")
         if event == "start" and all(entry.get(name) == value for name, value in scope.items()):
             runs.add(run)
-        elif run in runs and entry.get("action") == "create":
-            if event == "intent":
-                sent[run, entry.get("key")] = entry.get("at")
-            else:
-                sent.pop((run, entry.get("key")), None)
+        elif run not in runs:
+            continue
+        elif event == "end" and entry.get("verification") == "verified":
+            unseen = {
+                one: (what, at) for one, (what, at) in unseen.items() if one[0] != run or what != "applied"
+            }
+        elif entry.get("action") == "create" and event in ("intent", "applied", "unknown"):
+            unseen[run, entry.get("key")] = event, entry.get("at")
+        elif entry.get("action") == "create":
+            unseen.pop((run, entry.get("key")), None)
     moments = []
-    for at in sent.values():
+    for _, at in unseen.values():
         with suppress(TypeError, ValueError):
             moment = datetime.fromisoformat(at)
             moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
@@ -132,20 +143,28 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """All entries, oldest first. A torn line (its run was killed) is passed over; no file means no entries.
 
     Raises:
-        ReconcilerError: the file is there and can't be read.
+        ReconcilerError: it is there and can't be read, or is no file of its own.
     """
     try:
-        data = path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise ReconcilerError(f"the journal {path} can't be read: {error.strerror}") from None
+        raise _unreadable(path, error.strerror) from None
     entries = []
-    for line in data.splitlines():
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _unreadable(path, "it is no regular file")
         try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            entries.append(entry)
+            while line := file.readline(_LONGEST):
+                with suppress(ValueError, RecursionError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict):
+                        entries.append(entry)
+        except OSError as error:
+            raise _unreadable(path, error.strerror) from None
     return entries
+
+
+def _unreadable(path: Path, why: str | None) -> ReconcilerError:
+    return ReconcilerError(f"the journal {path} can't be read: {why}")

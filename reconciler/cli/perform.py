@@ -20,7 +20,7 @@ from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.api.stop import Interrupted, Stop
 from reconciler.apply import journal as journals
-from reconciler.apply.journal import last_lost_create, read_journal
+from reconciler.apply.journal import last_unseen_create, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.approve import approve
@@ -44,12 +44,19 @@ class Writing:
 
     auto_approve: bool
     archive_dir: Path | None
-    settle: float
+    settle: float | None
     deadline: float | None
     lock: bool | None
     lock_timeout: float
     form: str
     no_color: bool
+
+
+settle_option = click.option(
+    "--settle",
+    type=click.FloatRange(0),
+    help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract tells of.",
+)
 
 
 def writing_options(function: F) -> F:
@@ -62,13 +69,7 @@ def writing_options(function: F) -> F:
                 type=click.Path(path_type=Path, file_okay=False),
                 help="Keep what is changed or deleted in this folder. Default: archive in the state folder.",
             ),
-            click.option(
-                "--settle",
-                type=click.FloatRange(0),
-                default=10.0,
-                show_default=True,
-                help="Seconds that the list may lag behind a write.",
-            ),
+            settle_option,
             click.option(
                 "--deadline", type=click.FloatRange(0.01), help="Start no new writes after so many seconds."
             ),
@@ -134,12 +135,13 @@ def _perform(
     job: Job, writing: Writing, client: Client, stop: Stop, begin: Callable[[], None], root: Path, state: Path
 ) -> int:
     options = render_options(no_color=writing.no_color)
+    settle = client.contract.settle if writing.settle is None else writing.settle
     run = secrets.token_hex(4)
     by = who(root)
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with _lock(client, job, holder, writing.lock_timeout, locking) as holding:
-        _wait_for_the_list(job, client, state, writing.settle)
+        wait_for_the_list(client, state, job.catalog, job.environment, settle)
         with progress("listing") as step:
             snapshot = list_sessions(client, on_rows=step)
         plan = job.plan(snapshot)
@@ -164,7 +166,7 @@ def _perform(
                     state=open_state(state),
                     archive=writing.archive_dir,
                     parallelism=client.connections,
-                    settle=writing.settle,
+                    settle=settle,
                     recheck=ask,
                     who=by,
                     run=run,
@@ -179,13 +181,22 @@ def _perform(
     return report.exit_code
 
 
-def _wait_for_the_list(job: Job, client: Client, state: Path, settle: float) -> None:
-    """Give the list time to show what a run made that was killed a moment ago: it would be made twice else."""
-    scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": client.endpoint.name}
-    lost = last_lost_create(read_journal(state / journals.FILE), scope)
-    left = 0.0 if lost is None else settle - (datetime.now(UTC) - lost).total_seconds()
+def wait_for_the_list(
+    client: Client, state: Path, catalog: str, environment: str | None, settle: float
+) -> None:
+    """Give the list time to show what a run made a moment ago and did not see listed: it would be made twice else.
+
+    ``settle`` is how long (seconds) a list may lag. What was made from other machines is not known here.
+    """
+    scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
+    unseen = last_unseen_create(read_journal(state / journals.FILE), scope)
+    left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
     if left > 0:
-        click.echo(f"a run was killed a moment ago: waiting {left:.1f} s for what it may have made", err=True)
+        click.echo(
+            "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: "
+            f"waiting {min(left, settle):.1f} s for the list",
+            err=True,
+        )
         client.pace.sleep(min(left, settle))
 
 

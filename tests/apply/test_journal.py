@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.api.listing import list_sessions
 from reconciler.apply import apply_plan
-from reconciler.apply.journal import FILE, Journal, read_journal
+from reconciler.apply.journal import FILE, Journal, last_unseen_create, read_journal
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.plan import make_plan
 from reconciler.server import Fault, RunningServer, running_server
@@ -258,3 +258,62 @@ def test_a_journal_is_plain_json_lines(server: RunningServer, tmp_path: Path) ->
         reconcile(client, catalog(wanted("alice", name="爱丽丝\u2028")), tmp_path)
     for line in (tmp_path / FILE).read_bytes().split(b"\n")[:-1]:
         assert isinstance(json.loads(line), dict)
+
+
+def moments(*events: str) -> list[dict[str, Any]]:
+    """A run's entries for one create, a second apart from ten seconds past on."""
+    return [
+        {
+            "run": "r",
+            "event": "end" if event.startswith("end") else event,
+            "at": f"2026-01-01T00:00:{second}Z",
+        }
+        | ({"catalog": "shop"} if event == "start" else {})
+        | (
+            {"action": "create", "key": "alice"}
+            if event in ("intent", "applied", "unknown", "failed", "not tried")
+            else {}
+        )
+        | ({"verification": event.partition(" ")[2]} if event.startswith("end") else {})
+        for second, event in enumerate(events, start=10)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "second"),
+    [
+        (["start"], None),
+        (["start", "intent"], 11),
+        (["start", "intent", "applied"], 12),
+        (["start", "intent", "unknown"], 12),
+        (["start", "intent", "failed"], None),
+        (["start", "intent", "not tried"], None),
+        (["start", "intent", "applied", "end verified"], None),
+        (["start", "intent", "applied", "end skipped"], 12),
+        (["start", "intent", "applied", "end failed"], 12),
+        (["start", "intent", "applied", "end differs"], 12),
+        (["start", "intent", "unknown", "end verified"], 12),
+        (["intent", "applied"], None),  # of a run whose scope nobody knows
+    ],
+)
+def test_what_a_run_made_and_may_not_have_seen_listed(events: list[str], second: int | None) -> None:
+    found = last_unseen_create(moments(*events), {"catalog": "shop"})
+    assert (found and found.second) == second
+    assert last_unseen_create(moments(*events), {"catalog": "other"}) is None
+
+
+def test_a_journal_that_is_no_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.symlink_to("/dev/zero")
+    with pytest.raises(ReconcilerError, match="can't be read: Too many levels of symbolic links"):
+        read_journal(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ReconcilerError, match="can't be read: it is no regular file"):
+        read_journal(path)
+
+
+def test_what_is_nested_beyond_reason_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(b"[" * 100_000 + b"\n" + b'{"run":"old"}\n' + b"x" * 3_000_000 + b"\n")
+    assert read_journal(path) == [{"run": "old"}]

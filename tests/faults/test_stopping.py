@@ -12,8 +12,21 @@ from signal import SIGINT, SIGTERM, Signals
 
 import pytest
 
-from reconciler.server import Fault
-from tests.faults.world import PATIENCE, WANTED, WRITES, Run, World, environment, session
+from reconciler.server import Fault, Quirks
+from tests.faults.conftest import FLAGS
+from tests.faults.tally import Tally
+from tests.faults.world import (
+    PAGE,
+    PATIENCE,
+    WAITING,
+    WANTED,
+    WRITES,
+    Run,
+    World,
+    environment,
+    open_world,
+    session,
+)
 
 STOPPING = "stopping: writes under way finish, no new ones start (again to end at once)"
 
@@ -61,6 +74,25 @@ def test_the_first_signal_lets_writes_under_way_finish(world: World, number: Sig
     world.check(run, 130)
     assert "(the run was killed" not in world.here("history", str(world.folder)).out
     world.close(world.apply())
+
+
+def test_what_a_stopped_run_made_is_waited_for_where_lists_lag(tmp_path: Path, tally: Tally) -> None:
+    """It said what it applied, and did not wait to see it listed. The next run would make it a second time."""
+    quirks = Quirks(late_seconds=4, max_page_size=PAGE)
+    with open_world(tmp_path, tally, quirks=quirks, flags=[*FLAGS, "--settle", "8"]) as world:
+        world.want(WANTED[:4])
+        hold_writes(world)
+        with world.start(*world.applying("--parallelism", "4")) as process:
+            until(lambda: world.server.faults.hanging == 4, process)
+            process.send_signal(SIGINT)
+            read_to(process, STOPPING)
+            world.server.faults.clear()
+            process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130 and len(world.store.sessions()) == 4
+        again = world.apply()
+        assert again.err.startswith(WAITING), again
+        assert not again.writes and not world.duplicates(), again
+        world.close(again)
 
 
 def test_the_second_signal_ends_at_once(world: World) -> None:

@@ -54,6 +54,9 @@ PAGE = 10
 #: Longest that a command may take, in seconds. Only one that hangs takes so long.
 PATIENCE = 120
 
+#: What an apply says that gives the list time to show what was made a moment ago.
+WAITING = "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: waiting "
+
 _SCRIPT = Path(sys.executable).with_name("reconciler")
 COMMAND: Sequence[str] = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "reconciler"]
 _OURS = ("MINDCRAFT_", "RECONCILER_", "GITHUB_", "CI", "BUILD_")
