@@ -193,6 +193,10 @@ def _parse(text: bytes, source: str) -> Any:
                 raise ReconcilerError(f"{source} holds more than {_DEEPEST} {what}")
         document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
+        if (
+            getattr(error, "problem", "") == "exceeded maximum nesting depth"
+        ):  # newer releases of libyaml have one
+            raise ReconcilerError(f"{source} holds more than {_DEEPEST} levels of nesting") from None
         raise ReconcilerError(f"{source} is not YAML: {error}") from None
     if _holds_more_than(_LARGEST, document):
         raise ReconcilerError(f"{source} holds more than {_LARGEST} values, or itself")

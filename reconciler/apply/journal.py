@@ -145,25 +145,26 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     Raises:
         ReconcilerError: it is there and can't be read, or is no file of its own.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from None
     entries = []
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _unreadable(path, "it is no regular file")
-        try:
+    try:
+        with open(path, "rb", opener=_open_plainly) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _unreadable(path, "it is no regular file")
             while line := file.readline(_LONGEST):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
                     if isinstance(entry, dict):
                         entries.append(entry)
-        except OSError as error:
-            raise _unreadable(path, error.strerror) from None
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
     return entries
+
+
+def _open_plainly(path: str, flags: int) -> int:
+    """Open the file itself: no link is followed, and nothing is waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _unreadable(path: Path, why: str | None) -> ReconcilerError:

@@ -494,6 +494,8 @@ _NAMELESS: Final = (
     True,
 )
 _SYNTAX: Final[dict[str, tuple[str, str, bool]]] = {
+    # Newer releases of libyaml stop at a depth of their own, before they hand out the first event of it.
+    "exceeded maximum nesting depth": (*_TOO_DEEP, False),
     "could not find expected ':'": (
         "this line is neither `key: value` nor part of the text above it",
         "put a `: ` after the key, or indent the line if it belongs to a text",
