@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from reconciler.errors import Problem, Refused
 from reconciler.model import LiveSession, Snapshot
 from reconciler.plan.fingerprint import WHOLE_REMARK, fingerprint, observed
 from reconciler.plan.model import MISSING, Action, Plan
+from reconciler.tag import Identity
 from reconciler.values import same
 
 _SHOWN = 80  # characters of a value in a message
@@ -21,28 +23,44 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
         Refused: a session moved. Names the session and field, what was planned against, and what was found.
     """
     by_id = {live.session_id: live for live in now}
-    by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag}
+    by_identity: dict[Identity, list[int]] = {}
+    for live in now:
+        if live.remark.tag:
+            by_identity.setdefault(live.remark.tag.identity, []).append(live.session_id)
+    leaving = {action.session_id for action in plan.actions if action.kind in ("move", "forget", "delete")}
     problems: list[Problem] = []
     for action in plan.actions:
+        staying = [one for one in by_identity.get(action.identity, []) if one not in leaving]
+        problems += _taken(action, staying)
         if action.session_id is None:
-            live = by_identity.get(action.identity)
-            if live is not None:
-                problems.append(
-                    Problem(f"{action.key}: planned to be created, found live as #{live.session_id}")
-                )
             continue
-        live = by_id.get(action.session_id)
-        if live is None:
+        found = by_id.get(action.session_id)
+        if found is None:
             problems.append(
                 Problem(f"{action.key} (#{action.session_id}): planned to {action.kind}, found gone")
             )
         else:
-            problems += _moved(action, live)
+            problems += _moved(action, found)
     if problems:
         hint = "nothing was written: plan again, and review what has changed"
         raise Refused(
             [*problems, Problem("the plan is stale: what it was made against is not live any more", hint)]
         )
+
+
+def _taken(action: Action, staying: Sequence[int]) -> list[Problem]:
+    """What is wrong with who has the action's identity now: nobody else may keep what is to be given to a session, and
+    who was to keep it has to be there still."""
+    others = [number for number in staying if number != action.session_id]
+    if action.kind == "create" and others:
+        return [Problem(f"{action.key}: planned to be created, found live as #{others[0]}")]
+    if action.kind in ("adopt", "move") and others:
+        what = f"{action.key} (#{action.session_id}): planned to {action.kind}"
+        return [Problem(f"{what}, found {action.identity} live as #{others[0]}")]
+    if action.keeper is not None and action.keeper not in others:
+        what = f"{action.key} (#{action.session_id}): planned to delete while #{action.keeper} stays"
+        return [Problem(f"{what}, found that one gone")]
+    return []
 
 
 def _moved(action: Action, live: LiveSession) -> list[Problem]:

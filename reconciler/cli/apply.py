@@ -86,4 +86,4 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         refuse_if_stale(plan, snapshot)
         return plan
 
-    return Job(plan.catalog, plan.environment, Policy(), still_true, reviewed=True)
+    return Job(plan.catalog, plan.environment, Policy(lock=plan.lock), still_true, reviewed=True)

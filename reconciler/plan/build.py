@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.model import Catalog, LiveSession, Session, Snapshot
 from reconciler.own import own_kind
@@ -60,17 +60,16 @@ def make_plan(
         if key in unclear:
             continue
         live = lives[0]
+        wanted = catalog.sessions.get(key)
         if len(lives) > 1:
-            reason = f"a second session with this identity; #{live.session_id} stays"
-            actions += [_delete(catalog, key, extra, reason) for extra in lives[1:]]
             ids = ", ".join(f"#{one.session_id}" for one in lives)
             notes.append(
                 Note("duplicate-identity", f"{len(lives)} live sessions have this identity: {ids}", key)
             )
-        wanted = catalog.sessions.get(key)
         if wanted is None:
-            actions.append(_delete(catalog, key, live, "not in the catalog any more"))
+            actions += [_delete(catalog, key, one, "not in the catalog any more") for one in lives]
             continue
+        actions += [_delete_extra(catalog, key, extra, live) for extra in lives[1:]]
         tag = live.remark.tag
         if tag and live.session_id not in places.moved and equal(wanted, live, tag):
             no_op += 1
@@ -112,6 +111,7 @@ def make_plan(
             ),
             *unable(actions, snapshot),
         ),
+        lock=catalog.policy.lock,
     )
 
 
@@ -235,6 +235,11 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
         fingerprint=fingerprint(seen := observed(live)),
         against=seen,
     )
+
+
+def _delete_extra(catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession) -> Action:
+    reason = f"a second session with this identity; #{keeper.session_id} stays"
+    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id)
 
 
 def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:

@@ -7,7 +7,7 @@ from typing import Any
 from reconciler import __version__
 from reconciler.plan.model import MISSING, Action, Detail, FieldChange, Plan
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 
 
 def plan_to_document(plan: Plan) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class Action:
     ``identity`` is the one that the session has afterwards (for a delete: had). ``managed`` are the paths whose
     values the tag will vouch for, ``held`` those whose digests stay what they were: ignored, kept live by
     policy, or kept by the server in a form of its own. ``fingerprint`` and ``against`` tell the live session
-    that the action was made against; both are empty for a create.
+    that the action was made against; both are empty for a create. ``keeper`` is the other session with this identity
+    that stays where this one is deleted.
     """
 
     kind: ActionKind
@@ -76,6 +77,7 @@ class Action:
     moved_from: Identity | None = None
     fingerprint: str = ""
     against: Mapping[str, Any] = field(default_factory=dict)
+    keeper: int | None = None
 
     @property
     def key(self) -> str:
@@ -128,7 +130,8 @@ class Counts:
 class Plan:
     """What an apply would do. Apply refuses it while ``refusals`` is not empty.
 
-    A plan that does not show everything an apply would do says what it is ``about``.
+    A plan that does not show everything an apply would do says what it is ``about``. ``lock`` says that whoever applies
+    it has to hold the lock.
     """
 
     catalog: str
@@ -139,6 +142,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     about: About | None = None
+    lock: bool = False
 
     @property
     def empty(self) -> bool:

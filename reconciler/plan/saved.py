@@ -28,6 +28,7 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
         public |= _execution(action)
     document["created"] = created
     document["made_by"] = dict(run)
+    document["lock"] = plan.lock
     document["digest"] = _digest(document)
     return document
 
@@ -98,6 +99,8 @@ def _execution(action: Action) -> dict[str, Any]:
     if action.session_id is not None:
         facts["fingerprint"] = action.fingerprint
         facts["against"] = dict(action.against)
+    if action.keeper is not None:
+        facts["keeper"] = action.keeper
     return facts
 
 
@@ -124,6 +127,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             for note in document["notes"]
         ),
         refusals=tuple(Refusal(one["guard"], one["message"], one["allow"]) for one in document["refusals"]),
+        lock=document.get("lock", False),
     )
 
 
@@ -143,6 +147,7 @@ def _action(document: Mapping[str, Any]) -> Action:
         moved_from=Identity(**moved_from) if moved_from else None,
         fingerprint=document.get("fingerprint", ""),
         against=document.get("against", {}),
+        keeper=document.get("keeper"),
     )
 
 

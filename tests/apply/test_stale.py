@@ -15,6 +15,7 @@ from reconciler.errors import ExitCode, Problem, Refused
 from reconciler.model import LiveSession
 from reconciler.plan import Plan, make_plan
 from reconciler.server import running_server
+from reconciler.tag import Identity
 from tests.support import calling, catalog, live, options, reconcile, snapshot, wanted, written
 
 WAS = wanted("alice", prompt="A", parameters={"temperature": 0.2}, data={"a": 1})
@@ -118,3 +119,37 @@ def test_a_stale_plan_writes_nothing(tmp_path: Path) -> None:
         )
         assert server.store.dump() == rows
         assert [one.operation for one in server.log[calls:]] == ["list_sessions"]
+
+
+def test_an_identity_that_somebody_has_by_now_is_given_to_nobody_else() -> None:
+    free = live(7)
+    adopting = make_plan(catalog(NOW, adopt={"alice": 7}), snapshot(free))
+    said = "alice (#7): planned to adopt, found bookshop/alice live as #9"
+    assert moved(adopting, free, written(WAS, 9)) == [Problem(said)]
+    old = written(wanted("al"), 1)
+    moving = make_plan(catalog(NOW, moved={"alice": Identity("bookshop", None, "al")}), snapshot(old))
+    said = "alice (#1): planned to move, found bookshop/alice live as #9"
+    assert moved(moving, old, written(WAS, 9)) == [Problem(said)]
+
+
+def test_sessions_that_pass_an_identity_on_are_in_nobodys_way() -> None:
+    """The one has what the other is to have, and gives it away by the same plan."""
+    first, second = written(wanted("a"), 1), written(wanted("b"), 2)
+    now = catalog(
+        wanted("b"),
+        wanted("c"),
+        moved={"b": Identity("bookshop", None, "a"), "c": Identity("bookshop", None, "b")},
+    )
+    plan = make_plan(now, snapshot(first, second))
+    assert [(action.kind, action.key) for action in plan.actions] == [("move", "b"), ("move", "c")]
+    refuse_if_stale(plan, snapshot(first, second))
+
+
+def test_an_extra_session_is_not_deleted_where_the_one_that_was_to_stay_is_gone() -> None:
+    first, second = written(WAS, 1), written(WAS, 3)
+    plan = make_plan(catalog(WAS), snapshot(first, second))
+    assert [(action.kind, action.session_id, action.keeper) for action in plan.actions] == [("delete", 3, 1)]
+    refuse_if_stale(plan, snapshot(first, second))
+    gone = Problem("alice (#3): planned to delete while #1 stays, found that one gone")
+    assert moved(plan, second) == [gone]
+    assert moved(plan, live(1), second) == [gone]

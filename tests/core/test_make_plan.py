@@ -136,8 +136,9 @@ def test_of_two_sessions_with_one_identity_that_left_the_catalog_both_go() -> No
     plan = make_plan(catalog(BOB), snapshot(written(ALICE, 3), written(BOB, 4), written(ALICE, 5)))
     assert brief(plan) == [
         ("delete", "alice", 3, "not in the catalog any more"),
-        ("delete", "alice", 5, "a second session with this identity; #3 stays"),
+        ("delete", "alice", 5, "not in the catalog any more"),
     ]
+    assert [action.keeper for action in plan.actions] == [None, None]
 
 
 def test_two_sessions_may_have_one_name() -> None:
@@ -212,7 +213,7 @@ def test_a_plan_as_a_document() -> None:
     document = plan_to_document(make_plan(now, there))
     assert check_document(document, "plan") == []
     assert document == {
-        "format_version": "1.0",
+        "format_version": "1.1",
         "reconciler_version": "0.1.0",
         "catalog": "bookshop",
         "environment": None,

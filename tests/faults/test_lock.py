@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,20 @@ from tests.faults.world import CATALOG, WRITES, Killer, World
 
 def tickets(world: World) -> list[SessionRow]:
     return [row for row in world.store.sessions() if row.name == f"reconciler lock: {CATALOG}"]
+
+
+def test_a_saved_plan_takes_the_lock_that_its_catalog_asks_for(world: World, tmp_path: Path) -> None:
+    world.want(world.wanted, policy={"lock": True})
+    out = tmp_path / "plan.json"
+    made = world.here("plan", str(world.folder), "--endpoint", world.server.url, "--out", str(out))
+    assert made.code == 0, made
+    ticket = put_ticket(world, expires=timedelta(minutes=1))
+    before = world.store.dump()
+    run = world.apply(what=out)
+    assert (run.code, world.store.dump()) == (3, before), run
+    assert f"locked by lery, run 1234 (#{ticket}, good until 2" in run.err
+    world.store.delete_session(ticket)
+    world.close(world.apply(what=out))
 
 
 def put_ticket(world: World, *, expires: timedelta, holder: str = "lery, run 1234") -> int:
