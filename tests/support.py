@@ -229,7 +229,15 @@ class Direct(Client):
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
         return self._work(name, fields)
 
-    def write(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+    def write(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        *,
+        session: str = "",
+        check: Callable[[], None] = lambda: None,
+    ) -> Any:
+        check()
         body = self._work(name, fields)
         self.writes.append((name, fields))
         if self.lose(name, fields):

@@ -135,17 +135,35 @@ class Client:
                 self.pace.sleep(wait)
             attempt += 1
 
-    def write(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+    def write(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        *,
+        session: str = "",
+        check: Callable[[], None] = lambda: None,
+    ) -> Any:
         """A call that changes something, sent once. Returns the answer's body, None where it has none.
+
+        ``check`` is called when its turn has come, which may be minutes after it was asked for; what that raises is
+        raised with nothing sent.
 
         Raises:
             ApiError: it failed; its ``outcome`` says whether the work may have been done all the same.
         """
-        return self._send(self.contract.operation(name), fields, session)
+        return self._send(self.contract.operation(name), fields, session, check)
 
-    def call(self, operation: Operation, fields: Mapping[str, Any], *, session: str = "") -> Reply:
-        """Any call, sent once, with whatever came of it as a value."""
+    def call(
+        self,
+        operation: Operation,
+        fields: Mapping[str, Any],
+        *,
+        session: str = "",
+        check: Callable[[], None] = lambda: None,
+    ) -> Reply:
+        """Any call, sent once, with whatever came of it as a value. ``check`` is as in :meth:`write`."""
         started = self.pace.wait()
+        check()
         with self._lock:
             self.calls += 1
         response: requests.Response | None = None
@@ -163,8 +181,14 @@ class Client:
             self.observer(operation, fields, reply)
         return reply
 
-    def _send(self, operation: Operation, fields: Mapping[str, Any], session: str) -> Any:
-        reply = self.call(operation, fields, session=session)
+    def _send(
+        self,
+        operation: Operation,
+        fields: Mapping[str, Any],
+        session: str,
+        check: Callable[[], None] = lambda: None,
+    ) -> Any:
+        reply = self.call(operation, fields, session=session, check=check)
         if reply.error is not None:
             raise reply.error
         return reply.body

@@ -92,6 +92,7 @@ def apply_plan(
     if not plan.actions:
         return _report(run, plan, [], "verified")
     archive.prepare()
+    seen = time.monotonic()
     with Journal(options.state / journals.FILE) as journal:
         creates = plan.count("create")
         pages = (
@@ -99,7 +100,7 @@ def apply_plan(
         )
         full = options.recheck or snapshot is None or creates > pages + 1
         if full:
-            snapshot = list_sessions(client)
+            snapshot, seen = list_sessions(client), time.monotonic()
             refuse_if_stale(plan, snapshot)
         assert snapshot is not None
         refuse_if_unable(plan, snapshot)
@@ -123,10 +124,13 @@ def apply_plan(
             journal,
             options.settle,
             look_first=not full,
+            seen=seen,
+            calls=_calls_to_look(client, len(snapshot)),
+            permit=_permit(options.holding, stop),
             now=_now,
             health=Health(stop, 2 * max(options.parallelism, 4)),
         )
-        results = _perform(plan.actions, lives, writer, options, stop, on_result)
+        results = _perform(plan.actions, lives, writer, options, on_result)
         report = _check(run, plan, results, writer, stop)
         with suppress(ReconcilerError):  # what is done is done, and the report says it
             journal.append(
@@ -144,6 +148,24 @@ def apply_plan(
     return report
 
 
+def _calls_to_look(client: Client, sessions: int) -> int:
+    """How many calls it takes to look at one session: the list is narrowed to its name, or read whole."""
+    listing, filtered = client.contract.operation("list_sessions"), client.contract.service.name_filter
+    return 1 if "name" in listing.fields and filtered != "none" else 2 + sessions // listing.page_size
+
+
+def _permit(holding: Callable[[], bool], stop: Stop) -> Callable[[], None]:
+    """A function that raises Interrupted where no write may start any more."""
+
+    def permit() -> None:
+        if not holding():
+            stop.set("the lock was lost")
+        if stop.is_set():
+            raise Interrupted
+
+    return permit
+
+
 def _room_for(actions: Sequence[Action], lives: Mapping[int, LiveSession]) -> int:
     """About how many bytes archive and journal will take, messages aside."""
     touched = (lives.get(action.session_id) for action in actions if action.session_id is not None)
@@ -155,19 +177,13 @@ def _perform(
     lives: Mapping[int, LiveSession],
     writer: Writer,
     options: ApplyOptions,
-    stop: Stop,
     on_result: Callable[[Result], None] | None,
 ) -> list[Result]:
     telling = threading.Lock()
 
     def perform(action: Action) -> Result:
-        if not options.holding():
-            stop.set("the lock was lost")
-        if stop.is_set():
-            result = Result(action, "not tried", action.session_id, "the run was stopped before")
-        else:
-            live = None if action.session_id is None else lives.get(action.session_id)
-            result = writer.perform(action, live)
+        live = None if action.session_id is None else lives.get(action.session_id)
+        result = writer.perform(action, live)
         if on_result:
             with telling:
                 on_result(result)

@@ -40,7 +40,8 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
                 Problem(f"{action.key} (#{action.session_id}): planned to {action.kind}, found gone")
             )
         else:
-            problems += _moved(action, found)
+            label = f"{action.key} (#{action.session_id})"
+            problems += [Problem(f"{label}: {one}") for one in moved(action, found)]
     if problems:
         hint = "nothing was written: plan again, and review what has changed"
         raise Refused(
@@ -63,7 +64,8 @@ def _taken(action: Action, staying: Sequence[int]) -> list[Problem]:
     return []
 
 
-def _moved(action: Action, live: LiveSession) -> list[Problem]:
+def moved(action: Action, live: LiveSession) -> list[str]:
+    """What of a session is not what the action was made against: field, planned against, and found."""
     seen = observed(live)
     if fingerprint(seen) == action.fingerprint:
         return []
@@ -77,10 +79,7 @@ def _moved(action: Action, live: LiveSession) -> list[Problem]:
     if len(paths) > 1 and WHOLE_REMARK in paths:
         paths.remove(WHOLE_REMARK)
     return [
-        Problem(
-            f"{action.key} (#{action.session_id}): {path} was {_short(against.get(path, MISSING))} "
-            f"when planned, found {_short(seen.get(path, MISSING))}"
-        )
+        f"{path} was {_short(against.get(path, MISSING))} when planned, found {_short(seen.get(path, MISSING))}"
         for path in paths
     ]
 

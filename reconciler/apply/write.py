@@ -17,10 +17,10 @@ from typing import Any, Literal, TypeAlias
 from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.messages import list_messages
 from reconciler.api.pace import pause_before
 from reconciler.api.stop import Interrupted
 from reconciler.apply.archive import Archive
+from reconciler.apply.former import Former, HeldBackError
 from reconciler.apply.health import Health
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import (
@@ -49,7 +49,9 @@ class Writer:
     """Does single actions. Safe to use from many threads.
 
     ``settle`` is how long (seconds) a create that does not show in the list yet is waited for; ``look_first`` says
-    that a create has to be looked for before it is sent. ``now`` gives the time for the journal.
+    that a create has to be looked for before it is sent. ``seen`` is when the sessions were listed (monotonic clock),
+    ``calls`` how many calls it takes to look at one again. ``permit`` is asked before each call that writes, and raises
+    Interrupted where the run may not go on. ``now`` gives the time for the journal.
     """
 
     client: Client
@@ -57,6 +59,9 @@ class Writer:
     journal: Journal
     settle: float
     look_first: bool
+    seen: float
+    calls: int
+    permit: Callable[[], None]
     now: Callable[[], str]
     health: Health
 
@@ -64,6 +69,7 @@ class Writer:
         """Do one action to one session. Never raises for what may go wrong; the result says it."""
         since = self.health.writes
         try:
+            self.permit()
             if action.kind == "create":
                 result = self._create(action)
             elif live is None:
@@ -116,7 +122,7 @@ class Writer:
         if session_id is None:
             return Result(action, "unknown", None, "it was made, and does not show in the list", _PLAN_AGAIN)
         # The action is under way: a run that is asked to stop finishes it.
-        filled = replace(self, client=self.client.unstoppable())._write(
+        filled = replace(self, client=self.client.unstoppable(), permit=lambda: None)._write(
             replace(action, kind="update", session_id=session_id),
             "update_session",
             {"session_id": session_id, **payload},
@@ -143,24 +149,19 @@ class Writer:
         return ("done" if done else "not done"), session_id
 
     def _change(self, action: Action, live: LiveSession) -> Result:
+        former = Former(self.client, self.archive, action, live, _label(action), self.seen, self.calls)
+        former.check()
+        former.keep()
         if action.kind == "delete":
-            messages = list_messages(self.client, live, _label(action))
-            archived = self.archive.put("delete", action.identity, live, messages)
-            return self._write(
-                action,
-                "delete_session",
-                {"session_id": live.session_id},
-                lambda: self._deleted(live),
-                archived,
-            )
+            gone = {"session_id": live.session_id}
+            return self._write(action, "delete_session", gone, lambda: self._deleted(live), former)
         operation = self.client.contract.operation("update_session")
         if action.kind == "forget":
             payload = release_payload(live, operation)
         else:
             payload = update_payload(action, live, operation)
-        archived = self.archive.put("update", action.identity, live, None)
         return self._write(
-            action, "update_session", payload, lambda: self._updated(action, live, payload), archived
+            action, "update_session", payload, lambda: self._updated(action, live, payload), former
         )
 
     def _write(
@@ -169,20 +170,38 @@ class Writer:
         operation: str,
         payload: Mapping[str, Any],
         look_up: Callable[[], Found],
+        former: Former | None = None,
         archived: str = "",
     ) -> Result:
         """Send a write until it is known to be done, known to fail, or can't be known."""
-        self._note(action, "intent", archive=archived)
+        self._note(action, "intent", archive=former.archived if former else archived)
         attempt = 1
         since = self.health.writes
+        doubtful = False  # whether an answer left open what was done
+
+        def check() -> None:
+            self.permit()
+            if former is not None:
+                former.check()
+
         try:
             while True:
                 try:
-                    body = self.client.write(operation, payload, session=_label(action))
+                    body = self.client.write(operation, payload, session=_label(action), check=check)
                     result = Result(action, "applied", _session_id(body) or action.session_id)
                     self.health.wrote()
                     break
+                except HeldBackError as error:
+                    # What changed it may be a call of ours that was thought to have done nothing.
+                    state, session_id = look_up() if doubtful else ("not done", None)
+                    result = (
+                        Result(action, "applied", session_id or action.session_id)
+                        if state == "done"
+                        else _failed(action, "failed", error)
+                    )
+                    break
                 except ApiError as error:
+                    doubtful |= error.outcome == "unknown"
                     ended = self._after(action, error, attempt, look_up)
                     if ended is not None:
                         result = ended
@@ -289,9 +308,8 @@ class Writer:
         action = replace(action, kind="update", session_id=live.session_id)
         try:
             archived = self.archive.put("retag", action.identity, live, None)
-            return self._write(
-                action, "update_session", payload, lambda: self._updated(action, live, payload), archived
-            )
+            done = partial(self._updated, action, live, payload)
+            return self._write(action, "update_session", payload, done, archived=archived)
         except ReconcilerError as error:
             return _failed(action, "failed", error)
 

@@ -255,10 +255,13 @@ def test_a_run_that_is_to_stop_starts_no_new_write(server: RunningServer, tmp_pa
 
 
 def test_a_run_that_loses_its_lock_stops(server: RunningServer, tmp_path: Path) -> None:
-    holding = iter([True, False, False])
     with calling(server.url) as client:
         _, report = reconcile(
-            client, catalog(ALICE, BOB, CAROL), tmp_path, parallelism=1, holding=lambda: next(holding)
+            client,
+            catalog(ALICE, BOB, CAROL),
+            tmp_path,
+            parallelism=1,
+            holding=lambda: not server.store.sessions(),
         )
     assert [one.outcome for one in report.results] == ["applied", "not tried", "not tried"]
     assert report.stopped == "the lock was lost"

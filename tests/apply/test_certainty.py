@@ -151,8 +151,8 @@ def test_before_a_create_the_tag_is_looked_for(server: RunningServer, tmp_path: 
 
 def test_an_answer_without_the_id_is_an_answer(tmp_path: Path) -> None:
     class Terse(Direct):
-        def write(self, name: str, fields: Any, *, session: str = "") -> Any:
-            super().write(name, fields, session=session)
+        def write(self, name: str, fields: Any, **more: Any) -> Any:
+            super().write(name, fields, **more)
             return {"message": "", "status": 201}
 
     with Terse(Store()) as client:
@@ -164,8 +164,8 @@ def test_an_answer_without_the_id_is_an_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [1, "1"])
 def test_an_id_may_come_as_text(tmp_path: Path, given: Any) -> None:
     class Telling(Direct):
-        def write(self, name: str, fields: Any, *, session: str = "") -> Any:
-            super().write(name, fields, session=session)
+        def write(self, name: str, fields: Any, **more: Any) -> Any:
+            super().write(name, fields, **more)
             return {"data": {"session_id": given}}
 
     with Telling(Store()) as client:

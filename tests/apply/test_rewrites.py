@@ -172,10 +172,10 @@ def test_an_update_call_that_says_yes_and_does_nothing(tmp_path: Path, now: Sess
     """Its path is assumed: something else may stand there that is happy with anything."""
 
     class Happy(Direct):
-        def write(self, name: str, fields: Any, *, session: str = "") -> Any:
+        def write(self, name: str, fields: Any, **more: Any) -> Any:
             if name == "update_session":
                 return {"message": "", "status": 200}
-            return super().write(name, fields, session=session)
+            return super().write(name, fields, **more)
 
     with Happy(store := Store()) as client:
         reconcile(client, catalog(ALICE), tmp_path)
