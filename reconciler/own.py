@@ -85,6 +85,20 @@ def probe_remark(probe: str, size: int | None = None) -> str:
     return filled + "x" * room + '"}}'
 
 
+def is_probe_name(text: str) -> bool:
+    """Whether a text is the name of a probe's session, to the letter."""
+    return _PROBE_NAME.fullmatch(text) is not None
+
+
+def is_probe_remark(text: str) -> bool:
+    """Whether a text is the remark of a probe's session, or the beginning of one that holds the whole mark."""
+    begin, _, end = _mark("-").partition("-")
+    probe = text.removeprefix(begin)[:12]
+    if not _PROBE_ID.fullmatch(probe) or not text.startswith(begin + probe + end):
+        return False
+    return text == probe_remark(probe, len(text)) or probe_remark(probe, len(text) + 16).startswith(text)
+
+
 def _mark(probe: str) -> str:
     return f'{{"{OUR_KEY}":{{"probe":{json.dumps(probe)}'
 

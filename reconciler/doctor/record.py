@@ -1,12 +1,13 @@
 """A recorded run: every request and its answer, a file each, that a user can attach to a bug report.
 
-What is nobody's business is left out: the API key wherever it stands, tokens, and every text of a session but its
-model and its times. Of such a text only the length is told. Names are kept where they are this program's own.
+What is nobody's business is left out (:mod:`reconciler.doctor.redact`), and the API key wherever it stands. Of an
+answer that is no JSON only the length is told: what it holds, nobody can know.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +15,12 @@ from typing import Any
 
 from reconciler.api.client import Client, Reply
 from reconciler.contract import Contract, Operation
+from reconciler.doctor.redact import redact_answer, redact_request
 from reconciler.errors import ReconcilerError
 from reconciler.state import write_durably
 
 #: Headers of an answer that tell something and nothing personal.
 _HEADERS = ("Content-Type", "Content-Length", "Date", "Retry-After", "Server", "Allow", "Location")
-
-#: Keys whose texts are kept, at any depth outside of what is free form.
-_KEPT = frozenset(
-    ("message", "status", "created_at", "updated_at", "object", "owned_by", "id", "message_category")
-)
-
-_OURS = "reconciler "
-_LONGEST = 300  # characters of a text that is kept
 
 
 class Recorder:
@@ -62,7 +56,7 @@ class Recorder:
             "number": number,
             "operation": operation.name,
             "request": _request(operation, fields, self._contract),
-            "answer": _answer(reply, self._contract),
+            "answer": _answer(operation, fields, reply, self._contract),
         }
         text = json.dumps(document, indent=1) + "\n"
         if self._key:
@@ -74,50 +68,30 @@ class Recorder:
 
 
 def _request(operation: Operation, fields: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
-    wire = {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
     return {
         "method": operation.method,
         "path": operation.path.replace("{session_id}", str(fields.get("session_id", ""))),
         "encoding": operation.encoding,
-        "query" if operation.encoding == "none" else "fields": redact(wire, contract),
+        "query" if operation.encoding == "none" else "fields": redact_request(operation, fields, contract),
     }
 
 
-def _answer(reply: Reply, contract: Contract) -> dict[str, Any]:
+def _answer(
+    operation: Operation, fields: Mapping[str, Any], reply: Reply, contract: Contract
+) -> dict[str, Any]:
     response = reply.response
     if response is None:
         return {"error": reply.error.what if reply.error else "no answer"}
+    headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
+    if "Location" in headers:  # where a request is sent back to, its query may be, too
+        headers["Location"] = re.split("[?#]", headers["Location"])[0]
     document: dict[str, Any] = {
         "status": response.status_code,
-        "headers": {name: response.headers[name] for name in _HEADERS if name in response.headers},
+        "headers": headers,
         "milliseconds": round(response.elapsed.total_seconds() * 1000),
     }
     try:
-        document["body"] = redact(json.loads(response.content), contract)
+        document["body"] = redact_answer(operation, fields, json.loads(response.content), contract)
     except (ValueError, RecursionError):
-        document["text"] = response.content[:_LONGEST].decode("utf-8", "replace")
+        document["text"] = f"[no JSON, {len(response.content)} bytes]"
     return document
-
-
-def redact(value: Any, contract: Contract) -> Any:
-    """A document of the wire without what is nobody's business."""
-    shape = contract.session
-    free = {shape.data[-1], "meta_data"}
-    kept = _KEPT | {shape.model[-1], *(path[-1] for path in shape.parameters.values()), "ordering"}
-    prompts = {shape.prompt[-1]}
-
-    def walk(value: Any, key: str) -> Any:
-        if key in free and value not in (None, "", {}):
-            return f"[{type(value).__name__} of {len(json.dumps(value, ensure_ascii=False))} characters]"
-        if isinstance(value, dict):
-            return {name: walk(one, name) for name, one in value.items()}
-        if isinstance(value, list):
-            return [walk(one, key) for one in value]
-        if not isinstance(value, str) or not value:
-            return value
-        ours = value.startswith((_OURS, f'{{"{_OURS.strip()}"')) and "probe" in value
-        if (key in kept or ours) and key not in prompts and len(value) <= _LONGEST:
-            return value
-        return f"[text of {len(value)} characters]"
-
-    return walk(value, "")

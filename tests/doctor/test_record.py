@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.contract import load_contract
-from reconciler.doctor.record import redact
+from reconciler.doctor.redact import redact_answer, redact_request
+from reconciler.own import probe_name, probe_prompt, probe_remark
+from reconciler.remark import compose_lock, compose_remark
 from reconciler.server import Fault, running_server
+from reconciler.tag import Identity, make_tag
 from tests.doctor.services import SERVICES
 from tests.doctor.support import Doctor, playing
 from tests.support import API_KEY, Answer, answering, listing
+
+CONTRACT = load_contract()
 
 SECRETS = ("Dr. Wong", "a very private prompt", "the remark", "top secret", "the message", "x-internal")
 
@@ -73,7 +80,7 @@ def test_what_is_left_of_a_session() -> None:
         "session_remark": "",
         "created_at": "2024-09-12 15:13:22",
     }
-    assert redact(listing(row), load_contract()) == {
+    assert redact_answer(CONTRACT.operation("list_sessions"), {}, listing(row), CONTRACT) == {
         "message": "",
         "status": 200,
         "count": 1,
@@ -110,7 +117,9 @@ def test_a_server_that_says_the_key_back(
             run(["doctor", str(tmp_path), "--endpoint", stub.url, "--record", str(folder)])
         (file,) = folder.iterdir()
         assert API_KEY not in file.read_text() + "".join(capsys.readouterr())
-        assert "[key]" in file.read_text()
+        assert (
+            "[key]" in file.read_text()
+        )  # in the redirect at least: a page that is no JSON is left out whole
 
 
 def test_a_call_without_an_answer_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,3 +159,162 @@ def test_a_disk_that_fills_up_does_not_get_in_the_way(
         code, _, err = doctor.probe("--record", str(folder))
         assert (code, err) == (0, f"{folder} can't be written to: No space left on device\n")
         assert doctor.server.store.dump() == before
+
+
+# What an answer holds, and what of it reaches a record
+
+SECRET = "Ann's own"
+ID = "1f2e3d4c5b6a"
+
+#: Texts of a session in every form that this program knows, with something private in each.
+PRIVATE = st.sampled_from(
+    [
+        SECRET,
+        f"reconciler {SECRET} probe",
+        f"{probe_name(ID)} {SECRET}",
+        f"{SECRET}{probe_name(ID)}",
+        f"{probe_prompt(ID)} {SECRET}",
+        compose_remark(None, {}, make_tag(Identity("probe", SECRET, "key"), {})),
+        compose_lock({"catalog": "probe", "holder": SECRET, "expires": "2024-09-12"}),
+        f'{{"reconciler":{{"probe":"{SECRET}"}}}}',
+        probe_remark(ID)[:-1] + f',"mine":"{SECRET}"}}',
+        probe_remark(ID, 80)[:-3] + SECRET,
+    ]
+)
+KEYS = st.sampled_from(["message", "id", "status", "object", "created_at", "model", "data", SECRET])
+FREE = st.recursive(
+    PRIVATE | st.integers(0, 9) | st.none(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "session_id": st.integers(1, 9),
+        "session_token": PRIVATE,
+        "session_name": FREE,
+        "session_config": FREE
+        | st.fixed_dictionaries(
+            {
+                "model": st.just("m"),
+                "prompt": FREE,
+                "data": FREE,
+                "max_tokens": PRIVATE | st.integers(1, 9),
+                "status": FREE,
+                "message": FREE,
+                "object": FREE,
+                "id": FREE,
+            }
+        ),
+        "session_remark": FREE,
+    },
+    optional={"message": FREE, "id": FREE, "object": FREE, "data": FREE, "results": FREE, "status": FREE},
+)
+MESSAGES = st.fixed_dictionaries(
+    {"message_id": st.just(1), "message_category": st.just("tip"), "message_content": PRIVATE},
+    optional={"meta_data": FREE, "session_token": PRIVATE, "message": FREE, "id": FREE},
+)
+CALLS = (
+    "list_sessions",
+    "create_session",
+    "update_session",
+    "delete_session",
+    "list_messages",
+    "create_message",
+    "list_models",
+)
+
+
+def _bodies(row: Any) -> list[Any]:
+    """A row in every place where an answer may hold it."""
+    bodies = [row, [row], listing(row), {"message": "", "status": 201, "data": row}]
+    return [*bodies, {"data": {"results": [row]}}, {"sessions": [row]}, {"status": 400, "detail": row}]
+
+
+@given(name=st.sampled_from(CALLS), row=ROWS | MESSAGES)
+def test_no_text_of_a_session_reaches_a_record(name: str, row: Any) -> None:
+    for body in _bodies(row):
+        answer = redact_answer(CONTRACT.operation(name), {}, body, CONTRACT)
+        assert SECRET not in json.dumps(answer, ensure_ascii=False)
+
+
+@given(name=st.sampled_from(CALLS), text=PRIVATE, free=FREE)
+def test_no_text_of_a_session_reaches_a_record_by_a_request(name: str, text: str, free: Any) -> None:
+    fields = {
+        "name": text,
+        "prompt": text,
+        "remark": text,
+        "data": free,
+        "session_token": text,
+        "content": text,
+        "meta": free,
+    }
+    operation = CONTRACT.operation(name)
+    assert SECRET not in json.dumps(redact_request(operation, fields, CONTRACT), ensure_ascii=False)
+    said = {"message": f"nothing is called {text}, {text}", "status": 404}
+    assert SECRET not in json.dumps(
+        redact_answer(operation, {"name": text}, said, CONTRACT), ensure_ascii=False
+    )
+
+
+def test_the_shape_of_an_answer_stays() -> None:
+    """What a create gives back is told by field, as are the models."""
+    row = {
+        "session_id": 8,
+        "session_name": probe_name(ID),
+        "session_config": {"model": "m", "prompt": probe_prompt(ID), "data": {"a": 1}, "max_tokens": "4000"},
+        "session_remark": probe_remark(ID, 200),
+        "created_at": "2024-09-12 15:13:22",
+    }
+    kept = {
+        **row,
+        "session_config": {
+            "model": "m",
+            "prompt": f"[text of {len(probe_prompt(ID))} characters]",
+            "data": "[dict of 8 characters]",
+            "max_tokens": "4000",
+        },
+    }
+    answer = {"message": "made", "status": 201, "data": row}
+    assert redact_answer(CONTRACT.operation("create_session"), {}, answer, CONTRACT) == {
+        **answer,
+        "data": kept,
+    }
+    models = {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "o"}]}
+    assert redact_answer(CONTRACT.operation("list_models"), {}, models, CONTRACT) == models
+
+
+@pytest.mark.parametrize(
+    ("remark", "stays"),
+    [
+        (probe_remark(ID), True),
+        (probe_remark(ID, 70), True),
+        (probe_remark(ID, 200)[:100], True),
+        (probe_remark(ID)[:-1], True),
+        (probe_remark(ID) + "}", False),
+        (probe_remark(ID, 200)[:-3] + 'y"}}', False),
+        (probe_remark("x" * 12), False),
+    ],
+)
+def test_a_remark_is_a_probe_s_to_the_letter(remark: str, stays: bool) -> None:
+    answer = redact_answer(
+        CONTRACT.operation("update_session"), {}, {"data": {"session_remark": remark}}, CONTRACT
+    )
+    assert answer["data"]["session_remark"] == (remark if stays else f"[text of {len(remark)} characters]")
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16-le"])
+def test_a_list_that_can_not_be_read_is_not_recorded(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from reconciler.cli import run
+
+    folder = tmp_path / "record"
+    row = {"session_id": 1, "session_name": "患者", "session_config": {"prompt": SECRET, "model": "m"}}
+    body = json.dumps(listing(row), ensure_ascii=False).encode(encoding)[:-1]
+    headers = {"Content-Type": "application/json", "Location": "https://x/list/?session_name=Ann's+own#Ann's"}
+    with answering(Answer(body, headers=headers)) as stub:
+        run(["doctor", str(tmp_path), "--endpoint", stub.url, "--retries", "0", "--record", str(folder)])
+    (one,) = _files(folder)
+    assert one["answer"]["text"] == f"[no JSON, {len(body)} bytes]"
+    assert one["answer"]["headers"]["Location"] == "https://x/list/"
+    assert "Ann" not in json.dumps(one)
