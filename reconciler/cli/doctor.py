@@ -76,7 +76,7 @@ def command(
     Only one probe should run on an account at a time.
 
     CATALOG is where the embedded server's data is, for --endpoint local. The exit code is 1 where something differs
-    from the contract and was not written down with --write.
+    from the contract and was not written down with --write, and wherever another session changed during a probe.
     """
     from reconciler.doctor.checks import survey
     from reconciler.doctor.leftovers import find_leftovers
@@ -108,7 +108,7 @@ def command(
             if recorder.failed:
                 click.echo(recorder.failed, err=True)
     visit.page.finish()
-    if not complete or report.leftovers:
+    if not complete or report.leftovers or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
 
@@ -186,6 +186,7 @@ class _Visit:
             signals.probing = False
             report.checks += run.checks
             self.page.catch_up()
+        report.untouched = run.untouched
         if run.untouched:
             before.unlink(missing_ok=True)
         else:

@@ -43,6 +43,7 @@ class Leftover:
 class Report:
     """All of it.
 
+    ``untouched`` says that a probe, if there was one, was seen to have left all other sessions as they were.
     ``learned`` is the contract that came out, as a document; ``written`` and ``recorded`` name the file and the folder
     that it and the calls were written to.
     """
@@ -51,6 +52,7 @@ class Report:
     contract: Contract
     checks: list[Check] = field(default_factory=list)
     leftovers: Sequence[Leftover] = ()
+    untouched: bool = True
     learned: Mapping[str, Any] | None = None
     written: str = ""
     recorded: str = ""

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.contract import Operation
 from reconciler.doctor.subject import Subject
-from reconciler.errors import Refused
+from reconciler.errors import ReconcilerError, Refused
 from reconciler.own import making_name, probe_name, probe_prompt, probe_remark
 from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.tag import Identity
@@ -104,6 +104,23 @@ def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         store.insert_session(name="new")
         code, found = _probe(doctor)
         assert found["the other sessions"] == ("differs", "#1 changed in session_config, updated_at")
+        # All was learned and written down. That is no answer to what became of the others.
+        assert code == 1
+        assert doctor.learned().learned is not None
+
+
+def test_the_others_can_not_be_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(client: object) -> None:
+        raise ReconcilerError("the list is gone")
+
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        monkeypatch.setattr("reconciler.doctor.probe.list_sessions", fail)
+        code, found = _probe(doctor)
+        seen = "the list can't be read again: the list is gone"
+        assert found["the other sessions"] == ("unknown", seen)
+        assert code == 1
 
 
 def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
