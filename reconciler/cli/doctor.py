@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ from reconciler.cli.options import catalog_argument, connection_options, split, 
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import telling
 from reconciler.errors import ExitCode, ReconcilerError, Refused
-from reconciler.state import FOLDER, open_state, write_durably
+from reconciler.state import FOLDER, write_durably
 
 if TYPE_CHECKING:
     from reconciler.api.client import Client
     from reconciler.contract import Contract
     from reconciler.doctor.lessons import Lessons
-    from reconciler.doctor.report import Leftover, Report
+    from reconciler.doctor.report import Report
     from reconciler.model import Snapshot
 
 
@@ -94,12 +94,12 @@ def command(
         report = Report(client.endpoint.name, client.contract, list(looked.checks))
         if looked.snapshot is not None:
             report.leftovers = find_leftovers(looked.snapshot)
-        visit = _Visit(client, lessons, report, _Page(report, form), settle, auto_approve)
+        visit = _Visit(client, lessons, report, _Page(report, form), state, settle, auto_approve)
         visit.page.catch_up()
         complete = looked.snapshot is not None
         if probe:
-            complete = visit.probe(looked.snapshot, state, signals)
-        elif looked.snapshot is not None and report.leftovers:
+            complete = visit.probe(looked.snapshot, signals)
+        elif looked.snapshot is not None:
             visit.offer(looked.snapshot)
         if complete:
             _learned(report, lessons.contract, write)
@@ -126,8 +126,9 @@ class _Page:
         from reconciler.doctor.report import report_to_document
 
         if self.form == "text" and len(self.report.checks) > self._shown:
+            after = self.report.checks[self._shown - 1].part if self._shown else None
             checks = report_to_document(self.report)["checks"][self._shown :]
-            click.echo("\n" * bool(self._shown) + render_checks(checks), nl=False)
+            click.echo(render_checks(checks, after), nl=False)
             self._shown = len(self.report.checks)
 
     def finish(self) -> None:
@@ -149,13 +150,14 @@ class _Visit:
     lessons: Lessons
     report: Report
     page: _Page
+    state: Path
     settle: float
     auto_approve: bool
 
-    def probe(self, seen: Snapshot | None, state: Path, signals: _Signals) -> bool:
+    def probe(self, seen: Snapshot | None, signals: _Signals) -> bool:
         """Run a probe. Gives whether it learned all that there is to learn, and left nothing."""
         from reconciler.api.listing import list_sessions
-        from reconciler.api.snapshot_file import write_snapshot
+        from reconciler.doctor.before import drop_before, keep_before
         from reconciler.doctor.bench import PART
         from reconciler.doctor.probe import Probe, new_probe
         from reconciler.doctor.report import Check
@@ -169,29 +171,29 @@ class _Visit:
         probe = new_probe()
         self._ask_to_probe(probe_name(probe))
         snapshot = list_sessions(self.client)  # whoever was asked may have taken an hour
-        before = open_state(state) / f"before-{probe}.json"
-        write_snapshot(before, snapshot, taken=_now())
+        before = keep_before(self.state, probe, snapshot, taken=_now())
         run = Probe(self.client, self.lessons, snapshot, probe=probe, settle=self.settle)
         signals.probing = True
         try:
             with telling() as run.bench.tell:
                 run.run()
-                if not run.leftover:
-                    report.leftovers = self._remove(snapshot, report.leftovers)
         except KeyboardInterrupt:
             click.echo(f"interrupted: {run.leftover or 'what the probe made is deleted'}", err=True)
-            click.echo(f"the list as it was before is in {before}", err=True)
+            if not run.untouched:
+                click.echo(f"the list as it was before is in {before}", err=True)
             raise
         finally:
             signals.probing = False
             report.checks += run.checks
+            report.untouched = run.untouched
+            if not (run.untouched and drop_before(before)):
+                report.checks.append(Check(PART, "the list as it was before", "ok", f"is in {before}"))
             self.page.catch_up()
-        report.untouched = run.untouched
-        if run.untouched:
-            before.unlink(missing_ok=True)
-        else:
-            report.checks.append(Check(PART, "the list as it was before", "ok", f"is in {before}"))
-        return run.complete and not run.leftover
+        if run.leftover:
+            return False
+        removed = self._remove(snapshot) if report.leftovers else frozenset()
+        self._settle(lambda: list_sessions(self.client), removed, but=probe)
+        return run.complete
 
     def _ask_to_probe(self, name: str) -> None:
         if self.auto_approve:
@@ -207,31 +209,63 @@ class _Visit:
         approve("Go ahead?")
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Delete what a killed probe left, if that is wanted."""
-        from reconciler.doctor.checks import ACCOUNT
-        from reconciler.doctor.render import render_leftover
-        from reconciler.doctor.report import Check, report_to_document
+        """Delete what a killed probe left, if that is wanted, and settle the lists that such probes kept."""
+        from reconciler.api.listing import list_sessions
 
-        found = self.report.leftovers
-        if not self.auto_approve:
-            if self.page.form != "text" or not sys.stdin.isatty():
-                return
-            for one in report_to_document(self.report)["leftovers"]:
-                click.echo(render_leftover(one), err=True)
-            try:
-                approve("Delete it?" if len(found) == 1 else f"Delete these {len(found)}?")
-            except Refused:
-                return
-        left = self._remove(snapshot, found)
+        removed = self._remove(snapshot) if self.report.leftovers and self._is_wanted() else frozenset()
+        self._settle(lambda: list_sessions(self.client) if removed else snapshot, removed)
+
+    def _is_wanted(self) -> bool:
+        from reconciler.doctor.render import render_leftover
+        from reconciler.doctor.report import report_to_document
+
+        if self.auto_approve:
+            return True
+        if self.page.form != "text" or not sys.stdin.isatty():
+            return False
+        found = report_to_document(self.report)["leftovers"]
+        for one in found:
+            click.echo(render_leftover(one), err=True)
+        try:
+            approve("Delete it?" if len(found) == 1 else f"Delete these {len(found)}?")
+        except Refused:
+            return False
+        return True
+
+    def _remove(self, snapshot: Snapshot) -> frozenset[str]:
+        """Delete what killed probes left. Gives the ids of those of which nothing is left."""
+        from reconciler.doctor.before import EARLIER
+        from reconciler.doctor.leftovers import remove_leftovers
+        from reconciler.doctor.report import Check
+
+        report, found = self.report, self.report.leftovers
+        contract = self.lessons.contract
+        try:
+            with telling() as tell:
+                tell("removing what a killed probe left")
+                left = remove_leftovers(self.client, contract, snapshot, found, self.settle)
+        except ReconcilerError as error:
+            problem = error.problems[0]
+            report.checks.append(Check(EARLIER, "left over", "differs", problem.message, problem.hint))
+            return frozenset()
         gone = ", ".join(f"#{one.session_id}" for one in found if one not in left)
         if gone:
-            self.report.checks.append(Check(ACCOUNT, "left over", "ok", f"{gone} deleted"))
-        self.report.leftovers = left
+            report.checks.append(Check(EARLIER, "left over", "ok", f"{gone} deleted"))
+        report.leftovers = left
+        return frozenset(one.probe for one in found) - {one.probe for one in left}
 
-    def _remove(self, snapshot: Snapshot, leftovers: Sequence[Leftover]) -> list[Leftover]:
-        from reconciler.doctor.leftovers import remove_leftovers
+    def _settle(self, now: Callable[[], Snapshot], removed: frozenset[str], but: str = "") -> None:
+        from reconciler.doctor.before import EARLIER, settle_earlier
+        from reconciler.doctor.report import Check
 
-        return remove_leftovers(self.client, self.lessons.contract, snapshot, leftovers, self.settle)
+        try:
+            checks = settle_earlier(self.state, self.client.contract, now, removed, but)
+        except ReconcilerError as error:
+            why = f"can't be compared: {error.problems[0].message}"
+            checks = [Check(EARLIER, "the lists before earlier probes", "unknown", why)]
+        self.report.checks += checks
+        if any(check.verdict == "differs" for check in checks):
+            self.report.untouched = False
 
 
 def _learned(report: Report, contract: Contract, path: Path | None) -> None:

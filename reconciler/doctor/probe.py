@@ -8,17 +8,18 @@ once more, to see that all other sessions are as they were.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
-from reconciler.doctor.bench import Bench
+from reconciler.doctor.bench import Bench, verdict
 from reconciler.doctor.candidates import PROVEN, candidates
 from reconciler.doctor.deleting import delete
 from reconciler.doctor.lessons import Lessons
 from reconciler.doctor.making import find_by_name, make, usual_model
+from reconciler.doctor.others import compare
 from reconciler.doctor.prompts import prompts
 from reconciler.doctor.remarks import remark_length
 from reconciler.doctor.report import Check
@@ -40,11 +41,6 @@ _EXPERIMENTS: Final[tuple[Callable[[Bench], None], ...]] = (
     bad_request,
     delete,
 )
-
-#: What a chat moves in a session without anybody writing to it.
-_MOVES: Final = frozenset(("api_use_count", "updated_at"))
-
-_SHOWN: Final = 5
 
 
 def new_probe() -> str:
@@ -93,18 +89,22 @@ class Probe:
         return self.bench.subject.name
 
     def run(self) -> None:
-        """Learn what there is to learn. What goes wrong becomes a check; a signal passes through after the clean-up."""
-        try:
-            self._learn()
-        except BaseException:
-            self._clean_up()
-            raise
-        try:
-            self._clean_up()
-        except KeyboardInterrupt:  # the first one, which only means that no more is to be learned
-            self._clean_up()
-            raise
-        self._compare()
+        """Learn what there is to learn, clean up, and look at the others. What goes wrong becomes a check.
+
+        A signal ends the learning, and passes through at the end; a second one passes through at once.
+        """
+        stopped: BaseException | None = None
+        for step in (self._learn, self._clean_up, self._compare):
+            try:
+                step()
+            except BaseException as error:
+                if stopped is not None:
+                    raise
+                stopped = error
+                if step != self._learn:
+                    step()  # the signal only meant that no more is to be learned
+        if stopped is not None:
+            raise stopped
 
     def _learn(self) -> None:
         try:
@@ -167,44 +167,12 @@ class Probe:
             reason = error.problems[0].message if error.problems else str(error)
             self.bench.say("the other sessions", "unknown", f"the list can't be read again: {reason}")
             return
-        now = {live.session_id: live.row for live in after}
-        gone = [live.session_id for live in self.before if live.session_id not in now]
-        moved = {
-            live.session_id: names
-            for live in self.before
-            if live.session_id in now and (names := _changed(live.row, now[live.session_id]))
-        }
-        used = [number for number, names in moved.items() if names <= _MOVES]
-        changed = {number: names for number, names in moved.items() if number not in used}
-        count = len(self.before)
-        self.untouched = not gone and not changed
-        if self.untouched:
-            others = "there were no others" if not count else f"all {count} are as they were, field by field"
-            chatted = f"; {len(used)} were used meanwhile" if used else ""
-            self.bench.say("the other sessions", "ok", others + chatted)
-            return
-        words = []
-        if gone:
-            words.append(f"{_numbers(gone)} went")
-        if changed:
-            where = sorted({name for names in changed.values() for name in names})
-            words.append(f"{_numbers(changed)} changed in {', '.join(where)}")
+        found = compare(self.before, after)
+        self.untouched = found.untouched
+        follows = "somebody else may have written at the same time; the probe named no session but its own in any call"
         self.bench.say(
-            "the other sessions",
-            "differs",
-            "; ".join(words),
-            "somebody else may have written at the same time; the probe named no session but its own in any call",
+            "the other sessions", verdict(found.untouched), str(found), "" if found.untouched else follows
         )
 
 
 _CONSOLE = "delete it in the console, or run reconciler doctor again, which finds it and offers to remove it"
-
-
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    return {name for name in {**before, **after} if before.get(name) != after.get(name)}
-
-
-def _numbers(numbers: Iterable[int]) -> str:
-    found = sorted(numbers)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(f"#{number}" for number in found[:_SHOWN]) + more

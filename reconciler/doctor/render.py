@@ -18,14 +18,14 @@ def render_doctor(document: Mapping[str, Any], form: str) -> str:
     return render_checks(document["checks"]) + render_end(document)
 
 
-def render_checks(checks: Sequence[Mapping[str, Any]]) -> str:
-    """The lines of some checks, part by part."""
+def render_checks(checks: Sequence[Mapping[str, Any]], after: str | None = None) -> str:
+    """The lines of some checks, part by part; ``after`` is the part that the line above them belongs to."""
     lines: list[str] = []
-    part = None
+    part = after
     for check in checks:
         if check["part"] != part:
+            lines += [check["part"]] if part is None else ["", check["part"]]
             part = check["part"]
-            lines += ["", part] if lines else [part]
         lines.append(terminal(f"  {check['verdict']:<7}  {check['name']}: {_short(check['seen'])}"))
         if check["follows"]:
             lines.append(terminal(f"           → {check['follows']}"))
@@ -36,7 +36,8 @@ def render_end(document: Mapping[str, Any]) -> str:
     """What stands below the checks: what is left over, the sums, and what was written where."""
     lines = [render_leftover(one) for one in document["leftovers"]]
     if lines:
-        lines.append("reconciler doctor --auto-approve removes it, and nothing else.")
+        them = "it" if len(lines) == 1 else "them"
+        lines.append(f"reconciler doctor --auto-approve removes {them}, and nothing else.")
     summary = document["summary"]
     lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
     if document["written"]:

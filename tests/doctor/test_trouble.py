@@ -238,6 +238,9 @@ def test_a_signal(
             assert met
             assert process.exitcode == 130
             assert doctor.server.store.dump() == before
+            assert not [
+                *(tmp_path / ".reconciler").glob("before-*")
+            ]  # all others were seen to be as they were
 
 
 def _arguments(doctor: Doctor) -> list[str]:
@@ -289,7 +292,9 @@ def test_what_is_said_when_it_is_interrupted(
         )
         assert err.startswith(said)
         assert ("' may be left\n" in err) is again
-        assert f"the list as it was before is in {tmp_path}/state/before-" in err
+        assert (f"the list as it was before is in {tmp_path}/state/before-" in err) is again
+        assert bool([*(tmp_path / "state").glob("before-*")]) is again
+        assert ("  ok       the other sessions: all 7 are as they were" in out) is not again
         assert "update: POST /v1/session/update/, json" in out
         assert (doctor.server.store.dump() == before) is not again
 
@@ -317,6 +322,32 @@ def test_nobody_says_yes(
         assert "ordering: by session_id" in out
         assert set(methods(doctor.server)) == {"GET"}
         assert not doctor.written.exists()
+
+
+def test_a_heading_stands_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        store = doctor.server.store
+        _leave(doctor)
+        _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
+        _, out, _ = doctor.probe()
+        assert "the list as it was before: is in" in out
+        assert "left over: #8 deleted" in out
+        headings = [line for line in out.splitlines() if line[:1].isupper() and ":" not in line]
+        assert headings == [
+            "Connection",
+            "The list of sessions",
+            "What is on the account",
+            "By writing to one session",
+            "What earlier probes left",
+        ]
+
+
+def test_how_several_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        _leave(doctor)
+        _leave(doctor, remark="")
+        _, out, _ = doctor("doctor")
+        assert "reconciler doctor --auto-approve removes them, and nothing else.\n" in out
 
 
 def _leave(doctor: Doctor, **changes: object) -> int:
