@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EISDIR
 from pathlib import Path
 
 from reconciler.errors import ReconcilerError
@@ -53,6 +54,19 @@ def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def check_writable(path: Path) -> None:
+    """See that :func:`write_durably` can write this file, before there is anything to write.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    partial.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from reconciler.cli.options import catalog_argument, connection_options, split, 
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import telling
 from reconciler.errors import ExitCode, ReconcilerError, Refused
-from reconciler.state import FOLDER, write_durably
+from reconciler.state import FOLDER, check_writable, write_durably
 
 if TYPE_CHECKING:
     from reconciler.api.client import Client
@@ -85,6 +85,8 @@ def command(
     from reconciler.doctor.report import Report
 
     state = state_dir or catalog / FOLDER
+    if write is not None:
+        _check_writable(write)
     with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
         lessons = Lessons(client.contract)
@@ -94,20 +96,24 @@ def command(
         report = Report(client.endpoint.name, client.contract, list(looked.checks))
         if looked.snapshot is not None:
             report.leftovers = find_leftovers(looked.snapshot)
-        visit = _Visit(client, lessons, report, _Page(report, form), state, settle, auto_approve)
+        visit = _Visit(client, lessons, report, _Page(report, form), state, settle, auto_approve, write)
         visit.page.catch_up()
         complete = looked.snapshot is not None
         if probe:
             complete = visit.probe(looked.snapshot, signals)
         elif looked.snapshot is not None:
             visit.offer(looked.snapshot)
+        why = "not all was learned"
         if complete:
-            _learned(report, lessons.contract, write)
+            why = _learned(report, lessons.contract, write)
         if recorder is not None:
             report.recorded = str(record)
             if recorder.failed:
                 click.echo(recorder.failed, err=True)
     visit.page.finish()
+    if write is not None and not report.written:
+        click.echo(f"{write} was not written: {why}", err=True)
+        return ExitCode.ERROR
     if not complete or report.leftovers or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
@@ -153,6 +159,7 @@ class _Visit:
     state: Path
     settle: float
     auto_approve: bool
+    write: Path | None
 
     def probe(self, seen: Snapshot | None, signals: _Signals) -> bool:
         """Run a probe. Gives whether it learned all that there is to learn, and left nothing."""
@@ -181,6 +188,8 @@ class _Visit:
             click.echo(f"interrupted: {run.leftover or 'what the probe made is deleted'}", err=True)
             if not run.untouched:
                 click.echo(f"the list as it was before is in {before}", err=True)
+            if self.write is not None:
+                click.echo(f"{self.write} was not written", err=True)
             raise
         finally:
             signals.probing = False
@@ -268,19 +277,34 @@ class _Visit:
             self.report.untouched = False
 
 
-def _learned(report: Report, contract: Contract, path: Path | None) -> None:
-    """Put the contract that came out into the report, and into a file where one is asked for."""
+def _check_writable(path: Path) -> None:
+    """See that the contract can be written, before anything is asked: afterwards all would have been for nothing.
+
+    Raises:
+        ReconcilerError: it can't.
+    """
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ReconcilerError(f"the contract can't be written to {path}: {error.strerror}") from None
+
+
+def _learned(report: Report, contract: Contract, path: Path | None) -> str:
+    """Put the contract that came out into the report, and into a file where one is asked for.
+
+    Gives why it could not be written, empty where it was.
+    """
     from reconciler.doctor.learn import contract_to_document, contract_to_yaml, learned_contract
 
     contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
     report.learned = contract_to_document(contract)
-    if path is None:
-        return
-    try:
-        write_durably(path, contract_to_yaml(contract), mode=0o644)
-    except OSError as error:
-        raise ReconcilerError(f"the contract can't be written to {path}: {error.strerror}") from None
-    report.written = str(path)
+    if path is not None:
+        try:
+            write_durably(path, contract_to_yaml(contract), mode=0o644)
+        except OSError as error:
+            return f"{error.strerror}; --format json shows what was learned, too"
+        report.written = str(path)
+    return ""
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from reconciler.contract import Contract, Learned, Operation, Service, SessionSh
 from reconciler.doctor.learn import contract_to_document, contract_to_yaml, learned_contract
 from reconciler.errors import ReconcilerError
 from reconciler.schemas import check_document, load_schema
-from reconciler.server import running_server
+from reconciler.server import Fault, running_server
 from reconciler.server.quirks import learned_quirks, parse_quirks
 from tests.doctor.services import SERVICES
 from tests.doctor.services import Service as Played
@@ -166,11 +167,52 @@ def test_the_file_is_for_everybody_to_read(tmp_path: Path, capsys: pytest.Captur
     with playing(Played("plain"), tmp_path, capsys) as doctor:
         doctor("doctor", "--write", str(doctor.written))
         assert doctor.written.stat().st_mode & 0o777 == 0o644
-        code, _, err = doctor("doctor", "--write", str(tmp_path / "no" / "contract.yaml"))
-        assert code == 1
-        assert (
-            f"the contract can't be written to {tmp_path}/no/contract.yaml: No such file or directory" in err
-        )
+
+
+def test_a_file_that_can_not_be_written_is_noticed_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(Played("plain"), tmp_path, capsys) as doctor:
+        for folder, why in (("no", "No such file or directory"), ("contract.yaml", "Not a directory")):
+            (tmp_path / "contract.yaml").touch()
+            path, record = tmp_path / folder / "contract.yaml", tmp_path / "record"
+            code, out, err = doctor(
+                "doctor", "--probe", "--auto-approve", "--write", str(path), "--record", str(record)
+            )
+            assert (code, out) == (1, "")
+            assert err == f"the contract can't be written to {path}: {why}\n"
+            assert not record.exists()
+        assert doctor.server.log == []
+        code, _, _ = doctor("doctor", "--write", str(doctor.written))
+        assert [file.name for file in tmp_path.iterdir()] == ["contract.yaml"]
+
+
+def test_a_disk_that_fills_up_meanwhile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str, *, mode: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("reconciler.cli.doctor.write_durably", full)
+    with playing(Played("plain"), tmp_path, capsys) as doctor:
+        code, out, err = doctor.probe("--format", "json")
+        assert (code, json.loads(out)["written"]) == (1, "")
+        assert json.loads(out)["learned"]["operations"]["update_session"]["known"] == "learned"
+        why = "No space left on device; --format json shows what was learned, too"
+        assert err == f"{doctor.written} was not written: {why}\n"
+
+
+def test_a_probe_that_ends_early_says_that_nothing_was_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(Played("plain"), tmp_path, capsys) as doctor:
+        doctor.server.faults.add(Fault("status", operation="create_session", status=400))
+        code, out, err = doctor.probe()
+        assert "the probe ended early" in out
+        assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
+        doctor.server.faults.add(Fault("status", operation="list_sessions", status=400))
+        code, _, err = doctor("doctor", "--write", str(doctor.written))
+        assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
 
 
 def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:

@@ -295,6 +295,7 @@ def test_what_is_said_when_it_is_interrupted(
         assert (f"the list as it was before is in {tmp_path}/state/before-" in err) is again
         assert bool([*(tmp_path / "state").glob("before-*")]) is again
         assert ("  ok       the other sessions: all 7 are as they were" in out) is not again
+        assert f"{doctor.written} was not written\n" in err
         assert "update: POST /v1/session/update/, json" in out
         assert (doctor.server.store.dump() == before) is not again
 
