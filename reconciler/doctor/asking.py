@@ -104,7 +104,8 @@ def ordering(look: Look, count: int) -> None:
         "ordering",
         "differs",
         "the list does not come in the order that is asked for",
-        "whether it is whole can't be known then: plans are refused",
+        "a listing that comes out of order can't be known to be whole: it ends with 'would not settle' (exit 1), "
+        "never with a plan",
     )
 
 

@@ -18,7 +18,7 @@ from reconciler.remark import compose_lock, compose_remark
 from reconciler.server import Fault, Quirks, Store, running_server
 from reconciler.tag import Identity, make_tag
 from tests.doctor.services import SERVICES
-from tests.doctor.support import Doctor, checks, fill, methods, playing
+from tests.doctor.support import Doctor, checks, fill, methods, playing, write_catalog
 from tests.support import API_KEY, Answer, answering, listing, row
 
 PLAIN = SERVICES[0]
@@ -180,6 +180,19 @@ def test_services_that_differ(
         code, found = look(Doctor(server, tmp_path, capsys))
         assert found[name] == (verdict, seen)
         assert code == (1 if verdict == "differs" else 0)
+
+
+def test_an_order_that_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the line says follows from it is what a plan does."""
+    with running_server(None, quirks=Quirks(ordering_ignored=True)) as server:
+        fill(server.store)
+        doctor = Doctor(server, tmp_path, capsys)
+        _, out, _ = doctor("doctor")
+        follows = "it ends with 'would not settle' (exit 1), never with a plan\n"
+        assert f"→ a listing that comes out of order can't be known to be whole: {follows}" in out
+        code, _, err = doctor("plan", catalog=write_catalog(tmp_path / "catalog", {}))
+        assert code == 1
+        assert "the list of sessions would not settle in 6 tries" in err
 
 
 def test_large_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
