@@ -15,7 +15,7 @@ from reconciler.values import as_number
 _SIZES = (200, 500, 1000)
 
 #: A name that nobody gives to a session.
-_NO_NAME = "reconciler doctor: no session is called this"
+NO_NAME = "reconciler doctor: no session is called this"
 
 
 def page_size(look: Look, rows: int, count: int) -> None:
@@ -59,7 +59,7 @@ def name_filter(look: Look, rows: Sequence[Any]) -> None:
         return
     # A name whose part is the least likely to be another's whole name.
     name = max(usable, key=lambda one: (one[1:] not in names, len(one), one))
-    whole, part, none = (count_of(look.list(name=text, size=1)) for text in (name, name[1:], _NO_NAME))
+    whole, part, none = (count_of(look.list(name=text, size=1)) for text in (name, name[1:], NO_NAME))
     if whole is None or part is None or none is None:
         look.say("name filter", "unknown", "not every question was answered")
     elif none:

@@ -39,7 +39,7 @@ def delete(bench: Bench) -> None:
     stated = bench.lessons.behaves(not_found=status)
     bench.say(
         "a session that is gone",
-        stated if plain else "differs",
+        stated if plain or bench.lessons.stated.service.not_found else "differs",
         f"a second delete is answered {answer(again)}",
         "" if plain else "a delete that somebody else was quicker with is looked up in the list",
     )

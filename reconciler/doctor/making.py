@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
+from reconciler.doctor.asking import NO_NAME
 from reconciler.doctor.bench import FIRST, Bench, call, verdict
 from reconciler.doctor.candidates import candidates, learned
 from reconciler.doctor.subject import ProbeStopped
@@ -133,10 +134,19 @@ def find_by_name(bench: Bench) -> None:
             "look-ups read the whole list, which takes longer",
         )
         return
+    if _is_found(bench, NO_NAME):
+        stated = bench.lessons.behaves(name_filter="none")
+        seen = "does not narrow the list"
+        bench.say("name filter", stated, seen, "it is narrowed here, which takes longer")
+        return
     part = bench.subject.name[len("reconciler ") : -len(": safe to delete")]
-    partial = any(live.session_id == bench.subject.id for live in list_sessions(bench.client, name=part))
+    partial = _is_found(bench, part)
     stated = bench.lessons.behaves(name_filter="partial" if partial else "exact")
     bench.say("name filter", stated, f"finds {'a part of a name, too' if partial else 'whole names alone'}")
+
+
+def _is_found(bench: Bench, name: str) -> bool:
+    return any(live.session_id == bench.subject.id for live in list_sessions(bench.client, name=name))
 
 
 def say_create_takes(bench: Bench) -> None:

@@ -124,7 +124,7 @@ def bad_request(bench: Bench) -> None:
     plain = status.http in (400, 422) or status.body in (400, 422)
     bench.say(
         "a bad request",
-        stated if plain else "differs",
+        stated if plain or bench.lessons.stated.service.bad_request else "differs",
         answer(reply),
         ""
         if plain

@@ -143,7 +143,7 @@ class Desk:
     def _failed(self, error: Exception) -> Response:
         match error:
             case Refusal():
-                status, message = error.status, error.message
+                return respond(error.answer)
             case BadBody():
                 status, message = 400, f"请求体无法解析：{error}"
             case sqlite3.Error():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from reconciler.contract import Contract
+from reconciler.contract import Contract, Status
 
 #: What a service may fail to take in from a create, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
@@ -54,13 +54,33 @@ def _some_of(*words: str) -> Callable[[str], frozenset[str]]:
     return read
 
 
+def _status(text: str) -> Status:
+    http, sign, body = text.partition("/")
+    found = Status(_whole(200)(http), _whole(0)(body) if sign else 0)
+    if not _playable(found):
+        raise ValueError(f"{text!r} is no status that ends a call")
+    return found
+
+
+def _playable(status: Status) -> bool:
+    return 200 <= status.http <= 599
+
+
+#: How the plainest service answers a call about a session that is gone, and one that makes no sense.
+_NOT_FOUND = Status(404, 404)
+_BAD_REQUEST = Status(400, 400)
+
+
 @dataclass(frozen=True, slots=True)
 class Quirks:
     """What is peculiar about the service. The defaults are those of the plainest one."""
 
     max_page_size: int | None = _quirk(None, "No page holds more rows than this.", "ROWS", _whole(1))
-    name_filter: Literal["exact", "partial"] = _quirk(
-        "exact", "How session_name filters a listing.", "exact|partial", _one_of("exact", "partial")
+    name_filter: Literal["exact", "partial", "none"] = _quirk(
+        "exact",
+        "How session_name filters a listing.",
+        "exact|partial|none",
+        _one_of("exact", "partial", "none"),
     )
     ordering_ignored: bool = _quirk(False, "Listings come newest change first, whatever is asked for.")
     late_seconds: float = _quirk(
@@ -71,6 +91,7 @@ class Quirks:
     )
     numbers_as_text: bool = _quirk(False, "Parameters come back as texts.")
     trim_prompts: bool = _quirk(False, "White space at both ends of a prompt is lost.")
+    trim_end: bool = _quirk(False, "White space at the end of a prompt is lost.")
     line_endings: Literal["kept", "lf", "crlf"] = _quirk(
         "kept", "Line ends of a prompt are rewritten.", "kept|lf|crlf", _one_of("kept", "lf", "crlf")
     )
@@ -96,6 +117,18 @@ class Quirks:
     strict_encoding: bool = _quirk(
         False, "Only the contract's encoding of each body is taken, others get 415."
     )
+    not_found: Status = _quirk(  # noqa: RUF009 - it is frozen
+        _NOT_FOUND,
+        "How a call about a session that is gone is answered, if not with 404 in both places.",
+        "HTTP[/BODY]",
+        _status,
+    )
+    bad_request: Status = _quirk(  # noqa: RUF009
+        _BAD_REQUEST,
+        "How a call that makes no sense is answered, if not with 400 in both places.",
+        "HTTP[/BODY]",
+        _status,
+    )
 
 
 #: The fields by the names that the command line gives them.
@@ -113,18 +146,22 @@ def quirk_help() -> list[tuple[str, str]]:
 
 
 def learned_quirks(contract: Contract) -> Quirks:
-    """What a contract says of how its service behaves, as far as the server can play it."""
+    """What a contract says of how its service behaves.
+
+    Not played, since the file does not say what becomes of the text: prompts that are ``changed`` or ``refused``.
+    """
     service = contract.service
     endings = service.prompt_line_endings
     delete = contract.operations.get("delete_session")
     messages = contract.operations.get("list_messages")
     return Quirks(
         max_page_size=service.largest_page,
-        name_filter="partial" if service.name_filter == "partial" else "exact",
+        name_filter=service.name_filter or "exact",
         ordering_ignored=service.ordering == "ignored",
         late_seconds=service.late_seconds or 0.0,
         numbers_as_text=service.numbers == "text",
         trim_prompts=service.prompt_ends == "both",
+        trim_end=service.prompt_ends == "end",
         line_endings=endings if endings in ("lf", "crlf") else "kept",
         remark_limit=service.remark_limit,
         remark_over=service.remark_over or "refuse",
@@ -133,7 +170,13 @@ def learned_quirks(contract: Contract) -> Quirks:
         messages_by_token=messages is not None
         and "session_token" in messages.fields
         and "session_id" not in messages.fields,
+        not_found=_played(service.not_found, _NOT_FOUND),
+        bad_request=_played(service.bad_request, _BAD_REQUEST),
     )
+
+
+def _played(learned: Status | None, plain: Status) -> Status:
+    return learned if learned is not None and _playable(learned) else plain
 
 
 def parse_quirks(texts: Iterable[str], onto: Quirks = Quirks()) -> Quirks:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.contract import Contract, Operation
+from reconciler.contract import Contract, Operation, Status
 from reconciler.model import JSON
 from reconciler.server.quirks import Quirks
 from reconciler.server.store import (
@@ -31,6 +31,9 @@ CATEGORIES = ("user", "assistant", "tip")
 
 #: Always on the list of models, whatever the sessions name.
 MODELS = ("deepseek-chat", "deepseek-reasoner")
+
+#: Statuses whose answers have no body (RFC 9110, 15.3.5, 15.3.6, 15.4.5).
+_BODILESS = (204, 205, 304)
 
 _WHOLE = ("max_tokens", "history_length")
 
@@ -63,12 +66,40 @@ class Answer:
 
 
 class Refusal(Exception):  # noqa: N818 - an answer like any other
-    """The request can't be done. The message is what the caller reads."""
+    """The request can't be done. ``status`` is HTTP's, and the message is what the caller reads.
 
-    def __init__(self, status: int, message: str) -> None:
+    ``body`` is the status in the body, 0 for none.
+    """
+
+    def __init__(self, status: int, message: str, body: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.body = status if body is None else body
+
+    @property
+    def answer(self) -> Answer:
+        """The answer that says so."""
+        if self.status in _BODILESS:
+            return Answer(self.status, None)
+        document = envelope(self.body, self.message)
+        if not self.body:
+            del document["status"]
+        return Answer(self.status, document)
+
+
+class NoSession(Refusal):
+    """The call is about a session that is not there."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "会话不存在")
+
+
+class Nonsense(Refusal):
+    """The call makes no sense."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
 
 
 def envelope(status: int, message: str = "", **more: JSON) -> dict[str, JSON]:
@@ -106,14 +137,19 @@ class Service:
             Refusal: it can't be done.
         """
         facts = self.operations[operation]
-        return self._work[operation](facts, _arguments(facts, call))
+        try:
+            return self._work[operation](facts, _arguments(facts, call))
+        except NoSession as refusal:
+            raise _as_played(refusal, self.quirks.not_found) from None
+        except Nonsense as refusal:
+            raise _as_played(refusal, self.quirks.bad_request) from None
 
     # Sessions
 
     def _list_sessions(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
         ordering = given.get("ordering") or "session_id"
         if ordering.removeprefix("-") not in ORDERINGS:
-            raise Refusal(400, f"不支持的排序字段：{ordering}")
+            raise Nonsense(f"不支持的排序字段：{ordering}")
         if self.quirks.ordering_ignored:
             ordering = "-updated_at"
         page, size = _paging(facts, given)
@@ -124,7 +160,7 @@ class Service:
             page=page,
             size=size,
             ordering=ordering,
-            name=given.get("name") or None,
+            name=None if self.quirks.name_filter == "none" else given.get("name") or None,
             partial=self.quirks.name_filter == "partial",
             hidden=hidden,
         )
@@ -134,7 +170,7 @@ class Service:
         given = {name: value for name, value in given.items() if name not in self.quirks.create_ignores}
         for name in ("name", "model"):
             if given.get(name) in (None, ""):
-                raise Refusal(400, f"缺少参数：{facts.fields.get(name, name)}")
+                raise Nonsense(f"缺少参数：{facts.fields.get(name, name)}")
         fields = self._fields(facts, given)
         fields["parameters"] = {**self._defaults(), **fields.get("parameters", {})}
         session_id = self.store.insert_session(**fields)
@@ -161,13 +197,13 @@ class Service:
 
         changed = self.store.change_session(session_id, change)
         if changed is None:
-            raise _no_session()
+            raise NoSession
         return Answer(200, envelope(200, data=self._shape(changed)))
 
     def _delete_session(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
         session_id = self._session(facts, given).session_id
         if not self.store.delete_session(session_id):
-            raise _no_session()
+            raise NoSession
         if self.quirks.delete_204:
             return Answer(204, None)
         return Answer(200, envelope(200, data={facts.fields.get("session_id", "session_id"): session_id}))
@@ -195,7 +231,7 @@ class Service:
                 session.session_id, category=category, content=content, meta=meta
             )
         except KeyError:
-            raise _no_session() from None
+            raise NoSession from None
         row = next((m for m in self.store.messages(session.session_id) if m.message_id == message_id), None)
         document = self._shape_message(row, session) if row else {"message_id": message_id}
         return Answer(201, envelope(201, data=document))
@@ -218,9 +254,9 @@ class Service:
         if message and self.quirks.messages_by_token:
             number = None
             if token is None:
-                raise Refusal(400, "缺少参数：session_token")
+                raise Nonsense("缺少参数：session_token")
         if number in (None, "") and token is None:
-            raise Refusal(400, f"缺少参数：{facts.fields.get('session_id', 'session_id')}")
+            raise Nonsense(f"缺少参数：{facts.fields.get('session_id', 'session_id')}")
         row = None
         if number not in (None, ""):
             row = self.store.session(int(_number(facts, "session_id", number, whole=True)))
@@ -228,7 +264,7 @@ class Service:
             named = self.store.session_by_token(str(token))
             row = named if row is None and number in (None, "") else row if row == named else None
         if row is None:
-            raise _no_session()
+            raise NoSession
         return row
 
     def _fields(self, facts: Operation, given: Mapping[str, JSON]) -> dict[str, Any]:
@@ -269,6 +305,8 @@ class Service:
     def _as_kept(self, prompt: str) -> str:
         if self.quirks.trim_prompts:
             prompt = prompt.strip()
+        if self.quirks.trim_end:
+            prompt = prompt.rstrip()
         if self.quirks.line_endings != "kept":
             prompt = prompt.replace("\r\n", "\n").replace("\r", "\n")
             if self.quirks.line_endings == "crlf":
@@ -385,11 +423,11 @@ def _object(facts: Operation, name: str, value: JSON) -> dict[str, JSON]:
 
 
 def _malformed(facts: Operation, name: str) -> Refusal:
-    return Refusal(400, f"参数格式错误：{facts.fields.get(name, name)}")
+    return Nonsense(f"参数格式错误：{facts.fields.get(name, name)}")
 
 
-def _no_session() -> Refusal:
-    return Refusal(404, "会话不存在")
+def _as_played(refusal: Refusal, status: Status) -> Refusal:
+    return Refusal(status.http, refusal.message, status.body)
 
 
 def _put(document: dict[str, JSON], path: tuple[str, ...], value: JSON) -> None:

@@ -147,6 +147,40 @@ def test_what_was_learned_can_be_played_and_learned_again(
         assert _without_times(other) == _without_times(first)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"name_filter": "none"},
+        {"name_filter": "partial"},
+        {"prompt_ends": "end"},
+        {"prompt_ends": "both"},
+        {"not_found": Status(200, 404)},
+        {"not_found": Status(410)},
+        {"not_found": Status(204)},
+        {"bad_request": Status(422)},
+        {"bad_request": Status(200, 422)},
+        {"bad_request": Status(418, 7), "not_found": Status(400, 400), "name_filter": "none"},
+    ],
+    ids=str,
+)
+def test_what_the_file_says_is_played(
+    facts: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A doctor with a contract in hand finds the server that plays it as it says; one without finds out."""
+    builtin = load_contract()
+    contract = dataclasses.replace(builtin, service=dataclasses.replace(builtin.service, **facts))
+    with running_server(None, contract=contract) as server:
+        fill(server.store)
+        doctor = Doctor(server, tmp_path, capsys)
+        assert doctor.probe()[0] == 0
+        learned = doctor.learned().service
+        assert {name: getattr(learned, name) for name in facts} == facts
+        doctor.written.write_text(contract_to_yaml(contract))
+        code, out, _ = doctor("doctor", "--probe", "--auto-approve", "--contract", str(doctor.written))
+        differs = [line for line in out.splitlines() if line.startswith("  differs")]
+        assert (code, differs) == (0, [])
+
+
 def _without_times(contract: Contract) -> Contract:
     """A contract without what a clock has to do with."""
     service = dataclasses.replace(contract.service, late_seconds=None)

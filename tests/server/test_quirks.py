@@ -62,6 +62,37 @@ def test_a_filter_that_finds_parts_of_a_name() -> None:
         assert one.names(session_name="0%") == ["100%"]
 
 
+def test_a_filter_that_is_ignored() -> None:
+    with service("name-filter=none") as one:
+        for name in "ab":
+            one.create(session_name=name)
+        assert one.names(session_name="a") == one.names(session_name="c") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "body"),
+    [("200/404", 200, 404), ("410", 410, None), ("500/7", 500, 7), ("204", 204, ...)],
+)
+def test_how_it_says_no(value: str, status: int, body: object) -> None:
+    with service(f"not-found={value}") as one:
+        _said(one.update(session_id=1, prompt="x"), status, body, "会话不存在")
+        assert one.create(temperature="warm").status_code == 400
+        assert one.http.get(f"{one.server.url}/v1/session/?page=9").status_code == 404
+        assert one.http.get(f"{one.server.url}/v1/nothing").status_code == 404
+    with service(f"bad-request={value}") as one:
+        _said(one.create(temperature="warm"), status, body, "参数格式错误：temperature")
+        _said(one.create(session_name=""), status, body, "缺少参数：session_name")
+        assert one.update(session_id=1, prompt="x").status_code == 404
+
+
+def _said(answer: requests.Response, status: int, body: object, message: str) -> None:
+    assert answer.status_code == status
+    if body is ...:
+        assert answer.content == b""
+    else:
+        assert answer.json() == {"message": message, **({} if body is None else {"status": body})}
+
+
 def test_an_ordering_that_is_ignored() -> None:
     with service("ordering-ignored") as one:
         for name in "abc":
@@ -101,6 +132,7 @@ def test_numbers_that_come_back_as_texts() -> None:
     ("quirk", "stored"),
     [
         ("trim-prompts", "a\r\nb\rc\n d"),
+        ("trim-end", "  a\r\nb\rc\n d"),
         ("line-endings=lf", "  a\nb\nc\n d\n"),
         ("line-endings=crlf", "  a\r\nb\r\nc\r\n d\r\n"),
         ("line-endings=kept", "  a\r\nb\rc\n d\n"),
@@ -208,6 +240,7 @@ def test_every_quirk_can_be_spelled() -> None:
         "CALLS": "2",
         "BYTES": "0",
         "FIELD,…": "data,remark",
+        "HTTP[/BODY]": "410/7",
     }
     for spelled, _ in quirk_help():
         name, sign, value = spelled.partition("=")
@@ -224,8 +257,11 @@ def test_every_quirk_can_be_spelled() -> None:
         ("max-page-size=0", "the quirk 'max-page-size': '0' is not a whole number of at least 1"),
         ("remark-limit=-1", "the quirk 'remark-limit': '-1' is not a whole number of at least 0"),
         ("late-seconds=nan", "the quirk 'late-seconds': 'nan' is not a number of seconds"),
-        ("name-filter=fuzzy", "the quirk 'name-filter': 'fuzzy' is none of: exact, partial"),
+        ("name-filter=fuzzy", "the quirk 'name-filter': 'fuzzy' is none of: exact, partial, none"),
         ("trim-prompts=yes", "the quirk 'trim-prompts' takes no value"),
+        ("not-found=404/x", "the quirk 'not-found': 'x' is not a whole number of at least 0"),
+        ("not-found=100", "the quirk 'not-found': '100' is not a whole number of at least 200"),
+        ("bad-request=600/1", "the quirk 'bad-request': '600/1' is no status that ends a call"),
         (
             "create-ignores=model",
             "the quirk 'create-ignores': 'model' is none of: prompt, remark, data, temperature, max_tokens, "
@@ -234,8 +270,9 @@ def test_every_quirk_can_be_spelled() -> None:
         (
             "zzz",
             "there is no quirk 'zzz'; there are: max-page-size, name-filter, ordering-ignored, late-seconds, "
-            "late-calls, numbers-as-text, trim-prompts, line-endings, remark-limit, remark-over, create-ignores, "
-            "update-resets, no-update, delete-204, messages-by-token, strict-encoding",
+            "late-calls, numbers-as-text, trim-prompts, trim-end, line-endings, remark-limit, remark-over, "
+            "create-ignores, update-resets, no-update, delete-204, messages-by-token, strict-encoding, "
+            "not-found, bad-request",
         ),
     ],
 )
