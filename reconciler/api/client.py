@@ -286,7 +286,7 @@ class Client:
             ApiError: it says anything else, or can't be understood.
         """
         status = response.status_code
-        body, readable = _body(response)
+        body, readable = read_body(response)
         body_status = as_number(body.get("status")) if isinstance(body, dict) else None
         body_status = body_status if type(body_status) is int else 0
         said = self._passed_on(str(body.get("message") or "")) if isinstance(body, dict) else ""
@@ -398,7 +398,7 @@ def _form_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _body(response: requests.Response) -> tuple[Any, bool]:
+def read_body(response: requests.Response) -> tuple[Any, bool]:
     """The answer's JSON, and whether it is any."""
     try:
         return json.loads(response.content), True

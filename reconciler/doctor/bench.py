@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.api.client import Client, Reply
+from reconciler.api.client import Client, Reply, read_body
 from reconciler.api.rows import value_at
 from reconciler.contract import Operation, Status
 from reconciler.doctor.lessons import Lessons
@@ -106,12 +106,7 @@ def status_of(reply: Reply) -> Status | None:
     """What an answer says of itself; None where no answer came."""
     if reply.response is None:
         return None
-    body = None
-    if reply.response.content:
-        try:
-            body = reply.response.json()
-        except (ValueError, RecursionError):
-            body = None
+    body, _ = read_body(reply.response)
     found = as_number(body.get("status")) if isinstance(body, dict) else 0
     return Status(reply.response.status_code, found if type(found) is int else 0)
 
@@ -119,11 +114,15 @@ def status_of(reply: Reply) -> Status | None:
 def answer(reply: Reply) -> str:
     """An answer in a few words: its statuses, its form, and what the server said."""
     status = status_of(reply)
-    if status is None:
+    if status is None or reply.response is None:
         return reply.error.what if reply.error else "no answer"
-    words = [
-        f"HTTP {status.http}",
-        f"status {status.body} in the body" if status.body else "no status in the body",
-    ]
+    body, readable = read_body(reply.response)
+    if status.body:
+        held = f"status {status.body}"
+    elif not reply.response.content or isinstance(body, dict):
+        held = "no status"
+    else:
+        held = "no JSON object" if readable else "no JSON"
+    words = [f"HTTP {status.http}", f"{held} in the body"]
     said = reply.error.server_message if reply.error else ""
     return ", ".join(words) + (f": {said}" if said else "")

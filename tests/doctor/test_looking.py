@@ -258,7 +258,20 @@ def _rows(**changes: Any) -> Any:
         ),
         (
             Answer(b"<html>", 404),
-            [("list", "HTTP 404, no status in the body", "if the address and the key are right, the")],
+            [("list", "HTTP 404, no JSON in the body", "if the address and the key are right, the")],
+        ),
+        (
+            Answer(b"<html>", 200, headers={"Content-Type": "text/html"}),
+            [("list", "HTTP 200, no JSON in the body", "nothing works without the list")],
+        ),
+        (
+            # A charset that might be guessed: the client does not, so the doctor must not either.
+            Answer(json.dumps({"status": 200, "x": "患者"}, ensure_ascii=False).encode("gbk"), 200),
+            [("list", "HTTP 200, no JSON in the body", "nothing works without the list")],
+        ),
+        (
+            Answer([1]),
+            [("list", "HTTP 200, no JSON object in the body", "nothing works without the list")],
         ),
         (
             Answer({"ok": 1}),
@@ -295,6 +308,9 @@ def _rows(**changes: Any) -> Any:
         "401",
         "403 in the body",
         "404",
+        "HTML",
+        "no UTF-8",
+        "a list alone",
         "another document",
         "no objects",
         "no prompt",
