@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 )
 
 from reconciler import __version__
-from reconciler.api.endpoint import Endpoint, is_loopback
+from reconciler.api.endpoint import KEY_VARIABLE, Endpoint, is_loopback
 from reconciler.api.errors import ApiError, Outcome
 from reconciler.api.pace import Pace, pause_before
 from reconciler.contract import Contract, Operation
@@ -208,7 +208,9 @@ class Client:
                 operation.name,
                 f"no call to {self.endpoint.name} can be made",
                 session=session,
-                hint=f"check the address, and the key from {self.endpoint.key_source}",
+                hint=f"check the address, and the key from {self.endpoint.key_source}"
+                if self.endpoint.api_key
+                else "check the address",
             ) from None
         except (requests.RequestException, HTTPError) as error:
             raise self._unsent(operation, session, error) from None
@@ -304,12 +306,14 @@ class Client:
             return self._fail(
                 operation,
                 session,
-                what + (" (the key was not accepted)" if effective == 401 else " (the key may not do this)"),
+                what + self._about_key(effective),
                 "not done",
                 status,
                 body_status=body_status,
                 said=said,
-                hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?",
+                hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?"
+                if self.endpoint.api_key
+                else f"set {KEY_VARIABLE}, or name a file with --api-key-file",
             )
         if 300 <= status < 400:
             location = self._passed_on(response.headers.get("Location", ""))
@@ -338,6 +342,11 @@ class Client:
             retry_after=_retry_after(response) if effective in (429, 503) else None,
             passing=effective in (408, 425, 429) or effective >= 500,
         )
+
+    def _about_key(self, status: int) -> str:
+        if not self.endpoint.api_key:
+            return " (no key was given)"
+        return " (the key was not accepted)" if status == 401 else " (the key may not do this)"
 
     def _passed_on(self, text: str) -> str:
         """A text of the server's as it may be shown: short, and without the key, should it hold that."""

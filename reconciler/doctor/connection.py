@@ -74,7 +74,8 @@ def _clock(look: Look, reply: Reply, asked: float, answered: float) -> None:
 def _key(look: Look, reply: Reply) -> None:
     endpoint, error = look.client.endpoint, reply.error
     if error is not None and error.status in (401, 403):
-        look.say("key", "differs", answer(reply), error.problems[0].hint)
+        none = "" if endpoint.api_key else "none was given: "
+        look.say("key", "differs", answer(reply), none + error.problems[0].hint)
     elif error is not None:
         look.say("key", "unknown", "the list does not come")
         follows = error.problems[0].hint or "nothing works without the list"

@@ -355,6 +355,13 @@ def test_a_field_in_another_form_is_no_trouble(tmp_path: Path, capsys: pytest.Ca
         assert seen["further fields"] == ("ok", "new", "they are kept and left alone")
 
 
+def test_no_key_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running_server(None, require_key=API_KEY) as server:
+        ((name, seen, follows),) = _differing(_document(capsys, tmp_path, server.url))
+    assert (name, seen) == ("key", "HTTP 401, status 401 in the body: 未提供 API Key")
+    assert follows == "none was given: set MINDCRAFT_API_KEY, or name a file with --api-key-file"
+
+
 def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with running_server(None) as server, server.refuse():
         document = _document(capsys, tmp_path, server.url)
