@@ -20,6 +20,10 @@ def approve(question: str) -> None:
             "nobody is there to approve this: nothing was written",
             "review it, and say --auto-approve, or call it from a terminal",
         )
-    answer = click.prompt(f"{question} Only 'yes' is taken for one", default="", show_default=False, err=True)
+    # Not by click's prompt, to which the end of the input (Ctrl-D) is the same as Ctrl-C: here it is no yes.
+    click.echo(f"{question} Only 'yes' is taken for one: ", nl=False, err=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        click.echo(err=True)
     if answer.strip() != "yes":
         raise Refused("not approved: nothing was written")

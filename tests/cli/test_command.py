@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -190,6 +191,21 @@ def test_on_a_terminal_only_yes_is_a_yes(shop: Shell, server: RunningServer, ans
     assert ended == code
     assert len(writes(server)) == (2 if code == 0 else 0)
     assert err.endswith("not approved: nothing was written\n") == bool(code)
+
+
+@pytest.mark.parametrize("command", [("apply", "shop"), ("doctor", "shop", "--probe")])
+def test_the_end_of_the_input_is_no_yes(shop: Shell, server: RunningServer, command: tuple[str, ...]) -> None:
+    with shop.started(*command) as started:
+        started.wait_for("Only 'yes' is taken for one: ")
+        os.write(started.terminal, b"\x04")  # Ctrl-D
+        code, _, err = started.ended()
+    assert (code, writes(server)) == (3, [])
+    assert err.endswith(" Only 'yes' is taken for one: \nnot approved: nothing was written\n")
+    with shop.started(*command) as started:
+        started.wait_for("Only 'yes' is taken for one: ")
+        started.process.send_signal(signal.SIGINT)
+        code, _, err = started.ended()
+    assert (code, writes(server)) == (130, [])
 
 
 def test_a_session_that_changed_while_one_was_asked_is_not_overwritten(
