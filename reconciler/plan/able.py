@@ -86,7 +86,7 @@ def _without_update(actions: Sequence[Action], contract: Contract) -> list[Refus
                 "no_tag",
                 "the service takes no session_remark when it makes a session, and has no update call: "
                 f"{_keys(creates)} could never be known as ours again",
-                "nothing: on this service sessions can only be looked at",
+                "a service that takes one; on this one sessions can only be looked at",
             )
         )
     elif creates and ignores:
@@ -123,7 +123,7 @@ def _too_long(actions: Sequence[Action], snapshot: Snapshot, contract: Contract)
             f"{_keys([action for _, action in over])} could not be known as ours again",
             "shorter names of catalog, environment and keys, and fewer keys under remark"
             if limit
-            else "nothing: on this service sessions can only be looked at",
+            else "a service that keeps one; on this one sessions can only be looked at",
         )
     ]
 

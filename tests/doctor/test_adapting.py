@@ -244,7 +244,7 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
             "keeps no session_remark",
             "alice",
             44,
-            "nothing: on this service sessions can only be looked at",
+            "a service that keeps one; on this one sessions can only be looked at",
         ),
     ):
         with service(contract(remark_limit=limit), tmp_path, capsys) as doctor:
