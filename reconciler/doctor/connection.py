@@ -10,6 +10,7 @@ from reconciler.api.client import Reply
 from reconciler.api.endpoint import is_loopback
 from reconciler.api.lock import SKEW
 from reconciler.doctor.bench import answer
+from reconciler.doctor.learn import contract_to_document, not_tried
 from reconciler.doctor.look import Look
 
 
@@ -26,7 +27,11 @@ def contract(look: Look) -> None:
             "contract", "differs", seen, "this is another address: learn it anew, or leave --contract out"
         )
     else:
-        look.say("contract", "ok", f"{stated.name}, learned from this address at {learned.at}")
+        seen = f"{stated.name}, learned from this address at {learned.at}"
+        left = not_tried(contract_to_document(stated))
+        alone = ", by looking alone" if left else ""
+        follows = f"{' and '.join(left)} are still assumed: --probe tries them" if left else ""
+        look.say("contract", "ok", seen + alone, follows)
 
 
 def connection(look: Look) -> Reply | None:

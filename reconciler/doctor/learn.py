@@ -43,6 +43,16 @@ def learned_contract(contract: Contract, *, at: str, endpoint: str) -> Contract:
     )
 
 
+def not_tried(document: Mapping[str, Any]) -> list[str]:
+    """The calls of a contract's public form that only a probe can tell of, and that no probe has tried."""
+    operations = document["operations"]
+    return [
+        name
+        for name in ("update_session", "delete_session")
+        if name in operations and operations[name]["known"] == "assumed"
+    ]
+
+
 def contract_to_document(contract: Contract) -> dict[str, Any]:
     """The contract in its public form (``schemas/contract.schema.json``)."""
     document: dict[str, Any] = {"contract": 1, "name": contract.name}
@@ -68,6 +78,9 @@ def contract_to_yaml(contract: Contract) -> str:
         lines += ["", "learned:"] + [
             f"  {name}: {_flow(value)}" for name, value in document["learned"].items()
         ]
+        left = not_tried(document)
+        if left:
+            lines.append(f"  # by looking alone: {' and '.join(left)} were not tried")
     lines += ["", "operations:"]
     for name, facts in document["operations"].items():
         lines.append(f"  {name}:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reconciler.doctor.learn import not_tried
 from reconciler.render.escape import terminal
 from reconciler.render.json import json_text
 
@@ -41,9 +42,9 @@ def render_end(document: Mapping[str, Any]) -> str:
     summary = document["summary"]
     lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
     if document["written"]:
-        lines.append(
-            terminal(f"What was learned is in {document['written']}: commands take it with --contract.")
-        )
+        left = " and ".join(not_tried(document["learned"]))
+        what = f"What looking can tell, {left} not tried," if left else "What was learned"
+        lines.append(terminal(f"{what} is in {document['written']}: commands take it with --contract."))
     if document["recorded"]:
         lines.append(terminal(f"The calls are recorded in {document['recorded']}."))
     return "".join(f"{line}\n" for line in lines)

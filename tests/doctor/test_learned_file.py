@@ -249,6 +249,28 @@ def test_a_probe_that_ends_early_says_that_nothing_was_written(
         assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
 
 
+def test_what_was_learned_by_looking_alone_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = "update_session and delete_session"
+    with playing(Played("plain"), tmp_path, capsys) as doctor:
+        _, out, _ = doctor("doctor", "--write", str(doctor.written))
+        assert out.endswith(
+            f"What looking can tell, {tried} not tried, is in {doctor.written}: commands take it with --contract.\n"
+        )
+        assert f"  # by looking alone: {tried} were not tried\n" in doctor.written.read_text()
+        with_it = ("--contract", str(doctor.written))
+        _, out, _ = doctor("doctor", *with_it)
+        line, follows = out.splitlines()[1:3]
+        assert line.startswith("  ok       contract: mindcraft, learned from this address at 2")
+        assert line.endswith("Z, by looking alone")
+        assert follows == f"           → {tried} are still assumed: --probe tries them"
+        _, out, _ = doctor.probe(*with_it)
+        assert out.endswith(f"What was learned is in {doctor.written}: commands take it with --contract.\n")
+        assert "by looking alone" not in doctor.written.read_text()
+        assert "by looking alone" not in doctor("doctor", *with_it)[1]
+
+
 def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
     text = contract_to_yaml(load_contract())
     file = tmp_path / "contract.yaml"
