@@ -1,4 +1,4 @@
-"""A probe that is ended at any of its requests: by a signal, it cleans up itself; killed, the next doctor does."""
+"""A probe that is killed at any of its requests: the next doctor cleans up, on the account and on disk."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SOME = (
 
 
 def _arguments(doctor: Doctor) -> list[str]:
-    folder = str(doctor.folder)
-    return ["doctor", folder, "--probe", "--auto-approve", "--endpoint", doctor.server.url, "--settle", "5"]
+    place = [str(doctor.folder), "--state-dir", str(doctor.folder / "state"), "--endpoint", doctor.server.url]
+    return ["doctor", *place, "--probe", "--auto-approve", "--settle", "5"]
 
 
 def _killed(doctor: Doctor, number: int, *, worked: bool) -> bool:
@@ -68,6 +68,8 @@ def _then_the_next_one_cleans_up(doctor: Doctor, before: Mapping[str, Sequence[A
         assert code == 1
         doctor("doctor", "--auto-approve")
     assert store.dump() == before
+    # Nor does the list as it was before pile up on disk.
+    assert not [*(doctor.folder / "state").glob("before-*")]
 
 
 def _at_each(service: Service, points: Iterator[int], doctor: Doctor, *, worked: bool) -> None:
