@@ -192,7 +192,8 @@ ROWS = st.fixed_dictionaries(
         "session_id": st.integers(1, 9),
         "session_token": PRIVATE,
         "session_name": FREE,
-        "session_config": FREE
+        "session_config": PRIVATE
+        | st.lists(FREE, max_size=2)
         | st.fixed_dictionaries(
             {
                 "model": st.just("m"),
@@ -210,7 +211,12 @@ ROWS = st.fixed_dictionaries(
     optional={"message": FREE, "id": FREE, "object": FREE, "data": FREE, "results": FREE, "status": FREE},
 )
 MESSAGES = st.fixed_dictionaries(
-    {"message_id": st.just(1), "message_category": st.just("tip"), "message_content": PRIVATE},
+    {
+        "message_id": st.just(1),
+        "session_id": st.just(1),
+        "message_category": st.just("tip"),
+        "message_content": PRIVATE,
+    },
     optional={"meta_data": FREE, "session_token": PRIVATE, "message": FREE, "id": FREE},
 )
 CALLS = (
@@ -220,7 +226,6 @@ CALLS = (
     "delete_session",
     "list_messages",
     "create_message",
-    "list_models",
 )
 
 
