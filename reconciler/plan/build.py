@@ -175,8 +175,18 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
             )
     there = {live.session_id for live in places.unmanaged}
     there |= {live.session_id for lives in places.held.values() for live in lives}
+    leaving = {live.session_id for live in places.leaving}
     for key, session_id in catalog.adopt.items():
-        if session_id not in there and key not in places.held:
+        if session_id in leaving:
+            found.append(
+                Refusal(
+                    "adopt",
+                    f"{key} is to adopt #{session_id}, which this very plan lets go",
+                    f"take the adopt entry of {key} out of the catalog until that is applied",
+                )
+            )
+            unclear.add(key)
+        elif session_id not in there and key not in places.held:
             found.append(
                 Refusal(
                     "adopt",

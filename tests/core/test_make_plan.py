@@ -141,6 +141,15 @@ def test_of_two_sessions_with_one_identity_that_left_the_catalog_both_go() -> No
     assert [action.keeper for action in plan.actions] == [None, None]
 
 
+def test_what_a_plan_lets_go_is_not_adopted_by_it() -> None:
+    """The next plan would find two sessions for one key, and refuse."""
+    now = catalog(ALICE, adopt={"alice": 4}, forgotten=frozenset({"bob"}))
+    plan = make_plan(now, snapshot(written(ALICE, 3), written(BOB, 4)))
+    assert [(one.guard, one.message) for one in plan.refusals] == [
+        ("adopt", "alice is to adopt #4, which this very plan lets go")
+    ]
+
+
 def test_two_sessions_may_have_one_name() -> None:
     bob = wanted("bob", name="Alice")
     plan = make_plan(catalog(ALICE, bob), snapshot(written(ALICE, 1)))
