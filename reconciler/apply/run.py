@@ -30,7 +30,7 @@ from reconciler.apply.journal import Journal
 from reconciler.apply.payload import rewritten_payload
 from reconciler.apply.report import Report, Result, Rewrite, Verification
 from reconciler.apply.stale import refuse_if_stale
-from reconciler.apply.verify import Findings, look_again, verify
+from reconciler.apply.verify import Findings, doubles, look_again, verify
 from reconciler.apply.write import Writer
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.model import LiveSession, Snapshot
@@ -201,8 +201,10 @@ def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: St
     try:
         findings, now = _findings(results, writer)
         results = [writer.settled(result, look_again(result, now)) for result in results]
+        twice = doubles(now, plan.catalog, plan.environment)
         if findings.rewrites:
             findings = _settle(results, findings.rewrites, now, writer)
+        findings.differences += twice
     except Interrupted:
         return _report(run, plan, results, "skipped", stopped=stop.reason)
     except ReconcilerError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from reconciler.apply.report import Result, Rewrite
 from reconciler.model import LiveSession, Snapshot
 from reconciler.plan.model import MISSING, PROTECTION, Action
+from reconciler.tag import Identity
 from reconciler.values import same
 
 
@@ -49,6 +50,21 @@ def verify(results: Iterable[Result], now: Snapshot) -> Findings:
         else:
             _compare(action, live, label, findings)
     return findings
+
+
+def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
+    """Identities of a catalog that are live more than once: another run made them too, or a list lagged too long."""
+    held: dict[Identity, list[int]] = {}
+    for live in now:
+        tag = live.remark.tag
+        if tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment):
+            held.setdefault(tag.identity, []).append(live.session_id)
+    return [
+        f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
+        f"the next apply keeps #{numbers[0]}"
+        for identity, numbers in held.items()
+        if len(numbers) > 1
+    ]
 
 
 def look_again(result: Result, now: Snapshot) -> Result:

@@ -271,6 +271,25 @@ def test_a_run_that_loses_its_lock_stops(server: RunningServer, tmp_path: Path) 
 # Reading the list again
 
 
+def test_what_another_run_made_as_well_is_said(server: RunningServer, tmp_path: Path) -> None:
+    """Both made it. The older one stays, and the next plan says so: but this one is not as it should be."""
+    theirs: list[Any] = []
+
+    def meddle(entry: LoggedRequest) -> None:
+        if entry.operation == "create_session" and not theirs:
+            row = server.store.sessions()[-1]
+            theirs.append(server.store.insert_session(name=row.name, model=row.model, remark=row.remark))
+
+    server.after.append(meddle)
+    with calling(server.url) as client:
+        _, report = reconcile(client, catalog(ALICE), tmp_path)
+    assert (report.verification, report.differences) == (
+        "differs",
+        ("alice is live 2 times: #1, #2; the next apply keeps #1",),
+    )
+    assert report.exit_code == ExitCode.PARTIAL
+
+
 def test_what_is_not_as_it_was_written_is_said(server: RunningServer, tmp_path: Path) -> None:
     """Others delete one session, take the tag off another, and a service drops a field."""
     with calling(server.url) as client:
