@@ -1,4 +1,4 @@
-"""One call at a time: encode by the contract, send, and read the answer for what it is.
+"""One call at a time: send it, and read the answer for what it is.
 
 Reads are tried again where the trouble may pass. Writes are sent once: whoever sends them decides what to do about an
 answer that never came, since the service has no idempotency keys.
@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
-from urllib.parse import urlencode, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -25,10 +23,10 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from reconciler import __version__
-from reconciler.api.endpoint import KEY_VARIABLE, Endpoint, is_loopback
+from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
 from reconciler.api.errors import ApiError, Outcome
 from reconciler.api.pace import Pace, pause_before
+from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 from reconciler.values import as_number
 
@@ -37,13 +35,6 @@ _MESSAGE_LENGTH = 300
 
 #: A server that asks for a longer pause than this (seconds) is not waited for.
 LONGEST_PAUSE = 120.0
-
-
-class _Session(requests.Session):
-    """One that does not look where a redirect leads: what stands there need not be an address."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +76,8 @@ class Client:
         self.connections = connections
         self.tries = tries
         self.pace = pace or Pace()
-        self._timeout = (connect_timeout, read_timeout)
-        self._session = _Session()
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        self._session.headers["User-Agent"] = f"reconciler/{__version__}"
-        # Set as auth and not as a header: requests would let a .netrc overrule the header.
-        self._session.auth = self._authorize
-        self._settings = self._session.merge_environment_settings(endpoint.url, {}, True, None, None)
-        if is_loopback(urlsplit(endpoint.url).hostname or ""):
-            self._settings["proxies"] = {}  # plain http is for this machine alone: not by way of another
-        self._queries: dict[str, requests.PreparedRequest] = {}  # by the operation's name
+        self._read_timeout = read_timeout
+        self._transport = Transport(endpoint, connections, connect_timeout, read_timeout)
         self._lock = threading.Lock()
         self.calls = 0
         self.observer: Observer | None = None
@@ -109,7 +90,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        self._transport.close()
 
     def unstoppable(self) -> Client:
         """The same client, sharing its connections, whose calls go on when the run is asked to stop."""
@@ -168,7 +149,7 @@ class Client:
             self.calls += 1
         response: requests.Response | None = None
         try:
-            response = self._transport(operation, fields, session)
+            response = self._answer(operation, fields, session)
             reply = Reply(self._read(operation, session, response), response)
         except ApiError as error:
             if error.throttled:
@@ -193,15 +174,9 @@ class Client:
             raise reply.error
         return reply.body
 
-    def _transport(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
+    def _answer(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
         try:
-            request = self._prepared(operation, fields)
-            response = self._session.send(
-                request, timeout=self._timeout, allow_redirects=False, **self._settings
-            )
-            # In one go. Left to requests, it comes in pieces of 10 KB, which takes as long again as all the rest.
-            response._content = response.raw.read(decode_content=True)
-            return response
+            return self._transport.send(operation, fields)
         except ValueError:
             # An address or a key that HTTP can't carry. The error's own text may hold the key.
             raise ApiError(
@@ -214,42 +189,6 @@ class Client:
             ) from None
         except (requests.RequestException, HTTPError) as error:
             raise self._unsent(operation, session, error) from None
-
-    def _prepared(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
-        """The request to send. A query's is prepared once, but for its parameters, as long as there are no cookies."""
-        if operation.encoding != "none" or len(self._session.cookies) or "{" in operation.path:
-            return self._session.prepare_request(self._request(operation, fields))
-        known = self._queries.get(operation.name)
-        if known is None:
-            known = self._session.prepare_request(self._request(operation, {}))
-            self._queries[operation.name] = known
-        request = known.copy()
-        wire = {name: value for name, value in _wire(operation, fields).items() if value is not None}
-        query = urlencode(wire, doseq=True)
-        request.url = f"{known.url}?{query}" if query else known.url
-        return request
-
-    def _request(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Request:
-        wire = _wire(operation, fields)
-        path = operation.path.replace("{session_id}", str(fields.get("session_id", "")))
-        url = self.endpoint.url + path
-        if operation.encoding == "none":
-            return requests.Request(operation.method, url, params=wire)
-        if operation.encoding == "json":
-            body = json.dumps(wire, separators=(",", ":"))
-            return requests.Request(
-                operation.method, url, data=body, headers={"Content-Type": "application/json"}
-            )
-        flat = {name: _form_text(value) for name, value in wire.items()}
-        if operation.encoding == "form":
-            return requests.Request(operation.method, url, data=flat)
-        parts = {name: (None, text.encode("utf-8", "surrogatepass")) for name, text in flat.items()}
-        return requests.Request(operation.method, url, files=parts)
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.endpoint.api_key:
-            request.headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
-        return request
 
     def _unsent(self, operation: Operation, session: str, error: Exception) -> ApiError:
         """The error for a call that got no answer."""
@@ -269,7 +208,7 @@ class Client:
         ):
             what, outcome = f"no connection to {where}", "not done"
         elif isinstance(error, requests.Timeout | ReadTimeoutError):
-            what = f"no answer from {where} within {self._timeout[1]:g} s"
+            what = f"no answer from {where} within {self._read_timeout:g} s"
         else:
             what = f"the connection to {where} was cut"
         return ApiError(
@@ -393,18 +332,6 @@ _HINTS = {
     405: "the contract's method or path may be wrong: see --contract",
     415: "the contract's encoding may be wrong: see --contract",
 }
-
-
-def _wire(operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a call by their names on the wire."""
-    return {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
-
-
-def _form_text(value: Any) -> str:
-    """A value as a form carries it: texts as they are, everything else as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_body(response: requests.Response) -> tuple[Any, bool]:

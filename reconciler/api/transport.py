@@ -1,0 +1,130 @@
+"""One HTTP call: a body by the contract's encoding, over connections that are kept, with the key for one address.
+
+Requests does the work. What is the same for each call to one address is found out once and not at each call: the way
+to it (proxy, certificates), and all of a request but its query or body. That halves what a call computes.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from reconciler import __version__
+from reconciler.api.endpoint import Endpoint, is_loopback
+from reconciler.contract import Operation
+
+
+class Transport:
+    """Sends calls to one address. Safe to use from many threads. Times are in seconds, a call each."""
+
+    def __init__(
+        self, endpoint: Endpoint, connections: int, connect_timeout: float, read_timeout: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._timeout = (connect_timeout, read_timeout)
+        self._session = _Session()
+        adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._session.headers["User-Agent"] = f"reconciler/{__version__}"
+        # Set as auth and not as a header: requests would let a .netrc overrule the header.
+        self._session.auth = self._authorize
+        self._settings = self._session.merge_environment_settings(endpoint.url, {}, True, None, None)
+        if is_loopback(urlsplit(endpoint.url).hostname or ""):
+            self._settings["proxies"] = {}  # plain http is for this machine alone: not by way of another
+        self._known: dict[tuple[str, str], requests.PreparedRequest] = {}  # by method and path
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def send(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Response:
+        """Send one call, and read its whole answer, whatever it says.
+
+        Raises:
+            ValueError: the address or the key is none that HTTP can carry. The text may hold the key.
+            requests.RequestException, urllib3.exceptions.HTTPError: no answer came, or not all of it.
+        """
+        response = self._session.send(
+            self._prepared(operation, fields), timeout=self._timeout, allow_redirects=False, **self._settings
+        )
+        # In one go. Left to requests, it comes in pieces of 10 KB, which takes as long again as all the rest.
+        response._content = response.raw.read(decode_content=True)
+        return response
+
+    def _prepared(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
+        request = self._blank(operation, fields)
+        wire = {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
+        if operation.encoding == "none":
+            given = {name: value for name, value in wire.items() if value is not None}
+            if given:
+                request.url = f"{request.url}?{urlencode(given, doseq=True)}"
+        elif operation.encoding == "json":
+            request.prepare_body(json.dumps(wire, separators=(",", ":")), None)
+            request.headers["Content-Type"] = "application/json"
+        elif operation.encoding == "form":
+            request.prepare_body({name: _form_text(value) for name, value in wire.items()}, None)
+        else:
+            parts = {
+                name: (None, _form_text(value).encode("utf-8", "surrogatepass"))
+                for name, value in wire.items()
+            }
+            request.prepare_body(None, parts)
+        return request
+
+    def _blank(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
+        """The request without query and body. It is prepared once, as long as it holds no id and no cookies."""
+        path = operation.path.replace("{session_id}", str(fields.get("session_id", "")))
+        if path != operation.path or len(self._session.cookies):
+            return self._new(operation.method, path)
+        known = self._known.get((operation.method, path))
+        if known is None:
+            known = self._known[operation.method, path] = self._new(operation.method, path)
+        request = copy.copy(known)
+        request.headers = known.headers.copy()
+        return request
+
+    def _new(self, method: str, path: str) -> requests.PreparedRequest:
+        return self._session.prepare_request(requests.Request(method, self._endpoint.url + path))
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._endpoint.api_key:
+            request.headers["Authorization"] = f"Bearer {self._endpoint.api_key}"
+        return request
+
+
+class _Session(requests.Session):
+    """One that does not look where a redirect leads: what stands there need not be an address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    """One for a single address: which way leads to it is found out once."""
+
+    _way: Any = None
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        if self._way is None:
+            self._way = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return self._way
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        # What is not https goes to this machine alone, past every proxy: the whole address is never asked for.
+        return str(request.path_url)
+
+
+def _form_text(value: Any) -> str:
+    """A value as a form carries it: texts as they are, everything else as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
