@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.filepost import encode_multipart_formdata
 
 from reconciler import __version__
 from reconciler.api.endpoint import Endpoint, is_loopback
@@ -65,17 +66,18 @@ class Transport:
             given = {name: value for name, value in wire.items() if value is not None}
             if given:
                 request.url = f"{request.url}?{urlencode(given, doseq=True)}"
-        elif operation.encoding == "json":
-            request.prepare_body(json.dumps(wire, separators=(",", ":")), None)
-            request.headers["Content-Type"] = "application/json"
-        elif operation.encoding == "form":
-            request.prepare_body({name: _form_text(value) for name, value in wire.items()}, None)
+            return request
+        if operation.encoding == "json":
+            body, kind = json.dumps(wire, separators=(",", ":")).encode(), "application/json"
         else:
-            parts = {
-                name: (None, _form_text(value).encode("utf-8", "surrogatepass"))
-                for name, value in wire.items()
-            }
-            request.prepare_body(None, parts)
+            texts = {name: _form_text(value).encode("utf-8", "surrogatepass") for name, value in wire.items()}
+            if operation.encoding == "form":
+                body, kind = urlencode(texts).encode(), "application/x-www-form-urlencoded"
+            else:
+                body, kind = encode_multipart_formdata(texts)
+        request.body = body
+        request.headers["Content-Type"] = kind
+        request.headers["Content-Length"] = str(len(body))
         return request
 
     def _blank(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:

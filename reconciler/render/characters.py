@@ -79,7 +79,9 @@ def text_remarks(text: str) -> list[str]:
 
 def _worth_a_look(text: str) -> bool:
     # CR and the like are ASCII too, but in most texts LF and tabs are the only controls.
-    return has_hidden(text.replace("\n", "").replace("\t", "")) or _SUSPECT.search(text) is not None
+    return has_hidden(text.replace("\n", "").replace("\t", "")) or (
+        not text.isascii() and _SUSPECT.search(text) is not None
+    )
 
 
 def _composition_only(before: str, after: str) -> bool:

@@ -77,12 +77,17 @@ def code_point(char: str) -> str:
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
+def _suspect(text: str) -> bool:
+    """Whether a text may hold something that can't be seen. Most are plain ASCII, which is told at once."""
+    return not (text.isascii() and text.isprintable()) and _SUSPECT.search(text) is not None
+
+
 def visible(text: str, *, keep_newlines: bool = False) -> str:
     """The text with every character that can't be seen shown by its number.
 
     With ``keep_newlines`` LF stays; CR never does.
     """
-    if _SUSPECT.search(text) is None:
+    if not _suspect(text):
         return text
 
     def show(match: re.Match[str]) -> str:
@@ -101,7 +106,7 @@ def hidden(text: str) -> Iterator[str]:
 
 def hidden_at(text: str) -> Iterator[tuple[int, str]]:
     """The characters of :func:`hidden`, each with its place in the text."""
-    if _SUSPECT.search(text) is not None:
+    if _suspect(text):
         for match in _TOKEN.finditer(text):
             if match.lastgroup == "hidden" and match.group() not in "\t\n":
                 yield match.start(), match.group()
@@ -109,7 +114,7 @@ def hidden_at(text: str) -> Iterator[tuple[int, str]]:
 
 def has_hidden(text: str) -> bool:
     """Whether :func:`hidden` may find something: one look at a long text spares a look at each of its lines."""
-    return _SUSPECT.search(text) is not None
+    return _suspect(text)
 
 
 def quoted(value: Any) -> str:

@@ -89,11 +89,16 @@ class _Page:
 
     def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
         """Add a line, and more where it does not fit: these hang behind the gutter and the mark."""
-        parts = [(visible(s), "") if isinstance(s, str) else (visible(s[0]), s[1]) for s in spans]
-        parts = [p for p in parts if p[0]]
-        plain = "".join(text for text, _ in parts)
+        parts = [(span, "") if isinstance(span, str) else span for span in spans]
+        plain = "".join([text for text, _ in parts])
+        if visible(plain) is not plain:  # nearly every line is fit to be seen as it is
+            parts = [(visible(text), style) for text, style in parts]
+            plain = "".join([text for text, _ in parts])
         room = self.width - indent - len(gutter)
         if cells(plain) <= room:
+            if self._paint is None:
+                self._lines.append(guard((" " * indent + gutter + plain).rstrip(" ")))
+                return
             self._add([(" " * indent + gutter, "dim" if gutter else ""), *parts])
             return
         hang = min(hang, room // 2)
@@ -110,7 +115,7 @@ class _Page:
         self._lines.append("")
 
     def _add(self, parts: Sequence[tuple[str, str]]) -> None:
-        plain = "".join(text for text, _ in parts).rstrip(" ")
+        plain = "".join([text for text, _ in parts]).rstrip(" ")
         safe = guard(plain)
         if self._paint is None or safe != plain:
             # A line that had to be guarded loses its colours: the command may lie across two of its parts.
