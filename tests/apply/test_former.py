@@ -26,7 +26,7 @@ NEW_ALICE, NEW_BOB = wanted("alice", prompt="A2"), wanted("bob", name="Bob", pro
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
     """Two sessions that an apply made, on a service of which everything that was seen is soon out of date."""
     with running_server(None) as running, calling(running.url) as client:
-        reconcile(client, catalog(ALICE, BOB), tmp_path / "first")
+        reconcile(client, catalog(ALICE, BOB), tmp_path / "first", parallelism=1)  # #1 and #2
         monkeypatch.setattr(former, "FRESH", 0.0)
         yield running
 
