@@ -59,6 +59,13 @@ def live_session(row: Any, shape: SessionShape) -> LiveSession:
     )
 
 
+def answered_id(body: Any) -> int | None:
+    """The session's id in the answer to a create, None where it does not tell."""
+    data = body.get("data") if type(body) is dict else None
+    found = as_number(data.get("session_id")) if type(data) is dict else None
+    return found if type(found) is int else None
+
+
 def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """What stands at a path of keys in a row, None where nothing does."""
     found: Any = row

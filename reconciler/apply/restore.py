@@ -1,25 +1,39 @@
 """Bringing an archived session back.
 
 A deleted session is made again, with its remark and its messages in order; the server gives it a new id. An updated
-one is put back to what it was. A restore that was cut short can be run again: it goes on where it stopped.
+one is put back to what it was. Each write is in the journal, as those of an apply are, and tells of which archived
+session it is: by that a restore that was cut short, and is run again, knows what it made and goes on with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
-from reconciler.api.pace import pause_before
+from reconciler.api.pace import Pace, pause_before
+from reconciler.api.rows import answered_id
+from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
+from reconciler.apply.journal import Journal, read_journal
 from reconciler.apply.payload import making_payload, restore_payload
+from reconciler.contract import Operation
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model import LiveSession, Snapshot
-from reconciler.own import own_kind
+from reconciler.own import making_name, own_kind
+from reconciler.remark import parse_remark
+
+_AGAIN = "run the restore again, which goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,179 +45,374 @@ class Restored:
     messages: int
 
 
-def restore(
-    archived: Archived,
-    client: Client,
-    archive: Archive,
-    *,
-    settle: float,
-    on_message: Callable[[int, int], None] = lambda done, total: None,
-) -> Restored:
-    """Bring one archived session back. ``archive`` keeps what is live in its place, ``settle`` is in seconds.
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """How to restore.
+
+    ``state`` is the folder of the journal; ``archive`` the one that keeps what is live in the archived session's
+    place. ``settle`` is how long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and
+    ``run`` names the run in it. ``holding`` says before each write whether the run still holds its lock;
+    ``on_message`` is told how many messages there are, and of how many.
+    """
+
+    state: Path
+    archive: Path
+    settle: float = 10.0
+    who: Mapping[str, str] = field(default_factory=dict)
+    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    holding: Callable[[], bool] = lambda: True
+    on_message: Callable[[int, int], None] = lambda done, total: None
+
+
+def restore(archived: Archived, client: Client, options: RestoreOptions) -> Restored:
+    """Bring one archived session back.
 
     Raises:
-        Refused: it is of another endpoint, or its identity is live in another session.
-        ReconcilerError: a call failed; running it again goes on from there.
+        Refused: it is of another endpoint, or what is live in its place is not this restore's to change.
+        ReconcilerError: a call failed, or the journal can't be written; running it again goes on from there.
     """
     if archived.endpoint != client.endpoint.name:
         raise Refused(
             f"{archived.id} is from {archived.endpoint}, and this is {client.endpoint.name}",
             f"restore it with --endpoint {archived.endpoint}",
         )
-    former = archived.live(client.contract.session)
-    lives = list_sessions(client)
-    if archived.messages is None:
-        found = [one for one in lives if one.session_id == former.session_id]
-        return _put_back(archived, former, found, client, archive)
-    live = _made_before(archived, former, lives)
-    made = live is None
-    if live is None:
-        live = _make(archived, former, client, settle)
-    return Restored(live.session_id, made, _add_messages(archived, live, client, on_message))
+    path = options.state / journals.FILE
+    earlier = _earlier(read_journal(path), archived.id)
+    with Journal(path) as journal:
+        work = _Work(archived, archived.live(client.contract.session), client, journal, options)
+        return work.put_back() if archived.messages is None else work.make_again(earlier)
 
 
-def _put_back(
-    archived: Archived, former: LiveSession, found: Sequence[LiveSession], client: Client, archive: Archive
-) -> Restored:
-    if not found:
-        raise Refused(
-            f"#{former.session_id} is gone, so there is nothing to put back",
-            "if its deletion was archived, restore that: reconciler archive list",
-        )
-    operation = client.contract.operation("update_session")
-    archive.prepare()
-    archive.put("restore", archived.identity, found[0], None)
-    payload = restore_payload(former, operation, now=found[0])
-    _insist(client, "update_session", payload, f"#{former.session_id}")
-    return Restored(former.session_id, False, 0)
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What the journal tells of earlier restores of the same archived session.
+
+    ``made`` are the ids of sessions that they made. ``open`` has an entry for each create of which nobody knows what
+    became: the newest id that was live before it.
+    """
+
+    made: frozenset[int]
+    open: tuple[int, ...]
 
 
-def _made_before(archived: Archived, former: LiveSession, lives: Snapshot) -> LiveSession | None:
-    """The session that an earlier try made, if any; another one of the same identity is in the way."""
-    for live in lives:
-        if live.session_id == former.session_id:
-            raise Refused(f"#{former.session_id} is live: it was not deleted, so there is nothing to restore")
-    for live in lives:
-        if live.name == former.name and live.prompt == former.prompt and live.raw_remark == former.raw_remark:
-            return live
-    for live in lives:
-        tag = live.remark.tag
-        if tag is not None and tag.identity == archived.identity:
+def _earlier(entries: Iterable[Mapping[str, Any]], archive_id: str) -> _Earlier:
+    made: set[int] = set()
+    pending: dict[Any, int] = {}
+    for entry in entries:
+        if entry.get("restores") != archive_id or entry.get("action") != "create":
+            continue
+        run, event, number = entry.get("run"), entry.get("event"), entry.get("session_id")
+        if event == "intent" and type(newest := entry.get("newest")) is int:
+            pending[run] = newest
+        elif event in ("applied", "failed"):
+            pending.pop(run, None)
+            if type(number) is int:
+                made.add(number)
+    return _Earlier(frozenset(made), tuple(pending.values()))
+
+
+@dataclass(slots=True)
+class _Work:
+    """One restore. ``former`` is the session as it was."""
+
+    archived: Archived
+    former: LiveSession
+    client: Client
+    journal: Journal
+    options: RestoreOptions
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    # An updated session
+
+    def put_back(self) -> Restored:
+        """Make an updated session what it was."""
+        number = self.former.session_id
+        now = next((live for live in list_sessions(self.client) if live.session_id == number), None)
+        if now is None:
             raise Refused(
-                f"{archived.identity} is live as #{live.session_id}, so restoring it would make a second one",
-                "take that one out of the catalog and apply first, or restore into another account",
+                f"#{number} is gone, so there is nothing to put back",
+                "if its deletion was archived, restore that: reconciler archive list",
             )
-    return None
+        payload = restore_payload(self.former, self.client.contract.operation("update_session"), now=now)
+        archive = Archive(self.options.archive, self.options.run, _now(), self.client.endpoint.name)
+        archive.prepare()
+        with self._recorded():
+            kept = archive.put("restore", self.archived.identity, now, None)
+            self._update(payload, number, archive=kept)
+        return Restored(number, False, 0)
 
+    # A deleted session
 
-def _make(archived: Archived, former: LiveSession, client: Client, settle: float) -> LiveSession:
-    create = client.contract.operation("create_session")
-    payload = restore_payload(former, create)
-    label = archived.identity.key
+    def make_again(self, earlier: _Earlier) -> Restored:
+        """Make a deleted session again, or go on with what an earlier try made."""
+        lives = list_sessions(self.client)
+        live = self._made_before(lives, earlier)
+        wanted = [self._content(message) for message in self.archived.messages or ()]
+        create = self.client.contract.operation("create_session")
+        missing = self._left_out(create)
+        made = live is None or own_kind(live) == "half-made"
+        with self._recorded():
+            if live is None:
+                newest = max((one.session_id for one in lives), default=0)
+                live = self._make(create, newest, whole=not missing)
+            if own_kind(live) == "half-made":
+                payload = restore_payload(self.former, create)
+                live = self._update({"session_id": live.session_id, **payload}, live.session_id)
+            added = self._add_messages(live, wanted)
+        return Restored(live.session_id, made, added)
 
-    def restored(live: LiveSession) -> bool:
-        return live.raw_remark == former.raw_remark and live.session_id > former.session_id
-
-    if create.ignores.isdisjoint(payload):
-        return _create(client, payload, former.name, restored, label, settle)
-    # What a create leaves out, an update sets. A restore that is cut short between the two goes on from there.
-    first = making_payload(payload, archived.identity)
-    name = first["name"]
-
-    def begun(live: LiveSession) -> bool:
-        return live.name == name and own_kind(live) == "half-made"
-
-    half = next((live for live in list_sessions(client, name=name) if begun(live)), None)
-    if half is None:
-        half = _create(client, first, name, begun, label, settle)
-    _insist(client, "update_session", {"session_id": half.session_id, **payload}, label)
-    found = _appears(client, former.name, restored, settle)
-    if found is None:
-        raise ReconcilerError(
-            f"{label} was made as #{half.session_id}, and does not show in the list as it was",
-            "run the restore again, which goes on",
-        )
-    return found
-
-
-def _create(
-    client: Client,
-    payload: Mapping[str, Any],
-    name: str,
-    fits: Callable[[LiveSession], bool],
-    label: str,
-    settle: float,
-) -> LiveSession:
-    """Send a create once, and find what it made, also where its answer is lost."""
-    lost: ApiError | None = None
-    try:
-        client.write("create_session", payload, session=label)
-    except ApiError as error:
-        if error.outcome == "not done":
-            raise
-        lost = error
-    found = _appears(client, name, fits, settle)
-    if found is None:
-        raise lost or ReconcilerError(
-            f"{label} was made, and does not show in the list yet", "run the restore again, which goes on"
-        )
-    return found
-
-
-def _appears(
-    client: Client, name: str, fits: Callable[[LiveSession], bool], settle: float
-) -> LiveSession | None:
-    """The session of this name that fits, as soon as the list shows it."""
-    for attempt in range(1, 8):
-        for live in list_sessions(client, name=name):
-            if fits(live):
+    def _made_before(self, lives: Snapshot, earlier: _Earlier) -> LiveSession | None:
+        """The session that an earlier try made, if any; another one of the same identity is in the way."""
+        identity, former = self.archived.identity, self.former
+        in_the_way = None
+        for live in lives:
+            if live.session_id == former.session_id:
+                raise Refused(
+                    f"#{former.session_id} is live: it was not deleted, so there is nothing to restore"
+                )
+            if live.session_id in earlier.made:
+                if self._ours(live) or self._half_made(live):
+                    return live
+                raise Refused(
+                    f"#{live.session_id}, which an earlier restore of {self.archived.id} made, "
+                    f"is {owner(live)} now",
+                    "restoring it would make a second one: delete that one first, if it is not wanted",
+                )
+            if self._as_it_was(live) and any(live.session_id > newest for newest in earlier.open):
                 return live
-        client.pace.sleep(min(settle, pause_before(attempt, base=0.2, cap=2.0)))
-    return None
-
-
-def _add_messages(
-    archived: Archived, live: LiveSession, client: Client, on_message: Callable[[int, int], None]
-) -> int:
-    wanted = [_content(message, client) for message in archived.messages or ()]
-    label = f"{archived.identity.key} (#{live.session_id})"
-    there = [_content(message, client) for message in list_messages(client, live, label)]
-    if there != wanted[: len(there)]:
+            if self._ours(live):
+                in_the_way = in_the_way or live
+        if in_the_way is None:
+            return next((live for live in lives if self._half_made(live)), None)
+        if self._as_it_was(in_the_way):
+            raise Refused(
+                f"{identity} is live as #{in_the_way.session_id}, just as it was, and the journal "
+                f"{self.journal.path} does not tell that a restore of {self.archived.id} made it",
+                "a restore that was cut short goes on only with the journal that it began with: name its folder "
+                "with --state-dir. If the session is not wanted, delete it and restore again",
+            )
         raise Refused(
-            f"{label} has other messages than the archive", "it was chatted in since: nothing was added"
+            f"{identity} is live as #{in_the_way.session_id}, so restoring it would make a second one",
+            "take that one out of the catalog and apply first, or restore into another account",
         )
-    for number in range(len(there), len(wanted)):
-        fields = {"session_id": live.session_id, "session_token": live.session_token, **wanted[number]}
+
+    def _ours(self, live: LiveSession) -> bool:
+        return live.remark.tag is not None and live.remark.tag.identity == self.archived.identity
+
+    def _as_it_was(self, live: LiveSession) -> bool:
+        former = self.former
+        return (live.name, live.prompt, live.raw_remark) == (former.name, former.prompt, former.raw_remark)
+
+    def _half_made(self, live: LiveSession) -> bool:
+        return live.name == making_name(self.archived.identity) and own_kind(live) == "half-made"
+
+    def _left_out(self, create: Operation) -> list[str]:
+        """The fields that a create would leave out, so that an update has to set them."""
+        payload = restore_payload(self.former, create)
+        return sorted(name for name in create.ignores & payload.keys() if payload[name] not in (None, "", {}))
+
+    def _make(self, create: Operation, newest: int, *, whole: bool) -> LiveSession:
+        """Send a create once, and find what it made, also where its answer is lost.
+
+        What a create leaves out, an update has to set: not ``whole``, the session says by its name what it is until
+        then. ``newest`` is the highest id that was live before.
+        """
+        payload = restore_payload(self.former, create)
+        if not whole:
+            payload = making_payload(payload, self.archived.identity)
+        fits = self._as_it_was if whole else self._half_made
+        found: list[LiveSession] = []
+
+        def look(_: ApiError | None = None) -> bool:
+            found[:] = self._appears(payload["name"], lambda live: live.session_id > newest and fits(live))
+            return bool(found)
+
+        self._note("create", "intent", newest=newest)
         try:
-            client.write("create_message", fields, session=label)
+            body = self._send("create_session", payload, look)
         except ApiError as error:
-            # An answer that never came: the list tells whether the message did.
-            if error.outcome == "not done" or len(list_messages(client, live, label)) != number + 1:
-                raise
-        on_message(number + 1, len(wanted))
-    return len(wanted) - len(there)
+            self._note("create", "failed" if error.outcome == "not done" else "unknown", message=str(error))
+            raise
+        number = answered_id(body)
+        if number is not None:
+            self._note("create", "applied", number)
+            found = self._appears(payload["name"], lambda live: live.session_id == number)
+        elif found or look():  # not every answer tells it
+            self._note("create", "applied", found[0].session_id)
+        else:
+            self._note("create", "unknown")
+        if not found:
+            made = "was made" if number is None else f"was made as #{number}"
+            raise ReconcilerError(f"{self._label} {made}, and does not show in the list yet", _AGAIN)
+        return found[0]
+
+    def _add_messages(self, live: LiveSession, wanted: list[dict[str, Any]]) -> int:
+        if not wanted:
+            return 0
+        label = f"{self._label} (#{live.session_id})"
+
+        def listed() -> list[dict[str, Any]]:
+            return [self._content(message) for message in list_messages(self.client, live, label)]
+
+        there = listed()
+        if there != wanted[: len(there)]:
+            raise Refused(
+                f"{label} has other messages than the archive", "it was chatted in since: nothing was added"
+            )
+        for number in range(len(there), len(wanted)):
+            upto = wanted[: number + 1]
+
+            def look(error: ApiError, upto: list[dict[str, Any]] = upto) -> bool:
+                seconds = 0.0 if error.status == 503 else self.options.settle
+                return any(listed() == upto for _ in _looks(self.client.pace, seconds))
+
+            fields = {"session_id": live.session_id, "session_token": live.session_token, **wanted[number]}
+            self._send("create_message", fields, look, label=label)
+            self.options.on_message(number + 1, len(wanted))
+        return len(wanted) - len(there)
+
+    def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a listed message can be sent again, under our names."""
+        names = self.client.contract.operation("create_message").fields
+        return {
+            ours: message[theirs]
+            for ours, theirs in names.items()
+            if ours not in ("session_id", "session_token") and message.get(theirs) is not None
+        }
+
+    # Writes, and their record
+
+    @property
+    def _label(self) -> str:
+        return self.archived.identity.key
+
+    def _update(self, payload: Mapping[str, Any], number: int, *, archive: str = "") -> LiveSession:
+        """Send an update until it is answered, which does no harm twice, and see that the list shows it."""
+        self._note("update", "intent", number, archive=archive)
+        try:
+            self._send("update_session", payload, None)
+        except ApiError as error:
+            self._note(
+                "update", "failed" if error.outcome == "not done" else "unknown", number, message=str(error)
+            )
+            raise
+        self._note("update", "applied", number)
+        found = self._appears(
+            payload["name"],
+            lambda live: live.session_id == number and _same_remark(live, payload["remark"]),
+        )
+        if not found:
+            raise ReconcilerError(
+                f"{self._label} (#{number}) was updated, and the list does not show it as it was", _AGAIN
+            )
+        return found[0]
+
+    def _send(
+        self,
+        operation: str,
+        fields: Mapping[str, Any],
+        look: Callable[[ApiError], bool] | None,
+        *,
+        label: str = "",
+    ) -> Any:
+        """Send a write until it is known to be done. Returns the answer's body, None where it was lost.
+
+        ``look`` tells of a lost answer whether the work was done; without it, doing it twice does no harm.
+
+        Raises:
+            ApiError: it was not done; or nobody can tell, and it is not sent again.
+        """
+        attempt = 1
+        while True:
+            if not self.options.holding():
+                raise ReconcilerError("the lock was lost: no more is written", _AGAIN)
+            try:
+                return self.client.write(operation, fields, session=label or self._label)
+            except ApiError as error:
+                if look is not None and error.outcome == "unknown":
+                    if look(error):
+                        return None
+                    # 503 says by its meaning that nothing was done (RFC 9110, 15.6.4).
+                    if error.status != 503:
+                        raise
+                patience = 2 * self.client.tries if error.throttled else self.client.tries
+                if not error.passing or attempt >= patience:
+                    raise
+                if error.retry_after is None:  # else the pace holds everybody back
+                    self.client.pace.sleep(pause_before(attempt))
+            attempt += 1
+
+    def _appears(self, name: str, fits: Callable[[LiveSession], bool]) -> list[LiveSession]:
+        """The session of this name that fits, as soon as the list shows it; empty where it never does."""
+        for _ in _looks(self.client.pace, self.options.settle):
+            for live in list_sessions(self.client, name=name):
+                if fits(live):
+                    return [live]
+        return []
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Put on record that the restore begins, and how it ended."""
+        identity = self.archived.identity
+        self._append(
+            "start",
+            catalog=identity.catalog,
+            environment=identity.environment,
+            endpoint=self.client.endpoint.name,
+            **self.options.who,
+        )
+        try:
+            yield
+        except ReconcilerError:
+            with suppress(ReconcilerError):  # what went wrong is what has to be said
+                self._end("failed")
+            raise
+        with suppress(ReconcilerError):  # what is done is done
+            self._end("verified")
+
+    def _end(self, verification: str) -> None:
+        counts = {outcome: self.outcomes[outcome] for outcome in ("applied", "failed", "unknown")}
+        self._append("end", verification=verification, **counts, not_tried=0)
+
+    def _note(self, action: str, event: str, number: int | None = None, **facts: Any) -> None:
+        self.outcomes[event] += 1
+        known = {name: fact for name, fact in facts.items() if fact or fact == 0}
+        self._append(event, action=action, key=self.archived.identity.key, session_id=number, **known)
+
+    def _append(self, event: str, **facts: Any) -> None:
+        entry = {"run": self.options.run, "at": _now(), "event": event, "restores": self.archived.id}
+        self.journal.append({**entry, **facts})
 
 
-def _content(message: Mapping[str, Any], client: Client) -> dict[str, Any]:
-    """What of a listed message can be sent again, under our names."""
-    names = client.contract.operation("create_message").fields
-    return {
-        ours: message[theirs]
-        for ours, theirs in names.items()
-        if ours not in ("session_id", "session_token") and message.get(theirs) is not None
-    }
+def owner(live: LiveSession) -> str:
+    """Whose a live session is, in words."""
+    if live.remark.tag is not None:
+        return f"{live.remark.tag.identity}'s"
+    if live.remark.unreadable:
+        return f"of nobody knows whom ({live.remark.unreadable})"
+    kind = own_kind(live)
+    return "unmanaged" if kind is None else f"a {kind} session of this program"
 
 
-def _insist(client: Client, operation: str, payload: Mapping[str, Any], label: str) -> None:
-    """Send an update until it is answered: doing it twice does no harm."""
+def _same_remark(live: LiveSession, sent: str | None) -> bool:
+    """Whether a remark has arrived; a service may write JSON in its own way, and null as an empty text."""
+    return (live.raw_remark or "") == (sent or "") or (
+        live.remark.tag is not None and live.remark == parse_remark(sent)
+    )
+
+
+def _looks(pace: Pace, seconds: float) -> Iterator[None]:
+    """Turns to look for something: at once, then after growing pauses, and for the last time after so many seconds."""
+    until = time.monotonic() + seconds
     attempt = 1
     while True:
-        try:
-            client.write(operation, payload, session=label)
-        except ApiError as error:
-            if not error.passing or attempt >= client.tries:
-                raise
-            client.pace.sleep(error.retry_after or pause_before(attempt))
-        else:
+        yield
+        left = until - time.monotonic()
+        if left <= 0:
             return
+        pace.sleep(min(left, pause_before(attempt, base=0.2, cap=2.0)))
         attempt += 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

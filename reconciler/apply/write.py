@@ -18,6 +18,7 @@ from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.pace import pause_before
+from reconciler.api.rows import answered_id
 from reconciler.api.stop import Interrupted
 from reconciler.apply.archive import Archive
 from reconciler.apply.former import Former, HeldBackError
@@ -36,7 +37,7 @@ from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import LiveSession
 from reconciler.own import making_name, own_kind
 from reconciler.plan.model import Action
-from reconciler.values import as_number, same
+from reconciler.values import same
 
 #: What looking it up said of a write: done, with the session's id where there is one; not done; or nothing for sure.
 Found: TypeAlias = tuple[Literal["done", "not done", "unknown"], int | None]
@@ -188,7 +189,7 @@ class Writer:
             while True:
                 try:
                     body = self.client.write(operation, payload, session=_label(action), check=check)
-                    result = Result(action, "applied", _session_id(body) or action.session_id)
+                    result = Result(action, "applied", answered_id(body) or action.session_id)
                     self.health.wrote()
                     break
                 except HeldBackError as error:
@@ -350,9 +351,3 @@ def _failed(action: Action, outcome: Outcome, error: ReconcilerError) -> Result:
     if outcome == "unknown":
         hint = _PLAN_AGAIN
     return Result(action, outcome, action.session_id, problem.message, hint)
-
-
-def _session_id(body: Any) -> int | None:
-    data = body.get("data") if isinstance(body, dict) else None
-    found = as_number(data.get("session_id")) if isinstance(data, dict) else None
-    return found if type(found) is int else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,10 +14,12 @@ from reconciler.apply import archive as archives
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import catalog_argument, connection_options, split, state_option
 from reconciler.cli.output import format_option
+from reconciler.cli.perform import settle_option, wait_for_the_list
 from reconciler.cli.progress import progress
+from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.render.escape import terminal
-from reconciler.state import FOLDER
+from reconciler.state import FOLDER, open_state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,27 +100,23 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 @connection_options
 @_folder_options
 @click.option("--auto-approve", is_flag=True, help="Do not ask before writing.")
-@click.option(
-    "--settle",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    help="Seconds that the list may lag.",
-)
+@settle_option
 def restore(
     archive_id: str,
     catalog: Path,
     state_dir: Path | None,
     archive_dir: Path | None,
     auto_approve: bool,
-    settle: float,
+    settle: float | None,
     **flags: Any,
 ) -> None:
     """Bring an archived session back. ID may be the beginning of one.
 
     One that was deleted is made again with its remark and its messages in order, under a new id. One that was
-    updated is put back to what it was.
+    updated is put back to what it was. A restore that was cut short is run again with the same journal, and goes
+    on where it stopped.
     """
+    from reconciler.apply.restore import RestoreOptions
     from reconciler.apply.restore import restore as bring_back
     from reconciler.cli.approve import approve
 
@@ -129,11 +126,14 @@ def restore(
     click.echo(f"This will {what} {terminal(found.identity.key)} as it was before the {found.before}.")
     if not auto_approve:
         approve("Restore it?")
-    state = state_dir or catalog / FOLDER
-    with connect(split(flags, Connection), state) as client, progress("restoring") as step:
-        started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        archive = archives.Archive(folder, secrets.token_hex(4), started, client.endpoint.name)
-        done = bring_back(found, client, archive, settle=settle, on_message=step)
+    state = open_state(state_dir or catalog / FOLDER)
+    with connect(split(flags, Connection), state) as client:
+        identity = found.identity
+        lag = client.contract.settle if settle is None else settle
+        wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
+        with progress("restoring") as step:
+            options = RestoreOptions(state, folder, settle=lag, who=who(catalog), on_message=step)
+            done = bring_back(found, client, options)
     if found.messages is None:
         click.echo(f"Put back: #{done.session_id} is as it was.")
     else:

@@ -22,7 +22,7 @@ from reconciler.state import FOLDER
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs to show.")
 @format_option()
 def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> None:
-    """Show what was applied from this machine: run by run, the newest first, from the journal."""
+    """Show what was applied and restored from this machine: run by run, the newest first, from the journal."""
     entries = journals.read_journal((state_dir or catalog / FOLDER) / journals.FILE)
     runs: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
@@ -44,6 +44,8 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     who = start.get("job") or start.get("user") or "unknown"
     commit = f", commit {str(start['commit'])[:12]}" if start.get("commit") else ""
     where = f"{start.get('catalog')}{environment} to {start.get('endpoint')}"
+    if start.get("restores"):
+        where += f", restoring {start['restores']}"
     lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]
     ended = {_one(entry): entry for entry in run if entry.get("event") not in ("start", "intent", "end")}
     for entry in run:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from reconciler.server import Fault, MessageRow, SessionRow
-from tests.faults.world import PAGE, Killer, Run, World, as_listed
+from reconciler.server import Fault, MessageRow, Quirks, SessionRow
+from tests.faults.conftest import FLAGS
+from tests.faults.tally import Tally
+from tests.faults.world import GONE, PAGE, WAITING, Killer, Run, World, as_listed, open_world
 
 #: The session that is restored: the one with more messages than a page holds.
 MOST = 5
@@ -24,8 +27,8 @@ def archived(world: World, key: str, before: str) -> str:
     return str(found)
 
 
-def restore(world: World, archive_id: str, killer: Killer | None = None) -> Run:
-    place = ["--endpoint", world.server.url, "--auto-approve", "--settle", "0.5", "--retries", "2"]
+def restore(world: World, archive_id: str, killer: Killer | None = None, settle: float = 0.5) -> Run:
+    place = ["--endpoint", world.server.url, "--auto-approve", "--settle", str(settle), "--retries", "2"]
     return world.run("archive", "restore", archive_id, str(world.folder), *place, killer=killer)
 
 
@@ -101,6 +104,26 @@ def test_a_restore_that_is_killed_goes_on(
     run = restore(world, archive_id)
     assert run.code == 0, run
     is_restored(world, row, messages)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_restore_that_is_killed_at_its_create_does_not_make_it_twice_where_the_list_lags(
+    tmp_path: Path, tally: Tally, when: Literal["before", "after"]
+) -> None:
+    with open_world(tmp_path, tally, quirks=Quirks(late_seconds=1.5), flags=FLAGS) as world:
+        world.insert(GONE[0])
+        world.want([])
+        world.store.insert_message(1, content="first")
+        assert world.apply("--allow-empty").code == 0
+        archive_id = archived(world, "gone1", "delete")
+        killer = Killer(world.server, 2, when)  # the list, and then the create
+        killed = restore(world, archive_id, killer)
+        assert killer.struck and [entry.operation for entry in killed.writes] == ["create_session"]
+        world.server.faults.clear()
+        run = restore(world, archive_id, settle=3)
+        assert run.code == 0 and run.err.startswith(WAITING), run
+        (row,) = world.store.sessions()
+        assert [message.content for message in world.store.messages(row.session_id)] == ["first"]
 
 
 def troubles() -> list[object]:
