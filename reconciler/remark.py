@@ -93,6 +93,20 @@ def fitting_remark(raw: str | None, keys: Mapping[str, Any], tag: Tag, limit: in
     return short
 
 
+def remark_with(raw: str | None, remark: Remark, keys: Mapping[str, Any], limit: int | None) -> str | None:
+    """A remark with further keys of others. To the letter as it was where there are none; prose has room for none.
+
+    Raises:
+        ReconcilerError: with its tag it is longer than the ``limit`` (bytes of UTF-8).
+    """
+    whole = {**remark.keys, **keys}
+    if whole == remark.keys or remark.unreadable:
+        return raw
+    if remark.tag is not None:
+        return fitting_remark(raw, whole, remark.tag, limit)
+    return _dump(whole, _style(raw)) if not raw or _object(raw) is not None else raw
+
+
 def remark_size(remark: str) -> int:
     """How long a remark is, in bytes of UTF-8."""
     return len(remark.encode("utf-8", "surrogatepass"))

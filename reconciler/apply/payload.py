@@ -10,7 +10,7 @@ from reconciler.contract import Operation
 from reconciler.model import LiveSession
 from reconciler.own import MAKING_PROMPT, making_name
 from reconciler.plan.model import PROTECTION, Action
-from reconciler.remark import compose_remark, fitting_remark, release_remark, remark_size
+from reconciler.remark import compose_remark, fitting_remark, release_remark, remark_size, remark_with
 from reconciler.tag import Identity, Tag, make_tag
 
 
@@ -154,8 +154,28 @@ def restore_payload(
 ) -> dict[str, Any]:
     """The fields of the call that makes a session what it was; ``now`` is the live one where it is put back.
 
-    Keys of ``data`` that came since go: the value travels whole.
+    What others keep in that one stays as it is now.
     """
-    payload = {**_top_level(_as_it_is(former)), "remark": former.raw_remark}
-    payload["data"] = dict(former.data)
+    values, remark = _as_it_is(former), former.raw_remark
+    if now is not None:
+        theirs = _theirs(former, now)
+        values |= {path: value for path, value in theirs.items() if not path.startswith("remark.")}
+        keys = _group(theirs, "remark")
+        remark = remark_with(former.raw_remark, former.remark, keys, operation.remark_limit)
+    payload = {**_top_level(values), "data": _group(values, "data"), "remark": remark}
     return payload if now is None else {"session_id": now.session_id, **payload}
+
+
+def _theirs(former: LiveSession, now: LiveSession) -> dict[str, Any]:
+    """The keys of a live session that we neither wrote when it was archived nor since, by path.
+
+    Where no tag tells what we wrote, those are theirs that came since.
+    """
+    bases = [one.remark.tag.base for one in (former, now) if one.remark.tag]
+    told = [base for base in bases if base is not None]
+    was = former.fields()
+    return {
+        path: value
+        for path, value in now.fields().items()
+        if "." in path and not any(base.knows(path) for base in told) and (told or path not in was)
+    }

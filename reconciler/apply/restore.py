@@ -133,6 +133,7 @@ class _Work:
                 f"#{number} is gone, so there is nothing to put back",
                 "if its deletion was archived, restore that: reconciler archive list",
             )
+        self._refuse_if_not_ours(now)
         payload = restore_payload(self.former, self.client.contract.operation("update_session"), now=now)
         archive = Archive(self.options.archive, self.options.run, _now(), self.client.endpoint.name)
         archive.prepare()
@@ -140,6 +141,16 @@ class _Work:
             kept = archive.put("restore", self.archived.identity, now, None)
             self._update(payload, number, archive=kept)
         return Restored(number, False, 0)
+
+    def _refuse_if_not_ours(self, now: LiveSession) -> None:
+        untagged = now.remark.tag is None and not now.remark.unreadable and own_kind(now) is None
+        if self._ours(now) or (untagged and self.former.remark.tag is None):
+            return
+        raise Refused(
+            f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
+            "nothing was put back",
+            f"reconciler archive show {self.archived.id} has what it was",
+        )
 
     # A deleted session
 
@@ -149,12 +160,12 @@ class _Work:
         live = self._made_before(lives, earlier)
         wanted = [self._content(message) for message in self.archived.messages or ()]
         create = self.client.contract.operation("create_session")
-        missing = self._left_out(create)
+        left_out = self._left_out(create)
         made = live is None or own_kind(live) == "half-made"
         with self._recorded():
             if live is None:
                 newest = max((one.session_id for one in lives), default=0)
-                live = self._make(create, newest, whole=not missing)
+                live = self._make(create, newest, whole=not left_out)
             if own_kind(live) == "half-made":
                 payload = restore_payload(self.former, create)
                 live = self._update({"session_id": live.session_id, **payload}, live.session_id)
@@ -207,9 +218,22 @@ class _Work:
         return live.name == making_name(self.archived.identity) and own_kind(live) == "half-made"
 
     def _left_out(self, create: Operation) -> list[str]:
-        """The fields that a create would leave out, so that an update has to set them."""
+        """The fields that a create would leave out, so that an update has to set them.
+
+        Raises:
+            Refused: there is no update call.
+        """
         payload = restore_payload(self.former, create)
-        return sorted(name for name in create.ignores & payload.keys() if payload[name] not in (None, "", {}))
+        found = sorted(
+            name for name in create.ignores & payload.keys() if payload[name] not in (None, "", {})
+        )
+        if found and "update_session" not in self.client.contract.operations:
+            raise Refused(
+                f"the service does not take {', '.join(found)} when it makes a session, and has no update call: "
+                f"{self._label} could not be made as it was",
+                f"reconciler archive show {self.archived.id} has what it was",
+            )
+        return found
 
     def _make(self, create: Operation, newest: int, *, whole: bool) -> LiveSession:
         """Send a create once, and find what it made, also where its answer is lost.

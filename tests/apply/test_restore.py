@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +12,19 @@ from typing import Any
 import pytest
 
 from reconciler.api.client import Client
+from reconciler.api.listing import list_sessions
 from reconciler.api.pace import Pace
 from reconciler.apply.archive import FOLDER, Archived, read_archive
 from reconciler.apply.journal import FILE, last_unseen_create, read_journal
 from reconciler.apply.restore import Restored, RestoreOptions, restore
 from reconciler.cli import run as reconciler
+from reconciler.contract import Contract
 from reconciler.errors import Problem, ReconcilerError, Refused
+from reconciler.model import Catalog
+from reconciler.remark import compose_lock, compose_remark
 from reconciler.server import Fault, Quirks, RunningServer, running_server
-from tests.support import calling, catalog, reconcile, wanted
+from reconciler.tag import Identity, make_tag
+from tests.support import CONTRACT, calling, catalog, contract_with, reconcile, wanted
 
 ALICE = wanted("alice", prompt="A", data={"voice": "low"})
 SCOPE = {"catalog": "bookshop", "environment": None, "endpoint": "https://api.example.com"}
@@ -160,6 +167,201 @@ def test_what_it_made_and_is_somebody_elses_now_is_left_alone(server: RunningSer
         f"#2, which an earlier restore of {archived.id} made, is unmanaged now"
     )
     assert server.store.dump() == before
+
+
+# Putting back
+
+
+def updated(server: RunningServer, client: Client, state: Path, **fields: Any) -> Archived:
+    """Alice, made and then changed by an apply."""
+    reconcile(client, catalog(ALICE), state)
+    changed = {"prompt": "B", "data": {"voice": "high"}, "remark": {"team": 7}, **fields}
+    reconcile(client, catalog(dataclasses.replace(ALICE, **changed)), state)
+    (found,), _ = read_archive(state / FOLDER)
+    return found
+
+
+def adopted(client: Client, state: Path, now: Catalog) -> Archived:
+    reconcile(client, now, state)
+    (found,), _ = read_archive(state / FOLDER)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("remark", "owner"),
+    [
+        (
+            compose_remark(None, {}, make_tag(Identity("library", "staging", "eve"), {})),
+            "library@staging/eve's",
+        ),
+        (compose_remark(None, {}, make_tag(Identity("bookshop", None, "bob"), {})), "bookshop/bob's"),
+        ("", "unmanaged"),
+        ('{"created_user": "lery"}', "unmanaged"),
+        (
+            '{"reconciler": {"catalog": "books',
+            "of nobody knows whom (the remark is no JSON any more, so it was cut off or altered)",
+        ),
+        (compose_lock({"catalog": "bookshop", "holder": "eve"}), "a lock session of this program"),
+    ],
+)
+def test_a_session_that_is_not_ours_any_more_is_not_put_back(
+    server: RunningServer, tmp_path: Path, remark: str, owner: str
+) -> None:
+    with calling(server.url) as client:
+        archived = updated(server, client, tmp_path)
+        client.write("update_session", {"session_id": 1, "remark": remark})
+        before = server.store.dump()
+        with pytest.raises(Refused) as caught:
+            bring_back(archived, client, tmp_path)
+    assert caught.value.problems == (
+        Problem(
+            f"#1 is {owner} now, and no longer bookshop/alice's: nothing was put back",
+            f"reconciler archive show {archived.id} has what it was",
+        ),
+    )
+    assert server.store.dump() == before
+
+
+def test_an_adopted_session_is_given_back_as_it_was(server: RunningServer, tmp_path: Path) -> None:
+    """Also twice: then it is unmanaged, as it was when it was archived."""
+    server.store.insert_session(name="Alice", prompt="theirs", remark="made by lery")
+    row = server.store.session(1)
+    with calling(server.url) as client:
+        archived = adopted(client, tmp_path, catalog(ALICE, adopt={"alice": 1}))
+        for run in ("2", "3"):
+            assert bring_back(archived, client, tmp_path, run=run) == Restored(1, made=False, messages=0)
+            now = server.store.session(1)
+            assert now and row
+            assert (now.name, now.prompt, now.remark) == (row.name, row.prompt, row.remark)
+
+
+def test_what_others_keep_in_a_session_stays_as_it_is(server: RunningServer, tmp_path: Path) -> None:
+    """What we wrote goes back: changed, added or taken out since. What we never wrote is not ours to put back."""
+    with calling(server.url) as client:
+        reconcile(client, catalog(dataclasses.replace(ALICE, remark={"ours": 1})), tmp_path)
+        tag = json.loads(server.store.sessions()[0].remark or "")["reconciler"]
+        theirs = {"session_id": 1, "data": {"voice": "low", "count": 1}, "temperature": 0.5}
+        client.write(
+            "update_session", {**theirs, "remark": json.dumps({"ours": 1, "count": 1, "reconciler": tag})}
+        )
+        reconcile(client, catalog(dataclasses.replace(ALICE, prompt="B", data={"pitch": 3})), tmp_path)
+        (archived,), _ = read_archive(tmp_path / FOLDER)
+        tag = json.loads(server.store.sessions()[0].remark or "")["reconciler"]
+        since = {"count": 2, "mood": "good"}
+        client.write(
+            "update_session",
+            {
+                "session_id": 1,
+                "data": {"pitch": 3, **since},
+                "temperature": 0.9,
+                "remark": json.dumps({**since, "reconciler": tag}),
+            },
+        )
+        bring_back(archived, client, tmp_path)
+        (now,) = list_sessions(client)
+    assert now.prompt == "A"
+    assert now.data == {"voice": "low", "count": 2, "mood": "good"}
+    assert now.remark.keys == {"ours": 1, "count": 2, "mood": "good"}
+    assert now.remark.tag == archived.live(client.contract.session).remark.tag
+    assert now.parameters["temperature"] == 0.9
+
+
+def test_what_others_keep_in_a_session_stays_where_an_update_resets_what_it_leaves_out(
+    tmp_path: Path,
+) -> None:
+    contract = contract_with("update_session", left_out="reset")
+    quirks = Quirks(update_resets=True)
+    with (
+        running_server(None, quirks=quirks, contract=contract) as server,
+        calling(server.url, contract=contract) as client,
+    ):
+        archived = updated(server, client, tmp_path)
+        (live,) = list_sessions(client)
+        fields = {"name": live.name, "model": live.model, "prompt": live.prompt, "remark": live.raw_remark}
+        since = {"data": {**live.data, "mood": "good"}, "temperature": 0.9}
+        client.write("update_session", {"session_id": 1, **fields, **since})
+        bring_back(archived, client, tmp_path)
+        (now,) = list_sessions(client)
+    assert (now.prompt, now.data) == ("A", {"voice": "low", "mood": "good"})
+    assert now.parameters["temperature"] == 0.9
+
+
+def test_keys_that_came_since_survive_where_no_tag_tells_what_is_ours(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    server.store.insert_session(name="Alice", prompt="theirs", remark='{"user": "lery"}', data={"a": 1})
+    with calling(server.url) as client:
+        archived = adopted(client, tmp_path, catalog(ALICE, adopt={"alice": 1}))
+        since = {"remark": '{"user": "anna", "mood": "good"}', "data": {"a": 2, "b": 3}}
+        client.write("update_session", {"session_id": 1, **since})
+        bring_back(archived, client, tmp_path)
+        (now,) = list_sessions(client)
+    assert (now.raw_remark, now.data) == ('{"user": "lery", "mood": "good"}', {"a": 1, "b": 3})
+
+
+# Where a create does not take everything in
+
+
+def without_update(contract: Contract) -> Contract:
+    calls = {name: call for name, call in contract.operations.items() if name != "update_session"}
+    return dataclasses.replace(contract, operations=calls)
+
+
+@pytest.mark.parametrize("field", ["prompt", "data", "remark"])
+def test_what_a_create_does_not_take_in_an_update_sets(tmp_path: Path, field: str) -> None:
+    contract = contract_with("create_session", ignores=frozenset({field}))
+    with (
+        running_server(None, quirks=Quirks(create_ignores=frozenset({field}))) as server,
+        calling(server.url, contract=contract) as client,
+    ):
+        archived = deleted(server, client, tmp_path)
+        before = len(writes(server))
+        bring_back(archived, client, tmp_path)
+        assert writes(server)[before:] == ["create_session", "update_session", *["create_message"] * 3]
+        assert chat(server) == ["m0", "m1", "m2"]
+        (now,) = list_sessions(client)
+    former = archived.live(contract.session)
+    assert (now.name, now.prompt, now.data) == (former.name, former.prompt, former.data)
+    assert now.raw_remark == former.raw_remark
+
+
+def test_an_empty_field_needs_no_update(server: RunningServer, tmp_path: Path) -> None:
+    contract = without_update(contract_with("create_session", ignores=frozenset({"data"})))
+    with calling(server.url) as client:
+        reconcile(client, catalog(wanted("alice")), tmp_path)
+        reconcile(client, catalog(), tmp_path)
+    (archived,), _ = read_archive(tmp_path / FOLDER)
+    with calling(server.url, contract=contract) as client:
+        assert bring_back(archived, client, tmp_path) == Restored(2, made=True, messages=0)
+
+
+def test_what_can_never_be_finished_is_not_begun(server: RunningServer, tmp_path: Path) -> None:
+    contract = without_update(contract_with("create_session", ignores=frozenset({"data"})))
+    with calling(server.url) as client:
+        archived = deleted(server, client, tmp_path)
+    with calling(server.url, contract=contract) as client, pytest.raises(Refused) as caught:
+        bring_back(archived, client, tmp_path)
+    assert caught.value.problems == (
+        Problem(
+            "the service does not take data when it makes a session, and has no update call: alice could not be "
+            "made as it was",
+            f"reconciler archive show {archived.id} has what it was",
+        ),
+    )
+    assert server.store.sessions() == []
+
+
+def test_messages_that_can_not_be_added_keep_a_session_from_being_made(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    calls = {name: call for name, call in CONTRACT.operations.items() if name != "create_message"}
+    with calling(server.url) as client:
+        archived = deleted(server, client, tmp_path)
+    contract = dataclasses.replace(CONTRACT, operations=calls)
+    with calling(server.url, contract=contract) as client, pytest.raises(ReconcilerError) as caught:
+        bring_back(archived, client, tmp_path)
+    assert str(caught.value) == "the contract 'mindcraft' has no call for create_message"
+    assert server.store.sessions() == []
 
 
 # Through trouble
