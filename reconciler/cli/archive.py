@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +13,17 @@ import click
 
 from reconciler.apply import archive as archives
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.options import CatalogFlags, catalog_argument, connection_options, split, state_option
 from reconciler.cli.output import format_option
-from reconciler.cli.perform import settle_option, wait_for_the_list
+from reconciler.cli.perform import hold_lock, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.progress import progress
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
+from reconciler.errors import ReconcilerError
+from reconciler.model import Catalog
 from reconciler.render.escape import terminal
 from reconciler.state import FOLDER, open_state
+from reconciler.tag import Identity
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,6 +105,7 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 @_folder_options
 @click.option("--auto-approve", is_flag=True, help="Do not ask before writing.")
 @settle_option
+@lock_options
 def restore(
     archive_id: str,
     catalog: Path,
@@ -108,6 +113,8 @@ def restore(
     archive_dir: Path | None,
     auto_approve: bool,
     settle: float | None,
+    lock: bool | None,
+    lock_timeout: float,
     **flags: Any,
 ) -> None:
     """Bring an archived session back. ID may be the beginning of one.
@@ -126,19 +133,47 @@ def restore(
     click.echo(f"This will {what} {terminal(found.identity.key)} as it was before the {found.before}.")
     if not auto_approve:
         approve("Restore it?")
+    identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
+    loaded = _catalog_of(catalog, identity)
     state = open_state(state_dir or catalog / FOLDER)
-    with connect(split(flags, Connection), state) as client:
-        identity = found.identity
+    with (
+        connect(split(flags, Connection), state) as client,
+        hold_lock(
+            client,
+            identity.catalog,
+            identity.environment,
+            holder=f"{by.get('job') or by['user']}, run {run}",
+            timeout=lock_timeout,
+            wanted=lock if lock is not None else loaded is not None and loaded.policy.lock,
+        ) as holding,
+    ):
         lag = client.contract.settle if settle is None else settle
         wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
         with progress("restoring") as step:
-            options = RestoreOptions(state, folder, settle=lag, who=who(catalog), on_message=step)
+            options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
             done = bring_back(found, client, options)
     if found.messages is None:
         click.echo(f"Put back: #{done.session_id} is as it was.")
     else:
         verb = "Made again" if done.made else "Completed"
         click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
+        if loaded and identity.key not in loaded.sessions.keys() | loaded.forgotten:
+            key = terminal(identity.key)
+            where = f" --env {terminal(identity.environment)}" if identity.environment else ""
+            click.echo(
+                f"{key} is not in the catalog: put it back there, or `reconciler forget {key}{where}`, "
+                "before the next apply",
+                err=True,
+            )
+
+
+def _catalog_of(folder: Path, identity: Identity) -> Catalog | None:
+    """The catalog that owns the session, if it is there and loads: a restore has to work without it."""
+    try:
+        loaded = CatalogFlags(identity.environment, ()).load(folder)
+    except ReconcilerError:
+        return None
+    return loaded if loaded.name == identity.catalog else None
 
 
 @command.command()

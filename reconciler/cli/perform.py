@@ -59,6 +59,22 @@ settle_option = click.option(
 )
 
 
+def lock_options(function: F) -> F:
+    """--lock and --lock-timeout."""
+    function = click.option(
+        "--lock-timeout",
+        type=click.FloatRange(0),
+        default=0.0,
+        show_default=True,
+        help="Seconds to wait for another apply's lock.",
+    )(function)
+    return click.option(
+        "--lock/--no-lock",
+        default=None,
+        help="Keep other applies out. Default: the catalog's policy, else no.",
+    )(function)
+
+
 def writing_options(function: F) -> F:
     """How to write: approval, archive, time limits, lock, output."""
     for option in reversed(
@@ -73,18 +89,7 @@ def writing_options(function: F) -> F:
             click.option(
                 "--deadline", type=click.FloatRange(0.01), help="Start no new writes after so many seconds."
             ),
-            click.option(
-                "--lock/--no-lock",
-                default=None,
-                help="Keep other applies out. Default: the catalog's policy, else no.",
-            ),
-            click.option(
-                "--lock-timeout",
-                type=click.FloatRange(0),
-                default=0.0,
-                show_default=True,
-                help="Seconds to wait for another apply's lock.",
-            ),
+            lock_options,
             format_option(),
             no_color_option,
         ]
@@ -140,7 +145,9 @@ def _perform(
     by = who(root)
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
-    with _lock(client, job, holder, writing.lock_timeout, locking) as holding:
+    with hold_lock(
+        client, job.catalog, job.environment, holder=holder, timeout=writing.lock_timeout, wanted=locking
+    ) as holding:
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
         with progress("listing") as step:
             snapshot = list_sessions(client, on_rows=step)
@@ -201,9 +208,16 @@ def wait_for_the_list(
 
 
 @contextmanager
-def _lock(
-    client: Client, job: Job, holder: str, timeout: float, wanted: bool
+def hold_lock(
+    client: Client, catalog: str, environment: str | None, *, holder: str, timeout: float, wanted: bool
 ) -> Iterator[Callable[[], bool]]:
+    """Keep other applies out for the block, where that is wanted; gives a function that says whether it still does.
+
+    ``timeout`` is how long (seconds) to wait for another holder.
+
+    Raises:
+        ReconcilerError: the lock can't be had.
+    """
     if not wanted:
         yield lambda: True
         return
@@ -213,9 +227,7 @@ def _lock(
     def waiting(ticket: Ticket) -> None:
         click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
 
-    with locked(
-        client, job.catalog, job.environment, holder=holder, timeout=timeout, on_wait=waiting
-    ) as holding:
+    with locked(client, catalog, environment, holder=holder, timeout=timeout, on_wait=waiting) as holding:
         yield holding
 
 

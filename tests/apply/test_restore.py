@@ -169,6 +169,19 @@ def test_what_it_made_and_is_somebody_elses_now_is_left_alone(server: RunningSer
     assert server.store.dump() == before
 
 
+def test_a_restore_that_lost_its_lock_writes_no_more(server: RunningServer, tmp_path: Path) -> None:
+    with calling(server.url) as client:
+        archived = deleted(server, client, tmp_path)
+        began = len(writes(server))
+        holding = iter([True, True, False])
+        with pytest.raises(ReconcilerError) as caught:
+            bring_back(archived, client, tmp_path, holding=lambda: next(holding))
+    assert caught.value.problems == (
+        Problem("the lock was lost: no more is written", "run the restore again, which goes on"),
+    )
+    assert writes(server)[began:] == ["create_session", "create_message"]
+
+
 # Putting back
 
 
