@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from errno import EISDIR
+import stat
+from errno import EINVAL, EISDIR
 from pathlib import Path
 
 from reconciler.errors import ReconcilerError
@@ -34,6 +35,19 @@ def open_state(folder: Path) -> Path:
             "it holds the archive and the journal, without which nothing is written to the service",
         ) from None
     return folder
+
+
+def read_regular(path: Path) -> bytes:
+    """What is in a file that may be a stranger's: no link and no device is read.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(EINVAL, "it is no regular file", str(path))
+        return file.read()
 
 
 def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:

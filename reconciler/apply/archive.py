@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from reconciler.api.errors import ApiError
 from reconciler.api.rows import live_session
 from reconciler.contract import SessionShape
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import LiveSession
-from reconciler.state import write_durably
+from reconciler.state import read_regular, write_durably
 from reconciler.tag import Identity
 
 FOLDER = "archive"
@@ -88,6 +91,8 @@ class Archive:
             "catalog": identity.catalog,
             "environment": identity.environment,
             "key": identity.key,
+            "session_id": live.session_id,
+            "name": live.name,
             "session": live.row,
             "messages": messages,
         }
@@ -95,6 +100,11 @@ class Archive:
             write_durably(self.folder / f"{archive_id}.json", json.dumps(document, indent=1) + "\n")
         except OSError as error:
             raise self._unwritable(error) from None
+        except RecursionError:
+            raise ReconcilerError(
+                f"#{live.session_id} can't be archived: it holds values that are nested too deep",
+                "nothing is changed before its former state is on disk",
+            ) from None
         return archive_id
 
     def _unwritable(self, error: OSError) -> ReconcilerError:
@@ -106,31 +116,56 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """One archived session, as it lies on disk. ``messages`` is None where only the session was written to."""
+    """One archived session, as it lies on disk. ``messages`` is None where only the session was written to.
+
+    ``session_id`` and ``name`` are None in archives of earlier versions: see :meth:`live`. All texts are raw: the
+    file may be a stranger's.
+    """
 
     id: str
     before: str
     run_started: str
     endpoint: str
     identity: Identity
+    session_id: int | None
+    name: str | None
     session: Mapping[str, Any]
     messages: Sequence[Mapping[str, Any]] | None
     path: Path
 
+    @property
+    def moment(self) -> datetime:
+        """When the run began that archived it."""
+        return _moment(self.run_started)
+
     def live(self, shape: SessionShape) -> LiveSession:
-        """The session as it was."""
-        return live_session(dict(self.session), shape)
+        """The session as it was.
+
+        Raises:
+            ReconcilerError: it is not of the form that the contract says.
+        """
+        try:
+            return live_session(dict(self.session), shape)
+        except ApiError as error:
+            raise ReconcilerError(
+                f"{self.path} does not fit the contract: {error.what.partition(': ')[2]}",
+                "it was made under another one: name that with --contract",
+            ) from None
 
 
 def read_archive(folder: Path) -> tuple[list[Archived], list[Problem]]:
-    """All that is in an archive, oldest first, and what in it can't be read."""
+    """All that is in an archive, oldest first, and what in it can't be read.
+
+    Raises:
+        ReconcilerError: the folder is there and can't be read.
+    """
     found: list[Archived] = []
     problems: list[Problem] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in _files(folder, ".json"):
         try:
             found.append(_read(path))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            problems.append(Problem(f"{path} is no archived session: {error}", "it is passed over"))
+        except _UNREADABLE as error:
+            problems.append(Problem(_why(path, error), "it is passed over"))
     return found, problems
 
 
@@ -138,12 +173,17 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
     """One archived session by its id, or by the beginning of it that no other shares.
 
     Raises:
-        ReconcilerError: there is none, or more than one.
+        ReconcilerError: there is none, or more than one, or it can't be read.
     """
-    found = [one for one in read_archive(folder)[0] if one.id.startswith(archive_id)]
-    exact = [one for one in found if one.id == archive_id]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
+    found = [path for path in _files(folder, ".json") if path.stem.startswith(archive_id)]
+    chosen = [path for path in found if path.stem == archive_id] or found
+    if len(chosen) == 1:
+        try:
+            return _read(chosen[0])
+        except _UNREADABLE as error:
+            raise ReconcilerError(
+                _why(chosen[0], error), "it was cut off or altered: look for a copy of the file"
+            ) from None
     if not found:
         raise ReconcilerError(
             f"there is no {archive_id!r} in {folder}", "reconciler archive list shows what there is"
@@ -151,17 +191,101 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
     raise ReconcilerError(f"{archive_id!r} fits {len(found)} archived sessions", "give more of the id")
 
 
+def unfinished(folder: Path, before: datetime) -> list[Path]:
+    """What runs that were killed left half written, last touched before that moment.
+
+    Raises:
+        ReconcilerError: the folder is there and can't be read.
+    """
+    found = []
+    for path in _files(folder, ".partial"):
+        with suppress(OSError):  # a run that lives has just finished it
+            if path.name.startswith(".") and path.lstat().st_mtime < before.timestamp():
+                found.append(path)
+    return found
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    """The files of a kind in an archive; none where nothing was archived yet."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(suffix))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ReconcilerError(
+            f"the archive in {folder} can't be read: {error.strerror}",
+            "mend the folder, or name another one with --archive-dir or --state-dir",
+        ) from None
+
+
+#: What a file that is no archived session may raise when it is read.
+_UNREADABLE: Final = (OSError, ValueError, RecursionError)
+
+#: What an archived session has to hold.
+_HOLDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "archive_version": (int,),
+    "id": (str,),
+    "before": (str,),
+    "run_started": (str,),
+    "endpoint": (str,),
+    "catalog": (str,),
+    "environment": (str, type(None)),
+    "key": (str,),
+    "session": (dict,),
+    "messages": (list, type(None)),
+}
+_MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name": (str,)}
+
+
 def _read(path: Path) -> Archived:
-    document = json.loads(path.read_bytes())
-    if document["archive_version"] != ARCHIVE_VERSION:
-        raise ValueError(f"it is of version {document['archive_version']}, and this is {ARCHIVE_VERSION}")
+    document = json.loads(read_regular(path))
+    if type(document) is not dict:
+        raise ValueError("it is no JSON object")
+    version = document.get("archive_version", ARCHIVE_VERSION)
+    if version != ARCHIVE_VERSION:
+        raise ValueError(f"it is of version {version}, and this is {ARCHIVE_VERSION}")
+    for name, kinds in _HOLDS.items():
+        if name not in document:
+            raise ValueError(f"it has no {name}")
+        _check(name, document[name], kinds)
+    for name, kinds in _MAY_HOLD.items():
+        _check(name, document.get(name), (*kinds, type(None)))
+    messages = document["messages"]
+    for message in messages or ():
+        _check("a message", message, (dict,))
+    if document["id"] != path.stem:
+        raise ValueError(f"it says that its id is {document['id']!r}")
+    _moment(document["run_started"])
     return Archived(
         id=document["id"],
         before=document["before"],
         run_started=document["run_started"],
         endpoint=document["endpoint"],
         identity=Identity(document["catalog"], document["environment"], document["key"]),
+        session_id=document.get("session_id"),
+        name=document.get("name"),
         session=document["session"],
-        messages=document["messages"],
+        messages=messages,
         path=path,
     )
+
+
+def _check(name: str, value: Any, kinds: tuple[type, ...]) -> None:
+    if type(value) not in kinds:
+        raise ValueError(f"{name} is of the wrong type")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("run_started is no time") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _why(path: Path, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        reason: object = "its values are nested too deep"
+    else:
+        reason = error.strerror if isinstance(error, OSError) else error
+    return f"{path} is no archived session: {reason}"

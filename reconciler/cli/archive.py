@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from reconciler.cli.perform import hold_lock, lock_options, settle_option, wait_
 from reconciler.cli.progress import progress
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.model import Catalog
 from reconciler.render.escape import terminal
 from reconciler.state import FOLDER, open_state
@@ -46,6 +46,8 @@ def _folder_options(function: F) -> F:
 
 
 def _folder(catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> Path:
+    if archive_dir is not None and not archive_dir.exists():
+        raise ReconcilerError(f"there is no folder {archive_dir}", "it is what --archive-dir names")
     return archive_dir or (state_dir or catalog / FOLDER) / archives.FOLDER
 
 
@@ -62,7 +64,7 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
     from reconciler.cli.problems import print_problems
 
     found, problems = archives.read_archive(_folder(catalog, state_dir, archive_dir))
-    shape = load_contract().session
+    named = [(one, *_named(one, problems)) for one in found]
     if form == "json":
         rows = [
             {
@@ -71,21 +73,33 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
                 "run_started": one.run_started,
                 "endpoint": one.endpoint,
                 "key": one.identity.key,
-                "session_id": one.live(shape).session_id,
-                "name": one.live(shape).name,
+                "session_id": session_id,
+                "name": name,
                 "messages": None if one.messages is None else len(one.messages),
             }
-            for one in found
+            for one, session_id, name in named
         ]
         click.echo(json.dumps(rows, indent=2))
     else:
-        for one in found:
+        for one, _, name in named:
             messages = "" if one.messages is None else f", {len(one.messages)} messages"
-            name = terminal(one.live(shape).name)
-            click.echo(f"{one.id}  before {one.before}: {terminal(one.identity.key)}, {name}{messages}")
+            line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
+            click.echo(terminal(line))
         if not found:
             click.echo("The archive is empty.")
     print_problems(problems)
+
+
+def _named(one: archives.Archived, problems: list[Problem]) -> tuple[int | None, str | None]:
+    """Its session's id and name, from the session itself where it was archived by an earlier version."""
+    if one.session_id is not None and one.name is not None:
+        return one.session_id, one.name
+    try:
+        live = one.live(load_contract().session)
+    except ReconcilerError as error:
+        problems += error.problems
+        return None, None
+    return live.session_id, live.name
 
 
 @command.command()
@@ -95,7 +109,10 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
 def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> None:
     """Print one archived session, messages and all, as JSON. ID may be the beginning of one."""
     found = archives.find_archived(_folder(catalog, state_dir, archive_dir), archive_id)
-    click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
+    try:
+        click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
+    except RecursionError:
+        raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deep") from None
 
 
 @command.command()
@@ -130,7 +147,7 @@ def restore(
     folder = _folder(catalog, state_dir, archive_dir)
     found = archives.find_archived(folder, archive_id)
     what = "put back" if found.messages is None else f"make again, with {len(found.messages)} messages,"
-    click.echo(f"This will {what} {terminal(found.identity.key)} as it was before the {found.before}.")
+    click.echo(terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."))
     if not auto_approve:
         approve("Restore it?")
     identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
@@ -180,22 +197,48 @@ def _catalog_of(folder: Path, identity: Identity) -> Catalog | None:
 @catalog_argument
 @_folder_options
 @click.option(
-    "--keep-days", type=click.IntRange(0), required=True, help="Keep what is younger than so many days."
+    "--keep-days",
+    type=click.IntRange(0, 100_000),
+    required=True,
+    help="Keep what is younger than so many days.",
 )
 @click.option("--auto-approve", is_flag=True, help="Do not ask before deleting.")
 def prune(
     catalog: Path, state_dir: Path | None, archive_dir: Path | None, keep_days: int, auto_approve: bool
-) -> None:
-    """Delete old archived sessions from this machine, for good."""
-    from reconciler.cli.approve import approve
+) -> int:
+    """Delete old archived sessions from this machine, for good.
 
-    before = (
-        (datetime.now(UTC) - timedelta(days=keep_days)).isoformat(timespec="seconds").replace("+00:00", "Z")
-    )
-    found, _ = archives.read_archive(_folder(catalog, state_dir, archive_dir))
-    old = [one for one in found if one.run_started < before]
-    if old and not auto_approve:
-        approve(f"Delete {len(old)} of {len(found)} archived sessions for good?")
-    for one in old:
-        one.path.unlink(missing_ok=True)
-    click.echo(f"{len(old)} deleted, {len(found) - len(old)} kept.")
+    So are files that a run which was killed left half written.
+    """
+    from reconciler.cli.approve import approve
+    from reconciler.cli.problems import print_problems
+
+    folder, now = _folder(catalog, state_dir, archive_dir), datetime.now(UTC)
+    found, problems = archives.read_archive(folder)
+    old = [one.path for one in found if one.moment < now - timedelta(days=keep_days)]
+    # What is younger than an hour, a run may still be writing.
+    left = archives.unfinished(folder, now - max(timedelta(days=keep_days), timedelta(hours=1)))
+    files = f" and {_count(left)}" if left else ""
+    if (old or left) and not auto_approve:
+        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} for good?")
+    failed = {path: problem for path in (*old, *left) if (problem := _delete(path))}
+    gone, cleared = ([path for path in paths if path not in failed] for paths in (old, left))
+    files = f" {_count(cleared)} deleted." if left else ""
+    click.echo(f"{len(gone)} deleted, {len(found) - len(gone)} kept.{files}")
+    print_problems([*problems, *failed.values()])
+    if not failed:
+        return ExitCode.OK
+    return ExitCode.PARTIAL if gone or cleared else ExitCode.ERROR
+
+
+def _count(files: Sequence[Path]) -> str:
+    return "1 unfinished file" if len(files) == 1 else f"{len(files)} unfinished files"
+
+
+def _delete(path: Path) -> Problem | None:
+    """Delete a file, and say why not where that fails."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        return Problem(f"{path} can't be deleted: {error.strerror}", "mend the folder's permissions")
+    return None

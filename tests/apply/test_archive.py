@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.apply.archive import FOLDER, find_archived, read_archive
+from reconciler.contract import load_contract
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.server import Fault, Quirks, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
@@ -64,6 +66,8 @@ def test_a_session_is_archived_with_its_messages_before_it_is_deleted(
         "catalog": "bookshop",
         "environment": None,
         "key": "alice",
+        "session_id": 1,
+        "name": "Alice",
         "session": row,
     }
     assert [one["message_content"] for one in messages] == [f"m{number} 你好\n" for number in range(250)]
@@ -201,6 +205,119 @@ def test_what_can_not_be_read_in_an_archive_is_said_and_passed_over(tmp_path: Pa
     ]
     assert (
         problems[2].message == f"{tmp_path}/c.json is no archived session: it is of version 2, and this is 1"
+    )
+
+
+def kept(folder: Path, stem: str = "a", **fields: Any) -> Path:
+    """A file of an archive, but for these fields; one that is ``...`` is left out."""
+    document = {
+        "archive_version": 1,
+        "id": stem,
+        "run": "1",
+        "run_started": "2024-09-12T15:13:22Z",
+        "endpoint": "local",
+        "before": "update",
+        "catalog": "bookshop",
+        "environment": None,
+        "key": "alice",
+        "session": {},
+        "messages": None,
+        **fields,
+    }
+    path = folder / f"{stem}.json"
+    path.write_text(json.dumps({key: value for key, value in document.items() if value is not ...}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"archive_version": ...}, "it has no archive_version"),
+        ({"messages": ...}, "it has no messages"),
+        ({"messages": {}}, "messages is of the wrong type"),
+        ({"messages": ["hello"]}, "a message is of the wrong type"),
+        ({"session": []}, "session is of the wrong type"),
+        ({"before": 1}, "before is of the wrong type"),
+        ({"endpoint": None}, "endpoint is of the wrong type"),
+        ({"environment": 1}, "environment is of the wrong type"),
+        ({"key": ["alice"]}, "key is of the wrong type"),
+        ({"name": 1}, "name is of the wrong type"),
+        ({"session_id": True}, "session_id is of the wrong type"),
+        ({"run_started": 1}, "run_started is of the wrong type"),
+        ({"run_started": "yesterday"}, "run_started is no time"),
+        ({"id": "b"}, "it says that its id is 'b'"),
+    ],
+)
+def test_a_file_that_is_not_what_was_written_is_said_to_be_none(
+    tmp_path: Path, fields: dict[str, Any], why: str
+) -> None:
+    path = kept(tmp_path, **fields)
+    assert read_archive(tmp_path) == (
+        [],
+        [Problem(f"{path} is no archived session: {why}", "it is passed over")],
+    )
+    with pytest.raises(ReconcilerError) as caught:
+        find_archived(tmp_path, "a")
+    assert caught.value.problems == (
+        Problem(
+            f"{path} is no archived session: {why}", "it was cut off or altered: look for a copy of the file"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" * 100_000, "its values are nested too deep"),
+        ("[]", "it is no JSON object"),
+        ('"cut off', "Unterminated string starting at: line 1 column 1 (char 0)"),
+    ],
+)
+def test_a_file_that_can_not_be_read_does_not_keep_others_from_it(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    (tmp_path / "a.json").write_text(text)
+    kept(tmp_path, "b")
+    found, problems = read_archive(tmp_path)
+    assert [one.id for one in found] == ["b"]
+    assert [one.message for one in problems] == [f"{tmp_path}/a.json is no archived session: {why}"]
+    assert find_archived(tmp_path, "b").id == "b"
+
+
+def test_no_link_and_no_device_is_read(tmp_path: Path) -> None:
+    """A stranger's pull request may have put it there."""
+    (tmp_path / "a.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "b.json")
+    found, problems = read_archive(tmp_path)
+    assert found == []
+    assert [one.message for one in problems] == [
+        f"{tmp_path}/a.json is no archived session: Too many levels of symbolic links",
+        f"{tmp_path}/b.json is no archived session: it is no regular file",
+    ]
+
+
+def test_a_folder_that_can_not_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    assert read_archive(tmp_path / "archive") == ([], [])
+    (tmp_path / "state").write_text("")
+    with pytest.raises(ReconcilerError) as caught:
+        read_archive(tmp_path / "state" / "archive")
+    assert caught.value.problems == (
+        Problem(
+            f"the archive in {tmp_path}/state/archive can't be read: Not a directory",
+            "mend the folder, or name another one with --archive-dir or --state-dir",
+        ),
+    )
+
+
+def test_a_session_that_does_not_fit_the_contract_is_said_to(tmp_path: Path) -> None:
+    path = kept(tmp_path, session={"id": 1}, session_id=1, name="Alice")
+    with pytest.raises(ReconcilerError) as caught:
+        find_archived(tmp_path, "a").live(load_contract().session)
+    assert caught.value.problems == (
+        Problem(
+            f"{path} does not fit the contract: a row of the list has no whole number at session_id",
+            "it was made under another one: name that with --contract",
+        ),
     )
 
 

@@ -1,0 +1,210 @@
+"""``reconciler archive``, as it is typed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.cli import run
+from reconciler.remark import compose_lock
+from reconciler.server import RunningServer
+from tests.cli.conftest import Shell
+
+ALICE = {"alice": {"name": "Alice", "prompt": "Be kind."}}
+NOT_IN_THE_CATALOG = (
+    "bob is not in the catalog: put it back there, or `reconciler forget bob`, before the next apply\n"
+)
+
+
+@pytest.fixture
+def bob(shop: Shell) -> str:
+    """The archive id of a session that was deleted since its key left the catalog."""
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    shop.write(ALICE)
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    (row,) = shop.json("archive", "list", "shop")
+    return str(row["id"])
+
+
+# After it
+
+
+def test_a_restore_says_that_the_next_apply_would_delete_it_again(shop: Shell, bob: str) -> None:
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (0, NOT_IN_THE_CATALOG)
+    assert shop.run("forget", "bob", "--catalog", "shop", "--auto-approve").returncode == 0
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+def test_a_restore_has_nothing_to_say_of_a_key_that_is_in_the_catalog(shop: Shell, bob: str) -> None:
+    shop.write(ALICE | {"bob": {"name": "Bob", "prompt": "Be brief.", "parameters": {"temperature": 0.5}}})
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+def test_a_restore_has_nothing_to_say_of_a_key_that_is_to_be_forgotten(shop: Shell, bob: str) -> None:
+    shop.write(ALICE, forgotten=["bob"])
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("manifest", ["{", "version: 1\ncatalog: library\n"])
+def test_a_restore_needs_no_catalog(shop: Shell, bob: str, manifest: str) -> None:
+    """One that does not load, or is another, says nothing about the session."""
+    (shop.root / "catalog.yaml").write_text(manifest)
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# The lock
+
+
+def held(server: RunningServer) -> int:
+    lock = {"catalog": "bookshop", "environment": None, "holder": "eve", "expires": "2099-01-01T00:00:00Z"}
+    return server.store.insert_session(name="reconciler lock: bookshop", remark=compose_lock(lock))
+
+
+@pytest.mark.parametrize("policy", [True, False])
+def test_a_restore_keeps_to_the_lock(shop: Shell, server: RunningServer, bob: str, policy: bool) -> None:
+    if policy:
+        shop.write(ALICE, policy={"lock": True})
+    number = held(server)
+    flags = () if policy else ("--lock",)
+    before = server.store.sessions()
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve", *flags)
+    assert done.returncode == 3
+    assert f"locked by eve (#{number}, good until 2099-01-01T00:00:00Z)" in done.stderr
+    assert server.store.sessions() == before
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve", "--no-lock")
+    assert done.returncode == 0
+
+
+def test_a_restore_holds_the_lock_while_it_writes(shop: Shell, server: RunningServer, bob: str) -> None:
+    began = len(server.log)
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve", "--lock")
+    assert done.returncode == 0, done.stderr
+    writes = [
+        (one.operation, (one.body or {}).get("session_name"))
+        for one in server.log[began:]
+        if one.method != "GET"
+    ]
+    assert writes == [
+        ("create_session", "reconciler lock: bookshop"),
+        ("create_session", "Bob"),
+        ("delete_session", None),
+    ]
+    assert [row.name for row in server.store.sessions()] == ["Alice", "Bob"]
+
+
+# Listing
+
+
+def altered(shop: Shell, archive_id: str, **fields: Any) -> Path:
+    """The archived session's file, with these fields of it altered, or left out (``...``)."""
+    path = shop.root / ".reconciler" / "archive" / f"{archive_id}.json"
+    document = json.loads(path.read_bytes()) | fields
+    path.write_text(json.dumps({name: value for name, value in document.items() if value is not ...}))
+    return path
+
+
+def test_a_list_needs_no_contract(shop: Shell, bob: str) -> None:
+    """The file says of which session it is."""
+    altered(shop, bob, session={"elsewhere": 2}, messages=[])
+    done = shop.run("archive", "list", "shop")
+    assert (done.returncode, done.stdout) == (0, f"{bob}  before delete: bob, Bob, 0 messages\n")
+    (row,) = shop.json("archive", "list", "shop")
+    assert (row["session_id"], row["name"]) == (2, "Bob")
+
+
+def test_archives_of_earlier_versions_are_listed(shop: Shell, bob: str) -> None:
+    altered(shop, bob, session_id=..., name=...)
+    done = shop.run("archive", "list", "shop")
+    assert (done.returncode, done.stdout) == (0, f"{bob}  before delete: bob, Bob, 0 messages\n")
+    path = altered(shop, bob, session={"elsewhere": 2})
+    done = shop.run("archive", "list", "shop")
+    assert (done.returncode, done.stdout) == (0, f"{bob}  before delete: bob, name unknown, 0 messages\n")
+    assert done.stderr.startswith(f"{path.relative_to(shop.folder)} does not fit the contract: ")
+
+
+def test_nothing_in_an_archive_reaches_the_terminal_as_control_codes(shop: Shell, bob: str) -> None:
+    path = altered(shop, bob, before="\x1b[2J", key="\x1b]0;k\x07", name="\u202e", id="\x1b[31m")
+    path.rename(path.with_name("\x1b[31m.json"))
+    shown = r"\x1b[31m  before \x1b[2J: \x1b]0;k\x07, \u202e, 0 messages"
+    assert shop.run("archive", "list", "shop").stdout == shown + "\n"
+    done = shop.run("archive", "restore", "\x1b", "shop")
+    assert done.stdout == (
+        r"This will make again, with 0 messages, \x1b]0;k\x07 as it was before the \x1b[2J." + "\n"
+    )
+
+
+def test_what_can_not_be_read_is_not_passed_off_as_nothing(shop: Shell, bob: str) -> None:
+    path = altered(shop, bob, key=1)
+    said = f"{path.relative_to(shop.folder)} is no archived session: key is of the wrong type\n"
+    hint = "      hint: it was cut off or altered: look for a copy of the file\n"
+    for command in (("show",), ("restore", "--auto-approve")):
+        done = shop.run("archive", command[0], bob, "shop", *command[1:])
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", said + hint)
+    done = shop.run("archive", "prune", "shop", "--keep-days", "0", "--auto-approve")
+    assert (done.returncode, done.stdout) == (0, "0 deleted, 0 kept.\n")
+    assert done.stderr == said + "      hint: it is passed over\n"
+    done = shop.run("archive", "list", "shop", "--archive-dir", "nowhere")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "there is no folder nowhere\n      hint: it is what --archive-dir names\n",
+    )
+
+
+# Pruning
+
+
+def prune(shop: Shell, days: int, *flags: str) -> subprocess.CompletedProcess[str]:
+    return shop.run("archive", "prune", "shop", "--keep-days", str(days), "--auto-approve", *flags)
+
+
+def test_old_archives_are_pruned(shop: Shell, bob: str) -> None:
+    done = prune(shop, 1)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 deleted, 1 kept.\n", "")
+    altered(shop, bob, run_started="2024-09-12T15:13:22Z")
+    done = prune(shop, 100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 deleted, 0 kept.\n", "")
+
+
+def test_more_days_than_a_calendar_has_are_wrong_usage(shop: Shell) -> None:
+    done = prune(shop, 99_999_999)
+    assert done.returncode == 64
+    assert "99999999 is not in the range 0<=x<=100000" in done.stderr
+
+
+def test_what_a_killed_run_left_half_written_is_pruned(shop: Shell, bob: str) -> None:
+    """It holds prompts and chats, too. A run that lives may be writing what is young."""
+    folder = shop.root / ".reconciler" / "archive"
+    old, young, other = folder / ".x.json.17.partial", folder / ".y.json.17.partial", folder / "z.partial"
+    for path in (old, young, other):
+        path.write_text("{")
+    os.utime(old, (1, 1))
+    os.utime(other, (1, 1))
+    done = prune(shop, 0)
+    assert (done.returncode, done.stdout) == (0, "1 deleted, 0 kept. 1 unfinished file deleted.\n")
+    assert sorted(folder.iterdir()) == [young, other]
+
+
+def test_what_can_not_be_deleted_is_said(shop: Shell, bob: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    err = io.StringIO()
+    with redirect_stderr(err):
+        code = run(["archive", "prune", str(shop.root), "--keep-days", "0", "--auto-approve"])
+    path = shop.root / ".reconciler" / "archive" / f"{bob}.json"
+    hint = "      hint: mend the folder's permissions\n"
+    assert (code, err.getvalue()) == (1, f"{path} can't be deleted: Permission denied\n{hint}")
+    assert path.exists()
