@@ -37,15 +37,19 @@ def open_state(folder: Path) -> Path:
     return folder
 
 
+def open_plainly(path: str, flags: int) -> int:
+    """An opener for a file that may be a stranger's: no link is followed, and nothing is waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 def read_regular(path: Path) -> bytes:
     """What is in a file that may be a stranger's: no link and no device is read.
 
     Raises:
         OSError: as the file system says.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=open_plainly) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(EINVAL, "it is no regular file", str(path))
         return file.read()
 

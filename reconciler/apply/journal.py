@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ReconcilerError
+from reconciler.state import open_plainly
 
 FILE = "journal.jsonl"
 
@@ -147,7 +148,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """
     entries = []
     try:
-        with open(path, "rb", opener=_open_plainly) as file:
+        with open(path, "rb", opener=open_plainly) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise _unreadable(path, "it is no regular file")
             while line := file.readline(_LONGEST):
@@ -160,11 +161,6 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise _unreadable(path, error.strerror) from None
     return entries
-
-
-def _open_plainly(path: str, flags: int) -> int:
-    """Open the file itself: no link is followed, and nothing is waited for."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _unreadable(path: Path, why: str | None) -> ReconcilerError:
