@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,6 +124,7 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 @click.option("--auto-approve", is_flag=True, help="Do not ask before writing.")
 @settle_option
 @lock_options
+@format_option()
 def restore(
     archive_id: str,
     catalog: Path,
@@ -132,6 +134,7 @@ def restore(
     settle: float | None,
     lock: bool | None,
     lock_timeout: float,
+    form: str,
     **flags: Any,
 ) -> None:
     """Bring an archived session back. ID may be the beginning of one.
@@ -147,11 +150,14 @@ def restore(
     folder = _folder(catalog, state_dir, archive_dir)
     found = archives.find_archived(folder, archive_id)
     what = "put back" if found.messages is None else f"make again, with {len(found.messages)} messages,"
-    click.echo(terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."))
+    click.echo(
+        terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."),
+        err=form == "json",
+    )
     if not auto_approve:
         approve("Restore it?")
     identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
-    loaded = _catalog_of(catalog, identity)
+    loaded = _catalog_of(catalog, identity, locking=lock is not None)
     state = open_state(state_dir or catalog / FOLDER)
     with (
         connect(split(flags, Connection), state) as client,
@@ -169,26 +175,45 @@ def restore(
         with progress("restoring") as step:
             options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
             done = bring_back(found, client, options)
-    if found.messages is None:
+    if form == "json":
+        row = {"id": found.id, "key": identity.key, **asdict(done)}
+        click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))
+    elif found.messages is None:
         click.echo(f"Put back: #{done.session_id} is as it was.")
     else:
         verb = "Made again" if done.made else "Completed"
         click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
-        if loaded and identity.key not in loaded.sessions.keys() | loaded.forgotten:
-            key = terminal(identity.key)
-            where = f" --env {terminal(identity.environment)}" if identity.environment else ""
-            click.echo(
-                f"{key} is not in the catalog: put it back there, or `reconciler forget {key}{where}`, "
-                "before the next apply",
-                err=True,
-            )
+    if found.messages is not None and loaded:
+        _say_if_unwanted(identity, loaded)
 
 
-def _catalog_of(folder: Path, identity: Identity) -> Catalog | None:
-    """The catalog that owns the session, if it is there and loads: a restore has to work without it."""
+def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
+    """Say so where the next apply would delete the session again."""
+    if identity.key in catalog.sessions.keys() | catalog.forgotten:
+        return
+    key = terminal(identity.key)
+    where = f" --env {terminal(identity.environment)}" if identity.environment else ""
+    click.echo(
+        f"{key} is not in the catalog: put it back there, or `reconciler forget {key}{where}`, "
+        "before the next apply",
+        err=True,
+    )
+
+
+def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog | None:
+    """The catalog that owns the session, if it is there and loads: a restore has to work without it.
+
+    ``locking`` tells that it need not be asked whether there is to be a lock.
+    """
     try:
         loaded = CatalogFlags(identity.environment, ()).load(folder)
     except ReconcilerError:
+        if not locking and (folder / "catalog.yaml").exists():
+            click.echo(
+                "the catalog does not load, so nobody can say whether it wants a lock: none is taken "
+                "(--lock takes one)",
+                err=True,
+            )
         return None
     return loaded if loaded.name == identity.catalog else None
 
@@ -203,8 +228,14 @@ def _catalog_of(folder: Path, identity: Identity) -> Catalog | None:
     help="Keep what is younger than so many days.",
 )
 @click.option("--auto-approve", is_flag=True, help="Do not ask before deleting.")
+@format_option()
 def prune(
-    catalog: Path, state_dir: Path | None, archive_dir: Path | None, keep_days: int, auto_approve: bool
+    catalog: Path,
+    state_dir: Path | None,
+    archive_dir: Path | None,
+    keep_days: int,
+    auto_approve: bool,
+    form: str,
 ) -> int:
     """Delete old archived sessions from this machine, for good.
 
@@ -223,8 +254,13 @@ def prune(
         approve(f"Delete {len(old)} of {len(found)} archived sessions{files} for good?")
     failed = {path: problem for path in (*old, *left) if (problem := _delete(path))}
     gone, cleared = ([path for path in paths if path not in failed] for paths in (old, left))
-    files = f" {_count(cleared)} deleted." if left else ""
-    click.echo(f"{len(gone)} deleted, {len(found) - len(gone)} kept.{files}")
+    kept = len(found) - len(gone)
+    if form == "json":
+        counts = {"deleted": len(gone), "kept": kept, "unfinished_deleted": len(cleared)}
+        click.echo(json.dumps({"format_version": "1.0", **counts}, indent=2))
+    else:
+        files = f" {_count(cleared)} deleted." if left else ""
+        click.echo(f"{len(gone)} deleted, {kept} kept.{files}")
     print_problems([*problems, *failed.values()])
     if not failed:
         return ExitCode.OK

@@ -56,12 +56,33 @@ def test_a_restore_has_nothing_to_say_of_a_key_that_is_to_be_forgotten(shop: She
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("manifest", ["{", "version: 1\ncatalog: library\n"])
-def test_a_restore_needs_no_catalog(shop: Shell, bob: str, manifest: str) -> None:
-    """One that does not load, or is another, says nothing about the session."""
-    (shop.root / "catalog.yaml").write_text(manifest)
+def test_a_restore_needs_no_catalog(shop: Shell, bob: str) -> None:
+    """One that does not load says nothing about the session, nor whether there is to be a lock."""
+    (shop.root / "catalog.yaml").write_text("{")
+    done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "the catalog does not load, so nobody can say whether it wants a lock: none is taken (--lock takes one)\n",
+    )
+
+
+def test_another_catalog_says_nothing_about_the_session(shop: Shell, bob: str) -> None:
+    shop.write(ALICE, catalog="library")
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_restore_did_is_there_for_programs(shop: Shell, bob: str) -> None:
+    assert shop.json("archive", "restore", bob, "shop", "--auto-approve") == {
+        "format_version": "1.0",
+        "id": bob,
+        "key": "bob",
+        "session_id": 3,
+        "made": True,
+        "messages": 0,
+    }
+    again = shop.json("archive", "restore", "nothing", "shop", "--auto-approve", code=1)
+    assert again["errors"][0]["message"] == "there is no 'nothing' in shop/.reconciler/archive"
 
 
 # The lock
@@ -175,6 +196,16 @@ def test_old_archives_are_pruned(shop: Shell, bob: str) -> None:
     altered(shop, bob, run_started="2024-09-12T15:13:22Z")
     done = prune(shop, 100)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 deleted, 0 kept.\n", "")
+
+
+def test_what_was_pruned_is_there_for_programs(shop: Shell, bob: str) -> None:
+    altered(shop, bob, run_started="2024-09-12T15:13:22Z")
+    assert shop.json("archive", "prune", "shop", "--keep-days", "1", "--auto-approve") == {
+        "format_version": "1.0",
+        "deleted": 1,
+        "kept": 0,
+        "unfinished_deleted": 0,
+    }
 
 
 def test_more_days_than_a_calendar_has_are_wrong_usage(shop: Shell) -> None:
