@@ -268,6 +268,7 @@ class _Work:
         if not found:
             made = "was made" if number is None else f"was made as #{number}"
             raise ReconcilerError(f"{self._label} {made}, and does not show in the list yet", _AGAIN)
+        self._note("create", "listed", found[0].session_id)  # so that whoever comes next need not wait for it
         return found[0]
 
     def _add_messages(self, live: LiveSession, wanted: list[dict[str, Any]]) -> int:

@@ -15,6 +15,9 @@ from reconciler.cli.output import format_option
 from reconciler.render.escape import terminal
 from reconciler.state import FOLDER
 
+#: The events of the journal that do not tell what became of a write.
+_NO_RESULT = ("start", "intent", "listed", "end")
+
 
 @click.command()
 @catalog_argument
@@ -47,7 +50,7 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     if start.get("restores"):
         where += f", restoring {start['restores']}"
     lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]
-    ended = {_one(entry): entry for entry in run if entry.get("event") not in ("start", "intent", "end")}
+    ended = {_one(entry): entry for entry in run if entry.get("event") not in _NO_RESULT}
     for entry in run:
         if entry.get("event") != "intent":
             continue

@@ -104,6 +104,7 @@ def test_a_restore_is_on_record_as_an_apply_is(server: RunningServer, tmp_path: 
         {**of, **SCOPE, "event": "start", "user": "lery"},
         {**write, "event": "intent", "session_id": None, "newest": 0},
         {**write, "event": "applied", "session_id": 2},
+        {**write, "event": "listed", "session_id": 2},
         {**of, "event": "end", "verification": "verified"}
         | {"applied": 1, "failed": 0, "unknown": 0, "not_tried": 0},
     ]
@@ -116,6 +117,18 @@ def test_what_a_restore_did_not_see_listed_is_known_to_the_next_run(tmp_path: Pa
         with pytest.raises(ReconcilerError):
             bring_back(archived, client, tmp_path, settle=0)
     assert last_unseen_create(read_journal(tmp_path / FILE), SCOPE) is not None
+
+
+def test_what_a_restore_saw_listed_is_not_waited_for(server: RunningServer, tmp_path: Path) -> None:
+    """Whatever became of it afterwards."""
+    with calling(server.url) as client:
+        archived = deleted(server, client, tmp_path)
+        server.faults.add(Fault("status", operation="create_message", status=400))
+        with pytest.raises(ReconcilerError):
+            bring_back(archived, client, tmp_path)
+    entries = read_journal(tmp_path / FILE)
+    assert entries[-1]["verification"] == "failed"
+    assert last_unseen_create(entries, SCOPE) is None
 
 
 def test_history_tells_of_a_restore(
