@@ -6,8 +6,9 @@ expiry, renewed while the run lives; one that expired is removed by whoever wait
 
 What it guarantees: with clocks that agree to within :data:`SKEW` and a list that shows a session as soon as it was
 made, at most one run writes at a time. What it does not: where lists lag, two runs may each miss the other's ticket; a
-run that is stopped by the system for longer than its expiry may have one write under way when it is overtaken. Both
-end as two applies without a lock would: the next apply converges, with nothing twice and nothing lost.
+run that is stopped by the system for longer than its expiry may have one write under way when it is overtaken; and one
+whose lock is broken by hand goes on until a renewal tells it, :data:`_RENEW` seconds later. All of them end as two
+applies without a lock would: the next apply converges, with nothing twice and nothing lost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,19 +25,30 @@ from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.pace import pause_before
+from reconciler.api.rows import answered_id
+from reconciler.api.stop import Interrupted
 from reconciler.contract import Contract
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.model import LiveSession
 from reconciler.remark import compose_lock, remark_size
 
-#: How long a ticket is good for (seconds) without being renewed; it is renewed three times in that time.
+#: How long a ticket is good for (seconds) without being renewed.
 TTL = 60.0
 
 #: How far two clocks may be apart (seconds).
 SKEW = 30.0
 
+#: How often a ticket is renewed (seconds), or three times in its life, whichever is sooner. Far more often than is
+#: needed to keep it: a renewal is one call, whatever the account holds, and tells a run that its ticket is gone.
+_RENEW = 2.0
+
 #: How often to look whether a ticket's turn has come (seconds).
 _LOOK = 2.0
+
+#: How long a run that ends waits for a renewal under way (seconds). One that comes later finds no ticket.
+_LEAVE = 2.0
+
+_AGAIN = "run the command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +75,25 @@ def tickets(client: Client, catalog: str, environment: str | None) -> list[Ticke
     return found
 
 
-def remove(client: Client, ticket: Ticket) -> None:
-    """Take a ticket away.
+def remove(client: Client, session_id: int) -> None:
+    """Take a ticket away, trying again while the trouble may pass: doing it twice does no harm.
 
     Raises:
         ApiError: it could not be removed.
     """
-    try:
-        client.write(
-            "delete_session", {"session_id": ticket.session_id}, session=f"lock #{ticket.session_id}"
-        )
-    except ApiError as error:
-        if error.status != 404:
-            raise
+    attempt = 1
+    while True:
+        try:
+            client.write("delete_session", {"session_id": session_id}, session=f"lock #{session_id}")
+        except ApiError as error:
+            if error.status == 404:
+                return
+            if not error.passing or attempt >= client.tries:
+                raise
+            client.pace.sleep(pause_before(attempt))
+            attempt += 1
+        else:
+            return
 
 
 @contextmanager
@@ -86,73 +104,206 @@ def locked(
     *,
     holder: str,
     timeout: float,
+    settle: float,
     on_wait: Callable[[Ticket], None],
     ttl: float = TTL,
 ) -> Iterator[Callable[[], bool]]:
     """Hold the lock for the block; gives a function that says whether it is still held.
 
-    ``timeout`` is how long (seconds) to wait for another holder; ``on_wait`` is told who that is, once each.
+    ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long the list may lag behind a
+    ticket that was made; ``on_wait`` is told who the other holder is, once each.
 
     Raises:
         Refused: somebody else held it for longer than that, or the service is known not to be able to hold one.
-        ReconcilerError: the ticket could not be made.
+        ReconcilerError: the ticket could not be made, or is not listed.
     """
-    _refuse_if_unable(client.contract, catalog, environment, holder)
-    calls = client.unstoppable()  # a run that is asked to stop still gives its lock back
-    mine = _draw(calls, catalog, environment, holder, ttl)
-    lock = _Held(calls, mine, catalog, environment, holder, ttl)
-    lock.start()
+    desk = _Desk(catalog, environment, holder, ttl, settle)
+    _refuse_if_unable(client.contract, desk)
     try:
-        _wait_for_turn(client, mine, catalog, environment, timeout, on_wait, lock)
-        yield lock.held
+        mine = desk.draw(client)
+        lock = _Held(client.unstoppable(), desk, mine)
+        lock.start()
+        try:
+            _wait_for_turn(client, desk, mine, timeout, on_wait, lock)
+            yield lock.held
+        finally:
+            lock.stop()
+            if lock.gone:
+                desk.numbers.discard(mine)
     finally:
-        lock.stop()
-        _drop(calls, catalog, environment, holder)
+        desk.give_back(client.unstoppable())  # a run that is asked to stop still does that
+
+
+class _Desk:
+    """Where a run draws its tickets: one, or more where an answer was lost. It gives all of them back.
+
+    ``holder`` is different for each run; ``ttl`` and ``settle`` are in seconds.
+    """
+
+    def __init__(self, catalog: str, environment: str | None, holder: str, ttl: float, settle: float) -> None:
+        self.catalog, self.environment, self.holder = catalog, environment, holder
+        self.ttl, self.settle = ttl, settle
+        self.numbers: set[int] = set()  # the tickets that are known
+        self._unseen = 0  # how many were asked for of which nobody knows yet whether they were made
+        self._until = 0.0  # when the list has to show them, if they were (monotonic clock)
+
+    def draw(self, client: Client) -> int:
+        """Make a ticket, and give its session_id.
+
+        Raises:
+            ReconcilerError: it could not be made, or nobody can tell.
+        """
+        attempt = 1
+        while True:
+            try:
+                number = self._create(client)
+                if number is None:  # it was made: not every answer tells the id
+                    number = self._look(client)
+                    if number is None:
+                        raise self.not_listed()
+            except ApiError as error:
+                if error.outcome == "not done" or error.status == 503:  # 503: RFC 9110, 15.6.4
+                    if not error.passing or attempt >= client.tries:
+                        raise
+                    number = None
+                    client.pace.sleep(error.retry_after or pause_before(attempt))
+                else:
+                    number = self._look(client)
+            if number is not None:
+                return number
+            attempt += 1
+            if attempt > client.tries:
+                raise ReconcilerError(
+                    "the lock could not be made: no answer came, and it does not show in the list", _AGAIN
+                )
+
+    def queue(self, client: Client) -> list[Ticket]:
+        """All tickets that are listed, the holder's first."""
+        found = tickets(client, self.catalog, self.environment)
+        new = {one.session_id for one in found if one.holder == self.holder} - self.numbers
+        self.numbers |= new
+        self._unseen = max(0, self._unseen - len(new))
+        return found
+
+    def give_back(self, client: Client) -> None:
+        """Remove every ticket of this run. What can't be removed expires by itself."""
+        self._remove_known(client)
+        attempt = 1
+        with suppress(ReconcilerError):
+            while self._unseen:
+                self.queue(client)
+                self._remove_known(client)
+                left = self._until - time.monotonic()
+                if left <= 0:
+                    return
+                client.pace.sleep(min(left, pause_before(attempt, cap=_LOOK)))
+                attempt += 1
+
+    def fields(self) -> dict[str, Any]:
+        """A ticket as a call takes it, good from now on."""
+        return {
+            "name": _name(self.catalog, self.environment),
+            "model": "deepseek-chat",
+            "prompt": "This is a lock of reconciler, not a persona. It goes away by itself.",
+            "remark": compose_lock(
+                {
+                    "catalog": self.catalog,
+                    "environment": self.environment,
+                    "holder": self.holder,
+                    "expires": _text(datetime.now(UTC) + timedelta(seconds=self.ttl)),
+                }
+            ),
+        }
+
+    def not_listed(self) -> ReconcilerError:
+        """The error for a ticket that was made, and is not listed in time."""
+        return ReconcilerError(
+            f"the lock was made, and does not show in the list within {self.settle:g} s",
+            "where the list lags for longer, say for how long with --settle SECONDS",
+        )
+
+    def _create(self, client: Client) -> int | None:
+        """Ask for a ticket; gives its number where the answer tells it."""
+        # Counted before it is sent: whatever interrupts the call, the ticket is looked for in the end.
+        self._unseen += 1
+        self._until = time.monotonic() + self.settle
+        try:
+            body = client.write("create_session", self.fields(), session="the lock")
+        except Interrupted:  # while it waited to be sent
+            self._unseen -= 1
+            raise
+        except ApiError as error:
+            if error.outcome == "not done" or error.status == 503:
+                self._unseen -= 1
+            raise
+        number = answered_id(body)
+        if number is not None:
+            self.numbers.add(number)
+            self._unseen -= 1
+        return number
+
+    def _look(self, client: Client) -> int | None:
+        """Look for a ticket whose number no answer told, for as long as the list may lag."""
+        attempt = 1
+        while True:
+            self.queue(client)
+            if self.numbers:
+                return min(self.numbers)
+            left = self._until - time.monotonic()
+            if left <= 0:
+                return None
+            client.pace.sleep(min(left, pause_before(attempt, cap=_LOOK)))
+            attempt += 1
+
+    def _remove_known(self, client: Client) -> None:
+        while self.numbers:
+            with suppress(ReconcilerError):
+                remove(client, self.numbers.pop())
 
 
 def _wait_for_turn(
     client: Client,
-    mine: Ticket,
-    catalog: str,
-    environment: str | None,
+    desk: _Desk,
+    mine: int,
     timeout: float,
     on_wait: Callable[[Ticket], None],
     lock: _Held,
 ) -> None:
-    until = time.monotonic() + timeout
+    began = time.monotonic()
     told: set[int] = set()
     attempt = 1
     while True:
-        queue = tickets(client, catalog, environment)
-        for ticket in queue:
-            if ticket.session_id < mine.session_id and ticket.expired:
-                remove(client, ticket)
-        ahead = [one for one in queue if one.session_id < mine.session_id and not one.expired]
-        seen = any(one.session_id == mine.session_id for one in queue)
-        if seen and not ahead:
+        queue = desk.queue(client)
+        others = [one for one in queue if one.session_id < mine and one.holder != desk.holder]
+        for ticket in others:
+            if ticket.expired:
+                remove(client, ticket.session_id)
+        ahead = [one for one in others if not one.expired]
+        if not ahead and any(one.session_id == mine for one in queue):
             return
         if not lock.held():
-            raise Refused("the lock was broken by hand while this run waited for it", "run the command again")
+            raise lock.lost()
         if ahead and ahead[0].session_id not in told:
             told.add(ahead[0].session_id)
             on_wait(ahead[0])
-        left = until - time.monotonic()
+        left = began + (timeout if ahead else desk.settle) - time.monotonic()
         if left <= 0:
-            if not ahead:
-                raise ReconcilerError(
-                    "the lock was made, and does not show in the list", "run the command again"
-                )
-            raise Refused(
-                f"locked by {ahead[0].holder} (#{ahead[0].session_id}, good until {_text(ahead[0].expires)})",
-                "wait with --lock-timeout SECONDS, or, if that run is dead, break it with: reconciler unlock",
-            )
+            raise _held_by(ahead[0], desk.environment) if ahead else desk.not_listed()
         client.pace.sleep(min(left, _LOOK, pause_before(attempt)))
         attempt += 1
 
 
-def _refuse_if_unable(contract: Contract, catalog: str, environment: str | None, holder: str) -> None:
+def _held_by(ticket: Ticket, environment: str | None) -> Refused:
+    unlock = "reconciler unlock" + (f" --env {environment}" if environment else "")
+    return Refused(
+        f"locked by {ticket.holder} (#{ticket.session_id}, good until {_text(ticket.expires)})",
+        f"wait with --lock-timeout SECONDS, or, if that run is dead, break it with: {unlock}",
+    )
+
+
+def _refuse_if_unable(contract: Contract, desk: _Desk) -> None:
     create = contract.operation("create_session")
-    size = remark_size(_remark(catalog, environment, holder, datetime.now(UTC)))
+    size = remark_size(desk.fields()["remark"])
     missing = [name for name in ("update_session", "delete_session") if name not in contract.operations]
     if missing:
         reason = f"has no call for {missing[0]}"
@@ -168,92 +319,85 @@ def _refuse_if_unable(contract: Contract, catalog: str, environment: str | None,
     )
 
 
-def _draw(client: Client, catalog: str, environment: str | None, holder: str, ttl: float) -> Ticket:
-    """Make a ticket. One whose answer is lost is found by its holder, which is different for each run."""
-    expires = datetime.now(UTC) + timedelta(seconds=ttl)
-    fields = {
-        "name": _name(catalog, environment),
-        "model": "deepseek-chat",
-        "prompt": "This is a lock of reconciler, not a persona. It goes away by itself.",
-        "remark": _remark(catalog, environment, holder, expires),
-    }
-    attempt = 1
-    while True:
-        try:
-            client.write("create_session", fields, session="the lock")
-        except ApiError as error:
-            if error.outcome == "not done" and not (error.passing and attempt < client.tries):
-                raise
-            client.pace.sleep(error.retry_after or pause_before(attempt))
-        for _ in range(client.tries):
-            mine = [one for one in tickets(client, catalog, environment) if one.holder == holder]
-            if mine:
-                return mine[0]
-            client.pace.sleep(pause_before(1))
-        attempt += 1
-        if attempt > client.tries:
-            raise ReconcilerError(
-                "the lock could not be made, or does not show in the list", "run the command again"
-            )
-
-
-def _drop(client: Client, catalog: str, environment: str | None, holder: str) -> None:
-    """Give every ticket of this run back: there are two where an answer was lost."""
-    try:
-        for ticket in tickets(client, catalog, environment):
-            if ticket.holder == holder:
-                remove(client, ticket)
-    except ReconcilerError:
-        return  # it expires by itself
-
-
 class _Held:
-    """Renews a ticket in a thread of its own for as long as the run lives."""
+    """Renews a ticket in a thread of its own for as long as the run lives.
 
-    def __init__(
-        self, client: Client, mine: Ticket, catalog: str, environment: str | None, holder: str, ttl: float
-    ) -> None:
-        self._client, self._mine, self._ttl = client, mine, ttl
-        self._scope = (catalog, environment, holder)
-        self._ended = threading.Event()
-        self._good_until = time.monotonic() + ttl
+    ``client`` is this thread's alone: its waits end when the run does. ``gone`` says that the ticket was taken away.
+    """
+
+    def __init__(self, client: Client, desk: _Desk, mine: int) -> None:
+        self.gone = False
+        self._client, self._desk, self._mine = client, desk, mine
+        self._good_until = _in(desk.ttl)
         self._thread = threading.Thread(target=self._renew, name="lock", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._client.pace.stop.set("the run ends")
+        self._thread.join(_LEAVE)
 
     def held(self) -> bool:
-        """Whether the ticket is good, by this machine's own clock."""
-        return time.monotonic() < self._good_until
+        """Whether the ticket is good, by both of this machine's clocks, and was there when it was last renewed."""
+        return not self.gone and all(
+            now < until for now, until in zip(_clocks(), self._good_until, strict=True)
+        )
+
+    def lost(self) -> ReconcilerError:
+        """Why it is not held any more, to a run that waited for it."""
+        if self.gone:
+            return Refused("the lock was broken by hand while this run waited for it", _AGAIN)
+        return ReconcilerError("the lock could not be renewed while this run waited for it", _AGAIN)
 
     def _renew(self) -> None:
-        while not self._ended.wait(self._ttl / 3):
-            started = time.monotonic()
-            expires = datetime.now(UTC) + timedelta(seconds=self._ttl)
-            fields = {"session_id": self._mine.session_id, "remark": _remark(*self._scope, expires)}
-            try:
-                self._client.write("update_session", fields, session="the lock")
-                self._good_until = started + self._ttl
-            except ApiError as error:
-                if error.status == 404:  # broken by hand, or taken for dead
-                    self._good_until = started
-                    return
-            except Exception:  # noqa: S112 - the next turn tries again; if none works, the ticket runs out
-                continue
+        with suppress(Interrupted):
+            while not self.gone:
+                self._client.pace.sleep(min(_RENEW, self._desk.ttl / 3))
+                self._renew_once()
+
+    def _renew_once(self) -> None:
+        until = _in(self._desk.ttl)
+        try:
+            self._client.write("update_session", self._payload(), session="the lock")
+        except ApiError as error:
+            self.gone = self._is_gone(error)
+        except Exception:  # noqa: S110 - the next turn tries again; if none works, the ticket runs out
+            pass
+        else:
+            self._good_until = until
+
+    def _payload(self) -> dict[str, Any]:
+        fields = self._desk.fields()
+        if self._client.contract.operation("update_session").left_out == "kept":
+            fields = {"remark": fields["remark"]}
+        return {"session_id": self._mine, **fields}
+
+    def _is_gone(self, error: ApiError) -> bool:
+        """Whether a renewal that failed says that there is no ticket any more: not every service says 404."""
+        if error.status == 404:
+            return True
+        if error.outcome == "unknown" or error.passing:
+            return False
+        try:
+            listed = tickets(self._client, self._desk.catalog, self._desk.environment)
+        except ReconcilerError:
+            return False
+        return all(one.session_id != self._mine for one in listed)
+
+
+def _clocks() -> tuple[float, float]:
+    """The monotonic clock, which nobody sets, and the wall's, which goes on while the machine is suspended."""
+    return time.monotonic(), time.time()
+
+
+def _in(seconds: float) -> tuple[float, float]:
+    monotonic, wall = _clocks()
+    return monotonic + seconds, wall + seconds
 
 
 def _name(catalog: str, environment: str | None) -> str:
     return f"reconciler lock: {catalog}" + (f"@{environment}" if environment else "")
-
-
-def _remark(catalog: str, environment: str | None, holder: str, expires: datetime) -> str:
-    return compose_lock(
-        {"catalog": catalog, "environment": environment, "holder": holder, "expires": _text(expires)}
-    )
 
 
 def _ticket(live: LiveSession, lock: Mapping[str, Any]) -> Ticket:

@@ -60,7 +60,7 @@ def live_session(row: Any, shape: SessionShape) -> LiveSession:
 
 
 def answered_id(body: Any) -> int | None:
-    """The session's id in the answer to a create, None where it does not tell."""
+    """The id of the session that a write was about, None where its answer does not tell."""
     data = body.get("data") if type(body) is dict else None
     found = as_number(data.get("session_id")) if type(data) is dict else None
     return found if type(found) is int else None

@@ -6,6 +6,6 @@ and ``schemas/manifest.schema.json``. One idea a file: ``files`` reads below one
 line that a problem stands in, and ``load`` puts the documents together.
 """
 
-from reconciler.catalog.load import environments, load_catalog
+from reconciler.catalog.load import catalog_name, environments, load_catalog
 
-__all__ = ["environments", "load_catalog"]
+__all__ = ["catalog_name", "environments", "load_catalog"]

@@ -74,12 +74,31 @@ def environments(root: str | Path) -> list[str]:
     return [name for name in declared if _KEY.fullmatch(name)]
 
 
+def catalog_name(root: str | Path, environment: str | None = None) -> str:
+    """The name of a catalog that has this environment, from ``catalog.yaml`` alone, whatever is wrong with the rest.
+
+    Raises:
+        CatalogError: that file can't be read, or has no such name or environment.
+    """
+    folder = _opened(root, environment)
+    with Renderer() as renderer:
+        return Loader(folder, environment, {}, renderer).name()
+
+
 def loaded(root: str | Path, environment: str | None, variables: Mapping[str, JSON] | None) -> Loader:
     """A loader that has read everything there is, for those who want to know more than the result.
 
     Raises:
         CatalogError: nothing can be read at all.
     """
+    folder = _opened(root, environment)
+    with no_garbage_collection(), Renderer() as renderer:
+        loader = Loader(folder, environment, variables or {}, renderer)
+        loader.load()
+        return loader
+
+
+def _opened(root: str | Path, environment: str | None) -> Root:
     if environment is not None and not _KEY.fullmatch(environment):
         raise CatalogError(
             Problem(
@@ -88,13 +107,9 @@ def loaded(root: str | Path, environment: str | None, variables: Mapping[str, JS
             )
         )
     try:
-        folder = Root(root)
+        return Root(root)
     except UnreadableError as error:
         raise CatalogError(Problem(f"{root} {error.message}", error.hint)) from None
-    with no_garbage_collection(), Renderer() as renderer:
-        loader = Loader(folder, environment, variables or {}, renderer)
-        loader.load()
-        return loader
 
 
 class _StoppedError(Exception):
@@ -132,6 +147,24 @@ class Loader:
         with suppress(_StoppedError):
             self._load()
         self._name_first_places()
+
+    def name(self) -> str:
+        """The catalog's name, with nothing read but ``catalog.yaml``.
+
+        Raises:
+            CatalogError: it does not tell, or does not have the environment.
+        """
+        with suppress(_StoppedError):
+            head, _, source = self._document(CATALOG_FILE, "catalog")
+            name = head.get("catalog")
+            if isinstance(name, str) and _KEY.fullmatch(name):
+                chosen = choose(
+                    {"environments": _mapping(head.get("environments"))}, self.environment.name, source
+                )
+                if isinstance(chosen, Problem):
+                    raise CatalogError(chosen)
+                return name
+        raise CatalogError(self.problems)
 
     def catalog(self) -> Catalog:
         """What was read.

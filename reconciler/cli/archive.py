@@ -159,22 +159,21 @@ def restore(
     identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
     loaded = _catalog_of(catalog, identity, locking=lock is not None)
     state = open_state(state_dir or catalog / FOLDER)
-    with (
-        connect(split(flags, Connection), state) as client,
-        hold_lock(
+    with connect(split(flags, Connection), state) as client:
+        lag = client.contract.settle if settle is None else settle
+        with hold_lock(
             client,
             identity.catalog,
             identity.environment,
             holder=f"{by.get('job') or by['user']}, run {run}",
             timeout=lock_timeout,
+            settle=lag,
             wanted=lock if lock is not None else loaded is not None and loaded.policy.lock,
-        ) as holding,
-    ):
-        lag = client.contract.settle if settle is None else settle
-        wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
-        with progress("restoring") as step:
-            options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
-            done = bring_back(found, client, options)
+        ) as holding:
+            wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
+            with progress("restoring") as step:
+                options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
+                done = bring_back(found, client, options)
     if form == "json":
         row = {"id": found.id, "key": identity.key, **asdict(done)}
         click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))

@@ -84,10 +84,14 @@ def variables_option(function: F) -> F:
     )(function)
 
 
+def environment_option(function: F) -> F:
+    """--env."""
+    return click.option("--env", metavar="NAME", help="Which of the catalog's environments.")(function)
+
+
 def catalog_options(function: F) -> F:
     """Which variant of the catalog is meant."""
-    function = variables_option(function)
-    return click.option("--env", metavar="NAME", help="Which of the catalog's environments.")(function)
+    return environment_option(variables_option(function))
 
 
 def connection_options(function: F) -> F:

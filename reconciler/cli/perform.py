@@ -146,7 +146,13 @@ def _perform(
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with hold_lock(
-        client, job.catalog, job.environment, holder=holder, timeout=writing.lock_timeout, wanted=locking
+        client,
+        job.catalog,
+        job.environment,
+        holder=holder,
+        timeout=writing.lock_timeout,
+        settle=settle,
+        wanted=locking,
     ) as holding:
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
         with progress("listing") as step:
@@ -209,11 +215,18 @@ def wait_for_the_list(
 
 @contextmanager
 def hold_lock(
-    client: Client, catalog: str, environment: str | None, *, holder: str, timeout: float, wanted: bool
+    client: Client,
+    catalog: str,
+    environment: str | None,
+    *,
+    holder: str,
+    timeout: float,
+    settle: float,
+    wanted: bool,
 ) -> Iterator[Callable[[], bool]]:
     """Keep other applies out for the block, where that is wanted; gives a function that says whether it still does.
 
-    ``timeout`` is how long (seconds) to wait for another holder.
+    ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag.
 
     Raises:
         ReconcilerError: the lock can't be had.
@@ -227,7 +240,9 @@ def hold_lock(
     def waiting(ticket: Ticket) -> None:
         click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
 
-    with locked(client, catalog, environment, holder=holder, timeout=timeout, on_wait=waiting) as holding:
+    with locked(
+        client, catalog, environment, holder=holder, timeout=timeout, settle=settle, on_wait=waiting
+    ) as holding:
         yield holding
 
 

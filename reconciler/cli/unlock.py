@@ -10,10 +10,9 @@ import click
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import (
-    CatalogFlags,
     catalog_argument,
-    catalog_options,
     connection_options,
+    environment_option,
     split,
     state_option,
 )
@@ -23,20 +22,23 @@ from reconciler.state import FOLDER
 
 @click.command()
 @catalog_argument
-@catalog_options
+@environment_option
 @connection_options
 @state_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
-def command(catalog: Path, state_dir: Path | None, auto_approve: bool, **flags: Any) -> None:
+def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve: bool, **flags: Any) -> None:
     """Break the lock of a catalog whose run is dead.
 
-    A run that lives and loses its lock stops writing within a call.
+    Another run may take the lock at once. One that lives and loses it learns of it when it renews it next, which it
+    does every 2 seconds, and at the latest 60 seconds after it last could; then it starts no more writes, and those
+    under way finish. So see that it is dead first. Of the catalog, catalog.yaml alone is read.
     """
     from reconciler.api.lock import remove, tickets
+    from reconciler.catalog import catalog_name
 
-    loaded = split(flags, CatalogFlags).load(catalog)
+    name = catalog_name(catalog, env)
     with connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
-        found = tickets(client, loaded.name, loaded.environment)
+        found = tickets(client, name, env)
         for ticket in found:
             state = "expired" if ticket.expired else f"good until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"
             click.echo(f"#{ticket.session_id}  {terminal(ticket.holder)}, {state}")
@@ -46,5 +48,5 @@ def command(catalog: Path, state_dir: Path | None, auto_approve: bool, **flags: 
         if not auto_approve:
             approve("Break it?")
         for ticket in found:
-            remove(client, ticket)
+            remove(client, ticket.session_id)
     click.echo(f"{len(found)} removed.")

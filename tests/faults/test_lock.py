@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,28 +17,52 @@ from reconciler.api import lock as locks
 from reconciler.api.client import Client
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.lock import Ticket, locked
-from reconciler.contract import load_contract
+from reconciler.contract import Contract, load_contract
+from reconciler.errors import ReconcilerError, Refused
 from reconciler.remark import compose_lock
-from reconciler.server import Fault, SessionRow
-from tests.faults.world import CATALOG, WRITES, Killer, World
+from reconciler.server import Fault, Quirks, SessionRow
+from tests.faults.conftest import FLAGS
+from tests.faults.tally import Tally
+from tests.faults.world import CATALOG, PAGE, WRITES, Killer, World, open_world
 
 
 def tickets(world: World) -> list[SessionRow]:
     return [row for row in world.store.sessions() if row.name == f"reconciler lock: {CATALOG}"]
 
 
-def test_a_saved_plan_takes_the_lock_that_its_catalog_asks_for(world: World, tmp_path: Path) -> None:
-    world.want(world.wanted, policy={"lock": True})
-    out = tmp_path / "plan.json"
-    made = world.here("plan", str(world.folder), "--endpoint", world.server.url, "--out", str(out))
-    assert made.code == 0, made
-    ticket = put_ticket(world, expires=timedelta(minutes=1))
-    before = world.store.dump()
-    run = world.apply(what=out)
-    assert (run.code, world.store.dump()) == (3, before), run
-    assert f"locked by lery, run 1234 (#{ticket}, good until 2" in run.err
-    world.store.delete_session(ticket)
-    world.close(world.apply(what=out))
+@pytest.fixture
+def late(tmp_path: Path, tally: Tally) -> Iterator[World]:
+    """A service that shows a new session in the fourth list after it was made, and not before."""
+    quirks = Quirks(max_page_size=PAGE, late_calls=3)
+    with open_world(tmp_path, tally, quirks=quirks, flags=(*FLAGS, "--parallelism", "1")) as opened:
+        opened.seed()
+        yield opened
+
+
+@contextmanager
+def held(
+    world: World, *, ttl: float = locks.TTL, timeout: float = 60, contract: Contract | None = None
+) -> Iterator[Callable[[], bool]]:
+    """The lock in the hand of this process."""
+    endpoint = Endpoint(world.server.url, world.server.url)
+    with (
+        Client(endpoint, contract or load_contract(), connections=2) as client,
+        locked(
+            client, CATALOG, None, holder="me", timeout=timeout, settle=1, on_wait=print, ttl=ttl
+        ) as holding,
+    ):
+        yield holding
+
+
+def eventually(true: Callable[[], bool], patience: float = 30) -> None:
+    end = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def count(world: World, operation: str) -> int:
+    return sum(entry.operation == operation for entry in world.server.log)
 
 
 def put_ticket(world: World, *, expires: timedelta, holder: str = "lery, run 1234") -> int:
@@ -122,6 +149,20 @@ def test_a_policy_can_ask_for_the_lock(world: World) -> None:
     world.close(world.apply("--no-lock"))
 
 
+def test_a_saved_plan_takes_the_lock_that_its_catalog_asks_for(world: World, tmp_path: Path) -> None:
+    world.want(world.wanted, policy={"lock": True})
+    out = tmp_path / "plan.json"
+    made = world.here("plan", str(world.folder), "--endpoint", world.server.url, "--out", str(out))
+    assert made.code == 0, made
+    ticket = put_ticket(world, expires=timedelta(minutes=1))
+    before = world.store.dump()
+    run = world.apply(what=out)
+    assert (run.code, world.store.dump()) == (3, before), run
+    assert f"locked by lery, run 1234 (#{ticket}, good until 2" in run.err
+    world.store.delete_session(ticket)
+    world.close(world.apply(what=out))
+
+
 def test_the_first_ticket_holds_and_the_dead_are_passed_over(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,18 +179,20 @@ def test_the_first_ticket_holds_and_the_dead_are_passed_over(
         pass
 
     with client() as dead:
-        locks._draw(dead, CATALOG, None, "dead", 1.0)  # and no more is heard of it
+        locks._Desk(CATALOG, None, "dead", 1.0, 0.3).draw(dead)  # and no more is heard of it
 
     def hold(number: int) -> None:
         with (
             client() as mine,
-            locked(mine, CATALOG, None, holder=f"run {number}", timeout=60, on_wait=nobody, ttl=5.0) as held,
+            locked(
+                mine, CATALOG, None, holder=f"run {number}", timeout=60, settle=5, on_wait=nobody, ttl=5.0
+            ) as holding,
         ):
             with guard:
                 inside.append(number)
                 most.append(len(inside))
             time.sleep(0.01)
-            assert held()
+            assert holding()
             with guard:
                 inside.remove(number)
 
@@ -163,19 +206,199 @@ def test_the_first_ticket_holds_and_the_dead_are_passed_over(
 
 
 def test_a_lock_is_renewed_for_as_long_as_it_is_held_and_known_to_be_lost(world: World) -> None:
-    with (
-        Client(Endpoint(world.server.url, world.server.url), load_contract()) as client,
-        locked(client, CATALOG, None, holder="me", timeout=1, on_wait=print, ttl=0.3) as held,
-    ):
+    with held(world, ttl=0.3) as holding:
         renewals = 0
         while renewals < 4:
             renewals = sum(entry.operation == "update_session" and entry.worked for entry in world.server.log)
-        assert held()
+        assert holding()
         (ticket,) = tickets(world)
         world.store.delete_session(ticket.session_id)
-        while held():
+        while holding():
             pass
     assert {entry.operation for entry in world.server.log if entry.operation in WRITES} == {
         "create_session",
         "update_session",
     }
+
+
+# Lists that lag
+
+
+def test_a_ticket_is_waited_for_in_the_list(late: World) -> None:
+    run = late.apply("--lock", "--settle", "20")
+    late.close(run)
+    assert tickets(late) == []
+    assert [one.operation for one in run.writes].count(
+        "create_session"
+    ) == 7  # six of the plan, and one ticket
+
+
+def test_a_ticket_whose_answer_is_lost_is_waited_for_before_another_is_made(late: World) -> None:
+    late.server.faults.add(Fault("cut", operation="create_session", when="first", worked=True))
+    run = late.apply("--lock", "--settle", "20")
+    late.close(run)
+    assert tickets(late) == []
+    assert [one.operation for one in run.writes].count("create_session") == 7
+
+
+def test_a_ticket_that_is_not_listed_in_time_is_given_back(tmp_path: Path, tally: Tally) -> None:
+    quirks = Quirks(max_page_size=PAGE, late_seconds=3600)
+    with open_world(tmp_path, tally, quirks=quirks, flags=FLAGS) as world:
+        world.seed()
+        run = world.apply("--lock")
+        assert (run.code, tickets(world)) == (1, []), run
+        assert [one.operation for one in run.writes] == ["create_session", "delete_session"]
+        assert run.err == (
+            "the lock was made, and does not show in the list within 0.3 s\n"
+            "      hint: where the list lags for longer, say for how long with --settle SECONDS\n"
+        )
+        world.check(run, 1)
+
+
+def test_a_ticket_that_shows_up_after_another_was_made_is_given_back_too(world: World) -> None:
+    """The first create's answer is lost, and the list shows what it made only when the second one is through."""
+    world.server.faults.add(Fault("cut", operation="create_session", when="first"))
+    endpoint = Endpoint(world.server.url, world.server.url)
+
+    def show(_: object) -> None:
+        if count(world, "create_session") == 2:
+            put_ticket(world, expires=timedelta(minutes=1), holder="me")
+            world.server.done.remove(show)
+
+    world.server.done.append(show)
+    with (
+        Client(endpoint, load_contract()) as client,
+        locked(client, CATALOG, None, holder="me", timeout=0, settle=0.3, on_wait=print) as holding,
+    ):
+        assert holding()
+        assert len(tickets(world)) == 2
+    assert tickets(world) == []
+
+
+# Locks that are lost
+
+
+def test_a_lock_that_is_broken_by_hand_is_known_to_be_within_seconds(world: World) -> None:
+    """Long before it would have run out."""
+    with held(world, ttl=3600) as holding:
+        place = [str(world.folder), "--endpoint", world.server.url]
+        assert world.here("unlock", *place, "--auto-approve").code == 0
+        eventually(lambda: not holding())
+
+
+def test_a_service_that_does_not_say_404_of_a_ticket_that_is_gone(world: World) -> None:
+    with held(world, ttl=3600) as holding:
+        (ticket,) = tickets(world)
+        world.server.faults.add(Fault("body-status", operation="update_session", status=400))
+        eventually(lambda: count(world, "update_session") == 2)
+        assert holding()  # it is refused, and the ticket is listed
+        world.store.delete_session(ticket.session_id)
+        eventually(lambda: not holding())
+
+
+def test_whoever_waits_and_can_not_renew_says_so(world: World) -> None:
+    put_ticket(world, expires=timedelta(minutes=1))
+    world.server.faults.add(Fault("status", operation="update_session", status=500))
+    said = "the lock could not be renewed while this run waited for it"
+    with pytest.raises(ReconcilerError, match=said) as raised, held(world, ttl=0.5):
+        pass
+    assert not isinstance(raised.value, Refused)
+    assert [ticket.remark for ticket in tickets(world) if "lery" not in str(ticket.remark)] == []
+
+
+def test_whoever_waits_and_loses_its_ticket_says_so(world: World) -> None:
+    put_ticket(world, expires=timedelta(minutes=1))
+
+    def take(_: object) -> None:
+        for ticket in tickets(world):
+            if "lery" not in str(ticket.remark):
+                world.store.delete_session(ticket.session_id)
+
+    world.server.done.append(take)
+    said = "the lock was broken by hand while this run waited for it"
+    with pytest.raises(Refused, match=said), held(world, ttl=0.6):
+        pass
+
+
+def test_a_renewal_that_was_asked_to_pause_keeps_nobody(world: World) -> None:
+    def run() -> None:
+        with held(world, ttl=0.3):
+            eventually(lambda: count(world, "update_session") > 0)
+
+    world.server.faults.add(Fault("status", operation="update_session", status=429, retry_after=119))
+    runner = threading.Thread(target=run, daemon=True)
+    runner.start()
+    runner.join(30)
+    assert not runner.is_alive()
+    assert tickets(world) == []
+
+
+def test_a_machine_that_was_suspended_does_not_believe_in_its_lock(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its monotonic clock stood still meanwhile, and no renewal has come through yet."""
+    with held(world, ttl=60) as holding:
+        world.server.faults.add(Fault("status", operation="update_session", status=500))
+        assert holding()
+        real = locks._clocks
+        monkeypatch.setattr(locks, "_clocks", lambda: (real()[0], real()[1] + 61))
+        assert not holding()
+
+
+def test_a_lock_is_renewed_where_an_update_resets_what_it_leaves_out(world: World) -> None:
+    """And takes no update without name and model."""
+    usual = load_contract()
+    update = replace(usual.operation("update_session"), left_out="reset")
+    contract = replace(usual, operations={**usual.operations, "update_session": update})
+    world.server.faults.add(
+        Fault(
+            "status",
+            operation="update_session",
+            status=422,
+            where=lambda entry: not {"session_name", "model", "prompt"} <= set(entry.body or ()),
+        )
+    )
+    with held(world, ttl=0.3, contract=contract):
+        eventually(
+            lambda: sum(one.operation == "update_session" and one.worked for one in world.server.log) > 2
+        )
+
+
+# Breaking it
+
+
+def test_the_hint_names_the_environment(world: World) -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat(timespec="seconds")
+    lock = {"catalog": CATALOG, "environment": "prod", "holder": "lery", "expires": until}
+    world.store.insert_session(name=f"reconciler lock: {CATALOG}@prod", remark=compose_lock(lock))
+    place = [str(world.folder), "--endpoint", world.server.url, "--env", "prod"]
+    run = world.here("apply", *place, "--lock", "--auto-approve")
+    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env prod")) == (
+        3,
+        True,
+    ), run
+    assert "1 removed." in world.here("unlock", *place, "--auto-approve").out
+
+
+def test_a_lock_can_be_broken_whatever_is_wrong_with_the_manifests(world: World) -> None:
+    (world.folder / "sessions").mkdir()
+    (world.folder / "sessions" / "broken.yaml").write_text("sessions: {a: [\n")
+    put_ticket(world, expires=timedelta(minutes=1))
+    place = [str(world.folder), "--endpoint", world.server.url]
+    assert world.here("plan", *place).code == 1
+    assert "1 removed." in world.here("unlock", *place, "--auto-approve").out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\n", "catalog.yaml:1:1: "),
+        ("catalog: [\n", "catalog.yaml:"),
+        ("version: 1\ncatalog: Shop!\n", "catalog.yaml:2:"),
+        ("version: 1\ncatalog: shop\nenvironments: {prod: {}}\n", "there is no environment `prd`"),
+    ],
+)
+def test_to_break_a_lock_the_name_has_to_be_known(world: World, text: str, said: str) -> None:
+    (world.folder / "catalog.yaml").write_text(text)
+    run = world.here("unlock", str(world.folder), "--endpoint", world.server.url, "--env", "prd")
+    assert (run.code, said in run.err, run.log) == (1, True, []), run

@@ -139,6 +139,20 @@ def test_a_lock_is_given_back_by_a_run_that_is_stopped(world: World) -> None:
     world.close(world.apply())
 
 
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_a_lock_that_was_being_made_is_given_back(world: World, number: Signals) -> None:
+    """Its create did its work, and the answer never comes."""
+    world.server.faults.add(Fault("hang", operation="create_session", worked=True))
+    with world.start(*world.applying("--lock", "--settle", "20")) as process:
+        until(lambda: world.server.faults.hanging == 1, process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+    world.server.faults.clear()
+    assert (process.returncode, err.splitlines()[-1]) == (130, "interrupted"), out + err
+    assert not [row for row in world.store.sessions() if row.name == "reconciler lock: shop"]
+    world.close(world.apply())
+
+
 @pytest.mark.parametrize("parallelism", [1, 4])
 def test_a_deadline_starts_no_new_writes(world: World, parallelism: int) -> None:
     hold_writes(world)
