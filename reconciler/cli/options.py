@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.FloatRange):
+    """A length of time, of at most a year: the system's clocks can't wait for infinity, nor for what is no number."""
+
+    _LONGEST = 365 * 86400
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds) or seconds > self._LONGEST:
+            self.fail(f"{value} is not a number of seconds up to a year ({self._LONGEST}).", param, ctx)
+        return seconds
 
 
 class LimitType(click.ParamType[Limit]):
@@ -123,14 +136,14 @@ def connection_options(function: F) -> F:
             ),
             click.option(
                 "--connect-timeout",
-                type=click.FloatRange(0.01),
+                type=Seconds(0.01),
                 default=10.0,
                 show_default=True,
                 help="Seconds.",
             ),
             click.option(
                 "--read-timeout",
-                type=click.FloatRange(0.01),
+                type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
                 help="Seconds that a call may take to answer.",

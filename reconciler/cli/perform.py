@@ -25,6 +25,7 @@ from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import Seconds
 from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
 from reconciler.cli.who import who
@@ -54,7 +55,7 @@ class Writing:
 
 settle_option = click.option(
     "--settle",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract tells of.",
 )
 
@@ -63,7 +64,7 @@ def lock_options(function: F) -> F:
     """--lock and --lock-timeout."""
     function = click.option(
         "--lock-timeout",
-        type=click.FloatRange(0),
+        type=Seconds(0),
         default=0.0,
         show_default=True,
         help="Seconds to wait for another apply's lock.",
@@ -86,9 +87,7 @@ def writing_options(function: F) -> F:
                 help="Keep what is changed or deleted in this folder. Default: archive in the state folder.",
             ),
             settle_option,
-            click.option(
-                "--deadline", type=click.FloatRange(0.01), help="Start no new writes after so many seconds."
-            ),
+            click.option("--deadline", type=Seconds(0.01), help="Start no new writes after so many seconds."),
             lock_options,
             format_option(),
             no_color_option,
@@ -119,21 +118,15 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
         ReconcilerError: nothing was written.
     """
     stop = Stop()
-    timer = (
-        threading.Timer(writing.deadline, stop.set, ("the deadline passed",)) if writing.deadline else None
-    )
     try:
-        if timer:
-            timer.daemon = True
-            timer.start()
-        with _signals(stop) as begin, connect(connection, state, stop=stop) as client:
+        with (
+            _stopping(stop, writing.deadline) as begin,
+            connect(connection, state, stop=stop) as client,
+        ):
             return _perform(job, writing, client, stop, begin, root, state)
     except Interrupted:
         click.echo(f"stopped before anything was written: {stop.reason}", err=True)
         return ExitCode.INTERRUPTED if stop.reason == INTERRUPTED else ExitCode.ERROR
-    finally:
-        if timer:
-            timer.cancel()
 
 
 def _perform(
@@ -258,29 +251,44 @@ def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object],
 
 
 @contextmanager
-def _signals(stop: Stop) -> Iterator[Callable[[], None]]:
-    """What Ctrl-C and SIGTERM do. Gives a function to call before the first write.
+def _stopping(stop: Stop, deadline: float | None) -> Iterator[Callable[[], None]]:
+    """What Ctrl-C, SIGTERM and a deadline (in seconds) do. Gives a function to call before the first write.
 
-    Before it, they end the run at once. After it, the first one stops the run in good order, and the second one
-    ends it at once.
+    Before it, a signal ends the run at once. After it, the first one stops the run in good order, whatever has
+    stopped it already, and the second one ends it at once.
     """
     writing = False
+    signals = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal signals
         if not writing:
             raise KeyboardInterrupt
-        if stop.is_set():
+        signals += 1
+        if signals > 1:
             os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the workers
         stop.set(INTERRUPTED)
         click.echo("\nstopping: writes under way finish, no new ones start (again to end at once)", err=True)
+
+    def pass_deadline() -> None:
+        first = not stop.is_set()
+        stop.set("the deadline passed")
+        if writing and first:
+            click.echo("\nthe deadline passed: writes under way finish, no new ones start", err=True)
 
     def begin() -> None:
         nonlocal writing
         writing = True
 
+    timer = threading.Timer(deadline, pass_deadline) if deadline else None
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        if timer:
+            timer.daemon = True
+            timer.start()
         yield begin
     finally:
+        if timer:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

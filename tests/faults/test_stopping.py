@@ -163,10 +163,38 @@ def test_a_deadline_starts_no_new_writes(world: World, parallelism: int) -> None
         out, err = process.communicate(timeout=PATIENCE)
     run = Run(process.returncode, out, err, world.server.log)
     assert run.code == 4, run
+    assert "the deadline passed: writes under way finish, no new ones start\n" in run.err
     assert f"Stopped (the deadline passed): {parallelism} applied, {18 - parallelism} not tried." in run.out
     assert len(run.writes) == parallelism
     world.check(run, 4)
     world.close(world.apply())
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_the_first_signal_after_a_deadline_lets_writes_finish_too(world: World, number: Signals) -> None:
+    hold_writes(world)
+    with world.start(*world.applying("--parallelism", "2", "--deadline", "3")) as process:
+        read_to(process, "the deadline passed: ")
+        until(lambda: world.server.faults.hanging == 2, process)
+        process.send_signal(number)
+        read_to(process, STOPPING)
+        world.server.faults.clear()
+        out, err = process.communicate(timeout=PATIENCE)
+    run = Run(process.returncode, out, err, world.server.log)
+    assert run.code == 4, run
+    assert "Stopped (the deadline passed): 2 applied, 16 not tried." in run.out
+    world.check(run, 4)
+    world.close(world.apply())
+
+
+@pytest.mark.parametrize("text", ["inf", "1e12", "nan"])
+@pytest.mark.parametrize(
+    "flag", ["--deadline", "--settle", "--lock-timeout", "--read-timeout", "--connect-timeout"]
+)
+def test_a_length_of_time_is_one_that_can_be_waited_for(world: World, flag: str, text: str) -> None:
+    run = world.here(*world.applying(flag, text))
+    assert (run.code, run.log) == (64, []), run
+    assert run.err.endswith(f"{flag}': {text} is not a number of seconds up to a year (31536000).\n")
 
 
 def test_a_deadline_that_passes_before_the_first_write(world: World) -> None:
