@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from errno import EINVAL, EISDIR
 from pathlib import Path
@@ -52,6 +53,41 @@ def read_regular(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(EINVAL, "it is no regular file", str(path))
         return file.read()
+
+
+def write_out(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a file that somebody named: as :func:`write_durably` does, but into a pipe or a device, not in its place.
+
+    Raises:
+        OSError: as the file system says; also where it is a disk.
+    """
+    descriptor = _open_special(path)
+    if descriptor is None:
+        write_durably(path, text, mode=mode)
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+        file.write(text)
+
+
+#: Names for what this process has open. Opened by its name, a file would be written from its beginning again.
+_DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d{1,9})|(stdout)|(stderr))|/proc/self/fd/(\d{1,9})", re.ASCII)
+
+
+def _open_special(path: Path) -> int | None:
+    """What is there and is no file, open for writing. None where it is one, or nothing yet."""
+    matched = _DESCRIPTOR.fullmatch(str(path))
+    if matched:
+        number, out, _, process = matched.groups()
+        return os.dup(int(number or process or (1 if out else 2)))
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return None  # whoever makes it says what is wrong
+    if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
+        return None
+    if stat.S_ISBLK(kind):
+        raise OSError(EINVAL, "it is a disk", str(path))
+    return os.open(path, os.O_WRONLY | os.O_NOCTTY)
 
 
 def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:

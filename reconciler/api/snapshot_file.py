@@ -13,7 +13,7 @@ from reconciler.api.rows import live_session
 from reconciler.contract import Contract
 from reconciler.errors import ReconcilerError
 from reconciler.model import Snapshot
-from reconciler.state import write_durably
+from reconciler.state import write_out
 
 SNAPSHOT_VERSION = 1
 
@@ -31,7 +31,7 @@ def write_snapshot(path: Path, snapshot: Snapshot, *, taken: str) -> None:
         "sessions": [live.row for live in snapshot],
     }
     try:
-        write_durably(path, json.dumps(document, indent=1) + "\n")
+        write_out(path, json.dumps(document, indent=1) + "\n")
     except OSError as error:
         raise ReconcilerError(f"the snapshot can't be written to {path}: {error.strerror}") from None
 

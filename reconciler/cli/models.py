@@ -11,10 +11,10 @@ import click
 
 from reconciler.api.endpoint import endpoint_name
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.cli.output import format_option
 from reconciler.errors import ReconcilerError
-from reconciler.state import FOLDER, write_durably
+from reconciler.state import FOLDER, write_out
 
 if TYPE_CHECKING:
     from reconciler.models import Models
@@ -43,7 +43,7 @@ def account_models(connection: Connection, state: Path) -> Models:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutPath(),
     help="Also write the list to this file, for `reconciler lint --models FILE`.",
 )
 @format_option("text", "json")
@@ -63,7 +63,7 @@ def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **
     document = models_document(models, endpoint)
     if out is not None:
         try:
-            write_durably(out, json.dumps(document, indent=1) + "\n", mode=0o644)
+            write_out(out, json.dumps(document, indent=1) + "\n", mode=0o644)
         except OSError as error:
             raise ReconcilerError(
                 f"the list can't be written to {out}: {error.strerror}", "name another file with --out"

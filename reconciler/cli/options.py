@@ -33,6 +33,22 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class OutPath(click.Path):
+    """A file to write. `-` is none: what goes to stdout is what --format says."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if str(value) == "-":
+            self.fail(
+                "'-' is no file. Say /dev/stdout for stdout, or ./- for a file of that name.", param, ctx
+            )
+        path = super().convert(value, param, ctx)
+        assert isinstance(path, Path)
+        return path
+
+
 class LimitType(click.ParamType[Limit]):
     """A count, or a percentage of the managed sessions."""
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli.options import OutPath
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.options import Detail, RenderOptions
 
@@ -44,7 +45,7 @@ class _FormPath(click.ParamType[tuple[str, Path]]):
         form, equals, path = str(value).partition("=")
         if form not in _FORMS or not equals or not path:
             self.fail(f"{value!r} is not FORM=PATH, with FORM one of {', '.join(_FORMS)}.", param, ctx)
-        return form, Path(path)
+        return form, OutPath().convert(path, param, ctx)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -138,7 +139,7 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
     from dataclasses import replace
 
     from reconciler.render import render
-    from reconciler.state import write_durably
+    from reconciler.state import write_out
 
     options = render_options(no_color=output.no_color, output=output)
     plain = replace(options, color=False, width=100)
@@ -147,7 +148,7 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
         raise UsageError("--out-file names one file twice")
     for form, path in output.out_file:
         try:
-            write_durably(path, render(document, form, options=plain))
+            write_out(path, render(document, form, options=plain))
         except OSError as error:
             raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
     show(document, output.form, options)

@@ -11,6 +11,7 @@ from reconciler.cli.connect import Connection
 from reconciler.cli.live import listing
 from reconciler.cli.options import (
     CatalogFlags,
+    OutPath,
     PolicyFlags,
     catalog_argument,
     catalog_options,
@@ -37,8 +38,9 @@ from reconciler.state import FOLDER
 @state_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it.",
+    type=OutPath(),
+    help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it. "
+    "A pipe or a device is written to; `-` is no name for stdout, /dev/stdout is.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @click.option(

@@ -11,7 +11,7 @@ from reconciler.cli.who import who
 from reconciler.errors import ReconcilerError
 from reconciler.plan.model import Plan
 from reconciler.plan.saved import plan_to_saved, saved_to_plan
-from reconciler.state import write_durably
+from reconciler.state import write_out
 
 
 def write_plan(path: Path, plan: Plan, root: Path) -> None:
@@ -23,7 +23,7 @@ def write_plan(path: Path, plan: Plan, root: Path) -> None:
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     document = plan_to_saved(plan, created=created, run=who(root))
     try:
-        write_durably(path, json.dumps(document, indent=1) + "\n")
+        write_out(path, json.dumps(document, indent=1) + "\n")
     except OSError as error:
         raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
 

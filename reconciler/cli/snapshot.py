@@ -10,12 +10,12 @@ import click
 
 from reconciler.cli.connect import Connection, need_local_data
 from reconciler.cli.live import live_or_against
-from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.state import FOLDER
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=OutPath())
 @connection_options
 @state_option
 def command(file: Path, state_dir: Path | None, **flags: Any) -> None:

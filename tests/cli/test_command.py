@@ -17,6 +17,7 @@ from reconciler import __version__
 from reconciler.cli import COMMANDS, cli
 from reconciler.schemas import check_document, schema_names, schema_text
 from reconciler.server import Fault, RunningServer
+from reconciler.state import write_out
 from tests.cli.conftest import COMMAND, Shell, until
 from tests.support import API_KEY
 
@@ -98,6 +99,51 @@ def test_a_plan_as_json_is_the_public_document(shop: Shell, server: RunningServe
     assert check_document(document, "plan") == []
     assert document["endpoint"] == server.url
     assert [one["key"] for one in document["actions"]] == ["alice", "bob"]
+
+
+def test_a_plan_is_written_into_what_is_no_file(shop: Shell) -> None:
+    """A pipe, a device, and what the process has open: none of them is replaced by a file."""
+    pipe, device = shop.folder / "pipe", shop.folder / "device"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/null")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    shop.run("plan", "shop", "--out", "plan.json")
+    size = (shop.folder / "plan.json").stat().st_size
+    try:
+        assert size < 60_000  # it fits into the pipe
+        assert shop.run("plan", "shop", "--out", "pipe", "--out-file", "html=device").returncode == 0
+        assert json.loads(os.read(reader, 65536))["catalog"] == "bookshop"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo() and device.is_symlink()
+    done = shop.run("plan", "shop", "--format", "json", "--out", "/dev/fd/1")
+    saved, shown = (json.loads(text) for text in done.stdout.replace("}\n{", "}\n\0{").split("\0"))
+    assert (done.returncode, "digest" in saved, "digest" in shown) == (0, True, False)
+    with (shop.folder / "both").open("w") as both:
+        both.write("before\n")
+        both.flush()
+        words = [COMMAND, "plan", "shop", "--out", "/dev/fd/1", "--concise"]
+        subprocess.run(words, cwd=shop.folder, env=shop.environment(), stdout=both, check=True)
+    text = (shop.folder / "both").read_text()
+    assert text.startswith("before\n{") and text.endswith("0 to delete.\n")
+
+
+def test_a_disk_is_not_written_to(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stat.S_ISBLK", lambda _: True)
+    with pytest.raises(OSError, match="it is a disk"):
+        write_out(Path("/dev/null"), "plan")
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "shop", "--out", "-"), ("plan", "shop", "--out-file", "json=-"), ("snapshot", "-")]
+)
+def test_a_dash_is_no_file(shop: Shell, server: RunningServer, words: tuple[str, ...]) -> None:
+    done = shop.run(*words)
+    assert (done.returncode, done.stdout, server.log) == (64, "", [])
+    assert done.stderr.endswith(
+        "'-' is no file. Say /dev/stdout for stdout, or ./- for a file of that name.\n"
+    )
+    assert not (shop.folder / "-").exists()
 
 
 def test_changes_are_an_exit_code_only_where_it_is_asked_for(shop: Shell) -> None:
