@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
@@ -64,8 +65,13 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
     """A saved plan, if it is for the endpoint that is meant."""
     from reconciler.cli.planfile import read_plan
 
+    # A variable is for every command there is, so it is no mistake that it says nothing here.
+    source = click.get_current_context().get_parameter_source
     given = [
-        name for group in (PolicyFlags, CatalogFlags) for name in group.__dataclass_fields__ if flags[name]
+        name
+        for group in (PolicyFlags, CatalogFlags)
+        for name in group.__dataclass_fields__
+        if source(name) is ParameterSource.COMMANDLINE
     ]
     if given:
         raise UsageError(

@@ -173,16 +173,6 @@ def test_flags_in_workflows_are_flags() -> None:
                     assert line.split("=")[0] in {flag for one in command.params for flag in one.opts}
 
 
-def test_what_was_settled_by_the_plan_does_not_reach_its_apply() -> None:
-    from reconciler.cli.options import CatalogFlags, PolicyFlags
-
-    names = [*CatalogFlags.__dataclass_fields__, *PolicyFlags.__dataclass_fields__]
-    for path in (ACTION, GITLAB[0]):
-        unset = re.search(r"unset ((?:RECONCILER_\w+[\s\\]+){2,})", path.read_text())
-        assert unset is not None
-        assert set(re.findall(r"\w+", unset[1])) == {f"RECONCILER_{name.upper()}" for name in names}
-
-
 def test_the_documentation_lists_every_input_and_output() -> None:
     text = DOCS.read_text(encoding="utf-8")
     action = read(ACTION)

@@ -213,6 +213,33 @@ def test_a_byte_that_is_another_is_found_wherever_it_stands(world: World, plan: 
             saved_to_plan(whole[:length], "plan")
 
 
+#: Each flag that is settled when a plan is made, and a value for it.
+SETTLED = {
+    "max-deletes": "5",
+    "max-updates": "5",
+    "max-changes": "50%",
+    "on-conflict": "fail",
+    "allow-empty": "1",
+    "allow-destroy": "gone1",
+    "env": "prod",
+    "var": "greeting=hello",
+}
+
+
+def test_what_was_settled_when_the_plan_was_made(world: World, plan: Path) -> None:
+    """A flag that does nothing is a mistake; a variable is for every command there is."""
+    for flag, value in SETTLED.items():
+        words = [f"--{flag}"] if flag == "allow-empty" else [f"--{flag}", value]
+        run = world.here(*world.applying(*words, what=plan))
+        assert (run.code, run.log) == (64, []), run
+        assert run.err == (
+            f"--{flag} does nothing with a saved plan\n"
+            "      hint: all was settled when it was made: make it again with the flag\n"
+        )
+    variables = {f"RECONCILER_{flag.upper().replace('-', '_')}": value for flag, value in SETTLED.items()}
+    world.close(world.apply(what=plan, **variables))
+
+
 def test_the_guards_have_their_say_when_a_plan_is_made(world: World, tmp_path: Path) -> None:
     """A plan that is refused can be saved and shown, and not applied."""
     world.want([replace(one) for one in world.wanted], policy={"max_deletes": 2})
