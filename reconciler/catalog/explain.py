@@ -12,7 +12,7 @@ from reconciler.catalog.compose import Layer
 from reconciler.catalog.load import Loader, loaded
 from reconciler.catalog.places import Path as Place
 from reconciler.catalog.places import Source
-from reconciler.errors import ReconcilerError
+from reconciler.errors import UsageError
 from reconciler.model import JSON, Session
 
 
@@ -35,14 +35,14 @@ def explain(
 
     Raises:
         CatalogError: the catalog is wrong.
-        ReconcilerError: it has no such session.
+        UsageError: it has no such session.
     """
     loader = loaded(root, environment, variables)
     sessions = loader.catalog().sessions
     session = sessions.get(key)
     if session is None:
         close = get_close_matches(key, sessions, 1)
-        raise ReconcilerError(
+        raise UsageError(
             f"the catalog has no session {key!r}", f"did you mean {close[0]!r}?" if close else "check the key"
         )
     layers = loader.layers.get(key) or loader.plain_layers(key)

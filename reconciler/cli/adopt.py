@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.errors import Problem, Refused, UsageError
@@ -77,9 +78,8 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
         if not equals or not number.isdecimal():
             raise UsageError(f"{pair!r} is not of the form KEY=SESSION_ID", "for example: alice=17")
         if key not in catalog.sessions:
-            raise UsageError(
-                f"the catalog has no {key}", "add it to a manifest first: an adopted session becomes that"
-            )
+            first = "add it to a manifest first: an adopted session becomes that"
+            raise UsageError(f"the catalog has no {key}", did_you_mean(key, catalog.sessions, first))
         if key in wanted or int(number) in wanted.values():
             raise UsageError(f"{pair}: a key or a session is named twice")
         wanted[key] = int(number)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
     CatalogFlags,
@@ -18,7 +19,7 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.output import Output, output_options, put_out
-from reconciler.errors import ExitCode, Refused
+from reconciler.errors import ExitCode, Refused, UsageError
 from reconciler.model import Catalog
 from reconciler.plan.drift import drifted
 from reconciler.plan.model import Plan
@@ -68,6 +69,9 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...],
             if asked in (action.key, f"{action.key}.{change.path}")
         ]
         if not found:
+            if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
+                hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "say KEY, or KEY.FIELD")
+                raise UsageError(f"the catalog has no session for {asked!r}", hint)
             what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
             raise Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was")
         accepted |= {(one.key, one.path): one for one in found}

@@ -9,14 +9,17 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
-from reconciler.errors import ExitCode, Refused
+from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.model import Snapshot
 from reconciler.plan.build import make_plan
 from reconciler.plan.model import Plan
 from reconciler.plan.narrow import narrow
 from reconciler.state import FOLDER
+
+_SHOWS = "reconciler plan shows what is live"
 
 
 @click.command()
@@ -43,12 +46,19 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
     without = dataclasses.replace(loaded, sessions=left, forgotten=loaded.forgotten.union(keys))
 
     def plan(snapshot: Snapshot) -> Plan:
+        live = live_keys(snapshot, loaded.name, loaded.environment)
+        unknown = sorted(set(keys) - live - loaded.sessions.keys())
+        if unknown:
+            raise UsageError(
+                [
+                    Problem(f"neither the list nor the catalog has {key}", did_you_mean(key, live, _SHOWS))
+                    for key in unknown
+                ]
+            )
         part = narrow(make_plan(without, snapshot), "forget", keys)
         missing = sorted(set(keys) - {action.key for action in part.actions})
         if missing:
-            raise Refused(
-                f"no live session is ours under {', '.join(missing)}", "reconciler plan shows what is live"
-            )
+            raise Refused(f"no live session is ours under {', '.join(missing)}", _SHOWS)
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)

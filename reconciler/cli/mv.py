@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
-from reconciler.errors import ExitCode, Refused, UsageError
+from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.model import Catalog, Snapshot
 from reconciler.plan.build import make_plan
 from reconciler.plan.model import Plan
@@ -59,7 +60,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
     def plan(snapshot: Snapshot) -> Plan:
         part = narrow(make_plan(moving, snapshot), "move", {target.key})
         if not part.actions and not part.refusals:
-            raise Refused(f"no live session is {source}", "reconciler plan shows what is live")
+            raise _not_live(source, loaded, snapshot)
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
@@ -84,6 +85,15 @@ def _identity(text: str, catalog: Catalog) -> Identity:
     if matched[1] is None:
         return catalog.identity(matched[3])
     return Identity(matched[1], matched[2], matched[3])
+
+
+def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> ReconcilerError:
+    """The error for a session that is not live: refused where the catalog knows it, else a key that nobody knows."""
+    live = live_keys(snapshot, source.catalog, source.environment)
+    hint = "reconciler plan shows what is live"
+    if source.key in live or (_ours(source, catalog) and source.key in catalog.sessions):
+        return Refused(f"no live session is {source}", hint)
+    return UsageError(f"no live session is {source}", did_you_mean(source.key, live, hint))
 
 
 def _ours(identity: Identity, catalog: Catalog) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reconciler.cli.keys import did_you_mean
 from reconciler.model import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
@@ -249,7 +250,15 @@ class PolicyFlags:
         # Catalog and list stay until the program ends: looking for garbage in them, again and again while they are
         # compared, would take longer than comparing them.
         gc.freeze()
-        return make_plan(catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy)
+        plan = make_plan(catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy)
+        deleted = {action.key for action in plan.actions if action.kind == "delete"}
+        for key in self.allow_destroy:
+            if key not in deleted:
+                hint = did_you_mean(key, deleted, "the flag does nothing here")
+                click.echo(
+                    f"--allow-destroy {key}: the plan deletes no session of this key; {hint}", err=True
+                )
+        return plan
 
 
 def split(flags: Mapping[str, Any], kind: type[T]) -> T:

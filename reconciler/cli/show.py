@@ -13,7 +13,7 @@ from reconciler.cli.planfile import read_plan
 
 
 @click.command()
-@click.argument("plan", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("plan", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @output_options
 def command(plan: Path, **flags: Any) -> None:
     """Show a saved plan. PLAN is a file that `reconciler plan --out PLAN` wrote."""

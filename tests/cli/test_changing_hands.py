@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reconciler.server import RunningServer
 from tests.cli.conftest import Shell
 
@@ -87,7 +89,7 @@ def test_mv_keeps_the_session(shop: Shell, server: RunningServer) -> None:
 
 def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> None:
     for words, message in (
-        (("forget", "nobody"), "no live session is ours under nobody\n"),
+        (("forget", "alice"), "no live session is ours under alice\n"),
         (("mv", "alice", "bob2"), "no live session is bookshop/alice\n"),
     ):
         done = shop.run(*words, "--catalog", "shop", "--auto-approve")
@@ -95,6 +97,56 @@ def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> Non
             3,
             message + "      hint: reconciler plan shows what is live\n",
         )
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("explain", "alise"), "the catalog has no session 'alise'", "did you mean 'alice'?"),
+        (("explain", "nobody"), "the catalog has no session 'nobody'", "check the key"),
+        (("adopt", "alise=1"), "the catalog has no alise", "did you mean 'alice'?"),
+        (("forget", "alise", "bob"), "neither the list nor the catalog has alise", "did you mean 'alice'?"),
+        (
+            ("forget", "nobody"),
+            "neither the list nor the catalog has nobody",
+            "reconciler plan shows what is live",
+        ),
+        (("mv", "alise", "bob"), "no live session is bookshop/alise", "did you mean 'alice'?"),
+        (("mv", "other/x", "bob"), "no live session is other/x", "reconciler plan shows what is live"),
+    ],
+)
+def test_a_key_that_nobody_knows_is_wrong_usage(
+    shop: Shell, server: RunningServer, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    before = server.store.dump()
+    approve = [] if words[0] == "explain" else ["--auto-approve"]
+    done = shop.run(*words, "--catalog", "shop", *approve)
+    assert (done.returncode, done.stderr) == (64, f"{message}\n      hint: {hint}\n")
+    assert server.store.dump() == before
+
+
+def test_a_key_whose_drift_nobody_knows_is_wrong_usage(shop: Shell) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    done = shop.run("drift", "shop", "--accept", "alise.prompt")
+    assert (done.returncode, done.stderr) == (
+        64,
+        "the catalog has no session for 'alise.prompt'\n      hint: did you mean 'alice'?\n",
+    )
+    assert shop.run("drift", "shop", "--accept", "alice.prompt").returncode == 3
+
+
+def test_a_key_that_may_be_destroyed_and_is_not(shop: Shell) -> None:
+    shop.run("apply", "shop", "--auto-approve")
+    shop.write({"bob": {"name": "Bob", "prompt": "Be brief.", "parameters": {"temperature": 0.5}}})
+    flags = ("--allow-destroy", "alise", "--allow-destroy", "bob", "--allow-destroy", "alice")
+    said = (
+        "--allow-destroy alise: the plan deletes no session of this key; did you mean 'alice'?\n"
+        "--allow-destroy bob: the plan deletes no session of this key; the flag does nothing here\n"
+    )
+    for words in (("plan", "shop"), ("apply", "shop", "--auto-approve")):
+        done = shop.run(*words, *flags)
+        assert (done.returncode, done.stderr) == (0, said)
 
 
 def test_a_pair_that_is_none(shop: Shell) -> None:

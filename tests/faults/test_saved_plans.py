@@ -200,6 +200,13 @@ def test_a_file_that_is_no_plan(world: World, tmp_path: Path, text: bytes) -> No
     assert run.err.startswith(f"{plan} is no plan"), run
 
 
+def test_a_plan_that_is_not_there(world: World) -> None:
+    for words in (("show", "plan.json"), world.applying(what=Path("plan.json"))):
+        run = world.here(*words)
+        assert (run.code, run.log) == (64, []), run
+        assert run.err.endswith("'plan.json' does not exist.\n")
+
+
 @pytest.mark.parametrize("step", [53, pytest.param(1, marks=pytest.mark.full)])
 def test_a_byte_that_is_another_is_found_wherever_it_stands(world: World, plan: Path, step: int) -> None:
     whole = plan.read_bytes()
