@@ -103,13 +103,28 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    from reconciler.cli.streams import forgiving_streams
+
+    with forgiving_streams():
+        code = int(ExitCode.OK)
+        try:
+            code = _outcome(argv)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.filename is not None:
+                raise  # a file of somebody's, which its reader should have said something about
+            sys.stdout = None  # lest the interpreter complain when it flushes
+            click.echo(f"the output can't be written: {error.strerror}", err=True)
+            return code or int(ExitCode.ERROR)
+        return code
+
+
+def _outcome(argv: Sequence[str] | None) -> int:
+    """Run the command line, say what went wrong, and give the exit code."""
     asked: dict[str, str] = {}  # the form of output, as far as the flags were read
-    code = int(ExitCode.OK)
     try:
         outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=asked)
-        code = int(outcome or ExitCode.OK)
-        sys.stdout.flush()
-        return code
+        return int(outcome or ExitCode.OK)
     except ReconcilerError as error:
         from reconciler.cli.problems import print_problems
 
@@ -130,13 +145,3 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Keep the interpreter from complaining when it flushes.
-        sys.stdout = None
-        return code
-    except OSError as error:
-        if error.filename is not None:
-            raise  # a file of somebody's, which its reader should have said something about
-        sys.stdout = None
-        click.echo(f"the output can't be written: {error.strerror}", err=True)
-        return code or int(ExitCode.ERROR)

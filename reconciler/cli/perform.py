@@ -28,8 +28,9 @@ from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import Seconds
 from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
+from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, Refused
 from reconciler.model import Policy, Snapshot
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.model import Plan
@@ -161,6 +162,10 @@ def _perform(
                 from reconciler.render import render
 
                 click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
+            elif not stdout_is_read():
+                raise Refused(
+                    "whoever was to read the plan went away: nothing was written", "say --auto-approve"
+                )
             count = len(plan.actions)
             approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
         begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -217,6 +218,54 @@ def test_an_output_that_can_not_be_written(world: World) -> None:
     assert (done.returncode, done.stderr) == (1, "the output can't be written: No space left on device\n")
     assert not [entry for entry in world.server.log if entry.operation in WRITES]
     world.close(world.apply())
+
+
+def unread(world: World, *arguments: str) -> Run:
+    """Run the command with an output that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = world.command(*arguments)
+    began = len(world.server.log)
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment(), check=False
+    )
+    os.close(writer)
+    return Run(done.returncode, "nobody reads this", done.stderr, world.server.log[began:])
+
+
+def closed(world: World, *arguments: str) -> Run:
+    """Run the command without a standard output, as in ``apply >&-``."""
+    began = len(world.server.log)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- <&-', "sh", *world.command(*arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    return Run(done.returncode, "there is no output", done.stderr, world.server.log[began:])
+
+
+@pytest.mark.parametrize("how", [unread, closed])
+def test_a_run_that_nobody_reads_ends_with_its_own_code(world: World, how: Callable[..., Run]) -> None:
+    """``apply | true``: the exit code is what the run came to, here as everywhere."""
+    where = world.applying()
+    refused = how(world, *where, "--max-deletes", "2")
+    assert (refused.code, refused.err, refused.writes) == (3, "", []), refused
+    assert how(world, "plan", *where[1:4], "--detailed-exitcode").code == 2
+    assert how(world, "history", str(world.folder)).code == 0
+    world.server.faults.add(Fault("status", operation="create_session", when="first", status=422))
+    partial = how(world, *where)
+    assert (partial.code, partial.err) == (4, ""), partial
+    world.server.faults.clear()
+    world.close(how(world, *where))
+
+
+def test_a_plan_that_nobody_has_read_is_not_approved(world: World) -> None:
+    arguments = [one for one in world.applying() if one != "--auto-approve"]
+    run = unread(world, *arguments)
+    assert (run.code, run.writes) == (3, []), run
+    assert run.err.startswith("whoever was to read the plan went away: nothing was written\n")
 
 
 def test_a_reader_that_has_seen_enough(world: World) -> None:
