@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from reconciler import __version__
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, Problem, ReconcilerError
 
 #: Each command's module (with the attribute ``command`` in it) and its line in the list of commands.
 COMMANDS = {
@@ -125,23 +125,22 @@ def _outcome(argv: Sequence[str] | None) -> int:
     try:
         outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=asked)
         return int(outcome or ExitCode.OK)
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
     except ReconcilerError as error:
         from reconciler.cli.problems import print_problems
 
         print_problems(error.problems)
-        if asked.get("form") == "json":
-            from reconciler.cli.output import print_errors
-
-            print_errors(error.problems, error.exit_code)
-        return int(error.exit_code)
-    except click.UsageError as error:
-        error.show()
-        return int(ExitCode.USAGE)
-    except click.exceptions.Exit as error:
-        return int(error.exit_code)
+        problems, code = error.problems, error.exit_code
     except click.ClickException as error:
         error.show()
-        return int(ExitCode.ERROR)
+        problems = (Problem(error.format_message()),)
+        code = ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.ERROR
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        return int(ExitCode.INTERRUPTED)
+        problems, code = (Problem("interrupted"),), ExitCode.INTERRUPTED
+    if asked.get("form") == "json":
+        from reconciler.cli.output import print_errors
+
+        print_errors(problems, code)
+    return int(code)

@@ -30,7 +30,7 @@ from reconciler.cli.output import format_option, no_color_option, render_options
 from reconciler.cli.progress import progress
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
-from reconciler.errors import ExitCode, Refused
+from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.model import Policy, Snapshot
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.model import Plan
@@ -126,8 +126,10 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
         ):
             return _perform(job, writing, client, stop, begin, root, state)
     except Interrupted:
-        click.echo(f"stopped before anything was written: {stop.reason}", err=True)
-        return ExitCode.INTERRUPTED if stop.reason == INTERRUPTED else ExitCode.ERROR
+        error = ReconcilerError(f"stopped before anything was written: {stop.reason}")
+        if stop.reason == INTERRUPTED:
+            error.exit_code = ExitCode.INTERRUPTED
+        raise error from None
 
 
 def _perform(

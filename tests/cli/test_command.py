@@ -418,6 +418,14 @@ def test_wrong_usage_is_exit_code_64(shop: Shell, words: tuple[str, ...], said: 
     assert said in done.stderr
 
 
+def test_wrong_usage_as_json(shop: Shell) -> None:
+    for words in (("apply", "shop", "--settle", "-1"), ("plan", "nowhere"), ("explain", "alice", "bob")):
+        document = shop.json(*words, code=64)
+        assert document["exit_code"] == 64
+        assert len(document["errors"]) == 1
+    assert document["errors"][0]["message"] == "Got unexpected extra argument (bob)"
+
+
 # The rest
 
 

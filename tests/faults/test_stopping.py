@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -113,12 +114,13 @@ def test_the_second_signal_ends_at_once(world: World) -> None:
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
 def test_a_signal_before_the_first_write_ends_the_run(world: World, number: Signals) -> None:
     world.server.faults.add(Fault("hang", operation="list_sessions"))
-    with world.start(*world.applying()) as process:
+    with world.start(*world.applying("--format", "json")) as process:
         until(lambda: world.server.faults.hanging == 1, process)
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE)
     run = Run(process.returncode, out, err, world.server.log)
     assert (run.code, run.err.splitlines()[-1], run.writes) == (130, "interrupted", []), run
+    assert json.loads(run.out)["errors"][0]["message"] == "interrupted"
     world.server.faults.clear()
     world.check(run, 130)
     world.close(world.apply())
@@ -202,7 +204,11 @@ def test_a_deadline_that_passes_before_the_first_write(world: World) -> None:
     world.server.faults.add(Fault("status", operation="list_sessions", status=503, retry_after=60))
     run = world.apply("--deadline", "0.5")
     assert (run.code, run.writes) == (1, []), run
-    assert run.err == "stopped before anything was written: the deadline passed\n"
+    said = "stopped before anything was written: the deadline passed"
+    assert run.err == f"{said}\n"
+    run = world.apply("--deadline", "0.5", "--format", "json")
+    document = json.loads(run.out)
+    assert (run.code, document["exit_code"], document["errors"][0]["message"]) == (1, 1, said), run
     world.server.faults.clear()
     world.check(run, 1)
     world.close(world.apply())
