@@ -78,7 +78,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
             f"--{given[0].replace('_', '-')} does nothing with a saved plan",
             "all was settled when it was made: make it again with the flag",
         )
-    plan, _ = read_plan(path)
+    plan, document = read_plan(path)
     endpoint = endpoint_name(flags["endpoint"])
     if plan.endpoint != endpoint:
         where = " --state-dir CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
@@ -92,4 +92,6 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         refuse_if_stale(plan, snapshot)
         return plan
 
-    return Job(plan.catalog, plan.environment, Policy(lock=plan.lock), still_true, reviewed=True)
+    commit = document["made_by"].get("commit")
+    policy = Policy(lock=plan.lock)
+    return Job(plan.catalog, plan.environment, policy, still_true, reviewed=True, commit=commit)

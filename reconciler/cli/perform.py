@@ -102,7 +102,8 @@ def writing_options(function: F) -> F:
 class Job:
     """What to do: for which catalog and environment, and how to make the plan once the list is read.
 
-    A plan that was ``reviewed`` is shown and not asked about; the list is read again before it is applied.
+    A plan that was ``reviewed`` is shown and not asked about; the list is read again before it is applied. ``commit``
+    is the one that it was made from, None where the folder tells.
     """
 
     catalog: str
@@ -110,6 +111,7 @@ class Job:
     policy: Policy
     plan: Callable[[Snapshot], Plan]
     reviewed: bool = False
+    commit: str | None = None
 
 
 def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
@@ -139,6 +141,8 @@ def _perform(
     settle = client.contract.settle if writing.settle is None else writing.settle
     run = secrets.token_hex(4)
     by = who(root)
+    if job.commit:
+        by = {**by, "commit": job.commit}
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with hold_lock(

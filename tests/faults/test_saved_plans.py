@@ -220,6 +220,19 @@ def test_a_byte_that_is_another_is_found_wherever_it_stands(world: World, plan: 
             saved_to_plan(whole[:length], "plan")
 
 
+@pytest.mark.parametrize("made", ["1" * 40, ""])
+def test_the_journal_names_the_commit_that_the_plan_was_made_from(
+    world: World, tmp_path: Path, made: str
+) -> None:
+    """Not that of the folder that it is applied in, where it has one."""
+    out = tmp_path / "plan.json"
+    place = ("--endpoint", world.server.url)
+    world.run("plan", str(world.folder), *place, "--out", str(out), CI_COMMIT_SHA=made)
+    world.close(world.apply(what=out, CI_COMMIT_SHA="2" * 40))
+    (run,) = json.loads(world.here("history", str(world.folder), "--format", "json").out)
+    assert run[0]["commit"] == (made or "2" * 40)
+
+
 #: Each flag that is settled when a plan is made, and a value for it.
 SETTLED = {
     "max-deletes": "5",
