@@ -14,6 +14,7 @@ from reconciler.cli.options import catalog_argument, state_option
 from reconciler.cli.output import format_option
 from reconciler.render.escape import terminal
 from reconciler.state import FOLDER
+from reconciler.values import DEEPEST, nested_deeper
 
 #: The events of the journal that do not tell what became of a write.
 _NO_RESULT = ("start", "intent", "listed", "end")
@@ -29,6 +30,8 @@ def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> Non
     entries = journals.read_journal((state_dir or catalog / FOLDER) / journals.FILE)
     runs: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
+        if nested_deeper(entry, DEEPEST):
+            continue  # no run wrote that
         runs.setdefault(str(entry.get("run")), []).append(entry)
     newest = list(runs.values())[::-1][:limit]
     if form == "json":
@@ -55,20 +58,17 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
         if entry.get("event") != "intent":
             continue
         result = ended.get(_one(entry))
-        outcome = result.get("event") if result else "UNKNOWN: the run ended before the answer came"
+        outcome = result.get("event") if result else "UNKNOWN: no answer on record"
         number = entry.get("session_id") or (result or {}).get("session_id")
         label = f"{entry.get('key')} #{number}" if number else f"{entry.get('key')}"
         lines.append(terminal(f"    {entry.get('action')} {label}: {outcome}"))
     if end is None:
-        lines.append("    (the run was killed: no end on record)")
+        lines.append("    (killed, or still running: no end on record)")
     else:
         lines.append(terminal(f"    {end.get('verification')}"))
     return lines
 
 
-def _one(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        entry.get("action"),
-        entry.get("key"),
-        entry.get("session_id") if entry.get("action") != "create" else None,
-    )
+def _one(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    number = entry.get("session_id") if entry.get("action") != "create" else None
+    return str(entry.get("action")), str(entry.get("key")), str(number)

@@ -61,3 +61,19 @@ def test_what_a_server_says_of_a_write(shop: Shell, server: RunningServer) -> No
     assert done.returncode == 1
     assert not ACTIVE.search(done.stdout + done.stderr)
     assert "\n::error::" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("depth", [5, 300, 900, 100_000])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_journal_that_no_run_wrote(shell: Shell, depth: int, form: str) -> None:
+    deep = "[" * depth + "]" * depth
+    entry = '"run":"a","at":"2026-01-01T00:00:00Z"'
+    folder = shell.root / ".reconciler"
+    folder.mkdir(parents=True)
+    (folder / "journal.jsonl").write_text(
+        f'{{{entry},"event":"start","user":{deep}}}\n{{{entry},"event":"intent","action":{deep},"key":{deep}}}\n'
+        '{"run":"b","event":"start","user":"lery"}\n'
+    )
+    done = shell.run("history", "shop", "--format", form)
+    assert done.returncode == 0
+    assert "lery" in done.stdout

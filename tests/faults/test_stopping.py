@@ -74,7 +74,7 @@ def test_the_first_signal_lets_writes_under_way_finish(world: World, number: Sig
     assert "Not verified: the list was not read again." in run.out
     assert all(f"  not tried: delete gone{one} #{one}\n" in run.out for one in range(1, 7))
     world.check(run, 130)
-    assert "(the run was killed" not in world.here("history", str(world.folder)).out
+    assert "(killed, or still running" not in world.here("history", str(world.folder)).out
     world.close(world.apply())
 
 
