@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from copy import copy
 from importlib import import_module
 from typing import NoReturn
 
@@ -49,8 +50,16 @@ def _name_variables(command: click.Command) -> None:
         if isinstance(option, click.Option) and option.envvar is None:
             flag = max(option.opts, key=len)
             option.envvar = "RECONCILER_" + flag.lstrip("-").replace("-", "_").upper()
+            if option.multiple:  # click would split at every space, or at colons where it is a path
+                option.type = copy(option.type)
+                option.type.split_envvar_value = _lines  # type: ignore[method-assign, assignment]
     for inner in getattr(command, "commands", {}).values():
         _name_variables(inner)
+
+
+def _lines(text: str) -> list[str]:
+    """The values of a repeatable flag in its variable, one a line. YAML's blocks end with an empty one."""
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 
 
 class _Commands(click.Group):
@@ -86,7 +95,8 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes (with --detailed-exitcode), 3 refused by a "
-    "guard, 4 applied in part, 64 wrong usage, 130 interrupted. Every flag can also be set as RECONCILER_<FLAG>.",
+    "guard, 4 applied in part, 64 wrong usage, 130 interrupted. Every flag can also be set as RECONCILER_<FLAG>, "
+    "with one value a line where it is repeatable.",
 )
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 def cli() -> None:

@@ -528,6 +528,21 @@ def test_a_flag_as_a_variable(shop: Shell) -> None:
     assert "'maybe' is not a valid boolean" in done.stderr
 
 
+def test_a_flag_that_may_be_repeated_has_a_value_a_line_in_its_variable(shop: Shell) -> None:
+    shop.write(
+        {"alice": {"name": "Alice", "prompt": [{"text": "{{ greet }}, {{ who }}!", "template": "jinja"}]}}
+    )
+    environ = {
+        "RECONCILER_VAR": "greet=hello world: a\r\nwho=x=y\n\n",
+        "RECONCILER_OUT_FILE": "json=one plan.json\nhtml=another:plan.html\n",
+    }
+    assert shop.run("plan", "shop", **environ).returncode == 0
+    document = json.loads((shop.folder / "one plan.json").read_text())
+    (prompt,) = [one for one in document["actions"][0]["fields"] if one["path"] == "prompt"]
+    assert prompt["after"] == "hello world: a, x=y!"
+    assert (shop.folder / "another:plan.html").is_file()
+
+
 @pytest.mark.parametrize("name", [".", "archive", "local.db"])
 def test_nothing_in_the_state_folder_may_be_a_link(shop: Shell, tmp_path: Path, name: str) -> None:
     """A catalog may be a stranger's: it does not choose where we write."""
