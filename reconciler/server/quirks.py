@@ -10,8 +10,11 @@ from typing import Any, Literal
 
 from reconciler.contract import Contract, Status
 
-#: What a service may fail to take in from a create, by the contract's names.
+#: What a service may fail to take in from a create or an update, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
+
+#: What an update may empty where it is not given it.
+EMPTIED = ("name", "model", "prompt")
 
 
 def _quirk(default: Any, text: str, value: str = "", read: Callable[[str], Any] | None = None) -> Any:
@@ -89,6 +92,9 @@ class Quirks:
     late_calls: int = _quirk(
         0, "A new session is missing from the next so many listings (each page is one).", "CALLS", _whole(0)
     )
+    late_changes: float = _quirk(
+        0.0, "A listing shows an update or a delete only after this many seconds.", "SECONDS", _seconds
+    )
     numbers_as_text: bool = _quirk(False, "Parameters come back as texts.")
     trim_prompts: bool = _quirk(False, "White space at both ends of a prompt is lost.")
     trim_end: bool = _quirk(False, "White space at the end of a prompt is lost.")
@@ -110,7 +116,25 @@ class Quirks:
         "FIELD,…",
         _some_of(*IGNORABLE),
     )
+    create_refuses: frozenset[str] = _quirk(
+        frozenset(),
+        "Create refuses a call that carries one of these fields: 400.",
+        "FIELD,…",
+        _some_of(*IGNORABLE),
+    )
+    create_remark_limit: int | None = _quirk(
+        None, "Create refuses a longer session_remark than this, an update does not.", "BYTES", _whole(0)
+    )
     update_resets: bool = _quirk(False, "An update resets what it leaves out, name and model aside.")
+    update_empties: frozenset[str] = _quirk(
+        frozenset(),
+        "An update empties these fields where it leaves them out, of " + ", ".join(EMPTIED) + ".",
+        "EMPTIED,…",
+        _some_of(*EMPTIED),
+    )
+    update_ignores: frozenset[str] = _quirk(
+        frozenset(), "An update does not take these fields in.", "FIELD,…", _some_of(*IGNORABLE)
+    )
     no_update: bool = _quirk(False, "There is no update call: 404.")
     delete_204: bool = _quirk(False, "Delete answers 204 without a body.")
     messages_by_token: bool = _quirk(False, "Messages are addressed by session_token alone.")

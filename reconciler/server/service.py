@@ -128,6 +128,9 @@ class Service:
             "list_models": self._list_models,
         }
         self._late: dict[int, tuple[float, int]] = {}  # session → when it shows: a moment, a number of lists
+        self._former: dict[
+            int, list[tuple[float, SessionRow]]
+        ] = {}  # session → what it was, and shown until when
         self._lists = 0
 
     def work(self, operation: str, call: Call) -> Answer:
@@ -156,18 +159,28 @@ class Service:
         size = min(size, self.quirks.max_page_size or size)
         hidden = self._hidden()
         self._lists += 1
-        count, rows = self.store.list_sessions(
-            page=page,
-            size=size,
-            ordering=ordering,
-            name=None if self.quirks.name_filter == "none" else given.get("name") or None,
-            partial=self.quirks.name_filter == "partial",
-            hidden=hidden,
-        )
+        name = None if self.quirks.name_filter == "none" else given.get("name") or None
+        former = self._shown_as_before()
+        if former:
+            count, rows = self._list_as_it_was(former, name, ordering, page, size)
+        else:
+            count, rows = self.store.list_sessions(
+                page=page,
+                size=size,
+                ordering=ordering,
+                name=name,
+                partial=self.quirks.name_filter == "partial",
+                hidden=hidden,
+            )
         return _listing(count, page, size, [self._shape(row) for row in rows])
 
     def _create_session(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
+        for name in sorted(self.quirks.create_refuses.intersection(given)):
+            raise Refusal(400, f"不支持的参数：{facts.fields.get(name, name)}")
         given = {name: value for name, value in given.items() if name not in self.quirks.create_ignores}
+        limit = self.quirks.create_remark_limit
+        if limit is not None and len(str(given.get("remark") or "").encode()) > limit:
+            raise _too_long(facts, limit)
         for name in ("name", "model"):
             if given.get(name) in (None, ""):
                 raise Nonsense(f"缺少参数：{facts.fields.get(name, name)}")
@@ -185,10 +198,12 @@ class Service:
 
     def _update_session(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
         session_id = self._session(facts, given).session_id
-        fields = self._fields(facts, given)
+        given = {name: value for name, value in given.items() if name not in self.quirks.update_ignores}
+        fields = {**dict.fromkeys(self.quirks.update_empties, ""), **self._fields(facts, given)}
         resets = self.quirks.update_resets or facts.left_out == "reset"
 
         def change(row: SessionRow) -> SessionRow:
+            self._remember(row)
             kept = self._defaults() if resets else row.parameters
             fields["parameters"] = {**kept, **fields.get("parameters", {})}
             if resets:
@@ -201,9 +216,11 @@ class Service:
         return Answer(200, envelope(200, data=self._shape(changed)))
 
     def _delete_session(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
-        session_id = self._session(facts, given).session_id
+        row = self._session(facts, given)
+        session_id = row.session_id
         if not self.store.delete_session(session_id):
             raise NoSession
+        self._remember(row)
         if self.quirks.delete_204:
             return Answer(204, None)
         return Answer(200, envelope(200, data={facts.fields.get("session_id", "session_id"): session_id}))
@@ -299,7 +316,7 @@ class Service:
         if limit is None or len(remark.encode()) <= limit:
             return remark
         if self.quirks.remark_over == "refuse":
-            raise Refusal(400, f"{facts.fields['remark']} 过长，最多 {limit} 字节")
+            raise _too_long(facts, limit)
         return remark.encode()[:limit].decode(errors="ignore")
 
     def _as_kept(self, prompt: str) -> str:
@@ -326,6 +343,40 @@ class Service:
             if moment > now or lists > self._lists
         }
         return list(self._late)
+
+    def _remember(self, row: SessionRow) -> None:
+        """Keep what a session is before a write, for a list that shows it late."""
+        if self.quirks.late_changes:
+            until = time.monotonic() + self.quirks.late_changes
+            self._former.setdefault(row.session_id, []).append((until, row))
+
+    def _shown_as_before(self) -> dict[int, SessionRow]:
+        """The sessions whose last writes a list does not show yet, as it still shows them."""
+        now = time.monotonic()
+        for session in list(self._former):
+            self._former[session] = [one for one in self._former[session] if one[0] > now]
+            if not self._former[session]:
+                del self._former[session]
+        return {session: rows[0][1] for session, rows in self._former.items()}
+
+    def _list_as_it_was(
+        self, former: dict[int, SessionRow], name: str | None, ordering: str, page: int, size: int
+    ) -> tuple[int, list[SessionRow]]:
+        """As the store lists them, but for these."""
+        hidden = self._hidden()
+        rows = [
+            row
+            for row in ({one.session_id: one for one in self.store.sessions()} | former).values()
+            if row.session_id not in hidden
+            and (
+                name is None
+                or row.name == name
+                or (self.quirks.name_filter == "partial" and name in row.name)
+            )
+        ]
+        column = ordering.removeprefix("-")
+        rows.sort(key=lambda row: (getattr(row, column), row.session_id), reverse=ordering.startswith("-"))
+        return len(rows), rows[(page - 1) * size : page * size]
 
     # Shaping
 
@@ -424,6 +475,10 @@ def _object(facts: Operation, name: str, value: JSON) -> dict[str, JSON]:
 
 def _malformed(facts: Operation, name: str) -> Refusal:
     return Nonsense(f"参数格式错误：{facts.fields.get(name, name)}")
+
+
+def _too_long(facts: Operation, limit: int) -> Refusal:
+    return Refusal(400, f"{facts.fields['remark']} 过长，最多 {limit} 字节")
 
 
 def _as_played(refusal: Refusal, status: Status) -> Refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -194,6 +195,54 @@ def test_an_update_that_resets_what_it_leaves_out() -> None:
         }
 
 
+def test_an_update_that_empties_some_of_what_it_leaves_out() -> None:
+    with service("update-empties=prompt,name") as one:
+        one.create(prompt="p", session_remark="r", data={"a": 1})
+        data = one.update(session_id=1, session_name="b").json()["data"]
+        assert (data["session_name"], data["session_remark"]) == ("b", "r")
+        assert (data["session_config"]["prompt"], data["session_config"]["data"]) == ("", {"a": 1})
+        assert one.update(session_id=1, prompt="p").json()["data"]["session_name"] == ""
+
+
+def test_an_update_that_takes_not_everything_in() -> None:
+    with service("update-ignores=max_tokens,data") as one:
+        one.create(prompt="p", max_tokens=5, data={"a": 1})
+        config = one.update(session_id=1, prompt="q", max_tokens=7, data={}).json()["data"]["session_config"]
+        assert (config["prompt"], config["max_tokens"], config["data"]) == ("q", 5, {"a": 1})
+
+
+def test_a_create_that_refuses_what_it_does_not_know() -> None:
+    with service("create-refuses=data,max_tokens") as one:
+        answer = one.create(data={"a": 1})
+        assert (answer.status_code, answer.json()["message"]) == (400, "不支持的参数：data")
+        assert one.create(temperature=1).status_code == 201
+        assert one.update(session_id=1, data={"a": 1}).status_code == 200
+
+
+def test_a_create_that_takes_shorter_remarks_than_an_update() -> None:
+    with service("create-remark-limit=100") as one:
+        answer = one.create(session_remark="x" * 101)
+        assert (answer.status_code, answer.json()["message"]) == (400, "session_remark 过长，最多 100 字节")
+        assert one.create(session_remark="x" * 100).status_code == 201
+        assert one.update(session_id=1, session_remark="x" * 60_000).status_code == 200
+
+
+def test_a_list_that_shows_changes_late() -> None:
+    with service("late-changes=0.5", "name-filter=partial") as one:
+        for name in ("anna", "anne", "bob"):
+            one.create(session_name=name)
+        one.update(session_id=1, session_name="zoe")
+        one.update(session_id=1, session_name="zoë")
+        one.http.post(one.server.url + "/v1/session/delete/", json={"session_id": 3})
+        listing = one.listing(ordering="-session_id")
+        assert [row["session_name"] for row in listing["results"]] == ["bob", "anne", "anna"]
+        assert one.listing(session_name="ann", size=1, page=2)["results"][0]["session_name"] == "anne"
+        assert one.update(session_id=3, session_name="x").status_code == 404
+        while one.listing()["count"] == 3:
+            time.sleep(0.02)
+        assert [row["session_name"] for row in one.listing()["results"]] == ["zoë", "anne"]
+
+
 def test_no_update_call() -> None:
     with service("no-update") as one:
         one.create()
@@ -241,6 +290,7 @@ def test_every_quirk_can_be_spelled() -> None:
         "BYTES": "0",
         "FIELD,…": "data,remark",
         "HTTP[/BODY]": "410/7",
+        "EMPTIED,…": "name,prompt",
     }
     for spelled, _ in quirk_help():
         name, sign, value = spelled.partition("=")
@@ -270,9 +320,9 @@ def test_every_quirk_can_be_spelled() -> None:
         (
             "zzz",
             "there is no quirk 'zzz'; there are: max-page-size, name-filter, ordering-ignored, late-seconds, "
-            "late-calls, numbers-as-text, trim-prompts, trim-end, line-endings, remark-limit, remark-over, "
-            "create-ignores, update-resets, no-update, delete-204, messages-by-token, strict-encoding, "
-            "not-found, bad-request",
+            "late-calls, late-changes, numbers-as-text, trim-prompts, trim-end, line-endings, remark-limit, "
+            "remark-over, create-ignores, create-refuses, create-remark-limit, update-resets, update-empties, "
+            "update-ignores, no-update, delete-204, messages-by-token, strict-encoding, not-found, bad-request",
         ),
     ],
 )
