@@ -77,9 +77,10 @@ def left_out(bench: Bench) -> None:
     if reply.error is not None:  # the service may keep no remark of that length
         _, before = bench.put(fields)
     _, after = bench.put({})
-    reset = _changed(before, after)
+    reset = _changed(before, after) or _without(bench, after, "prompt")
+    # For a session that its remark marks: it may lose its name.
     if not reset and after.remark.probe == bench.subject.probe:
-        reset = _without_name(bench, after)
+        reset = _without(bench, after, "name", "model")
     what: Literal["kept", "reset"] = "reset" if reset else "kept"
     bench.lessons.call("update_session", replace(operation, left_out=what))
     stated = bench.lessons.stated.operations.get("update_session")
@@ -97,16 +98,19 @@ def _changed(before: LiveSession, after: LiveSession) -> list[str]:
     return [name for name, value in was.items() if not same(value, now.get(name))]
 
 
-def _without_name(bench: Bench, before: LiveSession) -> list[str]:
-    """The same for name and model. Only for a session that its remark marks: it may lose its name."""
+def _without(bench: Bench, before: LiveSession, *names: str) -> list[str]:
+    """The same for what every other update carries: those of these fields that one without them resets."""
     assert bench.update is not None
-    reply = bench.subject.write(bench.update, {"prompt": bench.subject.prompt(" Without a name.")})
+    fields = {name: value for name, value in bench.plain().items() if name not in names}
+    if "prompt" in fields:
+        fields["prompt"] = bench.subject.prompt(f" Without {names[0]}.")
+    reply = bench.subject.write(bench.update, fields)
     after = bench.subject.see()
-    reset = [name for name in ("name", "model") if getattr(before, name) != getattr(after, name)]
+    reset = [name for name in names if getattr(before, name) != getattr(after, name)]
     if reply.error is not None and not reset:
-        reset = ["name or model (the update is refused without them)"]
+        reset = [f"{' or '.join(names)} (the update is refused without)"]
     if reset:
-        bench.put({})  # its name again
+        bench.put({})  # what it was again
     return reset
 
 

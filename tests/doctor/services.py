@@ -171,6 +171,16 @@ SERVICES = (
         quirks=("update-resets",),
         found={"update_session": {"left_out": "reset"}},
     ),
+    Service(
+        "an update that empties the prompt alone where it leaves it out",
+        quirks=("update-empties=prompt",),
+        found={"update_session": {"left_out": "reset"}},
+    ),
+    Service(
+        "an update that empties name and model",
+        quirks=("update-empties=name,model",),
+        found={"update_session": {"left_out": "reset"}},
+    ),
     Service("no update", quirks=("no-update",), facts=_NO_UPDATE, cycle="no_update"),
     Service(
         "a create that takes no remark",
