@@ -36,7 +36,8 @@ class Bench:
 
     ``model`` is one that the service takes. ``create_keeps`` is how many bytes of a remark were seen to be kept by
     the create, ``create_cut`` whether it cut it off there, and ``create_refused`` the shortest remark that it refused.
-    ``tell`` is told what is tried.
+    ``update`` is the update call once it is found; a call that may work or not is not one. ``unclear`` says that what a
+    contract can't do without could not be told. ``tell`` is told what is tried.
     """
 
     def __init__(
@@ -51,15 +52,18 @@ class Bench:
         self.create_keeps = 0
         self.create_cut = False
         self.create_refused: int | None = None
+        self.update: Operation | None = None
+        self.unclear = False
+        self._steps = 0
 
     def say(self, name: str, verdict: Verdict, seen: str, follows: str = "") -> None:
         """Add a line."""
         self.checks.append(Check(PART, name, verdict, seen, follows))
 
-    @property
-    def update(self) -> Operation | None:
-        """The update call, as far as it is known by now."""
-        return self.lessons.contract.operations.get("update_session")
+    def step(self) -> str:
+        """A prompt by which one write is told from all others, so that the list shows when it shows that."""
+        self._steps += 1
+        return self.subject.prompt(f" Step {self._steps}.")
 
     def optional(self, operation: Operation) -> set[str]:
         """The fields beside name, model, prompt and remark that a call can carry and the list can show."""
@@ -74,12 +78,15 @@ class Bench:
             "prompt": self.subject.prompt() if prompt is None else prompt,
         }
 
-    def put(self, fields: Mapping[str, Any]) -> tuple[Reply, LiveSession]:
-        """Update the session, and see what it is then."""
-        operation = self.update
-        assert operation is not None
-        reply = self.subject.write(operation, {**self.plain(), **fields})
-        return reply, self.subject.see()
+    def put(self, fields: Mapping[str, Any], prompt: Callable[[str], str] = str) -> tuple[Reply, LiveSession]:
+        """Update the session, and see what it is then. ``prompt`` makes a prompt of the beginning that it is given."""
+        assert self.update is not None
+        step = self.step()
+        reply = self.subject.write(self.update, {**self.plain(prompt(step)), **fields})
+        live = self.subject.after(reply, lambda live: live is not None and step in live.prompt)
+        live = self.subject.there(live)
+        # What was answered counts for less than what is there.
+        return (Reply(reply.body, reply.response) if step in live.prompt else reply), live
 
     def not_taken(self, sent: Mapping[str, Any], live: LiveSession) -> set[str]:
         """Those of the optional fields that were sent and are not as sent."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from reconciler.doctor.bench import Bench, answer, call, status_of
 from reconciler.doctor.candidates import candidates, learned
+from reconciler.doctor.subject import Removal
 
 
 def delete(bench: Bench) -> None:
@@ -15,16 +16,11 @@ def delete(bench: Bench) -> None:
     read = update.encoding if update is not None and update.encoding != "none" else None
     calls = candidates(bench.lessons.contract, "delete_session", encoding=read)
     number = bench.subject.id
-    done = bench.subject.remove(calls)
-    if done is None:
-        bench.say(
-            "delete",
-            bench.lessons.call("delete_session", None),
-            f"none of {len(calls)} calls deletes a session",
-            "plans that delete are refused; take the probe's session away in the console",
-        )
+    removal = bench.subject.remove(calls)
+    if removal.by is None:
+        _not_found(bench, removal, len(calls))
         return
-    operation, reply = done
+    operation, reply = removal.by
     empty = reply.response is not None and not reply.response.content
     operation = replace(learned(operation), answer="empty" if empty else "document")
     stated = bench.lessons.call("delete_session", operation)
@@ -43,3 +39,26 @@ def delete(bench: Bench) -> None:
         f"a second delete is answered {answer(again)}",
         "" if plain else "a delete that somebody else was quicker with is looked up in the list",
     )
+
+
+def _not_found(bench: Bench, removal: Removal, calls: int) -> None:
+    if not removal.gone and not removal.tried:
+        bench.say(
+            "delete",
+            bench.lessons.call("delete_session", None),
+            f"none of {calls} calls deletes a session",
+            "plans that delete are refused; take the probe's session away in the console",
+        )
+        return
+    bench.unclear = True
+    answers = "; ".join(
+        f"{call(operation)} is answered {answer(reply)}" for operation, reply in removal.tried
+    )
+    if removal.gone:
+        seen = f"the session is gone, and which call did it is not clear{answers and ': '}{answers}"
+    else:
+        seen = (
+            f"{len(removal.tried)} of {calls} calls may delete a session, and the list shows it for "
+            f"{bench.subject.settle:g} s after them: {answers}"
+        )
+    bench.say("delete", "unknown", seen, "run the probe again")

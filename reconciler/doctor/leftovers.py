@@ -40,6 +40,6 @@ def remove_leftovers(
         if not subject.find(whole=True):
             continue  # gone meanwhile
         subject.id = leftover.session_id
-        if subject.remove(calls) is None:
+        if not subject.remove(calls).gone:
             left.append(leftover)
     return left

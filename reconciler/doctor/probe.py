@@ -54,9 +54,9 @@ class Probe:
     ``before`` is the list as it is; ``probe`` is the id by which what this makes is known; ``settle`` is how long
     (seconds) a list may lag behind a write. ``tell`` is told what is tried.
 
-    Afterwards ``checks`` holds what came out, ``complete`` says whether all experiments were made, ``left`` are the ids
-    of sessions that could not be deleted (``unseen`` where one may be there that the list did not show), and
-    ``untouched`` says that all other sessions were seen to be as they were.
+    Afterwards ``checks`` holds what came out, ``complete`` says whether all experiments were made and told what they
+    should, ``left`` are the ids of sessions that could not be deleted (``unseen`` where one may be there that the list
+    did not show), and ``untouched`` says that all other sessions were seen to be as they were.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Probe:
         try:
             for experiment in _EXPERIMENTS:
                 experiment(self.bench)
-            self.complete = True
+            self.complete = not self.bench.unclear
         except ReconcilerError as error:
             problem = error.problems[0] if error.problems else Problem(str(error))
             self.bench.say("the probe ended early", "differs", problem.message, problem.hint)
@@ -124,7 +124,7 @@ class Probe:
             calls = self._deletes()
             while found := [live for live in subject.find(whole=True) if live.session_id not in self.left]:
                 subject.id = found[0].session_id
-                if subject.remove(calls) is None:
+                if not subject.remove(calls).gone:
                     self.left.append(found[0].session_id)
         except ReconcilerError as error:
             self.left = sorted({*self.left, *subject.ids})

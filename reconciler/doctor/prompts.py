@@ -79,22 +79,20 @@ def prompts(bench: Bench) -> None:
         bench.say("prompts", "unknown", "without an update only a plain one was tried")
         return
     bench.tell("whether prompts come back to the letter")
-    start = bench.subject.prompt()
-    whole = together(start)
-    if _stored(bench, whole) == whole:
+    sent, stored = _stored(bench, together)
+    if stored == sent:
         facts = {case.fact: "kept" for case in CASES}
     else:
         facts = {}
         for case in CASES:
-            sent = case.make(start)
-            stored = _stored(bench, sent)
+            sent, stored = _stored(bench, case.make)
             facts[case.fact] = "refused" if stored is None else case.read(sent, stored)
     for case in CASES:
         fact = facts[case.fact]
         stated = bench.lessons.behaves(**{case.fact: fact})
         bench.say(f"prompts: {case.name}", stated, _SEEN.get(fact, fact), _follows(case.fact, fact))
-    sent = longest(start)
-    if _stored(bench, sent) == sent:
+    sent, stored = _stored(bench, longest)
+    if stored == sent:
         stated = bench.lessons.behaves(prompt_length=LONGEST)
         bench.say("prompts: length", stated, f"{LONGEST:,} characters come back to the letter")
     else:
@@ -106,11 +104,17 @@ def prompts(bench: Bench) -> None:
         )
 
 
-def _stored(bench: Bench, prompt: str) -> str | None:
-    """What was stored of a prompt, None where it was refused."""
-    reply, live = bench.put({"prompt": prompt})
+def _stored(bench: Bench, make: Callable[[str], str]) -> tuple[str, str | None]:
+    """A prompt that was sent, and what was stored of it: None where it was refused."""
+    sent: list[str] = []
+
+    def made(start: str) -> str:
+        sent.append(make(start))
+        return sent[0]
+
+    reply, live = bench.put({}, made)
     stored = bench.raw(live, *bench.client.contract.session.prompt)
-    return None if reply.error is not None and stored != prompt else str(stored)
+    return sent[0], None if reply.error is not None and stored != sent[0] else str(stored)
 
 
 _SEEN = {

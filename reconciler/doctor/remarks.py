@@ -104,6 +104,7 @@ def _bisect(bench: Bench, kept: int, not_kept: int) -> tuple[int, _Over]:
 def _not_by_update(bench: Bench) -> None:
     """An update that can't renew the tag would leave in it what is not true any more: better none."""
     bench.lessons.call("update_session", None)
+    bench.update = None
     bench.say(
         "remark",
         "differs",

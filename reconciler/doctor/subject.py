@@ -9,8 +9,9 @@ something, the number of sessions is looked at: when one is missing, the probe e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
@@ -23,6 +24,12 @@ from reconciler.model import LiveSession, Snapshot
 from reconciler.own import probe_id, probe_name, probe_prompt, probe_remark
 from reconciler.values import as_number
 
+#: Whether a session, None for one that is gone, is as it should be.
+Fits: TypeAlias = Callable[[LiveSession | None], bool]
+
+#: Seconds that success is still waited for on a service that said so once, and did nothing.
+_IMPATIENT: Final = 1.0
+
 
 class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
     """The probe can't or must not go on. What it made is still cleaned up."""
@@ -32,7 +39,8 @@ class Subject:
     """A probe's own session.
 
     ``before`` are the ids of all other sessions; ``settle`` is how long (seconds) a list may lag behind a write, and
-    ``lag`` how long it did, once that is known.
+    ``lag`` how long it did, as far as it was seen; ``late`` says whether it did at the last look. ``open`` says
+    whether the last write may have done something, whatever it was answered.
     """
 
     def __init__(self, client: Client, probe: str, before: Iterable[int], settle: float) -> None:
@@ -42,6 +50,9 @@ class Subject:
         self.before = frozenset(before)
         self.settle = settle
         self.lag = 0.0
+        self.patience = settle  # how long a write that is answered with success is waited for
+        self.late = False
+        self.open = False
         self.filtered = True  # whether the list can be narrowed to our name
         self.id: int | None = None
         self.ids: set[int] = set()  # all that this probe made, as the list showed them
@@ -77,6 +88,7 @@ class Subject:
             raise ValueError("a probe writes to its own session alone")
         sent = {**(fields or {}), "session_id": number}
         reply = self._send(operation, sent)
+        self.open = reply.error is None or reply.error.outcome == "unknown"
         again = reply.error is not None and reply.error.outcome == "unknown"
         return self._send(operation, sent) if again else reply
 
@@ -163,24 +175,47 @@ class Subject:
         Raises:
             ProbeStopped: it does not.
         """
-        live = self.look()
+        return self.there(self.look())
+
+    def there(self, live: LiveSession | None) -> LiveSession:
+        """The session as it was found.
+
+        Raises:
+            ProbeStopped: it was not.
+        """
         if live is None:
             raise ProbeStopped(
                 f"the probe's session #{self.id} is gone", "somebody deleted it: run the probe again"
             )
         return live
 
-    def wait(self, fits: Callable[[LiveSession | None], bool]) -> LiveSession | None:
-        """The session once it fits, or as it is when the list has had as long as it took before, twice."""
-        until = time.monotonic() + min(self.settle, 2 * self.lag)
+    def wait(self, fits: Fits, seconds: float | None = None) -> LiveSession | None:
+        """The session once it fits, or as it is after so long; by itself, twice as long as the list took before."""
+        started = time.monotonic()
+        patience = min(self.settle, 2 * self.lag) if seconds is None else seconds
         attempt = 1
         while True:
             live = self.look()
-            left = until - time.monotonic()
-            if fits(live) or left <= 0:
+            waited = time.monotonic() - started
+            if fits(live):
+                self.late = attempt > 1
+                self.lag = max(self.lag, waited if self.late else 0.0)
                 return live
-            self.client.pace.sleep(min(left, pause_before(attempt, base=0.05, cap=1.0)))
+            if waited >= patience:
+                return live
+            self.client.pace.sleep(min(patience - waited, pause_before(attempt, base=0.05, cap=1.0)))
             attempt += 1
+
+    def after(self, reply: Reply, fits: Fits) -> LiveSession | None:
+        """The session once it fits, or as it is then. The list has the longer for it, the likelier it is to come."""
+        if not self.open:
+            return self.look()
+        if reply.error is not None:
+            return self.wait(fits)
+        live = self.wait(fits, self.patience)
+        if not fits(live):  # not what this service means by success: that is not waited for each time
+            self.patience = min(self.patience, max(2 * self.lag, _IMPATIENT))
+        return live
 
     def check_others(self) -> None:
         """See that no session of others is missing or overwritten.
@@ -211,18 +246,41 @@ class Subject:
 
     # Ending
 
-    def remove(self, calls: Iterable[Operation]) -> tuple[Operation, Reply] | None:
+    def remove(self, calls: Iterable[Operation]) -> Removal:
         """Delete the session by the first of these calls that does it; the list says whether one did."""
+        tried: list[tuple[Operation, Reply]] = []
         for operation in calls:
             reply = self.write(operation)
-            gone = self.wait(lambda live: live is None) is None
-            if reply.error is None or reply.error.outcome == "unknown":
+            live = self.after(reply, _gone)
+            if self.open:
+                tried.append((operation, reply))
                 self.check_others()
-            if gone:
-                self.ids.discard(self.id or 0)
-                self.id = None
-                return operation, reply
-        return None
+            if live is None:
+                break
+        else:
+            live = self.wait(_gone, self.settle) if tried else self.look()
+        if live is None:
+            self.ids.discard(self.id or 0)
+            self.id = None
+        return Removal(live is None, tried)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What came of deleting: whether the session is gone, and the calls that may have done it, with their answers."""
+
+    gone: bool
+    tried: Sequence[tuple[Operation, Reply]]
+
+    @property
+    def by(self) -> tuple[Operation, Reply] | None:
+        """The call that did it, where that is clear."""
+        worked = [one for one in self.tried if one[1].error is None] or self.tried
+        return worked[0] if self.gone and len(worked) == 1 else None
+
+
+def _gone(live: LiveSession | None) -> bool:
+    return live is None
 
 
 def _numbers(numbers: Iterable[int]) -> str:

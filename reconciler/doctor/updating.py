@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from reconciler.doctor.bench import SECOND, Bench, answer, call, status_of, verdict
+from reconciler.contract import Operation
+from reconciler.doctor.bench import FIRST, SECOND, Bench, answer, call, status_of, verdict
 from reconciler.doctor.candidates import candidates, learned
 from reconciler.doctor.subject import ProbeStopped
 from reconciler.model import LiveSession
@@ -14,29 +17,71 @@ from reconciler.values import same
 
 
 def find_update(bench: Bench) -> None:
-    """Try the candidates until the list shows that one did its work; the others are not tried then."""
+    """Try the candidates until the list shows that one did its work; the others are not tried then.
+
+    Each writes a prompt of its own: a list that shows changes late tells by that which one it was, when all were tried.
+    """
     calls = candidates(bench.lessons.contract, "update_session")
-    for number, operation in enumerate(calls, start=1):
+    subject = bench.subject
+    tried: dict[str, tuple[Operation, float]] = {}
+    possible: list[Operation] = []
+    answers = []
+
+    def shown(live: LiveSession | None) -> bool:
+        return live is not None and live.prompt in tried
+
+    for operation in calls:
         bench.tell(f"trying {call(operation)}")
-        prompt = bench.subject.prompt(f" Step {number}.")
-        refused = bench.subject.write(operation, bench.plain(prompt)).error
-        if refused is not None and refused.outcome == "not done":
-            live = bench.subject.look()
-        else:
-            live = bench.subject.wait(partial(_has, prompt))
-            bench.subject.check_others()
+        step = bench.step()
+        tried[step] = operation, time.monotonic()
+        reply = subject.write(operation, bench.plain(step))
+        live = subject.wait(shown) if subject.open else subject.look()
+        if subject.open:
+            possible.append(operation)
+            answers.append(f"{call(operation)} is answered {answer(reply)}")
+            subject.check_others()
         if live is None:
             raise ProbeStopped(f"the probe's session went with {call(operation)}")
-        if live.prompt == prompt:
-            stated = bench.lessons.call("update_session", replace(learned(operation), left_out="kept"))
-            bench.say("update", stated, call(operation))
-            return
-    bench.say(
-        "update",
-        bench.lessons.call("update_session", None),
-        f"none of {len(calls)} calls changes a session",
-        "a plan that changes a live session is refused; creates and deletes work",
-    )
+        if shown(live):
+            break
+    else:
+        if answers:
+            bench.tell("waiting for the list to show a change")
+            live = subject.there(subject.wait(shown, subject.settle))
+    if live is not None and shown(live):
+        operation, since = tried[live.prompt]
+        late = f"; the list shows it after {time.monotonic() - since:.1f} s" if subject.late else ""
+        if late:
+            operation = _first_that_works(bench, possible[: possible.index(operation)]) or operation
+        bench.update = replace(learned(operation), left_out="kept", ignores=frozenset())
+        bench.say("update", bench.lessons.call("update_session", bench.update), call(operation) + late)
+    elif answers:
+        bench.unclear = True
+        bench.say(
+            "update",
+            "unknown",
+            f"{len(answers)} of {len(calls)} calls may change a session, and the list shows no change within "
+            f"{subject.settle:g} s: {'; '.join(answers)}",
+            "run the probe again; where the list is slower than that, with --settle SECONDS",
+        )
+    else:
+        bench.say(
+            "update",
+            bench.lessons.call("update_session", None),
+            f"none of {len(calls)} calls changes a session",
+            "a plan that changes a live session is refused; creates and deletes work",
+        )
+
+
+def _first_that_works(bench: Bench, calls: Sequence[Operation]) -> Operation | None:
+    """The first of some calls that changes the session, now that it is known how late the list shows that."""
+    for operation in calls:
+        step = bench.step()
+        bench.subject.write(operation, bench.plain(step))
+        live = bench.subject.wait(partial(_has, step))
+        if bench.subject.there(live).prompt == step:
+            return operation
+    return None
 
 
 def _has(prompt: str, live: LiveSession | None) -> bool:
@@ -68,21 +113,25 @@ def update_takes(bench: Bench) -> None:
 
 def left_out(bench: Bench) -> None:
     """Whether an update keeps the fields that it leaves out."""
-    operation = bench.update
-    if operation is None:
+    if bench.update is None:
         return
     bench.tell("what an update leaves alone")
-    fields = {name: SECOND[name] for name in bench.optional(operation)}
+    fields = {name: SECOND[name] for name in bench.optional(bench.update)}
     reply, before = bench.put({**fields, "remark": bench.subject.remark()})
     if reply.error is not None:  # the service may keep no remark of that length
         _, before = bench.put(fields)
     _, after = bench.put({})
     reset = _changed(before, after) or _without(bench, after, "prompt")
     # For a session that its remark marks: it may lose its name.
-    if not reset and after.remark.probe == bench.subject.probe:
+    if reset == [] and after.remark.probe == bench.subject.probe:
         reset = _without(bench, after, "name", "model")
+    if reset is None:
+        bench.unclear = True
+        bench.say("fields left out of an update", "unknown", "the answers do not tell", "run the probe again")
+        return
     what: Literal["kept", "reset"] = "reset" if reset else "kept"
-    bench.lessons.call("update_session", replace(operation, left_out=what))
+    bench.update = replace(bench.update, left_out=what)
+    bench.lessons.call("update_session", bench.update)
     stated = bench.lessons.stated.operations.get("update_session")
     holds = verdict(stated is None or stated.left_out == what)
     if reset:
@@ -98,16 +147,26 @@ def _changed(before: LiveSession, after: LiveSession) -> list[str]:
     return [name for name, value in was.items() if not same(value, now.get(name))]
 
 
-def _without(bench: Bench, before: LiveSession, *names: str) -> list[str]:
-    """The same for what every other update carries: those of these fields that one without them resets."""
+def _without(bench: Bench, before: LiveSession, *names: str) -> list[str] | None:
+    """The same for what every other update carries: those of these fields that one without them resets.
+
+    None where that can't be told: the answer is no success, and the list shows no change.
+    """
     assert bench.update is not None
-    fields = {name: value for name, value in bench.plain().items() if name not in names}
-    if "prompt" in fields:
-        fields["prompt"] = bench.subject.prompt(f" Without {names[0]}.")
-    reply = bench.subject.write(bench.update, fields)
-    after = bench.subject.see()
+    fields = {name: value for name, value in bench.plain(bench.step()).items() if name not in names}
+    others = {name: FIRST[name] for name in bench.optional(bench.update)}
+
+    def shown(live: LiveSession | None) -> bool:
+        if live is None or ("prompt" in fields and live.prompt != fields["prompt"]):
+            return False
+        return not bench.not_taken(others, live)
+
+    reply = bench.subject.write(bench.update, {**fields, **others})
+    after = bench.subject.there(bench.subject.after(reply, shown))
     reset = [name for name in names if getattr(before, name) != getattr(after, name)]
-    if reply.error is not None and not reset:
+    if not reset and not shown(after):
+        if bench.subject.open:
+            return None
         reset = [f"{' or '.join(names)} (the update is refused without)"]
     if reset:
         bench.put({})  # what it was again

@@ -120,6 +120,16 @@ SERVICES = (
     ),
     Service("a list that lags by calls", quirks=("late-calls=3",), facts={"late_seconds": ...}),
     Service("a list that lags by time", quirks=("late-seconds=0.3",), facts={"late_seconds": ANY}),
+    Service("a list that shows changes late", quirks=("late-changes=0.3",)),
+    Service(
+        "a list that shows changes late, the id in the path",
+        {
+            "update_session": {"method": "PATCH", "path": ONE},
+            "delete_session": {"method": "DELETE", "path": ONE, "encoding": "none"},
+        },
+        ("late-changes=0.2", "late-seconds=0.1", "strict-encoding", "remark-limit=64"),
+        facts={"late_seconds": ANY, "remark_limit": 64, "remark_over": "refuse"},
+    ),
     Service(
         "trimmed prompts, LF",
         quirks=("trim-prompts", "line-endings=lf"),

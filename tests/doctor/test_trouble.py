@@ -15,6 +15,7 @@ from reconciler.doctor.subject import Subject
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.own import making_name, probe_name, probe_prompt, probe_remark
 from reconciler.server import Fault, LoggedRequest, RunningServer
+from reconciler.server.faults import Kind
 from reconciler.tag import Identity
 from tests.doctor.child import at_request, start
 from tests.doctor.services import SERVICES
@@ -129,7 +130,16 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         doctor.server.faults.add(Fault("status", operation="delete_session", status=500))
         code, found = _probe(doctor)
         assert code == 1
-        assert found["delete"] == ("differs", "none of 5 calls deletes a session")
+        path, said = (
+            "POST /v1/session/delete/",
+            "is answered HTTP 500, status 500 in the body: 服务器内部错误",
+        )
+        assert found["delete"] == (
+            "unknown",
+            "3 of 5 calls may delete a session, and the list shows it for 1 s after them: "
+            f"{path}, json {said}; {path}, multipart {said}; {path}, form {said}",
+        )
+        assert not doctor.written.exists()
         verdict, seen = found["clean-up"]
         assert verdict == "differs"
         assert seen.startswith("#8, 'reconciler doctor probe ")
@@ -142,6 +152,79 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         code, out, _ = doctor("doctor", "--auto-approve")
         assert code == 0
         assert "  ok       left over: #8 deleted\n" in out
+        assert doctor.server.store.dump() == before
+
+
+def _is_write(entry: LoggedRequest) -> bool:
+    return entry.method != "GET" and entry.operation != "create_session"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", status=503, where=_is_write),
+        Fault("html", status=502, where=_is_write),
+        Fault("wrong-type", where=_is_write),
+        Fault("empty", where=_is_write),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_answers_that_tell_nothing(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway that answers in place of the service is no service without an update."""
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        doctor.server.faults.add(fault)
+        code, found = _probe(doctor, "--retries", "0")
+        assert code == 1
+        for name, number in (("update", "15 of 15 calls may change"), ("delete", "5 of 5 calls may delete")):
+            verdict, seen = found[name]
+            assert verdict == "unknown"
+            assert seen.startswith(f"{number} a session, and the list shows ")
+        assert not doctor.written.exists()
+
+
+def test_success_that_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quirks = ("update-ignores=prompt,remark,data,temperature,max_tokens,history_length", "strict-encoding")
+    with playing(replace(PLAIN, quirks=quirks), tmp_path, capsys) as doctor:
+        code, found = _probe(doctor)
+        assert (code, found["update"]) == (
+            1,
+            (
+                "unknown",
+                "1 of 15 calls may change a session, and the list shows no change within 1 s: "
+                "POST /v1/session/update/, json is answered HTTP 200, status 200 in the body",
+            ),
+        )
+        assert not doctor.written.exists()
+
+
+@pytest.mark.parametrize("kind", ["wrong-type", "empty", "html"])
+def test_work_that_is_done_and_not_said(
+    kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the list shows counts for more than what is answered."""
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        for operation in ("update_session", "delete_session"):
+            doctor.server.faults.add(Fault(kind, operation=operation, worked=True))
+        code, found = _probe(doctor)
+        assert found["update"] == ("ok", "POST /v1/session/update/, json")
+        assert found["fields left out of an update"] == ("ok", "keep their values")
+        # A success without a body is a fact of the call.
+        assert found["delete"][0] == ("differs" if kind == "empty" else "ok")
+        assert code == 0
+
+
+def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(replace(PLAIN, quirks=("late-changes=0.3",)), tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        doctor.server.faults.add(Fault("status", operation="delete_session", status=500, worked=True))
+        code, found = _probe(doctor)
+        assert (code, found["delete"]) == (
+            0,
+            (
+                "ok",
+                "POST /v1/session/delete/, json; answered HTTP 500, status 500 in the body: 服务器内部错误",
+            ),
+        )
         assert doctor.server.store.dump() == before
 
 
