@@ -44,7 +44,7 @@ class Lessons:
 
 
 def _wire(operation: Operation | None) -> tuple[Any, ...] | None:
-    """What of a call a service can tell apart, beside what it keeps and ignores."""
+    """How a call is made and answered. What becomes of its fields is learned, and judged, later than that."""
     if operation is None:
         return None
     return (
@@ -52,8 +52,5 @@ def _wire(operation: Operation | None) -> tuple[Any, ...] | None:
         operation.path,
         operation.encoding,
         dict(operation.fields),
-        operation.left_out,
-        operation.ignores,
         operation.answer,
-        operation.page_size,
     )

@@ -20,6 +20,12 @@ from reconciler.remark import remark_size
 #: A model that the service's documented example names, for an account with no sessions.
 _DOCUMENTED_MODEL = "deepseek-chat"
 
+#: Limits (bytes) of a remark that services are known to have, from the longest that is tried at a create.
+_LIMITS = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 60, 50, 40)
+
+#: The remarks that are tried at a create which also refuses another field.
+_FEW = (256, 128)
+
 #: A lag (seconds) that an apply waits for without being told.
 _SHORT = 3.0
 
@@ -46,6 +52,8 @@ def make(bench: Bench) -> None:
         )
     live = bench.subject.see()
     ignores = bench.not_taken(sent, live) | (bench.optional(operation) - sent.keys())
+    if sent["prompt"] not in live.prompt:
+        ignores.add("prompt")
     remark = live.raw_remark or ""
     if remark and sent.get("remark", "").startswith(remark):
         bench.create_keeps, bench.create_cut = remark_size(remark), remark != sent["remark"]
@@ -56,21 +64,29 @@ def make(bench: Bench) -> None:
 
 
 def _first_that_works(bench: Bench) -> tuple[Operation, dict[str, Any]]:
+    """Make the session by the first call that is not refused, with as much in it as that takes.
+
+    A create that is refused makes nothing. So what is refused is tried again with less, and the first success is
+    the last that is tried: there is one session.
+    """
     last: ApiError | None = None
     for operation in candidates(bench.client.contract, "create_session"):
+        refused: list[dict[str, Any]] = []
         for sent in _ladder(bench, operation):
             last = bench.subject.create(operation, sent).error
             if last is None:
-                return operation, sent
+                break
             if last.outcome == "unknown":
                 # It may have been done all the same. A second one is not made before that is clear.
-                if bench.subject.appear() is not None:
-                    return operation, sent
-                raise ProbeStopped(last.problems)
+                if bench.subject.appear() is None:
+                    raise ProbeStopped(last.problems)
+                break
             if last.status in (404, 405, 415):
                 break  # not this call, whatever it carries
-            if "remark" in sent:
-                bench.create_refused = remark_size(sent["remark"])
+            refused.append(sent)
+        if last is None or last.outcome == "unknown":
+            bench.create_refused = _refused_remark(refused, sent)
+            return operation, sent
     raise ProbeStopped(
         f"no session can be made: {last.problems[0].message if last else 'there is no call for it'}",
         "describe the create call in a contract file, and run the probe with --contract FILE",
@@ -78,17 +94,55 @@ def _first_that_works(bench: Bench) -> tuple[Operation, dict[str, Any]]:
 
 
 def _ladder(bench: Bench, operation: Operation) -> list[dict[str, Any]]:
-    """What to send, from all fields down to the least, for services that refuse some."""
+    """What to send, from all fields down to the least, for services that refuse some.
+
+    A remark goes last: without one, and without an update, nothing can be managed. It gets shorter by the limits that
+    services have, each with its neighbour, so that the limit is known by what is refused and what is not.
+    """
     plain = bench.plain()
     optional = {name: value for name, value in FIRST.items() if name in bench.optional(operation)}
-    sizes = (256, 128, None) if "remark" in operation.fields else ()
-    ladder = [{**plain, **optional, "remark": bench.subject.remark(size)} for size in sizes]
-    ladder.append({**plain, **optional})
-    dropped = [name for name in ("data", "max_tokens") if name in optional]
-    for upto in range(1, len(dropped) + 1):
-        kept = {name: value for name, value in optional.items() if name not in dropped[:upto]}
-        ladder.append({**plain, **kept})
-    return [*ladder, plain]
+    fewer = [
+        {name: value for name, value in optional.items() if name not in dropped}
+        for dropped in (("data",), ("max_tokens",), ("data", "max_tokens"), tuple(optional))
+    ]
+    tried: list[dict[str, Any]] = []
+
+    def attempt(fields: dict[str, Any], size: int | None = None) -> None:
+        sent = {**plain, **fields}
+        if size is not None:
+            sent["remark"] = bench.subject.remark(size)
+        if sent not in tried:
+            tried.append(sent)
+
+    if "remark" in operation.fields:
+        mark = remark_size(bench.subject.remark())
+        longest, *shorter = [*_sizes(mark), mark]
+        for fields in (optional, *fewer):
+            attempt(fields, longest)
+        for size in shorter:
+            attempt(optional, size)
+        for fields in fewer:
+            for size in (*_FEW, mark):
+                attempt(fields, size)
+    for fields in (optional, *fewer):
+        attempt(fields)
+    return tried
+
+
+def _sizes(least: int) -> list[int]:
+    """The usual limits and their neighbours, downwards to this one."""
+    sizes = {*_LIMITS, *(limit + 1 for limit in _LIMITS)}
+    return sorted((size for size in sizes if least < size <= _LIMITS[0]), reverse=True)
+
+
+def _refused_remark(refused: list[dict[str, Any]], made: dict[str, Any]) -> int | None:
+    """The shortest remark that was refused beside the same other fields: so it was refused for its length."""
+    sizes = [
+        remark_size(sent["remark"])
+        for sent in refused
+        if sent.keys() == made.keys() and "remark" in sent and sent["remark"] != made["remark"]
+    ]
+    return min(sizes, default=None)
 
 
 def _say_listed(bench: Bench, waited: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from reconciler.doctor.bench import Bench
+from reconciler.doctor.bench import Bench, verdict
 from reconciler.doctor.making import say_create_takes
 from reconciler.remark import compose_remark, remark_size
 from reconciler.tag import Identity, make_tag, without_base
@@ -38,40 +38,61 @@ def _by_update(bench: Bench) -> None:
     elif outcome != "kept":
         marked = _try(bench, mark)
         if marked[0] == "kept":
-            limit, over = _bisect(bench, max(mark, 0 if bench.create_cut else bench.create_keeps), MOST)
+            limit, over = _bisect(bench, mark, MOST)
         elif bench.create_keeps >= mark:
             _not_by_update(bench)
             return
         else:
             limit, over = _bisect(bench, 0, mark)
-    stated = bench.lessons.behaves(remark_limit=limit, remark_over=over)
-    if not bench.create_keeps and (limit is None or limit >= mark):
-        _not_at_create(bench)
     if limit is None:
-        bench.say("remark", stated, f"{MOST:,} bytes are kept, and more was not tried", _tag_fits(None))
+        _judge(bench, None, None, f"{MOST:,} bytes are kept, and more was not tried")
+    else:
+        beyond = "cut off" if over == "cut" else "refused"
+        seen = f"{limit:,} bytes are kept; what is longer is {beyond}" if limit else "none is kept"
+        _judge(bench, limit, over, seen)
+    kept = MOST if limit is None else limit
+    if bench.create_keeps:
+        _shorter_at_create(bench, kept)
+    elif kept >= mark:
+        _not_at_create(bench)
+
+
+def _shorter_at_create(bench: Bench, kept: int) -> None:
+    """A create that keeps less of a remark than an update: the tag goes in by the update."""
+    refused = bench.create_refused
+    if bench.create_cut and bench.create_keeps < kept:
+        seen = f"{bench.create_keeps:,} bytes are kept, and what is longer is cut off"
+    elif refused is not None and refused <= kept:
+        seen = f"{bench.create_keeps:,} bytes are kept, {refused:,} are refused"
+    else:
         return
-    beyond = "cut off" if over == "cut" else "refused"
-    seen = f"{limit:,} bytes are kept; what is longer is {beyond}" if limit else "none is kept"
-    bench.say("remark", stated if _fits(limit) else "differs", seen, _tag_fits(limit))
+    known = "remark" in bench.lessons.stated.operation("create_session").ignores
+    _not_at_create(bench)
+    follows = "an update keeps more: sessions are made in two calls"
+    bench.say("remark at a create", verdict(known), seen, follows)
 
 
 def _by_create(bench: Bench) -> None:
-    """Without an update, one session tells of one length."""
-    size = bench.create_keeps
+    """Without an update, one session tells of one length; and what is refused before it is made, of others."""
+    size, refused = bench.create_keeps, bench.create_refused
     if not size:
+        known = "remark" in bench.lessons.stated.operation("create_session").ignores
         _not_at_create(bench)
-        bench.say("remark", "differs", "a create keeps none", _tag_fits(0))
+        bench.say("remark", verdict(known), "a create keeps none", _tag_fits(0))
     elif bench.create_cut:
-        stated = bench.lessons.behaves(remark_limit=size, remark_over="cut")
-        bench.say("remark", stated, f"{size:,} bytes are kept; what is longer is cut off", _tag_fits(size))
-    elif bench.create_refused is not None:
-        stated = bench.lessons.behaves(remark_limit=size, remark_over="refuse")
-        seen = f"{size:,} bytes are kept, {bench.create_refused:,} are refused"
-        bench.say("remark", stated, seen, _tag_fits(size))
+        _judge(bench, size, "cut", f"{size:,} bytes are kept; what is longer is cut off")
+    elif refused is not None:
+        least = "" if refused == size + 1 else "at least "
+        _judge(bench, size, "refuse", f"{least}{size:,} bytes are kept, {refused:,} are refused")
     else:
-        bench.say(
-            "remark", "ok", f"{size:,} bytes are kept at a create, and more was not tried", _tag_fits(None)
-        )
+        _judge(bench, None, None, f"{size:,} bytes are kept at a create, and more was not tried")
+
+
+def _judge(bench: Bench, limit: int | None, over: _Over, seen: str) -> None:
+    """Note the limit. One that is news and too short for the tag is not what a contract without a limit assumes."""
+    known = bench.lessons.stated.service.remark_limit is not None
+    stated = bench.lessons.behaves(remark_limit=limit, remark_over=over)
+    bench.say("remark", stated if known or _fits(limit) else "differs", seen, _tag_fits(limit))
 
 
 def _try(bench: Bench, size: int) -> _Outcome:
@@ -118,27 +139,32 @@ def _not_at_create(bench: Bench) -> None:
     bench.lessons.call("create_session", replace(operation, ignores=operation.ignores | {"remark"}))
 
 
-def _sizes() -> tuple[int, int]:
-    """The bytes of a common tag, with digests of eight fields and without any."""
+def _sizes(catalog: str, key: str) -> tuple[int, int]:
+    """The bytes of a tag with digests of eight fields, and without any."""
     parameters = (f"parameters.{name}" for name in ("temperature", "max_tokens", "history_length"))
     paths = ("name", "model", "prompt", *parameters, "data.a", "data.b")
-    tag = make_tag(Identity("c" * 20, None, "k" * 20), dict.fromkeys(paths))
+    tag = make_tag(Identity(catalog, None, key), dict.fromkeys(paths))
     return remark_size(compose_remark(None, {}, tag)), remark_size(
         compose_remark(None, {}, without_base(tag))
     )
 
 
+def _common() -> tuple[int, int]:
+    return _sizes("c" * 20, "k" * 20)
+
+
 def _fits(limit: int | None) -> bool:
-    return limit is None or limit >= _sizes()[0]
+    return limit is None or limit >= _common()[0]
 
 
 def _tag_fits(limit: int | None) -> str:
-    whole, short = _sizes()
-    if _fits(limit):
+    whole, short = _common()
+    _, shortest = _sizes("c", "k")
+    if limit is None or _fits(limit):
         return f"the tag fits (up to {whole} bytes)"
-    if limit is not None and limit >= short:
+    if limit >= short:
         return f"the tag fits without digests, which take {whole}: plans can't tell who changed what"
-    if limit:
+    if limit >= shortest:
         return (
             "the tag fits without digests, for short names of catalog and keys; what does not fit is refused"
         )

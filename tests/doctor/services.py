@@ -9,8 +9,9 @@ from unittest.mock import ANY
 
 from reconciler.contract import Contract, Operation, load_contract
 
-#: What a cycle of applies does: all of it; creates and deletes, but refuses updates; or nothing, with this guard.
-Cycle: TypeAlias = Literal["works", "no_update", "no_tag", "remark_limit"]
+#: What a cycle of applies does: all of it; creates and deletes, but refuses updates (``no_update``); or nothing, with
+#: this guard (``no_create``: with that of updates, which a create needs, too).
+Cycle: TypeAlias = Literal["works", "no_update", "no_create", "no_tag", "remark_limit"]
 
 ONE = "/v1/session/{session_id}/"
 
@@ -192,6 +193,74 @@ SERVICES = (
         found={"update_session": {"left_out": "reset"}},
     ),
     Service("no update", quirks=("no-update",), facts=_NO_UPDATE, cycle="no_update"),
+    Service(
+        "no update, and a remark of 64 bytes",
+        quirks=("no-update", "remark-limit=64"),
+        facts={**_NO_UPDATE, "remark_limit": 64, "remark_over": "refuse"},
+        cycle="no_update",
+    ),
+    Service(
+        "no update, and a remark of 255 bytes",
+        quirks=("no-update", "remark-limit=255"),
+        facts={**_NO_UPDATE, "remark_limit": 255, "remark_over": "refuse"},
+        cycle="no_update",
+    ),
+    Service(
+        "no update, and a remark of 90 bytes",
+        quirks=("no-update", "remark-limit=90"),
+        facts={**_NO_UPDATE, "remark_limit": 81, "remark_over": "refuse"},
+        cycle="no_update",
+    ),
+    Service(
+        "no update, and a remark of 64 bytes, cut off",
+        quirks=("no-update", "remark-limit=64", "remark-over=cut"),
+        facts={**_NO_UPDATE, "remark_limit": 64, "remark_over": "cut"},
+        cycle="no_update",
+    ),
+    Service(
+        "no update, and a remark of 39 bytes",
+        quirks=("no-update", "remark-limit=39"),
+        facts={**_NO_UPDATE, "remark_limit": 39, "remark_over": "refuse"},
+        cycle="remark_limit",
+    ),
+    Service(
+        "a create that takes no prompt",
+        quirks=("create-ignores=prompt",),
+        found={"create_session": {"ignores": frozenset({"prompt"})}},
+    ),
+    Service(
+        "a create that takes neither prompt nor remark",
+        quirks=("create-ignores=prompt,remark",),
+        found={"create_session": {"ignores": frozenset({"prompt", "remark"})}},
+    ),
+    Service(
+        "a create that takes no prompt, and no update",
+        quirks=("create-ignores=prompt", "no-update"),
+        facts=_NO_UPDATE,
+        found={"create_session": {"ignores": frozenset({"prompt"})}},
+        cycle="no_create",
+    ),
+    Service(
+        "a create that refuses data",
+        quirks=("create-refuses=data",),
+        found={"create_session": {"ignores": frozenset({"data"})}},
+    ),
+    Service(
+        "a create that refuses data, and a remark of 255 bytes",
+        quirks=("create-refuses=data", "remark-limit=255"),
+        facts={"remark_limit": 255, "remark_over": "refuse"},
+        found={"create_session": {"ignores": frozenset({"data"})}},
+    ),
+    Service(
+        "a create that refuses remarks and max_tokens",
+        quirks=("create-refuses=remark,max_tokens",),
+        found={"create_session": {"ignores": frozenset({"remark", "max_tokens"})}},
+    ),
+    Service(
+        "a create that takes shorter remarks than an update",
+        quirks=("create-remark-limit=100",),
+        found={"create_session": {"ignores": frozenset({"remark"})}},
+    ),
     Service(
         "a create that takes no remark",
         quirks=("create-ignores=remark",),

@@ -1,0 +1,77 @@
+"""What a probe says of services that can do less, line by line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.doctor.services import SERVICES
+from tests.doctor.support import playing
+
+BY_NAME = {service.name: service for service in SERVICES}
+NO_PLACE = (
+    "the tag has no place, so nothing can be managed here: plans that make or change sessions are refused"
+)
+SHORT_NAMES = (
+    "the tag fits without digests, for short names of catalog and keys; what does not fit is refused"
+)
+IN_TWO_CALLS = "what it leaves out is set by an update right after"
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "verdict", "seen", "follows"),
+    [
+        (
+            "no update, and a remark of 64 bytes",
+            "remark",
+            "differs",
+            "64 bytes are kept, 65 are refused",
+            SHORT_NAMES,
+        ),
+        (
+            "no update, and a remark of 255 bytes",
+            "remark",
+            "ok",
+            "255 bytes are kept, 256 are refused",
+            "the tag fits (up to 157 bytes)",
+        ),
+        (
+            "no update, and a remark of 90 bytes",
+            "remark",
+            "differs",
+            "at least 81 bytes are kept, 100 are refused",
+            "the tag fits without digests, which take 157: plans can't tell who changed what",
+        ),
+        (
+            "no update, and a remark of 39 bytes",
+            "remark",
+            "differs",
+            "39 bytes are kept, 40 are refused",
+            NO_PLACE,
+        ),
+        ("a create that takes no prompt", "create takes", "differs", "all but prompt", IN_TWO_CALLS),
+        ("a create that refuses data", "create takes", "differs", "all but data", IN_TWO_CALLS),
+        (
+            "a create that takes shorter remarks than an update",
+            "remark at a create",
+            "differs",
+            "100 bytes are kept, 101 are refused",
+            "an update keeps more: sessions are made in two calls",
+        ),
+    ],
+)
+def test_what_is_said(
+    service: str,
+    name: str,
+    verdict: str,
+    seen: str,
+    follows: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with playing(BY_NAME[service], tmp_path, capsys) as doctor:
+        _, out, _ = doctor.probe("--format", "json")
+        (check,) = [one for one in json.loads(out)["checks"] if one["name"] == name]
+        assert (check["verdict"], check["seen"], check["follows"]) == (verdict, seen, follows)
