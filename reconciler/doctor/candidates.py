@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from reconciler.contract import Contract, Encoding, Operation
 
@@ -18,35 +18,55 @@ def candidates(contract: Contract, name: str, *, encoding: Encoding | None = Non
     """The calls to try for an operation, the most trusted and safest first.
 
     ``encoding`` is one that the service was found to read: of calls that name the session in their body, those that
-    use it come first.
+    use it come first. Paths end as that of the list does, with a slash or without; the other way comes after all those.
 
     Raises:
         ValueError: a call of the data file could hit another session than the one that is meant.
     """
-    sessions = contract.operation("list_sessions").path
-    fields = _fields(contract, name)
-    found = []
-    for facts in _file()[name]:
-        operation = Operation(
-            name=name,
-            method=facts["method"],
-            path=facts["path"].replace("{sessions}", sessions),
-            encoding=facts["encoding"],
-            known="assumed",
-            fields=fields,
-        )
-        found.append(_without_id(operation) if "{session_id}" in operation.path else operation)
+    found: list[Operation] = []
+    styles = _styles(contract)
+    for paths in styles[:1] if name == "create_session" else styles:  # a create goes to the list's own path
+        styled = [_candidate(contract, name, facts, paths) for facts in _file()[name]]
+        if encoding is not None:
+            styled.sort(key=lambda one: "{session_id}" not in one.path and one.encoding != encoding)
+        found += styled
     for operation in found:
         if not safe(operation):
             raise ValueError(f"{operation.method} {operation.path} could hit another session")
-    if encoding is not None:
-        found.sort(key=lambda one: "{session_id}" not in one.path and one.encoding != encoding)
     own = contract.operations.get(name)
     if own is not None and safe(own):
         same = [one for one in found if _call(one) == _call(own)]
         if own.known in PROVEN or not same:
             found = [own, *(one for one in found if one not in same)]
     return found
+
+
+def _styles(contract: Contract) -> list[Callable[[str], str]]:
+    """How paths are made of the data file's: with a slash at the end if the list's has one, and then without; or else."""
+    listing = contract.operation("list_sessions").path
+    sessions = listing.rstrip("/")
+
+    def slashed(path: str) -> str:
+        return path.replace("{sessions}", sessions)
+
+    def bare(path: str) -> str:
+        return slashed(path).rstrip("/")
+
+    return [slashed, bare] if listing.endswith("/") else [bare, slashed]
+
+
+def _candidate(
+    contract: Contract, name: str, facts: Mapping[str, str], path: Callable[[str], str]
+) -> Operation:
+    operation = Operation(
+        name=name,
+        method=facts["method"],
+        path=path(facts["path"]),
+        encoding=cast("Encoding", facts["encoding"]),
+        known="assumed",
+        fields=_fields(contract, name),
+    )
+    return _without_id(operation) if "{session_id}" in operation.path else operation
 
 
 def safe(operation: Operation) -> bool:

@@ -14,6 +14,7 @@ from reconciler.contract import Contract, Operation, load_contract
 Cycle: TypeAlias = Literal["works", "no_update", "no_create", "no_tag", "remark_limit"]
 
 ONE = "/v1/session/{session_id}/"
+BARE = "/v1/session"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Service:
     ``calls`` change the built-in contract's operations to how the service is spoken to, and None takes one away;
     ``quirks`` are as on the command line. ``facts`` are what the doctor has to find about its behaviour (``...`` for
     more than 0), and ``found`` what it has to find about its calls where that is not what ``calls`` says already.
+    ``given`` are the calls that somebody has to describe before a probe can find the others.
     """
 
     name: str
@@ -31,6 +33,15 @@ class Service:
     facts: Mapping[str, Any] = field(default_factory=dict)
     found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cycle: Cycle = "works"
+    given: tuple[str, ...] = ()
+
+    def given_contract(self) -> Contract | None:
+        """What the first probe is given, None for the built-in contract."""
+        if not self.given:
+            return None
+        built_in, played = load_contract(), self.contract()
+        known = {name: played.operations[name] for name in self.given}
+        return replace(built_in, operations={**built_in.operations, **known})
 
     def contract(self) -> Contract:
         """What the server plays."""
@@ -111,6 +122,23 @@ SERVICES = (
         "multipart everywhere",
         {"update_session": {"encoding": "multipart"}, "delete_session": {"encoding": "multipart"}},
         ("strict-encoding",),
+    ),
+    Service(
+        "paths without a slash at their end",
+        {
+            "list_sessions": {"path": BARE},
+            "create_session": {"path": BARE},
+            "update_session": {"method": "PATCH", "path": BARE + "/{session_id}"},
+            "delete_session": {"path": BARE + "/delete"},
+        },
+        ("strict-encoding",),
+        given=("list_sessions", "create_session"),
+    ),
+    Service(
+        "a list without a slash at its end, and the other calls with one",
+        {"list_sessions": {"path": BARE}, "create_session": {"path": BARE}},
+        ("strict-encoding",),
+        given=("list_sessions", "create_session"),
     ),
     Service("JSON at a create", {"create_session": {"encoding": "json"}}, ("strict-encoding",)),
     Service(

@@ -13,6 +13,7 @@ import pytest
 
 from reconciler.cli import run
 from reconciler.contract import Contract, load_contract
+from reconciler.doctor.learn import contract_to_yaml
 from reconciler.remark import compose_remark
 from reconciler.server import RunningServer, Store, running_server
 from reconciler.server.quirks import parse_quirks
@@ -45,6 +46,15 @@ class Doctor:
     def probe(self, *arguments: str) -> tuple[int, str, str]:
         """Run a probe that asks nothing and writes what it learned to ``contract.yaml``."""
         return self("doctor", "--probe", "--auto-approve", "--write", str(self.written), *arguments)
+
+    def given(self, service: Service) -> tuple[str, ...]:
+        """The flag for what has to be said of a service before it can be probed."""
+        contract = service.given_contract()
+        if contract is None:
+            return ()
+        file = self.folder / "given.yaml"
+        file.write_text(contract_to_yaml(contract), encoding="utf-8")
+        return ("--contract", str(file))
 
     @property
     def written(self) -> Path:

@@ -29,14 +29,14 @@ SOME = (
 )
 
 
-def _arguments(doctor: Doctor) -> list[str]:
+def _arguments(doctor: Doctor, service: Service) -> list[str]:
     place = [str(doctor.folder), "--state-dir", str(doctor.folder / "state"), "--endpoint", doctor.server.url]
-    return ["doctor", *place, "--probe", "--auto-approve", "--settle", "5"]
+    return ["doctor", *place, "--probe", "--auto-approve", "--settle", "5", *doctor.given(service)]
 
 
-def _killed(doctor: Doctor, number: int, *, worked: bool) -> bool:
+def _killed(doctor: Doctor, service: Service, number: int, *, worked: bool) -> bool:
     """Kill a probe at a request; whether it got that far."""
-    process = start(_arguments(doctor))
+    process = start(_arguments(doctor, service))
 
     def kill() -> None:
         assert process.pid is not None
@@ -48,25 +48,28 @@ def _killed(doctor: Doctor, number: int, *, worked: bool) -> bool:
     return bool(met)
 
 
-def _until_all_are_listed(doctor: Doctor) -> None:
+def _until_all_are_listed(doctor: Doctor, service: Service) -> None:
     """What a list does not show yet, no doctor can find."""
-    url, rows = f"{doctor.server.url}/v1/session/", len(doctor.server.store.sessions())
-    while requests.get(url, timeout=10).json()["count"] < rows:
+    url = doctor.server.url + service.contract().operation("list_sessions").path
+    rows = len(doctor.server.store.sessions())
+    while requests.get(url, timeout=10).json()["count"] != rows:
         time.sleep(0.05)
 
 
-def _then_the_next_one_cleans_up(doctor: Doctor, before: Mapping[str, Sequence[Any]]) -> None:
+def _then_the_next_one_cleans_up(
+    doctor: Doctor, service: Service, before: Mapping[str, Sequence[Any]]
+) -> None:
     """Looking finds exactly what is left, by GET alone; asked to, the doctor removes exactly that."""
     store = doctor.server.store
     left = {row.session_id for row in store.sessions()} - {row[0] for row in before["session"]}
-    _until_all_are_listed(doctor)
+    _until_all_are_listed(doctor, service)
     asked = len(doctor.server.log)
-    code, out, err = doctor("doctor", "--format", "json")
+    code, out, err = doctor("doctor", "--format", "json", *doctor.given(service))
     assert set(methods(doctor.server)[asked:]) == {"GET"}
     assert {one["session_id"] for one in json.loads(out)["leftovers"]} == left, err
     if left:
         assert code == 1
-        doctor("doctor", "--auto-approve")
+        doctor("doctor", "--auto-approve", *doctor.given(service))
     assert store.dump() == before
     # Nor does the list as it was before pile up on disk.
     assert not [*(doctor.folder / "state").glob("before-*")]
@@ -75,16 +78,16 @@ def _then_the_next_one_cleans_up(doctor: Doctor, before: Mapping[str, Sequence[A
 def _at_each(service: Service, points: Iterator[int], doctor: Doctor, *, worked: bool) -> None:
     before = doctor.server.store.dump()
     for number in points:
-        if not _killed(doctor, number, worked=worked):
+        if not _killed(doctor, service, number, worked=worked):
             break
-        _then_the_next_one_cleans_up(doctor, before)
+        _then_the_next_one_cleans_up(doctor, service, before)
     assert doctor.server.store.dump() == before
 
 
 def _undisturbed(service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sequence[str]:
     """The methods of the requests that a probe of a service makes."""
     with playing(service, tmp_path, capsys) as doctor:
-        assert doctor.probe()[0] == 0
+        assert doctor.probe(*doctor.given(service))[0] == 0
         return methods(doctor.server)
 
 

@@ -35,11 +35,12 @@ def look(doctor: Doctor, *arguments: str) -> tuple[int, dict[str, tuple[str, str
 def test_looking_sends_get_alone(service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(service, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
-        doctor("doctor", "--write", str(doctor.written), "--record", str(tmp_path / "record"))
+        given = doctor.given(service)
+        doctor("doctor", "--write", str(doctor.written), "--record", str(tmp_path / "record"), *given)
         assert set(methods(doctor.server)) == {"GET"}
         assert doctor.server.store.dump() == before
         # Nobody is there to be asked, so a probe is refused before it begins.
-        code, _, err = doctor("doctor", "--probe")
+        code, _, err = doctor("doctor", "--probe", *given)
         assert (code, set(methods(doctor.server))) == (3, {"GET"})
         assert "nobody is there to approve this: nothing was written" in err
 

@@ -33,38 +33,62 @@ def test_the_order() -> None:
     assert _calls("create_session") == ["POST  multipart", "POST  json", "POST  form"]
     encodings = ("json", "multipart", "form")
     assert _calls("update_session") == [
-        f"{method} {path} {encoding}"
+        f"{method} {path}{slash} {encoding}"
+        for slash in ("/", "")
         for method, path in (
-            ("PATCH", "{session_id}/"),
-            ("POST", "{session_id}/"),
-            ("PUT", "{session_id}/"),
-            ("POST", "{session_id}/update/"),
-            ("POST", "update/"),
+            ("PATCH", "{session_id}"),
+            ("POST", "{session_id}"),
+            ("PUT", "{session_id}"),
+            ("POST", "{session_id}/update"),
+            ("POST", "update"),
         )
         for encoding in encodings
     ]
     assert _calls("delete_session") == [
-        "DELETE {session_id}/ none",
-        "POST {session_id}/delete/ none",
-        "POST delete/ json",
-        "POST delete/ multipart",
-        "POST delete/ form",
+        f"{call}{slash} {encoding}"
+        for slash in ("/", "")
+        for call, encoding in (
+            ("DELETE {session_id}", "none"),
+            ("POST {session_id}/delete", "none"),
+            ("POST delete", "json"),
+            ("POST delete", "multipart"),
+            ("POST delete", "form"),
+        )
     ]
     # What the update was found to read goes before the others, of calls that name the session in their body.
     assert _calls("delete_session", encoding="form") == [
-        "DELETE {session_id}/ none",
-        "POST {session_id}/delete/ none",
-        "POST delete/ form",
-        "POST delete/ json",
-        "POST delete/ multipart",
+        f"{call}{slash} {encoding}"
+        for slash in ("/", "")
+        for call, encoding in (
+            ("DELETE {session_id}", "none"),
+            ("POST {session_id}/delete", "none"),
+            ("POST delete", "form"),
+            ("POST delete", "json"),
+            ("POST delete", "multipart"),
+        )
     ]
+
+
+def test_paths_end_as_that_of_the_list_does() -> None:
+    listing = replace(CONTRACT.operation("list_sessions"), path="/v1/session")
+    create = replace(CONTRACT.operation("create_session"), path="/v1/session")
+    contract = replace(CONTRACT, operations={"list_sessions": listing, "create_session": create})
+    assert {one.path for one in candidates(contract, "create_session")} == {"/v1/session"}
+    paths = list(dict.fromkeys(one.path for one in candidates(contract, "update_session")))
+    ends = ("{session_id}", "{session_id}/update", "update")
+    assert paths == [f"/v1/session/{end}{slash}" for slash in ("", "/") for end in ends]
+    paths = list(dict.fromkeys(one.path for one in candidates(contract, "delete_session")))
+    ends = ("{session_id}", "{session_id}/delete", "delete")
+    assert paths == [f"/v1/session/{end}{slash}" for slash in ("", "/") for end in ends]
 
 
 def test_the_documentation_has_them_all() -> None:
     page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
     for name in ("update_session", "delete_session"):
         for one in candidates(CONTRACT, name):
-            path = "…/" + one.path.removeprefix("/v1/session/").replace("{session_id}", "{id}")
+            path = (
+                "…/" + one.path.removeprefix("/v1/session/").rstrip("/").replace("{session_id}", "{id}") + "/"
+            )
             assert f"`{one.method} {path}`" in page
 
 
@@ -73,7 +97,7 @@ def test_a_call_that_is_better_known_comes_first() -> None:
     for known, place in (("assumed", 2), ("seen", 0), ("documented", 0), ("learned", 0)):
         operations = {**CONTRACT.operations, "delete_session": replace(own, known=known)}
         found = candidates(replace(CONTRACT, operations=operations), "delete_session")
-        assert len(found) == 5
+        assert len(found) == 10
         assert [one.path for one in found].index("/v1/session/delete/") == place
     # One of somebody's own is tried before guesses, if it says which session it means.
     mine = replace(own, path="/v1/away/")
@@ -81,7 +105,7 @@ def test_a_call_that_is_better_known_comes_first() -> None:
         operations = {**CONTRACT.operations, "delete_session": other}
         found = candidates(replace(CONTRACT, operations=operations), "delete_session")
         assert (found[0] == other) is tried
-        assert len(found) == 5 + tried
+        assert len(found) == 10 + tried
 
 
 def test_every_candidate_names_its_session() -> None:
