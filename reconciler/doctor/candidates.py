@@ -42,7 +42,7 @@ def candidates(contract: Contract, name: str, *, encoding: Encoding | None = Non
 
 
 def _styles(contract: Contract) -> list[Callable[[str], str]]:
-    """How paths are made of the data file's: with a slash at the end if the list's has one, and then without; or else."""
+    """How paths are made of the data file's: ended as the list's is, with a slash or without, then the other way."""
     listing = contract.operation("list_sessions").path
     sessions = listing.rstrip("/")
 

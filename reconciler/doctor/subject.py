@@ -56,6 +56,7 @@ class Subject:
         self.filtered = True  # whether the list can be narrowed to our name
         self.id: int | None = None
         self.ids: set[int] = set()  # all that this probe made, as the list showed them
+        self.tokens: dict[int, str | None] = {}  # of each of them, where the list shows one
         self.taken_over: set[int] = set()  # sessions of others that have come to look like ours
         self.alarmed = False  # whether a session of others went or was overwritten
         self.creates = 0  # creates whose session has not been seen yet
@@ -84,13 +85,21 @@ class Subject:
     def write(self, operation: Operation, fields: Mapping[str, Any] | None = None) -> Reply:
         """Send a call about the session. One whose answer leaves it open is sent a second time, which does no harm."""
         number = self.id
-        if number is None or number not in self.ids or number in self.before or not safe(operation):
+        if number is None or number not in self.ids or number in self.before or not self.names(operation):
             raise ValueError("a probe writes to its own session alone")
         sent = {**(fields or {}), "session_id": number}
+        sent.pop("session_token", None)
+        if self.token is not None:
+            sent["session_token"] = self.token
         reply = self._send(operation, sent)
         self.open = reply.error is None or reply.error.outcome == "unknown"
         again = reply.error is not None and reply.error.outcome == "unknown"
         return self._send(operation, sent) if again else reply
+
+    def names(self, operation: Operation) -> bool:
+        """Whether a call about the session says which one is meant: by its id, or by its own token in the body."""
+        by_token = "session_token" in operation.fields and operation.encoding != "none"
+        return safe(operation) or (by_token and self.token is not None)
 
     def _send(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
         """Send a write once; more than once only where the server said that it did nothing and to come again."""
@@ -110,7 +119,7 @@ class Subject:
         """The sessions of this probe that the list shows; ``whole`` looks through all of it."""
         found = []
         for live in self._list(whole):
-            if not (live.session_id in self.ids or self._is_ours(live)):
+            if not self._is_ours(live):
                 continue
             if live.session_id in self.before:
                 self.taken_over.add(live.session_id)
@@ -121,6 +130,7 @@ class Subject:
             self.creates = 0
             if self.id is None:
                 self.id = found[0].session_id
+            self.tokens |= {live.session_id: live.session_token for live in found}
         return found
 
     def _list(self, whole: bool) -> Snapshot:
@@ -134,12 +144,22 @@ class Subject:
         return list_sessions(self.client)
 
     def _is_ours(self, live: LiveSession) -> bool:
-        """Whether a session bears this probe's name, its mark, or the beginning of its prompts."""
+        """Whether a session bears this probe's name, its mark, the beginning of its prompts, or a token of ours.
+
+        An id is not enough: one that we had may be somebody else's by now.
+        """
+        token = self.tokens.get(live.session_id)
         return (
             live.name == self.name
             or probe_id(live) == self.probe
             or live.prompt.lstrip().startswith(probe_prompt(self.probe))
+            or (token is not None and live.session_token == token)
         )
+
+    @property
+    def token(self) -> str | None:
+        """The session's token, where it has one."""
+        return self.tokens.get(self.id or 0)
 
     def appear(self) -> float | None:
         """Wait until the list shows the session. Gives how long that took (seconds), or None where it did not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.server.faults import Kind
 from reconciler.tag import Identity
 from tests.doctor.child import at_request, start
-from tests.doctor.services import SERVICES
+from tests.doctor.services import SERVICES, Service
 from tests.doctor.support import Doctor, checks, methods, playing
 
 BY_NAME = {service.name: service for service in SERVICES}
@@ -229,6 +230,54 @@ def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[
             ),
         )
         assert doctor.server.store.dump() == before
+
+
+def test_an_id_that_is_given_out_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second delete would hit whoever has the id by then."""
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        store = doctor.server.store
+
+        def reuse() -> None:
+            number = store.insert_session(name="somebody's")
+            store._connection.execute("UPDATE session SET session_id = 8 WHERE session_id = ?", (number,))
+
+        _on_first(doctor.server, "delete_session", reuse)
+        _, found = _probe(doctor)
+        seen = "#8 is another session by now: no second delete was sent"
+        assert found["a session that is gone"] == ("unknown", seen)
+        assert [row.name for row in store.sessions() if row.session_id == 8] == ["somebody's"]
+
+
+def _with_message_fields(**fields: str) -> Service:
+    others = {"category": "message_category", "content": "message_content"}
+    return replace(
+        PLAIN, calls={"create_message": {"fields": {**others, **fields}}}, given=("create_message",)
+    )
+
+
+def test_messages_that_are_added_by_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for fields, verdict in (
+        ({"session_token": "session_token"}, ("ok", "are addressed by session_id")),
+        (
+            {},
+            (
+                "unknown",
+                "the contract's create_message does not say by what a session is meant that the list shows",
+            ),
+        ),
+    ):
+        service = _with_message_fields(**fields)
+        with playing(service, tmp_path, capsys) as doctor:
+            before = doctor.server.store.dump()
+            code, out, err = doctor.probe("--format", "json", *doctor.given(service))
+            assert (code, err) == (0, "")
+            found = [
+                (one["verdict"], one["seen"])
+                for one in json.loads(out)["checks"]
+                if one["name"] == "messages"
+            ]
+            assert found[-1] == verdict
+            assert doctor.server.store.dump() == before
 
 
 def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
