@@ -26,8 +26,8 @@ Encoding: TypeAlias = Literal["none", "json", "form", "multipart"]
 class Operation:
     """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}``.
 
-    ``ignores`` are fields, by our names, that the call is known not to take in; ``remark_limit`` is how many bytes
-    of a remark are known to be kept, None where there is no known limit.
+    ``ignores`` are fields, by our names, that the call is known not to take in, so they are not sent; ``remark_limit``
+    is how many bytes of a remark are known to be kept, None where there is no known limit.
     """
 
     name: str

@@ -61,7 +61,12 @@ class Transport:
 
     def _prepared(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
         request = self._blank(operation, fields)
-        wire = {operation.fields[name]: value for name, value in fields.items() if name in operation.fields}
+        # By their names on the wire, but for what the call is known not to take in.
+        wire = {
+            operation.fields[name]: value
+            for name, value in fields.items()
+            if name in operation.fields and name not in operation.ignores
+        }
         if operation.encoding == "none":
             given = {name: value for name, value in wire.items() if value is not None}
             if given:

@@ -89,7 +89,7 @@ def command(
         _check_writable(write)
     with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
-        lessons = Lessons(client.contract)
+        lessons = Lessons(client.contract, afresh=probe)
         with telling() as tell:
             tell("looking")
             looked = survey(client, lessons)

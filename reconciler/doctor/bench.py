@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.api.client import Client, Reply, read_body
@@ -60,15 +61,19 @@ class Bench:
         """Add a line."""
         self.checks.append(Check(PART, name, verdict, seen, follows))
 
+    def amend(self, name: str, verdict: Verdict) -> None:
+        """Judge a line anew, by what came out after it."""
+        self.checks = [replace(one, verdict=verdict) if one.name == name else one for one in self.checks]
+
     def step(self) -> str:
         """A prompt by which one write is told from all others, so that the list shows when it shows that."""
         self._steps += 1
         return self.subject.prompt(f" Step {self._steps}.")
 
     def optional(self, operation: Operation) -> set[str]:
-        """The fields beside name, model, prompt and remark that a call can carry and the list can show."""
+        """The fields beside name, model, prompt and remark that a call takes in and the list can show."""
         shown = {"data", *self.client.contract.session.parameters}
-        return {name for name in FIRST if name in operation.fields and name in shown}
+        return {name for name in FIRST if name in operation.fields and name in shown} - operation.ignores
 
     def plain(self, prompt: str | None = None) -> dict[str, Any]:
         """What goes into every create and update: if it makes a session, that is known as ours."""

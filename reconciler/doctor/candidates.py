@@ -37,7 +37,7 @@ def candidates(contract: Contract, name: str, *, encoding: Encoding | None = Non
     if own is not None and safe(own):
         same = [one for one in found if _call(one) == _call(own)]
         if own.known in PROVEN or not same:
-            found = [own, *(one for one in found if one not in same)]
+            found = [replace(own, ignores=frozenset()), *(one for one in found if one not in same)]
     return found
 
 

@@ -37,10 +37,11 @@ def delete(bench: Bench) -> None:
         bench.say("a session that is gone", "unknown", answer(again))
         return
     plain = again.error is not None and again.error.status == 404
+    known = bench.lessons.stated.service.not_found is not None
     stated = bench.lessons.behaves(not_found=status)
     bench.say(
         "a session that is gone",
-        stated if plain or bench.lessons.stated.service.not_found else "differs",
+        stated if plain or known else "differs",
         f"a second delete is answered {answer(again)}",
         "" if plain else "a delete that somebody else was quicker with is looked up in the list",
     )

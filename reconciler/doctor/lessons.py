@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.contract import Contract, Operation
+from reconciler.contract import Contract, Operation, Service
 from reconciler.doctor.report import Verdict
 
 
 class Lessons:
-    """``stated`` is the contract in use, ``contract`` the one that comes out."""
+    """``stated`` is the contract in use, ``contract`` the one that comes out.
 
-    def __init__(self, stated: Contract) -> None:
+    ``afresh`` says that how the service behaves is learned from nothing, as by a probe: what can't be learned this
+    time is not known, whatever another service, or this one on another day, was like.
+    """
+
+    def __init__(self, stated: Contract, *, afresh: bool = False) -> None:
         self.stated = stated
-        self.contract = stated
+        self.contract = replace(stated, service=Service()) if afresh else stated
 
     def behaves(self, **facts: Any) -> Verdict:
         """Note how the service behaves, by the names of :class:`reconciler.contract.Service`.

@@ -124,11 +124,12 @@ def _bisect(bench: Bench, kept: int, not_kept: int) -> tuple[int, _Over]:
 
 def _not_by_update(bench: Bench) -> None:
     """An update that can't renew the tag would leave in it what is not true any more: better none."""
-    bench.lessons.call("update_session", None)
+    known = bench.lessons.call("update_session", None)
+    bench.amend("update", known)
     bench.update = None
     bench.say(
         "remark",
-        "differs",
+        known,
         "a create takes it, an update does not",
         "tags can't be renewed, so a plan that changes a live session is refused",
     )

@@ -100,15 +100,15 @@ def update_takes(bench: Bench) -> None:
         lost = set()
         for name, value in wanted.items():
             lost |= bench.not_taken({name: value}, bench.put({name: value})[1])
+    bench.update = replace(bench.update, ignores=frozenset(lost))
+    bench.lessons.call("update_session", bench.update)
+    stated = bench.lessons.stated.operations.get("update_session")
+    holds = verdict(lost == (stated.ignores if stated else frozenset()))
     if lost:
-        bench.say(
-            "update takes",
-            "differs",
-            f"all but {', '.join(sorted(lost))}",
-            "leave these out of the catalog, or name them under lifecycle.ignore_changes",
-        )
+        follows = "plans that change these in a live session are refused"
+        bench.say("update takes", holds, f"all but {', '.join(sorted(lost))}", follows)
     else:
-        bench.say("update takes", "ok", "all fields")
+        bench.say("update takes", holds, "all fields")
 
 
 def left_out(bench: Bench) -> None:
@@ -183,11 +183,12 @@ def bad_request(bench: Bench) -> None:
     if status is None or reply.error is None:
         bench.say("a bad request", "unknown", f"a temperature of 'warm' is answered: {answer(reply)}")
         return
+    known = bench.lessons.stated.service.bad_request is not None
     stated = bench.lessons.behaves(bad_request=status)
     plain = status.http in (400, 422) or status.body in (400, 422)
     bench.say(
         "a bad request",
-        stated if plain or bench.lessons.stated.service.bad_request else "differs",
+        stated if plain or known else "differs",
         answer(reply),
         ""
         if plain

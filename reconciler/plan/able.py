@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from reconciler.contract import Contract
 from reconciler.errors import Problem, Refused
 from reconciler.model import LiveSession, Snapshot
-from reconciler.plan.model import MISSING, PROTECTION, Action, Note, Plan, Refusal
+from reconciler.plan.model import MISSING, PROTECTION, Action, FieldChange, Note, Plan, Refusal
 from reconciler.remark import compose_remark, remark_size
 from reconciler.tag import make_tag, without_base
 
@@ -24,8 +24,11 @@ def unable(actions: Sequence[Action], snapshot: Snapshot) -> tuple[Refusal, ...]
     if contract is None:
         return ()
     found: list[Refusal] = []
-    if "update_session" not in contract.operations:
+    update = contract.operations.get("update_session")
+    if update is None:
         found += _without_update(actions, contract)
+    elif update.ignores:
+        found += _beyond_update(actions, contract, update.ignores)
     deletes = [action for action in actions if action.kind == "delete"]
     if deletes and "delete_session" not in contract.operations:
         found.append(
@@ -103,6 +106,51 @@ def _without_update(actions: Sequence[Action], contract: Contract) -> list[Refus
                 )
             )
     return found
+
+
+def _beyond_update(actions: Sequence[Action], contract: Contract, ignores: frozenset[str]) -> list[Refusal]:
+    """What an update is known not to take in, and would have to."""
+    found = []
+    lost: set[str] = set()
+    changed = []
+    for action in actions:
+        if action.kind in ("create", "delete"):
+            continue
+        concerned = ignores & {"remark", *(_field(change.path) for change in action.fields if _sent(change))}
+        if concerned:
+            lost |= concerned
+            changed.append(action)
+    if changed:
+        found.append(
+            Refusal(
+                "no_update",
+                f"the service's update does not take {_listed(sorted(lost))}, and this would change it in "
+                f"{_keys(changed)}",
+                "leave these fields as they are live, or name them under lifecycle.ignore_changes; or give the "
+                "sessions new keys, which makes new ones without the messages",
+            )
+        )
+    never = ignores & contract.operation("create_session").ignores
+    unmade = [
+        action
+        for action in actions
+        if action.kind == "create" and never & {"remark", *(_field(change.path) for change in action.fields)}
+    ]
+    if unmade:
+        found.append(
+            Refusal(
+                "no_update",
+                f"the service takes {_listed(sorted(never))} neither when it makes a session nor in an update: "
+                f"{_keys(unmade)} could not be made as wanted",
+                "leave these fields out of the catalog",
+            )
+        )
+    return found
+
+
+def _sent(change: FieldChange) -> bool:
+    """Whether a change is written at all: what is only let go stays as it is."""
+    return change.path != PROTECTION and change.cause != "released"
 
 
 def _too_long(actions: Sequence[Action], snapshot: Snapshot, contract: Contract) -> list[Refusal]:

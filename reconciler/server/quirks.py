@@ -176,6 +176,7 @@ def learned_quirks(contract: Contract) -> Quirks:
     """
     service = contract.service
     endings = service.prompt_line_endings
+    update = contract.operations.get("update_session")
     delete = contract.operations.get("delete_session")
     messages = contract.operations.get("list_messages")
     return Quirks(
@@ -190,6 +191,7 @@ def learned_quirks(contract: Contract) -> Quirks:
         remark_limit=service.remark_limit,
         remark_over=service.remark_over or "refuse",
         create_ignores=contract.operation("create_session").ignores & frozenset(IGNORABLE),
+        update_ignores=update.ignores & frozenset(IGNORABLE) if update is not None else frozenset(),
         delete_204=delete is not None and delete.answer == "empty",
         messages_by_token=messages is not None
         and "session_token" in messages.fields

@@ -23,7 +23,8 @@ class Service:
 
     ``calls`` change the built-in contract's operations to how the service is spoken to, and None takes one away;
     ``quirks`` are as on the command line. ``facts`` are what the doctor has to find about its behaviour (``...`` for
-    more than 0), and ``found`` what it has to find about its calls where that is not what ``calls`` says already.
+    more than 0), and ``found`` what it has to find about its calls where that is not what ``calls`` says already
+    (None for a call that is no use).
     ``given`` are the calls that somebody has to describe before a probe can find the others.
     """
 
@@ -31,7 +32,7 @@ class Service:
     calls: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     quirks: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    found: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     cycle: Cycle = "works"
     given: tuple[str, ...] = ()
 
@@ -219,6 +220,18 @@ SERVICES = (
         "an update that empties name and model",
         quirks=("update-empties=name,model",),
         found={"update_session": {"left_out": "reset"}},
+    ),
+    Service(
+        "an update that takes neither data nor max_tokens",
+        quirks=("update-ignores=data,max_tokens",),
+        found={"update_session": {"ignores": frozenset({"data", "max_tokens"})}},
+    ),
+    Service(
+        "an update that takes no remark",
+        quirks=("update-ignores=remark",),
+        facts=_NO_UPDATE,
+        found={"update_session": None},
+        cycle="no_update",
     ),
     Service("no update", quirks=("no-update",), facts=_NO_UPDATE, cycle="no_update"),
     Service(

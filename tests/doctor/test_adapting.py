@@ -306,6 +306,79 @@ def test_no_update_to_fill_in_what_a_create_leaves_out(
         assert run(doctor, "apply")[0] == 0
 
 
+def test_an_update_that_does_not_take_a_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = {"update_session": {"ignores": frozenset({"data", "max_tokens"})}}
+    with service(contract(calls=calls), tmp_path, capsys) as doctor:
+        put(doctor, {"alice": ALICE})
+        assert run(doctor, "apply")[0] == 0
+        before = doctor.server.store.sessions()
+        put(doctor, {"alice": {**ALICE, "data": {"k": 2}}, "bob": {"name": "Bob", "prompt": "b"}})
+        for command in ("plan", "apply"):
+            code, out, _ = run(doctor, command, "--format", "json")
+            assert code == 3
+            assert json.loads(out)["refusals"] == [
+                {
+                    "guard": "no_update",
+                    "message": "the service's update does not take data, and this would change it in alice (#1)",
+                    "allow": "leave these fields as they are live, or name them under lifecycle.ignore_changes; or "
+                    "give the sessions new keys, which makes new ones without the messages",
+                }
+            ]
+        assert doctor.server.store.sessions() == before
+        # What else it takes is changed, what is left alone or let go is no change, and a new session has everything.
+        ignoring = {**ALICE, "prompt": "new", "data": {"k": 2}, "lifecycle": {"ignore_changes": ["data"]}}
+        released = {"name": "Alice", "prompt": "newer"}
+        for alice in (ignoring, released):
+            put(doctor, {"alice": alice, "bob": {"name": "Bob", "prompt": "b", "data": {"b": 1}}})
+            code, out, err = run(doctor, "apply")
+            assert (code, err) == (0, ""), out
+            rows = {row.name: row for row in doctor.server.store.sessions()}
+            assert (rows["Alice"].prompt, rows["Alice"].data) == (alice["prompt"], {"k": 1})
+            assert rows["Bob"].data == {"b": 1}
+            assert run(doctor, "plan", "--detailed-exitcode")[0] == 0
+
+
+def test_a_field_that_neither_call_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ignores = {"ignores": frozenset({"data"})}
+    stated = contract(calls={"create_session": ignores, "update_session": ignores})
+    with service(stated, tmp_path, capsys) as doctor:
+        put(doctor, {"alice": ALICE})
+        code, out, _ = run(doctor, "apply", "--format", "json")
+        assert code == 3
+        (refusal,) = json.loads(out)["refusals"]
+        assert refusal["message"] == (
+            "the service takes data neither when it makes a session nor in an update: "
+            "alice could not be made as wanted"
+        )
+        put(doctor, {"alice": {"name": "Alice", "prompt": "a"}})
+        assert run(doctor, "apply")[0] == 0
+
+
+def test_an_update_that_does_not_take_the_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = {"update_session": {"ignores": frozenset({"remark"})}}
+    with service(contract(calls=calls), tmp_path, capsys) as doctor:
+        put(doctor, {"alice": ALICE})
+        assert run(doctor, "apply")[0] == 0
+        put(doctor, {"alice": {**ALICE, "prompt": "new"}})
+        code, out, _ = run(doctor, "apply")
+        assert code == 3
+        assert "[no_update] the service's update does not take remark" in " ".join(out.split())
+
+
+def test_an_update_sends_nothing_that_it_does_not_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = {"update_session": {"ignores": frozenset({"data"}), "left_out": "reset"}}
+    with service(contract(calls=calls), tmp_path, capsys) as doctor:
+        put(doctor, {"alice": {"name": "Alice", "prompt": "a"}})
+        assert run(doctor, "apply")[0] == 0
+        put(doctor, {"alice": {"name": "Alice", "prompt": "b"}})
+        run(doctor, "apply")
+        (sent,) = [entry.body for entry in doctor.server.log if entry.operation == "update_session"]
+        assert sent is not None
+        assert ("data" in sent, sent["prompt"]) == (False, "b")
+
+
 def test_no_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with service(contract(without=("delete_session",)), tmp_path, capsys) as doctor:
         put(doctor, {"alice": ALICE, "b": {"name": "B", "prompt": "b"}})

@@ -181,6 +181,29 @@ def test_what_the_file_says_is_played(
         assert (code, differs) == (0, [])
 
 
+def test_facts_of_another_service_do_not_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a probe tries again, or can't try here, is not taken over from the contract that it is given."""
+    short = Played("short", quirks=("remark-limit=64", "trim-prompts", "max-page-size=2"))
+    with playing(short, tmp_path, capsys) as doctor:
+        assert doctor.probe()[0] == 0
+        first = doctor.learned().service
+        assert (first.remark_limit, first.prompt_ends, first.largest_page) == (64, "both", 2)
+    with playing(Played("bare", quirks=("no-update",)), tmp_path, capsys) as doctor:
+        assert doctor.probe("--contract", str(doctor.written))[0] == 0
+        learned = doctor.learned()
+        second = learned.service
+        assert (second.remark_limit, second.remark_over, second.largest_page) == (None, None, None)
+        assert (second.prompt_ends, second.prompt_length, second.bad_request) == (
+            None,
+            None,
+            Status(400, 400),
+        )
+        assert learned.operation("list_sessions").page_size == 100
+        # Looking alone takes back nothing that it does not look at.
+        assert doctor("doctor", "--contract", str(doctor.written), "--write", str(doctor.written))[0] == 0
+        assert doctor.learned().service == second
+
+
 def _without_times(contract: Contract) -> Contract:
     """A contract without what a clock has to do with."""
     service = dataclasses.replace(contract.service, late_seconds=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.contract import load_contract
 from reconciler.doctor import connection
+from reconciler.doctor.learn import contract_to_yaml
 from reconciler.own import MAKING_PROMPT, making_name
 from reconciler.remark import compose_lock, compose_remark
 from reconciler.server import Fault, Quirks, Store, running_server
@@ -436,3 +439,13 @@ def test_hostile_texts_act_on_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
         _, out, _ = doctor("doctor", "--format", "json")
         assert not set(out) & set("\x1b\u202e\r")
         assert "##[" not in out
+
+
+def test_an_ordering_that_is_known_to_be_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with playing(replace(SERVICES[0], quirks=("ordering-ignored",)), tmp_path, capsys) as doctor:
+        built_in = load_contract()
+        for ordering, verdict in ((None, "differs"), ("honoured", "differs"), ("ignored", "ok")):
+            stated = replace(built_in, service=replace(built_in.service, ordering=ordering))  # type: ignore[arg-type]
+            doctor.written.write_text(contract_to_yaml(stated), encoding="utf-8")
+            _, out, _ = doctor("doctor", "--contract", str(doctor.written), "--format", "json")
+            assert checks(out)["ordering"][0] == verdict

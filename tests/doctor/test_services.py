@@ -25,6 +25,7 @@ def test_the_truth_is_found_and_used(
         _check_reached(doctor)
         _check_contract(doctor, service)
         _second_look(doctor)
+        _second_probe(doctor)
         _cycle(doctor, service)
 
 
@@ -52,18 +53,29 @@ def _second_look(doctor: Doctor) -> None:
     assert (code, differs) == (0, [])
 
 
+def _second_probe(doctor: Doctor) -> None:
+    """Nor for a probe, which learns the same again."""
+    first = doctor.learned()
+    code, out, _ = doctor.probe("--contract", str(doctor.written), "--format", "json")
+    differs = [name for name, (verdict, _) in checks(out).items() if verdict == "differs"]
+    assert (code, differs) == (0, [])
+    second = doctor.learned()
+    timeless = dataclasses.replace(second.service, late_seconds=first.service.late_seconds)
+    assert dataclasses.replace(second, service=timeless, learned=first.learned) == first
+
+
 def _check_contract(doctor: Doctor, service: Service) -> None:
     learned = doctor.learned()
     played = service.contract()
     for name in load_contract().operations:
-        expected = (
-            None if name == "update_session" and "no-update" in service.quirks else played.operations[name]
-        )
+        changes = service.found.get(name, {})
+        no_update = name == "update_session" and "no-update" in service.quirks
+        expected = None if changes is None or no_update else played.operations[name]
         found = learned.operations.get(name)
-        if expected is None:
+        if expected is None or changes is None:
             assert found is None
             continue
-        expected = dataclasses.replace(expected, **service.found.get(name, {}))
+        expected = dataclasses.replace(expected, **changes)
         assert found is not None
         for fact in ("method", "path", "encoding", "fields", "left_out", "ignores", "answer", "page_size"):
             assert getattr(found, fact) == getattr(expected, fact), (name, fact)
