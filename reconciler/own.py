@@ -3,7 +3,7 @@
 - A *lock* keeps other applies out (:mod:`reconciler.api.lock`). It is known by its remark.
 - A *probe* is what ``reconciler doctor --probe`` learns from. It is known by the mark in its remark or, where the
   service does not take that in, by its name; and in any case its prompt and its remark hold nothing else.
-- A *half-made* session is one whose create takes less than it is given (:mod:`reconciler.apply.make`), between
+- A *half-made* session is one whose create takes less than it is given (:mod:`reconciler.apply.write`), between
   the create and the update that follows. It is known by its name, its prompt, and an empty remark.
 
 None of them is ever planned for, adopted or exported.

@@ -11,8 +11,10 @@ from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
 from reconciler.doctor.asking import NO_NAME
-from reconciler.doctor.bench import FIRST, Bench, call, verdict
+from reconciler.doctor.bench import FIRST, PART, Bench, call, verdict
 from reconciler.doctor.candidates import candidates, learned
+from reconciler.doctor.fields import fields
+from reconciler.doctor.look import Look
 from reconciler.doctor.subject import ProbeStopped
 from reconciler.model import LiveSession, Snapshot
 from reconciler.remark import remark_size
@@ -60,6 +62,8 @@ def make(bench: Bench) -> None:
     stated = bench.lessons.call("create_session", replace(learned(operation), ignores=frozenset(ignores)))
     bench.say("create", stated, call(operation))
     _say_listed(bench, waited)
+    if not bench.subject.before:
+        _say_fields(bench, live)
     _say_numbers(bench, sent, live)
 
 
@@ -158,6 +162,14 @@ def _say_listed(bench: Bench, waited: float) -> None:
         f"a new session is listed after {waited:.1f} s",
         follows if waited > _SHORT else "an apply waits up to 10 s for what it made",
     )
+
+
+def _say_fields(bench: Bench, live: LiveSession) -> None:
+    """The fields of the one row, on an account that had none to look at before."""
+    look = Look(bench.client, bench.lessons)
+    look.part = PART
+    fields(look, [live.row])
+    bench.checks += look.checks
 
 
 def _say_numbers(bench: Bench, sent: dict[str, Any], live: LiveSession) -> None:

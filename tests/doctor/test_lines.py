@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,28 @@ def test_what_is_said(
         _, out, _ = doctor.probe("--format", "json")
         (check,) = [one for one in json.loads(out)["checks"] if one["name"] == name]
         assert (check["verdict"], check["seen"], check["follows"]) == (verdict, seen, follows)
+
+
+def test_the_fields_of_the_only_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On an account with no sessions there is nothing to look at before the probe has made one."""
+    service = replace(SERVICES[0], quirks=("numbers-as-text",))
+    for sessions in (False, True):
+        with playing(service, tmp_path, capsys, sessions=sessions) as doctor:
+            _, out, _ = doctor.probe("--format", "json")
+            found = [
+                (one["part"], one["verdict"], one["seen"])
+                for one in json.loads(out)["checks"]
+                if one["name"] in ("fields", "field session_config.temperature")
+            ]
+        if sessions:
+            assert {part for part, _, _ in found} == {"The list of sessions"}
+        else:
+            assert found == [
+                ("The list of sessions", "unknown", "there are no sessions to look at"),
+                ("By writing to one session", "ok", "a text in 1 of 1 row"),
+                (
+                    "By writing to one session",
+                    "ok",
+                    "8 of 11 are there, and of the right type, in 1 row",
+                ),
+            ]

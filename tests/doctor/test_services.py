@@ -35,9 +35,9 @@ def _check_reached(doctor: Doctor) -> None:
         entry.number for entry in doctor.server.log if entry.operation == "create_session" and entry.worked
     }
     own = max(row[0] for row in doctor.server.store.dump()["session"]) + 1
-    for entry in doctor.server.log:
-        if entry.method == "GET":
-            continue
+    writes = [entry for entry in doctor.server.log if entry.method != "GET"]
+    assert len(writes) <= 80  # as the question before a probe says
+    for entry in writes:
         body = entry.body or {}
         if entry.number <= created:
             assert entry.path.rstrip("/") == "/v1/session"

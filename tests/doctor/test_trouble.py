@@ -217,6 +217,29 @@ def test_work_that_is_done_and_not_said(
         assert code == 0
 
 
+@pytest.mark.parametrize("name", ["prompt", "session_name"])
+def test_an_update_without_a_field_that_is_not_done(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacks_it(entry: LoggedRequest) -> bool:
+        return entry.operation == "update_session" and name not in (entry.body or {})
+
+    for fault, code, said in (
+        (Fault("status", status=500, where=lacks_it), 1, ("unknown", "the answers do not tell")),
+        (Fault("wrong-type", where=lacks_it), 1, ("unknown", "the answers do not tell")),
+        (Fault("wrong-type", where=lacks_it, worked=True), 0, ("ok", "keep their values")),
+        (Fault("status", status=400, where=lacks_it), 0, ("differs", "are reset: ")),
+    ):
+        with playing(PLAIN, tmp_path, capsys) as doctor:
+            doctor.written.unlink(missing_ok=True)
+            doctor.server.faults.add(fault)
+            ended, found = _probe(doctor)
+            verdict, seen = found["fields left out of an update"]
+            assert (ended, verdict) == (code, said[0])
+            assert seen.startswith(said[1])
+            assert doctor.written.exists() is (code == 0)
+
+
 def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(replace(PLAIN, quirks=("late-changes=0.3",)), tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
