@@ -208,7 +208,7 @@ class _Visit:
         if self.auto_approve:
             return
         click.echo(
-            f"\nThe probe makes one session, {name!r}, tries up to 80 calls on it, adds a message to it, and "
+            f"\nThe probe makes one session, {name!r}, tries up to a hundred calls on it, adds a message to it, and "
             "deletes it. No other session is written to.",
             err=True,
         )

@@ -11,6 +11,9 @@ from reconciler.doctor.bench import Bench
 #: How many characters the longest prompt has that is tried.
 LONGEST: Final = 100_000
 
+#: Characters of the step that a prompt ends in that was kept before.
+_ROOM: Final = 10
+
 #: Emoji (joined ones, too), letters in two forms, separators that count as line ends to some, and every control
 #: character but NUL, which no catalog may hold.
 CHARACTERS: Final = (
@@ -68,9 +71,9 @@ def together(start: str) -> str:
     return f" \t {start}\r\na\nb\rc\n\nd{CHARACTERS} \t \n "
 
 
-def longest(start: str) -> str:
-    """A prompt of :data:`LONGEST` characters."""
-    return start + " " + "x" * (LONGEST - len(start) - 1)
+def filled(start: str, length: int) -> str:
+    """A prompt of so many characters."""
+    return start + " " + "x" * (length - len(start) - 1)
 
 
 def prompts(bench: Bench) -> None:
@@ -91,17 +94,39 @@ def prompts(bench: Bench) -> None:
         fact = facts[case.fact]
         stated = bench.lessons.behaves(**{case.fact: fact})
         bench.say(f"prompts: {case.name}", stated, _SEEN.get(fact, fact), _follows(case.fact, fact))
-    sent, stored = _stored(bench, longest)
-    if stored == sent:
-        stated = bench.lessons.behaves(prompt_length=LONGEST)
+    _say_length(bench)
+
+
+def _say_length(bench: Bench) -> None:
+    known = bench.lessons.stated.service.prompt_length is not None
+    length = _longest(bench)
+    stated = bench.lessons.behaves(prompt_length=length)
+    if length == LONGEST:
         bench.say("prompts: length", stated, f"{LONGEST:,} characters come back to the letter")
     else:
         bench.say(
             "prompts: length",
-            "differs",
-            f"{LONGEST:,} characters do not come back to the letter",
+            stated if known else "differs",
+            f"{length:,} characters come back to the letter, and no more",
             "an apply says so for each prompt that is too long",
         )
+
+
+def _longest(bench: Bench) -> int:
+    """Characters of the longest prompt that comes back to the letter."""
+
+    def kept(length: int) -> bool:
+        sent, stored = _stored(bench, lambda start: filled(start, length))
+        return stored == sent
+
+    if kept(LONGEST):
+        return LONGEST
+    good, bad = len(bench.subject.prompt()) + _ROOM, LONGEST
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        bench.tell(f"a prompt of {middle} characters")
+        good, bad = (middle, bad) if kept(middle) else (good, middle)
+    return good
 
 
 def _stored(bench: Bench, make: Callable[[str], str]) -> tuple[str, str | None]:

@@ -98,6 +98,9 @@ class Quirks:
     numbers_as_text: bool = _quirk(False, "Parameters come back as texts.")
     trim_prompts: bool = _quirk(False, "White space at both ends of a prompt is lost.")
     trim_end: bool = _quirk(False, "White space at the end of a prompt is lost.")
+    prompt_limit: int | None = _quirk(
+        None, "A prompt of more characters than this is refused.", "CHARACTERS", _whole(1)
+    )
     line_endings: Literal["kept", "lf", "crlf"] = _quirk(
         "kept", "Line ends of a prompt are rewritten.", "kept|lf|crlf", _one_of("kept", "lf", "crlf")
     )

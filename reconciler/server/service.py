@@ -293,6 +293,9 @@ class Service:
                     raise _malformed(facts, name)
                 found[name] = given[name]
         if "prompt" in found:
+            limit = self.quirks.prompt_limit
+            if limit is not None and len(found["prompt"]) > limit:
+                raise Refusal(400, f"{facts.fields['prompt']} 过长，最多 {limit} 字符")
             found["prompt"] = self._as_kept(found["prompt"])
         if "remark" in given:
             found["remark"] = self._remark(facts, given["remark"])

@@ -165,6 +165,11 @@ SERVICES = (
         quirks=("trim-prompts", "line-endings=lf"),
         facts={"prompt_ends": "both", "prompt_line_endings": "lf"},
     ),
+    Service(
+        "prompts of 65,535 characters",
+        quirks=("prompt-limit=65535",),
+        facts={"prompt_length": 65535},
+    ),
     Service("prompts with CRLF", quirks=("line-endings=crlf",), facts={"prompt_line_endings": "crlf"}),
     Service(
         "numbers as text, messages by token",

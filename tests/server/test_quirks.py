@@ -147,6 +147,13 @@ def test_prompts_that_are_rewritten(quirk: str, stored: str) -> None:
         assert data["session_config"]["prompt"] == stored
 
 
+def test_prompts_up_to_a_limit() -> None:
+    with service("prompt-limit=3") as one:
+        assert one.create(prompt="爱爱爱").status_code == 201
+        answer = one.update(session_id=1, prompt="爱爱爱爱")
+        assert (answer.status_code, answer.json()["message"]) == (400, "prompt 过长，最多 3 字符")
+
+
 @pytest.mark.parametrize("limit", [0, 64, 255, 65535])
 def test_remarks_up_to_a_limit(limit: int) -> None:
     with service(f"remark-limit={limit}") as one:
@@ -290,6 +297,7 @@ def test_every_quirk_can_be_spelled() -> None:
         "BYTES": "0",
         "FIELD,…": "data,remark",
         "HTTP[/BODY]": "410/7",
+        "CHARACTERS": "9",
         "EMPTIED,…": "name,prompt",
     }
     for spelled, _ in quirk_help():
@@ -320,9 +328,10 @@ def test_every_quirk_can_be_spelled() -> None:
         (
             "zzz",
             "there is no quirk 'zzz'; there are: max-page-size, name-filter, ordering-ignored, late-seconds, "
-            "late-calls, late-changes, numbers-as-text, trim-prompts, trim-end, line-endings, remark-limit, "
-            "remark-over, create-ignores, create-refuses, create-remark-limit, update-resets, update-empties, "
-            "update-ignores, no-update, delete-204, messages-by-token, strict-encoding, not-found, bad-request",
+            "late-calls, late-changes, numbers-as-text, trim-prompts, trim-end, prompt-limit, line-endings, "
+            "remark-limit, remark-over, create-ignores, create-refuses, create-remark-limit, update-resets, "
+            "update-empties, update-ignores, no-update, delete-204, messages-by-token, strict-encoding, "
+            "not-found, bad-request",
         ),
     ],
 )
