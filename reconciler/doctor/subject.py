@@ -83,7 +83,10 @@ class Subject:
         return reply
 
     def write(self, operation: Operation, fields: Mapping[str, Any] | None = None) -> Reply:
-        """Send a call about the session. One whose answer leaves it open is sent a second time, which does no harm."""
+        """Send a call about the session. One whose answer leaves it open is sent a second time, which does no harm.
+
+        Not a delete: by then its id may be somebody else's.
+        """
         number = self.id
         if number is None or number not in self.ids or number in self.before or not self.names(operation):
             raise ValueError("a probe writes to its own session alone")
@@ -93,7 +96,7 @@ class Subject:
             sent["session_token"] = self.token
         reply = self._send(operation, sent)
         self.open = reply.error is None or reply.error.outcome == "unknown"
-        again = reply.error is not None and reply.error.outcome == "unknown"
+        again = self.open and reply.error is not None and operation.name != "delete_session"
         return self._send(operation, sent) if again else reply
 
     def names(self, operation: Operation) -> bool:
@@ -272,7 +275,13 @@ class Subject:
         for operation in calls:
             reply = self.write(operation)
             live = self.after(reply, _gone)
-            if self.open:
+            possible = self.open
+            if (
+                live is not None and possible and reply.error is not None
+            ):  # it is there: it may be sent once more
+                reply = self.write(operation)
+                live = self.after(reply, _gone)
+            if possible:
                 tried.append((operation, reply))
                 self.check_others()
             if live is None:

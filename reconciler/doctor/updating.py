@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
+from operator import ne
 from typing import Literal
 
 from reconciler.contract import Operation
@@ -52,7 +54,8 @@ def find_update(bench: Bench) -> None:
         operation, since = tried[live.prompt]
         late = f"; the list shows it after {time.monotonic() - since:.1f} s" if subject.late else ""
         if late:
-            operation = _first_that_works(bench, possible[: possible.index(operation)]) or operation
+            before = list(takewhile(partial(ne, operation), possible))
+            operation = _first_that_works(bench, before) or operation
         bench.update = replace(learned(operation), left_out="kept", ignores=frozenset())
         bench.say("update", bench.lessons.call("update_session", bench.update), call(operation) + late)
     elif answers:
