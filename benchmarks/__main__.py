@@ -15,11 +15,12 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.catalogs import ZONE
-from benchmarks.measure import HERE, FailedError, Run, pages, run
+from benchmarks.measure import HERE, FailedError, Run, pages, run, writing
 from benchmarks.table import Command, Workload, commands
 from benchmarks.tools import Tools, prepare
 
@@ -75,7 +76,8 @@ class Bench:
                 "NO_COLOR": "1",
             }
             arguments = [argument.format(**names) for argument in command.arguments]
-            return run(arguments, expect=command.expect, environ=environ, cwd=scratch)
+            done = run(arguments, expect=command.expect, environ=environ, cwd=scratch)
+            return replace(done, writes=writing(scratch / "journal.jsonl"))
 
     def _url(self, command: Command, folder: Path, stack: ExitStack) -> str:
         if command.writes:

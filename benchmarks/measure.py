@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -20,11 +22,15 @@ _ENVIRON = {name: value for name, value in os.environ.items() if not name.starts
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. Times are in seconds; ``cpu`` is user and system time, ``peak`` the largest resident size in bytes."""
+    """One run. Times are in seconds; ``cpu`` is user and system time, ``peak`` the largest resident size in bytes.
+
+    ``writes`` is, of an apply, the time from its first intent to its last result, by its journal.
+    """
 
     wall: float
     cpu: float
     peak: int
+    writes: float | None = None
 
 
 class FailedError(Exception):
@@ -58,6 +64,17 @@ def run(
         raise FailedError(f"{Path(command[0]).name} ended with {process.returncode}:\n{text[-2000:]}")
     scale = 1 if sys.platform == "darwin" else 1024
     return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * scale)
+
+
+def writing(journal: Path) -> float | None:
+    """How long (seconds) the run of a journal was writing, None where there is none."""
+    if not journal.exists():
+        return None
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    moments = [
+        datetime.fromisoformat(entry["at"]) for entry in entries if entry["event"] not in ("start", "end")
+    ]
+    return (max(moments) - min(moments)).total_seconds()
 
 
 @contextmanager

@@ -45,6 +45,7 @@ def document(
                 "latency_ms": one.latency if one.workload is not None else None,
                 "runs": [
                     {"wall": round(run.wall, 4), "cpu": round(run.cpu, 4), "peak": run.peak}
+                    | ({} if run.writes is None else {"writes": round(run.writes, 4)})
                     for run in runs.get(one.name, ())
                 ],
                 "failed": failed.get(one.name),
@@ -71,11 +72,17 @@ def _row(
         "high": None if found is None else round(found.high, 3),
         "cpu": None if found is None or found.cpu is None else round(found.cpu, 3),
         "miss": "" if found is None else found.miss,
-        "seconds": sides[0],
+        "seconds": _writing(runs[row.ours])
+        if row.how == "writes of a time" and row.ours in runs
+        else sides[0],
         "against_seconds": row.seconds or sides[1],
         "peak": max((run.peak for run in runs.get(row.ours, ())), default=None),
         "missing": failed.get(row.theirs) or failed.get(row.ours),
     }
+
+
+def _writing(runs: list[Run]) -> float:
+    return median(run.writes or run.wall for run in runs)
 
 
 def markdown(document: dict[str, Any]) -> str:

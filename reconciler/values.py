@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections.abc import Mapping
-from hashlib import blake2b
+from functools import cache
 from typing import Any
 
 #: Characters of a value's digest, six bits each. 36 bits: two values that a person would tell apart share a
@@ -93,10 +93,18 @@ def digest(value: Any) -> str:
 
 def short_hash(text: str, length: int) -> str:
     """The first ``length`` characters (six bits each, at most 42) of a text's BLAKE2b hash in base64url."""
-    hashed = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    hashed = _blake2b()(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
     # Base64 goes by three bytes, so that no more of them need to be written than are kept.
     written = b2a_base64(hashed[: (length + 3) // 4 * 3], newline=False)
     return written[:length].translate(_URL_SAFE).decode("ascii")
+
+
+@cache
+def _blake2b() -> Any:
+    """BLAKE2b, when it is first needed: its module loads OpenSSL, which a check of a catalog has no use for."""
+    from hashlib import blake2b
+
+    return blake2b
 
 
 def _canonical(value: Any) -> Any:

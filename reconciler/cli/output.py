@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -115,7 +114,11 @@ def render_options(*, no_color: bool, output: Output | None = None) -> RenderOpt
     """How to render for this run's stdout (https://no-color.org for NO_COLOR)."""
     terminal = sys.stdout.isatty()
     color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size((100, 24)).columns if terminal else 100
+    width = 100
+    if terminal:
+        from shutil import get_terminal_size
+
+        width = get_terminal_size((width, 24)).columns
     if output is None:
         return RenderOptions(color=color, width=width)
     return RenderOptions(
