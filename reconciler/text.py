@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def normalise_prompt(text: str) -> str:
     """A prompt as it is compared and written: line endings are LF, and the white space at its end is gone.
@@ -16,3 +18,11 @@ def normalise_prompt(text: str) -> str:
 def shortened(text: str, length: int = 60) -> str:
     """A text for a message: the start of it, with ``…`` at the end, if it has more characters than that."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
+    """The known word that somebody most likely meant, if one is near enough; ``least`` is from 0 to 1, for the same."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), 1, least)
+    return found[0] if found else None

@@ -11,9 +11,9 @@ from typing import Any
 
 from reconciler.api.rows import live_session
 from reconciler.contract import Contract
+from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
 from reconciler.model import Snapshot
-from reconciler.state import write_out
 
 SNAPSHOT_VERSION = 1
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 from reconciler.api.errors import ApiError
 from reconciler.api.rows import live_session
 from reconciler.contract import SessionShape
+from reconciler.disk import read_regular, write_durably
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import LiveSession
-from reconciler.state import read_regular, write_durably
 from reconciler.tag import Identity
 
 FOLDER = "archive"

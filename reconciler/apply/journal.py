@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reconciler.disk import open_plainly
 from reconciler.errors import ReconcilerError
-from reconciler.state import open_plainly
 
 FILE = "journal.jsonl"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from reconciler.catalog.strict_yaml import parse
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.model import GROUPS, JSON, Catalog
 from reconciler.plan.model import MISSING
-from reconciler.text import normalise_prompt
+from reconciler.text import nearest, normalise_prompt
 from reconciler.values import same
 
 _MARK = "\ufeff"
@@ -98,9 +97,9 @@ def _is_so_already(catalog: Catalog, change: Accepted) -> bool:
     """
     session = catalog.sessions.get(change.key)
     if session is None:
-        near = get_close_matches(change.key, catalog.sessions, 1)
+        near = nearest(change.key, catalog.sessions)
         raise ReconcilerError(
-            f"there is no session `{change.key}` in the catalog", f"did you mean `{near[0]}`?" if near else ""
+            f"there is no session `{change.key}` in the catalog", f"did you mean `{near}`?" if near else ""
         )
     group, *name = change.steps
     if group not in (GROUPS if name else _PLAIN_FIELDS):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -12,7 +11,7 @@ from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
 from reconciler.schemas import fits, load_schema
-from reconciler.text import shortened
+from reconciler.text import nearest, shortened
 
 SchemaName: TypeAlias = Literal["catalog", "manifest"]
 
@@ -166,8 +165,8 @@ def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) ->
 def _closest(word: str, known: Sequence[str]) -> str | None:
     """The known word that somebody meant, if there is one: spelt nearly so, or in camel case."""
     plain = {re.sub(r"[^a-z0-9]", "", one.lower()): one for one in known}
-    close = get_close_matches(re.sub(r"[^a-z0-9]", "", word.lower()[:100]), plain, 1, 0.7)
-    return plain[close[0]] if close else None
+    close = nearest(re.sub(r"[^a-z0-9]", "", word.lower()[:100]), plain, 0.7)
+    return plain[close] if close else None
 
 
 def _listed(words: Sequence[str], last: str = "and") -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
+from reconciler.text import nearest
 
 #: How many templates may stand one above the other.
 MAX_TEMPLATES: Final = 20
@@ -126,12 +126,12 @@ class Templates:
             place: Path = (*path, number) if len(names) > 1 else path
             layer = self._found.get(name)
             if layer is None:
-                close = get_close_matches(name, self._found, 1)
+                close = nearest(name, self._found)
                 raise TemplateError(
                     source.at_value(
                         place,
                         f"there is no template `{name}`",
-                        f"did you mean `{close[0]}`?" if close else "declare it below `templates:`",
+                        f"did you mean `{close}`?" if close else "declare it below `templates:`",
                     )
                 )
             if name in once:

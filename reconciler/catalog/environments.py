@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from reconciler.catalog.places import Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
+from reconciler.text import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environ
             f"choose one with --env: {known}",
         )
     if name not in declared:
-        close = get_close_matches(name, declared, 1)
+        close = nearest(name, declared)
         return source.at_key(
             ("environments",),
             f"there is no environment `{name}`",
-            f"did you mean `{close[0]}`?" if close else f"there are {known}",
+            f"did you mean `{close}`?" if close else f"there are {known}",
         )
     found = declared[name] or {}
     return Environment(

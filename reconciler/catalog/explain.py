@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from reconciler.catalog.places import Path as Place
 from reconciler.catalog.places import Source
 from reconciler.errors import UsageError
 from reconciler.model import JSON, Session
+from reconciler.text import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ def explain(
     sessions = loader.catalog().sessions
     session = sessions.get(key)
     if session is None:
-        close = get_close_matches(key, sessions, 1)
+        close = nearest(key, sessions)
         raise UsageError(
-            f"the catalog has no session {key!r}", f"did you mean {close[0]!r}?" if close else "check the key"
+            f"the catalog has no session {key!r}", f"did you mean {close!r}?" if close else "check the key"
         )
     layers = loader.layers.get(key) or loader.plain_layers(key)
     origins = []

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ from reconciler.catalog.strict_yaml import parse
 from reconciler.catalog.templating import Renderer
 from reconciler.errors import CatalogError, Problem
 from reconciler.model import JSON, Catalog, Fragment, Lifecycle, Limit, Policy, Session
-from reconciler.text import normalise_prompt, shortened
+from reconciler.text import nearest, normalise_prompt, shortened
 
 CATALOG_FILE: Final = "catalog.yaml"
 DEFAULT_INCLUDE: Final = "sessions/**/*.yaml"
@@ -446,12 +445,12 @@ class Loader:
                 self._note(source.at_value((*path, "parameters", name), *left_empty(name)))
 
     def _note_unknown_patch(self, key: str, source: Source) -> None:
-        close = get_close_matches(key, self.files, 1)
+        close = nearest(key, self.files)
         self._note(
             source.at_key(
                 ("environments", self.environment.name or "", "sessions", key),
                 f"there is no session `{shortened(key)}` to patch",
-                f"did you mean `{close[0]}`?" if close else "correct the key, or take the patch out",
+                f"did you mean `{close}`?" if close else "correct the key, or take the patch out",
             )
         )
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
 from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
 from reconciler.model import JSON
-from reconciler.text import normalise_prompt
+from reconciler.text import nearest, normalise_prompt
 
 #: What stands between two parts where nothing else is said.
 BLANK_LINE: Final = "\n\n"
@@ -93,12 +92,12 @@ class Prompts:
         name = part.get("fragment")
         if name is not None:
             if name not in self.fragments:
-                close = get_close_matches(name, self.fragments, 1)
+                close = nearest(name, self.fragments)
                 self.note(
                     source.at_value(
                         (*path, "fragment"),
                         f"there is no fragment `{name}`",
-                        f"did you mean `{close[0]}`?" if close else "declare it below `fragments:`",
+                        f"did you mean `{close}`?" if close else "declare it below `fragments:`",
                     )
                 )
                 return None

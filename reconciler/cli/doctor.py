@@ -16,11 +16,12 @@ import click
 
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import catalog_argument, connection_options, split, state_option
+from reconciler.cli.options import OutPath, Seconds, catalog_argument, connection_options, split, state_option
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import telling
+from reconciler.disk import check_writable, write_out
 from reconciler.errors import ExitCode, ReconcilerError, Refused
-from reconciler.state import FOLDER, check_writable, write_durably
+from reconciler.state import FOLDER
 
 if TYPE_CHECKING:
     from reconciler.api.client import Client
@@ -40,11 +41,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Do not ask before the probe, nor before deleting what a killed one left. For CI.",
 )
-@click.option(
-    "--write",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what was learned to this contract file.",
-)
+@click.option("--write", type=OutPath(), help="Write what was learned to this contract file.")
 @click.option(
     "--record",
     type=click.Path(path_type=Path, file_okay=False),
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=30.0,
     show_default=True,
     help="Seconds that the list may lag behind a write.",
@@ -300,7 +297,7 @@ def _learned(report: Report, contract: Contract, path: Path | None) -> str:
     report.learned = contract_to_document(contract)
     if path is not None:
         try:
-            write_durably(path, contract_to_yaml(contract), mode=0o644)
+            write_out(path, contract_to_yaml(contract), mode=0o644)
         except OSError as error:
             return f"{error.strerror}; --format json shows what was learned, too"
         report.written = str(path)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
 from reconciler.model import Snapshot
+from reconciler.text import nearest
 
 
 def did_you_mean(key: str, known: Collection[str], otherwise: str) -> str:
     """A hint for a key that is not among the known ones: the nearest of them, or something else to do."""
-    near = get_close_matches(key, sorted(known), 1)
-    return f"did you mean {near[0]!r}?" if near else otherwise
+    near = nearest(key, sorted(known))
+    return f"did you mean {near!r}?" if near else otherwise
 
 
 def live_keys(snapshot: Snapshot, catalog: str, environment: str | None) -> set[str]:

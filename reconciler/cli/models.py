@@ -13,8 +13,9 @@ from reconciler.api.endpoint import endpoint_name
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.cli.output import format_option
+from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
-from reconciler.state import FOLDER, write_out
+from reconciler.state import FOLDER
 
 if TYPE_CHECKING:
     from reconciler.models import Models

@@ -141,8 +141,8 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
     """
     from dataclasses import replace
 
+    from reconciler.disk import write_out
     from reconciler.render import render
-    from reconciler.state import write_out
 
     options = render_options(no_color=output.no_color, output=output)
     plain = replace(options, color=False, width=100)

@@ -15,9 +15,9 @@ from typing import Any
 
 from reconciler.api.client import Client, Reply
 from reconciler.contract import Contract, Operation
+from reconciler.disk import write_durably
 from reconciler.doctor.redact import redact_answer, redact_request
 from reconciler.errors import ReconcilerError
-from reconciler.state import write_durably
 
 #: Headers of an answer that tell something and nothing personal.
 _HEADERS = ("Content-Type", "Content-Length", "Date", "Retry-After", "Server", "Allow", "Location")

@@ -15,7 +15,7 @@ from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
 from reconciler.model import Session
 from reconciler.models import Models
-from reconciler.text import normalise_prompt, shortened
+from reconciler.text import nearest, normalise_prompt, shortened
 
 Severity: TypeAlias = Literal["off", "info", "warning", "error"]
 #: From the least to the most.
@@ -325,8 +325,6 @@ def _prompt_too_long(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
 
 
 def _bad_ignore(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
-    from difflib import get_close_matches
-
     for comment in subject.comments.all:
         spot = Spot(comment.at)
         if not comment.rules or not comment.reason:
@@ -338,11 +336,11 @@ def _bad_ignore(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             )
         for rule in comment.rules:
             if rule not in RULES:
-                near = get_close_matches(rule[:100], RULES, 1)
+                near = nearest(rule[:100], RULES)
                 yield Hit(
                     spot,
                     f"there is no rule `{shortened(rule)}`",
-                    f"did you mean `{near[0]}`?" if near else "`reconciler lint --rules` lists them",
+                    f"did you mean `{near}`?" if near else "`reconciler lint --rules` lists them",
                 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Final
 from reconciler.api.errors import ApiError
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import Catalog
-from reconciler.text import shortened
+from reconciler.text import nearest, shortened
 
 #: The version of the form in which a list is written to a file.
 VERSION: Final = 1
@@ -47,8 +46,8 @@ class Models:
 
     def nearest(self, name: str) -> str | None:
         """The model that somebody meant, if there is one that is spelt nearly so."""
-        found = get_close_matches(name[:200].lower(), {one.lower(): one for one in self.models}, 1, 0.6)
-        return next((one for one in self.models if found and one.lower() == found[0]), None)
+        found = nearest(name[:200].lower(), {one.lower(): one for one in self.models})
+        return next((one for one in self.models if one.lower() == found), None)
 
 
 @cache

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from reconciler.contract import Contract, Status
+from reconciler.text import nearest
 
 #: What a service may fail to take in from a create or an update, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
@@ -218,8 +218,8 @@ def parse_quirks(texts: Iterable[str], onto: Quirks = Quirks()) -> Quirks:
     for text in texts:
         name, sign, value = text.partition("=")
         if name not in _NAMED:
-            near = get_close_matches(name, _NAMED, 1)
-            more = f"did you mean {near[0]!r}?" if near else "there are: " + ", ".join(_NAMED)
+            near = nearest(name, _NAMED)
+            more = f"did you mean {near!r}?" if near else "there are: " + ", ".join(_NAMED)
             raise ValueError(f"there is no quirk {name!r}; {more}")
         one = _NAMED[name]
         form, read = one.metadata["value"], one.metadata["read"]

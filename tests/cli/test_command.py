@@ -15,9 +15,9 @@ import pytest
 
 from reconciler import __version__
 from reconciler.cli import COMMANDS, cli
+from reconciler.disk import write_out
 from reconciler.schemas import check_document, schema_names, schema_text
 from reconciler.server import Fault, RunningServer
-from reconciler.state import write_out
 from tests.cli.conftest import COMMAND, Shell, until
 from tests.support import API_KEY
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def test_a_disk_that_fills_up_meanwhile(
     def full(path: Path, text: str, *, mode: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reconciler.cli.doctor.write_durably", full)
+    monkeypatch.setattr("reconciler.cli.doctor.write_out", full)
     with playing(Played("plain"), tmp_path, capsys) as doctor:
         code, out, err = doctor.probe("--format", "json")
         assert (code, json.loads(out)["written"]) == (1, "")
@@ -304,3 +305,15 @@ def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
     (problem,) = caught.value.problems
     assert problem.message == f"{file}: operations.delete_session: it does not say which session is meant"
     assert problem.hint == "put {session_id} into its path, or session_id among its fields"
+
+
+def test_what_was_learned_goes_into_a_device_and_not_in_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with playing(Played("plain"), tmp_path, capsys) as doctor, os.fdopen(reader, encoding="utf-8") as read:
+        assert doctor("doctor", "--write", str(pipe))[0] == 0
+        assert read.read().count("contract: 1") == 1
+    assert pipe.is_fifo()
