@@ -28,9 +28,6 @@ _LIMITS = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 60, 50,
 #: The remarks that are tried at a create which also refuses another field.
 _FEW = (256, 128)
 
-#: A lag (seconds) that an apply waits for without being told.
-_SHORT = 3.0
-
 
 def usual_model(snapshot: Snapshot) -> str:
     """The model that most sessions have: one that the service is known to take."""
@@ -155,13 +152,9 @@ def _say_listed(bench: Bench, waited: float) -> None:
         bench.say("listed", "ok", "a new session is listed at once")
         return
     bench.lessons.behaves(late_seconds=math.ceil(waited * 10) / 10)
-    follows = f"tell apply to wait longer for what it made: --settle {math.ceil(4 * waited)}"
-    bench.say(
-        "listed",
-        "ok",
-        f"a new session is listed after {waited:.1f} s",
-        follows if waited > _SHORT else "an apply waits up to 10 s for what it made",
-    )
+    wait = bench.lessons.contract.settle
+    follows = f"an apply with the contract that is learned waits up to {wait:g} s for what it made"
+    bench.say("listed", "ok", f"a new session is listed after {waited:.1f} s", follows)
 
 
 def _say_fields(bench: Bench, live: LiveSession) -> None:

@@ -43,6 +43,7 @@ def make_plan(
     sessions may be deleted although they are protected. What a guard says no to is in the plan's ``refusals``,
     with all actions still listed.
     """
+    catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
     notes = [
         Note(
@@ -113,6 +114,18 @@ def make_plan(
         ),
         lock=catalog.policy.lock,
     )
+
+
+def _as_kept(catalog: Catalog, snapshot: Snapshot) -> Catalog:
+    """The catalog as the service can keep it: where that is known to trim prompts, none is wanted any other way."""
+    contract = snapshot.contract
+    if contract is None or contract.service.prompt_ends != "both":
+        return catalog
+    sessions = {
+        key: replace(wanted, prompt=wanted.prompt.strip()) if wanted.prompt[:1].isspace() else wanted
+        for key, wanted in catalog.sessions.items()
+    }
+    return replace(catalog, sessions=sessions)
 
 
 def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:

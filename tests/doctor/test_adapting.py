@@ -471,3 +471,17 @@ def test_probes_are_no_sessions_to_plan_or_export(tmp_path: Path, capsys: pytest
         code, _, _ = doctor("export", "--force", catalog=tmp_path / "exported")
         text = "".join(file.read_text() for file in (tmp_path / "exported").rglob("*.yaml"))
         assert (code, text.count("adopt: ")) == (0, 1)
+
+
+def test_prompts_that_are_trimmed_are_wanted_trimmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the tag has no room to remember what the server made of them: one apply is enough."""
+    stated = contract(prompt_ends="both", remark_limit=64, remark_over="cut")
+    with service(stated, tmp_path, capsys) as doctor:
+        put(doctor, {"alice": {**ALICE, "prompt": "\n  Be kind.\n  Be brief.\n"}})
+        code, out, err = run(doctor, "apply")
+        assert (code, "stored differently" in out, "NOT AS WRITTEN" in out) == (0, False, False), out + err
+        assert [row.prompt for row in doctor.server.store.sessions()] == ["Be kind.\n  Be brief."]
+        code, out, _ = run(doctor, "plan", "--detailed-exitcode")
+        assert (code, "No changes." in out) == (0, True), out
