@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EINVAL, EISDIR
 from pathlib import Path
+from typing import BinaryIO
 
 
-def open_plainly(path: str, flags: int) -> int:
-    """An opener for a file that may be a stranger's: no link is followed, and nothing is waited for."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def read_regular(path: Path) -> bytes:
-    """What is in a file that may be a stranger's: no link and no device is read.
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """A file that may be a stranger's, open for reading: no link is followed, and no device or pipe is read.
 
     Raises:
         OSError: as the file system says.
     """
-    with open(path, "rb", opener=open_plainly) as file:
+    with open(path, "rb", opener=_open_plainly) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(EINVAL, "it is no regular file", str(path))
-        return file.read()
+        yield file
+
+
+def _open_plainly(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def write_out(path: Path, text: str, *, mode: int = 0o600) -> None:

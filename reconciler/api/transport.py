@@ -1,7 +1,7 @@
 """One HTTP call: a body by the contract's encoding, over connections that are kept, with the key for one address.
 
 Requests does the work. What is the same for each call to one address is found out once and not at each call: the way
-to it (proxy, certificates), and all of a request but its query or body. That halves what a call computes.
+to it (proxy, certificates), and all of a request but its query or body.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.api.errors import ApiError
 from reconciler.api.rows import live_session
 from reconciler.contract import SessionShape
-from reconciler.disk import read_regular, write_durably
+from reconciler.disk import open_regular, write_durably
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model import LiveSession
 from reconciler.tag import Identity
@@ -238,7 +238,8 @@ _MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name"
 
 
 def _read(path: Path) -> Archived:
-    document = json.loads(read_regular(path))
+    with open_regular(path) as file:
+        document = json.load(file)
     if type(document) is not dict:
         raise ValueError("it is no JSON object")
     version = document.get("archive_version", ARCHIVE_VERSION)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.disk import open_plainly
+from reconciler.disk import open_regular
 from reconciler.errors import ReconcilerError
 
 FILE = "journal.jsonl"
@@ -148,9 +147,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """
     entries = []
     try:
-        with open(path, "rb", opener=open_plainly) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _unreadable(path, "it is no regular file")
+        with open_regular(path) as file:
             while line := file.readline(_LONGEST):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
@@ -159,9 +156,5 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise _unreadable(path, error.strerror) from None
+        raise ReconcilerError(f"the journal {path} can't be read: {error.strerror}") from None
     return entries
-
-
-def _unreadable(path: Path, why: str | None) -> ReconcilerError:
-    return ReconcilerError(f"the journal {path} can't be read: {why}")
