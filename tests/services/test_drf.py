@@ -8,148 +8,20 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args, get_type_hints
 
 import pytest
 import requests
 
+from tests.services.calling import ALICE, MESSAGES, REQUIRED, SESSIONS, Api, contents, encoded, ids_of, of
 from tests.services.drf import variant as variant_module
-from tests.services.drf.running import ROOT, Service, needs_drf, running_drf
+from tests.services.drf.running import ROOT, needs_drf, running_drf
 from tests.services.drf.variant import Variant, VariantError, read_variant
 from tests.services.drf.variants import VARIANTS
 
 pytestmark = needs_drf
-
-SESSIONS = "/v1/session/"
-MESSAGES = "/v1/message/"
-ALICE: Mapping[str, Any] = {
-    "session_name": "Alice",
-    "session_remark": '{"team":"books"}',
-    "config_data": {"shelf": 3},
-    "model": "deepseek-chat",
-    "prompt": "Be kind.\nBe brief.",
-    "temperature": 0.2,
-    "max_tokens": 1000,
-    "history_length": 8,
-}
-REQUIRED = ["该字段是必填项。"]
-OTHER_TOKEN = str(uuid.UUID(int=7))
-
-
-def of(*names: str) -> pytest.MarkDecorator:
-    """Runs with these variants. Tests of one variant share a process."""
-    return pytest.mark.parametrize("world", names, indirect=True)
-
-
-@pytest.fixture(scope="module")
-def world(request: pytest.FixtureRequest) -> Iterator[tuple[str, Service]]:
-    name = getattr(request, "param", "rest-id")
-    with running_drf(**VARIANTS[name]) as service:
-        yield name, service
-
-
-@dataclass
-class Api:
-    """Calls the service with the first key, or another one, over one connection."""
-
-    service: Service
-    variant: Variant
-    http: requests.Session
-
-    def __call__(
-        self, method: str, path: str, *, key: str | None = None, **options: Any
-    ) -> requests.Response:
-        headers = {"Authorization": f"Bearer {key or self.service.key}", **options.pop("headers", {})}
-        return self.http.request(method, self.service.url + path, headers=headers, timeout=30, **options)
-
-    def get(self, path: str, **query: Any) -> requests.Response:
-        return self("GET", path, params=query)
-
-    def post(self, path: str, **options: Any) -> requests.Response:
-        return self("POST", path, **options)
-
-    def created(self, **fields: Any) -> dict[str, Any]:
-        """A new session: Alice, but for these fields. The row that the list has of it."""
-        answer = self.create({**ALICE, **fields})
-        assert answer.status_code in (200, 201), answer.text
-        token = answer.json()["data"]["session_token"]
-        rows: list[dict[str, Any]] = self.get(SESSIONS, size=100).json()["results"]
-        return next(row for row in rows if row["session_token"] == token)
-
-    def create(self, sent: Mapping[str, Any]) -> requests.Response:
-        """A create in the first encoding that the variant reads."""
-        if self.variant.data_field != "config_data":
-            sent = {self.variant.data_field if name == "config_data" else name: sent[name] for name in sent}
-        return self.post(SESSIONS, **encoded(self.variant.create[0], sent))
-
-    def update(self, row: Mapping[str, Any], sent: Mapping[str, Any]) -> requests.Response:
-        """An update as the variant wants it."""
-        if self.variant.data_field != "config_data":
-            sent = {self.variant.data_field if name == "config_data" else name: sent[name] for name in sent}
-        path, ids = self.address(row)
-        below = "update/" if self.variant.paths == "verbs" else ""
-        return self.post(SESSIONS + path + below, **encoded(self.variant.write[0], {**ids, **sent}))
-
-    def delete(self, row: Mapping[str, Any]) -> requests.Response:
-        """A delete as the variant wants it."""
-        path, ids = self.address(row)
-        if self.variant.delete == "http":
-            return self("DELETE", SESSIONS + path)
-        body = encoded(self.variant.write[0], ids) if ids else {}
-        return self.post(SESSIONS + path + self.variant.delete + "/", **body)
-
-    def address(self, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """What stands in the path, and what in the body."""
-        if self.variant.paths == "verbs":
-            return "", ids_of(row, self.variant.body_ids)
-        return f"{row['session_id' if self.variant.paths == 'id' else 'session_token']}/", {}
-
-    def say(self, row: Mapping[str, Any], text: str) -> requests.Response:
-        """Add a message."""
-        ids = ids_of(row, self.variant.message_ids)
-        sent = {**ids, "message_category": "user", "message_content": text, "meta_data": {"n": 1}}
-        return self.post(MESSAGES, **encoded(self.variant.write[0], sent))
-
-    def messages(self, row: Mapping[str, Any], **query: Any) -> dict[str, Any]:
-        """One answer of the list of messages."""
-        filters = {name: row[name] for name in self.variant.message_filters}
-        document: dict[str, Any] = self.get(MESSAGES, **filters, **query).json()
-        return document
-
-
-def encoded(encoding: str, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields as ``requests`` wants them, objects as JSON texts where there is no other way."""
-    if encoding == "json":
-        return {"json": sent}
-    texts = {name: json.dumps(it) if isinstance(it, dict) else str(it) for name, it in sent.items()}
-    if encoding == "multipart":
-        return {"files": {name: (None, text) for name, text in texts.items()}}
-    return {"data" if encoding == "form" else "params": texts}
-
-
-def ids_of(row: Mapping[str, Any], by: str) -> dict[str, Any]:
-    names = {"token": ("session_token",), "id": ("session_id",), "both": ("session_id", "session_token")}
-    return {name: row[name] for name in names.get(by, ("session_token",))}
-
-
-def contents(document: Mapping[str, Any]) -> list[str]:
-    return [row["message_content"] for row in document["results"]]
-
-
-@pytest.fixture
-def api(world: tuple[str, Service]) -> Iterator[Api]:
-    """An empty service, and somebody to call it."""
-    name, service = world
-    service.empty()
-    variant = read_variant(
-        {"DRF_API_KEYS": "k", **{"DRF_" + k.upper(): v for k, v in VARIANTS[name].items()}}
-    )
-    with requests.Session() as http:
-        yield Api(service, variant, http)
-
 
 # The command
 
@@ -517,149 +389,6 @@ def test_when_updated_at_moves(api: Api) -> None:
     assert moved() == (api.variant.updated_at != "never")
 
 
-# Messages
-
-
-def chat_of(api: Api, count: int = 5) -> dict[str, Any]:
-    """A session with messages 1, 2, …, beside one of somebody else that has one, too. Its row."""
-    session_id = api.service.put_session(session_name="chat")
-    other = api.service.put_session(session_name="other")
-    api.service.put_messages(session_id, [str(n) for n in range(1, count)])
-    api.service.put_messages(other, ["private"])
-    api.service.put_messages(session_id, [str(count)])
-    row: dict[str, Any] = api.get(SESSIONS).json()["results"][0]
-    return row
-
-
-@of("rest-id")
-def test_a_message(api: Api) -> None:
-    row = api.created()
-    made = api.say(row, "hi").json()["data"]
-    assert made.pop("created_at")
-    assert made == {
-        "message_id": 1,
-        "session_id": row["session_id"],
-        "session_token": row["session_token"],
-        "message_category": "user",
-        "message_content": "hi",
-        "message_meta": {"n": 1},
-    }
-    wrong = api.post(MESSAGES, json={**ids_of(row, "token"), "message_category": "robot"})
-    assert wrong.json()["data"] == {
-        "message_category": ["“robot” 不是合法选项。"],
-        "message_content": REQUIRED,
-    }
-
-
-CURSORS = (
-    "cursor-no-count",
-    "cursor-page-count",
-    "cursor-rest-count",
-    "cursor-whole-count",
-    "cursor-no-pages",
-)
-
-
-@of(*CURSORS)
-def test_a_cursor(api: Api) -> None:
-    row = chat_of(api)
-    seen, counts, pages = [], [], []
-    cursor: dict[str, int] = {}
-    while (document := api.messages(row, size=2, ordering="-message_id", **cursor))["results"]:
-        seen.append(contents(document))
-        counts.append(document.get("count"))
-        pages.append(document.get("max_pages"))
-        cursor = {"before_message_id": document["results"][-1]["message_id"]}
-    assert seen == [["5", "4"], ["3", "2"], ["1"]]
-    none = [None] * 3
-    assert (
-        counts
-        == {"none": none, "page": [2, 2, 1], "rest": [5, 3, 1], "whole": [5, 5, 5]}[api.variant.message_count]
-    )
-    assert pages == {"absent": none, "rest": [3, 2, 1], "whole": [3, 3, 3]}[api.variant.message_max_pages]
-    assert contents(api.messages(row, size=2, page=2)) == ["5", "4"]  # a page is nothing that it knows
-    assert contents(api.messages(row, ordering="message_id")) == ["1", "2", "3", "4", "5"]
-    assert api.messages(row, before_message_id="x")["status"] == 400
-
-
-@of("pages-whole-count", "pages-page-count", "pages-ordering-ignored")
-def test_numbered_pages(api: Api) -> None:
-    row = chat_of(api)
-    documents = [api.messages(row, size=2, page=page) for page in (1, 2, 3)]
-    newest = [["5", "4"], ["3", "2"], ["1"]]
-    oldest = [["1", "2"], ["3", "4"], ["5"]]
-    assert [contents(one) for one in documents] == (
-        newest if api.variant.message_order == "newest" else oldest
-    )
-    whole = api.variant.message_count == "whole"
-    assert [one["count"] for one in documents] == ([5, 5, 5] if whole else [2, 2, 1])
-    assert api.messages(row, size=2, page=4)["status"] == 404
-    first = api.messages(row, size=2, page=1, before_message_id=2)  # nothing that it knows
-    assert contents(first) == contents(documents[0])
-    turned = contents(api.messages(row, size=2, ordering="message_id"))
-    assert turned == (["5", "4"] if api.variant.message_ordering == "ignored" else ["1", "2"])
-
-
-@of("pages-ignored", "messages-all-at-once")
-def test_pages_that_are_not_known(api: Api) -> None:
-    row = chat_of(api)
-    sizes = ["5", "4"] if api.variant.message_pages == "first" else ["5", "4", "3", "2", "1"]
-    for query in ({}, {"page": 2}, {"before_message_id": 2}):
-        document = api.messages(row, size=2, **query)
-        assert (contents(document), document["count"]) == (sizes, 5)
-
-
-@of("cursor-oldest-first")
-def test_the_oldest_first(api: Api) -> None:
-    row = chat_of(api)
-    assert contents(api.messages(row, size=2)) == ["1", "2"]
-    assert contents(api.messages(row, size=2, ordering="-message_id")) == ["5", "4"]
-
-
-@of("rest-id", "filter-ignored", "verbs-both-ids", "filter-required")
-def test_which_filters_are_known(api: Api) -> None:
-    row = chat_of(api)
-    api.service.put_messages(api.service.put_session(api_id=71), ["another account's"])
-    for name in ("session_token", "session_id"):
-        answer = api.get(MESSAGES, **{name: row[name]})
-        if name in api.variant.message_filters:
-            assert contents(answer.json()) == ["5", "4", "3", "2", "1"]
-        elif api.variant.message_filter == "required":
-            assert answer.json()["data"] == {"session_token": REQUIRED}
-        else:  # not known, so ignored: every message of the account
-            assert contents(answer.json()) == ["5", "private", "4", "3", "2", "1"]
-
-
-@of("rest-id", "filter-required")
-def test_the_messages_of_no_session(api: Api) -> None:
-    chat_of(api)
-    nowhere = api.get(MESSAGES, session_token=OTHER_TOKEN)
-    if api.variant.unknown_session == "404":
-        assert nowhere.status_code == 404
-    else:
-        assert (nowhere.status_code, nowhere.json()["results"]) == (200, [])
-    assert api.get(MESSAGES, session_token="none").json()["data"] == {"session_token": ["请输入有效UUID。"]}
-
-
-@of("rest-id", "verbs-id-body", "verbs-both-ids", "verbs-either-id")
-def test_how_a_message_and_a_clear_name_the_session(api: Api) -> None:
-    row = chat_of(api)
-    works = {"either": ("token", "id", "both"), "both": ("both",)}
-    said = {"message_category": "user", "message_content": "more"}
-    for by in ("token", "id", "both"):
-        fits = by in works.get(api.variant.message_ids, (api.variant.message_ids, "both"))
-        for way in ("json", "query"):
-            api.service.put_messages(row["session_id"], ["again"])
-            cleared = api.post(MESSAGES + "clear/", **encoded(way, ids_of(row, by)))
-            assert cleared.status_code == (200 if fits else 400)
-            assert (api.service.messages(row["session_id"]) == []) == fits
-        added = api.post(MESSAGES, json={**ids_of(row, by), **said})
-        assert added.status_code == (201 if fits else 400)
-    assert [
-        one["message_content"] for one in api.service.messages() if one["session_id"] != row["session_id"]
-    ] == ["private"]
-
-
 # Errors and limits
 
 
@@ -706,11 +435,12 @@ def test_sixty_calls_a_minute(api: Api) -> None:
 
 @of("out-of-points")
 def test_out_of_points(api: Api) -> None:
-    row = chat_of(api)
+    api.service.put_session()
+    (row,) = api.get(SESSIONS).json()["results"]
     for answer in (api.create(ALICE), api.update(row, ALICE), api.say(row, "hi"), api.delete(row)):
         assert answer.status_code == 406
         assert answer.json() == {"message": "积分不足", "status": 406, "data": {"detail": "积分不足"}}
-    assert len(api.service.sessions()) == 2
+    assert len(api.service.sessions()) == 1
 
 
 def test_points_run_out() -> None:

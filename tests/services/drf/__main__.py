@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import threading
 from importlib import import_module
 
@@ -70,7 +69,9 @@ def _make_tables() -> None:
 
 
 def _stop_with_stdin() -> None:
-    sys.stdin.buffer.read()
+    # The descriptor itself: the lock of sys.stdin would be in the way of a start that fails.
+    while os.read(0, 1024):
+        pass
     os._exit(0)
 
 
