@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
+from reconciler.api.decode import live_session
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import Pace
-from reconciler.api.rows import live_session
+from reconciler.api.rate_limit import Pace
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.contract import Contract, load_contract
-from reconciler.model import Catalog, LiveSession, Session, Snapshot
+from reconciler.domain import Catalog, LiveSession, Session, Snapshot
+from reconciler.ownership.remark import compose_remark
+from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan import Plan, make_plan
-from reconciler.remark import compose_remark
 from reconciler.server import Quirks, Store
 from reconciler.server.service import Call, Refusal, Service
-from reconciler.tag import Identity, Tag, make_tag
 
 CONTRACT = load_contract()
 

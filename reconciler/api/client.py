@@ -25,7 +25,7 @@ from urllib3.exceptions import (
 
 from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
 from reconciler.api.errors import ApiError, Outcome
-from reconciler.api.pace import Pace, pause_before
+from reconciler.api.rate_limit import Pace, pause_before
 from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 from reconciler.values import as_number

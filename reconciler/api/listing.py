@@ -28,13 +28,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from reconciler.api.ahead import in_order
 from reconciler.api.client import Client
+from reconciler.api.decode import live_session
 from reconciler.api.errors import ApiError, ListingUnsettledError
-from reconciler.api.pace import pause_before
-from reconciler.api.rows import live_session
+from reconciler.api.prefetch import in_order
+from reconciler.api.rate_limit import pause_before
 from reconciler.bulk import no_garbage_collection
-from reconciler.model import LiveSession, Snapshot
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.values import as_number
 
 #: How often a listing is made before it counts as one that will not settle.

@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
+from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import pause_before
-from reconciler.api.rows import answered_id
-from reconciler.api.stop import Interrupted
+from reconciler.api.rate_limit import pause_before
 from reconciler.contract import Contract
+from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.model import LiveSession
-from reconciler.remark import compose_lock, remark_size
+from reconciler.ownership.remark import compose_lock, remark_size
 
 #: How long a ticket is good for (seconds) without being renewed.
 TTL = 60.0

@@ -9,11 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reconciler.api.rows import live_session
+from reconciler.api.decode import live_session
 from reconciler.contract import Contract
 from reconciler.disk import write_out
+from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.model import Snapshot
 
 SNAPSHOT_VERSION = 1
 

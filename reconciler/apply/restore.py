@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
+from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
-from reconciler.api.pace import Pace, pause_before
-from reconciler.api.rows import answered_id
+from reconciler.api.rate_limit import Pace, pause_before
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
 from reconciler.apply.payload import making_payload, restore_payload
 from reconciler.contract import Operation
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.model import LiveSession, Snapshot
-from reconciler.own import making_name, own_kind
-from reconciler.remark import parse_remark
+from reconciler.ownership.remark import parse_remark
+from reconciler.ownership.reserved import making_name, own_kind
 
 _AGAIN = "run the restore again, which goes on"
 

@@ -18,24 +18,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reconciler.api.cancellation import Interrupted, Stop
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import pause_before
-from reconciler.api.stop import Interrupted, Stop
+from reconciler.api.rate_limit import pause_before
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
-from reconciler.apply.health import Health
+from reconciler.apply.circuit_breaker import Health
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import rewritten_payload
 from reconciler.apply.report import Report, Result, Rewrite, Verification
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.apply.verify import Findings, doubles, look_again, verify
 from reconciler.apply.write import Writer
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
-from reconciler.model import LiveSession, Snapshot
-from reconciler.plan.able import refuse_if_unable
-from reconciler.plan.model import Action, ActionKind, Plan
+from reconciler.plan.capabilities import refuse_if_unable
+from reconciler.plan.types import Action, ActionKind, Plan
 
 #: What is done first: what keeps a session or makes one comes before what ends one.
 ORDER: tuple[ActionKind, ...] = ("move", "adopt", "forget", "create", "update", "delete")

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.apply.report import Result, Rewrite
-from reconciler.model import LiveSession, Snapshot
-from reconciler.plan.model import MISSING, PROTECTION, Action
-from reconciler.tag import Identity
+from reconciler.domain import LiveSession, Snapshot
+from reconciler.ownership.tag import Identity
+from reconciler.plan.types import MISSING, PROTECTION, Action
 from reconciler.values import same
 
 

@@ -14,15 +14,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
+from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import pause_before
-from reconciler.api.rows import answered_id
-from reconciler.api.stop import Interrupted
+from reconciler.api.rate_limit import pause_before
 from reconciler.apply.archive import Archive
-from reconciler.apply.former import Former, HeldBackError
-from reconciler.apply.health import Health
+from reconciler.apply.circuit_breaker import Health
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import (
     create_payload,
@@ -31,12 +30,13 @@ from reconciler.apply.payload import (
     taken_payload,
     update_payload,
 )
+from reconciler.apply.preimage import Former, HeldBackError
 from reconciler.apply.report import Outcome, Result
 from reconciler.contract import Operation
+from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.model import LiveSession
-from reconciler.own import making_name, own_kind
-from reconciler.plan.model import Action
+from reconciler.ownership.reserved import making_name, own_kind
+from reconciler.plan.types import Action
 from reconciler.values import same
 
 #: What looking it up said of a write: done, with the session's id where there is one; not done; or nothing for sure.

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.catalog.places import Path, Source
+from reconciler.domain import JSON
 from reconciler.errors import Problem
-from reconciler.model import JSON
 from reconciler.schemas import fits, load_schema
-from reconciler.text import nearest, shortened
+from reconciler.strict_yaml.places import Path, Source
+from reconciler.text.normalise import nearest, shortened
 
 SchemaName: TypeAlias = Literal["catalog", "manifest"]
 

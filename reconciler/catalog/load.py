@@ -1,4 +1,4 @@
-"""From a folder to a :class:`~reconciler.model.Catalog`: read, check, merge, build.
+"""From a folder to a :class:`~reconciler.domain.Catalog`: read, check, merge, build.
 
 One file after the other is read, checked and turned into sessions, so that no more than one document is held at
 a time. Problems are collected on the way; what depends on something that is wrong already is not reported again.
@@ -16,20 +16,20 @@ from typing import Any, Final
 
 from reconciler.bulk import no_garbage_collection
 from reconciler.catalog.check import SchemaName, check, left_empty
-from reconciler.catalog.compose import Layer, Templates, merge, overlay
-from reconciler.catalog.composed import Composer, Declared, Resolved
-from reconciler.catalog.encoding import decode
 from reconciler.catalog.environments import Environment, choose
 from reconciler.catalog.files import Root, UnreadableError
-from reconciler.catalog.ownership import Ownership, ownership
-from reconciler.catalog.places import Path as Path_
-from reconciler.catalog.places import Source
+from reconciler.catalog.layers import Layer, Templates, merge, overlay
+from reconciler.catalog.moves import Ownership, ownership
 from reconciler.catalog.prompts import Prompts
-from reconciler.catalog.strict_yaml import parse
+from reconciler.catalog.resolve import Composer, Declared, Resolved
 from reconciler.catalog.templating import Renderer
+from reconciler.domain import JSON, Catalog, Fragment, Lifecycle, Limit, Policy, Session
 from reconciler.errors import CatalogError, Problem
-from reconciler.model import JSON, Catalog, Fragment, Lifecycle, Limit, Policy, Session
-from reconciler.text import nearest, normalise_prompt, shortened
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.places import Path as Path_
+from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.read import parse
+from reconciler.text.normalise import nearest, normalise_prompt, shortened
 
 CATALOG_FILE: Final = "catalog.yaml"
 DEFAULT_INCLUDE: Final = "sessions/**/*.yaml"

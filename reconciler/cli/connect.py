@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reconciler.api.cancellation import Stop
 from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name, is_loopback
-from reconciler.api.pace import Pace
-from reconciler.api.stop import Stop
+from reconciler.api.rate_limit import Pace
 from reconciler.contract import load_contract
 from reconciler.errors import ReconcilerError
 

@@ -32,8 +32,8 @@ def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flag
     Speaks to nobody.
     """
     from reconciler.catalog import environments
-    from reconciler.plan.between import between
     from reconciler.plan.document import plan_to_document
+    from reconciler.plan.environment_diff import between
 
     which = split(flags, CatalogFlags)
     if which.env:

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.api.cancellation import Interrupted, Stop
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.stop import Interrupted, Stop
 from reconciler.apply import journal as journals
 from reconciler.apply.journal import last_unseen_create, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
@@ -30,10 +30,10 @@ from reconciler.cli.output import format_option, no_color_option, render_options
 from reconciler.cli.progress import progress
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
+from reconciler.domain import Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
-from reconciler.model import Policy, Snapshot
 from reconciler.plan.document import plan_to_document
-from reconciler.plan.model import Plan
+from reconciler.plan.types import Plan
 from reconciler.render.report import render_report
 from reconciler.state import open_state
 
@@ -239,7 +239,7 @@ def hold_lock(
         yield lambda: True
         return
     from reconciler.api.lock import Ticket, locked
-    from reconciler.render.escape import terminal
+    from reconciler.text.escape import terminal
 
     def waiting(ticket: Ticket) -> None:
         click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)

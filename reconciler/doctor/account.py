@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler.api.decode import value_at
 from reconciler.api.listing import list_sessions
 from reconciler.api.lock import SKEW
-from reconciler.api.rows import value_at
 from reconciler.doctor.bench import answer, verdict
 from reconciler.doctor.look import Look, count_of, sessions
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.model import LiveSession, Snapshot
-from reconciler.own import own_kind
-from reconciler.tag import Identity
+from reconciler.ownership.reserved import own_kind
+from reconciler.ownership.tag import Identity
 
 _SHOWN = 5
 _SCOPES = 20  # catalogs that are named

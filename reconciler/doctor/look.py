@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.api.client import Client, Reply
-from reconciler.api.pace import pause_before
+from reconciler.api.rate_limit import pause_before
 from reconciler.contract import Contract, Operation
 from reconciler.doctor.lessons import Lessons
 from reconciler.doctor.report import Check, Verdict
+from reconciler.domain import LiveSession
 from reconciler.errors import Refused
-from reconciler.model import LiveSession
 from reconciler.values import as_number
 
 _SHOWN = 5  # sessions named in a line

@@ -16,12 +16,12 @@ from typing import Any, Final, TypeAlias
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import pause_before
+from reconciler.api.rate_limit import pause_before
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import safe
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.model import LiveSession, Snapshot
-from reconciler.own import probe_id, probe_name, probe_prompt, probe_remark
+from reconciler.ownership.reserved import probe_id, probe_name, probe_prompt, probe_remark
 from reconciler.values import as_number
 
 #: Whether a session, None for one that is gone, is as it should be.

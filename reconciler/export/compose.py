@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from reconciler.catalog.emit import Prompt, entry_lines, key_text, mapping_lines
 from reconciler.catalog.load import CATALOG_FILE
+from reconciler.domain import JSON
 from reconciler.export.select import Exported, Selection
-from reconciler.model import JSON
+from reconciler.strict_yaml.emit import Prompt, entry_lines, key_text, mapping_lines
 from reconciler.values import same
 
 Layout: TypeAlias = Literal["one", "per-session"]

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from reconciler.catalog.emit import obstacle
+from reconciler.domain import JSON, Lifecycle, LiveSession, Session, Snapshot
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.export.keys import key_from_name, make_keys
-from reconciler.model import JSON, Lifecycle, LiveSession, Session, Snapshot
-from reconciler.own import own_kind
+from reconciler.ownership.reserved import own_kind
 from reconciler.schemas import fits
-from reconciler.text import shortened
+from reconciler.strict_yaml.emit import obstacle
+from reconciler.text.normalise import shortened
 
 Only: TypeAlias = Literal["managed", "unmanaged", "all"]
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from reconciler.catalog.load import Loader
+from reconciler.domain import Session
+from reconciler.language_models import Models
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import Document, Kind, Mark, Spot, Text, Written
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
-from reconciler.model import Session
-from reconciler.models import Models
-from reconciler.text import nearest, normalise_prompt, shortened
+from reconciler.text.normalise import nearest, normalise_prompt, shortened
 
 Severity: TypeAlias = Literal["off", "info", "warning", "error"]
 #: From the least to the most.
@@ -215,8 +215,8 @@ def _spot_in(subject: Subject, file: Any, index: int) -> Spot:
 
 
 def _invisible_character(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
-    from reconciler.render.characters import character_name
-    from reconciler.render.escape import hidden_at
+    from reconciler.text.characters import character_name
+    from reconciler.text.escape import hidden_at
 
     allowed = {chr(int(name[2:], 16)) for name in options["allow"]}
     for file in subject.written.files():

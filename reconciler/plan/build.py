@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from reconciler.model import Catalog, LiveSession, Session, Snapshot
-from reconciler.own import own_kind
-from reconciler.plan.able import shortened, unable
+from reconciler.domain import Catalog, LiveSession, Session, Snapshot
+from reconciler.ownership.remark import was_before
+from reconciler.ownership.reserved import own_kind
+from reconciler.ownership.tag import Identity
+from reconciler.plan.capabilities import shortened, unable
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
-from reconciler.plan.model import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
-from reconciler.remark import was_before
-from reconciler.tag import Identity
+from reconciler.plan.types import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
 
 
 @dataclass(slots=True)

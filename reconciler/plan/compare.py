@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.model import LiveSession, OnConflict, Session
-from reconciler.plan.model import MISSING, PROTECTION, Cause, Detail, FieldChange
-from reconciler.tag import Base, Tag, field_code
+from reconciler.domain import LiveSession, OnConflict, Session
+from reconciler.ownership.tag import Base, Tag, field_code
+from reconciler.plan.types import MISSING, PROTECTION, Cause, Detail, FieldChange
 from reconciler.values import DIGEST_LENGTH, same
 
 #: Nested values longer than this (in characters of JSON) are shown whole instead of explained: finding out where

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler import __version__
-from reconciler.plan.model import MISSING, Action, Detail, FieldChange, Plan
+from reconciler.plan.types import MISSING, Action, Detail, FieldChange, Plan
 
 FORMAT_VERSION = "1.1"
 

@@ -20,8 +20,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reconciler.render.characters import remarks, text_remarks
-from reconciler.render.escape import quoted, visible
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared, shortened
 from reconciler.render.view import (
@@ -41,6 +39,8 @@ from reconciler.render.view import (
     title,
     what_changes,
 )
+from reconciler.text.characters import remarks, text_remarks
+from reconciler.text.escape import quoted, visible
 
 #: About how many characters of texts a page holds; each change gets an equal share, but never less than …
 PAGE = 40_000_000

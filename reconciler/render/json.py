@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.render.escape import HIDDEN
 from reconciler.render.options import RenderOptions
+from reconciler.text.escape import HIDDEN
 
 # Outside of texts JSON is printable ASCII but for the line ends that the indentation puts there.
 _HIDDEN = re.compile(f"(?!\n)[{HIDDEN}]|#(?=#(?:\\[|vso\\[|teamcity\\[))", re.IGNORECASE)

@@ -5,7 +5,7 @@ escapes it. A *hunk* is a stretch of changed lines with three unchanged ones aro
 *segments*, each the same on both sides or changed. Words are marked by word, and Chinese, Japanese kana and
 emoji by character, since there are no spaces to go by.
 
-All of it is linear in the length, but for small stretches (see :mod:`reconciler.render.sequence`): what both texts
+All of it is linear in the length, but for small stretches (see :mod:`reconciler.render.patience_diff`): what both texts
 have in common at either end is cut off by comparing memory, before anything is looked at by line or by word.
 """
 
@@ -18,7 +18,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Literal, NamedTuple, TypeAlias
 
-from reconciler.render.sequence import matches
+from reconciler.render.patience_diff import matches
 
 Op: TypeAlias = Literal["=", "-", "+"]
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from reconciler.render.characters import remarks, text_remarks
-from reconciler.render.escape import guard, quoted, visible
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared, shortened
 from reconciler.render.view import (
@@ -34,6 +32,8 @@ from reconciler.render.view import (
     used_symbols,
     what_changes,
 )
+from reconciler.text.characters import remarks, text_remarks
+from reconciler.text.escape import guard, quoted, visible
 
 Span: TypeAlias = "str | tuple[str, str]"
 

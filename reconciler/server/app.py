@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from reconciler.model import JSON
+from reconciler.domain import JSON
 from reconciler.server.body import LARGEST, BadBody, decode_body, encoding_of
 from reconciler.server.faults import Fault, Faults
 from reconciler.server.log import Hook, LoggedRequest

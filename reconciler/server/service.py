@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.contract import Contract, Operation, Status
-from reconciler.model import JSON
+from reconciler.domain import JSON
 from reconciler.server.quirks import Quirks
 from reconciler.server.store import (
     DEFAULT_PARAMETERS,

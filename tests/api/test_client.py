@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.cancellation import Interrupted, Stop
 from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import Pace, pause_before
-from reconciler.api.stop import Interrupted, Stop
+from reconciler.api.rate_limit import Pace, pause_before
 from reconciler.errors import Problem
 from reconciler.server import Fault, RunningServer, running_server
 from tests.support import API_KEY, CONTRACT, Answer, Still, answering, calling, listing, row

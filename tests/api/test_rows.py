@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.rows import live_session
-from reconciler.remark import parse_remark
+from reconciler.api.decode import live_session
+from reconciler.ownership.remark import parse_remark
 from tests.support import CONTRACT, live, row
 
 SHAPE = CONTRACT.session

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.cancellation import Stop
 from reconciler.api.listing import list_sessions
-from reconciler.api.stop import Stop
 from reconciler.apply import Result, apply_plan
 from reconciler.apply.report import INTERRUPTED, Report, report_to_document
+from reconciler.domain import Limit, Policy
 from reconciler.errors import ExitCode, Problem, Refused
-from reconciler.model import Limit, Policy
 from reconciler.plan import make_plan
 from reconciler.schemas import check_document, schema_names
 from reconciler.server import Fault, Quirks, RunningServer, running_server

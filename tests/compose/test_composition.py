@@ -19,7 +19,7 @@ from reconciler.catalog.graph import graph
 from reconciler.contract import load_contract
 from reconciler.errors import CatalogError
 from reconciler.plan import make_plan
-from reconciler.plan.between import between
+from reconciler.plan.environment_diff import between
 from reconciler.render.problems import format_problem
 from reconciler.server import RunningServer, running_server
 

@@ -14,7 +14,7 @@ import pytest
 from reconciler.contract import Contract, load_contract
 from reconciler.contract import Service as Facts
 from reconciler.doctor.learn import contract_to_yaml
-from reconciler.own import MAKING_PROMPT
+from reconciler.ownership.reserved import MAKING_PROMPT
 from reconciler.server import Fault, running_server
 from reconciler.server.quirks import learned_quirks, parse_quirks
 from tests.doctor.support import Doctor, checks, write_catalog
@@ -452,7 +452,7 @@ def test_a_delete_that_is_answered_with_nothing(tmp_path: Path, capsys: pytest.C
 
 
 def test_probes_are_no_sessions_to_plan_or_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from reconciler.own import probe_name, probe_prompt, probe_remark
+    from reconciler.ownership.reserved import probe_name, probe_prompt, probe_remark
 
     probe = "1f2e3d4c5b6a"
     with service(contract(), tmp_path, capsys) as doctor:

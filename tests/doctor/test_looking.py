@@ -16,10 +16,10 @@ import pytest
 from reconciler.contract import load_contract
 from reconciler.doctor import connection
 from reconciler.doctor.learn import contract_to_yaml
-from reconciler.own import MAKING_PROMPT, making_name
-from reconciler.remark import compose_lock, compose_remark
+from reconciler.ownership.remark import compose_lock, compose_remark
+from reconciler.ownership.reserved import MAKING_PROMPT, making_name
+from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import Fault, Quirks, Store, running_server
-from reconciler.tag import Identity, make_tag
 from tests.doctor.services import SERVICES
 from tests.doctor.support import Doctor, checks, fill, methods, playing, write_catalog
 from tests.support import API_KEY, Answer, answering, listing, row

@@ -14,10 +14,10 @@ import pytest
 from reconciler.contract import Operation
 from reconciler.doctor.subject import Subject
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.own import making_name, probe_name, probe_prompt, probe_remark
+from reconciler.ownership.reserved import making_name, probe_name, probe_prompt, probe_remark
+from reconciler.ownership.tag import Identity
 from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.server.faults import Kind
-from reconciler.tag import Identity
 from tests.doctor.child import at_request, start
 from tests.doctor.services import SERVICES, Service
 from tests.doctor.support import Doctor, checks, methods, playing

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from reconciler.api.pace import Pace
+from reconciler.api.rate_limit import Pace
 from reconciler.server import Fault
 from tests.faults.world import World, session
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.render.characters import character_name, remarks, text_remarks
+from reconciler.render.patience_diff import matches
 from reconciler.render.prompt_diff import TextDiff, changed_part, diff, shared, shortened, tokens
-from reconciler.render.sequence import matches
+from reconciler.text.characters import character_name, remarks, text_remarks
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "d e", "d f", "好的", "好吧"]), max_size=14).map(
     "\n".join

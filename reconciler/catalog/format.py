@@ -19,22 +19,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.catalog.change import Change
-from reconciler.catalog.emit import literal
-from reconciler.catalog.encoding import decode
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.load import CATALOG_FILE, Loader, environments
 from reconciler.catalog.manifests import manifest_names
-from reconciler.catalog.outline import Node, Outline
-from reconciler.catalog.outline import Path as Place
 from reconciler.catalog.replace import replaced
-from reconciler.catalog.splices import Splice, splices
-from reconciler.catalog.strict_yaml import parse
 from reconciler.catalog.templating import Renderer
+from reconciler.domain import JSON, Catalog
 from reconciler.errors import CatalogError, Problem
-from reconciler.model import JSON, Catalog
 from reconciler.schemas import load_schema
-from reconciler.text import normalise_prompt
+from reconciler.strict_yaml.change import Change
+from reconciler.strict_yaml.emit import literal
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.outline import Node, Outline
+from reconciler.strict_yaml.outline import Path as Place
+from reconciler.strict_yaml.read import parse
+from reconciler.strict_yaml.splices import Splice, splices
+from reconciler.text.normalise import normalise_prompt
 from reconciler.values import same
 
 _MARK: Final = "\ufeff"

@@ -15,9 +15,9 @@ import json
 import re
 from typing import Final, Literal, TypeAlias
 
-from reconciler.model import LiveSession
-from reconciler.remark import OUR_KEY
-from reconciler.tag import Identity
+from reconciler.domain import LiveSession
+from reconciler.ownership.remark import OUR_KEY
+from reconciler.ownership.tag import Identity
 
 Kind: TypeAlias = Literal["lock", "probe", "half-made"]
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 
-from reconciler.api.stop import Stop
+from reconciler.api.cancellation import Stop
 
 
 class Pace:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.tag import CREATED, Identity, Was
+from reconciler.ownership.tag import CREATED, Identity, Was
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
 About: TypeAlias = Literal["drift", "environments", "part"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from reconciler.api.cancellation import Stop
 from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.errors import ApiError
-from reconciler.api.stop import Stop
 from reconciler.errors import ReconcilerError
 
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.catalog.change import Change, ImpossibleError, changed_within, listed
-from reconciler.catalog.emit import (
+from reconciler.domain import JSON
+from reconciler.strict_yaml.change import Change, ImpossibleError, changed_within, listed
+from reconciler.strict_yaml.emit import (
     LONGEST_KEY,
     STEP,
     Prompt,
@@ -33,8 +34,7 @@ from reconciler.catalog.emit import (
     single_quoted,
     write,
 )
-from reconciler.catalog.outline import LINE_END, Entry, Node, Outline, Path
-from reconciler.model import JSON
+from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline, Path
 
 
 class Splice(NamedTuple):

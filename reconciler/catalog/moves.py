@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.catalog.places import Path, Source
 from reconciler.errors import Problem
-from reconciler.tag import Identity
+from reconciler.ownership.tag import Identity
+from reconciler.strict_yaml.places import Path, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What :class:`~reconciler.model.Catalog` says of it, under the same names."""
+    """What :class:`~reconciler.domain.Catalog` says of it, under the same names."""
 
     moved: Mapping[str, Identity]
     handed_over: Mapping[str, Identity]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.catalog.compose import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.environments import Environment
 from reconciler.catalog.expand import ExpandError, Expansion, combinations, rows
-from reconciler.catalog.places import Path, Source
+from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.prompts import Prompts, ReadFile
+from reconciler.domain import JSON
 from reconciler.errors import Problem
-from reconciler.model import JSON
+from reconciler.strict_yaml.places import Path, Source
 
 #: What a session says of how it is made, and not of what it is.
 MAKING: Final = frozenset({"extends", "matrix", "from", "variables", "adopt", "skip"})

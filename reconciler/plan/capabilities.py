@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.contract import Contract
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, Refused
-from reconciler.model import LiveSession, Snapshot
-from reconciler.plan.model import MISSING, PROTECTION, Action, FieldChange, Note, Plan, Refusal
-from reconciler.remark import compose_remark, remark_size
-from reconciler.tag import make_tag, without_base
+from reconciler.ownership.remark import compose_remark, remark_size
+from reconciler.ownership.tag import make_tag, without_base
+from reconciler.plan.types import MISSING, PROTECTION, Action, FieldChange, Note, Plan, Refusal
 
 _SHOWN = 5  # keys named in a sentence
 

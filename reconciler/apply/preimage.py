@@ -17,9 +17,9 @@ from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
 from reconciler.apply.archive import Archive
 from reconciler.apply.stale import moved
+from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError
-from reconciler.model import LiveSession
-from reconciler.plan.model import Action
+from reconciler.plan.types import Action
 
 #: What was seen longer ago than this (seconds) is looked at again, where one call does it.
 FRESH = 5.0

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from reconciler.remark import Remark
-from reconciler.tag import Identity
+from reconciler.ownership.remark import Remark
+from reconciler.ownership.tag import Identity
 
 if TYPE_CHECKING:
     from reconciler.contract import Contract
@@ -129,8 +129,8 @@ class Catalog:
 class LiveSession:
     """One session as the server listed it.
 
-    ``prompt`` is normalised (:func:`reconciler.text.normalise_prompt`) and numbers that came as text are numbers;
-    ``row`` is the session as it came, to the letter, and ``config`` the part of it that holds the settings.
+    ``prompt`` is normalised (:func:`reconciler.text.normalise.normalise_prompt`); numbers that came as text are
+    numbers. ``row`` is the session as it came, to the letter, and ``config`` the part of it that holds the settings.
     ``raw_remark`` is the remark to the letter (None where the server gave null), ``remark`` what it means.
     """
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconciler.render.escape import has_hidden, hidden
 from reconciler.render.prompt_diff import TextDiff
+from reconciler.text.escape import has_hidden, hidden
 
 #: So many different characters are named in one difference; of the rest only the number is told.
 NAMED = 6

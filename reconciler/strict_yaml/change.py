@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from reconciler.catalog.outline import Path
-from reconciler.model import JSON
-from reconciler.text import normalise_prompt
+from reconciler.domain import JSON
+from reconciler.strict_yaml.outline import Path
+from reconciler.text.normalise import normalise_prompt
 
 Kind: TypeAlias = Literal["set", "remove", "append", "rename"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.model import Catalog, Session
+from reconciler.domain import Catalog, Session
 from reconciler.plan.compare import explain
-from reconciler.plan.model import KINDS, MISSING, PROTECTION, Action, Counts, FieldChange, Plan
+from reconciler.plan.types import KINDS, MISSING, PROTECTION, Action, Counts, FieldChange, Plan
 from reconciler.values import same
 
 

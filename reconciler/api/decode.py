@@ -8,9 +8,9 @@ from typing import Any
 
 from reconciler.api.errors import ApiError
 from reconciler.contract import SessionShape
-from reconciler.model import LiveSession
-from reconciler.remark import parse_remark
-from reconciler.text import normalise_prompt
+from reconciler.domain import LiveSession
+from reconciler.ownership.remark import parse_remark
+from reconciler.text.normalise import normalise_prompt
 from reconciler.values import DEEPEST, as_number, nested_deeper
 
 

@@ -1,4 +1,4 @@
-"""The contract: how the API is spoken to, read from one data file (``contracts/mindcraft.yaml``).
+"""The contract: how the API is spoken to, read from one data file (``contract/mindcraft.yaml``).
 
 Nothing else in the program knows a path, a method, an encoding or a wire name.
 """
@@ -159,7 +159,7 @@ def load_contract(path: Path | None = None) -> Contract:
 def _builtin() -> Contract:
     import yaml
 
-    text = (Path(__file__).parent / "contracts" / "mindcraft.yaml").read_bytes()
+    text = (Path(__file__).parent / "mindcraft.yaml").read_bytes()
     return _build(yaml.load(text, Loader=yaml.CSafeLoader))
 
 

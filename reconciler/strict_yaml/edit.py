@@ -1,9 +1,9 @@
 """Editing a manifest's text: the lines that hold a value change, and everything else stays to the byte.
 
-The place of a value is found in the outline of the text (:mod:`reconciler.catalog.outline`), and its characters are
-replaced (:mod:`reconciler.catalog.splices`). Nothing is parsed and written again, so that comments, order, quoting, odd
-indentation, anchors, line ends and a byte order mark stay as they are. A value keeps its style (plain, quoted,
-block, braces) as far as that can hold the new one.
+The place of a value is found in the outline of the text (:mod:`reconciler.strict_yaml.outline`), and its characters are
+replaced (:mod:`reconciler.strict_yaml.splices`). Nothing is parsed and written again, so that comments, order,
+quoting, odd indentation, anchors, line ends and a byte order mark stay as they are. A value
+keeps its style (plain, quoted, block, braces) as far as that can hold the new one.
 
 A value that is shared is never changed for others: what comes from an alias or through a merge key is overruled
 where it is used. And nothing is taken on trust: the strict reader reads the edited text, and it has to say what
@@ -17,13 +17,13 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from reconciler.catalog.change import Change, ImpossibleError, changed, normalised
-from reconciler.catalog.emit import obstacle
-from reconciler.catalog.outline import LINE_END, Node, Outline, Path
-from reconciler.catalog.splices import Splice, splices
-from reconciler.catalog.strict_yaml import parse
+from reconciler.domain import JSON
 from reconciler.errors import CatalogError, Problem, ReconcilerError
-from reconciler.model import JSON
+from reconciler.strict_yaml.change import Change, ImpossibleError, changed, normalised
+from reconciler.strict_yaml.emit import obstacle
+from reconciler.strict_yaml.outline import LINE_END, Node, Outline, Path
+from reconciler.strict_yaml.read import parse
+from reconciler.strict_yaml.splices import Splice, splices
 from reconciler.values import same
 
 _MARK: Final = "\ufeff"

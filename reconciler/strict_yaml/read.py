@@ -36,8 +36,8 @@ from yaml import (
 )
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
-from reconciler.model import JSON
-from reconciler.text import shortened
+from reconciler.domain import JSON
+from reconciler.text.normalise import shortened
 
 #: The deepest nesting, of mappings and lists, aliases written out.
 MAX_DEPTH: Final = 100

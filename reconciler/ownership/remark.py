@@ -2,7 +2,7 @@
 
 Often the remark is a JSON object; then our tag is one more key of it, and everything else stays, order and
 white space included. Where it is anything else (prose, a list, broken JSON, null), the whole text is kept in the tag
-(:data:`~reconciler.tag.Was`) and given back by a release.
+(:data:`~reconciler.ownership.tag.Was`) and given back by a release.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from reconciler.errors import ReconcilerError
-from reconciler.tag import CREATED, Tag, TagUnreadableError, Was, tag_from_json, tag_to_json, without_base
+from reconciler.ownership.tag import (
+    CREATED,
+    Tag,
+    TagUnreadableError,
+    Was,
+    tag_from_json,
+    tag_to_json,
+    without_base,
+)
 from reconciler.values import DEEPEST, nested_deeper
 
 #: The key of the remark that is ours.
@@ -30,7 +38,7 @@ class Remark:
 
     ``keys`` are the keys of others and of the user, without ours. ``tag`` is our tag; ``unreadable`` says why
     one that seems to be there can't be relied on. ``lock`` is what a lock session carries, ``probe`` the id in a
-    probe's (:mod:`reconciler.own`).
+    probe's (:mod:`reconciler.ownership.reserved`).
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)

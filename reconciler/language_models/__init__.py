@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.errors import ApiError
+from reconciler.domain import Catalog
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.model import Catalog
-from reconciler.text import nearest, shortened
+from reconciler.text.normalise import nearest, shortened
 
 #: The version of the form in which a list is written to a file.
 VERSION: Final = 1
@@ -55,7 +55,7 @@ def shipped() -> Models:
     """The models that were known when this program was released."""
     import yaml
 
-    text = files("reconciler").joinpath("models/known.yaml").read_text(encoding="utf-8")
+    text = files("reconciler").joinpath("language_models/known.yaml").read_text(encoding="utf-8")
     document: Any = yaml.load(text, Loader=yaml.CSafeLoader)
     found = {
         name: Model(name, facts["context"], (facts["temperature"][0], facts["temperature"][1]))

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from reconciler.catalog.edit import set_value
-from reconciler.catalog.emit import entry_lines
-from reconciler.catalog.encoding import decode
 from reconciler.catalog.files import Root, UnreadableError, check_path
 from reconciler.catalog.load import CATALOG_FILE, environments, load_catalog
 from reconciler.catalog.manifests import manifest_names
 from reconciler.catalog.replace import replaced
-from reconciler.catalog.strict_yaml import parse
+from reconciler.domain import JSON
 from reconciler.errors import Problem, ReconcilerError, Refused, UsageError
-from reconciler.model import JSON
 from reconciler.state import FOLDER
+from reconciler.strict_yaml.edit import set_value
+from reconciler.strict_yaml.emit import entry_lines
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.read import parse
 
 #: The examples that a catalog can start from, and the systems that there are CI files for.
 EXAMPLES: Final = ("bookshop", "academy")
