@@ -7,7 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reconciler.contract.types import Contract, Learned, Operation, Service, SessionShape, Status
+from reconciler.contract.types import (
+    Contract,
+    Learned,
+    MessageShape,
+    Operation,
+    Service,
+    SessionShape,
+    Status,
+)
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.schemas import check_document
 
@@ -48,10 +56,10 @@ def _read(text: bytes, source: str) -> Contract:
     contract = _build(document)
     for name in ("update_session", "delete_session"):
         operation = contract.operations.get(name)
-        if operation is not None and not operation.names_session:
+        if operation is not None and not operation.named_by:
             raise ReconcilerError(
                 f"{source}: operations.{name}: it does not say which session is meant",
-                "put {session_id} into its path, or session_id among its fields",
+                "put {session_id} or {session_token} into its path, or session_id or session_token among its fields",
             )
     return contract
 
@@ -112,6 +120,7 @@ def _build(document: Mapping[str, Any]) -> Contract:
             **{name: _steps(path) for name, path in shape.items() if name != "parameters"},
             parameters={name: _steps(path) for name, path in shape["parameters"].items()},
         ),
+        message=MessageShape(**{name: _steps(path) for name, path in document.get("message", {}).items()}),
         service=Service(**service),
         learned=Learned(**learned) if learned else None,
     )
@@ -120,6 +129,8 @@ def _build(document: Mapping[str, Any]) -> Contract:
 def _operation(name: str, facts: Mapping[str, Any], remark_limit: int | None) -> Operation:
     given = {fact: value for fact, value in facts.items() if value is not None}
     given["ignores"] = frozenset(given.get("ignores", ()))
+    if "answer_in" in given:
+        given["answer_in"] = _steps(given["answer_in"]) if given["answer_in"] else ()
     return Operation(name=name, remark_limit=remark_limit if "remark" in facts["fields"] else None, **given)
 
 
