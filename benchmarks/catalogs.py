@@ -105,8 +105,8 @@ def manifest(made: list[Made]) -> str:
 
 def row(session_id: int, made: Made) -> dict[str, Any]:
     """A session as the service lists it."""
-    from reconciler.remark import compose_remark
-    from reconciler.tag import Identity, make_tag
+    from reconciler.ownership.remark import compose_remark
+    from reconciler.ownership.tag import Identity, make_tag
 
     parameters = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}
     if made.temperature is not None:

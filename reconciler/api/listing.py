@@ -28,13 +28,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from reconciler.api.ahead import in_order
 from reconciler.api.client import Client
+from reconciler.api.decode import decode_session
 from reconciler.api.errors import ApiError, ListingUnsettledError
-from reconciler.api.pace import pause_before
-from reconciler.api.rows import live_session
+from reconciler.api.prefetch import prefetched
+from reconciler.api.rate_limit import backoff
 from reconciler.bulk import no_garbage_collection
-from reconciler.model import LiveSession, Snapshot
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.values import as_number
 
 #: How often a listing is made before it counts as one that will not settle.
@@ -75,7 +75,7 @@ def list_sessions(client: Client, *, name: str | None = None, on_rows: OnRows | 
         except _UnsettledError as error:
             reason = str(error)
             if attempt < LISTING_TRIES:
-                client.pace.sleep(pause_before(attempt, base=0.05, cap=2.0))
+                client.limiter.sleep(backoff(attempt, base=0.05, cap=2.0))
             continue
         rows.reverse()
         return Snapshot(tuple(rows), client.endpoint.name, client.contract)
@@ -91,13 +91,13 @@ def _one_pass(client: Client, name: str | None, on_rows: OnRows | None) -> list[
     rows: list[LiveSession] = []
     with no_garbage_collection():
         for page in chain([first], _further_pages(client, name, first)):
-            rows += [live_session(row, shape) for row in page.rows]
+            rows += [decode_session(row, shape) for row in page.rows]
             if on_rows:
                 on_rows(len(rows), first.count)
     _check_rows(rows, first.count)
     if len(rows) > len(first.rows):
         newest = _page(client, name, 1, size=1)
-        newest_id = live_session(newest.rows[0], shape).session_id if newest.rows else None
+        newest_id = decode_session(newest.rows[0], shape).session_id if newest.rows else None
         if newest.count != first.count or newest_id != rows[0].session_id:
             raise _UnsettledError("sessions were made or deleted while it was read")
     return rows
@@ -116,7 +116,7 @@ def _further_pages(client: Client, name: str | None, first: _Page) -> Iterator[_
             f"the answer does not fit the contract: {first.count} sessions on {pages} pages",
             hint="is the address that of the session API?",
         )
-    found = in_order(
+    found = prefetched(
         lambda number: _page(client, name, number),
         range(2, pages + 1),
         workers=client.connections,

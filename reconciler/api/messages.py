@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
-from reconciler.model import LiveSession
+from reconciler.domain import LiveSession
 from reconciler.values import as_number
 
 _TRIES = 4

@@ -7,11 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.contract import Operation
-from reconciler.model import LiveSession
-from reconciler.own import MAKING_PROMPT, making_name
-from reconciler.plan.model import PROTECTION, Action
-from reconciler.remark import compose_remark, fitting_remark, release_remark, remark_size, remark_with
-from reconciler.tag import Identity, Tag, make_tag
+from reconciler.domain import LiveSession
+from reconciler.ownership.remark import (
+    compose_remark,
+    fitting_remark,
+    release_remark,
+    remark_size,
+    remark_with,
+)
+from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
+from reconciler.ownership.tag import Identity, Tag, make_tag
+from reconciler.plan.types import PROTECTION, Action
 
 
 def create_payload(action: Action, operation: Operation) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def taken_payload(action: Action, operation: Operation) -> dict[str, Any]:
 
 def making_payload(payload: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
     """What is made first where a create does not take the remark in: a session that says what it is."""
-    return {"name": making_name(identity), "model": payload["model"], "prompt": MAKING_PROMPT}
+    return {"name": half_made_name(identity), "model": payload["model"], "prompt": HALF_MADE_PROMPT}
 
 
 def update_payload(action: Action, live: LiveSession, operation: Operation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from reconciler.errors import ExitCode
-from reconciler.plan.model import Action
+from reconciler.plan.types import Action
 
 REPORT_VERSION = "1.0"
 

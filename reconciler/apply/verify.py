@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.apply.report import Result, Rewrite
-from reconciler.model import LiveSession, Snapshot
-from reconciler.plan.model import MISSING, PROTECTION, Action
-from reconciler.tag import Identity
-from reconciler.values import same
+from reconciler.domain import LiveSession, Snapshot
+from reconciler.ownership.tag import Identity
+from reconciler.plan.types import PROTECTION, Action
+from reconciler.values import MISSING, same
 
 
 @dataclass(slots=True)

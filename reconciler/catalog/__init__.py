@@ -1,4 +1,4 @@
-"""What is wanted: a folder with a ``catalog.yaml`` becomes a :class:`reconciler.model.Catalog`.
+"""What is wanted: a folder with a ``catalog.yaml`` becomes a :class:`reconciler.domain.Catalog`.
 
 The format is described for its users in ``docs/catalog.md`` and, field by field, in ``schemas/catalog.schema.json``
 and ``schemas/manifest.schema.json``. One idea a file: ``files`` reads below one folder and nowhere else,

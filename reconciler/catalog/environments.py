@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.catalog.places import Source
 from reconciler.errors import Problem
-from reconciler.model import JSON
-from reconciler.text import nearest
+from reconciler.strict_yaml.places import Source
+from reconciler.text.nearest import nearest
+from reconciler.values import JSON
 
 
 @dataclass(frozen=True, slots=True)

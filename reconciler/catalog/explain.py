@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.catalog.compose import Layer
+from reconciler.catalog.layers import Layer
 from reconciler.catalog.load import Loader, loaded
-from reconciler.catalog.places import Path as Place
-from reconciler.catalog.places import Source
+from reconciler.domain import Session
 from reconciler.errors import UsageError
-from reconciler.model import JSON, Session
-from reconciler.text import nearest
+from reconciler.strict_yaml.places import Path as Place
+from reconciler.strict_yaml.places import Source
+from reconciler.text.nearest import nearest
+from reconciler.values import JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One field: its value, and the layer, file and line that gave it. ``path`` is as in :mod:`reconciler.model`,
+    """One field: its value, and the layer, file and line that gave it. ``path`` is as in :mod:`reconciler.domain`,
     or ``prompt[0]`` for the first part of a prompt that is put together."""
 
     path: str

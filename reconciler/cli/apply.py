@@ -21,9 +21,9 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.domain import Policy, Snapshot
 from reconciler.errors import Refused, UsageError
-from reconciler.model import Policy, Snapshot
-from reconciler.plan.model import Plan
+from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 

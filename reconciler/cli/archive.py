@@ -20,11 +20,11 @@ from reconciler.cli.perform import hold_lock, lock_options, settle_option, wait_
 from reconciler.cli.progress import progress
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
+from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Problem, ReconcilerError
-from reconciler.model import Catalog
-from reconciler.render.escape import terminal
+from reconciler.ownership.tag import Identity
 from reconciler.state import FOLDER, open_state
-from reconciler.tag import Identity
+from reconciler.text.escape import terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -28,7 +28,7 @@ def command(plan: Path, author: str) -> None:
     from reconciler.ci.comment import put_comment, read_marker, write_summary
     from reconciler.ci.forge import ForbiddenError, PassingError, this_request
     from reconciler.errors import ReconcilerError
-    from reconciler.render.escape import terminal
+    from reconciler.text.escape import terminal
 
     try:
         text = plan.read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.contract import Contract
     from reconciler.doctor.lessons import Lessons
     from reconciler.doctor.report import Report
-    from reconciler.model import Snapshot
+    from reconciler.domain import Snapshot
 
 
 @click.command()
@@ -165,7 +165,7 @@ class _Visit:
         from reconciler.doctor.bench import PART
         from reconciler.doctor.probe import Probe, new_probe
         from reconciler.doctor.report import Check
-        from reconciler.own import probe_name
+        from reconciler.ownership.reserved import probe_name
 
         report = self.report
         if seen is None:

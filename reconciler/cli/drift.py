@@ -19,10 +19,10 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.output import Output, output_options, put_out
+from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Refused, UsageError
-from reconciler.model import Catalog
 from reconciler.plan.drift import drifted
-from reconciler.plan.model import Plan
+from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 

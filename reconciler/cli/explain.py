@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.options import CatalogFlags, catalog_options, split
 from reconciler.cli.output import format_option
-from reconciler.render.escape import terminal
+from reconciler.text.escape import terminal
 
 _SHOWN = 48  # characters of a value
 

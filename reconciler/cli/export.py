@@ -80,7 +80,7 @@ def command(
 
 
 def _summary(selection: Selection, folder: Path) -> str:
-    from reconciler.render.escape import terminal
+    from reconciler.text.escape import terminal
 
     count = len(selection.sessions)
     if not count:

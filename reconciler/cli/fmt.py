@@ -21,8 +21,8 @@ def command(catalog: Path, check: bool, diff: bool, var: tuple[tuple[str, str], 
 
     Comments, anchors and quoting stay. What the catalog means never changes. Lists the files that changed, or would.
     """
-    from reconciler.fmt import formatted, write_formatted
-    from reconciler.render.escape import terminal
+    from reconciler.catalog.format import formatted, write_formatted
+    from reconciler.text.escape import terminal
 
     changed = formatted(catalog, dict(var))
     if not check and not diff:

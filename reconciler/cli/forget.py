@@ -12,11 +12,11 @@ from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
-from reconciler.model import Snapshot
 from reconciler.plan.build import make_plan
-from reconciler.plan.model import Plan
 from reconciler.plan.narrow import narrow
+from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 _SHOWS = "reconciler plan shows what is live"

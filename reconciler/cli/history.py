@@ -12,8 +12,8 @@ import click
 from reconciler.apply import journal as journals
 from reconciler.cli.options import catalog_argument, state_option
 from reconciler.cli.output import format_option
-from reconciler.render.escape import terminal
 from reconciler.state import FOLDER
+from reconciler.text.escape import terminal
 from reconciler.values import DEEPEST, nested_deeper
 
 #: The events of the journal that do not tell what became of a write.

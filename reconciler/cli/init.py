@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from reconciler.start import CI, EXAMPLES, slug, start
+from reconciler.scaffold import CI, EXAMPLES, slug, start
 
 _MODEL: Final = "deepseek-chat"
 
@@ -28,7 +28,7 @@ def command(folder: Path, name: str | None, model: str | None, ci: str | None, e
 
     On a terminal it asks for what no flag says; elsewhere it takes the defaults.
     """
-    from reconciler.render.escape import terminal
+    from reconciler.text.escape import terminal
 
     asks = sys.stdin.isatty() and sys.stderr.isatty()
     default = slug(folder.resolve().name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from reconciler.model import Snapshot
-from reconciler.text import nearest
+from reconciler.domain import Snapshot
+from reconciler.text.nearest import nearest
 
 
 def did_you_mean(key: str, known: Collection[str], otherwise: str) -> str:

@@ -49,10 +49,10 @@ def command(
     The block `lint:` in catalog.yaml sets how much a rule matters, and a comment `# reconciler: ignore RULE -- reason`
     lets something be. Without --env, every environment that the catalog declares is looked at.
     """
+    from reconciler.language_models import read_models
     from reconciler.lint import RULES, lint
     from reconciler.lint.output import as_json, as_sarif, as_text
-    from reconciler.models import read_models
-    from reconciler.render.json import json_text
+    from reconciler.text.printable_json import json_text
 
     if rules:
         width = max(map(len, RULES))

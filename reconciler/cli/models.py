@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.state import FOLDER
 
 if TYPE_CHECKING:
-    from reconciler.models import Models
+    from reconciler.language_models import Models
 
 
 def account_models(connection: Connection, state: Path) -> Models:
@@ -27,7 +27,7 @@ def account_models(connection: Connection, state: Path) -> Models:
     Raises:
         ReconcilerError: they can't be had.
     """
-    from reconciler.models import offered
+    from reconciler.language_models import offered
 
     with connect(connection, state) as client:
         taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -54,9 +54,9 @@ def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **
     What the service does not say of them, how much they read and which temperatures they take, is what was known at
     release.
     """
-    from reconciler.models import models_document, shipped
-    from reconciler.render.escape import terminal
-    from reconciler.render.json import json_text
+    from reconciler.language_models import models_document, shipped
+    from reconciler.text.escape import terminal
+    from reconciler.text.printable_json import json_text
 
     connection = split(flags, Connection)
     models = shipped() if known else account_models(connection, state_dir or Path(FOLDER))

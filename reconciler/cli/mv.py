@@ -13,13 +13,13 @@ from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
-from reconciler.model import Catalog, Snapshot
+from reconciler.ownership.tag import Identity
 from reconciler.plan.build import make_plan
-from reconciler.plan.model import Plan
 from reconciler.plan.narrow import narrow
+from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
-from reconciler.tag import Identity
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")

@@ -44,8 +44,8 @@ def command(
     var: tuple[tuple[str, str], ...],
 ) -> None:
     """Add a session to a manifest. Nothing else in the file changes."""
-    from reconciler.render.escape import terminal
-    from reconciler.start import Wanted, add
+    from reconciler.scaffold import Wanted, add
+    from reconciler.text.escape import terminal
 
     for changed in add(catalog, Wanted(key, file, name, model, prompt_file), dict(var)):
         click.echo(terminal(changed))

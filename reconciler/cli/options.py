@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.cli.keys import did_you_mean
-from reconciler.model import Catalog, Limit, OnConflict, Snapshot
+from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
-    from reconciler.plan.model import Plan
+    from reconciler.plan.types import Plan
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.stop import Interrupted, Stop
 from reconciler.apply import journal as journals
 from reconciler.apply.journal import last_unseen_create, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
@@ -30,10 +30,10 @@ from reconciler.cli.output import format_option, no_color_option, render_options
 from reconciler.cli.progress import progress
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
+from reconciler.domain import Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
-from reconciler.model import Policy, Snapshot
 from reconciler.plan.document import plan_to_document
-from reconciler.plan.model import Plan
+from reconciler.plan.types import Plan
 from reconciler.render.report import render_report
 from reconciler.state import open_state
 
@@ -120,7 +120,7 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
     Raises:
         ReconcilerError: nothing was written.
     """
-    stop = Stop()
+    stop = Cancellation()
     try:
         with (
             _stopping(stop, writing.deadline) as begin,
@@ -135,7 +135,13 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
 
 
 def _perform(
-    job: Job, writing: Writing, client: Client, stop: Stop, begin: Callable[[], None], root: Path, state: Path
+    job: Job,
+    writing: Writing,
+    client: Client,
+    stop: Cancellation,
+    begin: Callable[[], None],
+    root: Path,
+    state: Path,
 ) -> int:
     options = render_options(no_color=writing.no_color)
     settle = client.contract.settle if writing.settle is None else writing.settle
@@ -214,7 +220,7 @@ def wait_for_the_list(
             f"waiting {min(left, settle):.1f} s for the list",
             err=True,
         )
-        client.pace.sleep(min(left, settle))
+        client.limiter.sleep(min(left, settle))
 
 
 @contextmanager
@@ -239,7 +245,7 @@ def hold_lock(
         yield lambda: True
         return
     from reconciler.api.lock import Ticket, locked
-    from reconciler.render.escape import terminal
+    from reconciler.text.escape import terminal
 
     def waiting(ticket: Ticket) -> None:
         click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
@@ -262,7 +268,7 @@ def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object],
 
 
 @contextmanager
-def _stopping(stop: Stop, deadline: float | None) -> Iterator[Callable[[], None]]:
+def _stopping(stop: Cancellation, deadline: float | None) -> Iterator[Callable[[], None]]:
     """What Ctrl-C, SIGTERM and a deadline (in seconds) do. Gives a function to call before the first write.
 
     Before it, a signal ends the run at once. After it, the first one stops the run in good order, whatever has

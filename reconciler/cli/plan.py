@@ -86,7 +86,7 @@ def command(
     if check_models:
         from reconciler.cli.models import account_models
         from reconciler.cli.problems import print_problems
-        from reconciler.models import unknown
+        from reconciler.language_models import unknown
 
         offered = account_models(split(flags, Connection), state_dir or catalog / FOLDER)
         print_problems(unknown(loaded, offered))

@@ -10,8 +10,8 @@ from typing import Any
 from reconciler.cli.who import who
 from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
-from reconciler.plan.model import Plan
 from reconciler.plan.saved import plan_to_saved, saved_to_plan
+from reconciler.plan.types import Plan
 
 
 def write_plan(path: Path, plan: Plan, root: Path) -> None:

@@ -161,7 +161,7 @@ def _signals() -> Iterator[Callable[[], object]]:
 
 
 def _tell(entry: LoggedRequest) -> None:
-    from reconciler.render.escape import terminal
+    from reconciler.text.escape import terminal
 
     outcome = entry.fate if entry.status is None else str(entry.status)
     fault = f" ({entry.fault})" if entry.fault else ""

@@ -16,8 +16,8 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.render.escape import terminal
 from reconciler.state import FOLDER
+from reconciler.text.escape import terminal
 
 
 @click.command()

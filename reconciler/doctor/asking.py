@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.api.rows import value_at
+from reconciler.api.decode import value_at
 from reconciler.contract import load_contract
 from reconciler.doctor.bench import answer, status_of, verdict
 from reconciler.doctor.look import Look, count_of, rows_of

@@ -17,9 +17,9 @@ from reconciler.api.snapshot_file import read_snapshot, write_snapshot
 from reconciler.contract import Contract
 from reconciler.doctor.others import compare
 from reconciler.doctor.report import Check
+from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.model import Snapshot
-from reconciler.own import probe_id
+from reconciler.ownership.reserved import probe_id
 from reconciler.state import open_state
 
 #: The heading under which is said what became of it.

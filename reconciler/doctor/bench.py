@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.api.client import Client, Reply, read_body
-from reconciler.api.rows import value_at
+from reconciler.api.decode import value_at
 from reconciler.contract import Operation, Status
 from reconciler.doctor.lessons import Lessons
 from reconciler.doctor.report import Check, Verdict
 from reconciler.doctor.subject import Subject
-from reconciler.model import LiveSession
+from reconciler.domain import LiveSession
 from reconciler.values import as_number, same
 
 PART = "By writing to one session"

@@ -1,4 +1,4 @@
-"""The calls that a probe may try, from one data file (``contracts/candidates.yaml``), in the order of safety."""
+"""The calls that a probe may try, from one data file (``contract/candidates.yaml``), in the order of safety."""
 
 from __future__ import annotations
 
@@ -108,6 +108,6 @@ def _call(operation: Operation) -> tuple[str, str, str]:
 def _file() -> Mapping[str, list[dict[str, Any]]]:
     import yaml
 
-    text = (files("reconciler") / "contracts" / "candidates.yaml").read_bytes()
+    text = (files("reconciler") / "contract" / "candidates.yaml").read_bytes()
     document: Mapping[str, list[dict[str, Any]]] = yaml.load(text, Loader=yaml.CSafeLoader)
     return document

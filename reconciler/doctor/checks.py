@@ -15,7 +15,7 @@ from reconciler.doctor.fields import envelope, fields
 from reconciler.doctor.lessons import Lessons
 from reconciler.doctor.look import Look, count_of
 from reconciler.doctor.report import Check
-from reconciler.model import Snapshot
+from reconciler.domain import Snapshot
 
 CONNECTION = "Connection"
 LIST = "The list of sessions"

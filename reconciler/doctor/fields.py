@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.api.client import Reply
-from reconciler.api.rows import value_at
+from reconciler.api.decode import value_at
 from reconciler.contract import SessionShape
 from reconciler.doctor.look import Look, count_of, rows_of
 from reconciler.doctor.report import Verdict

@@ -9,8 +9,8 @@ from reconciler.contract import Contract
 from reconciler.doctor.candidates import candidates
 from reconciler.doctor.report import Leftover
 from reconciler.doctor.subject import Subject
-from reconciler.model import Snapshot
-from reconciler.own import probe_id
+from reconciler.domain import Snapshot
+from reconciler.ownership.reserved import probe_id
 
 
 def find_leftovers(snapshot: Snapshot) -> list[Leftover]:

@@ -16,8 +16,8 @@ from reconciler.doctor.candidates import candidates, learned
 from reconciler.doctor.fields import fields
 from reconciler.doctor.look import Look
 from reconciler.doctor.subject import ProbeStopped
-from reconciler.model import LiveSession, Snapshot
-from reconciler.remark import remark_size
+from reconciler.domain import LiveSession, Snapshot
+from reconciler.ownership.remark import remark_size
 
 #: A model that the service's documented example names, for an account with no sessions.
 _DOCUMENTED_MODEL = "deepseek-chat"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.model import Snapshot
+from reconciler.domain import Snapshot
 
 #: What a chat moves in a session without anybody writing to it.
 _MOVES: Final = frozenset(("api_use_count", "updated_at"))

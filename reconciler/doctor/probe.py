@@ -26,8 +26,8 @@ from reconciler.doctor.report import Check
 from reconciler.doctor.subject import Subject
 from reconciler.doctor.talking import messages
 from reconciler.doctor.updating import bad_request, find_update, left_out, update_takes
+from reconciler.domain import Snapshot
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.model import Snapshot
 
 _EXPERIMENTS: Final[tuple[Callable[[Bench], None], ...]] = (
     make,

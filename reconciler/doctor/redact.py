@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from reconciler.api.rows import value_at
+from reconciler.api.decode import value_at
 from reconciler.contract import Contract, Operation
-from reconciler.own import is_probe_name, is_probe_remark
+from reconciler.ownership.reserved import is_probe_name, is_probe_remark
 from reconciler.values import as_number
 
 _Path: TypeAlias = tuple[str, ...]

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 from reconciler.doctor.bench import Bench, verdict
 from reconciler.doctor.making import say_create_takes
-from reconciler.remark import compose_remark, remark_size
-from reconciler.tag import Identity, make_tag, without_base
+from reconciler.ownership.remark import compose_remark, remark_size
+from reconciler.ownership.tag import Identity, make_tag, without_base
 
 #: The longest remark that is tried, in bytes.
 MOST = 65_536

@@ -14,7 +14,7 @@ from reconciler.contract import Operation
 from reconciler.doctor.bench import FIRST, SECOND, Bench, answer, call, status_of, verdict
 from reconciler.doctor.candidates import candidates, learned
 from reconciler.doctor.subject import ProbeStopped
-from reconciler.model import LiveSession
+from reconciler.domain import LiveSession
 from reconciler.values import same
 
 

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from reconciler.catalog.emit import Prompt, entry_lines, key_text, mapping_lines
 from reconciler.catalog.load import CATALOG_FILE
 from reconciler.export.select import Exported, Selection
-from reconciler.model import JSON
-from reconciler.values import same
+from reconciler.strict_yaml.emit import Prompt, entry_lines, key_text, mapping_lines
+from reconciler.values import JSON, same
 
 Layout: TypeAlias = Literal["one", "per-session"]
 

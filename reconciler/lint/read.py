@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from reconciler.catalog.encoding import decode
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.load import CATALOG_FILE
 from reconciler.catalog.manifests import manifest_names
-from reconciler.catalog.outline import LINE_END, Entry, Node, Outline
-from reconciler.catalog.places import Source
-from reconciler.catalog.strict_yaml import parse
 from reconciler.errors import CatalogError, Problem, ReconcilerError
-from reconciler.model import JSON
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline
+from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.read import parse
+from reconciler.values import JSON
 
 #: A text of a prompt, a session's name, or a table that sessions are made from.
 Kind: TypeAlias = Literal["prompt", "name", "table"]

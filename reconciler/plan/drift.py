@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.plan.model import Plan
+from reconciler.plan.types import Plan
 
 
 def drifted(plan: Plan) -> Plan:

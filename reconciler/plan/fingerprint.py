@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model import LiveSession
+from reconciler.domain import LiveSession
 from reconciler.values import short_hash
 
 #: The path under which :func:`observed` shows the remark to the letter, our tag included.

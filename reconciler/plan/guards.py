@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.model import Limit, Policy
-from reconciler.plan.model import Action, Refusal
+from reconciler.domain import Limit, Policy
+from reconciler.plan.types import Action, Refusal
 
 
 def refusals(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
 
-from reconciler.model import Fragment, LiveSession
-from reconciler.plan.model import Action, Note
+from reconciler.domain import Fragment, LiveSession
+from reconciler.plan.types import Action, Note
 
 #: Two prompts that have this much in common look like one that was renamed.
 _NEARLY: Final = 0.9

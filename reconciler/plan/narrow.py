@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from reconciler.plan.model import ActionKind, Plan
+from reconciler.plan.types import ActionKind, Plan
 
 
 def narrow(plan: Plan, kind: ActionKind, keys: Collection[str]) -> Plan:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.render.escape import visible, workflow_data, workflow_property
 from reconciler.render.options import RenderOptions
 from reconciler.render.view import Action, calm, count, left_alone, title, totals
+from reconciler.text.escape import visible, workflow_data, workflow_property
 
 #: The runner's bound on annotations of one level.
 ANNOTATIONS = 10

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reconciler.render.escape import guard, quoted
+from reconciler.text.escape import guard, quoted
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _HEAD = re.compile(r"(.*[._-])?(.*)")

@@ -1,7 +1,7 @@
 """A plan for the comment of a pull request: Markdown within a bound of bytes.
 
 Text of others is put into code spans and fenced blocks, in which no forge makes anything of it, or into escaped
-HTML where a fold's heading has to be HTML; see :mod:`reconciler.render.escape`.
+HTML where a fold's heading has to be HTML; see :mod:`reconciler.text.escape`.
 
 What does not fit is left out in a stated order, the first of these first:
 
@@ -22,11 +22,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.render.characters import remarks, text_remarks
-from reconciler.render.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
+from reconciler.render.character_changes import remarks
 from reconciler.render.keylist import key_list
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared, shortened
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, elide, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -46,6 +45,8 @@ from reconciler.render.view import (
     totals,
     what_changes,
 )
+from reconciler.text.characters import text_remarks
+from reconciler.text.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
 
 #: The least room that a plan can be told in.
 MIN_BYTES = 4_000
@@ -522,7 +523,7 @@ def _row(op: str, line: Line | str) -> str:
         line = Line("+", (Segment(line),))
     text = "".join(
         f"[… {count(s.skipped, 'character')} …]" if s.skipped else _spaces_shown(s, line)
-        for s in shortened(line).segments
+        for s in elide(line).segments
     )
     return f"{' ' if op == '=' else op}{_cut(text, _LINE)}"
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.render.escape import terminal
 from reconciler.render.options import RenderOptions
+from reconciler.text.escape import terminal
 
 _DID = {
     "create": "created",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import JSON
+from reconciler.values import JSON
 
 #: What a session has where its creator did not say: the values of the API's documented example.
 DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}

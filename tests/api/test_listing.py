@@ -248,7 +248,7 @@ def test_an_order_that_is_wrong_on_one_page_alone() -> None:
         with pytest.raises(ListingUnsettledError) as caught:
             list_sessions(client)
         assert len(stub.asked) == LISTING_TRIES
-        assert len(client.pace.slept) == LISTING_TRIES - 1  # type: ignore[attr-defined]
+        assert len(client.limiter.slept) == LISTING_TRIES - 1  # type: ignore[attr-defined]
     assert caught.value.problems == (
         Problem(
             "the list of sessions would not settle in 6 tries: "

@@ -15,9 +15,9 @@ import pytest
 from reconciler.apply.archive import FOLDER, find_archived, read_archive
 from reconciler.contract import load_contract
 from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.ownership.tag import Identity
 from reconciler.server import Fault, Quirks, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
-from reconciler.tag import Identity
 from tests.support import API_KEY, calling, catalog, reconcile, wanted
 
 ALICE = wanted("alice", prompt="A")

@@ -12,8 +12,8 @@ import pytest
 from reconciler.api.listing import list_sessions
 from reconciler.apply import Report, apply_plan
 from reconciler.errors import ExitCode
+from reconciler.ownership.remark import compose_remark
 from reconciler.plan import make_plan
-from reconciler.remark import compose_remark
 from reconciler.server import Fault, Quirks, RunningServer, Store, running_server
 from tests.support import Direct, calling, catalog, options, reconcile, tag_of, wanted
 

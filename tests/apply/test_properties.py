@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Contract
-from reconciler.model import Catalog, Lifecycle, LiveSession, Policy, Session, Snapshot
+from reconciler.domain import Catalog, Lifecycle, LiveSession, Policy, Session, Snapshot
+from reconciler.ownership.tag import Identity
 from reconciler.plan import make_plan
 from reconciler.plan.document import plan_to_document
 from reconciler.schemas import check_document
 from reconciler.server import Quirks, SessionRow, Store, running_server
-from reconciler.tag import Identity
 from reconciler.values import same
 from tests.support import Direct, all_keys, calling, contract_with, reconcile
 

@@ -13,17 +13,17 @@ import pytest
 
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.pace import Pace
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.archive import FOLDER, Archived, read_archive
 from reconciler.apply.journal import FILE, last_unseen_create, read_journal
 from reconciler.apply.restore import Restored, RestoreOptions, restore
 from reconciler.cli import run as reconciler
 from reconciler.contract import Contract
+from reconciler.domain import Catalog
 from reconciler.errors import Problem, ReconcilerError, Refused
-from reconciler.model import Catalog
-from reconciler.remark import compose_lock, compose_remark
+from reconciler.ownership.remark import compose_lock, compose_remark
+from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import Fault, Quirks, RunningServer, running_server
-from reconciler.tag import Identity, make_tag
 from tests.support import CONTRACT, calling, catalog, contract_with, reconcile, wanted
 
 ALICE = wanted("alice", prompt="A", data={"voice": "low"})
@@ -432,6 +432,6 @@ def test_a_restore_keeps_to_the_pace_of_the_server(server: RunningServer, tmp_pa
     with calling(server.url) as client:
         archived = deleted(server, client, tmp_path, messages=40)
     server.faults.add(Fault("rate-limit", rate=20))
-    with calling(server.url, pace=Pace()) as client:
+    with calling(server.url, limiter=RateLimiter()) as client:
         assert bring_back(archived, client, tmp_path).messages == 40
     assert chat(server) == [f"m{number}" for number in range(40)]

@@ -10,10 +10,10 @@ import pytest
 
 from reconciler.api.listing import list_sessions
 from reconciler.apply.report import Rewrite
+from reconciler.domain import Session
 from reconciler.errors import ExitCode
-from reconciler.model import Session
+from reconciler.ownership.remark import parse_remark
 from reconciler.plan import make_plan
-from reconciler.remark import parse_remark
 from reconciler.server import Fault, Quirks, RunningServer, Store, running_server
 from reconciler.server.log import LoggedRequest
 from tests.support import Direct, calling, catalog, reconcile, wanted

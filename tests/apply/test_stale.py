@@ -11,11 +11,11 @@ import pytest
 from reconciler.api.listing import list_sessions
 from reconciler.apply import apply_plan
 from reconciler.apply.stale import refuse_if_stale
+from reconciler.domain import LiveSession
 from reconciler.errors import ExitCode, Problem, Refused
-from reconciler.model import LiveSession
+from reconciler.ownership.tag import Identity
 from reconciler.plan import Plan, make_plan
 from reconciler.server import running_server
-from reconciler.tag import Identity
 from tests.support import calling, catalog, live, options, reconcile, snapshot, wanted, written
 
 WAS = wanted("alice", prompt="A", parameters={"temperature": 0.2}, data={"a": 1})

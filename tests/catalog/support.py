@@ -8,8 +8,8 @@ from pathlib import Path
 
 from reconciler.catalog import load_catalog
 from reconciler.catalog.files import MAX_FILE
+from reconciler.domain import Catalog, Session
 from reconciler.errors import CatalogError
-from reconciler.model import Catalog, Session
 from reconciler.render.problems import format_problem
 from tests.catalog.bad_input import CATALOG, SESSION, Content, Fifo, Folder, Large, Link, Locked
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reconciler.catalog import files, load, strict_yaml
+from reconciler.catalog import files, load
+from reconciler.strict_yaml import read as strict_yaml
 from tests.catalog.support import complaint
 from tests.catalog.support import load as load_files
 

@@ -10,9 +10,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog import check, load, places, strict_yaml
-from reconciler.catalog.strict_yaml import MAX_ALIAS_VALUES, MAX_DEPTH, MAX_FAULTS, parse
+from reconciler.catalog import check, load
 from reconciler.errors import CatalogError, Problem
+from reconciler.strict_yaml import places
+from reconciler.strict_yaml import read as strict_yaml
+from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, MAX_DEPTH, MAX_FAULTS, parse
 from tests.catalog.bad_input import CATALOG, DATA, SESSION
 from tests.catalog.support import complaint, write_catalog
 

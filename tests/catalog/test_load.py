@@ -12,9 +12,9 @@ import pytest
 from reconciler import load_catalog
 from reconciler.catalog import files
 from reconciler.catalog.files import Root
+from reconciler.domain import Lifecycle, Limit, Policy, Session
 from reconciler.errors import CatalogError
-from reconciler.model import Lifecycle, Limit, Policy, Session
-from reconciler.text import normalise_prompt
+from reconciler.text.normalise import normalise_prompt
 from tests.catalog.bad_input import CATALOG, SESSION, Link
 from tests.catalog.support import complaint, load, session, write_catalog
 

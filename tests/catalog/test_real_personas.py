@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reconciler import load_catalog
-from reconciler.text import normalise_prompt
+from reconciler.text.normalise import normalise_prompt
 from tests.catalog.bad_input import CATALOG
 from tests.catalog.support import load
 

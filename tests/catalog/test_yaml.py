@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog.strict_yaml import parse
+from reconciler.strict_yaml.read import parse
 
 
 def read(text: str) -> Any:

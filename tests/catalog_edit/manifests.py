@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reconciler.catalog.emit import double_quoted, flow, is_plain, literal, single_quoted
+from reconciler.strict_yaml.emit import double_quoted, flow, is_plain, literal, single_quoted
 
 Path = tuple[str | int, ...]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.catalog.change import Change
-from reconciler.catalog.edit import add_item, edit, remove_value, rename_key, set_value
 from reconciler.errors import CatalogError, Problem, ReconcilerError
+from reconciler.strict_yaml.change import Change
+from reconciler.strict_yaml.edit import add_item, edit, remove_value, rename_key, set_value
 
 #: Commented, anchored, oddly indented.
 MANIFEST = """\

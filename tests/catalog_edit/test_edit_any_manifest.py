@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from reconciler.catalog.edit import add_item, remove_value, rename_key, set_value
-from reconciler.catalog.strict_yaml import parse
 from reconciler.errors import ReconcilerError
-from reconciler.text import normalise_prompt
+from reconciler.strict_yaml.edit import add_item, remove_value, rename_key, set_value
+from reconciler.strict_yaml.read import parse
+from reconciler.text.normalise import normalise_prompt
 from reconciler.values import same
 from tests.catalog_edit.manifests import Line, Manifest, Path, manifests, texts, values
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.catalog.emit import Prompt, entry_lines, flow, item_lines, obstacle
-from reconciler.catalog.strict_yaml import parse
-from reconciler.text import normalise_prompt
+from reconciler.strict_yaml.emit import Prompt, entry_lines, flow, item_lines, obstacle
+from reconciler.strict_yaml.read import parse
+from reconciler.text.normalise import normalise_prompt
 from reconciler.values import same
 from tests.catalog_edit.manifests import texts, values
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli import run
-from reconciler.remark import compose_lock
+from reconciler.ownership.remark import compose_lock
 from reconciler.server import RunningServer
 from tests.cli.conftest import Shell
 

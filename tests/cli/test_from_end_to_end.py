@@ -12,10 +12,10 @@ import pytest
 
 from reconciler.apply.archive import read_archive
 from reconciler.apply.journal import read_journal
-from reconciler.remark import compose_remark
+from reconciler.ownership.remark import compose_remark
+from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import RunningServer, Store
-from reconciler.tag import Identity, make_tag
-from reconciler.text import normalise_prompt
+from reconciler.text.normalise import normalise_prompt
 from tests.cli.conftest import Shell
 from tests.support import API_KEY
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from reconciler.cli import run
-from reconciler.remark import compose_remark
+from reconciler.ownership.remark import compose_remark
 from reconciler.server import Fault, RunningServer
 from tests.cli.conftest import Shell
 from tests.hostile import HOSTILE

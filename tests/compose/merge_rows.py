@@ -189,7 +189,7 @@ ROWS = [
 
 def parsed(text: str) -> Any:
     """A row's YAML as a document."""
-    from reconciler.catalog.strict_yaml import parse
+    from reconciler.strict_yaml.read import parse
 
     result = parse(text.encode(), text)
     assert not result.faults

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog.compose import merge, overlay
+from reconciler.catalog.layers import merge, overlay
 from tests.compose.merge_rows import ROWS, Row, parsed, table
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "composition.md"

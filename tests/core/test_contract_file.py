@@ -12,7 +12,7 @@ from reconciler.contract import load_contract
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.schemas import check_document, schema_names, schema_text
 
-BUILT_IN = Path(__file__).parents[2] / "reconciler" / "contracts" / "mindcraft.yaml"
+BUILT_IN = Path(__file__).parents[2] / "reconciler" / "contract" / "mindcraft.yaml"
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:

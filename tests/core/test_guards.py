@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import Lifecycle, Limit, Policy, Session
+from reconciler.domain import Lifecycle, Limit, Policy, Session
 from reconciler.plan import Plan, make_plan
-from reconciler.plan.model import Refusal
+from reconciler.plan.types import Refusal
 from tests.support import catalog, live, snapshot, wanted, written
 
 

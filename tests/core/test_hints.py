@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.model import Session
+from reconciler.domain import Session
 from reconciler.plan import hints as module
 from reconciler.plan import make_plan
-from reconciler.plan.model import Note
+from reconciler.plan.types import Note
 from tests.support import catalog, snapshot, wanted, written
 
 PROSE = "You are a bookseller of many years, and you know each book in the shop by its smell. " * 8

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import LiveSession, Policy
+from reconciler.domain import LiveSession, Policy
+from reconciler.ownership.remark import compose_lock, compose_remark
+from reconciler.ownership.tag import make_tag
 from reconciler.plan import Plan, make_plan
 from reconciler.plan.document import plan_to_document
-from reconciler.plan.model import MISSING, Counts, FieldChange, Note
-from reconciler.remark import compose_lock, compose_remark
+from reconciler.plan.types import Counts, FieldChange, Note
 from reconciler.schemas import check_document
-from reconciler.tag import make_tag
+from reconciler.values import MISSING
 from tests.support import catalog, identity, live, snapshot, tag_of, wanted, written
 
 ALICE = wanted("alice")

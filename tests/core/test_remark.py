@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.remark import (
+from reconciler.ownership.remark import (
     OUR_KEY,
     Remark,
     compose_lock,
@@ -18,7 +18,7 @@ from reconciler.remark import (
     release_remark,
     was_before,
 )
-from reconciler.tag import CREATED, Identity, make_tag
+from reconciler.ownership.tag import CREATED, Identity, make_tag
 from reconciler.values import DEEPEST, same
 
 ALICE = Identity("bookshop", None, "alice")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.remark import OUR_KEY, compose_remark, parse_remark
-from reconciler.tag import (
+from reconciler.ownership.remark import OUR_KEY, compose_remark, parse_remark
+from reconciler.ownership.tag import (
     CREATED,
     Base,
     Identity,
@@ -174,7 +174,7 @@ def test_what_can_not_be_read_says_why(document: Any, message: str) -> None:
 
 
 def test_a_tag_of_a_form_to_come_is_unreadable_and_not_guessed_at() -> None:
-    import reconciler.tag as module
+    import reconciler.ownership.tag as module
 
     newer = "2" + "something else"
     document = {

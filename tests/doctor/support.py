@@ -14,10 +14,10 @@ import pytest
 from reconciler.cli import run
 from reconciler.contract import Contract, load_contract
 from reconciler.doctor.learn import contract_to_yaml
-from reconciler.remark import compose_remark
+from reconciler.ownership.remark import compose_remark
+from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import RunningServer, Store, running_server
 from reconciler.server.quirks import parse_quirks
-from reconciler.tag import Identity, make_tag
 from tests.doctor.services import Service
 
 

@@ -12,7 +12,7 @@ from reconciler.api.listing import list_sessions
 from reconciler.contract import load_contract
 from reconciler.doctor.before import keep_before
 from reconciler.errors import ReconcilerError
-from reconciler.own import probe_name, probe_prompt, probe_remark
+from reconciler.ownership.reserved import probe_name, probe_prompt, probe_remark
 from tests.doctor.services import SERVICES
 from tests.doctor.support import Doctor, checks, methods, playing
 

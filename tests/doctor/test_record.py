@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from reconciler.contract import load_contract
 from reconciler.doctor.redact import redact_answer, redact_request
-from reconciler.own import probe_name, probe_prompt, probe_remark
-from reconciler.remark import compose_lock, compose_remark
+from reconciler.ownership.remark import compose_lock, compose_remark
+from reconciler.ownership.reserved import probe_name, probe_prompt, probe_remark
+from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import Fault, running_server
-from reconciler.tag import Identity, make_tag
 from tests.doctor.services import SERVICES
 from tests.doctor.support import Doctor, playing
 from tests.support import API_KEY, Answer, answering, listing

@@ -12,7 +12,7 @@ from reconciler.catalog import load_catalog
 from reconciler.cli.plan import command as plan_command
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.server import RunningServer, running_server
-from reconciler.text import normalise_prompt
+from reconciler.text.normalise import normalise_prompt
 from tests.export.support import HARD_PROMPTS, HARD_TEXTS, apply, export, files, plan, run
 
 PERSONAS = Path(__file__).parents[3] / "shared" / "data" / "personas.jsonl"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.domain import Lifecycle
 from reconciler.export import compose_catalog, select_sessions
-from reconciler.model import Lifecycle
 from tests.support import live, snapshot, wanted, written
 
 ALICE = live(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.domain import Lifecycle, LiveSession
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.export.select import select_sessions
-from reconciler.model import Lifecycle, LiveSession
-from reconciler.remark import compose_lock, compose_remark
-from reconciler.tag import make_tag
+from reconciler.ownership.remark import compose_lock, compose_remark
+from reconciler.ownership.tag import make_tag
 from tests.support import identity, live, snapshot, tag_of, wanted, written
 
 

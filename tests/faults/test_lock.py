@@ -19,7 +19,7 @@ from reconciler.api.endpoint import Endpoint
 from reconciler.api.lock import Ticket, locked
 from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.remark import compose_lock
+from reconciler.ownership.remark import compose_lock
 from reconciler.server import Fault, Quirks, SessionRow
 from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.remark import parse_remark
+from reconciler.ownership.remark import parse_remark
 from reconciler.server import LoggedRequest, RunningServer
 from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally

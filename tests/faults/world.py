@@ -27,9 +27,10 @@ from reconciler.apply.archive import Archived, read_archive
 from reconciler.catalog import load_catalog
 from reconciler.cli import run
 from reconciler.contract import load_contract
-from reconciler.model import Session
+from reconciler.domain import Session
+from reconciler.ownership.remark import compose_lock, compose_remark, parse_remark
+from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan import Plan, make_plan
-from reconciler.remark import compose_lock, compose_remark, parse_remark
 from reconciler.server import (
     Fault,
     LoggedRequest,
@@ -40,8 +41,7 @@ from reconciler.server import (
     Store,
     running_server,
 )
-from reconciler.tag import Identity, Tag, make_tag
-from reconciler.text import normalise_prompt
+from reconciler.text.normalise import normalise_prompt
 from reconciler.values import as_number
 from tests.faults.tally import Tally
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from reconciler.catalog.format import format_text, formatted, write_formatted
 from reconciler.catalog.load import environments, load_catalog
+from reconciler.domain import Catalog
 from reconciler.errors import CatalogError
-from reconciler.fmt import format_text, formatted, write_formatted
-from reconciler.model import Catalog
 from tests.catalog_edit.manifests import Manifest, manifests
 from tests.fmt.generated import catalog
 

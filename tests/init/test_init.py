@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from reconciler import load_catalog
+from reconciler.catalog.format import formatted
 from reconciler.catalog.load import environments
 from reconciler.errors import CatalogError, ReconcilerError, Refused, UsageError
-from reconciler.fmt import formatted
 from reconciler.lint import lint
-from reconciler.start import EXAMPLES, Wanted, add, slug, start
+from reconciler.scaffold import EXAMPLES, Wanted, add, slug, start
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import CatalogError
+from reconciler.language_models import read_models
 from reconciler.lint import RULES, lint
 from reconciler.lint.output import as_text
 from reconciler.lint.secrets import masked, secrets
-from reconciler.models import read_models
 from tests.lint.faults import FAULTS, KEY, TOKEN
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.api.errors import ApiError
 from reconciler.errors import ReconcilerError
-from reconciler.models import offered, read_models, shipped
+from reconciler.language_models import offered, read_models, shipped
 
 
 def run(*flags: str) -> str:

@@ -16,10 +16,10 @@ from reconciler.api.listing import list_sessions
 from reconciler.apply import apply_plan
 from reconciler.apply.run import ApplyOptions
 from reconciler.contract import load_contract
-from reconciler.model import Catalog, Session
+from reconciler.domain import Catalog, Session
+from reconciler.ownership.tag import Identity
 from reconciler.plan import Plan, make_plan
 from reconciler.server import RunningServer, running_server
-from reconciler.tag import Identity
 
 ALICE = Session(
     "alice", "Alice", "deepseek-chat", "You are Alice.", {"temperature": 0.3}, {}, {"created_user": "lery"}

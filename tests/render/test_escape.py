@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.render.escape import terminal, visible
+from reconciler.text.escape import terminal, visible
 
 
 @pytest.mark.parametrize(

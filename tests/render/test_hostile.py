@@ -14,8 +14,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from reconciler.render import RenderOptions, render
-from reconciler.render.escape import markdown_code, markdown_text, quoted, terminal
 from reconciler.render.options import Detail
+from reconciler.text.escape import markdown_code, markdown_text, quoted, terminal
 from tests.hostile import HOSTILE
 from tests.render.hostile_plans import NAMES, poisoned
 from tests.render.test_github import commands
@@ -170,7 +170,7 @@ def shown(text: str) -> list[tuple[str, str]]:
 def test_inline_code_is_the_text_itself(text: str) -> None:
     types = shown(markdown_code(text))
     assert [t for t, _ in types] == ["text", "code_inline", "text"]
-    from reconciler.render.escape import visible
+    from reconciler.text.escape import visible
 
     assert (
         types[1][1] == (visible(text) or " ").replace("\n", " ")

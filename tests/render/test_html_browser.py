@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.render import RenderOptions, render
-from reconciler.render.escape import visible
+from reconciler.text.escape import visible
 from tests.hostile import HOSTILE
 from tests.render.hostile_plans import NAMES, poisoned
 from tests.render.sample import action, change, everything, new, plan, preamble_plan

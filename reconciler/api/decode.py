@@ -1,0 +1,101 @@
+"""From a listed row to a live session, by the contract's table of where things stand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.api.errors import ApiError
+from reconciler.contract import SessionShape
+from reconciler.domain import LiveSession
+from reconciler.ownership.remark import parse_remark
+from reconciler.text.normalise import normalise_prompt
+from reconciler.values import DEEPEST, as_number, nested_deeper
+
+
+def decode_session(row: Any, shape: SessionShape) -> LiveSession:
+    """One listed row as a live session. Further fields of the row are kept and ignored.
+
+    Raises:
+        ApiError: the row is not of the form that the contract says.
+    """
+    if type(row) is not dict:
+        raise _misfit("a row of the list is no object")
+    session_id = as_number(value_at(row, shape.session_id))
+    if type(session_id) is not int:
+        raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")
+    if nested_deeper(row, DEEPEST):
+        raise _misfit(f"#{session_id} holds values more than {DEEPEST} levels deep")
+    config = value_at(row, shape.config)
+    if type(config) is not dict:
+        raise _misfit(f"#{session_id} has no object at {'.'.join(shape.config)}")
+    data = value_at(row, shape.data)
+    if type(data) is str:
+        data = _object(data)  # a form sends it as JSON text, and a server may give that back
+    raw_remark = value_at(row, shape.remark)
+    if type(raw_remark) is dict:
+        raw_remark = json.dumps(raw_remark, ensure_ascii=False, separators=(",", ":"))
+    elif raw_remark is not None and type(raw_remark) is not str:
+        raise _misfit(f"#{session_id} has no text at {'.'.join(shape.remark)}")
+    parameters = {}
+    for name, path in shape.parameters.items():
+        found = value_at(row, path)
+        if found is not None:
+            parameters[name] = as_number(found)
+    token = value_at(row, shape.session_token)
+    return LiveSession(  # by position, not by name: a list has up to a million rows, and it saves a twentieth
+        session_id,
+        _text(row, shape.name, session_id),
+        _text(row, shape.model, session_id),
+        normalise_prompt(_text(row, shape.prompt, session_id)),
+        parameters,
+        data if type(data) is dict else {},
+        raw_remark,
+        parse_remark(raw_remark),
+        row,
+        config,
+        token if type(token) is str else None,
+    )
+
+
+def answered_id(body: Any) -> int | None:
+    """The id of the session that a write was about, None where its answer does not tell."""
+    data = body.get("data") if type(body) is dict else None
+    found = as_number(data.get("session_id")) if type(data) is dict else None
+    return found if type(found) is int else None
+
+
+def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """What stands at a path of keys in a row, None where nothing does."""
+    found: Any = row
+    for step in path:
+        if type(found) is not dict:
+            return None
+        found = found.get(step)
+    return found
+
+
+def _text(row: Mapping[str, Any], path: tuple[str, ...], session_id: int) -> str:
+    found = value_at(row, path)
+    if found is None:
+        return ""
+    if type(found) is not str:
+        raise _misfit(f"#{session_id} has no text at {'.'.join(path)}")
+    return found
+
+
+def _object(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if nested_deeper(value, DEEPEST) else value
+
+
+def _misfit(what: str) -> ApiError:
+    return ApiError(
+        "list_sessions",
+        f"the answer does not fit the contract: {what}",
+        hint="is the address that of the session API? If so, describe its form in a file for --contract",
+    )

@@ -1,0 +1,301 @@
+"""``reconciler fmt``: one way to write what may be written in many.
+
+Nothing is parsed and written again. Lines change their places, and a prompt its style, so that comments, anchors,
+quoting and indentation stay as they are. What is done:
+
+- the fields of a session, a template, the defaults or a patch stand in order: what makes it (``extends``, ``matrix``,
+  ``from``), then what it is, as in the schema; each with the comments above it;
+- a prompt of several lines that stands in quotes becomes a block (``|``);
+- white space at the end of lines goes, and a file ends in one line end.
+
+Each of these is done only where the text says the same as before: the strict reader reads both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.load import CATALOG_FILE, Loader, environments
+from reconciler.catalog.manifests import manifest_names
+from reconciler.catalog.replace import replaced
+from reconciler.catalog.templating import Renderer
+from reconciler.domain import Catalog
+from reconciler.errors import CatalogError, Problem
+from reconciler.schemas import load_schema
+from reconciler.strict_yaml.change import Change
+from reconciler.strict_yaml.emit import literal
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.outline import Node, Outline
+from reconciler.strict_yaml.outline import Path as Place
+from reconciler.strict_yaml.read import parse
+from reconciler.strict_yaml.splices import Splice, splices
+from reconciler.text.normalise import normalise_prompt
+from reconciler.values import JSON, same
+
+_MARK: Final = "\ufeff"
+#: One edit may make way for another; so all are tried again until there is none.
+_ROUNDS: Final = 10
+#: What stands before the fields that the schema names: what a session is made from.
+_FIRST: Final = ("<<", "extends", "matrix", "from")
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """A file whose text is not as it is to be. ``name`` is relative to the catalog's root."""
+
+    name: str
+    before: str
+    after: str
+
+
+def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[Formatted]:
+    """What of a catalog's manifests would change, catalog.yaml first. Nothing is written.
+
+    Args:
+        variables: as for :func:`reconciler.load_catalog`.
+
+    Raises:
+        CatalogError: the catalog can't be loaded.
+    """
+    before = _meaning(_Edited(root, {}), variables or {})
+    folder = Root(root)
+    names = [CATALOG_FILE]
+    changed: list[Formatted] = []
+    for name in names:
+        data, text = _read(folder, name)
+        if name == CATALOG_FILE:
+            names += manifest_names(folder, parse(data, text).document)
+        mark = _MARK if data.startswith(_MARK.encode()) else ""
+        after = format_text(text)
+        if after != text:
+            changed.append(Formatted(name, mark + text, mark + after))
+    overlay = {one.name: one.after.encode() for one in changed}
+    if changed and _meaning(_Edited(root, overlay), variables or {}) != before:
+        raise RuntimeError("formatting would change what the catalog means")
+    return changed
+
+
+def write_formatted(root: Path, changed: Sequence[Formatted]) -> None:
+    """Put the new texts in place of the former, all of them or none.
+
+    Raises:
+        ReconcilerError: a file can't be written.
+    """
+    with replaced(root, {one.name: one.after.encode() for one in changed}):
+        pass
+
+
+class _Edited(Root):
+    """A catalog's folder, some of whose files have other contents than on disk."""
+
+    def __init__(self, folder: Path, edited: dict[str, bytes]) -> None:
+        try:
+            super().__init__(folder)
+        except UnreadableError as error:
+            raise CatalogError(Problem(f"{folder} {error.message}", error.hint)) from None
+        self._edited = edited
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file, as in :class:`Root`."""
+        return self._edited[path] if path in self._edited else super().read(path)
+
+
+def _meaning(folder: Root, variables: Mapping[str, JSON]) -> list[Catalog]:
+    """What a catalog comes to, in each of its environments.
+
+    Raises:
+        CatalogError: it can't be loaded.
+    """
+    names: list[str | None] = [*environments(folder.folder)] or [None]
+    found = []
+    with Renderer() as renderer:
+        for name in names:
+            loader = Loader(folder, name, variables, renderer)
+            loader.load()
+            found.append(loader.catalog())
+    return found
+
+
+def _read(folder: Root, name: str) -> tuple[bytes, str]:
+    try:
+        data = folder.read(name)
+    except UnreadableError as error:
+        raise CatalogError(Problem(f"this file {error.message}", error.hint, name)) from None
+    text = decode(name, data)
+    if isinstance(text, Problem):
+        raise CatalogError(text)
+    return data, text
+
+
+def format_text(text: str) -> str:
+    """A manifest, or catalog.yaml, as it is to be written. The strict reader has found no fault with it."""
+    if not text.strip():
+        return text
+    for _ in range(_ROUNDS):
+        before = text
+        for find in (_line_ends, _file_end, _blocks, _orders):
+            text = _apply(text, find)
+        if text == before:  # so that to do it again changes nothing
+            break
+    return text
+
+
+def _apply(text: str, find: Callable[[str, Outline, JSON], list[list[Splice]]]) -> str:
+    """The text with all edits, or with those of them that alone leave its meaning as it is."""
+    document = _document(text)
+    edits = find(text, Outline(text), document)
+    together = _spliced(text, [one for edit in edits for one in edit])
+    if _says(together, document):
+        return together
+    kept: list[Splice] = []
+    for edit in edits:
+        if _says(_spliced(text, [*kept, *edit]), document):
+            kept += edit
+    return _spliced(text, kept)
+
+
+def _spliced(text: str, edits: Sequence[Splice]) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _document(text: str) -> JSON:
+    return parse(text.encode("utf-8", "surrogatepass"), text).document
+
+
+def _says(text: str, document: JSON) -> bool:
+    """Whether a text says this, but for what does not count in a prompt."""
+    parsed = parse(text.encode("utf-8", "surrogatepass"), text)
+    return not parsed.faults and same(_compared(parsed.document), _compared(document))
+
+
+def _compared(document: JSON) -> JSON:
+    """A document with its prompts as they are compared."""
+    if not isinstance(document, dict):
+        return document
+    found = dict(document)
+    for path in _fields_in(document):
+        value: JSON = found
+        for step in path[:-1]:
+            value[step] = dict(value[step])
+            value = value[step]
+        mapping = value[path[-1]]
+        if isinstance(mapping, dict) and isinstance(mapping.get("prompt"), str):
+            value[path[-1]] = {**mapping, "prompt": normalise_prompt(mapping["prompt"])}
+    return found
+
+
+def _fields_in(document: JSON) -> Iterator[Place]:
+    """Where a document holds fields of a session: sessions, templates, defaults, and those of environments."""
+
+    def keys(value: JSON) -> list[str]:
+        return [key for key, one in value.items() if isinstance(one, dict)] if isinstance(value, dict) else []
+
+    for group in ("sessions", "templates"):
+        for key in keys(document.get(group)):
+            yield (group, key)
+    if isinstance(document.get("defaults"), dict):
+        yield ("defaults",)
+    for name in keys(document.get("environments")):
+        environment = document["environments"][name]
+        if isinstance(environment.get("defaults"), dict):
+            yield ("environments", name, "defaults")
+        for key in keys(environment.get("sessions")):
+            yield ("environments", name, "sessions", key)
+
+
+def _written(outline: Outline, document: JSON) -> Iterator[tuple[Place, Node]]:
+    """The mappings that hold fields of a session, where they are written in lines."""
+    for path in _fields_in(document):
+        node: Node | None = outline.root
+        for step in path:
+            entry = node.entry(step) if node else None
+            node = entry.value if entry else None
+        if node is not None and node.kind == "mapping" and not node.flow:
+            yield path, node
+
+
+# The edits
+
+
+def _line_ends(text: str, outline: Outline, _: JSON) -> list[list[Splice]]:
+    """White space at the end of lines, outside of texts."""
+    texts = sorted((n.start, n.end) for n in outline.root.all() if n.kind == "scalar" and n.start < n.end)
+    found: list[list[Splice]] = []
+    at = 0
+    for match in re.finditer(r"[ \t]+(?=\r|\n|\Z)", text):
+        while at < len(texts) and texts[at][1] <= match.start():
+            at += 1
+        if at == len(texts) or texts[at][0] >= match.end():
+            found.append([Splice(match.start(), match.end(), "")])
+    return found
+
+
+def _file_end(text: str, outline: Outline, _: JSON) -> list[list[Splice]]:
+    """The white space at the end of the file, which becomes one line end."""
+    end = len(text.rstrip(" \t\r\n"))
+    return [] if text[end:] == outline.line_break else [[Splice(end, len(text), outline.line_break)]]
+
+
+def _blocks(_: str, outline: Outline, document: JSON) -> list[list[Splice]]:
+    """Prompts of several lines that stand in quotes, or without any."""
+    found = []
+    for path, node in _written(outline, document):
+        entry = node.own.get("prompt")
+        if entry is None or entry.value.kind != "scalar" or entry.value.is_block_scalar:
+            continue
+        value = normalise_prompt(entry.value.text)
+        if "\n" in value and literal(value, node.column, prompt=True):
+            change = Change("set", (*path, "prompt"), value, prompt=True)
+            found.append(list(splices(outline, document, change)))
+    return found
+
+
+def _orders(text: str, outline: Outline, document: JSON) -> list[list[Splice]]:
+    """Fields that do not stand in their order."""
+    names = dict.fromkeys([*_FIRST, *load_schema("catalog")["$defs"]["session"]["properties"]])
+    ranks = {name: number for number, name in enumerate(names)}
+    found = []
+    for _, node in _written(outline, document):
+        keys = [entry.key.text if entry.key and entry.key.kind == "scalar" else "" for entry in node.entries]
+        rank = [ranks.get(key, len(ranks)) for key in keys]
+        wanted = sorted(range(len(rank)), key=rank.__getitem__)
+        if wanted != sorted(wanted) and all(keys):
+            found += _moved(text, outline, node, wanted)
+    return found
+
+
+def _moved(text: str, outline: Outline, node: Node, wanted: Sequence[int]) -> list[list[Splice]]:
+    """The entries of a mapping in another order, each with the lines above it; none where some share a line."""
+    first = outline.line_start(node.entries[0].begin)
+    while (
+        first and (above := outline.line_start(first - 1)) and text[above:first].lstrip(" \t").startswith("#")
+    ):
+        first = above  # the comments between the mapping's own key and its first field
+    starts, parts = [first], []
+    for entry in node.entries:
+        if text[outline.line_start(entry.begin) : entry.begin].strip(" "):
+            return []
+        end = outline.next_line(entry.end)
+        while (below := _indented_comment(text, outline, end)) and below > node.column:
+            end = outline.next_line(end)  # a comment of the field's own, below its last line
+        starts.append(end)
+        parts.append(text[starts[-2] : starts[-1]])
+    if not parts[-1].endswith(("\n", "\r")):
+        return []
+    # Blank lines part what stands above from what stands below, and above the first there is nothing.
+    moved = [parts[number] for number in wanted]
+    moved[0] = re.sub(r"\A(?:[ \t]*(?:\r\n?|\n))+", "", moved[0])
+    return [[Splice(starts[0], starts[-1], "".join(moved))]]
+
+
+def _indented_comment(text: str, outline: Outline, index: int) -> int:
+    """The column of a line that is a comment as a whole; 0 where it is none, or stands at the very left."""
+    line = text[index : outline.line_end(index)]
+    return len(line) - len(line.lstrip(" ")) if line.lstrip(" ").startswith("#") else 0

@@ -1,0 +1,163 @@
+"""Layers of a session, and how they become one: pure, over documents that fit their schema.
+
+From the first to the last: the catalog's defaults, the environment's defaults, the templates that a session
+extends, the session itself, the environment's patch for it. A later layer wins: mappings are merged key by key, at any
+depth; everything else is replaced; ``null`` removes what an earlier layer gave. A null where there is nothing to remove
+stays: in ``data`` and ``remark`` it is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.errors import Problem
+from reconciler.strict_yaml.places import Path, Source
+from reconciler.text.nearest import nearest
+from reconciler.values import JSON
+
+#: How many templates may stand one above the other.
+MAX_TEMPLATES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a session: what it says, and where. ``label`` is for people: ``template tutor``."""
+
+    label: str
+    fields: Mapping[str, Any]
+    source: Source
+    path: Path
+
+
+class TemplateError(Exception):
+    """A template can't be followed. ``problem`` says why and where."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def merge(base: Mapping[str, JSON], own: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Two mappings as one, by the rules above. Neither is changed."""
+    merged = dict(base)
+    for key, value in own.items():
+        if key not in merged:
+            merged[key] = value
+        elif value is None:
+            del merged[key]
+        elif value.__class__ is dict and merged[key].__class__ is dict:
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def overlay(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Two layers of a session as one: merged, but for the prompt, which is replaced whole whatever its form."""
+    merged = merge(base, own)
+    if "prompt" in own:
+        merged["prompt"] = own["prompt"]
+    return merged
+
+
+class Templates:
+    """The catalog's templates, by name, and what a chain of them comes to."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Layer] = {}
+        self._chains: dict[tuple[str, ...], tuple[tuple[Layer, ...], dict[str, JSON]]] = {}
+
+    def add(self, name: str, fields: Mapping[str, Any], source: Source) -> Problem | None:
+        """Take a template in; gives the problem where there is one of this name already."""
+        first = self._found.get(name)
+        if first is not None:
+            there = first.source.at_key(first.path, "")
+            return source.at_key(
+                ("templates", name),
+                f"the template `{name}` is declared twice, first in {there.file}:{there.line}",
+                "give one of the two another name, or take it out",
+            )
+        self._found[name] = Layer(f"template {name}", fields, source, ("templates", name))
+        return None
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def names(self) -> Iterable[str]:
+        """All names."""
+        return self._found.keys()
+
+    def flat(
+        self, extends: str | Sequence[str], source: Source, path: Path
+    ) -> tuple[Sequence[Layer], dict[str, JSON]]:
+        """The layers that a session or template stands on, the first one first, and what they come to together.
+
+        ``source`` and ``path`` are where ``extends`` stands. What the same chain comes to is worked out once.
+
+        Raises:
+            TemplateError: a template is not there, extends itself, or there are too many.
+        """
+        names = (extends,) if isinstance(extends, str) else tuple(extends)
+        cached = self._chains.get(names)
+        if cached is None:
+            # What two templates build on alike counts once, where it comes first: else the later of the two would bring
+            # back what the earlier one has changed of it.
+            once: dict[str, Layer] = {}
+            self._collect(names, source, path, (), once)
+            layers = tuple(once.values())
+            fields: dict[str, JSON] = {}
+            for layer in layers:
+                fields = overlay(fields, layer.fields)
+            fields.pop("extends", None)
+            cached = self._chains[names] = layers, fields
+        return cached
+
+    def _collect(
+        self,
+        names: Sequence[str],
+        source: Source,
+        path: Path,
+        above: tuple[Layer, ...],
+        once: dict[str, Layer],
+    ) -> None:
+        for number, name in enumerate(names):
+            place: Path = (*path, number) if len(names) > 1 else path
+            layer = self._found.get(name)
+            if layer is None:
+                close = nearest(name, self._found)
+                raise TemplateError(
+                    source.at_value(
+                        place,
+                        f"there is no template `{name}`",
+                        f"did you mean `{close}`?" if close else "declare it below `templates:`",
+                    )
+                )
+            if name in once:
+                continue
+            if any(one is layer for one in above):
+                first = layer.source.at_key(layer.path, "")
+                chain = " → ".join(one.path[-1] for one in (*above, layer) if isinstance(one.path[-1], str))
+                raise TemplateError(
+                    source.at_value(
+                        place,
+                        f"the template `{name}` extends itself: {chain}; it is declared in {first.file}:{first.line}",
+                        "break the circle",
+                    )
+                )
+            if len(above) >= MAX_TEMPLATES:
+                first = above[0].source.at_key(above[0].path, "")
+                raise TemplateError(
+                    source.at_value(
+                        place,
+                        f"more than {MAX_TEMPLATES} templates stand one above the other, "
+                        f"the lowest in {first.file}:{first.line}",
+                        "put some of them together",
+                    )
+                )
+            extends = layer.fields.get("extends")
+            if extends:
+                lower = (extends,) if isinstance(extends, str) else tuple(extends)
+                self._collect(lower, layer.source, (*layer.path, "extends"), (*above, layer), once)
+            once[name] = layer

@@ -1,0 +1,159 @@
+"""Sessions that are put together: from templates, patches, parts, matrices and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reconciler.catalog.environments import Environment
+from reconciler.catalog.expand import ExpandError, Expansion, combinations, rows
+from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
+from reconciler.catalog.prompts import Prompts, ReadFile
+from reconciler.errors import Problem
+from reconciler.strict_yaml.places import Path, Source
+from reconciler.values import JSON
+
+#: What a session says of how it is made, and not of what it is.
+MAKING: Final = frozenset({"extends", "matrix", "from", "variables", "adopt", "skip"})
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A session as a file declares it."""
+
+    given: Mapping[str, Any]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One session, all layers merged. ``fields`` are as in a manifest, the prompt as one text (None: a problem).
+
+    ``layers`` are what it was made of, the first one first; ``line`` is the row of a table that it came from.
+    """
+
+    key: str
+    fields: Mapping[str, Any]
+    source: Source
+    path: Path
+    layers: Sequence[Layer]
+    adopt: int | None = None
+    line: int = 0
+
+
+@dataclass(slots=True)
+class Composer:
+    """Puts sessions together. ``note`` takes the problems."""
+
+    defaults: Sequence[Layer]
+    templates: Templates
+    environment: Environment
+    prompts: Prompts
+    read: ReadFile
+    variables: Mapping[str, JSON]  # those of catalog and environment
+    given: Mapping[str, JSON]  # those of the command line, which win
+    head: Source
+    note: Callable[[Problem], None]
+    _bases: dict[tuple[str, ...], Mapping[str, JSON]] = field(default_factory=dict)
+
+    def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
+        """The session or sessions that a declaration makes; none where there is a problem, or it is skipped here."""
+        path: Path = ("sessions", key)
+        try:
+            for expansion in self._expansions(key, declared, path):
+                found = self._one(expansion, declared, path)
+                if found is not None:
+                    yield found
+        except TemplateError as error:
+            self.note(error.problem)
+        except ExpandError as error:
+            self._note_expansion(error, declared, path)
+
+    def _expansions(self, key: str, declared: Declared, path: Path) -> Iterator[Expansion]:
+        given = declared.given
+        if "matrix" in given and "from" in given:
+            message = f"`{key}` has both `matrix` and `from`"
+            self.note(declared.source.at_key((*path, "from"), message, "use one of the two"))
+        elif "matrix" in given:
+            yield from combinations(given["matrix"], given.get("name"))
+        elif "from" in given:
+            text = self.read(given["from"]["file"], declared.source, (*path, "from", "file"))
+            if text is not None:
+                yield from rows(given["from"], text, given.get("name"))
+        else:
+            yield Expansion(key, {}, {})
+
+    def _one(self, expansion: Expansion, declared: Declared, path: Path) -> Resolved | None:
+        given, source = declared.given, declared.source
+        patch = self.environment.patches.get(expansion.key, {})
+        if patch.get("skip"):
+            return None
+        extends = given.get("extends")
+        layers = [*self.defaults]
+        fields = self._base(extends, source, (*path, "extends"), layers)
+        own = {**given, **expansion.fields}
+        if expansion.fields:
+            for group in ("parameters", "data", "remark"):
+                if group in expansion.fields and group in given:
+                    own[group] = merge(given[group], expansion.fields[group])
+        fields = overlay(fields, own)
+        layers.append(Layer(f"session {path[1]}", own, source, path))
+        if patch:
+            place: Path = ("environments", self.environment.name or "", "sessions", expansion.key)
+            if "extends" in patch:
+                lower, base = self.templates.flat(patch["extends"], self.head, (*place, "extends"))
+                fields = overlay(fields, base)
+                layers += lower
+            fields = overlay(fields, patch)
+            layers.append(Layer(f"environment {self.environment.name}", patch, self.head, place))
+        variables = {
+            **self.variables,
+            **_mapping(fields.get("variables")),
+            **expansion.variables,
+            **self.given,
+        }
+        fields = {name: value for name, value in fields.items() if name not in MAKING}
+        if "prompt" in fields:
+            last = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
+            at: Path = (*last.path, "prompt")
+            text = self.prompts.text(expansion.key, fields["prompt"], last.source, at, variables)
+            if text is None:
+                return None
+            fields["prompt"] = text
+        if "name" in fields:
+            fields["name"] = f"{self.environment.prefix}{fields['name']}{self.environment.suffix}"
+        adopt = patch.get("adopt", given.get("adopt"))
+        return Resolved(expansion.key, fields, source, path, layers, adopt, expansion.line)
+
+    def _base(
+        self, extends: str | Sequence[str] | None, source: Source, path: Path, layers: list[Layer]
+    ) -> Mapping[str, JSON]:
+        """What defaults and templates come to together; the same for all sessions with the same ``extends``."""
+        names = () if extends is None else (extends,) if isinstance(extends, str) else tuple(extends)
+        if names:
+            templates, flat = self.templates.flat(names, source, path)
+            layers += templates
+        cached = self._bases.get(names)
+        if cached is None:
+            base: dict[str, JSON] = {}
+            for layer in self.defaults:
+                base = overlay(base, layer.fields)
+            cached = self._bases[names] = overlay(base, flat) if names else base
+        return cached
+
+    def _note_expansion(self, error: ExpandError, declared: Declared, path: Path) -> None:
+        kind = "matrix" if "matrix" in declared.given else "from"
+        if not error.line:
+            self.note(declared.source.at_key((*path, kind), error.message, error.hint))
+            return
+        file = declared.given["from"]["file"]
+        text = self.read(file, declared.source, (*path, "from", "file")) or ""
+        start = sum(len(line) + 1 for line in text.split("\n")[: error.line - 1])
+        self.note(
+            Source(file, text.encode("utf-8", "surrogatepass"), text).at(start, error.message, error.hint)
+        )
+
+
+def _mapping(value: JSON) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,30 @@
+"""The contract: how to call the API, read from one data file (``contract/mindcraft.yaml``).
+
+Nothing else in the program knows a path, a method, an encoding or a wire name.
+"""
+
+from __future__ import annotations
+
+from reconciler.contract.load import load_contract
+from reconciler.contract.types import (
+    LEAST_SETTLE,
+    Contract,
+    Encoding,
+    Learned,
+    Operation,
+    Service,
+    SessionShape,
+    Status,
+)
+
+__all__ = [
+    "LEAST_SETTLE",
+    "Contract",
+    "Encoding",
+    "Learned",
+    "Operation",
+    "Service",
+    "SessionShape",
+    "Status",
+    "load_contract",
+]

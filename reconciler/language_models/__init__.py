@@ -1,0 +1,164 @@
+"""Which models there are: as the account says, as a file holds it, or as was known when this program was released."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.api.errors import ApiError
+from reconciler.domain import Catalog
+from reconciler.errors import Problem, ReconcilerError
+from reconciler.text.nearest import nearest
+from reconciler.text.truncate import truncate
+
+#: The version of the form in which a list is written to a file.
+VERSION: Final = 1
+#: The largest file that a list is read from, in bytes.
+MAX_FILE: Final = 10 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model. ``context`` is how many tokens it reads, ``temperature`` the least and the most that it takes;
+    None is what nobody has said."""
+
+    name: str
+    context: int | None = None
+    temperature: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """A list of models. ``origin`` says where it is from, for people, as in "not among …"; ``shipped`` is whether
+    it is the one that came with this program, and ``date`` the day (or moment) of it."""
+
+    models: Mapping[str, Model]
+    origin: str
+    date: str
+    shipped: bool = False
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.models
+
+    def nearest(self, name: str) -> str | None:
+        """The model that somebody meant, if there is one that is spelt nearly so."""
+        found = nearest(name[:200].lower(), {one.lower(): one for one in self.models})
+        return next((one for one in self.models if one.lower() == found), None)
+
+
+@cache
+def shipped() -> Models:
+    """The models that were known when this program was released."""
+    import yaml
+
+    text = files("reconciler").joinpath("language_models/known.yaml").read_text(encoding="utf-8")
+    document: Any = yaml.load(text, Loader=yaml.CSafeLoader)
+    found = {
+        name: Model(name, facts["context"], (facts["temperature"][0], facts["temperature"][1]))
+        for name, facts in document["models"].items()
+    }
+    date = document["date"]
+    return Models(found, f"the models known at release ({date})", date, shipped=True)
+
+
+def offered(body: Any, origin: str, date: str) -> Models:
+    """The list in a service's answer, which is OpenAI's: ``{"data": [{"id": …}, …]}``.
+
+    What the service does not say of a model, its context and its temperatures, is taken from what was known at release.
+
+    Raises:
+        ApiError: the answer is no such list.
+    """
+    rows = body.get("data") if isinstance(body, dict) else None
+    names = _names(rows)
+    if names is None:
+        raise ApiError("list_models", 'the answer is no list of models: `{"data": [{"id": …}, …]}`')
+    return Models(_with_facts(names), origin, date)
+
+
+def read_models(path: Path) -> Models:
+    """A list from a file that ``reconciler models --out`` wrote, or that holds a service's answer as it came.
+
+    Raises:
+        ReconcilerError: it is not one.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ReconcilerError(
+            f"the models file {path} can't be read: {(error.strerror or 'unknown error').lower()}",
+            "name a file that `reconciler models --out FILE` wrote",
+        ) from None
+    try:
+        document: Any = json.loads(data) if len(data) <= MAX_FILE else None
+    except (ValueError, RecursionError):
+        document = None
+    if isinstance(document, dict):
+        names = _names(document.get("models") if "models_version" in document else document.get("data"))
+        known = document.get("models_version", VERSION) == VERSION
+        if names is not None and known:
+            date = document.get("taken")
+            when = f", taken {truncate(date)}" if isinstance(date, str) else ""
+            return Models(_with_facts(names), f"the models in {path.name}{when}", str(date or ""))
+    raise ReconcilerError(
+        f"{path} is no list of models that this version knows", "`reconciler models --out FILE` makes one"
+    )
+
+
+def unknown(catalog: Catalog, models: Models) -> list[Problem]:
+    """What is to be said of a catalog's models that are not in a list: one problem for each of them."""
+    users: dict[str, list[str]] = {}
+    for session in catalog.sessions.values():
+        if session.model not in models:
+            users.setdefault(session.model, []).append(session.key)
+    found = []
+    for name, keys in users.items():
+        near = models.nearest(name)
+        more = f" and {len(keys) - 3:,} more" if len(keys) > 3 else ""
+        found.append(
+            Problem(
+                f"note: the model `{truncate(name)}` of {', '.join(keys[:3])}{more} is not among {models.origin}",
+                f"did you mean `{near}`?" if near else "`reconciler models` lists them",
+            )
+        )
+    return found
+
+
+def models_document(models: Models, endpoint: str) -> dict[str, Any]:
+    """A list as JSON: what ``--out`` writes, and what ``--format json`` prints."""
+    rows: list[dict[str, Any]] = []
+    for model in models.models.values():
+        row: dict[str, Any] = {"id": model.name}
+        if model.context is not None:
+            row["context"] = model.context
+        if model.temperature is not None:
+            row["temperature"] = list(model.temperature)
+        rows.append(row)
+    return {
+        "models_version": VERSION,
+        "taken": models.date,
+        "endpoint": endpoint,
+        "shipped": models.shipped,
+        "models": rows,
+    }
+
+
+def _names(rows: Any) -> list[str] | None:
+    """The names in a list of rows, sorted; None where it is no such list."""
+    if not isinstance(rows, list):
+        return None
+    names = [row.get("id") if isinstance(row, dict) else None for row in rows]
+    if not all(isinstance(name, str) and name for name in names):
+        return None
+    return sorted({name for name in names if isinstance(name, str)})
+
+
+def _with_facts(names: list[str]) -> dict[str, Model]:
+    known = shipped().models
+    return {name: known.get(name) or Model(name) for name in names}

@@ -1,0 +1,51 @@
+"""What turns one catalog into another: a plan between two wishes, with nothing live in it."""
+
+from __future__ import annotations
+
+from reconciler.domain import Catalog, Session
+from reconciler.plan.compare import explain
+from reconciler.plan.types import KINDS, PROTECTION, Action, Counts, FieldChange, Plan
+from reconciler.values import MISSING, same
+
+
+def diff_environments(one: Catalog, other: Catalog) -> Plan:
+    """The actions that would make the sessions of ``one`` those of ``other``, by key. For reading, not for applying."""
+    actions = []
+    for key, left in one.sessions.items():
+        right = other.sessions.get(key)
+        if right is None:
+            fields = tuple(FieldChange(path, value, MISSING) for path, value in left.fields().items())
+            actions.append(
+                Action("delete", other.identity(key), None, left.name, f"not in {other.environment}", fields)
+            )
+        elif changes := _changes(left, right):
+            reason = f"differs in {other.environment}"
+            managed = tuple(right.fields())
+            actions.append(Action("update", other.identity(key), None, right.name, reason, changes, managed))
+    for key, right in other.sessions.items():
+        if key not in one.sessions:
+            fields = tuple(FieldChange(path, MISSING, value) for path, value in right.fields().items())
+            actions.append(
+                Action("create", other.identity(key), None, right.name, f"not in {one.environment}", fields)
+            )
+    actions.sort(key=lambda action: (KINDS.index(action.kind), action.key))
+    equal = len(one.sessions.keys() & other.sessions.keys()) - sum(one.kind == "update" for one in actions)
+    return Plan(
+        catalog=other.name,
+        environment=other.environment,
+        endpoint=one.environment or "",
+        actions=tuple(actions),
+        counts=Counts(no_op=equal),
+        about="environments",
+    )
+
+
+def _changes(left: Session, right: Session) -> tuple[FieldChange, ...]:
+    before, after = left.fields(), right.fields()
+    before[PROTECTION], after[PROTECTION] = left.lifecycle.prevent_destroy, right.lifecycle.prevent_destroy
+    changes = []
+    for path in {**before, **after}:
+        old, new = before.get(path, MISSING), after.get(path, MISSING)
+        if old is MISSING or new is MISSING or not same(old, new):
+            changes.append(FieldChange(path, old, new, None, explain(old, new)))
+    return tuple(changes)

@@ -1,0 +1,141 @@
+"""What a plan is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from reconciler.ownership.tag import CREATED, Identity, Was
+from reconciler.values import MISSING
+
+ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
+About: TypeAlias = Literal["drift", "environments", "part"]
+Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released"]
+
+#: The order in which a plan lists its actions.
+KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "update", "create")
+
+#: The path of the one managed value that lives in the tag alone.
+PROTECTION: Final = "lifecycle.prevent_destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Where inside a nested value two sides differ; ``path`` is as in ``a.b[0]``."""
+
+    path: str
+    before: Any = MISSING
+    after: Any = MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that an action changes, from the live value to the wanted one."""
+
+    path: str
+    before: Any
+    after: Any
+    cause: Cause | None = None
+    detail: tuple[Detail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do to one session.
+
+    ``identity`` is the one that the session has afterwards (for a delete: had). ``managed`` are the paths whose
+    values the tag will vouch for, ``held`` those whose digests stay what they were: ignored, kept live by
+    policy, or kept by the server in a form of its own. ``fingerprint`` and ``against`` tell the live session
+    that the action was made against; both are empty for a create. ``keeper`` is the other session with this identity
+    that stays where this one is deleted.
+    """
+
+    kind: ActionKind
+    identity: Identity
+    session_id: int | None
+    name: str
+    reason: str
+    fields: tuple[FieldChange, ...] = ()
+    managed: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    protected: bool = False
+    was: Was = CREATED
+    moved_from: Identity | None = None
+    fingerprint: str = ""
+    against: Mapping[str, Any] = field(default_factory=dict)
+    keeper: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The session's key."""
+        return self.identity.key
+
+    @property
+    def unchanged(self) -> int:
+        """How many managed fields stay as they are."""
+        changed = {change.path for change in self.fields}
+        return sum(path not in changed for path in (*self.managed, *self.held))
+
+    def caused(self, cause: Cause) -> bool:
+        """Whether some field changes for this cause."""
+        return any(change.cause == cause for change in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reviewer should know and no action says."""
+
+    kind: str
+    message: str
+    key: str | None = None
+    session_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A guard that says no, why, and what would allow it."""
+
+    guard: str
+    message: str
+    allow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many live sessions are what, and how many need nothing."""
+
+    no_op: int = 0
+    managed: int = 0
+    unmanaged: int = 0
+    foreign: int = 0
+    unreadable: int = 0
+    kept_conflicts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an apply would do. Apply refuses it while ``refusals`` is not empty.
+
+    A plan that does not show everything an apply would do says what it is ``about``. ``lock`` says that whoever applies
+    it has to hold the lock.
+    """
+
+    catalog: str
+    environment: str | None
+    endpoint: str
+    actions: tuple[Action, ...]
+    counts: Counts
+    notes: tuple[Note, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    about: About | None = None
+    lock: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.actions
+
+    def count(self, kind: ActionKind) -> int:
+        """How many actions are of a kind."""
+        return sum(action.kind == kind for action in self.actions)

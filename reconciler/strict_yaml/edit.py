@@ -1,0 +1,308 @@
+"""Editing a manifest's text: the lines that hold a value change, and everything else stays to the byte.
+
+The place of a value is found in the outline of the text (:mod:`reconciler.strict_yaml.outline`), and its characters are
+replaced (:mod:`reconciler.strict_yaml.splices`). Nothing is parsed and written again, so that comments, order,
+quoting, odd indentation, anchors, line ends and a byte order mark stay as they are. A value
+keeps its style (plain, quoted, block, braces) as far as that can hold the new one.
+
+A value that is shared is never changed for others: what comes from an alias or through a merge key is overruled
+where it is used. And nothing is taken on trust: the strict reader reads the edited text, and it has to say what
+the former text said with exactly the wanted change; else there is no edit but an error with the place.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from reconciler.errors import CatalogError, Problem, ReconcilerError
+from reconciler.strict_yaml.change import Change, ImpossibleError, changed, normalised
+from reconciler.strict_yaml.emit import obstacle
+from reconciler.strict_yaml.outline import LINE_END, Node, Outline, Path
+from reconciler.strict_yaml.read import parse
+from reconciler.strict_yaml.splices import Splice, splices
+from reconciler.values import JSON, same
+
+_MARK: Final = "\ufeff"
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
+def set_value(text: str, path: Path, value: JSON, *, prompt: bool = False, file: str = "") -> str:
+    """The text with this value at this path; keys that are missing on the way are added.
+
+    Where the value is a mapping or a list, only what differs in it is touched.
+
+    Args:
+        path: keys, and positions in lists.
+        prompt: whether the value is a prompt, whose line ends and white space at the end do not count.
+        file: what the text is called in errors.
+
+    Raises:
+        CatalogError: the strict reader finds fault with the text.
+        ReconcilerError: the path leads through something that is no mapping, the value can't be written in YAML,
+            or it can't be set without changing something else.
+    """
+    return edit(text, [Change("set", path, value, prompt)], file=file)
+
+
+def remove_value(text: str, path: Path, *, file: str = "") -> str:
+    """The text without the key, or the item of a list, at this path. A mapping that loses its last key becomes ``{}``.
+
+    Raises:
+        CatalogError: the strict reader finds fault with the text.
+        ReconcilerError: there is nothing at the path, or it can't be removed without changing something else.
+    """
+    return edit(text, [Change("remove", path)], file=file)
+
+
+def rename_key(text: str, path: Path, new: str, *, file: str = "") -> str:
+    """The text with the key at the end of this path renamed; its value and its place stay.
+
+    Raises:
+        CatalogError: the strict reader finds fault with the text.
+        ReconcilerError: there is no such key, there is one of the new name, or it is not written out there.
+    """
+    return edit(text, [Change("rename", path, new)], file=file)
+
+
+def add_item(text: str, path: Path, item: JSON, *, file: str = "") -> str:
+    """The text with one more item at the end of the list at this path, which is made where it is missing.
+
+    Raises:
+        CatalogError: the strict reader finds fault with the text.
+        ReconcilerError: there is something else than a list, or it can't be added to without changing something else.
+    """
+    return edit(text, [Change("append", path, item)], file=file)
+
+
+def edit(text: str, changes: Sequence[Change], *, file: str = "") -> str:
+    """The text with all of these changes, made in this order.
+
+    Raises:
+        CatalogError: the strict reader finds fault with the text.
+        ReconcilerError: one of the changes can't be made; the error names it and its place.
+    """
+    body = text.removeprefix(_MARK)
+    mark = text[: len(text) - len(body)]
+    editor = _Editor(body, file)
+    together = editor.together(changes) if len(changes) > 1 else None
+    if together is not None:
+        return mark + together
+    for change in changes:
+        editor = _Editor(editor.one(change), file)
+    return mark + editor.text
+
+
+class _Editor:
+    """One text, and what can be made of it."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text = text
+        self.file = file
+        half = _HALF.search(text)
+        if half:
+            raise CatalogError(
+                self._problem(
+                    half.start(), "there is half a character here (a lone surrogate)", "take it out"
+                )
+            )
+        parsed = _parse(text)
+        if parsed.faults:
+            raise CatalogError(
+                [self._problem(fault[0], fault.message, fault.hint) for fault in parsed.faults]
+            )
+        self.document = parsed.document
+        self.outline = Outline(text)
+
+    def one(self, change: Change) -> str:
+        """The text with one change.
+
+        Raises:
+            ReconcilerError: it can't be made.
+        """
+        found = obstacle(change.value) or obstacle(list(change.path))
+        if found:
+            raise ReconcilerError(
+                Problem(f"`{change.name}` can't be written in YAML: it holds {found}", "", self.file)
+            )
+        reason = None
+        try:
+            wanted = changed(self.document, change)
+        except ImpossibleError as error:
+            error.at = error.at or _way(self.outline, change.path)[-1].begin
+            raise self._error(error) from None
+        # First what differs within the value, then the value as a whole.
+        for steps in (_parts(self.outline.root, self.document, change), [change]):
+            try:
+                edited = self._after(steps)
+            except ImpossibleError as error:
+                reason = error
+                continue
+            if edited is not None and _says(edited, wanted, [change]):
+                return edited
+        raise self._error(reason or _shared(self.outline, change))
+
+    def together(self, changes: Sequence[Change]) -> str | None:
+        """The text with all changes, or ``None`` where they have to be looked at one by one."""
+        if any(obstacle(change.value) or obstacle(list(change.path)) for change in changes):
+            return None
+        wanted = self.document
+        steps: list[Change] = []
+        try:
+            for change in changes:
+                steps += _parts(self.outline.root, self.document, change)
+                wanted = changed(wanted, change)
+            edited = self._after(steps)
+        except ImpossibleError:
+            return None
+        return edited if edited is not None and _says(edited, wanted, changes) else None
+
+    def _after(self, changes: Sequence[Change]) -> str | None:
+        """The text after all changes, or ``None`` where it would not be YAML any more on the way.
+
+        Those that are apart from each other are made at once, those that touch one after the other.
+        """
+        text, document, outline = self.text, self.document, self.outline
+        pending = list(changes)
+        while pending:
+            made: list[Splice] = []
+            later: list[Change] = []
+            for change in pending:
+                if later and change.kind == "remove":
+                    later.append(change)  # a position in a list holds only after what comes first
+                    continue
+                found = [
+                    one for one in splices(outline, document, change) if text[one.start : one.end] != one.text
+                ]
+                if any(_touches(one, made) for one in found):
+                    later.append(change)
+                else:
+                    for one in found:
+                        insort(made, one)
+            text = _spliced(text, made)
+            pending = later
+            if pending:
+                parsed = _parse(text)
+                if parsed.faults:
+                    return None
+                document, outline = parsed.document, Outline(text)
+        return text
+
+    def _error(self, error: ImpossibleError) -> ReconcilerError:
+        return ReconcilerError(self._problem(error.at, error.message, error.hint))
+
+    def _problem(self, index: int, message: str, hint: str) -> Problem:
+        starts = [0, *(end.end() for end in LINE_END.finditer(self.text))]
+        line = bisect_right(starts, index)
+        start = starts[line - 1]
+        source = LINE_END.split(self.text[start:], maxsplit=1)[0]
+        return Problem(message, hint, self.file, line, min(index - start, len(source)) + 1, source)
+
+
+def _spliced(text: str, made: Iterable[Splice]) -> str:
+    """The text with these splices, which are sorted."""
+    pieces, at = [], 0
+    for start, end, new in made:
+        pieces += [text[at:start], new]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+def _parse(text: str) -> Any:
+    return parse(text.encode(), text)
+
+
+def _says(text: str, wanted: JSON, changes: Iterable[Change]) -> bool:
+    """Whether the text has no fault and says exactly this."""
+    parsed = _parse(text)
+    return not parsed.faults and same(normalised(parsed.document, changes), normalised(wanted, changes))
+
+
+def _touches(one: Splice, made: list[Splice]) -> bool:
+    """Whether a splice overlaps with some of these, which are sorted, or lies right beside one."""
+    at = bisect_right(made, one)
+    return (at > 0 and made[at - 1].end >= one.start) or (at < len(made) and made[at].start <= one.end)
+
+
+def _parts(root: Node, document: JSON, change: Change) -> list[Change]:
+    """The changes that setting a mapping or a list comes down to; any other change is its only part."""
+    if change.kind != "set":
+        return [change]
+    node: Node | None = root
+    value = document
+    for step in change.path:
+        entry = node.entry(step) if node else None
+        node = entry.value if entry else None
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return [change]  # something new
+    if same(value, change.value):
+        return []
+    if node is None:
+        return [change]
+    sets, removals = _differences(node, value, change)
+    # Removals come last, so that nothing is ever empty on the way; and from the end, so that positions hold.
+    return [*sets, *reversed(removals)]
+
+
+def _differences(node: Node, old: JSON, change: Change) -> tuple[list[Change], list[Change]]:
+    new, path = change.value, change.path
+    sets: list[Change] = []
+    removals: list[Change] = []
+    both: list[str | int]
+    if node.kind == "mapping" and node.entries and isinstance(new, dict) and new:
+        gone = [key for key in old if key not in new]
+        if any(key not in node.own for key in gone):
+            return [change], []
+        removals += [Change("remove", (*path, key)) for key in gone]
+        sets += [Change("set", (*path, key), value) for key, value in new.items() if key not in node.own]
+        both = [key for key in new if key in node.own]
+    elif node.kind == "list" and node.entries and isinstance(new, list) and new:
+        removals += [Change("remove", (*path, index)) for index in range(len(new), len(old))]
+        sets += [Change("append", path, item) for item in new[len(old) :]]
+        both = list(range(min(len(old), len(new))))
+    else:
+        return [change], []
+    for step in both:
+        entry = node.entry(step)
+        assert entry is not None
+        if not same(old[step], new[step]):
+            further = _differences(entry.value, old[step], Change("set", (*path, step), new[step]))
+            sets += further[0]
+            removals += further[1]
+    return sets, removals
+
+
+def _way(outline: Outline, path: Path) -> list[Node]:
+    """The keys and values along a path, as far as they are written out, the document first."""
+    node = outline.root
+    way = [node]
+    for step in path:
+        entry = node.entry(step)
+        if entry is None:
+            break
+        node = entry.value
+        way += [entry.key, node] if entry.key else [node]
+    return way
+
+
+def _shared(outline: Outline, change: Change) -> ImpossibleError:
+    """Why a change would change something else, too."""
+    way = _way(outline, change.path)
+    for one in (*way, *way[-1].all()):
+        used = outline.aliases(one.anchor) if one.anchor and one.kind != "alias" else []
+        if used:
+            line = len(LINE_END.findall(outline.text[: used[0].begin])) + 1
+            return ImpossibleError(
+                f"`{change.name}` can't be changed for itself alone: `*{one.anchor}` in line {line} is the same",
+                f"write the value out in line {line}, and try again",
+                one.begin,
+            )
+    return ImpossibleError(
+        f"`{change.name}` can't be changed in place without changing something else",
+        "change it by hand",
+        way[-1].begin,
+    )

@@ -1,0 +1,254 @@
+"""From a value to YAML, in the way that a person would write it, and so that the strict reader gives the same value.
+
+Everything is written by YAML 1.2 and read the same by readers of 1.1: a text that one of them would take for a
+number, a date or a truth value stands in quotes. What can't be seen is escaped, and so needs double quotes.
+
+A value is written for a place: the column of the mapping or list that it is in, and the step by which that
+place indents. What comes back is a *head*, which stands on the line of the key, and the *lines* below it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final, NamedTuple
+
+from reconciler.strict_yaml.read import MAX_DEPTH, MAX_DIGITS
+from reconciler.values import JSON
+
+#: Mappings and lists that would go beyond this column are written one entry a line.
+WIDTH: Final = 100
+STEP: Final = 2
+#: libyaml looks 1024 characters ahead for the `:` of a key (scanner.c, yaml_parser_stale_simple_keys).
+LONGEST_KEY: Final = 1000
+#: The levels that a manifest has around a field's value.
+_LEVELS_ABOVE: Final = 5
+
+
+class Raw(str):
+    """A piece of YAML that is written as it is, such as an alias; also in a key's place."""
+
+    __slots__ = ()
+
+
+class Prompt(str):
+    """A prompt: read without the white space at its end, and written as a block wherever one can hold it."""
+
+    __slots__ = ()
+
+
+class Written(NamedTuple):
+    """A value as text: what stands after `key:`, and the lines below, indented and without line ends."""
+
+    head: str
+    lines: tuple[str, ...] = ()
+
+
+def obstacle(value: JSON) -> str:
+    """What keeps a value from being written at all, as in "it holds …"; empty when nothing does."""
+    return _obstacle(value, _LEVELS_ABOVE)
+
+
+def _obstacle(value: JSON, depth: int) -> str:
+    if isinstance(value, str):
+        odd = _UNWRITABLE.search(value)
+        if odd is None:
+            return ""
+        code = ord(odd.group())
+        return f"half a character (the lone surrogate U+{code:04X})" if code else "a NUL character"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number that is not finite"
+    if isinstance(value, int):
+        return f"a number of over {MAX_DIGITS:,} digits" if value.bit_length() > _MOST_BITS else ""
+    if isinstance(value, dict | list):
+        if depth == MAX_DEPTH:
+            return f"values nested over {MAX_DEPTH} levels deep"
+        children = [*value, *value.values()] if isinstance(value, dict) else value
+        return next((found for child in children if (found := _obstacle(child, depth + 1))), "")
+    return ""
+
+
+_UNWRITABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_MOST_BITS: Final = int((MAX_DIGITS - 1) * math.log2(10))
+
+
+# Plain and quoted scalars
+
+# What a reader of YAML 1.1 or 1.2 might take for something else than a text. Wider than the two say.
+_AMBIGUOUS = re.compile(
+    r"[-+.0-9][-+.,:0-9a-fxotz_ \t]*|[-+]?\.?(?:inf|nan)|~|<<|=|y|n|yes|no|on|off|true|false|null",
+    re.IGNORECASE,
+).fullmatch
+_INDICATORS: Final = frozenset("-?:,[]{}#&*!|>'\"%@`")
+# Joins the parts of an emoji. Harmless, and a name with its number in place of it is hard to read.
+_JOINER: Final = "\u200d"
+
+
+def is_plain(text: str, *, flow: bool) -> bool:
+    """Whether a text can stand without quotes; ``flow``: within brackets, or as a key."""
+    if (
+        not text
+        or text[0] in _INDICATORS
+        or text[0] == " "
+        or text[-1] in " :"
+        or not text.replace(_JOINER, "").isprintable()
+        or ": " in text
+        or " #" in text
+        or _AMBIGUOUS(text)
+    ):
+        return False
+    return not flow or not any(sign in text for sign in ",[]{}:?")
+
+
+def double_quoted(text: str) -> str:
+    """A text in double quotes, on one line, with everything escaped that can't be seen."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return '"' + "".join(_escaped(char) for char in text) + '"'
+
+
+def single_quoted(text: str) -> str | None:
+    """A text in single quotes, or ``None`` where it needs escapes."""
+    if not text.replace(_JOINER, "").isprintable():
+        return None
+    return "'" + text.replace("'", "''") + "'"
+
+
+_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _escaped(char: str) -> str:
+    if char in _SHORT:
+        return _SHORT[char]
+    if char.isprintable() or char == _JOINER:
+        return char
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def scalar(value: JSON, *, flow: bool) -> str:
+    """A text, number, truth value or null, on one line."""
+    if isinstance(value, Raw):
+        return str(value)
+    if isinstance(value, str):
+        if is_plain(value, flow=flow):
+            return value
+        if '"' in value or "\\" in value:
+            return single_quoted(value) or double_quoted(value)
+        return double_quoted(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        # A number of YAML 1.1 has a dot: 1e-07 would be a text.
+        mantissa, e, exponent = repr(value).partition("e")
+        return mantissa + ("" if "." in mantissa or not e else ".0") + e + exponent
+    return str(value)
+
+
+def key_text(key: str) -> str:
+    """A key, with its `:`; one that is too long for libyaml to find its `:` is marked as a key by a `?`."""
+    text = scalar(key, flow=True)
+    return f"{text}:" if len(text) <= LONGEST_KEY else f"? {text}\n:"
+
+
+# Mappings and lists
+
+
+def flow(value: JSON) -> str:
+    """A value on one line, mappings in braces and lists in brackets."""
+    if isinstance(value, dict):
+        pairs = (f"{key_text(key).replace(chr(10), ' ')} {flow(child)}" for key, child in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return scalar(value, flow=True)
+
+
+def write(value: JSON, column: int, step: int = STEP, *, used: int = 0) -> Written:
+    """A value in a mapping or list at this column (of its keys, or its dashes).
+
+    Args:
+        step: how far what is in the value is indented, from 1 to 9.
+        used: how many characters stand on the line before the head.
+    """
+    if isinstance(value, str) and not isinstance(value, Raw):
+        prompt = isinstance(value, Prompt)
+        block = literal(value, column, step, prompt=prompt) if prompt or "\n" in value else None
+        return block or Written(scalar(value, flow=False))
+    line = _one_line(value, used)
+    if line is not None:
+        return Written(line)
+    if isinstance(value, dict):
+        return Written("", tuple(mapping_lines(value, column + step, step)))
+    return Written("", tuple(line for child in value for line in item_lines(child, column + step, step)))
+
+
+def _one_line(value: JSON, used: int) -> str | None:
+    """A value on one line, or ``None`` where it is nested, too long, or has texts of several lines."""
+    if not isinstance(value, dict | list):
+        return scalar(value, flow=False)
+    children = value.values() if isinstance(value, dict) else value
+    if any(isinstance(child, dict | list) and child for child in children):
+        return None
+    line = flow(value)
+    return line if used + 1 + len(line) <= WIDTH and "\\n" not in line else None
+
+
+def mapping_lines(value: dict[str, JSON], column: int, step: int = STEP) -> list[str]:
+    """A mapping, its keys at this column."""
+    return [line for key, child in value.items() for line in entry_lines(key, child, column, step)]
+
+
+def entry_lines(key: str, value: JSON, column: int, step: int = STEP) -> list[str]:
+    """A key and its value, the key at this column."""
+    *above, start = (" " * column + line for line in key_text(key).split("\n"))
+    head, lines = write(value, column, step, used=len(start))
+    return [*above, f"{start} {head}" if head else start, *lines]
+
+
+def item_lines(value: JSON, column: int, step: int = STEP) -> list[str]:
+    """An entry of a list, its dash at this column."""
+    pad = " " * column
+    if isinstance(value, dict | list) and _one_line(value, column + 1) is None:
+        # Beside the dash, what is nested starts on the same line.
+        nested = (
+            mapping_lines(value, column + 2, step)
+            if isinstance(value, dict)
+            else [line for child in value for line in item_lines(child, column + 2, step)]
+        )
+        return [f"{pad}- {nested[0][column + 2 :]}", *nested[1:]]
+    head, lines = write(value, column, step, used=column + 1)
+    return [f"{pad}- {head}", *lines]
+
+
+# Block literals
+
+# Line ends aside, what a block can hold: printable by YAML, and taken for a line end by no reader.
+_LITERAL = re.compile(
+    "[\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*"
+).fullmatch
+
+
+def literal(text: str, column: int, step: int = STEP, *, prompt: bool = False) -> Written | None:
+    """A text as a block, or ``None`` where a block would not give exactly this text.
+
+    A text that ends in more than one line end would need a `|+`, whose value changes with every blank line that
+    somebody adds or removes below it; so it gets none.
+    """
+    body = text.rstrip("\n")
+    ends = len(text) - len(body)
+    if not body or body[-1] in " \t" or not _LITERAL(text) or (ends > 1 and not prompt) or step < 1:
+        return None
+    lines = body.split("\n")
+    first = next(line for line in lines if line)
+    # Without a number, the first line that is not empty says how far the block is indented.
+    number = str(step) if first[0] in " \t" else ""
+    if len(number) > 1:
+        return None
+    pad = " " * (column + step)
+    header = "|" + number + ("" if prompt or ends else "-")
+    return Written(header, tuple(pad + line if line else "" for line in lines))

@@ -1,0 +1,181 @@
+"""Where in a text a problem stands. Nothing here runs unless there is one."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+
+import yaml
+from yaml import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
+
+from reconciler.errors import Problem
+from reconciler.strict_yaml.read import MAX_DEPTH
+
+#: So many values of one text are given a place. Of what comes after them, the place is that of what it is in.
+MAX_SPOTS: Final = 1_000_000
+#: The way to a value in a document: keys, and positions in lists.
+Path: TypeAlias = tuple[str | int, ...]
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Source:
+    """One file's text, and problems with their place in it. ``file`` is relative to the catalog's root."""
+
+    def __init__(self, file: str, data: bytes, text: str) -> None:
+        self.file = file
+        self._data = data
+        self._text = text
+        self._line = (-1, "")
+
+    def at(self, index: int, message: str, hint: str = "") -> Problem:
+        """A problem at a character of the text, which counts from 0."""
+        number = self.line(index)
+        start = self._starts[number - 1]
+        if self._line[0] != start:  # one text for all problems of a line, however long it is
+            end = _LINE_END.search(self._text, start)
+            self._line = start, self._text[start : end.start() if end else None]
+        source = self._line[1]
+        return Problem(message, hint, self.file, number, min(index - start, len(source)) + 1, source)
+
+    def line(self, index: int) -> int:
+        """The line that a character is in, counting from 1."""
+        return bisect_right(self._starts, index)
+
+    def at_key(self, path: Path, message: str, hint: str = "") -> Problem:
+        """A problem with a key of a mapping: the place is the key's."""
+        key, _ = self._find(path)
+        return self.at(key, message, hint)
+
+    def at_value(self, path: Path, message: str, hint: str = "") -> Problem:
+        """A problem with a value. An empty one has no place of its own: there it is the key's."""
+        key, spot = self._find(path)
+        return self.at(key if spot.empty else spot.at, message, hint)
+
+    def first(self, index: int) -> int | None:
+        """The line in which the key was given first that stands at this character a second time."""
+        first = self._spots.first.get(index)
+        return None if first is None else self.line(first)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        # Lines as editors count them; libyaml's own count would also take the separators of Unicode.
+        return [0, *(end.end() for end in _LINE_END.finditer(self._text))]
+
+    @cached_property
+    def _spots(self) -> _Spots:
+        return _Spots(self._data)
+
+    def _find(self, path: Path) -> tuple[int, _Spot]:
+        """The places of a key (of the value, where it has none) and of its value; of what is not there,
+        those of the nearest thing above it that is."""
+        spot = self._spots.root
+        at = spot.at
+        for step in path:
+            found = spot.children.get(step)
+            if found is None:
+                break
+            at, spot = found
+        return at, spot
+
+
+class _Spot:
+    """The place of a value, and of what is in it."""
+
+    __slots__ = ("at", "children", "empty", "is_list")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.empty = False
+        self.is_list = False
+        #: By key or position: the place of the key (in a list, of the value), and the value.
+        self.children: Mapping[str | int, tuple[int, _Spot]] = _NOTHING
+
+
+_NOTHING: Final[Mapping[str | int, Any]] = {}
+
+
+class _Spots:
+    """The places of everything in a text, as far as it can be read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.root = _Spot(0)
+        #: Of each key that is given again in its mapping, the place of the first.
+        self.first: dict[int, int] = {}
+        self._next: Callable[[], Any] = CParser(data).get_event
+        self._anchors: dict[str | None, _Spot] = {}
+        self._number = 0
+        try:
+            self._next()  # the start of the stream
+            if self._next().__class__ is DocumentStartEvent:
+                event: Any = self._next()
+                self.root = _Spot(event.start_mark.index)
+                self._fill(self.root, event, 0)
+        except (yaml.YAMLError, _StoppedError):
+            pass  # what was found before it is kept
+
+    def _fill(self, spot: _Spot, event: Any, depth: int) -> None:
+        """Find the places of all that is in the value which starts with this event."""
+        self._count(1)
+        if event.__class__ is AliasEvent:
+            target = self._anchors.get(event.anchor)
+            if target is not None:
+                spot.children, spot.is_list = target.children, target.is_list
+            return
+        if event.anchor is not None:
+            self._anchors[event.anchor] = spot
+        if event.__class__ is ScalarEvent:
+            spot.empty = not event.value and not event.style
+        elif depth == MAX_DEPTH:
+            raise _StoppedError
+        elif event.__class__ is MappingStartEvent:
+            self._fill_mapping(spot, depth + 1)
+        else:
+            spot.is_list = True
+            items: dict[str | int, tuple[int, _Spot]] = {}
+            spot.children = items
+            while (event := self._next()).__class__ is not SequenceEndEvent:
+                child = _Spot(event.start_mark.index)
+                items[len(items)] = child.at, child
+                self._fill(child, event, depth + 1)
+
+    def _fill_mapping(self, spot: _Spot, depth: int) -> None:
+        own: dict[str | int, tuple[int, _Spot]] = {}
+        spot.children = own
+        merged: list[_Spot] = []
+        while (event := self._next()).__class__ is not MappingEndEvent:
+            key = event.value if event.__class__ is ScalarEvent else None
+            at = event.start_mark.index
+            self._fill(_Spot(at), event, depth)
+            if key in own:
+                self.first[at] = own[key][0]
+            event_of_value = self._next()
+            value = _Spot(event_of_value.start_mark.index)
+            if key is not None:
+                own[key] = at, value
+            self._fill(value, event_of_value, depth)
+            if key == "<<" and not event.style:
+                merged = [child for _, child in value.children.values()] if value.is_list else [value]
+        for one in merged:
+            self._count(len(own) + len(one.children))
+            spot.children = own = {**one.children, **own}
+
+    def _count(self, number: int) -> None:
+        self._number += number
+        if self._number > MAX_SPOTS:
+            raise _StoppedError
+
+
+class _StoppedError(Exception):
+    """The strict reader stopped here, too, or there is too much."""

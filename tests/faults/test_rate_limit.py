@@ -1,0 +1,88 @@
+"""Not faster than the service allows, and not later than it asks for; and an end where it takes nothing at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from reconciler.api.rate_limit import RateLimiter
+from reconciler.server import Fault
+from tests.faults.world import World, session
+
+
+@pytest.mark.parametrize(("creates", "rate"), [(30, 20), pytest.param(100, 20, marks=pytest.mark.full)])
+def test_a_limited_service_is_not_overrun(world: World, creates: int, rate: int) -> None:
+    """Sixteen at once against so many requests a second: it takes longer, and nothing fails."""
+    world.want([session(f"s{number}") for number in range(creates)])
+    limit = world.server.faults.add(Fault("rate-limit", rate=rate))
+    run = world.apply("--parallelism", "16", "--retries", "5", "--max-deletes", "100%")
+    assert (run.code, world.server.faults.struck(limit) > 0) == (0, True), run
+    assert f"{creates + 14} applied." in run.out, run
+    world.server.faults.clear()
+    world.close(run)
+
+
+@pytest.mark.parametrize("operation", ["list_sessions", "create_session", "list_messages"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_pause_that_is_asked_for_is_kept_to_the_second(world: World, operation: str, status: int) -> None:
+    world.server.faults.add(Fault("status", operation=operation, when="first", status=status, retry_after=2))
+    run = world.apply("--parallelism", "1")
+    (struck,) = [number for number, entry in enumerate(run.log) if entry.fault]
+    assert run.log[struck + 1].time - run.log[struck].time >= 2
+    world.server.faults.clear()
+    world.close(run)
+
+
+def test_a_pause_holds_back_who_has_a_turn_already() -> None:
+    limiter = RateLimiter()
+    limiter.throttled(limiter.wait(), None)  # two requests a second from here on
+    ended: list[float] = []
+    waiting = [threading.Thread(target=lambda: ended.append(limiter.wait())) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    asked = time.monotonic()
+    limiter.throttled(asked, 1.5)
+    for thread in waiting:
+        thread.join()
+    assert len(ended) == 3 and min(ended) >= asked + 1.5
+
+
+def test_a_pause_that_is_too_long_ends_the_run(world: World) -> None:
+    world.server.faults.add(Fault("status", operation="create_session", status=503, retry_after=3600))
+    run = world.apply("--parallelism", "1")
+    assert run.code == 1, run
+    assert "FAILED create new1: creating the session new1: HTTP 503" in run.out
+    assert "the server asks for a pause of 3600 s: run the command again after it" in run.out
+    assert "Stopped (the service asks for a pause of 3600 s): " in run.out
+    assert len(run.writes) == 1 and "not tried: delete gone1 #1" in run.out
+    world.server.faults.clear()
+    world.check(run, 1)
+    world.close(world.apply())
+
+
+def test_a_service_that_lets_nobody_through_is_not_asked_for_hours(world: World) -> None:
+    world.server.faults.add(Fault("status", operation="create_session", status=429))
+    run = world.apply("--parallelism", "2", "--retries", "0")
+    assert run.code == 1, run
+    assert "Stopped (the service takes no writes: HTTP 429): " in run.out
+    assert "18 not tried" not in run.out and "not tried: delete gone6 #6" in run.out
+    world.server.faults.clear()
+    world.check(run, 1)
+    world.close(world.apply())
+
+
+def test_a_service_that_is_down_is_given_up(world: World) -> None:
+    """Eight actions in a row, each after all its tries; a session that a service does not like is another matter."""
+    world.want([])
+    down = world.server.faults.add(Fault("cut", where=lambda entry: entry.operation != "list_sessions"))
+    run = world.apply("--parallelism", "1", "--retries", "0", "--allow-empty", "--max-deletes", "100%")
+    assert run.code == 1, run
+    assert world.server.faults.struck(down) == 8
+    assert "Ended: 8 failed, 6 not tried." not in run.out
+    assert "Stopped (the service takes no writes: the connection to " in run.out
+    assert "): 0 applied, 8 failed, 6 not tried." in run.out
+    world.server.faults.clear()
+    world.check(run, 1)
+    world.close(world.apply("--allow-empty", "--max-deletes", "100%"))
