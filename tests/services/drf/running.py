@@ -1,7 +1,7 @@
-"""Run the service for a test, and look at what it holds from behind.
+"""Run the service for a test, and see what it stores without asking its API.
 
-What is read and written here goes to the service's database, past its API: the truth that a test compares with, and
-what other people did. Nothing in here imports the framework.
+A :class:`Service` reads its database file for the truth that a test compares with, and writes to it what other people
+did. Nothing in here imports the framework.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MISSING = [
     name for name in ("django", "rest_framework", "django_filters", "waitress") if find_spec(name) is None
 ]
 
-#: For whatever runs the service. In CI its packages are there, or the test fails.
+#: Marks tests that run the service: without its packages they are skipped, but fail in CI.
 needs_drf = pytest.mark.skipif(
     bool(_MISSING) and not os.environ.get("CI"), reason=f"not installed: {', '.join(_MISSING)}"
 )
@@ -58,7 +58,7 @@ _JSON = ("config_data", "meta_data")
 
 @dataclass(frozen=True)
 class Service:
-    """One that runs. ``keys`` are those of its accounts: ``api_id`` 70, 71, and so on."""
+    """A running service. ``keys`` are those of its accounts, whose ``api_id`` are 70, 71, and so on."""
 
     url: str
     keys: tuple[str, ...]
@@ -70,17 +70,17 @@ class Service:
         return self.keys[0]
 
     def sessions(self, api_id: int | None = None) -> list[dict[str, Any]]:
-        """What is stored of every session, or of those of one account. By id."""
+        """The stored sessions, of all accounts or of one, ordered by id. Columns by their names in the database."""
         every = self._rows("SELECT * FROM drf_session ORDER BY session_id")
         return [row for row in every if api_id in (None, row["api_id"])]
 
     def messages(self, session_id: int | None = None) -> list[dict[str, Any]]:
-        """What is stored of every message, or of those of one session. By id."""
+        """The stored messages, of all sessions or of one, ordered by id."""
         every = self._rows("SELECT * FROM drf_message ORDER BY message_id")
         return [row for row in every if session_id in (None, row["session_id"])]
 
     def picture(self, session_ids: Iterable[int]) -> list[tuple[Any, ...]]:
-        """These sessions and their messages byte for byte, to be compared with a later one."""
+        """These sessions and their messages byte for byte as stored, to compare with a later picture."""
         stored: list[tuple[Any, ...]] = []
         with self._database() as database:
             for session_id in session_ids:
@@ -91,17 +91,16 @@ class Service:
         return stored
 
     def put_session(self, **fields: Any) -> int:
-        """Add a session, as other people do. Its id."""
-        return self._insert("drf_session", {**_SESSION, "session_token": uuid.uuid4().hex, **fields})
+        """Add a session behind the API's back, as other people do. Its id."""
+        (session_id,) = self._insert(
+            "drf_session", [{**_SESSION, "session_token": uuid.uuid4().hex, **fields}]
+        )
+        return session_id
 
     def put_messages(self, session_id: int, contents: Iterable[str], **fields: Any) -> list[int]:
         """Add messages to a session. Their ids."""
-        return [
-            self._insert(
-                "drf_message", {**_MESSAGE, "session_id": session_id, "message_content": text, **fields}
-            )
-            for text in contents
-        ]
+        of_session = {**_MESSAGE, "session_id": session_id, **fields}
+        return self._insert("drf_message", [{**of_session, "message_content": text} for text in contents])
 
     def change_session(self, session_id: int, **fields: Any) -> None:
         """Change stored fields of a session, by their names in the database."""
@@ -118,7 +117,10 @@ class Service:
                 database.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
 
     def empty(self) -> None:
-        """Remove all sessions, messages and lines of the access log, and count ids from 1 again."""
+        """Remove all sessions, messages and lines of the access log, and start ids at 1 again.
+
+        Points that were spent and calls that count for the throttle stay.
+        """
         with self._database() as database:
             database.executescript(
                 "DELETE FROM drf_message; DELETE FROM drf_session;"
@@ -127,7 +129,7 @@ class Service:
         (self.folder / "access.log").write_bytes(b"")
 
     def requests(self) -> list[dict[str, Any]]:
-        """What was asked so far: ``method``, ``path``, ``query``, ``content_type``, ``status``."""
+        """The requests so far, as ``method``, ``path``, ``query``, ``content_type``, ``status``."""
         log = self.folder / "access.log"
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         return [json.loads(line) for line in lines]
@@ -142,14 +144,16 @@ class Service:
             database.row_factory = sqlite3.Row
             return [_shown(dict(row)) for row in database.execute(sql)]
 
-    def _insert(self, table: str, fields: Mapping[str, Any]) -> int:
-        marks = ", ".join("?" * len(fields))
+    def _insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> list[int]:
+        ids = []
         with self._database() as database:
-            done = database.execute(
-                f"INSERT INTO {table} ({', '.join(fields)}) VALUES ({marks})", _stored(fields)
-            )
-        assert done.lastrowid is not None
-        return done.lastrowid
+            for row in rows:
+                marks = ", ".join("?" * len(row))
+                sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"
+                cursor = database.execute(sql, _stored(row))
+                assert cursor.lastrowid is not None
+                ids.append(cursor.lastrowid)
+        return ids
 
 
 def _stored(fields: Mapping[str, Any]) -> list[Any]:
@@ -170,10 +174,10 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def running_drf(*, keys: tuple[str, ...] = KEYS, **variant: str) -> Iterator[Service]:
-    """Run the service with these values of its variables, ``paths="token"`` for ``DRF_PATHS``, until the block ends.
+    """Run the service until the block ends, with these variables: ``paths="token"`` sets ``DRF_PATHS``.
 
     Raises:
-        RuntimeError: it did not start, or an error of its own (a traceback) is in its log at the end.
+        RuntimeError: it did not start, or a traceback is in its log at the end: a bug in the service itself.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environ |= {PREFIX + name.upper(): value for name, value in variant.items()}

@@ -1,94 +1,94 @@
-"""What varies between the services that this one can play, read from environment variables.
+"""The variant of the service to play, read from environment variables.
 
-A value that is not listed here, or a variable ``DRF_…`` that is not, is an error. The first value is the default.
+The first value listed is the default. An unknown value is an error, and so is an unknown variable ``DRF_…``.
 
 Accounts and limits:
 
 ``DRF_API_KEYS``
-    The API keys, with commas between them. Each is an account of its own: the first has ``api_id`` 70, the next 71.
-    Required.
-``DRF_THROTTLE`` = ``off``, or calls a period for each account, as in ``60/min`` (``sec``, ``min``, ``hour``, ``day``)
-    What is above it is a 429 with ``Retry-After``.
+    The API keys, separated by commas; required. Each is a separate account: the first has ``api_id`` 70, the next 71.
+``DRF_THROTTLE`` = ``off``, or a rate per account such as ``60/min`` (``sec``, ``min``, ``hour``, ``day``)
+    Calls above the rate get a 429 with ``Retry-After``.
 ``DRF_POINTS`` = ``unlimited``, or a number
-    How many writes an account can pay for. The next one is a 406.
+    How many writes an account can pay for. After that, each write gets a 406.
 ``DRF_MAX_SIZE`` = ``1000``, or a number
-    The most rows of a page, of sessions and of messages alike, whatever ``size`` asks for.
+    The maximum page size, for sessions and messages. A larger ``size`` is clamped.
 ``DRF_MAX_QUERY`` = ``unlimited``, or a number of bytes
-    A longer query string is a 414, as from a proxy in front of the service.
+    A longer query string gets a 414, as from a proxy in front of the service.
 
 How a session is addressed:
 
 ``DRF_PATHS`` = ``id``, ``token``, ``verbs``
-    Update and delete are ``/v1/session/{session_id}/`` and ``/v1/session/{session_id}/del/``, or the same with
-    ``{session_token}``, or ``/v1/session/update/`` and ``/v1/session/del/`` with the session in the body.
+    Update is ``/v1/session/{session_id}/`` and delete ``/v1/session/{session_id}/del/``; or the same with
+    ``{session_token}``; or ``/v1/session/update/`` and ``/v1/session/del/``, with the session named in the body.
 ``DRF_BODY_IDS`` = ``token``, ``id``, ``both``, ``either``
-    What has to be in the body of such verbs: ``session_token``, ``session_id``, both, or one of the two.
+    What the body must contain under ``verbs``: ``session_token``, ``session_id``, both, or at least one of them.
 ``DRF_DELETE`` = ``del``, ``delete``, ``http``
-    The last segment of the path of a delete, or the method ``DELETE`` on the path of the session, answered by a 204.
+    The last path segment of a delete; or the method ``DELETE`` on the session's path, answered with 204.
 ``DRF_GET_ONE`` = ``absent``, ``id``, ``token``
-    Whether ``GET /v1/session/{…}/`` gives one session, and by what.
+    Whether ``GET /v1/session/{…}/`` returns one session, and by which identifier.
 
 Writing a session:
 
-``DRF_CREATE`` = ``json,form,multipart``, or a choice of them, or ``query``
-    What a create can be encoded as. With ``query``, all fields are in the query string, and a body is not read.
-``DRF_WRITE`` = ``json,form,multipart``, or a choice of them
-    The same for every other write, those of messages included.
+``DRF_CREATE`` = ``json,form,multipart``, or a subset, or ``query``
+    The encodings a create accepts. With ``query``, fields are read from the query string and the body is ignored.
+``DRF_WRITE`` = ``json,form,multipart``, or a subset
+    The encodings every other write accepts, including those of messages.
 ``DRF_OTHER_ENCODINGS`` = ``refused``, ``unread``
-    A body in an encoding that is not read is a 415, or counts as an empty one.
+    A body in any other encoding gets a 415, or is taken for an empty one.
 ``DRF_DATA_FIELD`` = ``config_data``, ``data``
-    What a write calls the object that is ``session_config.data`` in a row.
+    The name in writes of what rows show as ``session_config.data``. Unknown fields are ignored.
 ``DRF_LEFT_OUT`` = ``kept``, ``reset``, ``refused``
-    A field that an update leaves out keeps its value, gets its default, or is a 400. (The framework reads a text that a
-    *form* leaves out as an empty one in a full update. So ``refused`` refuses it only where empty is not allowed.)
+    A field left out of an update keeps its value, is reset to its default, or gets the update refused with a 400. (In
+    a full update, the framework reads a string missing from a *form* as empty. So with ``refused``, a form without
+    ``prompt`` or ``session_remark`` clears them.)
 ``DRF_CREATE_ANSWER`` = ``row``, ``token``, ``both``
-    ``data`` in the answer to a create: the row, ``session_token`` alone, or that and ``session_id``.
+    The ``data`` of a create's answer: the row, ``session_token`` alone, or ``session_token`` and ``session_id``.
 ``DRF_REMARK_LIMIT`` = ``unlimited``, or a number of characters
-    The longest ``session_remark`` …
+    The maximum length of ``session_remark``.
 ``DRF_REMARK_OVER`` = ``refused``, ``cut``
-    … and what happens to a longer one: a 400, or it is cut silently.
+    What happens to a longer one: it gets a 400, or is truncated silently.
 ``DRF_WHITESPACE`` = ``trimmed``, ``kept``
-    White space at the ends of texts. Trimmed is what the framework does by itself.
+    White space at both ends of strings. The framework trims it by default.
 
 Reading sessions:
 
 ``DRF_NAME_FILTER`` = ``exact``, ``contains``
-    How the filter ``session_name`` compares.
+    How the ``session_name`` filter matches.
 ``DRF_TIME_ZONE`` = ``UTC``, ``Asia/Shanghai``
-    The zone of the times in rows. They never say which: ``2024-09-12 15:13:22``.
+    The zone of the times in rows. They never name it: ``2024-09-12 15:13:22``.
 ``DRF_UPDATED_AT`` = ``updates``, ``messages``, ``never``
-    ``updated_at`` moves with each update, with each new message as well, or never.
+    ``updated_at`` changes with each update, with each update and each new message, or never.
 
 Messages:
 
-``DRF_MESSAGE_FILTERS`` = ``session_token``, ``session_id``, or both with a comma between them
-    The filters that the list of messages knows. Another one is ignored, as the framework does: the answer then
-    has the messages of every session of the account.
+``DRF_MESSAGE_FILTERS`` = ``session_token``, ``session_id``, or both separated by a comma
+    The filters that the message list knows. The framework ignores any other: the answer then has the messages of
+    every session of the account.
 ``DRF_MESSAGE_FILTER`` = ``optional``, ``required``
-    Whether a list without a filter that it knows is every message of the account, or a 400.
+    Without a known filter, the list has every message of the account, or is a 400.
 ``DRF_UNKNOWN_SESSION`` = ``empty``, ``404``
-    The list of messages of a session that does not exist.
+    The answer to a list of messages of a session that does not exist.
 ``DRF_MESSAGE_IDS`` = ``token``, ``id``, ``both``, ``either``
-    How the body of a new message names its session, and how that of a clear does (in its query string, too).
+    How the body of a new message names its session. A clear does the same, in its body or its query string.
 ``DRF_MESSAGE_PAGES`` = ``cursor``, ``page``, ``both``, ``first``, ``all``
-    The list knows ``before_message_id``, or ``page``, or both, beside ``size``; or knows neither, so that every answer
-    is the first page; or nothing at all, so that every answer is the whole list.
+    Besides ``size``, the list knows ``before_message_id``, ``page``, or both; or neither, so that every answer is the
+    first page. With ``all`` it does not know ``size`` either: every answer is the whole list.
 ``DRF_MESSAGE_COUNT`` = ``none``, ``page``, ``rest``, ``whole``
-    ``count`` is absent, that of the rows in the answer, that of the rows before the cursor, or that of the whole list.
+    ``count`` is absent, or counts the rows of the answer, the rows before the cursor, or the whole list.
 ``DRF_MESSAGE_MAX_PAGES`` = ``rest``, ``whole``, ``absent``
-    What ``max_pages`` is computed from.
+    Which of these counts ``max_pages`` is computed from.
 ``DRF_MESSAGE_ORDER`` = ``newest``, ``oldest``
-    Which message is the first, unless ``ordering`` says it.
+    Which message comes first without ``ordering``.
 ``DRF_MESSAGE_ORDERING`` = ``honoured``, ``ignored``
-    Whether ``ordering`` is known.
+    Whether the message list honours ``ordering``.
 
 Errors:
 
 ``DRF_ERRORS`` = ``envelope``, ``bare``, ``http200``
-    ``{"message": …, "status": 400, "data": {…}}``; or the framework's own, ``{"detail": …}`` and
-    ``{"field": ["text", …]}``; or the envelope with HTTP status 200, whatever its own status.
+    ``{"message": …, "status": 400, "data": {…}}``; or the framework's own bodies, ``{"detail": …}`` and
+    ``{"field": ["text", …]}``; or the envelope with HTTP status 200, whatever the status inside.
 ``DRF_LANGUAGE`` = ``zh-hans``, ``en``
-    The language of the framework's own texts.
+    The language of the framework's messages.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ MessageFilter: TypeAlias = Literal["session_token", "session_id"]
 
 
 class VariantError(ValueError):
-    """A variable is misspelled, or its value is none of those that it can have."""
+    """A variable is unknown or missing, or has a value that it can't have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ def read_variant(environ: Mapping[str, str]) -> Variant:
     """Read the variables.
 
     Raises:
-        VariantError: one is misspelled or missing, or its value is.
+        VariantError: one is unknown or missing, or has a value that it can't have.
     """
     kinds = get_type_hints(Variant)
     variables = {PREFIX + one.name.upper(): one.name for one in fields(Variant)}

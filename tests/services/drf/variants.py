@@ -1,6 +1,6 @@
-"""The services that are plausible by what is known of the real one, each by a name.
+"""Named variants: each is a service that what is known of the real one does not rule out.
 
-Their values are those of the variables of :mod:`tests.services.drf.variant`, here without ``DRF_`` and in lower case:
+A variant maps the variables of :mod:`tests.services.drf.variant`, in lower case and without ``DRF_``, to their values:
 ``running_drf(**VARIANTS["rest-token"])``.
 """
 
@@ -35,7 +35,7 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
     # How they are written
     "query-create": {"create": "query", "max_query": _PROXY, "create_answer": "token"},
     "multipart-create": {"create": "multipart"},
-    "multipart-unread": {"create": "multipart", "write": "form,multipart", "other_encodings": "unread"},
+    "multipart-unread": {"create": "multipart", "other_encodings": "unread"},
     "json-only": {"create": "json", "write": "json"},
     "data-field": {"data_field": "data"},
     "reset-updates": {"left_out": "reset"},
