@@ -20,7 +20,7 @@ from reconciler.api.listing import list_sessions
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
-from reconciler.contract import Contract, load_contract
+from reconciler.contract import SESSION_NAMES, Contract, load_contract
 from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, Tag, make_tag
@@ -218,7 +218,8 @@ class Direct(Client):
         operation = self.contract.operation(name)
         wire = {operation.fields[ours]: value for ours, value in fields.items() if ours in operation.fields}
         wire = json.loads(json.dumps(wire))
-        call = Call(query=wire) if operation.method == "GET" else Call(body=wire)
+        path = {name: str(fields[name]) for name in SESSION_NAMES if f"{{{name}}}" in operation.path}
+        call = Call(path, query=wire) if operation.method == "GET" else Call(path, body=wire)
         try:
             with self._turn:
                 answer = self._service.work(name, call)
