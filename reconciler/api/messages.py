@@ -37,7 +37,10 @@ _TRIES = 4
 MOST_PAGES = 100_000
 
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
-_CHATTING = "somebody may be chatting in it: run the command again"
+_AGAIN = (
+    "somebody may be chatting in it: run the command again; if it says the same, "
+    "`reconciler doctor --probe` finds out why"
+)
 
 
 class _DoubtError(Exception):
@@ -66,9 +69,7 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
             doubt = error
             if not error.passing:
                 break
-    raise ApiError(
-        "list_messages", str(doubt), session=label, hint=_CHATTING if doubt.passing else _PROBE
-    ) from None
+    raise ApiError("list_messages", str(doubt), session=label, hint=_AGAIN if doubt.passing else _PROBE)
 
 
 def message_id(row: Row, shape: MessageShape) -> int | None:
@@ -135,12 +136,16 @@ class Reading:
         if self.operation.pages != "before":
             of_rest = False
         if given and not (by_page or of_all or of_rest):
-            raise _DoubtError(
-                f"the service counts {max(given)} messages, and {total} came", passing=max(given) != total
-            )
+            raise _DoubtError(f"the service counts {max(given)} messages, and {total} came", passing=True)
+        if self.operation.pages == "none" and total and counts != "all":
+            paged = any(one.max_pages is not None and one.max_pages > 1 for one in told)
+            if paged or total <= self.operation.page_size:
+                raise _DoubtError(f"{total} messages came in one answer, and nothing says that these are all")
         for one in told:
             if one.max_pages is not None and not self._pages_agree(one, total, by_page):
-                raise _DoubtError(f"the service speaks of {one.max_pages} pages, and {self.pages} came")
+                raise _DoubtError(
+                    f"the service speaks of {one.max_pages} pages, and {self.pages} came", passing=True
+                )
 
     def _pages_agree(self, one: _Told, total: int, by_page: bool) -> bool:
         """Whether a number of pages fits, by the size asked for or by the rows of the first page."""
