@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan import Plan, make_plan
 from reconciler.server import Quirks, Store
+from reconciler.server.log import LoggedRequest
 from reconciler.server.service import Call, Refusal, Service
 
 CONTRACT = load_contract()
@@ -244,6 +246,13 @@ class Direct(Client):
         if self.lose(name, fields):
             raise ApiError(name, "the connection was cut", session=session, passing=True)
         return body
+
+
+def session_of(entry: LoggedRequest) -> int | None:
+    """The id of the session that a request names, in its path or its body; None where it names none by id."""
+    in_path = re.search(r"/(\d+)(/|$)", entry.path)
+    number = in_path.group(1) if in_path else (entry.body or {}).get("session_id")
+    return None if number is None else int(str(number))
 
 
 # How to apply

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id
+from reconciler.api.decode import answered_id, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.messages import list_messages
+from reconciler.api.messages import list_messages, message_id
 from reconciler.api.rate_limit import RateLimiter, backoff
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
@@ -158,7 +158,7 @@ class _Work:
         """Make a deleted session again, or go on with what an earlier try made."""
         lives = list_sessions(self.client)
         live = self._made_before(lives, earlier)
-        wanted = [self._content(message) for message in self.archived.messages or ()]
+        wanted = [self._content(message) for message in self._in_order()]
         create = self.client.contract.operation("create_session")
         left_out = self._left_out(create)
         made = live is None or reserved_kind(live) == "half-made"
@@ -296,14 +296,28 @@ class _Work:
             self.options.on_message(number + 1, len(wanted))
         return len(wanted) - len(there)
 
+    def _in_order(self) -> list[Mapping[str, Any]]:
+        """The archived messages, oldest first, whatever the order in which they were listed once.
+
+        Raises:
+            ReconcilerError: there are some, and the contract has no call that adds them.
+        """
+        messages = list(self.archived.messages or ())
+        if messages:
+            self.client.contract.operation("create_message")
+        numbers = [message_id(message, self.client.contract.message) for message in messages]
+        if any(number is None for number in numbers):
+            return messages  # archived under a contract that knew no ids
+        return [
+            message for _, message in sorted(zip(numbers, messages, strict=True), key=lambda one: one[0] or 0)
+        ]
+
     def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """What of a listed message can be sent again, under our names."""
-        names = self.client.contract.operation("create_message").fields
-        return {
-            ours: message[theirs]
-            for ours, theirs in names.items()
-            if ours not in ("session_id", "session_token") and message.get(theirs) is not None
-        }
+        shape = self.client.contract.message
+        places = {"category": shape.category, "content": shape.content, "meta": shape.meta}
+        found = {name: value_at(message, place) for name, place in places.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     # Writes, and their record
 

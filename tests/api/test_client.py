@@ -428,11 +428,11 @@ def test_bodies_are_what_the_contract_says(server: RunningServer) -> None:
         "model": "m",
         "prompt": " {{char}}\n",
         "temperature": "0.5",
-        "data": '{"语":[1,null]}',
+        "config_data": '{"语":[1,null]}',
         "session_remark": '{"a":1}',
     }
     assert update.headers["content-type"] == "application/json"
-    assert update.body == {"session_id": 1, "data": {"a": 1.5}}
+    assert (update.path, update.body) == ("/v1/session/1/", {"config_data": {"a": 1.5}})
 
 
 # The limiter
