@@ -114,7 +114,7 @@ class Job:
     commit: str | None = None
 
 
-def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
+def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
     """Do it, and give the exit code. ``root`` is the folder that tells the commit, ``state`` the state folder.
 
     Raises:
@@ -126,7 +126,7 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
             _stopping(stop, writing.deadline) as begin,
             connect(connection, state, stop=stop) as client,
         ):
-            return _perform(job, writing, client, stop, begin, root, state)
+            return _run(job, writing, client, stop, begin, root, state)
     except Interrupted:
         error = ReconcilerError(f"stopped before anything was written: {stop.reason}")
         if stop.reason == INTERRUPTED:
@@ -134,7 +134,7 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
         raise error from None
 
 
-def _perform(
+def _run(
     job: Job,
     writing: Writing,
     client: Client,
