@@ -31,6 +31,7 @@ from reconciler.contract import Contract
 from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock, remark_size
+from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 #: How long a ticket is good for (seconds) without being renewed.
 TTL = 60.0
@@ -210,7 +211,7 @@ class _Desk:
                     "catalog": self.catalog,
                     "environment": self.environment,
                     "holder": self.holder,
-                    "expires": _text(datetime.now(UTC) + timedelta(seconds=self.ttl)),
+                    "expires": write_timestamp(datetime.now(UTC) + timedelta(seconds=self.ttl)),
                 }
             ),
         }
@@ -296,7 +297,7 @@ def _wait_for_turn(
 def _held_by(ticket: Ticket, environment: str | None) -> Refused:
     unlock = "reconciler unlock" + (f" --env {environment}" if environment else "")
     return Refused(
-        f"locked by {ticket.holder} (#{ticket.session_id}, good until {_text(ticket.expires)})",
+        f"locked by {ticket.holder} (#{ticket.session_id}, good until {write_timestamp(ticket.expires)})",
         f"wait with --lock-timeout SECONDS, or, if that run is dead, break it with: {unlock}",
     )
 
@@ -402,12 +403,7 @@ def _name(catalog: str, environment: str | None) -> str:
 
 def _ticket(live: LiveSession, lock: Mapping[str, Any]) -> Ticket:
     try:
-        expires = datetime.fromisoformat(str(lock.get("expires")))
-        expires = expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+        expires = read_timestamp(str(lock.get("expires")))
     except ValueError:
         expires = datetime.fromtimestamp(0, UTC)  # a ticket that nobody can read is nobody's
     return Ticket(live.session_id, str(lock.get("holder")), expires)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

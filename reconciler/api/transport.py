@@ -17,8 +17,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.filepost import encode_multipart_formdata
 
 from reconciler import __version__
-from reconciler.api.endpoint import Endpoint, is_loopback
+from reconciler.api.endpoint import Endpoint
 from reconciler.contract import SESSION_NAMES, Operation
+from reconciler.text.hosts import is_loopback
 
 
 class Transport:

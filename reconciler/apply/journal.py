@@ -11,12 +11,13 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.disk import open_regular
 from reconciler.errors import ReconcilerError
+from reconciler.text.timestamps import read_timestamp
 
 FILE = "journal.jsonl"
 
@@ -134,8 +135,7 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
     moments = []
     for _, at in unseen.values():
         with suppress(TypeError, ValueError):
-            moment = datetime.fromisoformat(at)
-            moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+            moments.append(read_timestamp(at))
     return max(moments, default=None)
 
 

@@ -32,6 +32,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import parse_remark
 from reconciler.ownership.reserved import half_made_name, reserved_kind
+from reconciler.text.timestamps import write_timestamp
 
 _AGAIN = "run the restore again, which goes on"
 
@@ -440,4 +441,4 @@ def _looks(limiter: RateLimiter, seconds: float) -> Iterator[None]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return write_timestamp(datetime.now(UTC), "milliseconds")

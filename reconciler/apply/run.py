@@ -36,6 +36,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.plan.capabilities import refuse_if_unable
 from reconciler.plan.types import Action, ActionKind, Plan
+from reconciler.text.timestamps import write_timestamp
 
 #: What is done first: what keeps a session or makes one comes before what ends one.
 ORDER: tuple[ActionKind, ...] = ("move", "adopt", "forget", "create", "update", "delete")
@@ -319,4 +320,4 @@ def _report(
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return write_timestamp(datetime.now(UTC), "milliseconds")
