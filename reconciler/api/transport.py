@@ -29,6 +29,7 @@ class Transport:
         self, endpoint: Endpoint, connections: int, connect_timeout: float, read_timeout: float
     ) -> None:
         self._endpoint = endpoint
+        self.read_timeout = read_timeout
         self._timeout = (connect_timeout, read_timeout)
         self._session = _Session()
         adapter = _Adapter(pool_connections=1, pool_maxsize=connections)

@@ -11,13 +11,13 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.disk import open_regular
 from reconciler.errors import ReconcilerError
-from reconciler.text.timestamps import read_timestamp
+from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 FILE = "journal.jsonl"
 
@@ -47,6 +47,15 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
+
+    def record(self, run: str, event: str, facts: Mapping[str, Any]) -> None:
+        """Append what happened in a run, with the time.
+
+        Raises:
+            ReconcilerError: as :meth:`append`.
+        """
+        at = write_timestamp(datetime.now(UTC), "milliseconds")
+        self.append({"run": run, "at": at, "event": event, **facts})
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry; when this returns, it is on disk.
