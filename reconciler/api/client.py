@@ -252,9 +252,7 @@ class Client:
                 status,
                 body_status=body_status,
                 said=said,
-                hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?"
-                if self.endpoint.api_key
-                else f"set {KEY_VARIABLE}, or name a file with --api-key-file",
+                hint=self._about_key_source(),
             )
         if 300 <= status < 400:
             location = self._passed_on(response.headers.get("Location", ""))
@@ -288,6 +286,11 @@ class Client:
         if not self.endpoint.api_key:
             return " (no key was given)"
         return " (the key was not accepted)" if status == 401 else " (the key may not do this)"
+
+    def _about_key_source(self) -> str:
+        if self.endpoint.api_key:
+            return f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?"
+        return f"set {KEY_VARIABLE}, or name a file with --api-key-file"
 
     def _passed_on(self, text: str) -> str:
         """A text of the server's as it may be shown: short, and without the key, should it hold that."""

@@ -100,17 +100,8 @@ def apply_plan(
         refuse_if_unable(plan, snapshot)
         lives = {live.session_id: live for live in snapshot}
         archive.make_sure(_room_for(plan.actions, lives))
-        journal.record(
-            run,
-            "start",
-            {
-                "catalog": plan.catalog,
-                "environment": plan.environment,
-                "endpoint": client.endpoint.name,
-                "actions": len(plan.actions),
-                **options.who,
-            },
-        )
+        scope = {"catalog": plan.catalog, "environment": plan.environment, "endpoint": client.endpoint.name}
+        journal.record(run, "start", {**scope, "actions": len(plan.actions), **options.who})
         writer = Writer(
             client,
             archive,

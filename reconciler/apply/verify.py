@@ -94,7 +94,7 @@ def _confirm_rewrites(
     bases = {live.session_id: live.remark.tag.base for live in now if live.remark.tag}
     for one in list(findings.rewrites):
         base = bases.get(one.session_id)
-        if base is None or not base.settled(one.path, one.sent, one.stored):
+        if base is None or not base.known_rewrite(one.path, one.sent, one.stored):
             findings.rewrites.remove(one)
             if not failed:
                 findings.differences.append(

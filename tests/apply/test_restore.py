@@ -38,11 +38,11 @@ def server() -> Iterator[RunningServer]:
 
 def deleted(server: RunningServer, client: Client, state: Path, messages: int = 3) -> Archived:
     """Alice, made and deleted again by an apply."""
-    reconcile(client, catalog(ALICE), state, settle=30)
+    reconcile(client, catalog(ALICE), state, settle=100)
     (row,) = server.store.sessions()
     for number in range(messages):
         server.store.insert_message(row.session_id, content=f"m{number}")
-    reconcile(client, catalog(), state, settle=30)
+    reconcile(client, catalog(), state, settle=100)
     (found,), _ = read_archive(state / FOLDER)
     return found
 
