@@ -35,10 +35,10 @@ def test_a_look_takes_from_the_patience() -> None:
 
 def test_the_end_may_move_with_what_was_seen() -> None:
     limiter = Still()
-    ends = [1.0]
-    for _ in poll_until(limiter, lambda: ends[-1]):
+    end = [1.0]
+    for _ in poll_until(limiter, lambda: end[0]):
         if limiter.now() >= 1:
-            ends.append(3.0)
+            end[0] = 3.0
     assert limiter.now() == pytest.approx(3)
 
 

@@ -48,7 +48,7 @@ def deleted(server: RunningServer, client: Client, state: Path, messages: int = 
 
 
 def bring_back(archived: Archived, client: Client, state: Path, **more: Any) -> Restored:
-    options = RestoreOptions(**{"state": state, "archive": state / FOLDER, "settle": 30, "run": "2", **more})
+    options = RestoreOptions(**{"state": state, "archive": state / FOLDER, "settle": 100, "run": "2", **more})
     return restore(archived, client, options)
 
 
