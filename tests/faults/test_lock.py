@@ -286,7 +286,10 @@ def test_a_lock_that_is_broken_by_hand_is_known_to_be_within_seconds(world: Worl
         eventually(lambda: not holding())
 
 
-def test_a_service_that_does_not_say_404_of_a_ticket_that_is_gone(world: World) -> None:
+def test_a_service_that_does_not_say_404_of_a_ticket_that_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_RENEW", 0.05)
     with held(world, ttl=3600) as holding:
         (ticket,) = tickets(world)
         world.server.faults.add(Fault("body-status", operation="update_session", status=400))
