@@ -339,7 +339,7 @@ class _Held:
     def _renew(self) -> None:
         with suppress(Interrupted):
             while not self.gone:
-                self._client.limiter.sleep(min(_RENEW, self._desk.ttl / 3))
+                self._client.limiter.stop.sleep(min(_RENEW, self._desk.ttl / 3))
                 self._renew_once()
 
     def _renew_once(self) -> None:

@@ -36,7 +36,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock put into every rate limiter of this process, and into its server where that is late.
 
-    For commands that run in this process (:meth:`World.here`), and without a lock, whose renewals wait for real.
+    For commands that run in this process (:meth:`World.here`). Renewals of a lock keep to the real clock.
     """
     clock = Clock()
 
