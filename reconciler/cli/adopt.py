@@ -12,7 +12,7 @@ import click
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
-from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
@@ -61,7 +61,7 @@ def command(
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
-    return perform(
+    return run_plan(
         job,
         split(flags, Writing),
         split(flags, Connection),

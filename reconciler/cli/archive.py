@@ -16,8 +16,8 @@ from reconciler.apply import archive as archives
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import CatalogFlags, catalog_argument, connection_options, split, state_option
 from reconciler.cli.output import format_option
-from reconciler.cli.perform import hold_lock, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.progress import progress
+from reconciler.cli.run_plan import hold_lock, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog

@@ -22,6 +22,7 @@ from reconciler.cli.progress import telling
 from reconciler.disk import check_writable, write_out
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
 
 if TYPE_CHECKING:
     from reconciler.api.client import Client
@@ -305,7 +306,7 @@ def _learned(report: Report, contract: Contract, path: Path | None) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return write_timestamp(datetime.now(UTC))
 
 
 class _Signals:

@@ -11,7 +11,7 @@ import click
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
-from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.plan.build import make_plan
@@ -62,7 +62,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
-    code = perform(
+    code = run_plan(
         job,
         split(flags, Writing),
         split(flags, Connection),

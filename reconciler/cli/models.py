@@ -16,6 +16,7 @@ from reconciler.cli.output import format_option
 from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
 from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
 
 if TYPE_CHECKING:
     from reconciler.language_models import Models
@@ -30,7 +31,7 @@ def account_models(connection: Connection, state: Path) -> Models:
     from reconciler.language_models import offered
 
     with connect(connection, state) as client:
-        taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        taken = write_timestamp(datetime.now(UTC))
         return offered(client.read("list_models", {}), f"the models of {client.endpoint.name}", taken)
 
 

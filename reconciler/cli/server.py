@@ -108,7 +108,8 @@ def serve(
     from reconciler.contract import load_contract
     from reconciler.errors import ReconcilerError
     from reconciler.server.faults import load_faults
-    from reconciler.server.run import is_loopback, running_server
+    from reconciler.server.run import running_server
+    from reconciler.text.hosts import is_loopback
 
     rules = load_faults(faults) if faults is not None else []
     api = load_contract(contract)

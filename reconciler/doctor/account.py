@@ -17,6 +17,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.text.timestamps import read_timestamp
 
 _SHOWN = 5
 _SCOPES = 20  # catalogs that are named
@@ -141,10 +142,9 @@ def _locks(look: Look, snapshot: Snapshot) -> None:
 
 def _expired(lock: Mapping[str, Any], now: datetime) -> bool:
     try:
-        expires = datetime.fromisoformat(str(lock.get("expires")))
+        expires = read_timestamp(str(lock.get("expires")))
     except ValueError:
         return True
-    expires = expires if expires.tzinfo else expires.replace(tzinfo=UTC)
     return (now - expires).total_seconds() > SKEW
 
 

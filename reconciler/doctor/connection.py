@@ -7,11 +7,11 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from reconciler.api.client import Reply
-from reconciler.api.endpoint import is_loopback
 from reconciler.api.lock import SKEW
 from reconciler.doctor.bench import answer
 from reconciler.doctor.learn import contract_to_document, not_tried
 from reconciler.doctor.look import Look
+from reconciler.text.hosts import is_loopback
 
 
 def contract(look: Look) -> None:

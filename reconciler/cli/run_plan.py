@@ -34,6 +34,7 @@ from reconciler.domain import Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import Plan
+from reconciler.render.options import RenderOptions
 from reconciler.render.report import render_report
 from reconciler.state import open_state
 
@@ -114,7 +115,7 @@ class Job:
     commit: str | None = None
 
 
-def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
+def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
     """Do it, and give the exit code. ``root`` is the folder that tells the commit, ``state`` the state folder.
 
     Raises:
@@ -126,7 +127,7 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
             _stopping(stop, writing.deadline) as begin,
             connect(connection, state, stop=stop) as client,
         ):
-            return _perform(job, writing, client, stop, begin, root, state)
+            return _run(job, writing, client, stop, begin, root, state)
     except Interrupted:
         error = ReconcilerError(f"stopped before anything was written: {stop.reason}")
         if stop.reason == INTERRUPTED:
@@ -134,7 +135,7 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
         raise error from None
 
 
-def _perform(
+def _run(
     job: Job,
     writing: Writing,
     client: Client,
@@ -170,16 +171,7 @@ def _perform(
             return ExitCode.REFUSED
         ask = not (plan.empty or writing.auto_approve or job.reviewed)
         if ask:
-            if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
-                from reconciler.render import render
-
-                click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
-            elif not stdout_is_read():
-                raise Refused(
-                    "whoever was to read the plan went away: nothing was written", "say --auto-approve"
-                )
-            count = len(plan.actions)
-            approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
+            _ask(plan, writing, options)
         begin()
         with progress("applying") as step:
             report = apply_plan(
@@ -202,6 +194,22 @@ def _perform(
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
     return report.exit_code
+
+
+def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
+    """Ask whether to apply the plan.
+
+    Raises:
+        Refused: the answer is no, or nobody can have read the plan.
+    """
+    if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
+        from reconciler.render import render
+
+        click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
+    elif not stdout_is_read():
+        raise Refused("nobody reads the plan any more: nothing was written", "use --auto-approve")
+    count = len(plan.actions)
+    approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
 
 
 def wait_for_the_list(
