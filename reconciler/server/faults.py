@@ -13,13 +13,17 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.server.log import LoggedRequest
+from reconciler.strict_yaml.document import read_document
+from reconciler.text.nearest import nearest
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
 
 Kind: TypeAlias = Literal[
     "latency",
@@ -240,34 +244,46 @@ class Faults:
         return event.is_set()
 
 
-def load_faults(path: Path) -> list[Fault]:
+def load_faults(path: Path, operations: Collection[str]) -> list[Fault]:
     """Read rules from a YAML file: a list of mappings with the fields of :class:`Fault`.
 
-    Raises:
-        ReconcilerError: the file can't be read or a rule makes no sense. Every bad rule is told.
-    """
-    import yaml
+    Args:
+        path: the file.
+        operations: the names that a rule may have for its operation.
 
-    try:
-        document = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
-    except OSError as error:
-        raise ReconcilerError(f"the faults {path} can't be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ReconcilerError(f"the faults {path} are not YAML: {error}") from None
-    if not isinstance(document, list):
-        raise ReconcilerError(
-            f"the faults {path} are not a list", "one rule an entry, such as: - {kind: status, status: 503}"
-        )
+    Raises:
+        ReconcilerError: the file can't be read or a rule makes no sense. All problems are reported, with their places.
+    """
+    document = read_document(path, "the fault file")
+    source = document.source
+    problems = list(document.problems)
     faults: list[Fault] = []
-    problems: list[Problem] = []
-    for number, rule in enumerate(document, start=1):
-        try:
-            faults.append(_fault(rule))
-        except ValueError as error:
-            problems.append(Problem(f"{path}: rule {number}: {error}"))
+    if isinstance(document.value, list):
+        places = {(problem.line, problem.column) for problem in problems}
+        for number, rule in enumerate(document.value):
+            try:
+                faults.append(_fault(rule, operations))
+            except _BadRuleError as error:
+                path_of = source.at_key if error.at_key else source.at_value
+                problem = path_of((number, *error.field), str(error), error.hint)
+                if (problem.line, problem.column) not in places:  # else it follows from what is wrong there
+                    problems.append(problem)
+    elif not document.broken:
+        hint = "write one rule an entry, such as: - {kind: status, status: 503}"
+        problems.append(source.at_value((), "the fault file has to be a list of rules", hint))
     if problems:
-        raise ReconcilerError(problems)
+        raise ReconcilerError(sorted(problems, key=lambda problem: problem.order))
     return faults
+
+
+class _BadRuleError(Exception):
+    """A rule of a file that makes no sense. ``field`` is the one at fault, empty for the whole rule."""
+
+    def __init__(self, message: str, hint: str = "", *field: str, at_key: bool = False) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.field = field
+        self.at_key = at_key
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -281,17 +297,53 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "worked": (bool,),
     "message": (str,),
 }
+_TYPE_NAMES: Mapping[type, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+}
 
 
-def _fault(rule: object) -> Fault:
+def _fault(rule: JSON, operations: Collection[str]) -> Fault:
     if not isinstance(rule, dict):
-        raise ValueError("not a mapping")
+        raise _BadRuleError("this rule is not a mapping", "write it as {kind: status, status: 503}")
     for name, value in rule.items():
-        if name not in _TYPES:
-            raise ValueError(f"no such field: {name}; there are: {', '.join(_TYPES)}")
-        wrong = not isinstance(value, _TYPES[name]) or (isinstance(value, bool) and name != "worked")
-        if wrong:
-            raise ValueError(f"{name}: {value!r} is of the wrong type")
+        _check_field(name, value)
     if "kind" not in rule:
-        raise ValueError("kind is missing")
-    return Fault(**rule)
+        raise _BadRuleError("this rule has no `kind`", f"the kinds are {_listed(KINDS)}")
+    kind = str(rule["kind"])
+    if kind not in KINDS:
+        raise _BadRuleError(f"`{truncate(kind)}` is not a kind of fault", _meant(kind, KINDS), "kind")
+    operation = rule.get("operation")
+    if operation is not None and operation not in operations:
+        raise _BadRuleError(
+            f"`{truncate(str(operation))}` is not an operation of the API",
+            _meant(str(operation), sorted(operations)),
+            "operation",
+        )
+    fields: dict[str, Any] = dict(rule)
+    try:
+        return Fault(**fields)
+    except ValueError as error:
+        field = [name for name in rule if str(error).startswith(f"{name}: ")]
+        raise _BadRuleError(str(error), "", *field) from None
+
+
+def _check_field(name: str, value: JSON) -> None:
+    if name not in _TYPES:
+        message = f"`{truncate(name)}` is not a field of a rule"
+        raise _BadRuleError(message, _meant(name, _TYPES), name, at_key=True)
+    types = _TYPES[name]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        wanted = " or ".join(_TYPE_NAMES[one] for one in types)
+        raise _BadRuleError(f"`{name}` has to be {wanted}", "", name)
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    close = nearest(word, known)
+    return f"did you mean `{close}`?" if close else f"known are {_listed(known)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)

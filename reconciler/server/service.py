@@ -107,6 +107,14 @@ def envelope(status: int, message: str = "", **more: JSON) -> dict[str, JSON]:
     return {"message": message, "status": status, **more}
 
 
+def served_operations(contract: Contract, quirks: Quirks) -> dict[str, Operation]:
+    """The calls that a server of this contract answers, by name."""
+    operations = {_CLEAR_MESSAGES.name: _CLEAR_MESSAGES, **contract.operations}
+    if quirks.no_update:
+        operations.pop("update_session", None)
+    return operations
+
+
 class Service:
     """The calls of one contract over one store. Not thread-safe: one event loop works all requests."""
 
@@ -114,9 +122,7 @@ class Service:
         self.store = store
         self.contract = contract
         self.quirks = quirks
-        self.operations: dict[str, Operation] = {_CLEAR_MESSAGES.name: _CLEAR_MESSAGES, **contract.operations}
-        if quirks.no_update:
-            self.operations.pop("update_session", None)
+        self.operations = served_operations(contract, quirks)
         self._work: dict[str, Callable[[Operation, Mapping[str, JSON]], Answer]] = {
             "list_sessions": self._list_sessions,
             "create_session": self._create_session,

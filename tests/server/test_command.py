@@ -139,9 +139,24 @@ def test_a_flag_that_makes_no_sense(
 
 def test_a_fault_for_a_call_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faults = tmp_path / "faults.yaml"
-    faults.write_text("- {kind: cut}\n- {kind: cut, operation: list}\n")
+    faults.write_text("- {kind: cut}\n- {kind: cut, operation: list_session}\n")
     assert run(["server", str(tmp_path), "--port", "0", "--faults", str(faults)]) == 1
-    assert "rule 2: no such operation: 'list'; there are: clear_messages," in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"{faults}:2:26: `list_session` is not an operation of the API\n"
+        "    2 | - {kind: cut, operation: list_session}\n"
+        "      |                          ^\n"
+        "      hint: did you mean `list_sessions`?\n"
+    )
+
+
+def test_a_fault_for_a_call_that_a_quirk_takes_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = tmp_path / "faults.yaml"
+    faults.write_text("- {kind: cut, operation: update_session}\n")
+    flags = ["--port", "0", "--quirk", "no-update", "--faults", str(faults)]
+    assert run(["server", str(tmp_path), *flags]) == 1
+    assert f"{faults}:1:26: `update_session` is not an operation of the API" in capsys.readouterr().err
 
 
 def test_its_help_lists_every_quirk(capsys: pytest.CaptureFixture[str]) -> None:
