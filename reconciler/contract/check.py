@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from reconciler.contract.types import SESSION_NAMES
 from reconciler.errors import Problem
 from reconciler.schemas import schema_errors
 from reconciler.strict_yaml.document import Document
@@ -60,11 +61,12 @@ def _unaddressed(document: Document) -> Iterator[Problem]:
         facts = operations.get(name)
         if not isinstance(facts, dict) or not isinstance(facts.get("fields"), dict):
             continue
-        if "{session_id}" not in str(facts.get("path")) and "session_id" not in facts["fields"]:
+        path = str(facts.get("path"))
+        if not any(f"{{{one}}}" in path or one in facts["fields"] for one in SESSION_NAMES):
             yield document.source.at_key(
                 ("operations", name),
                 f"`operations.{name}` does not say which session is meant",
-                "put {session_id} into its path, or session_id among its fields",
+                "put {session_id} or {session_token} into its path, or session_id or session_token among its fields",
             )
 
 
@@ -106,13 +108,13 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
         case "type":
             hint = "" if isinstance(value, dict | list) or expected != "string" else "put it in quotes"
             return f"{what} is {_shown(value)}, and has to be {_TYPES[expected]}", hint
+        case "enum" if error.absolute_path[-1] == "contract":
+            hint = f"write `contract: {expected[-1]}`, or use a version that reads the other"
+            return f"{what} is {_shown(value)}, and this program reads versions {_listed(expected)}", hint
         case "enum":
             close = nearest(str(value), expected)
             hint = f"did you mean `{close}`?" if close else "write one of these"
             return f"{what} is {_shown(value)}, and can be {_listed(expected)}", hint
-        case "const":
-            hint = f"write `contract: {expected}`, or use a version that reads the other"
-            return f"{what} is {_shown(value)}, and this program reads version {expected}", hint
         case "pattern":
             return (
                 f"{what} is {_shown(value)}, and is no path on the service",
@@ -155,5 +157,5 @@ def _shown(value: JSON) -> str:
             return truncate(str(value))
 
 
-def _listed(words: list[str]) -> str:
+def _listed(words: Iterable[object]) -> str:
     return ", ".join(f"`{word}`" for word in words)

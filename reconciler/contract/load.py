@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.contract.check import check_contract
-from reconciler.contract.types import Contract, Learned, Operation, Service, SessionShape, Status
+from reconciler.contract.types import (
+    Contract,
+    Learned,
+    MessageShape,
+    Operation,
+    Service,
+    SessionShape,
+    Status,
+)
 from reconciler.errors import ReconcilerError
 from reconciler.strict_yaml.document import read_document
 
@@ -53,6 +61,7 @@ def _build(value: Any) -> Contract:
             **{name: _steps(path) for name, path in shape.items() if name != "parameters"},
             parameters={name: _steps(path) for name, path in shape["parameters"].items()},
         ),
+        message=MessageShape(**{name: _steps(path) for name, path in document.get("message", {}).items()}),
         service=Service(**service),
         learned=Learned(**learned) if learned else None,
     )
@@ -61,6 +70,8 @@ def _build(value: Any) -> Contract:
 def _operation(name: str, facts: Mapping[str, Any], remark_limit: int | None) -> Operation:
     given = {fact: value for fact, value in facts.items() if value is not None}
     given["ignores"] = frozenset(given.get("ignores", ()))
+    if "answer_in" in given:
+        given["answer_in"] = _steps(given["answer_in"]) if given["answer_in"] else ()
     return Operation(name=name, remark_limit=remark_limit if "remark" in facts["fields"] else None, **given)
 
 

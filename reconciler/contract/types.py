@@ -8,15 +8,31 @@ from typing import Final, Literal, TypeAlias
 
 from reconciler.errors import ReconcilerError
 
-Encoding: TypeAlias = Literal["none", "json", "form", "multipart"]
+#: How the fields of a call travel: not at all in a body (``none``; those of a GET stand in the query), as a JSON
+#: object, as a form, as multipart form data, or all in the query with an empty body (``query``).
+Encoding: TypeAlias = Literal["none", "json", "form", "multipart", "query"]
+
+#: What names a session in a path or among the fields of a call.
+SESSION_NAMES: Final = ("session_id", "session_token")
+
+#: The longest query, in bytes, that is sent where none is known to be too long. Source: the smallest default of the
+#: servers that applications of this family run on (gunicorn's ``limit_request_line`` is 4,094, path included).
+SAFE_QUERY: Final = 3_500
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}``.
+    """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}`` or ``{session_token}``.
 
-    ``ignores`` are fields, by our names, that the call is known not to take in, so they are not sent; ``remark_limit``
-    is how many bytes of a remark are known to be kept, None where there is no known limit.
+    ``left_out`` is what an update does to a field that it leaves out: ``kept``, ``reset``, or the whole call is
+    ``refused``. ``ignores`` are fields, by our names, that the call is known not to store, so they are not sent.
+    ``remark_limit`` is how many bytes of a remark are known to be kept, None where no limit is known.
+    ``longest_query`` is the longest query (bytes) that the service takes, for the encoding ``query``.
+    ``answer_in`` is where the session stands in the answer, as a path of keys; empty if it is the answer itself.
+
+    Of a list of messages, ``pages`` says how to get at the next rows: by number (``page``), by the id of the oldest
+    row so far (``before``), or not at all, since one answer holds all (``none``). ``counts`` is what ``count`` in
+    its answer counts: ``all`` rows, those of the ``page``, or nothing, since there is ``none``; None: not known.
     """
 
     name: str
@@ -26,15 +42,29 @@ class Operation:
     known: str
     fields: Mapping[str, str]
     page_size: int = 100
-    left_out: Literal["kept", "reset"] = "kept"
+    left_out: Literal["kept", "reset", "refused"] = "kept"
     ignores: frozenset[str] = frozenset()
     answer: Literal["document", "empty"] = "document"
+    answer_in: tuple[str, ...] = ("data",)
+    pages: Literal["page", "before", "none"] = "page"
+    counts: Literal["all", "page", "none"] | None = None
+    longest_query: int | None = None
     remark_limit: int | None = None
 
     @property
-    def names_session(self) -> bool:
-        """Whether the call says which session is meant."""
-        return "{session_id}" in self.path or "session_id" in self.fields
+    def named_by(self) -> tuple[str, ...]:
+        """What the call names a session by, of :data:`SESSION_NAMES`; empty if it names none."""
+        return tuple(one for one in SESSION_NAMES if f"{{{one}}}" in self.path or one in self.fields)
+
+    @property
+    def wants_all_fields(self) -> bool:
+        """Whether an update has to carry every field, since what it leaves out is lost or not allowed."""
+        return self.left_out != "kept"
+
+    @property
+    def proven(self) -> bool:
+        """Whether the call is known to work from its documentation or from the service itself."""
+        return self.known in ("documented", "learned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +80,18 @@ class SessionShape:
     data: tuple[str, ...]
     remark: tuple[str, ...]
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageShape:
+    """Where the fields stand in a listed message, each as a path of keys. The defaults are those of the service."""
+
+    id: tuple[str, ...] = ("message_id",)
+    session_id: tuple[str, ...] = ("session_id",)
+    session_token: tuple[str, ...] = ("session_token",)
+    category: tuple[str, ...] = ("message_category",)
+    content: tuple[str, ...] = ("message_content",)
+    meta: tuple[str, ...] = ("message_meta",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +148,7 @@ class Contract:
     name: str
     operations: Mapping[str, Operation]
     session: SessionShape
+    message: MessageShape = MessageShape()
     service: Service = Service()
     learned: Learned | None = None
 

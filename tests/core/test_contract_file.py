@@ -83,7 +83,7 @@ BAD_FILES = {
         "encoding: multipart",
         "encoding: xml",
         '26:15: `operations.create_session.encoding` is the string "xml", '
-        "and can be `none`, `json`, `form`, `multipart`",
+        "and can be `none`, `json`, `form`, `multipart`, `query`",
         "xml",
     ),
     "number": (
