@@ -68,9 +68,9 @@ def test_a_path_that_ends_in_a_line_break_is_none(tmp_path: Path) -> None:
 BAD_FILES = {
     "version": (
         "contract: 1",
-        "contract: 2",
-        "11:11: `contract` is 2, and this program reads version 1",
-        "2",
+        "contract: 3",
+        "11:11: `contract` is 3, and this program reads versions `1`, `2`",
+        "3",
     ),
     "known": (
         "known: assumed\n    method: GET",

@@ -305,7 +305,9 @@ def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
     (problem,) = caught.value.problems
     assert problem.message == "`operations.delete_session` does not say which session is meant"
     assert (problem.file, problem.source) == (str(file), "  delete_session:")
-    assert problem.hint == "put {session_id} into its path, or session_id among its fields"
+    assert problem.hint == (
+        "put {session_id} or {session_token} into its path, or session_id or session_token among its fields"
+    )
 
 
 def test_what_was_learned_goes_into_a_device_and_not_in_its_place(
