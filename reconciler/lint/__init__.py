@@ -11,13 +11,14 @@ from reconciler.catalog import environments
 from reconciler.catalog.load import loaded
 from reconciler.errors import Problem
 from reconciler.language_models import Models, shipped
+from reconciler.lint.document import report_to_document as report_to_document
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
 from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
 from reconciler.lint.secrets import masked
 from reconciler.values import JSON
 
-__all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint"]
+__all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint", "report_to_document"]
 
 
 @dataclass(frozen=True, slots=True)

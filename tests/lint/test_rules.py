@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.errors import CatalogError
 from reconciler.language_models import read_models
-from reconciler.lint import RULES, lint
-from reconciler.lint.output import as_text
+from reconciler.lint import RULES, lint, report_to_document
+from reconciler.render.findings import findings_as_text
 from tests.lint.faults import FAULTS
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def said(folder: Path, prompt: str, *, head: str = "", above: str = "") -> list[
 
 def test_all_that_is_said_of_the_planted_faults(tmp_path: Path) -> None:
     report = lint(planted(tmp_path, FAULTS))
-    assert as_text(report) == (HERE / "said.txt").read_text(encoding="utf-8")
+    assert findings_as_text(report_to_document(report)) == (HERE / "said.txt").read_text(encoding="utf-8")
     assert {finding.rule for finding in report.findings} == set(RULES)
 
 
@@ -123,7 +123,7 @@ def test_a_comment_at_a_session_covers_all_of_it(tmp_path: Path) -> None:
         "prompts/one.md": "TODO\n",
     }
     report = lint(planted(tmp_path, files))
-    assert as_text(report) == "shop: 1 session, nothing found, 2 ignored.\n"
+    assert findings_as_text(report_to_document(report)) == "shop: 1 session, nothing found, 2 ignored.\n"
 
 
 def test_what_looks_like_a_comment_in_a_prompt_is_none(tmp_path: Path) -> None:
