@@ -82,53 +82,17 @@ def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise BadBody("no boundary in the content type")
-    found: list[tuple[str, str]] = []
-    header, value, disposition, content = bytearray(), bytearray(), b"", bytearray()
-    ended = False
-
-    def begin() -> None:
-        nonlocal disposition
-        disposition = b""
-        content.clear()
-        if len(found) >= MOST_FIELDS:
-            raise ValueError("too many fields")
-
-    def header_field(data: bytes, start: int, end: int) -> None:
-        header.extend(data[start:end])
-
-    def header_value(data: bytes, start: int, end: int) -> None:
-        value.extend(data[start:end])
-
-    def header_end() -> None:
-        nonlocal disposition
-        if header.lower() == b"content-disposition":
-            disposition = bytes(value)
-        header.clear()
-        value.clear()
-
-    def part_data(data: bytes, start: int, end: int) -> None:
-        content.extend(data[start:end])
-
-    def part_end() -> None:
-        name = parse_options_header(disposition)[1].get(b"name")
-        if name is None:
-            raise ValueError("a part has no name")
-        found.append((name.decode(), content.decode()))
-
-    def end() -> None:
-        nonlocal ended
-        ended = True
-
+    parts = _Parts()
     parser = MultipartParser(
         boundary,
         {
-            "on_part_begin": begin,
-            "on_header_field": header_field,
-            "on_header_value": header_value,
-            "on_header_end": header_end,
-            "on_part_data": part_data,
-            "on_part_end": part_end,
-            "on_end": end,
+            "on_part_begin": parts.begin,
+            "on_header_field": parts.add_to_header,
+            "on_header_value": parts.add_to_value,
+            "on_header_end": parts.end_header,
+            "on_part_data": parts.add_to_content,
+            "on_part_end": parts.end_part,
+            "on_end": parts.end,
         },
     )
     try:
@@ -136,6 +100,48 @@ def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
         parser.finalize()
     except FormParserError as error:
         raise BadBody(str(error)) from None
-    if not ended:
+    if not parts.ended:
         raise BadBody("the last boundary is missing")
-    return found
+    return parts.found
+
+
+class _Parts:
+    """Collects the fields of a multipart body from the parser's callbacks."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+        self.ended = False
+        self._header, self._value, self._content = bytearray(), bytearray(), bytearray()
+        self._disposition = b""
+
+    def begin(self) -> None:
+        self._disposition = b""
+        self._content.clear()
+        if len(self.found) >= MOST_FIELDS:
+            raise ValueError("too many fields")
+
+    def add_to_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def add_to_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def add_to_content(self, data: bytes, start: int, end: int) -> None:
+        self._content += data[start:end]
+
+    def end_part(self) -> None:
+        from python_multipart.multipart import parse_options_header
+
+        name = parse_options_header(self._disposition)[1].get(b"name")
+        if name is None:
+            raise ValueError("a part has no name")
+        self.found.append((name.decode(), self._content.decode()))
+
+    def end(self) -> None:
+        self.ended = True
