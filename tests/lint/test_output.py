@@ -146,8 +146,8 @@ def test_sarif(tmp_path: Path) -> None:
         "ruleIndex": list(RULES).index("secret"),
         "level": "error",
         "message": {
-            "text": "this looks like an API key: revoke it first, for it is in git's history now; then take it out."
-            " No key belongs into a prompt: whoever talks to the persona can have it told"
+            "text": "this looks like an API key: revoke it first, since it is in git's history now; then remove it."
+            " Never put a key into a prompt: anyone who talks to the persona can get it to reveal it"
         },
         "locations": [
             {
@@ -176,7 +176,7 @@ def test_json(tmp_path: Path) -> None:
         "rule": "empty-prompt",
         "severity": "error",
         "message": "the prompt of `blank` is empty",
-        "hint": "write it, or take the session out",
+        "hint": "write one, or remove the session",
         "file": "sessions/a-prompts.yaml",
         "line": 4,
         "column": 13,
@@ -186,7 +186,7 @@ def test_json(tmp_path: Path) -> None:
     assert rules[0] == {
         "name": "empty-prompt",
         "severity": "error",
-        "finds": "A session whose prompt is empty, or nothing but white space.",
+        "finds": "A session whose prompt is empty or only white space.",
         "fix": "Write it.",
     }
 

@@ -211,9 +211,9 @@ def test_the_command(flags: list[str], code: int, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout.splitlines() == [
-        "sessions/a.yaml:2:25: warning: a `TODO` was left in this prompt, and the model will read it [todo]",
+        "sessions/a.yaml:2:25: warning: a `TODO` was left in this prompt, where the model reads it [todo]",
         "    2 |   a: {name: A, prompt: 'TODO: all'}",
         "      |                         ^",
-        "      hint: do what it says, or take it out",
+        "      hint: do it, or remove the note",
         "shop: 1 session, 1 warning.",
     ]
