@@ -20,9 +20,9 @@ class Answer:
 
 
 class Refusal(Exception):  # noqa: N818 - an answer like any other
-    """The request can't be done. ``status`` is HTTP's, and the message is what the caller reads.
+    """The request is rejected. ``status`` is the HTTP status, ``body`` the one in the body, 0 for none.
 
-    ``body`` is the status in the body, 0 for none.
+    The message is sent to the client.
     """
 
     def __init__(self, status: int, message: str, body: int | None = None) -> None:
@@ -33,7 +33,7 @@ class Refusal(Exception):  # noqa: N818 - an answer like any other
 
     @property
     def answer(self) -> Answer:
-        """The answer that says so."""
+        """The refusal as an answer."""
         if self.status in _BODILESS:
             return Answer(self.status, None)
         document = envelope(self.body, self.message)
@@ -43,21 +43,21 @@ class Refusal(Exception):  # noqa: N818 - an answer like any other
 
 
 class SessionNotFound(Refusal):
-    """The call is about a session that is not there."""
+    """The session of the call does not exist."""
 
     def __init__(self) -> None:
         super().__init__(404, "会话不存在")
 
 
 class BadRequest(Refusal):
-    """The call makes no sense."""
+    """The call is invalid."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, message)
 
 
 def envelope(status: int, message: str = "", **more: JSON) -> dict[str, JSON]:
-    """The frame around every answer."""
+    """The envelope of every answer."""
     return {"message": message, "status": status, **more}
 
 

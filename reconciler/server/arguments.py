@@ -11,13 +11,13 @@ from reconciler.contract import Operation
 from reconciler.server.answers import BadRequest, Refusal
 from reconciler.values import JSON
 
-#: Rows on a page where the request does not say.
+#: The default page size, in rows.
 PAGE_SIZE = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The fields of one request: of its path by our names, of query and body by wire names."""
+    """The fields of one request: those of the path by our names, those of query and body by wire names."""
 
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Call:
 
 
 def read_arguments(facts: Operation, call: Call) -> dict[str, JSON]:
-    """The fields of a call by our names. A session may always be named by its token, as was seen."""
+    """The fields of a call by our names. A session may always be named by its token, as public clients do."""
     source: Mapping[str, JSON] = call.query if facts.method == "GET" else {**call.query, **call.body}
     found = {ours: source[wire] for ours, wire in facts.fields.items() if wire in source}
     if "session_token" in source:
@@ -59,7 +59,7 @@ def read_number(facts: Operation, name: str, value: JSON, *, whole: bool = False
 
 
 def read_object(facts: Operation, name: str, value: JSON) -> dict[str, JSON]:
-    """An object, which in a form is a JSON text."""
+    """An object; in a form it is a JSON string."""
     if value in (None, ""):
         return {}
     if isinstance(value, str):

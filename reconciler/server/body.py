@@ -1,4 +1,4 @@
-"""Bodies: whatever the contract says a call's encoding is, JSON, form and multipart are all read."""
+"""Decodes bodies: JSON, form and multipart, whatever encoding the contract gives a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from reconciler.contract import Encoding
 from reconciler.values import JSON
 
-#: The largest body that is taken, in bytes.
+#: The largest accepted body, in bytes.
 LARGEST = 64 * 1024 * 1024
 
 #: The most fields of a form. A call of this API has ten.
@@ -22,21 +22,21 @@ ENCODINGS: Mapping[str, Encoding] = {
 }
 
 
-class BadBody(Exception):  # noqa: N818 - a finding about what came in
-    """The body can't be read. The text says why."""
+class BadBody(Exception):  # noqa: N818 - it describes the request
+    """The body can't be decoded. The message says why."""
 
 
 def encoding_of(content_type: str) -> Encoding | None:
-    """How a body of this content type travels; ``none`` where no type is given, ``None`` for one not known."""
+    """The encoding of a content type; ``none`` if no type is given, ``None`` for an unknown one."""
     kind = content_type.partition(";")[0].strip().lower()
     return ENCODINGS.get(kind) if kind else "none"
 
 
 def decode_body(content_type: str, body: bytes) -> dict[str, JSON]:
-    """The fields of a body by wire name; of a repeated field, the last. A form's values are texts.
+    """The fields of a body by wire name; the last one of a repeated field. The values of a form are strings.
 
     Raises:
-        BadBody: it is not what it says it is, or not UTF-8.
+        BadBody: it does not match its content type, or is not UTF-8.
     """
     if not body:
         return {}
@@ -70,7 +70,7 @@ def _json(body: bytes) -> dict[str, JSON]:
     if not isinstance(document, dict):
         raise BadBody("not a JSON object")
     if b"\\u" in body:
-        # JSON can spell half a surrogate pair, which no text on the way back could carry.
+        # JSON can hold a lone surrogate, which can't be encoded in an answer.
         json.dumps(document, ensure_ascii=False).encode()
     return document
 

@@ -1,6 +1,6 @@
-"""What each call of the API does: the fields of a request in, status and document out. No HTTP here.
+"""What each call of the API does: from the fields of a request to a status and a document, without HTTP.
 
-What a call is named on the wire is the contract's affair: a row is shaped by it, arguments are read by it.
+Wire names come from the contract: arguments are read and rows are formatted by it.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from reconciler.server.store import (
 )
 from reconciler.values import JSON
 
-#: The kinds of message.
+#: The categories of messages.
 CATEGORIES = ("user", "assistant", "tip")
 
-#: Always on the list of models, whatever the sessions name.
+#: Models that are always listed, besides those that sessions use.
 MODELS = ("deepseek-chat", "deepseek-reasoner")
 
 _WHOLE = ("max_tokens", "history_length")
 
-#: Documented, but never called by this program, so a contract need not have it.
+#: Served even if the contract does not have it, since it is documented.
 _CLEAR_MESSAGES = Operation(
     name="clear_messages",
     method="POST",
@@ -60,7 +60,7 @@ def served_operations(contract: Contract, quirks: Quirks) -> dict[str, Operation
 
 
 class Service:
-    """The calls of one contract over one store. Not thread-safe: one event loop works all requests."""
+    """The calls of one contract over one store. Not thread-safe: one event loop handles all requests."""
 
     def __init__(self, store: Store, contract: Contract, quirks: Quirks) -> None:
         self.store = store
@@ -77,17 +77,19 @@ class Service:
             "clear_messages": self._clear_messages,
             "list_models": self._list_models,
         }
-        self._late: dict[int, tuple[float, int]] = {}  # session → when it shows: a moment, a number of lists
-        self._former: dict[
+        self._late: dict[
+            int, tuple[float, int]
+        ] = {}  # session → when it is listed: a moment, a number of lists
+        self._previous: dict[
             int, list[tuple[float, SessionRow]]
-        ] = {}  # session → what it was, and shown until when
+        ] = {}  # session → its previous states, each with when it ceases to be listed
         self._lists = 0
 
     def work(self, operation: str, call: Call) -> Answer:
-        """Do one call.
+        """Carry out one call.
 
         Raises:
-            Refusal: it can't be done.
+            Refusal: it is rejected.
         """
         facts = self.operations[operation]
         try:
@@ -110,9 +112,9 @@ class Service:
         hidden = self._hidden()
         self._lists += 1
         name = None if self.quirks.name_filter == "none" else given.get("name") or None
-        former = self._shown_as_before()
-        if former:
-            count, rows = self._list_as_it_was(former, name, ordering, page, size)
+        previous = self._shown_as_before()
+        if previous:
+            count, rows = self._list_as_it_was(previous, name, ordering, page, size)
         else:
             count, rows = self.store.list_sessions(
                 page=page,
@@ -143,7 +145,7 @@ class Service:
                 self._lists + self.quirks.late_calls,
             )
         row = self.store.session(session_id)
-        # Another process may have deleted it already; the creator is told what was made all the same.
+        # Another process may have deleted it already; the client still gets the id of what was created.
         return Answer(201, envelope(201, data=self._shape(row) if row else {"session_id": session_id}))
 
     def _update_session(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
@@ -215,7 +217,7 @@ class Service:
     # Reading
 
     def _session(self, facts: Operation, given: Mapping[str, JSON], *, message: bool = False) -> SessionRow:
-        """The session that a call is about, by id, by token, or by both where they agree."""
+        """The session that a call names: by id, by token, or by both if they agree."""
         token = given.get("session_token") or None
         number = given.get("session_id")
         if message and self.quirks.messages_by_token:
@@ -235,7 +237,7 @@ class Service:
         return row
 
     def _fields(self, facts: Operation, given: Mapping[str, JSON]) -> dict[str, Any]:
-        """The columns that a create or an update sets. ``parameters`` are the given ones alone."""
+        """The columns that a create or an update sets. ``parameters`` holds only the given ones."""
         found: dict[str, Any] = {}
         for name in ("name", "model", "prompt"):
             if name in given:
@@ -298,28 +300,28 @@ class Service:
         return list(self._late)
 
     def _remember(self, row: SessionRow) -> None:
-        """Keep what a session is before a write, for a list that shows it late."""
+        """Keep the state of a session before a write, for a list that shows changes late."""
         if self.quirks.late_changes:
             until = time.monotonic() + self.quirks.late_changes
-            self._former.setdefault(row.session_id, []).append((until, row))
+            self._previous.setdefault(row.session_id, []).append((until, row))
 
     def _shown_as_before(self) -> dict[int, SessionRow]:
-        """The sessions whose last writes a list does not show yet, as it still shows them."""
+        """The sessions whose last writes are not listed yet, in the state that is still listed."""
         now = time.monotonic()
-        for session in list(self._former):
-            self._former[session] = [one for one in self._former[session] if one[0] > now]
-            if not self._former[session]:
-                del self._former[session]
-        return {session: rows[0][1] for session, rows in self._former.items()}
+        for session in list(self._previous):
+            self._previous[session] = [one for one in self._previous[session] if one[0] > now]
+            if not self._previous[session]:
+                del self._previous[session]
+        return {session: rows[0][1] for session, rows in self._previous.items()}
 
     def _list_as_it_was(
-        self, former: dict[int, SessionRow], name: str | None, ordering: str, page: int, size: int
+        self, previous: dict[int, SessionRow], name: str | None, ordering: str, page: int, size: int
     ) -> tuple[int, list[SessionRow]]:
-        """As the store lists them, but for these."""
+        """A listing like the store's, with these sessions in their previous state."""
         hidden = self._hidden()
         rows = [
             row
-            for row in ({one.session_id: one for one in self.store.sessions()} | former).values()
+            for row in ({one.session_id: one for one in self.store.sessions()} | previous).values()
             if row.session_id not in hidden
             and (
                 name is None

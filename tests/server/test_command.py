@@ -117,7 +117,7 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("flags", "code", "message"),
     [
         (["--quirk", "late-call=2"], 64, "there is no quirk 'late-call'; did you mean 'late-calls'?"),
-        (["--quirk", "late-calls=x"], 64, "the quirk 'late-calls': 'x' is not a whole number of at least 0"),
+        (["--quirk", "late-calls=x"], 64, "the quirk 'late-calls': 'x' is not an integer of at least 0"),
         (["--port", "70000"], 64, "70000 is not in the range"),
         (["--faults", "nowhere.yaml"], 64, "'nowhere.yaml' does not exist"),
         (["--host", "256.0.0.1"], 1, "can't listen on 256.0.0.1"),
@@ -162,5 +162,5 @@ def test_a_fault_for_a_call_that_a_quirk_takes_away(
 def test_its_help_lists_every_quirk(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["server", "--help"]) == 0
     text = capsys.readouterr().out
-    assert re.search(r"Quirks:\n +max-page-size=ROWS +No page holds more rows than this\.\n", text)
+    assert re.search(r"Quirks:\n +max-page-size=ROWS +The largest number of rows on a page\.\n", text)
     assert "strict-encoding" in text

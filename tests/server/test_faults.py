@@ -292,9 +292,12 @@ def test_who_comes_as_the_door_shuts_is_shown_out(server: RunningServer, turns: 
         ({"kind": "cut", "when": "nth 0"}, "when: 'nth 0' is none of: all, first, first N, nth N, every N"),
         ({"kind": "rate-limit"}, "rate-limit needs a rate of at least 1"),
         ({"kind": "latency"}, "latency needs seconds, more than 0"),
-        ({"kind": "status", "status": 200}, "status: 200 is no error, which is 400 to 599"),
-        ({"kind": "half", "worked": False}, "half of an answer needs the work to be done"),
-        ({"kind": "latency", "seconds": 1, "worked": True}, "latency comes before the work"),
+        ({"kind": "status", "status": 200}, "status: 200 is not an error status, 400 to 599"),
+        (
+            {"kind": "half", "worked": False},
+            "`half` needs the call to be carried out: `worked` can't be false",
+        ),
+        ({"kind": "latency", "seconds": 1, "worked": True}, "latency comes before the call is carried out"),
     ],
 )
 def test_a_rule_that_makes_no_sense(fault: dict[str, Any], message: str) -> None:
@@ -348,7 +351,10 @@ BAD_FILES = {
         ["1:28: `seconds` has to be an integer or a number"],
     ),
     "yes is a string": ("- {kind: cut, worked: yes}", ["1:23: `worked` has to be true or false"]),
-    "not a status": ("- {kind: status, status: 200}", ["1:26: status: 200 is no error, which is 400 to 599"]),
+    "not a status": (
+        "- {kind: status, status: 200}",
+        ["1:26: status: 200 is not an error status, 400 to 599"],
+    ),
     "when": (
         "- kind: cut\n  when: sometimes",
         ["2:9: when: 'sometimes' is none of: all, first, first N, nth N, every N"],
