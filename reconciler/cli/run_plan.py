@@ -203,9 +203,9 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
         Refused: the answer is no, or nobody can have read the plan.
     """
     if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
-        from reconciler.render import render
+        from reconciler.render import render_plan
 
-        click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
+        click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
     elif not stdout_is_read():
         raise Refused("nobody reads the plan any more: nothing was written", "use --auto-approve")
     count = len(plan.actions)
