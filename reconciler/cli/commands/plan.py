@@ -84,7 +84,7 @@ def command(
         write_plan(out, plan, catalog)
     put_out(plan_to_document(plan), split(flags, Output))
     if check_models:
-        from reconciler.cli.models import account_models
+        from reconciler.cli.commands.models import account_models
         from reconciler.cli.problems import print_problems
         from reconciler.language_models import unknown
 
