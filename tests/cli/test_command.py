@@ -14,8 +14,10 @@ import click
 import pytest
 
 from reconciler import __version__
-from reconciler.cli import COMMANDS, cli
+from reconciler.cli import COMMANDS, GROUPS, cli
+from reconciler.cli import commands as cli_commands
 from reconciler.disk import write_out
+from reconciler.errors import ExitCode
 from reconciler.schemas import check_document, schema_names, schema_text
 from reconciler.server import Fault, RunningServer
 from tests.cli.conftest import COMMAND, Shell, until
@@ -465,13 +467,23 @@ def test_the_version(shell: Shell) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"reconciler {__version__}\n", "")
 
 
-def test_every_command_has_help(shell: Shell) -> None:
+def test_the_help_lists_every_command_by_what_it_is_for(shell: Shell) -> None:
     listed = shell.run("--help")
     assert listed.returncode == 0
-    for name, (_, line) in COMMANDS.items():
-        assert f"  {name} " in listed.stdout
-        assert line
-    assert "Exit codes: 0 done or nothing to do" in listed.stdout
+    sections = [part.split("\n") for part in listed.stdout.split("\n\n")]
+    for title, group in GROUPS.items():
+        (lines,) = [lines[1:] for lines in sections if lines[0] == f"{title}:"]
+        assert [tuple(line.split(maxsplit=1)) for line in lines] == list(group.items())
+    (codes,) = [lines[1:] for lines in sections if lines[0] == "Exit codes:"]
+    assert [int(line.split()[0]) for line in codes] == list(ExitCode)
+
+
+def test_every_command_file_is_a_command_that_is_listed() -> None:
+    """Each has a module of its name, and each module is a command."""
+    folder = Path(str(cli_commands.__file__)).parent
+    names = {path.stem.replace("_", "-") for path in folder.glob("*.py")} - {"--init--"}
+    assert names == set(COMMANDS)
+    assert all(isinstance(cli.get_command(click.Context(cli), name), click.Command) for name in names)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["-h"]])
