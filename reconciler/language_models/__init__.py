@@ -111,25 +111,6 @@ def read_models(path: Path) -> Models:
     )
 
 
-def unknown(catalog: Catalog, models: Models) -> list[Problem]:
-    """What is to be said of a catalog's models that are not in a list: one problem for each of them."""
-    users: dict[str, list[str]] = {}
-    for session in catalog.sessions.values():
-        if session.model not in models:
-            users.setdefault(session.model, []).append(session.key)
-    found = []
-    for name, keys in users.items():
-        near = models.nearest(name)
-        more = f" and {len(keys) - 3:,} more" if len(keys) > 3 else ""
-        found.append(
-            Problem(
-                f"note: the model `{truncate(name)}` of {', '.join(keys[:3])}{more} is not among {models.origin}",
-                f"did you mean `{near}`?" if near else "`reconciler models` lists them",
-            )
-        )
-    return found
-
-
 def models_document(models: Models, endpoint: str) -> dict[str, Any]:
     """A list as JSON: what ``--out`` writes, and what ``--format json`` prints."""
     rows: list[dict[str, Any]] = []
