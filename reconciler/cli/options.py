@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.cli.keys import did_you_mean
+from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_connection = option_in("Connection and state")
+_guard = option_in("Guards")
 
 
 class Seconds(click.FloatRange):
@@ -139,33 +143,33 @@ def connection_options(function: F) -> F:
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="Read the API key from this file. Default: $MINDCRAFT_API_KEY.",
             ),
-            click.option(
+            _connection(
                 "--contract",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
                 help="A file that describes the API, in place of the built-in description.",
             ),
-            click.option(
+            _connection(
                 "--parallelism",
                 type=click.IntRange(1, 64),
                 default=8,
                 show_default=True,
                 help="How many calls may be under way at once.",
             ),
-            click.option(
+            _connection(
                 "--connect-timeout",
                 type=Seconds(0.01),
                 default=10.0,
                 show_default=True,
                 help="Seconds.",
             ),
-            click.option(
+            _connection(
                 "--read-timeout",
                 type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
                 help="Seconds that a call may take to answer.",
             ),
-            click.option(
+            _connection(
                 "--retries",
                 type=click.IntRange(0, 50),
                 default=5,
@@ -185,16 +189,16 @@ def policy_options(function: F) -> F:
             _limit("--max-deletes", "deletes", "10"),
             _limit("--max-updates", "updates", "no limit"),
             _limit("--max-changes", "changes of any kind", "no limit"),
-            click.option(
+            _guard(
                 "--on-conflict",
                 type=click.Choice(["overwrite", "keep-live", "fail"]),
                 help="What to do with a field that was changed in git and outside of it. "
                 "Default: the catalog's policy, else overwrite.",
             ),
-            click.option(
+            _guard(
                 "--allow-empty", is_flag=True, help="Let a catalog with no sessions delete all it manages."
             ),
-            click.option(
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -207,7 +211,7 @@ def policy_options(function: F) -> F:
 
 
 def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
-    return click.option(
+    return _guard(
         flag,
         type=LimitType(),
         help=f"Refuse a plan with more {what}, as a count or as a percentage of the managed sessions. "
@@ -217,7 +221,7 @@ def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
 
 def state_option(function: F) -> F:
     """--state-dir."""
-    return click.option(
+    return _connection(
         "--state-dir",
         type=click.Path(path_type=Path, file_okay=False),
         help="The folder for archive, journal and the embedded server's data. Default: CATALOG/.reconciler; "

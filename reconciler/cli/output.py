@@ -13,10 +13,14 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli.options import OutPath
+from reconciler.cli.sections import option_in
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.options import Detail, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_output = option_in("Output")
+_markdown = option_in("Markdown")
 
 _FORMS = ("text", "json", "markdown", "html", "github")
 
@@ -70,7 +74,7 @@ def format_option(*forms: str) -> Callable[[F], F]:
 
 def no_color_option(function: F) -> F:
     """--no-color."""
-    return click.option("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
+    return _output("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
         function
     )
 
@@ -80,7 +84,7 @@ def output_options(function: F) -> F:
     for option in reversed(
         [
             format_option(*_FORMS),
-            click.option(
+            _output(
                 "--out-file",
                 metavar="FORM=PATH",
                 type=_FormPath(),
@@ -90,14 +94,14 @@ def output_options(function: F) -> F:
             click.option("--concise", "detail", flag_value="concise", help="One line a session."),
             click.option("--normal", "detail", flag_value="normal", default="normal", hidden=True),
             click.option("--full", "detail", flag_value="full", help="Nothing folded."),
-            click.option(
+            _markdown(
                 "--max-bytes",
                 type=click.IntRange(4_000),
                 default=65_000,
                 show_default=True,
                 help="How large markdown may get; it leaves out detail to fit.",
             ),
-            click.option(
+            _markdown(
                 "--whole",
                 metavar="TEXT",
                 default="",

@@ -28,6 +28,7 @@ from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import Seconds
 from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
+from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
 from reconciler.domain import Policy, Snapshot
@@ -54,7 +55,7 @@ class Writing:
     no_color: bool
 
 
-settle_option = click.option(
+settle_option = option_in("Timing")(
     "--settle",
     type=Seconds(0),
     help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract tells of.",
@@ -63,7 +64,7 @@ settle_option = click.option(
 
 def lock_options(function: F) -> F:
     """--lock and --lock-timeout."""
-    function = click.option(
+    function = option_in("Timing")(
         "--lock-timeout",
         type=Seconds(0),
         default=0.0,

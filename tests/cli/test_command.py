@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -476,6 +477,22 @@ def test_the_help_lists_every_command_by_what_it_is_for(shell: Shell) -> None:
         assert [tuple(line.split(maxsplit=1)) for line in lines] == list(group.items())
     (codes,) = [lines[1:] for lines in sections if lines[0] == "Exit codes:"]
     assert [int(line.split()[0]) for line in codes] == list(ExitCode)
+
+
+@pytest.mark.parametrize("name", ["plan", "apply"])
+def test_the_flags_that_people_use_first_come_first_and_none_is_lost(shell: Shell, name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    text = shell.run(name, "--help").stdout
+    flags = {
+        title: re.findall(r"^  (--[a-z-]+)", body, re.MULTILINE)
+        for title, body in re.findall(r"^(\w[\w ]*):\n((?:  .*\n)+)", text, re.MULTILINE)
+    }
+    assert list(flags)[:3] == ["Options", "Connection and state", "Guards"]
+    assert len(flags["Options"]) <= 10
+    documented = [flag for section in flags.values() for flag in section]
+    shown = [option.opts[0] for option in _options(command) if not option.hidden]
+    assert sorted(documented) == sorted(shown)
 
 
 def test_every_command_file_is_a_command_that_is_listed() -> None:

@@ -13,6 +13,7 @@ from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
@@ -22,7 +23,7 @@ from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("pairs", metavar="[KEY=SESSION_ID]...", nargs=-1)
 @click.option(
     "--match", type=click.Choice(["name"]), help="Adopt every unmanaged session whose name a key has."

@@ -18,6 +18,7 @@ from reconciler.cli.options import CatalogFlags, catalog_argument, connection_op
 from reconciler.cli.output import format_option
 from reconciler.cli.perform import hold_lock, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.progress import progress
+from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog
@@ -116,7 +117,7 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
         raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deep") from None
 
 
-@command.command()
+@command.command(cls=SectionedCommand)
 @_archive_id
 @catalog_argument
 @connection_options

@@ -10,10 +10,11 @@ import click
 
 from reconciler.cli.options import CatalogFlags, catalog_options, split
 from reconciler.cli.output import Output, output_options, put_out
+from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("one")
 @click.argument("other")
 @click.option(

@@ -19,6 +19,7 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.output import Output, output_options, put_out
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Refused, UsageError
 from reconciler.plan.drift import drifted
@@ -26,7 +27,7 @@ from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @catalog_argument
 @catalog_options
 @connection_options

@@ -10,6 +10,7 @@ import click
 from reconciler.cli.connect import Connection
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode
 from reconciler.state import FOLDER
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.export import Layout, Only, Selection
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument(
     "folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=".", required=False
 )

@@ -12,6 +12,7 @@ from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.plan.build import make_plan
@@ -22,7 +23,7 @@ from reconciler.state import FOLDER
 _SHOWS = "reconciler plan shows what is live"
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @click.option(
     "--catalog",

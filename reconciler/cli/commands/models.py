@@ -13,6 +13,7 @@ from reconciler.api.endpoint import endpoint_name
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.cli.output import format_option
+from reconciler.cli.sections import SectionedCommand
 from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
 from reconciler.state import FOLDER
@@ -34,7 +35,7 @@ def account_models(connection: Connection, state: Path) -> Models:
         return offered(client.read("list_models", {}), f"the models of {client.endpoint.name}", taken)
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @connection_options
 @state_option
 @click.option(

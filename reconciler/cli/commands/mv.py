@@ -13,6 +13,7 @@ from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
 from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.ownership.tag import Identity
@@ -25,7 +26,7 @@ _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("old")
 @click.argument("new")
 @click.option(

@@ -10,9 +10,10 @@ import click
 from reconciler.cli.options import split
 from reconciler.cli.output import Output, output_options, put_out
 from reconciler.cli.planfile import read_plan
+from reconciler.cli.sections import SectionedCommand
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("plan", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @output_options
 def command(plan: Path, **flags: Any) -> None:

@@ -16,11 +16,12 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
+from reconciler.cli.sections import SectionedCommand
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @catalog_argument
 @environment_option
 @connection_options
