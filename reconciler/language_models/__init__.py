@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.errors import ApiError
-from reconciler.domain import Catalog
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 
