@@ -17,7 +17,7 @@ from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
-    from reconciler.plan.types import Plan
+    from reconciler.plan.types import Plan, Selection
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -187,14 +187,8 @@ def policy_options(function: F) -> F:
     for option in reversed(
         [
             _limit("--max-deletes", "deletes", "10"),
-            _limit("--max-updates", "updates", "no limit"),
-            _limit("--max-changes", "changes of any kind", "no limit"),
-            _guard(
-                "--on-conflict",
-                type=click.Choice(["overwrite", "keep-live", "fail"]),
-                help="What to do with a field that was changed in git and outside of it. "
-                "Default: the catalog's policy, else overwrite.",
-            ),
+            change_limits,
+            conflict_option,
             _guard(
                 "--allow-empty", is_flag=True, help="Let a catalog with no sessions delete all it manages."
             ),
@@ -208,6 +202,20 @@ def policy_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def change_limits(function: F) -> F:
+    """--max-updates and --max-changes: the limits on a plan that deletes nothing."""
+    function = _limit("--max-changes", "changes of any kind", "no limit")(function)
+    return _limit("--max-updates", "updates", "no limit")(function)
+
+
+conflict_option = _guard(
+    "--on-conflict",
+    type=click.Choice(["overwrite", "keep-live", "fail"]),
+    help="What to do with a field that was changed in git and outside of it. "
+    "Default: the catalog's policy, else overwrite.",
+)
 
 
 def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
@@ -231,16 +239,16 @@ def state_option(function: F) -> F:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PolicyFlags:
-    """The flags of :func:`policy_options`."""
+    """The flags of :func:`policy_options`; a command that has only some of them leaves the rest at their defaults."""
 
-    max_deletes: Limit | None
-    max_updates: Limit | None
-    max_changes: Limit | None
-    on_conflict: OnConflict | None
-    allow_empty: bool
-    allow_destroy: tuple[str, ...]
+    max_deletes: Limit | None = None
+    max_updates: Limit | None = None
+    max_changes: Limit | None = None
+    on_conflict: OnConflict | None = None
+    allow_empty: bool = False
+    allow_destroy: tuple[str, ...] = ()
 
-    def plan(self, catalog: Catalog, snapshot: Snapshot) -> Plan:
+    def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
         """The plan under the catalog's policy, as far as no flag overrules it."""
         from reconciler.plan import make_plan
 
@@ -254,7 +262,9 @@ class PolicyFlags:
         # Catalog and list stay until the program ends: looking for garbage in them, again and again while they are
         # compared, would take longer than comparing them.
         gc.freeze()
-        plan = make_plan(catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy)
+        plan = make_plan(
+            catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy, only=only
+        )
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:
@@ -267,4 +277,10 @@ class PolicyFlags:
 
 def split(flags: Mapping[str, Any], kind: type[T]) -> T:
     """Those of a command's flags that belong to a group, as that group's value."""
-    return kind(**{field.name: flags[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+    return kind(
+        **{
+            field.name: flags[field.name]
+            for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+            if field.name in flags or field.default is dataclasses.MISSING
+        }
+    )

@@ -11,15 +11,21 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean
-from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_options,
+    change_limits,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
-from reconciler.plan.build import make_plan
-from reconciler.plan.narrow import narrow
-from reconciler.plan.types import Plan
+from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
 
@@ -37,6 +43,7 @@ from reconciler.state import FOLDER
 )
 @catalog_options
 @connection_options
+@change_limits
 @state_option
 @writing_options
 def command(
@@ -52,11 +59,12 @@ def command(
         raise UsageError("say which sessions to adopt: KEY=SESSION_ID, or --match name")
     loaded = split(flags, CatalogFlags).load(catalog)
     wanted = _pairs(pairs, loaded)
+    policy = split(flags, PolicyFlags)
 
     def plan(snapshot: Snapshot) -> Plan:
         adopt = _by_name(loaded, snapshot) if match else wanted
-        whole = make_plan(dataclasses.replace(loaded, adopt=adopt), snapshot)
-        part = narrow(whole, "adopt", adopt)
+        adopting = dataclasses.replace(loaded, adopt=adopt)
+        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)))
         if not match:
             _insist(part, wanted, snapshot)
         return part

@@ -11,15 +11,22 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
-from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_options,
+    change_limits,
+    conflict_option,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.ownership.tag import Identity
-from reconciler.plan.build import make_plan
-from reconciler.plan.narrow import narrow
-from reconciler.plan.types import Plan
+from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
@@ -38,6 +45,8 @@ _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
 )
 @catalog_options
 @connection_options
+@change_limits
+@conflict_option
 @state_option
 @writing_options
 def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: Any) -> int:
@@ -57,9 +66,10 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
             "call it in the catalog that hands the session over, or in the one that takes it",
         )
     moving = _moving(loaded, source, target)
+    policy = split(flags, PolicyFlags)
 
     def plan(snapshot: Snapshot) -> Plan:
-        part = narrow(make_plan(moving, snapshot), "move", {target.key})
+        part = policy.plan(moving, snapshot, Selection("move", frozenset({target.key})))
         if not part.actions and not part.refusals:
             raise _not_live(source, loaded, snapshot)
         return part
