@@ -75,6 +75,17 @@ def catalog_argument(function: F) -> F:
     )(function)
 
 
+def catalog_option(function: F) -> F:
+    """--catalog, for the commands whose arguments are something else."""
+    return click.option(
+        "--catalog",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        default=".",
+        show_default=True,
+        help="The catalog's folder.",
+    )(function)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class CatalogFlags:
     """The flags of :func:`catalog_options`."""
@@ -120,12 +131,19 @@ def variables_option(function: F) -> F:
 
 def environment_option(function: F) -> F:
     """--env."""
-    return click.option("--env", metavar="NAME", help="Which of the catalog's environments.")(function)
+    return click.option("--env", metavar="NAME", help="The environment of the catalog.")(function)
 
 
 def catalog_options(function: F) -> F:
     """Which variant of the catalog is meant."""
     return environment_option(variables_option(function))
+
+
+contract_option = _connection(
+    "--contract",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file that describes the API, in place of the built-in description.",
+)
 
 
 def connection_options(function: F) -> F:
@@ -143,11 +161,7 @@ def connection_options(function: F) -> F:
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="Read the API key from this file. Default: $MINDCRAFT_API_KEY.",
             ),
-            _connection(
-                "--contract",
-                type=click.Path(path_type=Path, exists=True, dir_okay=False),
-                help="A file that describes the API, in place of the built-in description.",
-            ),
+            contract_option,
             _connection(
                 "--parallelism",
                 type=click.IntRange(1, 64),
@@ -235,6 +249,19 @@ def state_option(function: F) -> F:
         help="The folder for archive, journal and the embedded server's data. Default: CATALOG/.reconciler; "
         "with a saved plan, .reconciler here.",
     )(function)
+
+
+archive_option = click.option(
+    "--archive-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder for what is changed or deleted, as it was before. Default: archive in the state folder.",
+)
+
+approve_option = click.option("--auto-approve", is_flag=True, help="Do not ask for approval. For CI.")
+
+exitcode_option = click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

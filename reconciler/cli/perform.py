@@ -25,7 +25,7 @@ from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import Seconds
+from reconciler.cli.options import Seconds, approve_option, archive_option
 from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
@@ -82,12 +82,8 @@ def writing_options(function: F) -> F:
     """How to write: approval, archive, time limits, lock, output."""
     for option in reversed(
         [
-            click.option("--auto-approve", is_flag=True, help="Do not ask before writing. For CI."),
-            click.option(
-                "--archive-dir",
-                type=click.Path(path_type=Path, file_okay=False),
-                help="Keep what is changed or deleted in this folder. Default: archive in the state folder.",
-            ),
+            approve_option,
+            archive_option,
             settle_option,
             click.option("--deadline", type=Seconds(0.01), help="Start no new writes after so many seconds."),
             lock_options,

@@ -539,39 +539,6 @@ def _options(command: click.Command) -> Iterator[click.Option]:
         yield from _options(inner)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_flag_has_a_variable_of_its_name(name: str) -> None:
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None
-    for option in _options(command):
-        flag = next(one for one in option.opts if one.startswith("--"))
-        assert option.envvar == "RECONCILER_" + flag[2:].upper().replace("-", "_")
-
-
-def test_a_flag_as_a_variable(shop: Shell) -> None:
-    document = json.loads(shop.run("plan", "shop", RECONCILER_FORMAT="json").stdout)
-    assert document["summary"]["create"] == 2
-    assert shop.run("apply", "shop", RECONCILER_AUTO_APPROVE="true").returncode == 0
-    done = shop.run("apply", "shop", RECONCILER_AUTO_APPROVE="maybe")
-    assert done.returncode == 64
-    assert "'maybe' is not a valid boolean" in done.stderr
-
-
-def test_a_flag_that_may_be_repeated_has_a_value_a_line_in_its_variable(shop: Shell) -> None:
-    shop.write(
-        {"alice": {"name": "Alice", "prompt": [{"text": "{{ greet }}, {{ who }}!", "template": "jinja"}]}}
-    )
-    environ = {
-        "RECONCILER_VAR": "greet=hello world: a\r\nwho=x=y\n\n",
-        "RECONCILER_OUT_FILE": "json=one plan.json\nhtml=another:plan.html\n",
-    }
-    assert shop.run("plan", "shop", **environ).returncode == 0
-    document = json.loads((shop.folder / "one plan.json").read_text())
-    (prompt,) = [one for one in document["actions"][0]["fields"] if one["path"] == "prompt"]
-    assert prompt["after"] == "hello world: a, x=y!"
-    assert (shop.folder / "another:plan.html").is_file()
-
-
 @pytest.mark.parametrize("name", [".", "archive", "local.db"])
 def test_nothing_in_the_state_folder_may_be_a_link(shop: Shell, tmp_path: Path, name: str) -> None:
     """A catalog may be a stranger's: it does not choose where we write."""

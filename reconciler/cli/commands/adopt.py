@@ -14,6 +14,7 @@ from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    catalog_option,
     catalog_options,
     change_limits,
     connection_options,
@@ -34,13 +35,7 @@ from reconciler.state import FOLDER
 @click.option(
     "--match", type=click.Choice(["name"]), help="Adopt every unmanaged session whose name a key has."
 )
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @connection_options
 @change_limits

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import click
 
-from reconciler.cli.options import CatalogFlags, catalog_options, split
+from reconciler.cli.options import CatalogFlags, catalog_option, exitcode_option, split, variables_option
 from reconciler.cli.output import Output, output_options, put_out
 from reconciler.cli.sections import SectionedCommand
-from reconciler.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, ReconcilerError
 
 
 @click.command(cls=SectionedCommand)
 @click.argument("one")
 @click.argument("other")
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
-@catalog_options
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when they differ.")
+@catalog_option
+@variables_option
+@exitcode_option
 @output_options
-def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flags: Any) -> int:
+def command(
+    one: str,
+    other: str,
+    catalog: Path,
+    var: tuple[tuple[str, str], ...],
+    detailed_exitcode: bool,
+    **flags: Any,
+) -> int:
     """Compare what two environments of a catalog would be: what turns ONE into OTHER, as a plan shows it.
 
     Speaks to nobody.
@@ -36,10 +36,7 @@ def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flag
     from reconciler.plan.document import plan_to_document
     from reconciler.plan.environment_diff import diff_environments
 
-    which = split(flags, CatalogFlags)
-    if which.env:
-        raise UsageError("--env says nothing here", "name the two environments")
-    left, right = (dataclasses.replace(which, env=name).load(catalog) for name in (one, other))
+    left, right = (CatalogFlags(name, var).load(catalog) for name in (one, other))
     if not environments(catalog):  # any name would do, and nothing would differ
         raise ReconcilerError(
             "this catalog has no environments", "declare them in catalog.yaml, below `environments:`"

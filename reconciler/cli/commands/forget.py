@@ -13,6 +13,7 @@ from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    catalog_option,
     catalog_options,
     change_limits,
     connection_options,
@@ -31,13 +32,7 @@ _SHOWS = "reconciler plan shows what is live"
 
 @click.command(cls=SectionedCommand)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @connection_options
 @change_limits

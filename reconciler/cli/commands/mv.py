@@ -14,6 +14,7 @@ from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    catalog_option,
     catalog_options,
     change_limits,
     conflict_option,
@@ -36,13 +37,7 @@ _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
 @click.command(cls=SectionedCommand)
 @click.argument("old")
 @click.argument("new")
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @connection_options
 @change_limits

@@ -16,6 +16,7 @@ from reconciler.cli.options import (
     catalog_argument,
     catalog_options,
     connection_options,
+    exitcode_option,
     policy_options,
     split,
     state_option,
@@ -43,7 +44,7 @@ from reconciler.state import FOLDER
     help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it. "
     "A pipe or a device is written to; `-` is no name for stdout, /dev/stdout is.",
 )
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@exitcode_option
 @output_options
 def command(
     catalog: Path,

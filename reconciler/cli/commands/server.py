@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.options import catalog_argument
+from reconciler.cli.options import catalog_argument, contract_option
 from reconciler.cli.sections import SectionedCommand, option_in
 from reconciler.server.quirks import learned_quirks, parse_quirks, quirk_help
 
@@ -52,11 +52,7 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     type=click.Path(path_type=Path, dir_okay=False),
     help="The database file. Default: CATALOG/.reconciler/local.db, as `--endpoint local` uses it.",
 )
-@click.option(
-    "--contract",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file that describes the API to play, and how it behaves, in place of the built-in description.",
-)
+@contract_option
 @click.option(
     "--require-key", metavar="KEY", help="Answer 401 and 403 to requests that do not carry this API key."
 )
