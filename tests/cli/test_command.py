@@ -175,6 +175,23 @@ def test_a_plan_that_a_guard_refuses_is_shown_whole(shop: Shell, server: Running
     assert server.store.sessions() == []
 
 
+@pytest.mark.parametrize("flag", [("--max-bytes", "5000"), ("--whole", "the artifact")])
+def test_the_flags_for_markdown_need_markdown(
+    shop: Shell, server: RunningServer, flag: tuple[str, str]
+) -> None:
+    done = shop.run("plan", "shop", "--out-file", "html=plan.html", *flag)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        64,
+        "",
+        f"{flag[0]} is for Markdown, and this command writes none\n"
+        "      hint: add --format markdown, or --out-file markdown=FILE\n",
+    )
+    assert server.log == []
+    for words in (("--format", "markdown"), ("--out-file", "markdown=plan.md")):
+        assert shop.run("plan", "shop", *words, *flag).returncode == 0
+    assert shop.run("plan", "shop", RECONCILER_MAX_BYTES="5000", RECONCILER_WHOLE="there").returncode == 0
+
+
 # Apply
 
 

@@ -21,7 +21,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.output import Output, output_options, put_out
+from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, UsageError
 from reconciler.state import FOLDER
@@ -62,6 +62,7 @@ def command(
         raise UsageError(
             "a plan made --against a file can't be saved to be applied", "plan against the live list"
         )
+    output = read_output(flags)
     with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
         from reconciler.plan.document import plan_to_document
 
@@ -72,7 +73,7 @@ def command(
         from reconciler.cli.planfile import write_plan
 
         write_plan(out, plan, catalog)
-    put_out(plan_to_document(plan), split(flags, Output))
+    put_out(plan_to_document(plan), output)
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK
