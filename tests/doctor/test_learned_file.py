@@ -251,7 +251,7 @@ def test_a_disk_that_fills_up_meanwhile(
     def full(path: Path, text: str, *, mode: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reconciler.cli.doctor.write_out", full)
+    monkeypatch.setattr("reconciler.cli.commands.doctor.write_out", full)
     with playing(Played("plain"), tmp_path, capsys) as doctor:
         code, out, err = doctor.probe("--format", "json")
         assert (code, json.loads(out)["written"]) == (1, "")

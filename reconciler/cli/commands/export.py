@@ -9,7 +9,8 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.live import live_or_against
-from reconciler.cli.options import connection_options, split, state_option
+from reconciler.cli.options import connection_options, environment_option, split, state_option
+from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode
 from reconciler.state import FOLDER
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.export import Layout, Only, Selection
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument(
     "folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=".", required=False
 )
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
 @click.option(
     "--catalog",
     metavar="NAME",
+    envvar="RECONCILER_EXPORT_CATALOG",
+    show_envvar=True,
     help="The catalog's name. Default: that of the only one that is live, else the folder's.",
 )
-@click.option("--env", metavar="NAME", help="The environment whose sessions are managed. Default: none.")
+@environment_option
 @click.option(
     "--layout",
     type=click.Choice(["per-session", "one"]),

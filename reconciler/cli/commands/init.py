@@ -15,8 +15,18 @@ _MODEL: Final = "deepseek-chat"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".", required=False)
-@click.option("--name", help="The catalog's name, which stays. Default: made from the folder's.")
-@click.option("--model", help=f"The model of all sessions that name none. Default: {_MODEL}.")
+@click.option(
+    "--name",
+    envvar="RECONCILER_INIT_NAME",
+    show_envvar=True,
+    help="The catalog's name, which stays. Default: made from the folder's.",
+)
+@click.option(
+    "--model",
+    envvar="RECONCILER_INIT_MODEL",
+    show_envvar=True,
+    help=f"The model of all sessions that name none. Default: {_MODEL}.",
+)
 @click.option(
     "--ci",
     type=click.Choice([*CI, "none"]),

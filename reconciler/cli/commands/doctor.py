@@ -16,7 +16,15 @@ import click
 
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import OutPath, Seconds, catalog_argument, connection_options, split, state_option
+from reconciler.cli.options import (
+    OutPath,
+    Seconds,
+    approve_option,
+    catalog_argument,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import telling
 from reconciler.disk import check_writable, write_out
@@ -37,11 +45,7 @@ if TYPE_CHECKING:
 @connection_options
 @state_option
 @click.option("--probe", is_flag=True, help="Also make one session, learn by writing to it, and delete it.")
-@click.option(
-    "--auto-approve",
-    is_flag=True,
-    help="Do not ask before the probe, nor before deleting what a killed one left. For CI.",
-)
+@approve_option
 @click.option("--write", type=OutPath(), help="Write what was learned to this contract file.")
 @click.option(
     "--record",

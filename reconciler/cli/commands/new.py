@@ -6,18 +6,12 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import variables_option
+from reconciler.cli.options import catalog_option, variables_option
 
 
 @click.command()
 @click.argument("key")
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @click.option(
     "--file",
     default="",
@@ -25,8 +19,20 @@ from reconciler.cli.options import variables_option
     help="The manifest to add it to, from the catalog's folder; made if need be. "
     "Default: the only one, else sessions/KEY.yaml.",
 )
-@click.option("--name", default="", help="What people see. Default: made from the key.")
-@click.option("--model", default="", help="Its model. Default: that of the catalog's defaults.")
+@click.option(
+    "--name",
+    default="",
+    envvar="RECONCILER_NEW_NAME",
+    show_envvar=True,
+    help="What people see. Default: made from the key.",
+)
+@click.option(
+    "--model",
+    default="",
+    envvar="RECONCILER_NEW_MODEL",
+    show_envvar=True,
+    help="Its model. Default: that of the catalog's defaults.",
+)
 @click.option(
     "--prompt-file",
     default="",

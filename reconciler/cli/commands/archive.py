@@ -14,10 +14,19 @@ import click
 
 from reconciler.apply import archive as archives
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import CatalogFlags, catalog_argument, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    approve_option,
+    archive_option,
+    catalog_argument,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import progress
 from reconciler.cli.run_plan import hold_lock, lock_options, settle_option, wait_for_the_list
+from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog
@@ -38,12 +47,7 @@ def command() -> None:
 
 
 def _folder_options(function: F) -> F:
-    function = click.option(
-        "--archive-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="The archive's folder. Default: archive in the state folder.",
-    )(function)
-    return state_option(function)
+    return state_option(archive_option(function))
 
 
 def _folder(catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> Path:
@@ -116,12 +120,12 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
         raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deep") from None
 
 
-@command.command()
+@command.command(cls=SectionedCommand)
 @_archive_id
 @catalog_argument
 @connection_options
 @_folder_options
-@click.option("--auto-approve", is_flag=True, help="Do not ask before writing.")
+@approve_option
 @settle_option
 @lock_options
 @format_option()
@@ -226,7 +230,7 @@ def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog |
     required=True,
     help="Keep what is younger than so many days.",
 )
-@click.option("--auto-approve", is_flag=True, help="Do not ask before deleting.")
+@approve_option
 @format_option()
 def prune(
     catalog: Path,

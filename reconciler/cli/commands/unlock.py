@@ -10,22 +10,24 @@ import click
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import (
+    approve_option,
     catalog_argument,
     connection_options,
     environment_option,
     split,
     state_option,
 )
+from reconciler.cli.sections import SectionedCommand
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @catalog_argument
 @environment_option
 @connection_options
 @state_option
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@approve_option
 def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve: bool, **flags: Any) -> None:
     """Break the lock of a catalog whose run is dead.
 

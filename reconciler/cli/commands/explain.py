@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.options import CatalogFlags, catalog_options, split
+from reconciler.cli.options import CatalogFlags, catalog_option, catalog_options, split
 from reconciler.cli.output import format_option
 from reconciler.text.escape import terminal
 
@@ -17,13 +17,7 @@ _SHOWN = 48  # characters of a value
 
 @click.command()
 @click.argument("key")
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @format_option()
 def command(key: str, catalog: Path, form: str, **flags: Any) -> None:

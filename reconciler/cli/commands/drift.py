@@ -18,7 +18,8 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.output import Output, output_options, put_out
+from reconciler.cli.output import output_options, put_out, read_output
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Refused, UsageError
 from reconciler.plan.drift import drifted
@@ -26,7 +27,7 @@ from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @catalog_argument
 @catalog_options
 @connection_options
@@ -48,12 +49,13 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
 
+    output = read_output(flags)
     loaded = split(flags, CatalogFlags).load(catalog)
     snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER)
     plan = drifted(make_plan(loaded, snapshot))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
-    put_out(plan_to_document(plan), split(flags, Output))
+    put_out(plan_to_document(plan), output)
     return ExitCode.OK if plan.empty else ExitCode.CHANGES
 
 

@@ -21,13 +21,14 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Policy, Snapshot
 from reconciler.errors import Refused, UsageError
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), default=".")
 @catalog_options
 @connection_options

@@ -13,6 +13,7 @@ from reconciler.api.endpoint import endpoint_name
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.cli.output import format_option
+from reconciler.cli.sections import SectionedCommand
 from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
 from reconciler.state import FOLDER
@@ -35,7 +36,7 @@ def account_models(connection: Connection, state: Path) -> Models:
         return offered(client.read("list_models", {}), f"the models of {client.endpoint.name}", taken)
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @connection_options
 @state_option
 @click.option(
@@ -46,6 +47,8 @@ def account_models(connection: Connection, state: Path) -> Models:
 @click.option(
     "--out",
     type=OutPath(),
+    envvar="RECONCILER_MODELS_OUT",
+    show_envvar=True,
     help="Also write the list to this file, for `reconciler lint --models FILE`.",
 )
 @format_option("text", "json")

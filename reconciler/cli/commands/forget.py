@@ -10,29 +10,32 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
-from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_option,
+    catalog_options,
+    change_limits,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
-from reconciler.plan.build import make_plan
-from reconciler.plan.narrow import narrow
-from reconciler.plan.types import Plan
+from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
 _SHOWS = "reconciler plan shows what is live"
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @connection_options
+@change_limits
 @state_option
 @writing_options
 def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flags: Any) -> int:
@@ -45,6 +48,8 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
     left = {key: session for key, session in loaded.sessions.items() if key not in keys}
     without = dataclasses.replace(loaded, sessions=left, forgotten=loaded.forgotten.union(keys))
 
+    policy = split(flags, PolicyFlags)
+
     def plan(snapshot: Snapshot) -> Plan:
         live = live_keys(snapshot, loaded.name, loaded.environment)
         unknown = sorted(set(keys) - live - loaded.sessions.keys())
@@ -55,7 +60,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
                     for key in unknown
                 ]
             )
-        part = narrow(make_plan(without, snapshot), "forget", keys)
+        part = policy.plan(without, snapshot, Selection("forget", frozenset(keys)))
         missing = sorted(set(keys) - {action.key for action in part.actions})
         if missing:
             raise Refused(f"no live session is ours under {', '.join(missing)}", _SHOWS)

@@ -16,16 +16,18 @@ from reconciler.cli.options import (
     catalog_argument,
     catalog_options,
     connection_options,
+    exitcode_option,
     policy_options,
     split,
     state_option,
 )
-from reconciler.cli.output import Output, output_options, put_out
+from reconciler.cli.output import output_options, put_out, read_output
+from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, UsageError
 from reconciler.state import FOLDER
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @catalog_argument
 @catalog_options
 @connection_options
@@ -42,20 +44,13 @@ from reconciler.state import FOLDER
     help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it. "
     "A pipe or a device is written to; `-` is no name for stdout, /dev/stdout is.",
 )
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
-@click.option(
-    "--check-models",
-    is_flag=True,
-    help="Also ask which models the account offers, and name on stderr those of the catalog that it does not. "
-    "Changes neither the plan nor the exit code.",
-)
+@exitcode_option
 @output_options
 def command(
     catalog: Path,
     against: Path | None,
     out: Path | None,
     detailed_exitcode: bool,
-    check_models: bool,
     state_dir: Path | None,
     **flags: Any,
 ) -> int:
@@ -67,11 +62,7 @@ def command(
         raise UsageError(
             "a plan made --against a file can't be saved to be applied", "plan against the live list"
         )
-    if against and check_models:
-        raise UsageError(
-            "--check-models asks the service, and --against does not",
-            "reconciler lint --models FILE asks nobody",
-        )
+    output = read_output(flags)
     with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
         from reconciler.plan.document import plan_to_document
 
@@ -82,14 +73,7 @@ def command(
         from reconciler.cli.planfile import write_plan
 
         write_plan(out, plan, catalog)
-    put_out(plan_to_document(plan), split(flags, Output))
-    if check_models:
-        from reconciler.cli.models import account_models
-        from reconciler.cli.problems import print_problems
-        from reconciler.language_models import unknown
-
-        offered = account_models(split(flags, Connection), state_dir or catalog / FOLDER)
-        print_problems(unknown(loaded, offered))
+    put_out(plan_to_document(plan), output)
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK

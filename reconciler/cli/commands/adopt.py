@@ -11,31 +11,34 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean
-from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_option,
+    catalog_options,
+    change_limits,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
-from reconciler.plan.build import make_plan
-from reconciler.plan.narrow import narrow
-from reconciler.plan.types import Plan
+from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("pairs", metavar="[KEY=SESSION_ID]...", nargs=-1)
 @click.option(
     "--match", type=click.Choice(["name"]), help="Adopt every unmanaged session whose name a key has."
 )
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @connection_options
+@change_limits
 @state_option
 @writing_options
 def command(
@@ -51,11 +54,12 @@ def command(
         raise UsageError("say which sessions to adopt: KEY=SESSION_ID, or --match name")
     loaded = split(flags, CatalogFlags).load(catalog)
     wanted = _pairs(pairs, loaded)
+    policy = split(flags, PolicyFlags)
 
     def plan(snapshot: Snapshot) -> Plan:
         adopt = _by_name(loaded, snapshot) if match else wanted
-        whole = make_plan(dataclasses.replace(loaded, adopt=adopt), snapshot)
-        part = narrow(whole, "adopt", adopt)
+        adopting = dataclasses.replace(loaded, adopt=adopt)
+        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)))
         if not match:
             _insist(part, wanted, snapshot)
         return part

@@ -11,32 +11,37 @@ import click
 
 from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
-from reconciler.cli.options import CatalogFlags, catalog_options, connection_options, split, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_option,
+    catalog_options,
+    change_limits,
+    conflict_option,
+    connection_options,
+    split,
+    state_option,
+)
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.ownership.tag import Identity
-from reconciler.plan.build import make_plan
-from reconciler.plan.narrow import narrow
-from reconciler.plan.types import Plan
+from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("old")
 @click.argument("new")
-@click.option(
-    "--catalog",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=".",
-    show_default=True,
-    help="The catalog's folder.",
-)
+@catalog_option
 @catalog_options
 @connection_options
+@change_limits
+@conflict_option
 @state_option
 @writing_options
 def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: Any) -> int:
@@ -56,9 +61,10 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
             "call it in the catalog that hands the session over, or in the one that takes it",
         )
     moving = _moving(loaded, source, target)
+    policy = split(flags, PolicyFlags)
 
     def plan(snapshot: Snapshot) -> Plan:
-        part = narrow(make_plan(moving, snapshot), "move", {target.key})
+        part = policy.plan(moving, snapshot, Selection("move", frozenset({target.key})))
         if not part.actions and not part.refusals:
             raise _not_live(source, loaded, snapshot)
         return part

@@ -11,11 +11,12 @@ import click
 from reconciler.cli.connect import Connection, need_local_data
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import OutPath, connection_options, split, state_option
+from reconciler.cli.sections import SectionedCommand
 from reconciler.state import FOLDER
 from reconciler.text.timestamps import write_timestamp
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("file", type=OutPath())
 @connection_options
 @state_option

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.options import catalog_argument
+from reconciler.cli.options import catalog_argument, contract_option
+from reconciler.cli.sections import SectionedCommand, option_in
 from reconciler.server.quirks import learned_quirks, parse_quirks, quirk_help
 
 if TYPE_CHECKING:
     from reconciler.server.log import LoggedRequest
 
+_testing = option_in("For testing")
 
-class _Command(click.Command):
+
+class _Command(SectionedCommand):
     """A command whose help lists the quirks."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -49,22 +52,18 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     type=click.Path(path_type=Path, dir_okay=False),
     help="The database file. Default: CATALOG/.reconciler/local.db, as `--endpoint local` uses it.",
 )
-@click.option(
-    "--contract",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file that describes the API to play, and how it behaves, in place of the built-in description.",
-)
+@contract_option
 @click.option(
     "--require-key", metavar="KEY", help="Answer 401 and 403 to requests that do not carry this API key."
 )
-@click.option(
+@_testing(
     "--latency",
     type=click.FloatRange(0, 3_600_000),
     default=0.0,
     metavar="MS",
     help="Milliseconds that every request waits.",
 )
-@click.option(
+@_testing(
     "--quirk",
     "quirks",
     multiple=True,
@@ -72,7 +71,7 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     callback=_quirks,
     help="Behave as some services do, see below. Repeatable.",
 )
-@click.option(
+@_testing(
     "--faults",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A YAML file of rules for what goes wrong, see docs/server.md.",
