@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check format bench bench-quick clean
+.PHONY: help demo test faults check format bench bench-quick dist clean
 
 help:  ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,10 +24,11 @@ test: $(STAMP)  ## run the tests
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way there is: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
 
-check: $(STAMP)  ## formatting, lint, types
+check: $(STAMP)  ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest -n 0 tests/test_architecture.py
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
@@ -39,5 +40,8 @@ bench: $(STAMP)  ## measure everything side by side, into benchmarks/RESULTS.md 
 bench-quick: $(STAMP)  ## the same, smaller, in a minute; writes nothing
 	$(BIN)/python -m benchmarks --quick
 
+dist:  ## build the wheel and the sdist, and try each in a clean environment (needs a package index)
+	PYTHON=$(PYTHON) sh scripts/dist.sh
+
 clean:  ## remove what the other commands made
-	rm -rf $(VENV) .demo .bench
+	rm -rf $(VENV) .demo .bench .dist dist
