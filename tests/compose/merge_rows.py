@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """The earlier layer, the later one, what result, and why; all three in YAML's flow style."""
+    """The earlier layer, the later one, the result, and why; all three in YAML's flow style."""
 
     earlier: str
     later: str
