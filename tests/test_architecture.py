@@ -149,6 +149,17 @@ def test_a_package_stands_below_all_that_it_imports() -> None:
     assert not up, "the rows of docs/architecture.md go from the top to the bottom"
 
 
+def test_nothing_but_the_version_is_imported_from_the_public_package() -> None:
+    for name, path in modules().items():
+        taken = {
+            one.name
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and node.module == "reconciler"
+            for one in node.names
+        }
+        assert {one for one in taken if f"reconciler.{one}" not in modules()} <= {"__version__"}, name
+
+
 def test_no_import_circle() -> None:
     graph = {name: set(imports(name, path)) for name, path in modules().items()}
     assert circles(graph) == []
