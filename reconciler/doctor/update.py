@@ -11,9 +11,9 @@ from operator import ne
 from typing import Literal
 
 from reconciler.contract import Operation
-from reconciler.doctor.bench import FIRST, SECOND, Bench, answer, call, status_of, verdict
 from reconciler.doctor.candidates import candidates, learned
-from reconciler.doctor.subject import ProbeStopped
+from reconciler.doctor.context import FIRST, SECOND, Bench, answer, call, status_of, verdict
+from reconciler.doctor.session import ProbeStopped
 from reconciler.domain import LiveSession
 from reconciler.values import same
 

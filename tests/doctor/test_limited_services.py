@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.contract import Contract, load_contract
 from reconciler.contract import Service as Facts
-from reconciler.doctor.learn import contract_to_yaml
+from reconciler.doctor.learned import contract_to_yaml
 from reconciler.ownership.reserved import HALF_MADE_PROMPT
 from reconciler.server import Fault, running_server
 from reconciler.server.quirks import learned_quirks, parse_quirks

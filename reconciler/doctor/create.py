@@ -10,12 +10,10 @@ from typing import Any
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
-from reconciler.doctor.asking import NO_NAME
-from reconciler.doctor.bench import FIRST, PART, Bench, call, verdict
 from reconciler.doctor.candidates import candidates, learned
-from reconciler.doctor.fields import fields
-from reconciler.doctor.look import Look
-from reconciler.doctor.subject import ProbeStopped
+from reconciler.doctor.context import FIRST, PART, Bench, Look, call, verdict
+from reconciler.doctor.listing import NO_NAME, fields
+from reconciler.doctor.session import ProbeStopped
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.remark import remark_size
 

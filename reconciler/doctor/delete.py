@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.api.listing import list_sessions
-from reconciler.doctor.bench import Bench, answer, call, status_of
 from reconciler.doctor.candidates import candidates, learned
-from reconciler.doctor.subject import Removal
+from reconciler.doctor.context import Bench, answer, call, status_of
+from reconciler.doctor.session import Removal
 
 
 def delete(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.doctor.learn import not_tried
+from reconciler.doctor.learned import not_tried
 from reconciler.text.escape import terminal
 from reconciler.text.printable_json import json_text
 

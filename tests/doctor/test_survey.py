@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reconciler.contract import load_contract
-from reconciler.doctor import connection
-from reconciler.doctor.learn import contract_to_yaml
+from reconciler.doctor import survey
+from reconciler.doctor.learned import contract_to_yaml
 from reconciler.ownership.remark import compose_lock, compose_remark
 from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, make_tag
@@ -380,7 +380,7 @@ def test_a_clock_that_is_wrong(
 ) -> None:
     now = time.time()
     for wrong, seen in ((-7.0, "ok"), (3600.0, "differs"), (-3600.0, "differs")):
-        monkeypatch.setattr(connection, "time", SimpleNamespace(time=lambda wrong=wrong: now + wrong))
+        monkeypatch.setattr(survey, "time", SimpleNamespace(time=lambda wrong=wrong: now + wrong))
         with playing(PLAIN, tmp_path, capsys) as doctor:
             code, found = look(doctor)
             assert found["clock"][0] == seen

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from reconciler.api.decode import value_at
 from reconciler.contract import Operation
-from reconciler.doctor.bench import Bench, answer, verdict
+from reconciler.doctor.context import Bench, Look, answer, count_of, verdict
 from reconciler.values import as_number
 
 _CONTENT = "A message of reconciler doctor."
+
+
+def listed(look: Look, rows: Sequence[Any]) -> None:
+    """Whether the messages of a session can be had. Only how many there are is looked at."""
+    listing = look.contract.operations.get("list_messages")
+    if listing is None or listing.method != "GET" or not rows:
+        why = "the contract has no call that only looks" if rows else "there is no session to ask for"
+        look.say("messages", "unknown", why)
+        return
+    shape = look.contract.session
+    number, token = value_at(rows[0], shape.session_id), value_at(rows[0], shape.session_token)
+    asked = {"session_id": number, "session_token": token, "page": 1, "size": 1}
+    reply = look.get(listing, asked)
+    if count_of(reply) is not None:
+        by_id = "session_id" in listing.fields or "{session_id}" in listing.path
+        look.say("messages", "ok", f"can be listed by {'session_id' if by_id else 'session_token'}")
+        return
+    other = "session_token" if "session_id" in listing.fields else "session_id"
+    others = {
+        ours: wire for ours, wire in listing.fields.items() if ours not in ("session_id", "session_token")
+    }
+    operation = replace(listing, known="learned", fields={other: other, **others})
+    if asked[other] is not None and count_of(look.get(operation, asked)) is not None:
+        look.lessons.call("list_messages", operation)
+        look.say("messages", "differs", f"can be listed by {other}, and not as the contract says")
+        return
+    look.say(
+        "messages",
+        "differs",
+        f"can't be listed: {answer(reply)}",
+        "deletes are refused, since what they destroy could not be archived first",
+    )
 
 
 def messages(bench: Bench) -> None:

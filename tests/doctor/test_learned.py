@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.contract import Contract, Learned, Operation, Service, SessionShape, Status, load_contract
-from reconciler.doctor.learn import contract_to_document, contract_to_yaml, learned_contract
+from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract
 from reconciler.errors import ReconcilerError
 from reconciler.schemas import check_document, load_schema
 from reconciler.server import Fault, running_server

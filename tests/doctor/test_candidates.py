@@ -13,9 +13,9 @@ import pytest
 from reconciler.contract import Operation, load_contract
 from reconciler.doctor import candidates as module
 from reconciler.doctor.candidates import candidates, safe
-from reconciler.doctor.lessons import Lessons
-from reconciler.doctor.look import Look
-from reconciler.doctor.subject import Subject
+from reconciler.doctor.context import Look
+from reconciler.doctor.learned import Lessons
+from reconciler.doctor.session import Subject
 from reconciler.server import RunningServer, running_server
 from tests.support import calling
 

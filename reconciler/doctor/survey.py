@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from reconciler.api.client import Reply
+from reconciler.api.client import Client, Reply
 from reconciler.api.lock import SKEW
-from reconciler.doctor.bench import answer
-from reconciler.doctor.learn import contract_to_document, not_tried
-from reconciler.doctor.look import Look
+from reconciler.doctor import account, listing, messages
+from reconciler.doctor.context import Look, answer, count_of
+from reconciler.doctor.learned import Lessons, contract_to_document, not_tried
+from reconciler.doctor.listing import envelope, fields
+from reconciler.doctor.report import Check
+from reconciler.domain import Snapshot
 from reconciler.text.hosts import is_loopback
 
 
@@ -89,3 +94,45 @@ def _key(look: Look, reply: Reply) -> None:
         look.say("key", "ok", f"accepted; it came from {endpoint.key_source}")
     else:
         look.say("key", "ok", "none was given, and none is asked for")
+
+
+CONNECTION = "Connection"
+LIST = "The list of sessions"
+ACCOUNT = "What is on the account"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What looking gave. ``snapshot`` is None where the list could not be had whole; ``checks`` say why."""
+
+    checks: Sequence[Check]
+    snapshot: Snapshot | None = None
+
+
+def survey(client: Client, lessons: Lessons) -> Survey:
+    """Look at a service and an account.
+
+    Raises:
+        Refused: the contract reads the list by another method than GET.
+    """
+    look = Look(client, lessons)
+    look.part = CONNECTION
+    contract(look)
+    reply = connection(look)
+    if reply is None:
+        return Survey(look.checks)
+    look.part = LIST
+    rows = envelope(look, reply)
+    if rows is None:
+        return Survey(look.checks)
+    count = count_of(reply) or 0
+    fields(look, rows)
+    listing.page_size(look, len(rows), count)
+    listing.name_filter(look, rows)
+    listing.ordering(look, count)
+    listing.no_such_page(look, count)
+    listing.no_such_ordering(look)
+    look.part = ACCOUNT
+    messages.listed(look, rows)
+    account.models(look, rows)
+    return Survey(look.checks, account.all_sessions(look))

@@ -10,7 +10,7 @@ from reconciler.api.client import Client
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.listing import list_sessions
 from reconciler.contract import load_contract
-from reconciler.doctor.before import keep_before
+from reconciler.doctor.baseline import keep_before
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import probe_name, probe_prompt, probe_remark
 from tests.doctor.services import SERVICES
@@ -122,7 +122,7 @@ def test_what_was_learned_is_not_lost_with_a_left_over(
     def fail(*_: object) -> None:
         raise ReconcilerError("#4 went while the probe ran", "run it again")
 
-    monkeypatch.setattr("reconciler.doctor.leftovers.remove_leftovers", fail)
+    monkeypatch.setattr("reconciler.doctor.baseline.remove_leftovers", fail)
     with playing(PLAIN, tmp_path, capsys) as doctor:
         path = _killed(doctor)
         code, out, _ = doctor.probe("--format", "json")
