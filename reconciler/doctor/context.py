@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.api.client import Client, Reply, read_body
+from reconciler.api.answers import read_body
+from reconciler.api.client import Client, Reply
 from reconciler.api.decode import value_at
 from reconciler.api.rate_limit import backoff
 from reconciler.contract import Contract, Operation, Status
