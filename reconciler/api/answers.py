@@ -105,7 +105,7 @@ def read_body(response: requests.Response) -> tuple[Any, bool]:
 
 
 def _hint(operation: Operation, status: int) -> str:
-    if status in (404, 405, 415) and not operation.proven and operation.name != "list_sessions":
+    if status in (404, 405, 415) and operation.known == "assumed":
         return f"this call is only assumed to exist: {_PROBE}"
     return _HINTS.get(status, "")
 

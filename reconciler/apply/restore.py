@@ -18,7 +18,7 @@ from typing import Any
 
 from reconciler.api.addressing import address
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id, value_at
+from reconciler.api.decode import answered, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages, message_id
@@ -27,7 +27,7 @@ from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
-from reconciler.apply.payload import making_payload, restore_payload
+from reconciler.apply.payload import making_payload, not_carried, restore_payload
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
@@ -228,9 +228,7 @@ class _Work:
             Refused: there is no update call.
         """
         payload = restore_payload(self.former, create)
-        found = sorted(
-            name for name in create.ignores & payload.keys() if payload[name] not in (None, "", {})
-        )
+        found = sorted(name for name in not_carried(create, payload) if payload[name] not in (None, "", {}))
         if found and "update_session" not in self.client.contract.operations:
             raise Refused(
                 f"the service does not take {', '.join(found)} when it makes a session, and has no update call: "
@@ -264,7 +262,7 @@ class _Work:
         except ApiError as error:
             self._note("create", "failed" if error.outcome == "not done" else "unknown", message=str(error))
             raise
-        number = answered_id(body)
+        number, _ = answered(body, create, self.client.contract.session)
         if number is not None:
             self._note("create", "applied", number)
             found = self._wait_until_listed(payload["name"], lambda live: live.session_id == number)
