@@ -12,10 +12,10 @@ import pytest
 
 from reconciler.contract import Operation, load_contract
 from reconciler.doctor import candidates as module
-from reconciler.doctor.candidates import candidates, safe
-from reconciler.doctor.context import Look
-from reconciler.doctor.learned import Lessons
-from reconciler.doctor.session import Subject
+from reconciler.doctor.candidates import candidates, is_safe
+from reconciler.doctor.context import SurveyContext
+from reconciler.doctor.learned import LearnedFacts
+from reconciler.doctor.session import ProbeSession
 from reconciler.server import RunningServer, running_server
 from tests.support import calling
 
@@ -134,55 +134,55 @@ def test_a_data_file_that_could_hit_another_session_is_refused(
 
 
 @contextmanager
-def _subject() -> Iterator[tuple[Subject, RunningServer]]:
+def _probe_session() -> Iterator[tuple[ProbeSession, RunningServer]]:
     with running_server(None) as server, calling(server.url) as client:
         server.store.insert_session(name="other")
-        yield Subject(client, ID, [1], settle=1), server
+        yield ProbeSession(client, ID, [1], settle=1), server
 
 
 UPDATE = CONTRACT.operation("update_session")
 
 
 def test_nothing_is_written_before_the_session_is_seen() -> None:
-    with _subject() as (subject, server):
-        with pytest.raises(ValueError, match="own session alone"):
-            subject.write(UPDATE, {"name": "x"})
+    with _probe_session() as (session, server):
+        with pytest.raises(ValueError, match="own session only"):
+            session.write(UPDATE, {"name": "x"})
         for number in (1, 2):
-            subject.id = number
-            with pytest.raises(ValueError, match="own session alone"):
-                subject.write(UPDATE, {"name": "x"})
-        subject.ids.add(1)  # even so: it was there before
-        subject.id = 1
-        with pytest.raises(ValueError, match="own session alone"):
-            subject.write(UPDATE, {"name": "x"})
+            session.id = number
+            with pytest.raises(ValueError, match="own session only"):
+                session.write(UPDATE, {"name": "x"})
+        session.ids.add(1)  # even so: it was there before
+        session.id = 1
+        with pytest.raises(ValueError, match="own session only"):
+            session.write(UPDATE, {"name": "x"})
         assert server.log == []
 
 
 def test_nothing_is_made_under_another_name() -> None:
-    with _subject() as (subject, server):
-        for fields in ({}, {"name": "other"}, {"name": subject.name + " "}):
-            with pytest.raises(ValueError, match="own name alone"):
-                subject.create(CONTRACT.operation("create_session"), fields)
+    with _probe_session() as (session, server):
+        for fields in ({}, {"name": "other"}, {"name": session.name + " "}):
+            with pytest.raises(ValueError, match="own name only"):
+                session.create(CONTRACT.operation("create_session"), fields)
         assert server.log == []
 
 
 def test_a_write_says_its_own_session_whatever_it_is_given() -> None:
-    with _subject() as (subject, server):
-        subject.create(CONTRACT.operation("create_session"), {"name": subject.name, "model": "m"})
-        assert subject.appear() == 0.0
-        subject.write(UPDATE, {"session_id": 1, "prompt": "x"})
+    with _probe_session() as (session, server):
+        session.create(CONTRACT.operation("create_session"), {"name": session.name, "model": "m"})
+        assert session.wait_until_listed() == 0.0
+        session.write(UPDATE, {"session_id": 1, "prompt": "x"})
         assert server.log[-1].body == {"session_id": 2, "prompt": "x"}
         unsafe = replace(UPDATE, fields={"prompt": "prompt"})
-        with pytest.raises(ValueError, match="own session alone"):
-            subject.write(unsafe, {"prompt": "x"})
+        with pytest.raises(ValueError, match="own session only"):
+            session.write(unsafe, {"prompt": "x"})
 
 
 def test_looking_can_not_be_made_to_write() -> None:
     with running_server(None) as server, calling(server.url) as client:
-        look = Look(client, Lessons(CONTRACT))
+        context = SurveyContext(client, LearnedFacts(CONTRACT))
         for name in ("create_session", "update_session", "delete_session", "create_message"):
-            with pytest.raises(ValueError, match="is no GET"):
-                look.get(CONTRACT.operation(name), {"session_id": 1})
+            with pytest.raises(ValueError, match="is not a GET"):
+                context.get(CONTRACT.operation(name), {"session_id": 1})
         assert server.log == []
 
 
@@ -190,8 +190,8 @@ def test_what_counts_as_safe() -> None:
     def call(**facts: Any) -> Operation:
         return replace(UPDATE, **facts)
 
-    assert safe(call())
-    assert not safe(call(encoding="none"))
-    assert not safe(call(fields={}))
-    assert safe(call(fields={}, path="/v1/session/{session_id}/"))
-    assert not safe(call(method="DELETE", path="/v1/session/", encoding="none", fields={}))
+    assert is_safe(call())
+    assert not is_safe(call(encoding="none"))
+    assert not is_safe(call(fields={}))
+    assert is_safe(call(fields={}, path="/v1/session/{session_id}/"))
+    assert not is_safe(call(method="DELETE", path="/v1/session/", encoding="none", fields={}))

@@ -256,7 +256,7 @@ def test_a_disk_that_fills_up_meanwhile(
         code, out, err = doctor.probe("--format", "json")
         assert (code, json.loads(out)["written"]) == (1, "")
         assert json.loads(out)["learned"]["operations"]["update_session"]["known"] == "learned"
-        why = "No space left on device; --format json shows what was learned, too"
+        why = "No space left on device; --format json also shows what was learned"
         assert err == f"{doctor.written} was not written: {why}\n"
 
 
@@ -267,10 +267,10 @@ def test_a_probe_that_ends_early_says_that_nothing_was_written(
         doctor.server.faults.add(Fault("status", operation="create_session", status=400))
         code, out, err = doctor.probe()
         assert "the probe ended early" in out
-        assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
+        assert (code, err) == (1, f"{doctor.written} was not written: not everything was learned\n")
         doctor.server.faults.add(Fault("status", operation="list_sessions", status=400))
         code, _, err = doctor("doctor", "--write", str(doctor.written))
-        assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
+        assert (code, err) == (1, f"{doctor.written} was not written: not everything was learned\n")
 
 
 def test_what_was_learned_by_looking_alone_says_so(
@@ -280,19 +280,20 @@ def test_what_was_learned_by_looking_alone_says_so(
     with playing(Played("plain"), tmp_path, capsys) as doctor:
         _, out, _ = doctor("doctor", "--write", str(doctor.written))
         assert out.endswith(
-            f"What looking can tell, {tried} not tried, is in {doctor.written}: commands take it with --contract.\n"
+            f"What was learned without a probe, {tried} not tried, is in {doctor.written}: "
+            "commands read it with --contract.\n"
         )
-        assert f"  # by looking alone: {tried} were not tried\n" in doctor.written.read_text()
+        assert f"  # without a probe: {tried} were not tried\n" in doctor.written.read_text()
         with_it = ("--contract", str(doctor.written))
         _, out, _ = doctor("doctor", *with_it)
         line, follows = out.splitlines()[1:3]
         assert line.startswith("  ok       contract: mindcraft, learned from this address at 2")
-        assert line.endswith("Z, by looking alone")
+        assert line.endswith("Z, without a probe")
         assert follows == f"           → {tried} are still assumed: --probe tries them"
         _, out, _ = doctor.probe(*with_it)
-        assert out.endswith(f"What was learned is in {doctor.written}: commands take it with --contract.\n")
-        assert "by looking alone" not in doctor.written.read_text()
-        assert "by looking alone" not in doctor("doctor", *with_it)[1]
+        assert out.endswith(f"What was learned is in {doctor.written}: commands read it with --contract.\n")
+        assert "without a probe" not in doctor.written.read_text()
+        assert "without a probe" not in doctor("doctor", *with_it)[1]
 
 
 def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
@@ -304,7 +305,9 @@ def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
         load_contract(file)
     (problem,) = caught.value.problems
     assert problem.message == f"{file}: operations.delete_session: it does not say which session is meant"
-    assert problem.hint == "put {session_id} into its path, or session_id among its fields"
+    assert problem.hint == (
+        "put {session_id} or {session_token} into its path, or session_id or session_token among its fields"
+    )
 
 
 def test_what_was_learned_goes_into_a_device_and_not_in_its_place(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.contract import Operation
-from reconciler.doctor.session import Subject
+from reconciler.doctor.session import ProbeSession
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.reserved import half_made_name, probe_name, probe_prompt, probe_remark
 from reconciler.ownership.tag import Identity
@@ -49,11 +49,11 @@ def test_a_session_of_others_goes(tmp_path: Path, capsys: pytest.CaptureFixture[
         _on_first(doctor.server, "update_session", lambda: doctor.server.store.delete_session(4))
         code, found = _probe(doctor)
         assert code == 1
-        assert found["the probe ended early"] == ("differs", "#4 went while the probe ran")
+        assert found["the probe ended early"] == ("differs", "#4 disappeared during the probe")
         # The delete call of this service names the session in its body: after an alarm that is not tried.
         assert found["clean-up"][0] == "differs"
-        assert found["the other sessions"] == ("differs", "#4 went")
-        assert found["the list as it was before"][1].startswith(f"is in {tmp_path}/state/before-")
+        assert found["the other sessions"] == ("differs", "#4 disappeared")
+        assert found["the list from before the probe"][1].startswith(f"is in {tmp_path}/state/before-")
         assert not doctor.written.exists()
         assert [entry.operation for entry in doctor.server.log].count("update_session") == 1
         assert "left over: #8 deleted" in doctor("doctor", "--auto-approve")[1]
@@ -83,7 +83,7 @@ def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.Capt
         _on_first(doctor.server, "update_session", overwrite)
         code, found = _probe(doctor)
         assert code == 1
-        seen = "#4, which was there before, now bears the probe's name or mark"
+        seen = "#4 existed before the probe, and now has the probe's name or mark"
         assert found["the probe ended early"] == ("differs", seen)
         assert found["the other sessions"] == (
             "differs",
@@ -100,7 +100,7 @@ def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         _on_first(doctor.server, "update_session", lambda: store.update_session(6, api_use_count=4))
         code, found = _probe(doctor)
         assert code == 0
-        seen = "all 7 are as they were, field by field; 1 were used meanwhile"
+        seen = "all 7 are unchanged, field by field; 1 used meanwhile"
         assert found["the other sessions"] == ("ok", seen)
         _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
         store.insert_session(name="new")
@@ -137,7 +137,7 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         )
         assert found["delete"] == (
             "unknown",
-            "3 of 10 calls may delete a session, and the list shows it for 1 s after them: "
+            "3 of 10 calls may delete a session, but the list still shows it 1 s later: "
             f"{path}, json {said}; {path}, multipart {said}; {path}, form {said}",
         )
         assert not doctor.written.exists()
@@ -182,7 +182,7 @@ def test_answers_that_tell_nothing(fault: Fault, tmp_path: Path, capsys: pytest.
         ):
             verdict, seen = found[name]
             assert verdict == "unknown"
-            assert seen.startswith(f"{number} a session, and the list shows ")
+            assert seen.startswith(f"{number} a session, but the list ")
         assert not doctor.written.exists()
 
 
@@ -194,7 +194,7 @@ def test_success_that_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
             1,
             (
                 "unknown",
-                "1 of 30 calls may change a session, and the list shows no change within 1 s: "
+                "1 of 30 calls may change a session, but the list shows no change within 1 s: "
                 "POST /v1/session/update/, json is answered HTTP 200, status 200 in the body",
             ),
         )
@@ -225,8 +225,8 @@ def test_an_update_without_a_field_that_is_not_done(
         return entry.operation == "update_session" and name not in (entry.body or {})
 
     for fault, code, said in (
-        (Fault("status", status=500, where=lacks_it), 1, ("unknown", "the answers do not tell")),
-        (Fault("wrong-type", where=lacks_it), 1, ("unknown", "the answers do not tell")),
+        (Fault("status", status=500, where=lacks_it), 1, ("unknown", "the answers are not conclusive")),
+        (Fault("wrong-type", where=lacks_it), 1, ("unknown", "the answers are not conclusive")),
         (Fault("wrong-type", where=lacks_it, worked=True), 0, ("ok", "keep their values")),
         (Fault("status", status=400, where=lacks_it), 0, ("differs", "are reset: ")),
     ):
@@ -285,7 +285,7 @@ def test_messages_that_are_added_by_token(tmp_path: Path, capsys: pytest.Capture
             {},
             (
                 "unknown",
-                "the contract's create_message does not say by what a session is meant that the list shows",
+                "the contract's create_message names a session by nothing that the list shows",
             ),
         ),
     ):
@@ -316,7 +316,7 @@ def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.Capture
         assert code == 1
         assert found["the probe ended early"][1].startswith("creating the session the probe's session: ")
         seen = found["clean-up"][1]
-        assert seen.endswith("may be there that the list does not show yet")
+        assert seen.endswith("may exist that the list does not show yet")
         assert doctor.server.store.dump() == before
 
 
@@ -324,9 +324,9 @@ def test_a_list_that_is_too_late(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with playing(replace(PLAIN, quirks=("late-seconds=86400",)), tmp_path, capsys) as doctor:
         code, found = _probe(doctor, "--settle", "0.2")
         assert code == 1
-        seen = "a session was made, and the list does not show it within 0.2 s"
+        seen = "a session was created, but the list did not show it within 0.2 s"
         assert found["the probe ended early"] == ("differs", seen)
-        assert found["clean-up"][1].endswith("may be there that the list does not show yet")
+        assert found["clean-up"][1].endswith("may exist that the list does not show yet")
 
 
 def test_the_list_fails_while_cleaning_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,7 +367,7 @@ def test_trouble_that_passes(fault: Fault, tmp_path: Path, capsys: pytest.Captur
         before = doctor.server.store.dump()
         doctor.server.faults.add(fault)
         code, found = _probe(doctor)
-        assert (code, found["remark"]) == (0, ("ok", "255 bytes are kept; what is longer is refused"))
+        assert (code, found["remark"]) == (0, ("ok", "255 bytes are kept; longer remarks are refused"))
         assert doctor.server.store.dump() == before
         learned = doctor.learned().operation("update_session")
         assert (learned.path, learned.encoding, learned.left_out) == ("/v1/session/update/", "json", "kept")
@@ -431,14 +431,14 @@ def test_what_is_said_when_it_is_interrupted(
 ) -> None:
     met = []
 
-    def interrupted(self: Subject, calls: Iterable[Operation]) -> object:
+    def interrupted(self: ProbeSession, calls: Iterable[Operation]) -> object:
         met.append(1)
         if again or len(met) == 1:
             raise KeyboardInterrupt
-        return remove(self, calls)
+        return delete(self, calls)
 
-    remove = Subject.remove
-    monkeypatch.setattr(Subject, "remove", interrupted)
+    delete = ProbeSession.delete
+    monkeypatch.setattr(ProbeSession, "delete", interrupted)
     with playing(PLAIN, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
         code, out, err = doctor.probe()
@@ -446,13 +446,13 @@ def test_what_is_said_when_it_is_interrupted(
         said = (
             "interrupted: the session 'reconciler doctor probe "
             if again
-            else "interrupted: what the probe made is deleted\n"
+            else "interrupted: what the probe created is deleted\n"
         )
         assert err.startswith(said)
-        assert ("' may be left\n" in err) is again
-        assert (f"the list as it was before is in {tmp_path}/state/before-" in err) is again
+        assert ("' may still exist\n" in err) is again
+        assert (f"the list from before the probe is in {tmp_path}/state/before-" in err) is again
         assert bool([*(tmp_path / "state").glob("before-*")]) is again
-        assert ("  ok       the other sessions: all 7 are as they were" in out) is not again
+        assert ("  ok       the other sessions: all 7 are unchanged" in out) is not again
         assert f"{doctor.written} was not written\n" in err
         assert "update: POST /v1/session/update/, json" in out
         assert (doctor.server.store.dump() == before) is not again
@@ -489,7 +489,7 @@ def test_a_heading_stands_once(tmp_path: Path, capsys: pytest.CaptureFixture[str
         _leave(doctor)
         _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
         _, out, _ = doctor.probe()
-        assert "the list as it was before: is in" in out
+        assert "the list from before the probe: is in" in out
         assert "left over: #8 deleted" in out
         headings = [line for line in out.splitlines() if line[:1].isupper() and ":" not in line]
         assert headings == [
@@ -497,7 +497,7 @@ def test_a_heading_stands_once(tmp_path: Path, capsys: pytest.CaptureFixture[str
             "The list of sessions",
             "What is on the account",
             "By writing to one session",
-            "What earlier probes left",
+            "What earlier probes left behind",
         ]
 
 
@@ -610,6 +610,6 @@ def test_the_offer(
         _leave(doctor)
         code, out, err = doctor("doctor")
         assert (code, asked) == (0, ["Delete it?"])
-        assert f"Left over from a killed probe: #8, '{probe_name(ID)}', made 2" in err
+        assert f"Left over from a killed probe: #8, '{probe_name(ID)}', created 2" in err
         assert "left over: #8 deleted" in out
         assert doctor.server.store.dump() == before
