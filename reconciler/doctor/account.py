@@ -16,6 +16,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.text.timestamps import read_timestamp
 
 _SHOWN: Final = 5  # duplicates and models named in the report
 _SCOPES: Final = 20  # catalogs named in the report
@@ -113,10 +114,9 @@ def _locks(context: SurveyContext, snapshot: Snapshot) -> None:
 
 def _expired(lock: Mapping[str, Any], now: datetime) -> bool:
     try:
-        expires = datetime.fromisoformat(str(lock.get("expires")))
+        expires = read_timestamp(str(lock.get("expires")))
     except ValueError:
         return True
-    expires = expires if expires.tzinfo else expires.replace(tzinfo=UTC)
     return (now - expires).total_seconds() > SKEW
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Final
 
 from reconciler.api.client import Client, Reply, read_body
 from reconciler.api.decode import value_at
+from reconciler.api.polling import pause_before_retry
 from reconciler.contract import Contract, Operation, Status
 from reconciler.doctor.learned import LearnedFacts
-from reconciler.doctor.polling import call_with_retries
 from reconciler.doctor.report import Check, Verdict
 from reconciler.doctor.session import ProbeSession
 from reconciler.domain import LiveSession
@@ -65,7 +66,13 @@ class SurveyContext:
         """A read, sent again while the trouble may pass."""
         if operation.method != "GET":
             raise ValueError(f"{operation.name} is not a GET")
-        return call_with_retries(self.client, operation, fields, retry=lambda error: error.passing)
+        client = self.client
+        for attempt in count(1):
+            reply = client.call(operation, fields)
+            error = reply.error
+            if error is None or not pause_before_retry(client.limiter, error, attempt, client.tries):
+                break
+        return reply
 
     def list(self, **query: Any) -> Reply:
         """One page of the list, by default the newest sessions."""

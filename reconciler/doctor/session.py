@@ -11,16 +11,17 @@ Three rules protect the sessions of others:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
+from reconciler.api.polling import pause_before_retry, poll
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import can_address, is_safe
-from reconciler.doctor.polling import call_with_retries, poll
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import probe_id, probe_name, probe_prompt, probe_remark
@@ -115,13 +116,14 @@ class ProbeSession:
 
     def _send(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
         """Send a write once; again only if the server said that it did nothing and to try later."""
-        reply = call_with_retries(
-            self.client,
-            operation,
-            fields,
-            retry=lambda error: error.throttled and error.passing,
-            session="the probe's session",
-        )
+        client = self.client
+        for attempt in count(1):
+            reply = client.call(operation, fields, session="the probe's session")
+            error = reply.error
+            if error is None or not error.throttled:
+                break
+            if not pause_before_retry(client.limiter, error, attempt, client.tries):
+                break
         if reply.error is not None and reply.error.status in (401, 403):
             raise ProbeStopped(reply.error.problems)
         return reply
@@ -186,11 +188,13 @@ class ProbeSession:
             at_once = self._looks == 1 and not self.filter_works
             return True
 
-        polled = poll(self.client, shown, bool, timeout=self.settle)
-        if not polled.value:
-            return None
-        self.lag = 0.0 if at_once else polled.seconds
-        return self.lag
+        limiter = self.client.limiter
+        started = limiter.now()
+        for _ in self._poll(self.settle):
+            if shown():
+                self.lag = 0.0 if at_once else limiter.now() - started
+                return self.lag
+        return None
 
     def current(self) -> LiveSession | None:
         """The session as the list shows it now, None if it does not."""
@@ -226,11 +230,20 @@ class ProbeSession:
         The default is twice as long as the list has lagged so far.
         """
         timeout = min(self.settle, 2 * self.lag) if seconds is None else seconds
-        polled = poll(self.client, self.current, condition, timeout=timeout)
-        if condition(polled.value):
-            self.was_late = polled.attempts > 1
-            self.lag = max(self.lag, polled.seconds if self.was_late else 0.0)
-        return polled.value
+        limiter = self.client.limiter
+        started = limiter.now()
+        live = None
+        for attempt, _ in enumerate(self._poll(timeout)):
+            live = self.current()
+            if condition(live):
+                self.was_late = attempt > 0
+                self.lag = max(self.lag, limiter.now() - started if self.was_late else 0.0)
+                break
+        return live
+
+    def _poll(self, seconds: float) -> Iterator[None]:
+        # The pauses are short, since a probe waits often and few services are slow.
+        return poll(self.client.limiter, seconds, base=0.05, cap=1.0)
 
     def after_write(self, reply: Reply, condition: Condition) -> LiveSession | None:
         """The session once it meets a condition that a write was to bring about, or as it is when the time is up.

@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from reconciler.api.client import Client, Reply
-from reconciler.api.endpoint import is_loopback
 from reconciler.api.lock import SKEW
 from reconciler.doctor.account import all_sessions, models
 from reconciler.doctor.context import SurveyContext, count_of, describe_answer
@@ -31,6 +30,7 @@ from reconciler.doctor.listing import (
 from reconciler.doctor.messages import survey_messages
 from reconciler.doctor.report import Check
 from reconciler.domain import Snapshot
+from reconciler.text.hosts import is_loopback
 
 CONNECTION: Final = "Connection"
 LIST: Final = "The list of sessions"

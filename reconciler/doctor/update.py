@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -33,7 +32,7 @@ def find_update(context: ProbeContext) -> None:
 
     Each call writes a prompt of its own, so that a list that shows changes late still tells which call it was.
     """
-    session = context.session
+    session, limiter = context.session, context.client.limiter
     calls = candidates(context.learned.contract, "update_session")
     calls = [one for one in calls if session.can_address(one)]
     tried: dict[str, tuple[Operation, float]] = {}
@@ -47,7 +46,7 @@ def find_update(context: ProbeContext) -> None:
     for operation in calls:
         context.progress(f"trying {describe_call(operation)}")
         prompt = context.next_prompt()
-        tried[prompt] = operation, time.monotonic()
+        tried[prompt] = operation, limiter.now()
         reply = session.write(operation, context.base_fields(prompt))
         live = session.wait_until(changed) if session.maybe_applied else session.current()
         if session.maybe_applied:
@@ -66,7 +65,7 @@ def find_update(context: ProbeContext) -> None:
         _report_not_found(context, len(calls), answers)
         return
     operation, since = tried[live.prompt]
-    late = f"; the list shows it after {time.monotonic() - since:.1f} s" if session.was_late else ""
+    late = f"; the list shows it after {limiter.now() - since:.1f} s" if session.was_late else ""
     if late:
         earlier = list(takewhile(partial(ne, operation), possible))
         operation = _first_that_works(context, earlier) or operation

@@ -473,7 +473,7 @@ def test_nobody_says_yes(
         asked.append(question)
         raise Refused("not approved: nothing was written")
 
-    monkeypatch.setattr("reconciler.cli.doctor.approve", refuse)
+    monkeypatch.setattr("reconciler.cli.commands.doctor.approve", refuse)
     with playing(PLAIN, tmp_path, capsys) as doctor:
         code, out, err = doctor("doctor", "--probe", "--write", str(doctor.written))
         assert (code, asked) == (3, ["Go ahead?"])
@@ -603,7 +603,7 @@ def test_the_offer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("reconciler.cli.doctor.approve", asked.append)
+    monkeypatch.setattr("reconciler.cli.commands.doctor.approve", asked.append)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     with playing(PLAIN, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
