@@ -1,5 +1,4 @@
-"""What was on the account before a probe: the list as it was, whether the other sessions changed, and what killed
-probes left behind.
+"""What was on the account before a probe: whether other sessions changed, and what killed probes left behind.
 
 The list is kept in a file until it is clear that a probe changed nothing else. It contains every prompt of the
 account, so it stays no longer than needed: the next run compares the files of earlier probes with the list, and
@@ -71,12 +70,10 @@ def check_earlier_baselines(
         for path in (sorted(state.iterdir()) if state.is_dir() and not state.is_symlink() else ())
         if (name := _NAME.fullmatch(path.name)) and name[1] != skip and not path.is_symlink()
     ]
-    after = read_list() if found else None
-    return (
-        []
-        if after is None
-        else [_check_earlier(path, probe, contract, after, removed) for path, probe in found]
-    )
+    if not found:
+        return []
+    after = read_list()
+    return [_check_earlier(path, probe, contract, after, removed) for path, probe in found]
 
 
 def _check_earlier(

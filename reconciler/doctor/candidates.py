@@ -34,7 +34,7 @@ def candidates(contract: Contract, name: str, *, encoding: Encoding | None = Non
     for style in styles[:1] if name == "create_session" else styles:  # a create goes to the list's own path
         styled = [_candidate(contract, name, facts, style) for facts in _file()[name]]
         if encoding is not None:
-            styled.sort(key=lambda one: _names_in_path(one) == () and one.encoding != encoding)
+            styled.sort(key=lambda one: names_in_path(one) == () and one.encoding != encoding)
         found += styled
     for operation in found:
         if not is_safe(operation):
@@ -61,7 +61,7 @@ def is_safe(operation: Operation) -> bool:
 def can_address(operation: Operation, *, token: bool) -> bool:
     """Whether a call can name a session, in its path or its body; ``token`` says whether the session's is known."""
     known = SESSION_NAMES if token else ("session_id",)
-    in_path = _names_in_path(operation)
+    in_path = names_in_path(operation)
     in_body = operation.fields.keys() & set(known) if has_body(operation) else set()
     return all(name in known for name in in_path) and bool(in_path or in_body)
 
@@ -76,7 +76,8 @@ def as_learned(operation: Operation) -> Operation:
     return replace(operation, known="learned")
 
 
-def _names_in_path(operation: Operation) -> tuple[str, ...]:
+def names_in_path(operation: Operation) -> tuple[str, ...]:
+    """What the path of a call names a session by."""
     return tuple(name for name in SESSION_NAMES if f"{{{name}}}" in operation.path)
 
 

@@ -13,9 +13,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import __version__
-from reconciler.contract import Contract, Learned, Operation, Service, SessionShape
+from reconciler.contract import Contract, Learned, MessageShape, Operation, Service, SessionShape
 from reconciler.doctor.report import Verdict
 from reconciler.schemas import load_schema
+
+#: The version of the file's format.
+FORMAT_VERSION: Final = 2
 
 #: The calls, in the order in which a contract lists them.
 ORDER: Final = (
@@ -23,6 +26,7 @@ ORDER: Final = (
     "create_session",
     "update_session",
     "delete_session",
+    "get_session",
     "list_messages",
     "create_message",
     "clear_messages",
@@ -110,13 +114,15 @@ def not_tried(contract: Contract) -> list[str]:
 
 def contract_to_document(contract: Contract) -> dict[str, Any]:
     """The contract in its public form (``schemas/contract.schema.json``)."""
-    document: dict[str, Any] = {"contract": 1, "name": contract.name}
+    document: dict[str, Any] = {"contract": FORMAT_VERSION, "name": contract.name}
     if contract.learned:
         document["learned"] = dataclasses.asdict(contract.learned)
     document["operations"] = {
         name: _operation(contract.operations[name]) for name in ORDER if name in contract.operations
     }
     document["session"] = _shape(contract.session)
+    if contract.message != MessageShape():
+        document["message"] = _shape(contract.message)
     service = {
         name: value for name, value in dataclasses.asdict(contract.service).items() if value is not None
     }
@@ -128,7 +134,7 @@ def contract_to_document(contract: Contract) -> dict[str, Any]:
 def contract_to_yaml(contract: Contract) -> str:
     """The contract as a file."""
     document = contract_to_document(contract)
-    lines = [_HEADER, "contract: 1", f"name: {_flow(document['name'])}"]
+    lines = [_HEADER, f"contract: {FORMAT_VERSION}", f"name: {_flow(document['name'])}"]
     if "learned" in document:
         lines += ["", "learned:"] + [
             f"  {name}: {_flow(value)}" for name, value in document["learned"].items()
@@ -152,6 +158,9 @@ def contract_to_yaml(contract: Contract) -> str:
             lines += [f"    {_flow(ours)}: {_flow(at)}" for ours, at in path.items()]
         else:
             lines.append(f"  {name}: {_flow(path)}")
+    if "message" in document:
+        lines += ["", "# Where the fields are in a listed message.", "message:"]
+        lines += [f"  {name}: {_flow(path)}" for name, path in document["message"].items()]
     if "service" in document:
         lines += ["", "# How the service behaves. A fact that is not here is not known.", "service:"]
         for name, value in document["service"].items():
@@ -170,6 +179,14 @@ def _operation(operation: Operation) -> dict[str, Any]:
         facts["page_size"] = operation.page_size
     if operation.name == "update_session":
         facts["left_out"] = operation.left_out
+    if operation.name == "list_messages" and operation.pages != "page":
+        facts["pages"] = operation.pages
+    if operation.counts is not None:
+        facts["counts"] = operation.counts
+    if operation.longest_query is not None:
+        facts["longest_query"] = operation.longest_query
+    if operation.answer_in != ("data",):
+        facts["answer_in"] = ".".join(operation.answer_in)
     if operation.ignores:
         facts["ignores"] = sorted(operation.ignores)
     if operation.answer != "document":
@@ -178,13 +195,14 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return facts
 
 
-def _shape(shape: SessionShape) -> dict[str, Any]:
+def _shape(shape: SessionShape | MessageShape) -> dict[str, Any]:
     document: dict[str, Any] = {
         field.name: ".".join(getattr(shape, field.name))
         for field in dataclasses.fields(shape)
         if field.name != "parameters"
     }
-    document["parameters"] = {name: ".".join(path) for name, path in shape.parameters.items()}
+    if isinstance(shape, SessionShape):
+        document["parameters"] = {name: ".".join(path) for name, path in shape.parameters.items()}
     return document
 
 

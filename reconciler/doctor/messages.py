@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from reconciler.api.decode import value_at
 from reconciler.contract import SESSION_NAMES, Operation
+from reconciler.doctor.candidates import names_in_path
 from reconciler.doctor.context import ProbeContext, SurveyContext, count_of, describe_answer, ok_if
 from reconciler.values import as_number
 
@@ -62,7 +63,7 @@ def probe_messages(context: ProbeContext) -> None:
     expected = [_CONTENT] if added.error is None else []
     why = "the list does not show the session's token"
     content = creating.fields.get("content", "message_content")
-    in_path = [name for name in SESSION_NAMES if f"{{{name}}}" in listing.path]
+    in_path = names_in_path(listing)
     for name in in_path or SESSION_NAMES:
         if name not in context.session.address:
             continue

@@ -15,7 +15,7 @@ from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
 from reconciler.doctor.baseline import compare
-from reconciler.doctor.candidates import PROVEN, candidates
+from reconciler.doctor.candidates import PROVEN, candidates, names_in_path
 from reconciler.doctor.context import ProbeContext, ok_if
 from reconciler.doctor.create import create_session, find_by_name, most_used_model
 from reconciler.doctor.delete import find_delete
@@ -116,18 +116,18 @@ class Probe:
             self.context.report("the probe ended early", "differs", problem.message, problem.hint)
 
     def _clean_up(self) -> None:
-        subject = self.context.session
+        session = self.context.session
         self.context.progress("cleaning up")
         try:
-            if subject.unlisted_creates and subject.wait_until_listed() is None:
+            if session.unlisted_creates and session.wait_until_listed() is None:
                 self.unseen = True
             calls = self._deletes()
-            while found := [live for live in subject.find(whole=True) if live.session_id not in self.left]:
-                subject.id = found[0].session_id
-                if not subject.delete(calls).gone:
+            while found := [live for live in session.find(whole=True) if live.session_id not in self.left]:
+                session.id = found[0].session_id
+                if not session.delete(calls).gone:
                     self.left.append(found[0].session_id)
         except ReconcilerError as error:
-            self.left = sorted({*self.left, *subject.ids})
+            self.left = sorted({*self.left, *session.ids})
             self.unseen = self.unseen or not self.left
             reason = error.problems[0].message if error.problems else str(error)
             self._cleaned = True
@@ -140,19 +140,19 @@ class Probe:
             self.context.report("clean-up", "ok", "the session is deleted and no longer listed")
 
     def _deletes(self) -> list[Operation]:
-        """The calls to delete what is left with. After harm was seen, only those that can't reach another session."""
+        """The calls to delete what is left. After harm was seen, only those that can't reach another session."""
         session = self.context.session
         calls = candidates(self.context.learned.contract, "delete_session")
         calls = [one for one in calls if session.can_address(one)]
         if not session.harm_seen:
             return calls
-        return [one for one in calls if "{session_" in one.path or one.known in PROVEN]
+        return [one for one in calls if names_in_path(one) or one.known in PROVEN]
 
     @property
     def leftover(self) -> str:
         """What could not be deleted, in words; empty if nothing is left."""
-        subject = self.context.session
-        if not self._cleaned and (subject.ids or subject.unlisted_creates):
+        session = self.context.session
+        if not self._cleaned and (session.ids or session.unlisted_creates):
             return f"the session {self.name!r} may still exist"  # the clean-up was interrupted, too
         if self.left:
             numbers = ", ".join(f"#{number}" for number in self.left)

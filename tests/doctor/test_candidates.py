@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,7 @@ import pytest
 
 from reconciler.contract import Operation, load_contract
 from reconciler.doctor import candidates as module
-from reconciler.doctor.candidates import candidates, is_safe
-from reconciler.doctor.context import SurveyContext
-from reconciler.doctor.learned import LearnedFacts
-from reconciler.doctor.session import ProbeSession
-from reconciler.server import RunningServer, running_server
-from tests.support import calling
+from reconciler.doctor.candidates import can_address, candidates, is_safe
 
 CONTRACT = load_contract()
 NAMES = ("create_session", "update_session", "delete_session")
@@ -133,65 +126,57 @@ def test_a_data_file_that_could_hit_another_session_is_refused(
         candidates(CONTRACT, "delete_session")
 
 
-@contextmanager
-def _probe_session() -> Iterator[tuple[ProbeSession, RunningServer]]:
-    with running_server(None) as server, calling(server.url) as client:
-        server.store.insert_session(name="other")
-        yield ProbeSession(client, ID, [1], settle=1), server
-
-
-UPDATE = CONTRACT.operation("update_session")
-
-
-def test_nothing_is_written_before_the_session_is_seen() -> None:
-    with _probe_session() as (session, server):
-        with pytest.raises(ValueError, match="own session only"):
-            session.write(UPDATE, {"name": "x"})
-        for number in (1, 2):
-            session.id = number
-            with pytest.raises(ValueError, match="own session only"):
-                session.write(UPDATE, {"name": "x"})
-        session.ids.add(1)  # even so: it was there before
-        session.id = 1
-        with pytest.raises(ValueError, match="own session only"):
-            session.write(UPDATE, {"name": "x"})
-        assert server.log == []
-
-
-def test_nothing_is_made_under_another_name() -> None:
-    with _probe_session() as (session, server):
-        for fields in ({}, {"name": "other"}, {"name": session.name + " "}):
-            with pytest.raises(ValueError, match="own name only"):
-                session.create(CONTRACT.operation("create_session"), fields)
-        assert server.log == []
-
-
-def test_a_write_says_its_own_session_whatever_it_is_given() -> None:
-    with _probe_session() as (session, server):
-        session.create(CONTRACT.operation("create_session"), {"name": session.name, "model": "m"})
-        assert session.wait_until_listed() == 0.0
-        session.write(UPDATE, {"session_id": 1, "prompt": "x"})
-        assert server.log[-1].body == {"session_id": 2, "prompt": "x"}
-        unsafe = replace(UPDATE, fields={"prompt": "prompt"})
-        with pytest.raises(ValueError, match="own session only"):
-            session.write(unsafe, {"prompt": "x"})
-
-
-def test_looking_can_not_be_made_to_write() -> None:
-    with running_server(None) as server, calling(server.url) as client:
-        context = SurveyContext(client, LearnedFacts(CONTRACT))
-        for name in ("create_session", "update_session", "delete_session", "create_message"):
-            with pytest.raises(ValueError, match="is not a GET"):
-                context.get(CONTRACT.operation(name), {"session_id": 1})
-        assert server.log == []
-
-
 def test_what_counts_as_safe() -> None:
     def call(**facts: Any) -> Operation:
-        return replace(UPDATE, **facts)
+        return replace(CONTRACT.operation("update_session"), **facts)
 
+    one = "/v1/session/{session_id}/"
+    by_token = {"session_token": "session_token"}
     assert is_safe(call())
     assert not is_safe(call(encoding="none"))
+    assert not is_safe(call(encoding="query"))
     assert not is_safe(call(fields={}))
-    assert is_safe(call(fields={}, path="/v1/session/{session_id}/"))
+    assert is_safe(call(fields={}, path=one))
+    assert is_safe(call(fields={}, path=one, encoding="query"))
+    assert is_safe(call(fields=by_token))
+    assert is_safe(call(fields={}, path="/v1/session/{session_token}/"))
     assert not is_safe(call(method="DELETE", path="/v1/session/", encoding="none", fields={}))
+
+
+def test_a_call_that_needs_a_token_that_is_not_known() -> None:
+    update = CONTRACT.operation("update_session")
+    for path, fields, without_token in (
+        ("/v1/session/update/", ("session_id", "session_token"), True),
+        ("/v1/session/update/", ("session_token",), False),
+        ("/v1/session/{session_token}/", ("session_id",), False),
+    ):
+        call = replace(update, path=path, fields={name: name for name in fields})
+        assert can_address(call, token=True)
+        assert can_address(call, token=False) is without_token
+
+
+def test_a_candidate_by_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data file says what a call names a session by, in its path or its body."""
+    lines = [
+        {
+            "method": "POST",
+            "path": "{sessions}/{session_token}/del/",
+            "encoding": "none",
+            "by": ["session_token"],
+        },
+        {"method": "POST", "path": "{sessions}/del/", "encoding": "json", "by": ["session_token"]},
+        {
+            "method": "POST",
+            "path": "{sessions}/del/",
+            "encoding": "json",
+            "by": ["session_id", "session_token"],
+        },
+    ]
+    monkeypatch.setattr(module, "_file", lambda: {"delete_session": lines})
+    operations = {name: one for name, one in CONTRACT.operations.items() if name != "delete_session"}
+    found = candidates(replace(CONTRACT, operations=operations), "delete_session")
+    assert [(one.path, dict(one.fields)) for one in found[:3]] == [
+        ("/v1/session/{session_token}/del/", {}),
+        ("/v1/session/del/", {"session_token": "session_token"}),
+        ("/v1/session/del/", {"session_id": "session_id", "session_token": "session_token"}),
+    ]

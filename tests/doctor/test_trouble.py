@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconciler.contract import Operation
-from reconciler.doctor.session import ProbeSession
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.ownership.reserved import half_made_name, probe_name, probe_prompt, probe_remark
-from reconciler.ownership.tag import Identity
 from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.server.faults import Kind
-from tests.doctor.child import at_request, start
 from tests.doctor.services import SERVICES, Service
 from tests.doctor.support import Doctor, checks, methods, playing
 
@@ -373,97 +366,6 @@ def test_trouble_that_passes(fault: Fault, tmp_path: Path, capsys: pytest.Captur
         assert (learned.path, learned.encoding, learned.left_out) == ("/v1/session/update/", "json", "kept")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("name", ["as the built-in contract says", "a create that takes no remark"])
-def test_a_signal(
-    name: str, number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service = BY_NAME[name]
-    with playing(service, tmp_path, capsys) as doctor:
-        assert doctor.probe()[0] == 0
-        writes = [n for n, method in enumerate(methods(doctor.server), start=1) if method != "GET"]
-    with playing(service, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        # Before, at and after the create; here and there; the delete; and in the clean-up itself.
-        for request in (writes[0] - 1, writes[0], writes[0] + 1, *writes[3:-3:8], writes[-2], writes[-1] + 1):
-            process = start(_arguments(doctor))
-
-            def send(process: object = process) -> None:
-                os.kill(process.pid, number)  # type: ignore[attr-defined]
-
-            with at_request(doctor.server, request, send) as met:
-                process.join()
-            assert met
-            assert process.exitcode == 130
-            assert doctor.server.store.dump() == before
-            assert not [
-                *(tmp_path / ".reconciler").glob("before-*")
-            ]  # all others were seen to be as they were
-
-
-def _arguments(doctor: Doctor) -> list[str]:
-    folder = str(doctor.folder)
-    return ["doctor", folder, "--probe", "--auto-approve", "--endpoint", doctor.server.url, "--settle", "3"]
-
-
-def test_a_second_signal_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        hang = doctor.server.faults.add(Fault("hang", operation="delete_session"))
-        process = start(_arguments(doctor))
-        assert process.pid is not None
-        deadline_free_wait(lambda: doctor.server.faults.struck(hang) == 1)
-        os.kill(process.pid, signal.SIGINT)
-        # The clean-up begins, and hangs in the same way.
-        deadline_free_wait(lambda: doctor.server.faults.struck(hang) == 2)
-        os.kill(process.pid, signal.SIGINT)
-        process.join()
-        assert process.exitcode == 130
-        doctor.server.faults.clear()
-        assert len(doctor.server.store.sessions()) == 8
-        assert doctor("doctor", "--auto-approve")[0] == 0
-        assert doctor.server.store.dump() == before
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_what_is_said_when_it_is_interrupted(
-    again: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    met = []
-
-    def interrupted(self: ProbeSession, calls: Iterable[Operation]) -> object:
-        met.append(1)
-        if again or len(met) == 1:
-            raise KeyboardInterrupt
-        return delete(self, calls)
-
-    delete = ProbeSession.delete
-    monkeypatch.setattr(ProbeSession, "delete", interrupted)
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        code, out, err = doctor.probe()
-        assert code == 130
-        said = (
-            "interrupted: the session 'reconciler doctor probe "
-            if again
-            else "interrupted: what the probe created is deleted\n"
-        )
-        assert err.startswith(said)
-        assert ("' may still exist\n" in err) is again
-        assert (f"the list from before the probe is in {tmp_path}/state/before-" in err) is again
-        assert bool([*(tmp_path / "state").glob("before-*")]) is again
-        assert ("  ok       the other sessions: all 7 are unchanged" in out) is not again
-        assert f"{doctor.written} was not written\n" in err
-        assert "update: POST /v1/session/update/, json" in out
-        assert (doctor.server.store.dump() == before) is not again
-
-
-def deadline_free_wait(holds: Callable[[], bool]) -> None:
-    """Wait for something that the server will see; a test that hangs is ended from outside."""
-    while not holds():
-        os.sched_yield()
-
-
 def test_nobody_says_yes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,135 +383,3 @@ def test_nobody_says_yes(
         assert "ordering: by session_id" in out
         assert set(methods(doctor.server)) == {"GET"}
         assert not doctor.written.exists()
-
-
-def test_a_heading_stands_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        store = doctor.server.store
-        _leave(doctor)
-        _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
-        _, out, _ = doctor.probe()
-        assert "the list from before the probe: is in" in out
-        assert "left over: #8 deleted" in out
-        headings = [line for line in out.splitlines() if line[:1].isupper() and ":" not in line]
-        assert headings == [
-            "Connection",
-            "The list of sessions",
-            "What is on the account",
-            "By writing to one session",
-            "What earlier probes left behind",
-        ]
-
-
-def test_how_several_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        _leave(doctor)
-        _leave(doctor, remark="")
-        _, out, _ = doctor("doctor")
-        assert "reconciler doctor --auto-approve removes them, and nothing else.\n" in out
-
-
-def _leave(doctor: Doctor, **changes: object) -> int:
-    """Put on the account what a killed probe leaves, changed in these."""
-    fields = {"name": probe_name(ID), "prompt": probe_prompt(ID) + " Step 3.", "remark": probe_remark(ID)}
-    return doctor.server.store.insert_session(**{**fields, **changes})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"remark": ""},
-        {"remark": None, "prompt": ""},
-        {"remark": probe_remark(ID, 20)},
-        {"remark": probe_remark(ID, 60_000)},
-        {"name": ""},
-        {"name": "mine"},
-        {"prompt": f"\n {probe_prompt(ID)}"},
-    ],
-    ids=str,
-)
-def test_what_is_known_as_a_probe(
-    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        number = _leave(doctor, **changes)
-        code, out, _ = doctor("doctor")
-        assert code == 1
-        assert f"Left over from a killed probe: #{number}," in out
-        assert "7 in all" not in out
-        assert "sessions: 8 in all: 3 managed (2 by shop, 1 by x@y), 4 unmanaged\n" in out
-        assert doctor("doctor", "--auto-approve")[0] == 0
-        assert doctor.server.store.dump() == before
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"name": probe_name(ID) + " ", "remark": ""},
-        {"name": "reconciler doctor probe 1: safe to delete", "remark": ""},
-        {"name": "", "remark": "", "prompt": ""},
-        {"prompt": "You are a doctor."},
-        {"remark": "mine"},
-        {"remark": probe_remark("000000000000")},
-        {"remark": probe_remark(ID)[:-1] + ',"mine":1}'},
-        {"name": "mine", "prompt": "mine"},
-        {"name": "mine", "remark": ""},
-        {"remark": '{"reconciler":{"catalog":"shop","key":"k"}}'},
-        {"name": half_made_name(Identity("shop", None, "k")), "remark": ""},
-    ],
-    ids=str,
-)
-def test_what_only_looks_like_a_probe(
-    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        _leave(doctor, **changes)
-        before = doctor.server.store.dump()
-        _, out, _ = doctor("doctor", "--auto-approve")
-        assert "Left over" not in out
-        assert set(methods(doctor.server)) == {"GET"}
-        assert _probe(doctor)[0] in (0, 1)
-        assert doctor.server.store.dump() == before
-
-
-def test_a_probe_removes_what_an_earlier_one_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    service = BY_NAME["the id in the path, PATCH and DELETE"]
-    with playing(service, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        _leave(doctor)
-        _leave(doctor, remark="")
-        assert _probe(doctor)[0] == 0
-        assert doctor.server.store.dump() == before
-
-
-def test_a_left_over_is_removed_by_whatever_call_works(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The built-in contract's delete is not this service's: the candidates are tried, on what the probe made alone."""
-    for name in ("the id in the path, POST", "forms everywhere", "much at once"):
-        with playing(BY_NAME[name], tmp_path, capsys) as doctor:
-            before = doctor.server.store.dump()
-            number = _leave(doctor)
-            assert "left over: #8 deleted" in doctor("doctor", "--auto-approve")[1]
-            assert doctor.server.store.dump() == before
-            for entry in doctor.server.log:
-                body = entry.body or {}
-                assert entry.method == "GET" or f"/{number}/" in entry.path or str(body["session_id"]) == "8"
-
-
-def test_the_offer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("reconciler.cli.commands.doctor.approve", asked.append)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        _leave(doctor)
-        code, out, err = doctor("doctor")
-        assert (code, asked) == (0, ["Delete it?"])
-        assert f"Left over from a killed probe: #8, '{probe_name(ID)}', created 2" in err
-        assert "left over: #8 deleted" in out
-        assert doctor.server.store.dump() == before
