@@ -247,7 +247,7 @@ def ordering(context: SurveyContext, count: int) -> None:
         "ordering",
         verdict if known else "differs",
         "the list is not in the requested order",
-        "a list that is out of order can't be known to be complete: a plan ends with 'would not settle' (exit 1)",
+        "a list that is out of order can't be known to be complete: a plan ends with an error (exit 1)",
     )
 
 

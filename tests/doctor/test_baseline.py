@@ -39,7 +39,7 @@ def _look(doctor: Doctor, *arguments: str) -> tuple[int, dict[str, tuple[str, st
     return code, checks(out)
 
 
-def test_it_goes_with_the_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_deleted_with_the_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         path = _killed(doctor)
         code, found = _look(doctor)
@@ -50,7 +50,7 @@ def test_it_goes_with_the_session(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert not path.exists()
 
 
-def test_it_goes_with_the_next_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_deleted_by_the_next_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         _killed(doctor)
         code, out, _ = doctor.probe("--format", "json")
@@ -58,7 +58,7 @@ def test_it_goes_with_the_next_probe(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert [file.name for file in (tmp_path / "state").iterdir()] == [".gitignore"]
 
 
-def test_a_probe_that_made_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_probe_that_created_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its list is compared by looking alone."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         path = _killed(doctor, session=False)
@@ -68,7 +68,7 @@ def test_a_probe_that_made_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
         assert SINCE not in _look(doctor)[1]
 
 
-def test_it_stays_where_something_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_stays_if_something_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         path = _killed(doctor)
         doctor.server.store.delete_session(4)

@@ -1,4 +1,4 @@
-"""No call that a probe may send can reach another session than its own."""
+"""No candidate call can reach another session than the probe's."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_what_is_said_when_it_is_interrupted(
+def test_what_is_reported_after_an_interruption(
     again: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = []

@@ -37,7 +37,7 @@ def _on_first(server: RunningServer, operation: str, act: Callable[[], object]) 
     server.after.append(hook)
 
 
-def test_a_heading_stands_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_heading_is_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
         _leave(doctor)

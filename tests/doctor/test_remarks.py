@@ -63,7 +63,7 @@ IN_TWO_CALLS = "an update right after the create sets the others"
         ),
     ],
 )
-def test_what_is_said(
+def test_the_line(
     service: str,
     name: str,
     verdict: str,

@@ -1,4 +1,4 @@
-"""The doctor that only looks: what it says of what it sees, and that it sends nothing but GET."""
+"""The doctor without a probe: what it reports, and that it sends nothing but GET."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def look(doctor: Doctor, *arguments: str) -> tuple[int, dict[str, tuple[str, str
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-def test_looking_sends_get_alone(service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_survey_sends_only_get(service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(service, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
         given = doctor.given(service)
@@ -48,7 +48,7 @@ def test_looking_sends_get_alone(service: Any, tmp_path: Path, capsys: pytest.Ca
         assert "nobody is there to approve this: nothing was written" in err
 
 
-def test_the_whole_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         code, out, err = doctor("doctor")
         assert (code, err) == (0, "")
@@ -186,13 +186,13 @@ def test_services_that_differ(
         assert code == (1 if verdict == "differs" else 0)
 
 
-def test_an_order_that_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the line says follows from it is what a plan does."""
+def test_an_unordered_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan does what the line says."""
     with running_server(None, quirks=Quirks(ordering_ignored=True)) as server:
         fill(server.store)
         doctor = Doctor(server, tmp_path, capsys)
         _, out, _ = doctor("doctor")
-        follows = "a plan ends with 'would not settle' (exit 1)\n"
+        follows = "a plan ends with an error (exit 1)\n"
         assert f"→ a list that is out of order can't be known to be complete: {follows}" in out
         code, _, err = doctor("plan", catalog=write_catalog(tmp_path / "catalog", {}))
         assert code == 1

@@ -1,4 +1,4 @@
-"""A probe that meets trouble: it stops in time, cleans up, and says what it could not do."""
+"""A probe that runs into trouble stops in time, cleans up, and says what it could not do."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _on_first(server: RunningServer, operation: str, act: Callable[[], object]) 
     server.after.append(hook)
 
 
-def test_a_session_of_others_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_of_others_disappears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         _on_first(doctor.server, "update_session", lambda: doctor.server.store.delete_session(4))
         code, found = _probe(doctor)
@@ -53,7 +53,7 @@ def test_a_session_of_others_goes(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert [row.session_id for row in doctor.server.store.sessions()] == [1, 2, 3, 5, 6, 7]
 
 
-def test_a_session_of_others_goes_where_the_path_holds_the_id(
+def test_a_session_of_others_disappears_and_the_path_holds_the_id(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with playing(BY_NAME["the id in the path, PATCH and DELETE"], tmp_path, capsys) as doctor:
@@ -65,7 +65,7 @@ def test_a_session_of_others_goes_where_the_path_holds_the_id(
 
 
 def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A service that takes the probe's update for one of every session: nothing else is tried on it."""
+    """A service that applies the probe's update to every session: nothing else is tried on it."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
 
@@ -87,7 +87,7 @@ def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.Capt
         assert "  prose" in before.read_text()
 
 
-def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_others_write_during_a_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
         _on_first(doctor.server, "update_session", lambda: store.update_session(6, api_use_count=4))
@@ -104,7 +104,7 @@ def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert doctor.learned().learned is not None
 
 
-def test_the_others_can_not_be_looked_at(
+def test_the_others_can_not_be_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(client: object) -> None:
@@ -163,8 +163,8 @@ def _is_write(entry: LoggedRequest) -> bool:
     ],
     ids=lambda fault: fault.kind,
 )
-def test_answers_that_tell_nothing(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A gateway that answers in place of the service is no service without an update."""
+def test_inconclusive_answers(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway that answers instead of the service does not mean that the service has no update."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         doctor.server.faults.add(fault)
         code, found = _probe(doctor, "--retries", "0")
@@ -195,10 +195,10 @@ def test_success_that_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("kind", ["wrong-type", "empty", "html"])
-def test_work_that_is_done_and_not_said(
+def test_work_that_is_done_without_a_valid_answer(
     kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the list shows counts for more than what is answered."""
+    """What the list shows counts for more than the answer."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         for operation in ("update_session", "delete_session"):
             doctor.server.faults.add(Fault(kind, operation=operation, worked=True))
@@ -211,7 +211,7 @@ def test_work_that_is_done_and_not_said(
 
 
 @pytest.mark.parametrize("name", ["prompt", "session_name"])
-def test_an_update_without_a_field_that_is_not_done(
+def test_an_update_without_a_field_that_fails(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def lacks_it(entry: LoggedRequest) -> bool:
@@ -233,7 +233,7 @@ def test_an_update_without_a_field_that_is_not_done(
             assert doctor.written.exists() is (code == 0)
 
 
-def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_delete_that_is_listed_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(replace(PLAIN, quirks=("late-changes=0.3",)), tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
         doctor.server.faults.add(Fault("status", operation="delete_session", status=500, worked=True))
@@ -248,8 +248,8 @@ def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert doctor.server.store.dump() == before
 
 
-def test_an_id_that_is_given_out_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second delete would hit whoever has the id by then."""
+def test_an_id_that_is_reused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second delete would reach whichever session has the id by then."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
 
@@ -313,7 +313,7 @@ def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.Capture
         assert doctor.server.store.dump() == before
 
 
-def test_a_list_that_is_too_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_that_lags_too_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(replace(PLAIN, quirks=("late-seconds=86400",)), tmp_path, capsys) as doctor:
         code, found = _probe(doctor, "--settle", "0.2")
         assert code == 1
@@ -366,7 +366,7 @@ def test_trouble_that_passes(fault: Fault, tmp_path: Path, capsys: pytest.Captur
         assert (learned.path, learned.encoding, learned.left_out) == ("/v1/session/update/", "json", "kept")
 
 
-def test_nobody_says_yes(
+def test_a_probe_that_is_not_approved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
