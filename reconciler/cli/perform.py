@@ -171,9 +171,9 @@ def _perform(
         ask = not (plan.empty or writing.auto_approve or job.reviewed)
         if ask:
             if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
-                from reconciler.render import render
+                from reconciler.render import render_plan
 
-                click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
+                click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
             elif not stdout_is_read():
                 raise Refused(
                     "whoever was to read the plan went away: nothing was written", "say --auto-approve"

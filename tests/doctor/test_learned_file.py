@@ -23,7 +23,7 @@ from tests.doctor.services import SERVICES
 from tests.doctor.services import Service as Played
 from tests.doctor.support import Doctor, fill, playing
 
-WORDS = st.text(min_size=1, max_size=20)
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 NAMES = st.sampled_from(
     ["session_id", "name", "prompt", "remark", "data", "no", "on", "null", "1", "a b", "é: #"]
 )
@@ -303,8 +303,11 @@ def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
     with pytest.raises(ReconcilerError) as caught:
         load_contract(file)
     (problem,) = caught.value.problems
-    assert problem.message == f"{file}: operations.delete_session: it does not say which session is meant"
-    assert problem.hint == "put {session_id} into its path, or session_id among its fields"
+    assert problem.message == "`operations.delete_session` does not say which session is meant"
+    assert (problem.file, problem.source) == (str(file), "  delete_session:")
+    assert problem.hint == (
+        "put {session_id} or {session_token} into its path, or session_id or session_token among its fields"
+    )
 
 
 def test_what_was_learned_goes_into_a_device_and_not_in_its_place(
