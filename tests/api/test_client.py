@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
-from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.answers import LONGEST_PAUSE
-from reconciler.api.client import 
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
