@@ -35,6 +35,9 @@ _HINTS = {
     429: "the server limits how many calls it takes: lower --parallelism, or run the command again later",
 }
 
+#: Where an answer words what is wrong with the call as a whole.
+_WHOLE = ("message", "detail", "error")
+
 #: Where Django REST framework puts what concerns no single field.
 _ALL_FIELDS = "non_field_errors"
 
@@ -116,16 +119,16 @@ def _texts(body: Any, operation: Operation) -> Iterator[str]:
         yield from (text for text in body if isinstance(text, str))
     if not isinstance(body, Mapping):
         return
-    for name in ("message", "detail", "error"):
+    for name in _WHOLE:
         text = body.get(name)
         text = text.get("message") if isinstance(text, Mapping) else text
-        if isinstance(text, str) and text:
-            yield text
+        if text:
+            yield str(text)
     ours = {wire: name for name, wire in operation.fields.items()}
     for fields in (body, body.get("data")):
         for wire, texts in fields.items() if isinstance(fields, Mapping) else ():
             told = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
-            if told:
+            if told and wire not in _WHOLE:
                 yield " ".join(told) if wire == _ALL_FIELDS else f"{ours.get(wire, wire)}: {' '.join(told)}"
 
 
