@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.render.prompt_diff import TextDiff
-from reconciler.text.characters import describe, look_for_characters, worth_a_look
+from reconciler.text.characters import describe, find_misleading, may_mislead
 
 
 def remarks(difference: TextDiff) -> list[str]:
@@ -19,10 +19,10 @@ def remarks(difference: TextDiff) -> list[str]:
         said.append("only white space changes")
     elif _composition_only(difference.before, difference.after):
         said.append("only the composition of accented letters changes: they look the same")
-    if worth_a_look(difference.after):
-        said += describe("adds", look_for_characters(_changed_text(difference, "+")))
-    if worth_a_look(difference.before):
-        said += describe("removes", look_for_characters(_changed_text(difference, "-")))
+    if may_mislead(difference.after):
+        said += describe("adds", find_misleading(_changed_text(difference, "+")))
+    if may_mislead(difference.before):
+        said += describe("removes", find_misleading(_changed_text(difference, "-")))
     return said
 
 
