@@ -1,4 +1,4 @@
-"""What a prompt difference hides from the eye: white space, composition, hidden and look-alike characters."""
+"""Points out what is hard to see in a difference: white space, composition, hidden and look-alike characters."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from reconciler.text.characters import describe, find_misleading, may_mislead
 
 
 def remarks(difference: TextDiff) -> list[str]:
-    """What a reader of a difference might miss, in sentence parts. They hold no text of others.
+    """What a reader of a difference might miss, as sentence parts without untrusted text.
 
-    White space alone, the composition of accents alone, and each hidden or look-alike character that comes
-    or goes, with its name, how often, and the line of its first occurrence.
+    Whether only white space or only the composition of accents changes, and each hidden or look-alike character that is
+    added or removed, with its name, its count, and the line of its first occurrence.
     """
     said: list[str] = []
     if difference.spaces_only:

@@ -206,7 +206,7 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
         select_sessions(two, only="unmanaged", folder="Bookshop")
     assert caught.value.problems == (
         Problem(
-            "a catalog `bookshop` is live already, and a plan of an export of that name would delete its sessions",
+            "a catalog `bookshop` is live already, and a plan of an export with that name would delete its sessions",
             "give the export another name with --catalog",
         ),
     )

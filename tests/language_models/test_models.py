@@ -76,7 +76,7 @@ def test_a_file_that_is_no_list(text: str, tmp_path: Path) -> None:
     with pytest.raises(ReconcilerError) as raised:
         read_models(file)
     [problem] = raised.value.problems
-    assert problem.message == f"{file} is no list of models that this version knows"
+    assert problem.message == f"{file} is not a list of models that this version can read"
     assert problem.hint == "`reconciler models --out FILE` writes one"
 
 
