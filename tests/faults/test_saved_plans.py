@@ -253,8 +253,8 @@ def test_what_was_settled_when_the_plan_was_made(world: World, plan: Path) -> No
         run = world.here(*world.applying(*words, what=plan))
         assert (run.code, run.log) == (64, []), run
         assert run.err == (
-            f"--{flag} does nothing with a saved plan\n"
-            "      hint: all was settled when it was made: make it again with the flag\n"
+            f"--{flag} has no effect on a saved plan\n"
+            "      hint: the plan already contains it: make the plan again with the flag\n"
         )
     variables = {f"RECONCILER_{flag.upper().replace('-', '_')}": value for flag, value in SETTLED.items()}
     world.close(world.apply(what=plan, **variables))
