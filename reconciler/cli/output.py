@@ -155,9 +155,9 @@ def render_options(*, no_color: bool, output: Output | None = None) -> RenderOpt
 
 def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None:
     """Print a plan to stdout in one of its formats."""
-    from reconciler.render import render
+    from reconciler.render import render_plan
 
-    click.echo(render(document, form, options=options), nl=False, color=options.color)
+    click.echo(render_plan(document, form, options=options), nl=False, color=options.color)
 
 
 def put_out(document: Mapping[str, Any], output: Output) -> None:
@@ -169,13 +169,13 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
     from dataclasses import replace
 
     from reconciler.disk import write_out
-    from reconciler.render import render
+    from reconciler.render import render_plan
 
     options = render_options(no_color=output.no_color, output=output)
     plain = replace(options, color=False, width=100)
     for form, path in output.out_file:
         try:
-            write_out(path, render(document, form, options=plain))
+            write_out(path, render_plan(document, form, options=plain))
         except OSError as error:
             raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
     show(document, output.form, options)

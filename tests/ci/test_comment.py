@@ -329,7 +329,8 @@ def test_a_merge_request_without_a_token(forge: Forge, tmp_path: Path) -> None:
     done = comment(tmp_path, gitlab(forge, GITLAB_TOKEN=""))
     assert (done.returncode, forge.calls) == (0, [])
     assert done.stderr == (
-        "No comment was posted: this job may not comment (GITLAB_TOKEN is empty, and without a token nobody may comment). "
+        "No comment was posted: this job may not comment (GITLAB_TOKEN is empty, "
+        "and without a token nobody may comment). "
         "The plan is in the job's artifacts.\n"
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.contract import Operation
-from reconciler.doctor.subject import Subject
+from reconciler.doctor.session import Subject
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.reserved import half_made_name, probe_name, probe_prompt, probe_remark
 from reconciler.ownership.tag import Identity

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from reconciler.render import RenderOptions, render
+from reconciler.render import RenderOptions, render_plan
 from reconciler.render.markdown import MIN_BYTES, marker
 from tests.render.golden import check_golden
 from tests.render.sample import action, change, everything, new, plan, preamble_plan
@@ -17,7 +17,7 @@ GONE = "not in the catalog any more"
 
 
 def markdown(document: dict[str, Any], **options: Any) -> str:
-    return render(document, "markdown", options=RenderOptions(**options))
+    return render_plan(document, "markdown", options=RenderOptions(**options))
 
 
 def code_text(text: str) -> str:

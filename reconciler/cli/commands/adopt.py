@@ -21,7 +21,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
@@ -67,7 +67,7 @@ def command(
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
-    return perform(
+    return run_plan(
         job,
         split(flags, Writing),
         split(flags, Connection),

@@ -20,7 +20,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Policy, Snapshot
 from reconciler.errors import Refused, UsageError
@@ -52,7 +52,7 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
         if what.is_file()
         else _catalog(what, split(flags, CatalogFlags), split(flags, PolicyFlags))
     )
-    return perform(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
+    return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
 
 
 def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:

@@ -24,8 +24,8 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.output import format_option
-from reconciler.cli.perform import hold_lock, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.progress import progress
+from reconciler.cli.run_plan import hold_lock, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.who import who
 from reconciler.contract import load_contract

@@ -30,11 +30,12 @@ from reconciler.cli.progress import telling
 from reconciler.disk import check_writable, write_out
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
 
 if TYPE_CHECKING:
     from reconciler.api.client import Client
     from reconciler.contract import Contract
-    from reconciler.doctor.lessons import Lessons
+    from reconciler.doctor.learned import Lessons
     from reconciler.doctor.report import Report
     from reconciler.domain import Snapshot
 
@@ -79,11 +80,11 @@ def command(
     CATALOG is where the embedded server's data is, for --endpoint local. The exit code is 1 where something differs
     from the contract and was not written down with --write, and wherever another session changed during a probe.
     """
-    from reconciler.doctor.checks import survey
-    from reconciler.doctor.leftovers import find_leftovers
-    from reconciler.doctor.lessons import Lessons
+    from reconciler.doctor.baseline import find_leftovers
+    from reconciler.doctor.learned import Lessons
     from reconciler.doctor.record import Recorder
     from reconciler.doctor.report import Report
+    from reconciler.doctor.survey import survey
 
     state = state_dir or catalog / FOLDER
     if write is not None:
@@ -129,8 +130,8 @@ class _Page:
 
     def catch_up(self) -> None:
         """Show the checks that were not shown yet."""
-        from reconciler.doctor.render import render_checks
         from reconciler.doctor.report import report_to_document
+        from reconciler.render.doctor import render_checks
 
         if self.form == "text" and len(self.report.checks) > self._shown:
             after = self.report.checks[self._shown - 1].part if self._shown else None
@@ -140,8 +141,8 @@ class _Page:
 
     def finish(self) -> None:
         """Show the rest, or all of it as JSON."""
-        from reconciler.doctor.render import render_doctor, render_end
         from reconciler.doctor.report import report_to_document
+        from reconciler.render.doctor import render_doctor, render_end
 
         self.catch_up()
         document = report_to_document(self.report)
@@ -165,8 +166,8 @@ class _Visit:
     def probe(self, seen: Snapshot | None, signals: _Signals) -> bool:
         """Run a probe. Gives whether it learned all that there is to learn, and left nothing."""
         from reconciler.api.listing import list_sessions
-        from reconciler.doctor.before import drop_before, keep_before
-        from reconciler.doctor.bench import PART
+        from reconciler.doctor.baseline import drop_before, keep_before
+        from reconciler.doctor.context import PART
         from reconciler.doctor.probe import Probe, new_probe
         from reconciler.doctor.report import Check
         from reconciler.ownership.reserved import probe_name
@@ -226,8 +227,8 @@ class _Visit:
         self._settle(lambda: list_sessions(self.client) if removed else snapshot, removed)
 
     def _is_wanted(self) -> bool:
-        from reconciler.doctor.render import render_leftover
         from reconciler.doctor.report import report_to_document
+        from reconciler.render.doctor import render_leftover
 
         if self.auto_approve:
             return True
@@ -244,8 +245,7 @@ class _Visit:
 
     def _remove(self, snapshot: Snapshot) -> frozenset[str]:
         """Delete what killed probes left. Gives the ids of those of which nothing is left."""
-        from reconciler.doctor.before import EARLIER
-        from reconciler.doctor.leftovers import remove_leftovers
+        from reconciler.doctor.baseline import EARLIER, remove_leftovers
         from reconciler.doctor.report import Check
 
         report, found = self.report, self.report.leftovers
@@ -265,7 +265,7 @@ class _Visit:
         return frozenset(one.probe for one in found) - {one.probe for one in left}
 
     def _settle(self, now: Callable[[], Snapshot], removed: frozenset[str], but: str = "") -> None:
-        from reconciler.doctor.before import EARLIER, settle_earlier
+        from reconciler.doctor.baseline import EARLIER, settle_earlier
         from reconciler.doctor.report import Check
 
         try:
@@ -295,7 +295,7 @@ def _learned(report: Report, contract: Contract, path: Path | None) -> str:
 
     Gives why it could not be written, empty where it was.
     """
-    from reconciler.doctor.learn import contract_to_document, contract_to_yaml, learned_contract
+    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract
 
     contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
     report.learned = contract_to_document(contract)
@@ -309,7 +309,7 @@ def _learned(report: Report, contract: Contract, path: Path | None) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return write_timestamp(datetime.now(UTC))
 
 
 class _Signals:

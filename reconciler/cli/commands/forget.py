@@ -20,7 +20,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
@@ -69,7 +69,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
-    code = perform(
+    code = run_plan(
         job,
         split(flags, Writing),
         split(flags, Connection),

@@ -50,8 +50,8 @@ def command(
     suppresses a finding. Without --env, every environment that the catalog declares is checked.
     """
     from reconciler.language_models import read_models
-    from reconciler.lint import RULES, lint
-    from reconciler.lint.output import as_json, as_sarif, as_text
+    from reconciler.lint import RULES, lint, report_to_document
+    from reconciler.render.findings import findings_as_sarif, findings_as_text
     from reconciler.text.printable_json import json_text
 
     if rules:
@@ -61,11 +61,12 @@ def command(
         return ExitCode.OK
     which = split(flags, CatalogFlags)
     report = lint(catalog, which.env, dict(which.var), read_models(models) if models else None)
+    document = report_to_document(report)
     if form == "json":
-        text = json_text(as_json(report))
+        text = json_text(document)
     elif form == "sarif":
-        text = json_text(as_sarif(report, f"{prefix.rstrip('/')}/" if prefix else ""))
+        text = json_text(findings_as_sarif(document, f"{prefix.rstrip('/')}/" if prefix else ""))
     else:
-        text = as_text(report)
+        text = findings_as_text(document)
     click.echo(text, nl=False)
     return ExitCode.ERROR if report.reaches(fail_on) else ExitCode.OK

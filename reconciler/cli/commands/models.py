@@ -17,6 +17,7 @@ from reconciler.cli.sections import SectionedCommand
 from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
 from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
 
 if TYPE_CHECKING:
     from reconciler.language_models import Models
@@ -31,7 +32,7 @@ def account_models(connection: Connection, state: Path) -> Models:
     from reconciler.language_models import offered
 
     with connect(connection, state) as client:
-        taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        taken = write_timestamp(datetime.now(UTC))
         return offered(client.read("list_models", {}), f"the models of {client.endpoint.name}", taken)
 
 

@@ -22,7 +22,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.perform import Job, Writing, perform, writing_options
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
@@ -70,7 +70,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
         return part
 
     job = Job(loaded.name, loaded.environment, loaded.policy, plan)
-    code = perform(
+    code = run_plan(
         job,
         split(flags, Writing),
         split(flags, Connection),

@@ -103,27 +103,26 @@ def serve(
         ReconcilerError: the database, the address, the contract or the faults can't be used.
     """
     from reconciler.contract import load_contract
-    from reconciler.errors import ReconcilerError
     from reconciler.server.faults import load_faults
-    from reconciler.server.run import is_loopback, running_server
+    from reconciler.server.run import running_server
+    from reconciler.server.service import served_operations
+    from reconciler.text.hosts import is_loopback
 
-    rules = load_faults(faults) if faults is not None else []
     api = load_contract(contract)
+    played = parse_quirks(quirks, learned_quirks(api))
+    rules = load_faults(faults, served_operations(api, played)) if faults is not None else []
     with running_server(
         db,
         contract=api,
-        quirks=parse_quirks(quirks, learned_quirks(api)),
+        quirks=played,
         host=host,
         port=port,
         require_key=require_key,
         latency=latency / 1000,
         keep_log=False,
     ) as server:
-        for number, rule in enumerate(rules, start=1):
-            try:
-                server.faults.add(rule)
-            except ValueError as error:
-                raise ReconcilerError(f"{faults}: rule {number}: {error}") from None
+        for rule in rules:
+            server.faults.add(rule)
         if verbose:
             server.done.append(_tell)
         if not is_loopback(host) and require_key is None:

@@ -13,6 +13,7 @@ from reconciler.cli.live import live_or_against
 from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
 
 
 @click.command(cls=SectionedCommand)
@@ -29,7 +30,7 @@ def command(file: Path, state_dir: Path | None, **flags: Any) -> None:
     state = state_dir or Path(FOLDER)
     need_local_data(flags["endpoint"], state, "the snapshot")
     snapshot = live_or_against(None, split(flags, Connection), state)
-    taken = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    taken = write_timestamp(datetime.now(UTC))
     write_snapshot(file, snapshot, taken=taken)
     count = len(snapshot)
     click.echo(f"{count} session{'' if count == 1 else 's'} written to {file}.", err=True)

@@ -50,5 +50,5 @@ def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve
         if not auto_approve:
             approve("Break it?")
         for ticket in found:
-            remove(client, ticket.session_id)
+            remove(client, ticket)
     click.echo(f"{len(found)} removed.")
