@@ -296,7 +296,9 @@ def test_a_run_that_is_interrupted_ends_in_good_order(shop: Shell, server: Runni
     with shop.started("apply", "shop", "--auto-approve", "--parallelism", "1") as command:
         until(lambda: server.faults.hanging == 1)
         command.process.send_signal(signal.SIGINT)
-        command.wait_for("stopping: writes under way finish, no new ones start (again to end at once)\n")
+        command.wait_for(
+            "stopping: writes in flight finish, no new ones start (interrupt again to end at once)\n"
+        )
         server.faults.release()
         code, out, _ = command.ended()
     assert code == 130

@@ -16,7 +16,7 @@ from reconciler.plan.saved import saved_to_plan
 from reconciler.server import SessionRow
 from tests.faults.world import World, session, tag_of
 
-AGAIN = "      hint: make the plan again, with the version that applies it, and review it\n"
+AGAIN = "      hint: make the plan again with the version that applies it, and review it\n"
 STALE = (
     "the plan is stale: what it was made against is not live any more\n"
     "      hint: nothing was written: plan again, and review what has changed\n"
@@ -147,14 +147,14 @@ def test_a_plan_that_was_altered(world: World, plan: Path) -> None:
         text.replace("You are somebody else now.", "You are somebody else now!"), encoding="utf-8"
     )
     run = world.apply(what=plan)
-    said = f"{plan} was altered since it was made: its digest does not hold\n{AGAIN}"
+    said = f"{plan} was altered after it was saved: its digest does not match\n{AGAIN}"
     assert (run.code, run.err, run.log) == (3, said, []), run
 
 
 def test_a_plan_that_was_cut_off(world: World, plan: Path) -> None:
     plan.write_bytes(plan.read_bytes()[:-100])
     run = world.apply(what=plan)
-    said = f"{plan} is no plan, or was cut off: it is not whole JSON\n{AGAIN}"
+    said = f"{plan} is not a plan, or was truncated: it is not valid JSON\n{AGAIN}"
     assert (run.code, run.err, run.log) == (3, said, []), run
 
 
@@ -173,7 +173,7 @@ def test_a_plan_of_a_newer_version(world: World, plan: Path) -> None:
     plan.write_text(json.dumps({**document, "format_version": "9.0"}))
     run = world.here(*world.applying(what=plan))
     said = (
-        f"{plan} is a plan of format 9.0, and this version reads up to {version}\n"
+        f"{plan} is a plan of format 9.0, and this version reads formats up to {version}\n"
         "      hint: it was made by a newer version: apply it with that, or make the plan again\n"
     )
     assert (run.code, run.err, run.log) == (3, said, []), run
