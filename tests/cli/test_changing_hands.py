@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.server import RunningServer
 from tests.cli.conftest import Shell
+from tests.support import session_of
 
 
 def by_hand(server: RunningServer, name: str) -> int:
@@ -49,9 +50,9 @@ def test_adopt_by_name_takes_over_what_fits_once(shop: Shell, server: RunningSer
     number = by_hand(server, "Alice")
     done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
     assert done.returncode == 0, done.stderr
-    assert [
-        (one.operation, one.body and one.body.get("session_id")) for one in server.log if one.method != "GET"
-    ] == [("update_session", number)]
+    assert [(one.operation, session_of(one)) for one in server.log if one.method != "GET"] == [
+        ("update_session", number)
+    ]
 
 
 def test_adopt_by_name_is_refused_where_it_fits_twice(shop: Shell, server: RunningServer) -> None:

@@ -117,7 +117,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         summary = json.loads(out)["summary"]
         assert (summary["create"], summary["unmanaged"]) == (1, 0)
         code, out, _ = doctor("doctor", "--format", "json", "--contract", str(doctor.written))
-        assert checks(out)["half-made"] == ("differs", "#1: an apply ended while it made them")
+        assert checks(out)["half-made"] == ("differs", "#1: an apply ended while it was creating them")
         doctor.server.faults.clear()
         assert run(doctor, "apply")[0] == 0
         assert [row.name for row in doctor.server.store.sessions()] == ["Alice"]
