@@ -144,7 +144,7 @@ def test_a_refused_plan_is_not_applied(server: RunningServer, tmp_path: Path) ->
             apply_plan(plan, client, options(tmp_path), snapshot=there)
     assert caught.value.problems == (
         Problem(
-            "the catalog holds no sessions, and 2 sessions of it are live: all would be deleted",
+            "the catalog is empty, and all of its live sessions (2) would be deleted",
             "--allow-empty would allow it",
         ),
         Problem("it would delete 2 sessions, and the policy allows 1", "--max-deletes 2 would allow it"),

@@ -58,7 +58,7 @@ def test_what_is_exported_loads_as_it_is_live_and_only_wants_adopting(
     captured = capsys.readouterr()
     assert captured.err == ""
     count = len(HARD_PROMPTS)
-    assert captured.out == f"shop: {count} sessions exported to {folder}, {count} of them to be adopted.\n"
+    assert captured.out == f"shop: {count} sessions exported to {folder}, {count} of them to adopt.\n"
     catalog = load_catalog(folder)
     by_id = {session_id: catalog.sessions[key] for key, session_id in catalog.adopt.items()}
     for row in server.store.sessions():
@@ -197,7 +197,7 @@ def test_what_is_left_out_is_said_and_the_exit_code_says_so_too(
         "#2 is left out: it has no name\n"
         "#3 `Bob\\x1b[31m`: `parameters.temperature` is left out: a manifest does not accept 9\n"
     )
-    assert captured.out == f"shop: 2 sessions exported to {tmp_path / 'shop'}, 2 of them to be adopted.\n"
+    assert captured.out == f"shop: 2 sessions exported to {tmp_path / 'shop'}, 2 of them to adopt.\n"
     assert plan(tmp_path / "shop", server.url) == 2
     assert load_catalog(tmp_path / "shop").sessions.keys() == {"alice", "bob-31m"}
 
