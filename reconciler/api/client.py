@@ -1,7 +1,7 @@
-"""One call at a time: send it, and read the answer for what it is.
+"""One call at a time: send it, and find out from the answer whether it succeeded.
 
-Reads are tried again where the trouble may pass. Writes are sent once: whoever sends them decides what to do about an
-answer that never came, since the service has no idempotency keys.
+Reads are retried while the error may be temporary. Writes are sent once: the service has no idempotency keys, so
+:func:`reconciler.api.send.send_until_certain` decides what to do about an answer that never came.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 from reconciler.values import as_number
 
-#: Longest server message that is passed on, in characters.
+#: The longest server message that is shown, in characters.
 _MESSAGE_LENGTH = 300
 
-#: A server that asks for a longer pause than this (seconds) is not waited for.
+#: Nobody waits for a server that asks for a longer pause than this (seconds).
 LONGEST_PAUSE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one call: the body of an answer that says success, or an error.
+    """The outcome of one call: the body of a successful answer, or an error.
 
-    ``response`` is None where no answer came. It holds the request, and with it the key.
+    ``response`` is None if no answer came. It holds the request, and with it the key.
     """
 
     body: Any
@@ -48,7 +48,7 @@ class Reply:
     error: ApiError | None = None
 
 
-#: Told of each call when its answer is there, from the thread that made it.
+#: Called after each call, in the thread that made it.
 Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 
 
@@ -105,7 +105,7 @@ class Client:
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
-        """A call that changes nothing, tried again while the trouble may pass. Returns the answer's body.
+        """A call that changes nothing, retried while the error may be temporary. Returns the answer's body.
 
         Raises:
             ApiError: it failed for good, or too often.
@@ -128,13 +128,13 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Any:
-        """A call that changes something, sent once. Returns the answer's body, None where it has none.
+        """A call that changes something, sent once. Returns the answer's body, None if it has none.
 
-        ``check`` is called when its turn has come, which may be minutes after it was asked for; what that raises is
-        raised with nothing sent.
+        ``check`` is called right before the call is sent, which may be minutes after this method was called. If it
+        raises, nothing is sent.
 
         Raises:
-            ApiError: it failed; its ``outcome`` says whether the work may have been done all the same.
+            ApiError: it failed. Its ``outcome`` says whether the work may have been done nevertheless.
         """
         return self._send(self.contract.operation(name), fields, session, check)
 
@@ -146,7 +146,7 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """Any call, sent once, with whatever came of it as a value. ``check`` is as in :meth:`write`."""
+        """Any call, sent once, with its outcome as a value. ``check`` is as in :meth:`write`."""
         started = self.limiter.wait()
         check()
         response: requests.Response | None = None
@@ -155,7 +155,7 @@ class Client:
             reply = Reply(self._read(operation, session, response), response)
         except ApiError as error:
             if error.throttled:
-                # A pause that is too long is not waited for by anybody.
+                # Nobody waits for a pause that is too long.
                 self.limiter.throttled(started, error.retry_after if error.passing else None)
             reply = Reply(None, response, error)
         else:
@@ -180,10 +180,10 @@ class Client:
         try:
             return self._transport.send(operation, fields)
         except ValueError:
-            # An address or a key that HTTP can't carry. The error's own text may hold the key.
+            # An address or a key that HTTP can't carry. The text of the error may contain the key.
             raise ApiError(
                 operation.name,
-                f"no call to {self.endpoint.name} can be made",
+                f"no request can be sent to {self.endpoint.name}",
                 session=session,
                 hint=f"check the address, and the key from {self.endpoint.key_source}"
                 if self.endpoint.api_key
@@ -199,7 +199,7 @@ class Client:
         if isinstance(error, requests.exceptions.SSLError | SSLError):
             return ApiError(
                 operation.name,
-                f"no safe connection to {where}",
+                f"no secure connection to {where}",
                 session=session,
                 hint="its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities",
                 outcome="not done",
@@ -223,10 +223,10 @@ class Client:
         )
 
     def _read(self, operation: Operation, session: str, response: requests.Response) -> Any:
-        """The body of an answer that says success.
+        """The body of a successful answer.
 
         Raises:
-            ApiError: it says anything else, or can't be understood.
+            ApiError: the answer is an error, or can't be understood.
         """
         status = response.status_code
         body, readable = read_body(response)
@@ -237,7 +237,7 @@ class Client:
             bodiless = status == 204 or (operation.answer == "empty" and not response.content)
             if isinstance(body, dict) or (bodiless and operation.method != "GET"):
                 return body
-            what = "an empty answer" if not response.content else "an answer that is no JSON object"
+            what = "an empty answer" if not response.content else "an answer that is not a JSON object"
             raise self._fail(
                 operation, session, f"HTTP {status} with {what}", "unknown", status, passing=True
             )
@@ -259,14 +259,14 @@ class Client:
             raise self._fail(
                 operation,
                 session,
-                f"{what}: the server wants to be spoken to elsewhere",
+                f"{what}: the server redirects to another address",
                 "not done",
                 status,
                 said=location,
                 hint="redirects are not followed, so that the key stays with the address that you gave",
             )
         if status >= 400 and not readable and not said:
-            what += " with a page that is no JSON"
+            what += " with a page that is not JSON"
         # 429 and other 4xx are answered before any work is done (RFC 9110, 15.5; RFC 6585, 4).
         outcome: Outcome = "not done" if 400 <= effective < 500 else "unknown"
         raise self._fail(
@@ -285,7 +285,7 @@ class Client:
     def _about_key(self, status: int) -> str:
         if not self.endpoint.api_key:
             return " (no key was given)"
-        return " (the key was not accepted)" if status == 401 else " (the key may not do this)"
+        return " (the key was not accepted)" if status == 401 else " (the key is not allowed to do this)"
 
     def _about_key_source(self) -> str:
         if self.endpoint.api_key:
@@ -293,7 +293,7 @@ class Client:
         return f"set {KEY_VARIABLE}, or name a file with --api-key-file"
 
     def _passed_on(self, text: str) -> str:
-        """A text of the server's as it may be shown: short, and without the key, should it hold that."""
+        """A text from the server as it may be shown: shortened, and without the key."""
         if self.endpoint.api_key:
             text = text.replace(self.endpoint.api_key, "…")
         return text[:_MESSAGE_LENGTH]
@@ -312,7 +312,7 @@ class Client:
         retry_after: float | None = None,
         passing: bool = False,
     ) -> ApiError:
-        """The error for an answer that does not say success."""
+        """The error for an answer that is not a success."""
         if retry_after is not None and retry_after > LONGEST_PAUSE:
             passing, hint = (
                 False,
@@ -333,7 +333,7 @@ class Client:
 
 
 _HINTS = {
-    429: "the server limits how many calls it takes: lower --parallelism, or run the command again later",
+    429: "the server limits the request rate: lower --parallelism, or run the command again later",
     404: "if the address and the key are right, the contract's path may be wrong: see --contract",
     405: "the contract's method or path may be wrong: see --contract",
     415: "the contract's encoding may be wrong: see --contract",
@@ -341,7 +341,7 @@ _HINTS = {
 
 
 def read_body(response: requests.Response) -> tuple[Any, bool]:
-    """The answer's JSON, and whether it is any."""
+    """The answer as JSON, and whether it is JSON at all."""
     try:
         return json.loads(response.content), True
     except (ValueError, RecursionError):
@@ -349,7 +349,7 @@ def read_body(response: requests.Response) -> tuple[Any, bool]:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number, or a date)."""
+    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number or a date)."""
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None
@@ -364,7 +364,7 @@ def _retry_after(response: requests.Response) -> float | None:
 
 
 def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
-    """Whether one of these is behind an error: requests wraps urllib3's errors, some in ``reason``."""
+    """Whether an error was caused by one of these: requests wraps urllib3's errors, some of them in ``reason``."""
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:

@@ -1,4 +1,4 @@
-"""From the connection flags to a client, the embedded server started where it is asked for."""
+"""From the connection flags to a client. Starts the embedded server for ``--endpoint local``."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Connection:
 
 
 def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
-    """For what makes no sense over an empty embedded server: see that the folder holds its data.
+    """Make sure that there is data for the embedded server, for a command that is pointless without any.
 
     Raises:
-        ReconcilerError: it does not. ``what`` begins the sentence.
+        ReconcilerError: the folder holds none. ``what`` begins the sentence.
     """
     if endpoint_name(endpoint) == LOCAL and not (state / "local.db").exists():
         raise ReconcilerError(
@@ -47,10 +47,10 @@ def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
 def connect(flags: Connection, state: Path, *, stop: Cancellation | None = None) -> Iterator[Client]:
     """A client for the chosen service, for as long as the block lasts.
 
-    ``state`` is the folder that holds the embedded server's data; ``stop`` ends its waits.
+    ``state`` is the folder with the embedded server's data. ``stop`` interrupts the client's waits.
 
     Raises:
-        ReconcilerError: address, key or contract are not usable.
+        ReconcilerError: the address, the key or the contract can't be used.
     """
     name = endpoint_name(flags.endpoint)
     contract = load_contract(flags.contract)

@@ -1,4 +1,4 @@
-"""From a plan to a report, for every command that writes: show, ask, lock, write, say what became of it."""
+"""From a plan to a report, for every command that writes: lock, plan, show, ask, apply, report."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def writing_options(function: F) -> F:
 class Job:
     """What to do: for which catalog and environment, and how to make the plan once the list is read.
 
-    A plan that was ``reviewed`` is shown and not asked about; the list is read again before it is applied. ``commit``
-    is the one that it was made from, None where the folder tells.
+    A plan that was ``reviewed`` is shown but not asked about, and the list is read again before it is applied.
+    ``commit`` is the one that it was made from, None if the folder tells.
     """
 
     catalog: str
@@ -116,7 +116,9 @@ class Job:
 
 
 def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
-    """Do it, and give the exit code. ``root`` is the folder that tells the commit, ``state`` the state folder.
+    """Make the plan, apply it, report, and return the exit code.
+
+    ``root`` is the folder whose commit goes into the journal, ``state`` the state folder.
 
     Raises:
         ReconcilerError: nothing was written.
@@ -215,16 +217,16 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
 def wait_for_the_list(
     client: Client, state: Path, catalog: str, environment: str | None, settle: float
 ) -> None:
-    """Give the list time to show what a run made a moment ago and did not see listed: it would be made twice else.
+    """Give the list time to show what a run created a moment ago: otherwise it would be created twice.
 
-    ``settle`` is how long (seconds) a list may lag. What was made from other machines is not known here.
+    ``settle`` is how long (seconds) a list may lag. Runs on other machines are not known here.
     """
     scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
     unseen = last_unseen_create(read_journal(state / journals.FILE), scope)
     left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
     if left > 0:
         click.echo(
-            "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: "
+            "another run created sessions a moment ago and has not seen them listed: "
             f"waiting {min(left, settle):.1f} s for the list",
             err=True,
         )
@@ -242,12 +244,12 @@ def hold_lock(
     settle: float,
     wanted: bool,
 ) -> Iterator[Callable[[], bool]]:
-    """Keep other applies out for the block, where that is wanted; gives a function that says whether it still does.
+    """Hold the lock during the block, if that is ``wanted``. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag.
 
     Raises:
-        ReconcilerError: the lock can't be had.
+        ReconcilerError: the lock can't be acquired.
     """
     if not wanted:
         yield lambda: True
@@ -277,10 +279,10 @@ def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object],
 
 @contextmanager
 def _stopping(stop: Cancellation, deadline: float | None) -> Iterator[Callable[[], None]]:
-    """What Ctrl-C, SIGTERM and a deadline (in seconds) do. Gives a function to call before the first write.
+    """Handle Ctrl-C, SIGTERM and a deadline (in seconds). Yields a function to call before the first write.
 
-    Before it, a signal ends the run at once. After it, the first one stops the run in good order, whatever has
-    stopped it already, and the second one ends it at once.
+    Before that call, a signal ends the run at once. After it, the first signal lets the writes under way finish, and
+    the second one ends the run at once.
     """
     writing = False
     signals = 0

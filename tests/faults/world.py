@@ -55,7 +55,7 @@ PAGE = 10
 PATIENCE = 120
 
 #: What an apply says that gives the list time to show what was made a moment ago.
-WAITING = "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: waiting "
+WAITING = "another run created sessions a moment ago and has not seen them listed: waiting "
 
 _SCRIPT = Path(sys.executable).with_name("reconciler")
 COMMAND: Sequence[str] = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "reconciler"]
