@@ -26,7 +26,9 @@ from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan import Plan, make_plan
 from reconciler.server import Quirks, Store
-from reconciler.server.service import Call, Refusal, Service
+from reconciler.server.answers import Refusal
+from reconciler.server.arguments import Call
+from reconciler.server.service import Service
 
 CONTRACT = load_contract()
 

@@ -25,9 +25,10 @@ from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import Seconds
+from reconciler.cli.options import Seconds, approve_option, archive_option
 from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
+from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
 from reconciler.domain import Policy, Snapshot
@@ -55,7 +56,7 @@ class Writing:
     no_color: bool
 
 
-settle_option = click.option(
+settle_option = option_in("Timing")(
     "--settle",
     type=Seconds(0),
     help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract tells of.",
@@ -64,7 +65,7 @@ settle_option = click.option(
 
 def lock_options(function: F) -> F:
     """--lock and --lock-timeout."""
-    function = click.option(
+    function = option_in("Timing")(
         "--lock-timeout",
         type=Seconds(0),
         default=0.0,
@@ -82,12 +83,8 @@ def writing_options(function: F) -> F:
     """How to write: approval, archive, time limits, lock, output."""
     for option in reversed(
         [
-            click.option("--auto-approve", is_flag=True, help="Do not ask before writing. For CI."),
-            click.option(
-                "--archive-dir",
-                type=click.Path(path_type=Path, file_okay=False),
-                help="Keep what is changed or deleted in this folder. Default: archive in the state folder.",
-            ),
+            approve_option,
+            archive_option,
             settle_option,
             click.option("--deadline", type=Seconds(0.01), help="Start no new writes after so many seconds."),
             lock_options,
@@ -205,9 +202,9 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
         Refused: the answer is no, or nobody can have read the plan.
     """
     if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
-        from reconciler.render import render
+        from reconciler.render import render_plan
 
-        click.echo(render(plan_to_document(plan), "text", options=options), err=True, nl=False)
+        click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
     elif not stdout_is_read():
         raise Refused("nobody reads the plan any more: nothing was written", "use --auto-approve")
     count = len(plan.actions)

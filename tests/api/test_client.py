@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import __version__
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.endpoint import Endpoint
@@ -405,7 +406,7 @@ def test_a_key_that_no_header_can_carry_is_an_error_without_it(key: str) -> None
 def test_a_client_says_who_it_is() -> None:
     with answering(Answer(listing())) as stub, calling(stub.url) as client:
         list_sessions(client)
-        assert stub.asked[0].headers["User-Agent"] == "reconciler/0.1.0"
+        assert stub.asked[0].headers["User-Agent"] == f"reconciler/{__version__}"
 
 
 # How it is said on the wire
