@@ -8,17 +8,21 @@ from reconciler.api.errors import ApiError
 from reconciler.api.rate_limit import RateLimiter, backoff
 
 
-def poll(limiter: RateLimiter, seconds: float) -> Iterator[None]:
+def poll(limiter: RateLimiter, seconds: float, *, first: float = 0.2, longest: float = 2.0) -> Iterator[None]:
     """Turns to look for something: at once, then after growing pauses, and for the last time after ``seconds``.
+
+    The pauses grow from ``first`` to ``longest`` (seconds).
 
     Raises:
         Interrupted: the run was asked to stop.
     """
     until = limiter.now() + seconds
-    return poll_until(limiter, lambda: until)
+    return poll_until(limiter, lambda: until, first=first, longest=longest)
 
 
-def poll_until(limiter: RateLimiter, until: Callable[[], float]) -> Iterator[None]:
+def poll_until(
+    limiter: RateLimiter, until: Callable[[], float], *, first: float = 0.2, longest: float = 2.0
+) -> Iterator[None]:
     """Turns as in :func:`poll`. ``until`` says after each of them when the last one is, by the limiter's clock."""
     attempt = 1
     while True:
@@ -26,7 +30,7 @@ def poll_until(limiter: RateLimiter, until: Callable[[], float]) -> Iterator[Non
         left = until() - limiter.now()
         if left <= 0:
             return
-        limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
+        limiter.sleep(min(left, backoff(attempt, base=first, cap=longest)))
         attempt += 1
 
 

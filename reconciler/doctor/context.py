@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.api.client import Client, Reply, read_body
 from reconciler.api.decode import value_at
-from reconciler.api.rate_limit import backoff
+from reconciler.api.polling import pause_before_retry
 from reconciler.contract import Contract, Operation, Status
 from reconciler.doctor.learned import Lessons
 from reconciler.doctor.report import Check, Verdict
@@ -175,9 +175,10 @@ class Look:
             raise ValueError(f"{operation.name} is no GET")
         for attempt in range(1, self.client.tries + 1):
             reply = self.client.call(operation, fields)
-            if reply.error is None or not reply.error.passing or attempt == self.client.tries:
+            if reply.error is None:
                 break
-            self.client.limiter.sleep(reply.error.retry_after or backoff(attempt))
+            if not pause_before_retry(self.client.limiter, reply.error, attempt, self.client.tries):
+                break
         return reply
 
     def list(self, **query: Any) -> Reply:

@@ -8,7 +8,6 @@ something, the number of sessions is looked at: when one is missing, the probe e
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -16,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import backoff
+from reconciler.api.polling import pause_before_retry, poll
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import safe
 from reconciler.domain import LiveSession, Snapshot
@@ -29,6 +28,10 @@ Fits: TypeAlias = Callable[[LiveSession | None], bool]
 
 #: Seconds that success is still waited for on a service that said so once, and did nothing.
 _IMPATIENT: Final = 1.0
+
+#: The pauses between two looks at the list (seconds): short, since they bound how exactly its lag is measured.
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
 
 
 class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
@@ -109,9 +112,10 @@ class Subject:
         for attempt in range(1, self.client.tries + 1):
             reply = self.client.call(operation, fields, session="the probe's session")
             error = reply.error
-            if error is None or not (error.throttled and error.passing):
+            if error is None or not error.throttled:
                 break
-            self.client.limiter.sleep(error.retry_after or backoff(attempt))
+            if not pause_before_retry(self.client.limiter, error, attempt, self.client.tries):
+                break
         if reply.error is not None and reply.error.status in (401, 403):
             raise ProbeStopped(reply.error.problems)
         return reply
@@ -166,8 +170,9 @@ class Subject:
 
     def appear(self) -> float | None:
         """Wait until the list shows the session. Gives how long that took (seconds), or None where it did not."""
-        started = time.monotonic()
-        while True:
+        limiter = self.client.limiter
+        started = limiter.now()
+        for _ in poll(limiter, self.settle, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE):
             self.looks += 1
             shown = bool(self.find())
             at_once = self.looks == 1 and shown
@@ -177,12 +182,9 @@ class Subject:
                 self.filtered = bool(self.find())  # it may have come up in between
                 at_once = self.looks == 1 and not self.filtered
             if shown:
-                self.lag = 0.0 if at_once else time.monotonic() - started
+                self.lag = 0.0 if at_once else limiter.now() - started
                 return self.lag
-            left = self.settle - (time.monotonic() - started)
-            if left <= 0:
-                return None
-            self.client.limiter.sleep(min(left, backoff(self.looks, base=0.05, cap=1.0)))
+        return None
 
     def look(self) -> LiveSession | None:
         """The session as the list shows it now."""
@@ -214,20 +216,17 @@ class Subject:
 
     def wait(self, fits: Fits, seconds: float | None = None) -> LiveSession | None:
         """The session once it fits, or as it is after so long; by itself, twice as long as the list took before."""
-        started = time.monotonic()
+        limiter = self.client.limiter
+        started = limiter.now()
         patience = min(self.settle, 2 * self.lag) if seconds is None else seconds
-        attempt = 1
-        while True:
+        pauses = poll(limiter, patience, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        for attempt, _ in enumerate(pauses, start=1):
             live = self.look()
-            waited = time.monotonic() - started
             if fits(live):
                 self.late = attempt > 1
-                self.lag = max(self.lag, waited if self.late else 0.0)
-                return live
-            if waited >= patience:
-                return live
-            self.client.limiter.sleep(min(patience - waited, backoff(attempt, base=0.05, cap=1.0)))
-            attempt += 1
+                self.lag = max(self.lag, limiter.now() - started if self.late else 0.0)
+                break
+        return live
 
     def after(self, reply: Reply, fits: Fits) -> LiveSession | None:
         """The session once it fits, or as it is then. The list has the longer for it, the likelier it is to come."""
