@@ -262,25 +262,25 @@ WRONG = {
         "catalog.yaml:4:12: the session `a` has no `prompt`\n"
         "    4 | sessions: {a: {name: A, extends: t}}\n"
         "      |            ^\n"
-        "      hint: give it one, or one of what it extends",
+        "      hint: add one here or in a template that it extends",
     ),
     "a matrix whose keys clash": (
         {
             "catalog": "sessions:\n  t: {matrix: {axes: {x: [1, 2]}, key: same}, name: N, model: m, prompt: p}\n"
         },
-        "catalog.yaml:4:3: the session `same`, which this makes, is declared in catalog.yaml already\n"
+        "catalog.yaml:4:3: this makes the session `same`, which is already declared in catalog.yaml\n"
         "    4 |   t: {matrix: {axes: {x: [1, 2]}, key: same}, name: N, model: m, prompt: p}\n"
         "      |   ^\n"
-        "      hint: change the pattern of the key",
+        "      hint: change the `key` pattern",
     ),
     "a matrix whose keys are none": (
         {
             "catalog": 'sessions:\n  t: {matrix: {axes: {x: [A B]}, key: "{x}"}, name: N, model: m, prompt: p}\n'
         },
-        "catalog.yaml:4:3: `A B`, which this makes, can't be the key of a session\n"
+        "catalog.yaml:4:3: this makes the key `A B`, which is not a valid session key\n"
         '    4 |   t: {matrix: {axes: {x: [A B]}, key: "{x}"}, name: N, model: m, prompt: p}\n'
         "      |   ^\n"
-        "      hint: change the pattern of the key",
+        "      hint: change the `key` pattern",
     ),
     "a pattern that asks for what is not there": (
         {"catalog": 'sessions:\n  t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'},
@@ -360,7 +360,7 @@ def test_a_small_catalog_cannot_make_gigabytes(tmp_path: Path) -> None:
         + '], y: [1, 2, 3, 4, 5]}, key: "k{x}-{y}"}\n    name: N\n    model: m\n    prompt: [{fragment: f}]\n',
         f_md="x" * 500_000,
     )
-    assert "comes to more than 2 GiB of text" in said(tmp_path)
+    assert "holds more than 2 GiB of text" in said(tmp_path)
 
 
 def test_a_plan_says_which_fragment_is_behind_a_change(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from reconciler import load_catalog
+from reconciler.catalog.add_session import NewSession, add_session
 from reconciler.catalog.format import formatted
 from reconciler.catalog.load import environments
 from reconciler.errors import CatalogError, ReconcilerError, Refused, UsageError
 from reconciler.lint import lint
-from reconciler.scaffold import EXAMPLES, Wanted, add, slug, start
+from reconciler.scaffold import EXAMPLES, slug, start
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -112,7 +113,7 @@ def test_an_ignore_file_that_is_there_stays(tmp_path: Path) -> None:
 
 
 def test_a_bad_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'My Shop' can't be the name of a catalog"):
+    with pytest.raises(UsageError, match="'My Shop' is not a valid catalog name"):
         start(tmp_path, "My Shop", "gpt-4o")
     assert (slug("My Shop!"), slug("书店"), slug("a" * 70)) == ("my-shop", "personas", "a" * 63)
 
@@ -174,23 +175,25 @@ def test_a_new_session_with_all_flags(tmp_path: Path) -> None:
 
 def test_a_prompt_that_is_there_is_used(tmp_path: Path) -> None:
     root = shop(tmp_path, **{"p.md": "I am here.\n"})
-    assert add(root, Wanted("b", prompt_file="p.md"), {}) == ("sessions/a.yaml",)
+    assert add_session(root, NewSession("b", prompt_file="p.md"), {}) == ("sessions/a.yaml",)
     assert load_catalog(root).sessions["b"].prompt == "I am here."
 
 
 @pytest.mark.parametrize(
     ("wanted", "error", "message"),
     [
-        (Wanted("a"), Refused, "there is a session 'a' already"),
-        (Wanted("B"), UsageError, "'B' can't be the key of a session"),
-        (Wanted("b", file="../b.yaml"), UsageError, r"\.\./b\.yaml goes up with `\.\.`"),
-        (Wanted("b", prompt_file="/etc/passwd"), UsageError, "/etc/passwd is an absolute path"),
-        (Wanted("b", file="elsewhere.yaml"), ReconcilerError, "the catalog does not include this file"),
+        (NewSession("a"), Refused, "there is already a session 'a'"),
+        (NewSession("B"), UsageError, "'B' is not a valid session key"),
+        (NewSession("b", file="../b.yaml"), UsageError, r"\.\./b\.yaml goes up with `\.\.`"),
+        (NewSession("b", prompt_file="/etc/passwd"), UsageError, "/etc/passwd is an absolute path"),
+        (NewSession("b", file="elsewhere.yaml"), ReconcilerError, "the catalog does not include this file"),
     ],
 )
-def test_what_new_refuses(wanted: Wanted, error: type[ReconcilerError], message: str, tmp_path: Path) -> None:
+def test_what_new_refuses(
+    wanted: NewSession, error: type[ReconcilerError], message: str, tmp_path: Path
+) -> None:
     root = shop(tmp_path)
     before = files(root)
     with pytest.raises(error, match=message):
-        add(root, wanted, {})
+        add_session(root, wanted, {})
     assert files(root) == before
