@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
+from reconciler.ownership.key import KEY_RULE, suggest_key
 from reconciler.schemas import fits, load_schema
 from reconciler.strict_yaml.places import Path, Source
 from reconciler.text.nearest import nearest
@@ -138,12 +139,9 @@ def _bad_key(path: Path, key: str) -> tuple[str, str]:
             "`reconciler` is no key for you: a session's identity is kept under it",
             "give the key another name",
         )
-    slug = re.sub(r"[^a-z0-9._-]+", "-", key[:63].lower()).strip("-._")
-    hint = f"{_KEYS}, like `{slug}`" if slug else _KEYS
-    return f"`{truncate(key)}` can't be the key of a session", hint
-
-
-_KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
+    suggested = suggest_key(key)
+    hint = f"{KEY_RULE}, like `{suggested}`" if suggested else KEY_RULE
+    return f"`{truncate(key)}` is not a valid session key", hint
 
 
 def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
@@ -232,7 +230,7 @@ def _bad_text(path: Path, value: str, schema: Any, what: str) -> tuple[str, str]
         return f"{_shown(value)} is no field of a session", hint
     if path == ("catalog",):
         message, hint = _bad_key(path, value)
-        return message.replace("the key of a session", "the name of a catalog"), hint
+        return message.replace("session key", "catalog name"), hint
     if path[0] in ("moved", "forgotten"):
         message, hint = _bad_key(path, value)
         return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"

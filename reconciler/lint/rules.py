@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.catalog.load import Loader
+from reconciler.catalog.loaded import Loaded
 from reconciler.domain import Session
 from reconciler.language_models import Models
 from reconciler.lint.ignore import Comments
@@ -49,7 +49,7 @@ class Rule:
 class Subject:
     """What is looked at: the catalog as it is meant, in one environment, and as it is written."""
 
-    loader: Loader
+    loaded: Loaded
     written: Written
     comments: Comments
     models: Models
@@ -57,7 +57,7 @@ class Subject:
     @property
     def sessions(self) -> Iterable[Session]:
         """The sessions, as they come out."""
-        return self.loader.sessions.values()
+        return self.loaded.catalog.sessions.values()
 
     def texts(self, *kinds: Kind) -> Iterator[Text]:
         """The texts of these kinds."""
@@ -65,15 +65,17 @@ class Subject:
 
     def spot(self, key: str, *fields: str) -> Spot:
         """Where a field of a session is written: with it, or in a layer below; else its key, as far as it has one."""
-        own = self.written.document(self.loader.files[key])
+        own = self.written.document(self.loaded.files[key])
         layers: list[tuple[Document | None, Sequence[str | int], bool]]
-        if key in self.loader.layers:
+        if key in self.loaded.composed:
             layers = [
                 (self.written.document(layer.source.file), layer.path, fields[0] in layer.fields)
-                for layer in self.loader.layers[key]
+                for layer in self.loaded.composed[key]
             ]
         else:
-            layers = [(self.written.document(one.source.file), one.path, True) for one in self.loader.shared]
+            layers = [
+                (self.written.document(one.source.file), one.path, True) for one in self.loaded.defaults
+            ]
             layers.append((own, ("sessions", key), True))
         above = next((d.key_spot(path) for d, path, _ in layers if d and path[0] == "sessions"), None)
         for document, path, said in reversed(layers):

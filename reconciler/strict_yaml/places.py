@@ -20,7 +20,7 @@ from yaml import (
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
 from reconciler.errors import Problem
-from reconciler.strict_yaml.read import MAX_DEPTH
+from reconciler.strict_yaml.faults import MAX_DEPTH
 
 #: So many values of one text are given a place. Of what comes after them, the place is that of what it is in.
 MAX_SPOTS: Final = 1_000_000
