@@ -26,7 +26,7 @@ from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.edit import edit
 from reconciler.strict_yaml.emit import obstacle
-from reconciler.strict_yaml.outline import Path as Steps
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.read import parse
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
@@ -165,7 +165,7 @@ class _Place:
     """Where a session's own values stand: ``own`` are those there, ``inherited`` what they are laid over."""
 
     file: str
-    path: Steps
+    path: NodePath
     own: Mapping[str, Any]
     inherited: Mapping[str, Any]
 
@@ -206,7 +206,7 @@ class _Places:
             layers = [("", (), self.shared), (file, ("sessions", change.key), own)]
         environment = self.loaded.environment.name
         if environment is not None and self.loaded.has_environments:
-            patch: Steps = ("environments", environment, "sessions", change.key)
+            patch: NodePath = ("environments", environment, "sessions", change.key)
             if layers[-1][1] != patch:
                 layers.append((CATALOG_FILE, patch, {}))
         file, path, own = layers[-1]

@@ -24,7 +24,8 @@ from reconciler.catalog.resolve import Composer, Declared, Resolved
 from reconciler.domain import Catalog, Fragment, Limit, Policy, Session
 from reconciler.errors import CatalogError, Problem
 from reconciler.ownership.key import is_key
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
@@ -157,7 +158,7 @@ class Builder:
         layers = [Layer("defaults", mapping(head.fields.get("defaults")), head.source, ("defaults",))]
         environment = self._environment
         if environment.defaults:
-            place: Path = ("environments", environment.name or "", "defaults")
+            place: NodePath = ("environments", environment.name or "", "defaults")
             layers.append(Layer(f"environment {environment.name}", environment.defaults, head.source, place))
         return layers
 
@@ -318,7 +319,7 @@ class Builder:
                 source.at_value(("sessions", key, "adopt"), message, "remove `adopt` from one of the two")
             )
 
-    def _note_empty(self, parameters: Mapping[str, JSON], source: Source, path: Path) -> None:
+    def _note_empty(self, parameters: Mapping[str, JSON], source: Source, path: NodePath) -> None:
         """Note parameters that are null although there is no inherited value to remove."""
         for name, value in parameters.items():
             if value is None:

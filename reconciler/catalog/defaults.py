@@ -7,7 +7,8 @@ from typing import Any
 
 from reconciler.catalog.layers import Layer, merge, overlay
 from reconciler.domain import Lifecycle
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.values import JSON
 
 
@@ -35,7 +36,7 @@ class Defaults:
         #: How many values a session inherits from here, at most.
         self.size = sum(map(size, (self.parameters, self.data, self.remark, self.lifecycle)))
 
-    def prompt_place(self) -> tuple[Source, Path]:
+    def prompt_place(self) -> tuple[Source, NodePath]:
         """Where the default prompt is written."""
         layer = next(layer for layer in reversed(self.layers) if "prompt" in layer.fields)
         return layer.source, (*layer.path, "prompt")

@@ -9,7 +9,8 @@ from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.problems import Problems
 from reconciler.errors import CatalogError, Problem
 from reconciler.strict_yaml.encoding import decode
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.read import parse
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
@@ -99,7 +100,7 @@ class Documents:
             found.update(matched)
         return sorted(found - {CATALOG_FILE})
 
-    def prompt(self, path: str, source: Source, place: Path) -> str | None:
+    def prompt(self, path: str, source: Source, place: NodePath) -> str | None:
         """The text of a prompt's or table's file, which is read only once; ``None`` if there is a problem with it.
 
         Args:

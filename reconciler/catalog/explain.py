@@ -12,7 +12,7 @@ from reconciler.catalog.load import load
 from reconciler.catalog.loaded import Loaded
 from reconciler.domain import Session
 from reconciler.errors import UsageError
-from reconciler.strict_yaml.places import Path as Place
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.values import JSON
@@ -71,7 +71,7 @@ def _parts(layers: Sequence[Layer], loaded: Loaded) -> list[Origin]:
     """The parts of a prompt that is put together, and the fragments' own places."""
     layer = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
     prompt: Any = layer.fields["prompt"]
-    place: Place = (*layer.path, "prompt")
+    place: NodePath = (*layer.path, "prompt")
     if isinstance(prompt, dict) and "parts" in prompt:
         prompt, place = prompt["parts"], (*place, "parts")
     if not isinstance(prompt, list):
@@ -86,6 +86,6 @@ def _parts(layers: Sequence[Layer], loaded: Loaded) -> list[Origin]:
     return origins
 
 
-def _at(path: str, value: JSON, layer: str, source: Source, place: Place) -> Origin:
+def _at(path: str, value: JSON, layer: str, source: Source, place: NodePath) -> Origin:
     problem = source.at_key(place, "")
     return Origin(path, value, layer, problem.file, problem.line)

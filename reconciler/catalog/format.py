@@ -28,7 +28,7 @@ from reconciler.schemas import load_schema
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.emit import literal
 from reconciler.strict_yaml.outline import Node, Outline
-from reconciler.strict_yaml.outline import Path as Place
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.read import parse
 from reconciler.strict_yaml.splices import Splice, splices
 from reconciler.text.normalise import normalise_prompt
@@ -166,7 +166,7 @@ def _compared(document: JSON) -> JSON:
     return found
 
 
-def _fields_in(document: JSON) -> Iterator[Place]:
+def _fields_in(document: JSON) -> Iterator[NodePath]:
     """Where a document holds fields of a session: sessions, templates, defaults, and those of environments."""
 
     def keys(value: JSON) -> list[str]:
@@ -185,13 +185,10 @@ def _fields_in(document: JSON) -> Iterator[Place]:
             yield ("environments", name, "sessions", key)
 
 
-def _written(outline: Outline, document: JSON) -> Iterator[tuple[Place, Node]]:
+def _written(outline: Outline, document: JSON) -> Iterator[tuple[NodePath, Node]]:
     """The mappings that hold fields of a session, where they are written in lines."""
     for path in _fields_in(document):
-        node: Node | None = outline.root
-        for step in path:
-            entry = node.entry(step) if node else None
-            node = entry.value if entry else None
+        node = outline.node(path)
         if node is not None and node.kind == "mapping" and not node.flow:
             yield path, node
 

@@ -13,7 +13,8 @@ from typing import Any
 from reconciler.errors import Problem
 from reconciler.ownership.key import parse_identity
 from reconciler.ownership.tag import Identity
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def ownership(
     handed_over: dict[str, Identity] = {}
     seen: dict[Identity, int] = {}
     for number, entry in enumerate(head.get("moved", ())):
-        place: Path = ("moved", number)
+        place: NodePath = ("moved", number)
         source_, target = (_identity(entry[side], catalog, environment) for side in ("from", "to"))
         ours = [one == Identity(catalog, environment, one.key) for one in (source_, target)]
         problem = None

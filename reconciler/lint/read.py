@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.load import open_root
 from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.read import parse
 from reconciler.values import JSON
@@ -59,19 +60,17 @@ class Document(File):
         self.document: JSON = parse(data, text).document
         self.outline = Outline(text)
 
-    def spot(self, path: Sequence[str | int]) -> Spot | None:
+    def spot(self, path: NodePath) -> Spot | None:
         """Where a value is written out; None where it is not."""
-        node, keys = self.outline.root, []
-        for step in path:
-            entry = node.entry(step)
-            if entry is None:
-                return None
-            keys.append(Mark(self, entry.begin))
-            node = entry.value
+        entries = self.outline.entries(path)
+        if len(entries) < len(path):
+            return None
+        keys = [Mark(self, entry.begin) for entry in entries]
+        node = entries[-1].value if entries else self.outline.root
         at = keys[-1].char if node.is_empty and keys else node.begin
         return Spot(Mark(self, at), tuple(keys))
 
-    def key_spot(self, path: Sequence[str | int]) -> Spot | None:
+    def key_spot(self, path: NodePath) -> Spot | None:
         """Where the key of a value is written."""
         found = self.spot(path)
         return found and Spot(found.covers[-1], found.covers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -15,6 +15,7 @@ from reconciler.lint.ignore import Comments
 from reconciler.lint.read import Document, Kind, Mark, Spot, Text, Written
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
+from reconciler.strict_yaml.path import NodePath
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
@@ -66,7 +67,7 @@ class Subject:
     def spot(self, key: str, *fields: str) -> Spot:
         """Where a field of a session is written: with it, or in a layer below; else its key, as far as it has one."""
         own = self.written.document(self.loaded.files[key])
-        layers: list[tuple[Document | None, Sequence[str | int], bool]]
+        layers: list[tuple[Document | None, NodePath, bool]]
         if key in self.loaded.composed:
             layers = [
                 (self.written.document(layer.source.file), layer.path, fields[0] in layer.fields)
