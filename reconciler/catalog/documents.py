@@ -8,10 +8,10 @@ from reconciler.catalog.check import SchemaName, check
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.problems import Problems
 from reconciler.errors import CatalogError, Problem
+from reconciler.strict_yaml.document import parse_document
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
-from reconciler.strict_yaml.read import parse
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -49,27 +49,19 @@ class Documents:
         except UnreadableError as error:
             self._problems.note(self._unreadable(file, error))
             return _nothing(Source(file, b"", ""))
-        text = decode(file, data)
-        if isinstance(text, Problem):
-            self._problems.note(text)
-            return _nothing(Source(file, b"", ""))
-        source = Source(file, data, text)
-        parsed = parse(data, text)
-        places = set()
-        for fault in parsed.faults:
-            problem = source.at(fault.at, fault.message, fault.hint)
-            if fault.repeated and (line := source.first(fault.at)):
-                problem = source.at(fault.at, f"{fault.message}, first in line {line}", fault.hint)
-            places.add((problem.line, problem.column))
+        document = parse_document(file, data)
+        for problem in document.problems:
             self._problems.note(problem)
-        if parsed.broken:
-            return _nothing(source)
-        self.count(source, len(data) + parsed.text, parsed.values)
-        problems, invalid = check(parsed.document, schema, source)
+        if document.broken:
+            return _nothing(document.source)
+        source = document.source
+        self.count(source, len(data) + document.text, document.values)
+        places = {(problem.line, problem.column) for problem in document.problems}
+        problems, invalid = check(document.value, schema, source)
         for problem in problems:
             if (problem.line, problem.column) not in places:  # the parser has reported that place already
                 self._problems.note(problem)
-        return Document(mapping(parsed.document), invalid, source)
+        return Document(mapping(document.value), invalid, source)
 
     def manifests(self, include: JSON, source: Source) -> list[str]:
         """The manifests that catalog.yaml includes, sorted. An explicit pattern has to match a file; the default one

@@ -60,25 +60,13 @@ class Document(File):
         self.document: JSON = parse(data, text).document
         self.outline = Outline(text)
 
-<<<<<<< HEAD
     def spot(self, path: NodePath) -> Spot | None:
-        """Where a value is written out; None where it is not."""
+        """Where a value is written; None if it is not written in this file."""
         entries = self.outline.entries(path)
         if len(entries) < len(path):
             return None
         keys = [Mark(self, entry.begin) for entry in entries]
         node = entries[-1].value if entries else self.outline.root
-=======
-    def spot(self, path: Sequence[str | int]) -> Spot | None:
-        """Where a value is written; None if it is not written in this file."""
-        node, keys = self.outline.root, []
-        for step in path:
-            entry = node.entry(step)
-            if entry is None:
-                return None
-            keys.append(Mark(self, entry.begin))
-            node = entry.value
->>>>>>> main
         at = keys[-1].char if node.is_empty and keys else node.begin
         return Spot(Mark(self, at), tuple(keys))
 

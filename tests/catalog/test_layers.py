@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.catalog.layers import merge, overlay
-from tests.compose.merge_rows import ROWS, Row, parsed, table
+from tests.catalog.merge_rows import ROWS, Row, parsed, table
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "composition.md"
 

@@ -16,8 +16,8 @@ from reconciler.catalog.format import format_text, formatted, write_formatted
 from reconciler.catalog.load import environments, load_catalog
 from reconciler.domain import Catalog
 from reconciler.errors import CatalogError
-from tests.catalog_edit.manifests import Manifest, manifests
-from tests.fmt.generated import catalog
+from tests.catalog.generated_manifests import catalog
+from tests.strict_yaml.manifests import Manifest, manifests
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from reconciler.strict_yaml.emit import Prompt, entry_lines, flow, item_lines, o
 from reconciler.strict_yaml.read import parse
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import same
-from tests.catalog_edit.manifests import texts, values
+from tests.strict_yaml.manifests import texts, values
 
 
 def read(text: str) -> Any:

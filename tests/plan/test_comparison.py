@@ -19,7 +19,7 @@ from reconciler.plan.compare import compare, equal, explain
 from reconciler.plan.types import PROTECTION, Detail, FieldChange, Note, Refusal
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import MISSING, same
-from tests.core.comparison_rows import NO_DIGESTS, NOT_THERE, ROWS, Row, as_markdown
+from tests.plan.comparison_rows import NO_DIGESTS, NOT_THERE, ROWS, Row, as_markdown
 from tests.support import catalog, identity, live, snapshot, tag_of, wanted, written
 
 UPDATE = load_contract().operation("update_session")

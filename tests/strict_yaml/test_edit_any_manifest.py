@@ -13,7 +13,7 @@ from reconciler.strict_yaml.edit import add_item, remove_value, rename_key, set_
 from reconciler.strict_yaml.read import parse
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import same
-from tests.catalog_edit.manifests import Line, Manifest, Path, manifests, texts, values
+from tests.strict_yaml.manifests import Line, Manifest, Path, manifests, texts, values
 
 
 def read(text: str) -> Any:

@@ -11,7 +11,7 @@ from reconciler.catalog import load_catalog
 from reconciler.catalog.prompts import RenderError
 from reconciler.catalog.templating import Renderer
 from reconciler.errors import CatalogError
-from tests.compose.sandbox_corpus import BOMBS, ESCAPES
+from tests.catalog.sandbox_corpus import BOMBS, ESCAPES
 
 VARIABLES = {"name": "Alice", "x": {"a": 1}, "xs": [1, 2]}
 
