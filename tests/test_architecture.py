@@ -20,10 +20,8 @@ LONGEST_FILE: Final = 500
 
 #: Files that may be longer, each with its reason. One that is short enough again has to leave the list.
 LONG_FILES: Final[Mapping[str, str]] = {
-    "catalog/load.py": "holds the reading and the taking of documents, which share one half-built state",
     "render/markdown.py": "holds the budget of a comment beside the Markdown that it limits",
     "render/text.py": "holds one form of a plan with all of its parts",
-    "strict_yaml/read.py": "holds the parser and the wording of every problem that it finds",
 }
 
 #: Functions that may be longer, each with its reason. One that is short enough again has to leave the list.

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from reconciler.catalog import environments
-from reconciler.catalog.load import loaded
+from reconciler.catalog.load import load
 from reconciler.errors import Problem
 from reconciler.language_models import Models, shipped
 from reconciler.lint.document import report_to_document as report_to_document
@@ -67,11 +67,10 @@ def lint(
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
-    loaders = [loaded(root, name, variables) for name in names]
-    catalogs = [loader.catalog() for loader in loaders]
-    written = read_written(root)
+    loaded = [load(root, name, variables) for name in names]
+    written = read_written(root, loaded[0].manifests)
     comments = Comments(written.documents)
-    subjects = [Subject(loader, written, comments, models or shipped()) for loader in loaders]
+    subjects = [Subject(one, written, comments, models or shipped()) for one in loaded]
     given = written.documents[0].document.get("lint", {})
     found: dict[
         Finding, None
@@ -88,5 +87,5 @@ def lint(
             finding = Finding(rule.name, severity, problem)
             (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
-    sessions = {key for catalog in catalogs for key in catalog.sessions}
-    return Report(catalogs[0].name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))
+    sessions = {key for one in loaded for key in one.catalog.sessions}
+    return Report(loaded[0].catalog.name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))
