@@ -224,7 +224,7 @@ def test_a_plan_as_a_document() -> None:
     document = plan_to_document(make_plan(now, there))
     assert check_document(document, "plan") == []
     assert document == {
-        "format_version": "1.1",
+        "format_version": "1.2",
         "reconciler_version": __version__,
         "catalog": "bookshop",
         "environment": None,
