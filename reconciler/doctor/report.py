@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 from reconciler import __version__
 from reconciler.contract import Contract
 
-FORMAT_VERSION = "1.0"
+#: 1.1 added ``not_tried``.
+FORMAT_VERSION = "1.1"
 
 #: ``ok``: as the contract says, or as it should be; ``differs``: it is not; ``unknown``: it could not be told.
 Verdict: TypeAlias = Literal["ok", "differs", "unknown"]
@@ -44,7 +45,8 @@ class Report:
     """All of it.
 
     ``untouched`` says that a probe, if there was one, was seen to have left all other sessions as they were.
-    ``learned`` is the contract that came out, as a document; ``written`` and ``recorded`` name the file and the folder
+    ``learned`` is the contract that came out, as a document, and ``not_tried`` are its calls that only a probe can
+    tell of and that none has tried; ``written`` and ``recorded`` name the file and the folder
     that it and the calls were written to.
     """
 
@@ -54,6 +56,7 @@ class Report:
     leftovers: Sequence[Leftover] = ()
     untouched: bool = True
     learned: Mapping[str, Any] | None = None
+    not_tried: Sequence[str] = ()
     written: str = ""
     recorded: str = ""
 
@@ -91,6 +94,7 @@ def report_to_document(report: Report) -> dict[str, Any]:
             for one in report.leftovers
         ],
         "learned": report.learned,
+        "not_tried": list(report.not_tried),
         "written": report.written,
         "recorded": report.recorded,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.doctor.learned import not_tried
 from reconciler.text.escape import terminal
 from reconciler.text.printable_json import json_text
 
@@ -42,7 +41,7 @@ def render_end(document: Mapping[str, Any]) -> str:
     summary = document["summary"]
     lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
     if document["written"]:
-        left = " and ".join(not_tried(document["learned"]))
+        left = " and ".join(document["not_tried"])
         what = f"What looking can tell, {left} not tried," if left else "What was learned"
         lines.append(terminal(f"{what} is in {document['written']}: commands take it with --contract."))
     if document["recorded"]:

@@ -295,10 +295,11 @@ def _learned(report: Report, contract: Contract, path: Path | None) -> str:
 
     Gives why it could not be written, empty where it was.
     """
-    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract
+    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract, not_tried
 
     contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
     report.learned = contract_to_document(contract)
+    report.not_tried = not_tried(report.learned)
     if path is not None:
         try:
             write_out(path, contract_to_yaml(contract), mode=0o644)
