@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from reconciler.api.addressing import Address, Addressable, address
 from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id
+from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import poll_until
@@ -49,6 +49,10 @@ _RENEW = 2.0
 _LEAVE = 2.0
 
 _AGAIN = "run the command again"
+
+
+#: What an update of a ticket carries beside a ticket's own fields, where it has to carry all.
+_REST: Final[Mapping[str, Any]] = {"temperature": 0.2, "max_tokens": 4000, "history_length": 4, "data": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ class _Desk:
             if error.says_not_done:
                 self._unseen -= 1
             raise
-        number = answered_id(body)
+        number, _ = answered(body, client.contract.operation("create_session"), client.contract.session)
         if number is not None:
             self.drawn[number] = Address(number)
             self._unseen -= 1
@@ -354,11 +358,11 @@ class _Held:
             self._good_until = until
 
     def _payload(self) -> dict[str, Any]:
+        update = self._client.contract.operation("update_session")
         fields = self._desk.fields()
-        if self._client.contract.operation("update_session").left_out == "kept":
-            fields = {"remark": fields["remark"]}
+        fields = {**_REST, **fields} if update.wants_all_fields else {"remark": fields["remark"]}
         ticket = self._desk.drawn.get(self._mine) or Address(self._mine)
-        return {**address(self._client.contract.operation("update_session"), ticket), **fields}
+        return {**address(update, ticket), **fields}
 
     def _is_gone(self, error: ApiError) -> bool:
         """Whether a renewal that failed says that there is no ticket any more: not every service says 404."""

@@ -18,16 +18,16 @@ from typing import Any
 
 from reconciler.api.addressing import address
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id
+from reconciler.api.decode import answered, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.messages import list_messages
+from reconciler.api.messages import list_messages, message_id
 from reconciler.api.polling import poll
 from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
-from reconciler.apply.payload import making_payload, restore_payload
+from reconciler.apply.payload import making_payload, not_carried, restore_payload
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
@@ -161,7 +161,7 @@ class _Work:
         """Make a deleted session again, or go on with what an earlier try made."""
         lives = list_sessions(self.client)
         live = self._made_before(lives, earlier)
-        wanted = [self._content(message) for message in self.archived.messages or ()]
+        wanted = [self._content(message) for message in self._in_order()]
         create = self.client.contract.operation("create_session")
         left_out = self._left_out(create)
         made = live is None or reserved_kind(live) == "half-made"
@@ -228,9 +228,7 @@ class _Work:
             Refused: there is no update call.
         """
         payload = restore_payload(self.former, create)
-        found = sorted(
-            name for name in create.ignores & payload.keys() if payload[name] not in (None, "", {})
-        )
+        found = sorted(name for name in not_carried(create, payload) if payload[name] not in (None, "", {}))
         if found and "update_session" not in self.client.contract.operations:
             raise Refused(
                 f"the service does not take {', '.join(found)} when it makes a session, and has no update call: "
@@ -264,7 +262,7 @@ class _Work:
         except ApiError as error:
             self._note("create", "failed" if error.outcome == "not done" else "unknown", message=str(error))
             raise
-        number = answered_id(body)
+        number, _ = answered(body, create, self.client.contract.session)
         if number is not None:
             self._note("create", "applied", number)
             found = self._wait_until_listed(payload["name"], lambda live: live.session_id == number)
@@ -304,14 +302,28 @@ class _Work:
             self.options.on_message(number + 1, len(wanted))
         return len(wanted) - len(there)
 
+    def _in_order(self) -> list[Mapping[str, Any]]:
+        """The archived messages, oldest first, whatever the order in which they were listed once.
+
+        Raises:
+            ReconcilerError: there are some, and the contract has no call that adds them.
+        """
+        messages = list(self.archived.messages or ())
+        if messages:
+            self.client.contract.operation("create_message")
+        numbers = [message_id(message, self.client.contract.message) for message in messages]
+        if any(number is None for number in numbers):
+            return messages  # archived under a contract that knew no ids
+        return [
+            message for _, message in sorted(zip(numbers, messages, strict=True), key=lambda one: one[0] or 0)
+        ]
+
     def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """What of a listed message can be sent again, under our names."""
-        names = self.client.contract.operation("create_message").fields
-        return {
-            ours: message[theirs]
-            for ours, theirs in names.items()
-            if ours not in ("session_id", "session_token") and message.get(theirs) is not None
-        }
+        shape = self.client.contract.message
+        places = {"category": shape.category, "content": shape.content, "meta": shape.meta}
+        found = {name: value_at(message, place) for name, place in places.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     # Writes, and their record
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
+from reconciler.api.answers import LONGEST_PAUSE
 from reconciler.api.cancellation import Cancellation, Interrupted
-from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
@@ -58,7 +58,22 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
     (Answer({"message": "no", "status": 400}, 422), "listing sessions: HTTP 422, status 400: no", ""),
     (Answer({"message": ["a", {"b": 1}]}, 400), "listing sessions: HTTP 400: ['a', {'b': 1}]", ""),
     (Answer({"message": "x" * 400}, 400), f"listing sessions: HTTP 400: {'x' * 300}", ""),
-    (Answer({"detail": "Not found."}, 404), "listing sessions: HTTP 404", PATH),
+    (Answer({"detail": "Not found."}, 404), "listing sessions: HTTP 404: Not found.", PATH),
+    (
+        Answer({"size": ["请输入合法的整数。", "x"], "non_field_errors": ["y"]}, 400),
+        "listing sessions: HTTP 400: size: 请输入合法的整数。 x; y",
+        "",
+    ),
+    (
+        Answer({"message": "参数错误", "status": 400, "data": {"session_name": ["too long"]}}),
+        "listing sessions: HTTP 200, status 400: 参数错误; name: too long",
+        "",
+    ),
+    (
+        Answer({"message": "积分不足", "status": 406}),
+        "listing sessions: HTTP 200, status 406 (the account is out of points): 积分不足",
+        "no retry helps: top up the account, then run the command again",
+    ),
     (Answer(HTML, 404), "listing sessions: HTTP 404 with a page that is no JSON", PATH),
     (
         Answer({"status": 405}, 405),
@@ -431,11 +446,11 @@ def test_bodies_are_what_the_contract_says(server: RunningServer) -> None:
         "model": "m",
         "prompt": " {{char}}\n",
         "temperature": "0.5",
-        "data": '{"语":[1,null]}',
+        "config_data": '{"语":[1,null]}',
         "session_remark": '{"a":1}',
     }
     assert update.headers["content-type"] == "application/json"
-    assert update.body == {"session_id": 1, "data": {"a": 1.5}}
+    assert (update.path, update.body) == ("/v1/session/1/", {"config_data": {"a": 1.5}})
 
 
 # The limiter

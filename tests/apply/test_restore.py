@@ -368,7 +368,7 @@ def test_what_can_never_be_finished_is_not_begun(server: RunningServer, tmp_path
         bring_back(archived, client, tmp_path)
     assert caught.value.problems == (
         Problem(
-            "the service does not take data when it makes a session, and has no update call: alice could not be "
+            "the service does not take data when it creates a session, and has no update call: alice could not be "
             "made as it was",
             f"reconciler archive show {archived.id} has what it was",
         ),

@@ -117,7 +117,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         summary = json.loads(out)["summary"]
         assert (summary["create"], summary["unmanaged"]) == (1, 0)
         code, out, _ = doctor("doctor", "--format", "json", "--contract", str(doctor.written))
-        assert checks(out)["half-made"] == ("differs", "#1: an apply ended while it made them")
+        assert checks(out)["half-made"] == ("differs", "#1: an apply ended while it was creating them")
         doctor.server.faults.clear()
         assert run(doctor, "apply")[0] == 0
         assert [row.name for row in doctor.server.store.sessions()] == ["Alice"]
@@ -244,7 +244,7 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
             "keeps no session_remark",
             "alice",
             44,
-            "a service that keeps one; on this one sessions can only be looked at",
+            "use a service that keeps one; on this one, sessions can only be read",
         ),
     ):
         with service(contract(remark_limit=limit), tmp_path, capsys) as doctor:
@@ -255,8 +255,8 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
                 (refusal,) = json.loads(out)["refusals"]
                 assert (refusal["guard"], refusal["message"]) == (
                     "remark_limit",
-                    f"the service {kept}, and the tag that makes a session ours takes up to {needed} here: "
-                    f"{key} could not be known as ours again",
+                    f"the service {kept}, and the tag that marks a session as managed takes up to {needed} here: "
+                    f"{key} could not be recognised as managed",
                 )
                 assert refusal["allow"].startswith(allow)
             assert asked(doctor, "create_session") == 0
@@ -286,7 +286,7 @@ def test_no_update(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert refusal == {
             "guard": "no_update",
             "message": "the service has no update call, and this would change b (#1)",
-            "allow": "leave them as they are; or give them new keys, which makes new sessions without the messages",
+            "allow": "leave them as they are; or give them new keys, which creates new sessions without the messages",
         }
 
 
@@ -299,7 +299,7 @@ def test_no_update_to_fill_in_what_a_create_leaves_out(
         code, out, _ = run(doctor, "apply")
         assert code == 3
         assert (
-            "[no_update] the service does not take data and max_tokens when it makes a session, and has no update "
+            "[no_update] the service does not take data and max_tokens when it creates a session, and has no update "
             in " ".join(out.split())
         )
         put(doctor, {"b": {"name": "B", "prompt": "b"}})
@@ -319,9 +319,9 @@ def test_an_update_that_does_not_take_a_field(tmp_path: Path, capsys: pytest.Cap
             assert json.loads(out)["refusals"] == [
                 {
                     "guard": "no_update",
-                    "message": "the service's update does not take data, and this would change it in alice (#1)",
+                    "message": "the service's update does not accept data, and this would change it in alice (#1)",
                     "allow": "leave these fields as they are live, or name them under lifecycle.ignore_changes; or "
-                    "give the sessions new keys, which makes new ones without the messages",
+                    "give the sessions new keys, which creates new ones without the messages",
                 }
             ]
         assert doctor.server.store.sessions() == before
@@ -347,8 +347,8 @@ def test_a_field_that_neither_call_takes(tmp_path: Path, capsys: pytest.CaptureF
         assert code == 3
         (refusal,) = json.loads(out)["refusals"]
         assert refusal["message"] == (
-            "the service takes data neither when it makes a session nor in an update: "
-            "alice could not be made as wanted"
+            "the service takes data neither when it creates a session nor in an update: "
+            "alice could not be created as declared"
         )
         put(doctor, {"alice": {"name": "Alice", "prompt": "a"}})
         assert run(doctor, "apply")[0] == 0
@@ -362,7 +362,7 @@ def test_an_update_that_does_not_take_the_tag(tmp_path: Path, capsys: pytest.Cap
         put(doctor, {"alice": {**ALICE, "prompt": "new"}})
         code, out, _ = run(doctor, "apply")
         assert code == 3
-        assert "[no_update] the service's update does not take remark" in " ".join(out.split())
+        assert "[no_update] the service's update does not accept remark" in " ".join(out.split())
 
 
 def test_an_update_sends_nothing_that_it_does_not_take(
