@@ -191,7 +191,9 @@ def ok_if(holds: bool) -> Verdict:
 def describe_call(operation: Operation) -> str:
     """A call in a few words."""
     encoding = "" if operation.encoding == "none" else f", {operation.encoding}"
-    return f"{operation.method} {operation.path}{encoding}"
+    by = [name for name in operation.named_by if f"{{{name}}}" not in operation.path]
+    named = f", by {' and '.join(by)}" if by else ""
+    return f"{operation.method} {operation.path}{encoding}{named}"
 
 
 def describe_answer(reply: Reply) -> str:

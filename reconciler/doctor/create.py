@@ -16,7 +16,6 @@ from reconciler.doctor.candidates import as_learned, candidates
 from reconciler.doctor.context import (
     FIRST_VALUES,
     PROBE_PART,
-    SECOND_VALUES,
     ProbeContext,
     SurveyContext,
     describe_call,
@@ -40,6 +39,7 @@ _LIMITS: Final = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 
 #: The names that data is known to have in a request, each with the other one, and ours for that one.
 _DATA_NAMES: Final = {"config_data": "data", "data": "config_data"}
 _OTHER_DATA: Final = "data under its other name"
+_OTHER_VALUE: Final = {"probe": ["third", False]}
 
 #: The longest query (bytes) that is tried.
 LONGEST_QUERY: Final = 16_384
@@ -78,6 +78,8 @@ def create_session(context: ProbeContext) -> None:
     remark = live.raw_remark or ""
     if remark and sent.get("remark", "").startswith(remark):
         context.create_remark_kept, context.create_remark_cut = remark_size(remark), remark != sent["remark"]
+    if renamed:
+        _rename_in_update(context, operation.fields["data"])
     answer_in, told = _answered(context, operation, reply)
     learned = replace(as_learned(operation), ignores=frozenset(ignores), answer_in=answer_in)
     if learned.encoding == "query":
@@ -150,6 +152,16 @@ def _data_field(operation: Operation, sent: dict[str, Any], live: LiveSession) -
     return replace(operation, fields=fields), renamed
 
 
+def _rename_in_update(context: ProbeContext, name: str) -> None:
+    """Let the update try the name of data that the create was found to store, if it had the same as the create."""
+    update = context.learned.contract.operations.get("update_session")
+    stated = context.learned.in_use.operation("create_session").fields["data"]
+    if update is not None and update.fields.get("data") == stated:
+        context.learned.learn_operation(
+            "update_session", replace(update, fields={**update.fields, "data": name})
+        )
+
+
 def _answered(context: ProbeContext, operation: Operation, reply: Reply) -> tuple[tuple[str, ...], list[str]]:
     """Where a create's answer has the session, and what that means, in words."""
     session, shape = context.session, context.client.contract.session
@@ -195,7 +207,7 @@ def _payloads(context: ProbeContext, operation: Operation) -> list[dict[str, Any
     optional = {
         name: value for name, value in FIRST_VALUES.items() if name in context.optional_fields(operation)
     }
-    both = {_OTHER_DATA: SECOND_VALUES["data"]} if _OTHER_DATA in operation.fields else {}
+    both = {_OTHER_DATA: _OTHER_VALUE} if _OTHER_DATA in operation.fields else {}
     fewer = [
         {name: value for name, value in optional.items() if name not in dropped}
         for dropped in (("data",), ("max_tokens",), ("data", "max_tokens"), tuple(optional))

@@ -61,7 +61,8 @@ class Probe:
     (seconds) the list may lag behind a write. ``progress`` is told what is being tried.
 
     Afterwards ``checks`` are the results. ``unknown`` names what a contract should say and could not be found out.
-    ``left`` are the ids of sessions that could not be deleted; ``unseen`` says that one may exist that the list did not show.
+    ``left`` are the ids of sessions that could not be deleted; ``unseen`` says that one may exist that the list did not
+    show.
     ``untouched`` says that all other sessions are known to be unchanged.
     """
 

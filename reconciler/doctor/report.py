@@ -45,9 +45,9 @@ class Report:
 
     ``untouched`` says that a probe, if there was one, is known to have left all other sessions as they were.
     ``removal_failed`` says that deleting the leftovers was tried in vain, ``left_behind`` what this probe could not
-    delete. ``learned`` is the contract that came out, as a document, and ``not_tried`` are its writes that only a probe
-    can check and none has tried. ``written`` names the file that the contract was written to, ``recorded`` the folder of
-    the recorded calls; both are empty if there is none.
+    delete. ``learned`` is the contract that came out, as a document, and ``not_tried`` are its writes that only a
+    probe can check and none has tried. ``written`` names the file that the contract was written to, ``recorded`` the
+    folder of the recorded calls; both are empty if there is none.
     """
 
     endpoint: str
