@@ -99,7 +99,11 @@ class ProbeSession:
         if fields.get("name") != self.name or not is_safe(operation):
             raise ValueError("a probe creates sessions under its own name only")
         self.unlisted_creates += 1
-        reply = self._send(operation, fields)
+        try:
+            reply = self._send(operation, fields)
+        except ProbeStopped:
+            self.unlisted_creates -= 1  # the service did nothing: the key or the account is not good enough
+            raise
         if reply.error is not None and reply.error.outcome == "not done":
             self.unlisted_creates -= 1
         return reply
@@ -123,7 +127,7 @@ class ProbeSession:
         """Send a write once; again only if the server said that it did nothing and to try later."""
         client = self.client
         for attempt in count(1):
-            reply = client.call(operation, fields, session="the probe's session")
+            reply = client.call(operation, fields)
             error = reply.error
             if error is None or not error.throttled:
                 break

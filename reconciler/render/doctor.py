@@ -44,9 +44,9 @@ def render_end(document: Mapping[str, Any]) -> str:
         untried = " and ".join(document["not_tried"])
         partial = document["learned"]["learned"].get("partial")
         what = f"What was learned without a probe, {untried} not tried," if untried else "What was learned"
-        if partial:
-            what = f"What was learned, without {', '.join(partial)},"
         lines.append(terminal(f"{what} is in {document['written']}: commands read it with --contract."))
+        if partial:
+            lines.append(terminal(f"Not learned: {', '.join(partial)}."))
     if document["recorded"]:
         lines.append(terminal(f"The calls are recorded in {document['recorded']}."))
     return "".join(f"{line}\n" for line in lines)
