@@ -17,7 +17,7 @@ from reconciler.api.client import Client
 from reconciler.api.snapshot_file import read_snapshot, write_snapshot
 from reconciler.contract import Contract
 from reconciler.doctor.candidates import candidates
-from reconciler.doctor.context import describe_refusals
+from reconciler.doctor.context import describe_answers
 from reconciler.doctor.report import Check, Leftover
 from reconciler.doctor.session import ProbeSession
 from reconciler.domain import Snapshot
@@ -209,6 +209,6 @@ def delete_leftovers(
         own = [one for one in calls if session.can_address(one)]
         deletion = session.delete(own)
         if not deletion.gone:
-            said = describe_refusals([*deletion.tried, *deletion.refused])
+            said = describe_answers([*deletion.tried, *deletion.refused])
             left[leftover] = f"none of {len(own)} calls deletes it: {said}"
     return left

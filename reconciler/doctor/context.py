@@ -212,11 +212,11 @@ def describe_answer(reply: Reply) -> str:
     return f"HTTP {status.http}, {held} in the body" + (f": {message}" if message else "")
 
 
-def describe_refusals(refused: Sequence[tuple[Operation, Reply]]) -> str:
-    """How calls were refused: those that do not exist by their number, the others with what the service said."""
-    absent = [one for one in refused if one[1].error is not None and one[1].error.status in (404, 405)]
+def describe_answers(replies: Sequence[tuple[Operation, Reply]]) -> str:
+    """How calls were answered: those that do not exist by their number, the others with what the service said."""
+    absent = [one for one in replies if one[1].error is not None and one[1].error.status in (404, 405)]
     said: dict[str, list[Operation]] = {}
-    for operation, reply in refused:
+    for operation, reply in replies:
         if (operation, reply) not in absent:
             said.setdefault(describe_answer(reply), []).append(operation)
     parts = []
@@ -225,7 +225,8 @@ def describe_refusals(refused: Sequence[tuple[Operation, Reply]]) -> str:
         parts.append(f"{len(absent)} of them are answered {' or '.join(map(str, statuses))}")
     for answer, operations in list(said.items())[:_SHOWN]:
         more = f" and {len(operations) - 1} more" if len(operations) > 1 else ""
-        parts.append(f"{describe_call(operations[0])}{more}: {answer}")
+        are = "are" if more else "is"
+        parts.append(f"{describe_call(operations[0])}{more} {are} answered {answer}")
     return "; ".join(parts)
 
 

@@ -18,8 +18,8 @@ from reconciler.doctor.context import (
     PROBE_PART,
     ProbeContext,
     SurveyContext,
+    describe_answers,
     describe_call,
-    describe_refusals,
     named_fields,
     ok_if,
 )
@@ -129,7 +129,7 @@ def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
                 break
             refused.append(sent)
     raise ProbeStopped(
-        f"no session can be created: {describe_refusals(refusals)}",
+        f"no session can be created: {describe_answers(refusals)}",
         "describe the create call in a contract file, and run the probe with --contract FILE",
     )
 

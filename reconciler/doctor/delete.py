@@ -11,8 +11,8 @@ from reconciler.doctor.candidates import as_learned, candidates, has_body
 from reconciler.doctor.context import (
     ProbeContext,
     describe_answer,
+    describe_answers,
     describe_call,
-    describe_refusals,
     ok_if,
     status_of,
 )
@@ -66,15 +66,12 @@ def _report_not_found(context: ProbeContext, deletion: Deletion, calls: int) -> 
         context.report(
             "delete",
             context.learned.learn_operation("delete_session", None),
-            f"none of {calls} calls deletes a session: {describe_refusals(deletion.refused)}",
+            f"none of {calls} calls deletes a session: {describe_answers(deletion.refused)}",
             "plans that delete are refused; delete the probe's session in the console",
         )
         return
     context.unknown.append("delete_session")
-    answers = "; ".join(
-        f"{describe_call(operation)} is answered {describe_answer(reply)}"
-        for operation, reply in deletion.tried
-    )
+    answers = describe_answers(deletion.tried)
     if deletion.gone:
         seen = f"the session is gone, but which call deleted it is not clear{answers and ': '}{answers}"
     else:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.api.addressing import Address, address, names
 from reconciler.api.client import Reply
-from reconciler.api.decode import decode_session, value_at
+from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.messages import list_messages, page_query
 from reconciler.contract import SESSION_NAMES, Contract, Operation
@@ -24,8 +24,8 @@ from reconciler.doctor.context import (
     SurveyContext,
     count_of,
     describe_answer,
+    describe_answers,
     describe_call,
-    describe_refusals,
     ok_if,
     rows_of,
 )
@@ -60,7 +60,9 @@ def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
         why = "the contract has no read-only call for them" if rows else "there is no session to ask about"
         context.report("messages", "unknown", why)
         return
-    live = decode_session(rows[0], context.contract.session)
+    shape = context.contract.session
+    number, token = value_at(rows[0], shape.session_id), value_at(rows[0], shape.session_token)
+    live = Address(int(as_number(number) or 0), token if type(token) is str else None)
     failures = []
     for operation in _addressings(context.contract, listing, live):
         by = _by(operation)
@@ -134,7 +136,7 @@ def _add(context: ProbeContext, creating: Operation) -> list[str]:
         verdict = context.learned.learn_operation("create_message", replace(operation, known="learned"))
         context.report("a new message", verdict, describe_call(operation))
         return texts
-    seen = f"none can be added: {describe_refusals(refused)}"
+    seen = f"none can be added: {describe_answers(refused)}"
     if not refused:
         seen = "the contract's create_message names a session by nothing that the list shows"
     context.report("a new message", "differs", seen, "a restore can't bring messages back")
@@ -236,7 +238,7 @@ def _is_ignored(reply: Reply) -> bool:
     return reply.error is None and rows_of(reply) != []
 
 
-def _is_of(contract: Contract, row: Any, live: LiveSession) -> bool:
+def _is_of(contract: Contract, row: Any, live: Address) -> bool:
     if type(row) is not dict:
         return False
     number = as_number(value_at(row, contract.message.session_id))

@@ -59,7 +59,9 @@ def survey(client: Client, learned: LearnedFacts, *, probe: bool = False) -> Sur
         _assumed_calls(context)
     try:
         return _look(context)
-    except ApiError as error:  # the account is out of points
+    except ApiError as error:
+        if not error.out_of_points:
+            raise
         context.report("points", "differs", error.problems[0].message, error.problems[0].hint)
         return Survey(context.checks)
 

@@ -17,8 +17,8 @@ from reconciler.doctor.context import (
     SECOND_VALUES,
     ProbeContext,
     describe_answer,
+    describe_answers,
     describe_call,
-    describe_refusals,
     named_fields,
     ok_if,
     status_of,
@@ -41,7 +41,7 @@ def find_update(context: ProbeContext) -> None:
     tried: dict[str, tuple[Operation, float]] = {}
     possible: list[Operation] = []
     refused: list[tuple[Operation, Reply]] = []
-    answers = []
+    possible_answers: list[tuple[Operation, Reply]] = []
 
     def changed(live: LiveSession | None) -> bool:
         return live is not None and live.prompt in tried
@@ -55,7 +55,7 @@ def find_update(context: ProbeContext) -> None:
         live = session.wait_until(changed) if session.maybe_applied else session.current()
         if session.maybe_applied:
             possible.append(operation)
-            answers.append(f"{describe_call(operation)} is answered {describe_answer(reply)}")
+            possible_answers.append((operation, reply))
             session.check_other_sessions()
         else:
             refused.append((operation, reply))
@@ -64,11 +64,11 @@ def find_update(context: ProbeContext) -> None:
         if changed(live):
             break
     else:
-        if answers:
+        if possible:
             context.progress("waiting for the list to show a change")
             live = session.require(session.wait_until(changed, session.settle))
     if live is None or not changed(live):
-        _report_not_found(context, len(calls), answers, refused)
+        _report_not_found(context, len(calls), possible_answers, refused)
         return
     operation, since = tried[live.prompt]
     late = f"; the list shows it after {limiter.now() - since:.1f} s" if session.was_late else ""
@@ -95,13 +95,16 @@ def _write_all(context: ProbeContext, operation: Operation, prompt: str) -> Repl
 
 
 def _report_not_found(
-    context: ProbeContext, calls: int, answers: Sequence[str], refused: Sequence[tuple[Operation, Reply]]
+    context: ProbeContext,
+    calls: int,
+    possible: Sequence[tuple[Operation, Reply]],
+    refused: Sequence[tuple[Operation, Reply]],
 ) -> None:
-    if not answers:
+    if not possible:
         context.report(
             "update",
             context.learned.learn_operation("update_session", None),
-            f"none of {calls} calls changes a session: {describe_refusals(refused)}",
+            f"none of {calls} calls changes a session: {describe_answers(refused)}",
             "a plan that changes a live session is refused; creates and deletes work",
         )
         return
@@ -109,8 +112,8 @@ def _report_not_found(
     context.report(
         "update",
         "unknown",
-        f"{len(answers)} of {calls} calls may change a session, but the list shows no change within "
-        f"{context.session.settle:g} s: {'; '.join(answers)}",
+        f"{len(possible)} of {calls} calls may change a session, but the list shows no change within "
+        f"{context.session.settle:g} s: {describe_answers(possible)}",
         "run the probe again; if the list is slower than that, with --settle SECONDS",
     )
 

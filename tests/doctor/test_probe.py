@@ -12,7 +12,6 @@ from reconciler.contract import load_contract
 from tests.doctor.services import PLAIN, SERVICES, Service
 from tests.doctor.support import Doctor, checks, playing, write_catalog
 
-
 _TOKEN = 36  # characters of a UUID
 
 
