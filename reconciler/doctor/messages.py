@@ -111,7 +111,7 @@ def probe_messages(context: ProbeContext) -> None:
             if isinstance(found, str):
                 failures[f"by {by}: {found}"] = None
             elif found == added:
-                _learn(context, listing, paged, live)
+                _learn(context, paged, live)
                 return
             else:
                 failures[f"by {by}: {len(found)} of {len(added)} came"] = None
@@ -154,7 +154,8 @@ def _creates(context: ProbeContext, creating: Operation) -> Iterator[Operation]:
                 yield operation
 
 
-def _learn(context: ProbeContext, stated: Operation, found: Operation, live: LiveSession) -> None:
+def _learn(context: ProbeContext, found: Operation, live: LiveSession) -> None:
+    stated = context.learned.in_use.operation("list_messages")
     counts, seen = _count(context, found, live)
     operation = replace(found, known="learned", counts=counts)
     context.learned.learn_operation("list_messages", operation)
