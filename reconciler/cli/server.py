@@ -55,7 +55,12 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     help="A file that describes the API to play, and how it behaves, in place of the built-in description.",
 )
 @click.option(
-    "--require-key", metavar="KEY", help="Answer 401 and 403 to requests that do not carry this API key."
+    "--require-key",
+    "require_keys",
+    multiple=True,
+    metavar="KEY",
+    help="Answer 401 and 403 to requests that do not carry this API key. Repeatable: each key is an account of its "
+    "own, which sees its own sessions only.",
 )
 @click.option(
     "--latency",
@@ -94,7 +99,7 @@ def serve(
     host: str,
     port: int,
     contract: Path | None,
-    require_key: str | None,
+    require_keys: Sequence[str],
     latency: float,
     quirks: Sequence[str],
     faults: Path | None,
@@ -107,8 +112,8 @@ def serve(
     """
     from reconciler.contract import load_contract
     from reconciler.server.faults import load_faults
+    from reconciler.server.operations import served_operations
     from reconciler.server.run import is_loopback, running_server
-    from reconciler.server.service import served_operations
 
     api = load_contract(contract)
     played = parse_quirks(quirks, learned_quirks(api))
@@ -119,7 +124,7 @@ def serve(
         quirks=played,
         host=host,
         port=port,
-        require_key=require_key,
+        require_key=require_keys,
         latency=latency / 1000,
         keep_log=False,
     ) as server:
@@ -127,7 +132,7 @@ def serve(
             server.faults.add(rule)
         if verbose:
             server.done.append(_tell)
-        if not is_loopback(host) and require_key is None:
+        if not is_loopback(host) and not require_keys:
             click.echo(
                 f"warning: whoever can reach {host} can read and change these sessions; "
                 "--require-key asks them for a key",
