@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: The groups of fields that hold keys of their own.
 GROUPS = ("parameters", "data", "remark")
+
+#: The name of the embedded server among endpoints.
+LOCAL: Final = "local"
 
 OnConflict: TypeAlias = Literal["overwrite", "keep-live", "fail"]
 
@@ -48,13 +51,18 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an apply may do without being asked again. ``None`` means no bound."""
+    """What an apply may do without being asked again. ``None`` means no bound.
+
+    ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
+    contract calls for (:func:`reconciler.plan.canaries.canaries_due`).
+    """
 
     max_deletes: Limit | None = Limit(count=10)
     max_updates: Limit | None = None
     max_changes: Limit | None = None
     on_conflict: OnConflict = "overwrite"
     lock: bool = False
+    canary: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

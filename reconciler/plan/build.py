@@ -9,6 +9,7 @@ from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import was_before
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
@@ -103,11 +104,13 @@ def make_plan(
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
+            *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
         about=None if only is None else "part",
         lock=catalog.policy.lock,
+        canary=catalog.policy.canary,
     )
 
 

@@ -30,6 +30,8 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
     document["created"] = created
     document["made_by"] = dict(run)
     document["lock"] = plan.lock
+    if plan.canary is not None:
+        document["canary"] = plan.canary
     document["digest"] = _digest(document)
     return document
 
@@ -132,6 +134,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             for one in document["refusals"]
         ),
         lock=document.get("lock", False),
+        canary=document.get("canary"),
     )
 
 

@@ -126,7 +126,7 @@ class Plan:
     """What an apply would do. Apply refuses the plan unless ``refusals`` is empty.
 
     ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
-    hold the catalog's lock.
+    hold the catalog's lock. ``canary`` is the policy's of that name.
     """
 
     catalog: str
@@ -138,6 +138,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     about: About | None = None
     lock: bool = False
+    canary: int | None = None
 
     @property
     def empty(self) -> bool:

@@ -16,6 +16,7 @@ from reconciler.cli.options import (
     PolicyFlags,
     catalog_option,
     catalog_options,
+    canary_option,
     change_limits,
     connection_options,
     split,
@@ -41,6 +42,7 @@ from reconciler.state import FOLDER
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @state_option
 @writing_options
 def command(

@@ -15,6 +15,7 @@ from reconciler.cli.options import (
     PolicyFlags,
     catalog_option,
     catalog_options,
+    canary_option,
     change_limits,
     connection_options,
     split,
@@ -36,6 +37,7 @@ _SHOWS = "reconciler plan shows what is live"
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @state_option
 @writing_options
 def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flags: Any) -> int:

@@ -17,7 +17,7 @@ from reconciler.text.escape import terminal
 from reconciler.values import DEEPEST, nested_deeper
 
 #: The events of the journal that do not say how a write ended.
-_NO_RESULT = ("start", "intent", "listed", "end")
+_NO_RESULT = ("start", "intent", "listed", "canary", "end")
 
 
 @click.command()

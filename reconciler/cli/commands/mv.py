@@ -15,6 +15,7 @@ from reconciler.cli.options import (
     PolicyFlags,
     catalog_option,
     catalog_options,
+    canary_option,
     change_limits,
     conflict_option,
     connection_options,
@@ -38,6 +39,7 @@ from reconciler.state import FOLDER
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @conflict_option
 @state_option
 @writing_options
