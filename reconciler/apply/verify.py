@@ -6,9 +6,9 @@ which the tag is made to remember, so that the next plan is empty. Anything else
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.listing import list_sessions
@@ -42,7 +42,13 @@ class Verified:
     stopped: str = ""
 
 
-def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation) -> Verified:
+#: Sends one more update of a session, so that its tag tells what the server made of it (:meth:`Writer.remember`).
+Remember: TypeAlias = Callable[[Action, LiveSession, Mapping[str, Any]], Result]
+
+
+def verify(
+    plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, remember: Remember
+) -> Verified:
     """Read the list again, and let the tags remember what the server stored differently. Never raises."""
     if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return Verified(results, "skipped", stopped=stop.reason)
@@ -54,7 +60,7 @@ def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation
         ]
         twice = doubles(now, plan.catalog, plan.environment)
         if findings.rewrites:
-            findings = _confirm_rewrites(results, findings.rewrites, now, writer)
+            findings = _confirm_rewrites(results, findings.rewrites, now, writer, remember)
         findings.differences += twice
     except Interrupted:
         return Verified(results, "skipped", stopped=stop.reason)
@@ -76,18 +82,18 @@ def _wait_until_listed(results: list[Result], writer: Writer) -> tuple[Findings,
 
 
 def _confirm_rewrites(
-    results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer
+    results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer, remember: Remember
 ) -> Findings:
     """Let the tags remember what the server made of these fields, and look again.
 
     A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
     again, with the tag: what comes out the same way again is the server's form of it.
     """
-    failed = _send_again(results, rewrites, rewrites, now, writer)
+    failed = _send_again(results, rewrites, rewrites, now, writer, remember)
     findings, now = _wait_until_listed(results, writer)
     kept = [one for one in rewrites if one in findings.rewrites]
     if len(kept) < len(rewrites):
-        failed += _send_again(results, rewrites, kept, now, writer)
+        failed += _send_again(results, rewrites, kept, now, writer, remember)
         findings, now = _wait_until_listed(results, writer)
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
@@ -109,7 +115,12 @@ def _confirm_rewrites(
 
 
 def _send_again(
-    results: list[Result], rewrites: Sequence[Rewrite], kept: Sequence[Rewrite], now: Snapshot, writer: Writer
+    results: list[Result],
+    rewrites: Sequence[Rewrite],
+    kept: Sequence[Rewrite],
+    now: Snapshot,
+    writer: Writer,
+    remember: Remember,
 ) -> list[str]:
     """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
 
@@ -135,7 +146,7 @@ def _send_again(
         elif (payload := rewritten_payload(action, live, again, form, operation)) is None:
             reason = "the remark has no room for it"
         else:
-            result = writer.remember(action, live, payload)
+            result = remember(action, live, payload)
             if result.outcome == "applied":
                 continue
             reason = result.message
@@ -215,13 +226,14 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
             return result
         live = by_id.get(action.session_id or 0)
         gone = action.kind == "delete"
-        done = live is None if gone else live is not None and _arrived(action, live)
+        done = live is None if gone else live is not None and arrived(action, live)
         return Result(action, "applied", action.session_id) if done else result
 
     return [again(result) for result in results]
 
 
-def _arrived(action: Action, live: LiveSession) -> bool:
+def arrived(action: Action, live: LiveSession) -> bool:
+    """Whether a live session is as an action was to make it."""
     tag = live.remark.tag
     if action.kind == "forget":
         return tag is None and not live.remark.unreadable

@@ -63,8 +63,8 @@ class Writer:
     ``settle`` is how long (seconds) a create that does not show in the list yet is waited for; ``look_first`` says
     that a create has to be looked for before it is sent. ``seen`` is when the sessions were listed (by the limiter's
     clock), ``calls`` how many calls it takes to look at one again. ``permit`` is called before each call that writes,
-    and raises Interrupted if the run may not go on. ``heard`` is told of each write that went out, once it is known what
-    became of it.
+    and raises Interrupted if the run may not go on. ``heard`` is told of each write that went out, and of
+    what became of it.
     """
 
     client: Client
@@ -174,7 +174,7 @@ class Writer:
 
     def _filled(self, session_id: int, action: Action, payload: Mapping[str, Any]) -> Found:
         try:
-            found = self._by_id(session_id, action.name, half_made_name(action.identity))
+            found = self.by_id(session_id, action.name, half_made_name(action.identity))
         except ReconcilerError:
             return Found("unknown")
         done = found is not None and found.raw_remark == payload["remark"] and found.name == action.name
@@ -298,7 +298,7 @@ class Writer:
 
     def _updated(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Found:
         try:
-            found = self._by_id(live.session_id, payload.get("name", live.name), live.name)
+            found = self.by_id(live.session_id, payload.get("name", live.name), live.name)
         except ReconcilerError:
             return Found("unknown")
         if found is None:
@@ -313,7 +313,7 @@ class Writer:
 
     def _deleted(self, live: LiveSession) -> Found:
         try:
-            found = self._by_id(live.session_id, live.name)
+            found = self.by_id(live.session_id, live.name)
         except ReconcilerError:
             return Found("unknown")
         return Found("not done" if found else "done", live.session_id)
@@ -341,7 +341,8 @@ class Writer:
                 return live
         return None
 
-    def _by_id(self, session_id: int, *names: str) -> LiveSession | None:
+    def by_id(self, session_id: int, *names: str) -> LiveSession | None:
+        """A session as it is listed under one of these names; None if it is not."""
         for name in dict.fromkeys(names):
             for live in list_sessions(self.client, name=name):
                 if live.session_id == session_id:

@@ -13,9 +13,9 @@ from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    canary_option,
     catalog_option,
     catalog_options,
-    canary_option,
     change_limits,
     connection_options,
     split,
