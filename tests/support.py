@@ -232,7 +232,8 @@ class Direct(Client):
         wire = {operation.fields[ours]: value for ours, value in fields.items() if ours in operation.fields}
         wire = json.loads(json.dumps(wire))
         path = {name: str(fields[name]) for name in SESSION_NAMES if f"{{{name}}}" in operation.path}
-        call = Call(path, query=wire) if operation.method == "GET" else Call(path, body=wire)
+        in_query = operation.method == "GET" or operation.encoding == "query"
+        call = Call(path, query=wire) if in_query else Call(path, body=wire)
         try:
             with self._turn:
                 answer = self._service.work(name, call)
