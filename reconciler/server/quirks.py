@@ -274,7 +274,7 @@ class Quirks:
         _status,
     )
     query_limit: int | None = _quirk(
-        None, "A longer query is rejected with 414 and an HTML page.", "BYTES", _whole(1)
+        None, "A longer query is rejected with 414 and an HTML page.", "BYTES", _whole(0)
     )
     strict_encoding: bool = _quirk(
         False, "Bodies in another encoding than the contract's are rejected with 415."

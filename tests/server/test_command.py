@@ -77,9 +77,7 @@ def test_its_flags_reach_the_server(tmp_path: Path) -> None:
         assert answers[0].headers["Retry-After"] == "3"
         requests.get(url + "/v1/models", timeout=10)
         requests.get(url + "/%1b[31mred", timeout=10)
-        delete = requests.post(
-            url + "/v1/session/delete/", json={"session_id": 1}, headers=headers, timeout=10
-        )
+        delete = requests.post(url + "/v1/session/1/del/", headers=headers, timeout=10)
         assert delete.status_code == 204
         process.send_signal(signal.SIGINT)
         assert process.communicate()[1].splitlines() == [
@@ -87,7 +85,7 @@ def test_its_flags_reach_the_server(tmp_path: Path) -> None:
             "POST /v1/session/ create_session 201",
             "GET /v1/models list_models 401",
             r"GET /\x1b[31mred - 401",
-            "POST /v1/session/delete/ delete_session 204",
+            "POST /v1/session/1/del/ delete_session 204",
         ]
     assert (tmp_path / "other.db").exists()
 
