@@ -35,7 +35,7 @@ from reconciler.render.options import RenderOptions
 RUNS = 7
 
 #: What a plan has loaded before it does anything. In a process of its own, since a module is loaded once.
-_MODULES = "reconciler.cli.plan, reconciler.catalog, reconciler.plan.document"
+_MODULES = "reconciler.cli.commands.plan, reconciler.catalog, reconciler.plan.document"
 _START = f"import time, {_MODULES}; print(time.process_time())"
 
 

@@ -1,40 +1,52 @@
-"""How a call says which session it means: by id, by token, or by both, in its path or among its fields."""
+"""Which fields of a call name the session that it is about."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from reconciler.api.errors import ApiError
 from reconciler.contract import Operation
+from reconciler.errors import ReconcilerError
 
 
-class Addressed(Protocol):
-    """What a call can be about: a live session, or one of which only the names are known."""
+class Addressable(Protocol):
+    """What a call can name: a live session, a lock's ticket, an :class:`Address`."""
 
     @property
-    def session_id(self) -> int | None: ...
+    def session_id(self) -> int: ...
+
     @property
     def session_token(self) -> str | None: ...
 
 
-def address(operation: Operation, session: Addressed) -> dict[str, Any]:
-    """The fields, by our names, that name the session in this call. All that writes goes through here.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A session of which no more is known than this. ``session_token`` is None as long as no list has shown it."""
 
-    Where the call takes the id and the token as fields, one of them is enough.
+    session_id: int
+    session_token: str | None = None
+
+
+def address(operation: Operation, session: Addressable) -> dict[str, Any]:
+    """The fields, by our names, by which a call names a session: id, token or both, as the contract says.
+
+    Empty for a call that names none.
 
     Raises:
-        ApiError: nothing that the call takes is known of the session; nothing was sent.
+        ReconcilerError: the call needs the session's token, and there is none.
     """
     known = {"session_id": session.session_id, "session_token": session.session_token}
-    given = {name: known[name] for name in operation.named_by if known[name] is not None}
-    needed = [name for name in operation.named_by if f"{{{name}}}" in operation.path]
-    missing = [name for name in needed if name not in given] or ([] if given else list(operation.named_by))
-    if missing:
-        raise ApiError(
-            operation.name,
-            f"the contract names a session by its {missing[0]}, and the list shows none for it",
-            session="" if session.session_id is None else f"#{session.session_id}",
-            hint="`reconciler doctor --probe` finds out how sessions are addressed on this account",
-            outcome="not done",
+    found = {name: known[name] for name in operation.named_by if known[name] is not None}
+    if not names(operation, session):
+        raise ReconcilerError(
+            f"#{session.session_id} has no session_token, and the contract's {operation.name} names a session by it",
+            "reconciler doctor --probe finds out how the service names sessions",
         )
-    return given
+    return found
+
+
+def names(operation: Operation, session: Addressable) -> bool:
+    """Whether what is known of a session is enough for the call to name it."""
+    if session.session_token is not None:
+        return True
+    return "{session_token}" not in operation.path and operation.named_by != ("session_token",)

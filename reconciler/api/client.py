@@ -6,12 +6,8 @@ answer that never came, since the service has no idempotency keys.
 
 from __future__ import annotations
 
-import copy
-import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 import requests
@@ -23,18 +19,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
+from reconciler.api.answers import MESSAGE_LENGTH, read_answer
+from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError, Outcome
-from reconciler.api.rate_limit import RateLimiter, backoff
+from reconciler.api.polling import pause_before_retry
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
-from reconciler.values import as_number
-
-#: Longest server message that is passed on, in characters.
-_MESSAGE_LENGTH = 300
-
-#: A server that asks for a longer pause than this (seconds) is not waited for.
-LONGEST_PAUSE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +47,8 @@ Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 class Client:
     """Calls the service. Safe to use from many threads; close it, or use it in a ``with``.
 
-    ``connect_timeout`` and ``read_timeout`` are in seconds, a call each; ``tries`` is how often a read is sent at most.
-    ``observer`` may be set to see each call.
+    ``connect_timeout`` and ``read_timeout`` are in seconds per call. ``tries`` is how often a read is sent at most.
+    ``transport`` shares the connections of another client, which closes them. Set ``observer`` to see each call.
     """
 
     def __init__(
@@ -70,16 +61,15 @@ class Client:
         read_timeout: float = 60.0,
         tries: int = 6,
         limiter: RateLimiter | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.contract = contract
         self.connections = connections
         self.tries = tries
         self.limiter = limiter or RateLimiter()
-        self._read_timeout = read_timeout
-        self._transport = Transport(endpoint, connections, connect_timeout, read_timeout)
-        self._lock = threading.Lock()
-        self.calls = 0
+        self._shared = transport is not None
+        self._transport = transport or Transport(endpoint, connections, connect_timeout, read_timeout)
         self.observer: Observer | None = None
 
     def __enter__(self) -> Client:
@@ -89,14 +79,22 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
-        self._transport.close()
+        """Close all connections, unless they are another client's."""
+        if not self._shared:
+            self._transport.close()
 
-    def unstoppable(self) -> Client:
-        """The same client, sharing its connections, whose calls go on when the run is asked to stop."""
-        twin = copy.copy(self)
-        twin.limiter = RateLimiter()
-        return twin
+    def uncancellable(self) -> Client:
+        """A client over the same connections whose calls go on when the run is asked to stop."""
+        client = Client(
+            self.endpoint,
+            self.contract,
+            connections=self.connections,
+            tries=self.tries,
+            limiter=self.limiter.uncancellable(),
+            transport=self._transport,
+        )
+        client.observer = self.observer
+        return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
         """A call that changes nothing, tried again while the trouble may pass. Returns the answer's body.
@@ -110,10 +108,8 @@ class Client:
             try:
                 return self._send(operation, fields, session)
             except ApiError as error:
-                if not error.passing or attempt >= self.tries:
+                if not pause_before_retry(self.limiter, error, attempt, self.tries):
                     raise
-                wait = error.retry_after if error.retry_after is not None else backoff(attempt)
-                self.limiter.sleep(wait)
             attempt += 1
 
     def write(
@@ -145,12 +141,10 @@ class Client:
         """Any call, sent once, with whatever came of it as a value. ``check`` is as in :meth:`write`."""
         started = self.limiter.wait()
         check()
-        with self._lock:
-            self.calls += 1
         response: requests.Response | None = None
         try:
             response = self._answer(operation, fields, session)
-            reply = Reply(self._read(operation, session, response), response)
+            reply = Reply(read_answer(operation, response, self.endpoint, session), response)
         except ApiError as error:
             if error.throttled:
                 # A pause that is too long is not waited for by anybody.
@@ -208,7 +202,7 @@ class Client:
         ):
             what, outcome = f"no connection to {where}", "not done"
         elif isinstance(error, requests.Timeout | ReadTimeoutError):
-            what = f"no answer from {where} within {self._read_timeout:g} s"
+            what = f"no answer from {where} within {self._transport.read_timeout:g} s"
         else:
             what = f"the connection to {where} was cut"
         return ApiError(
@@ -219,142 +213,6 @@ class Client:
             outcome=outcome,
             passing=True,
         )
-
-    def _read(self, operation: Operation, session: str, response: requests.Response) -> Any:
-        """The body of an answer that says success.
-
-        Raises:
-            ApiError: it says anything else, or can't be understood.
-        """
-        status = response.status_code
-        body, readable = read_body(response)
-        body_status = as_number(body.get("status")) if isinstance(body, dict) else None
-        body_status = body_status if type(body_status) is int else 0
-        said = self._passed_on(str(body.get("message") or "")) if isinstance(body, dict) else ""
-        if 200 <= status < 300 and (body_status == 0 or 200 <= body_status < 300):
-            bodiless = status == 204 or (operation.answer == "empty" and not response.content)
-            if isinstance(body, dict) or (bodiless and operation.method != "GET"):
-                return body
-            what = "an empty answer" if not response.content else "an answer that is no JSON object"
-            return self._fail(
-                operation, session, f"HTTP {status} with {what}", "unknown", status, passing=True
-            )
-        what = f"HTTP {status}" + (f", status {body_status}" if body_status and body_status != status else "")
-        effective = body_status if 200 <= status < 300 else status
-        if effective in (401, 403):
-            return self._fail(
-                operation,
-                session,
-                what + self._about_key(effective),
-                "not done",
-                status,
-                body_status=body_status,
-                said=said,
-                hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?"
-                if self.endpoint.api_key
-                else f"set {KEY_VARIABLE}, or name a file with --api-key-file",
-            )
-        if 300 <= status < 400:
-            location = self._passed_on(response.headers.get("Location", ""))
-            return self._fail(
-                operation,
-                session,
-                f"{what}: the server wants to be spoken to elsewhere",
-                "not done",
-                status,
-                said=location,
-                hint="redirects are not followed, so that the key stays with the address that you gave",
-            )
-        if status >= 400 and not readable and not said:
-            what += " with a page that is no JSON"
-        # 429 and other 4xx are answered before any work is done (RFC 9110, 15.5; RFC 6585, 4).
-        outcome: Outcome = "not done" if 400 <= effective < 500 else "unknown"
-        return self._fail(
-            operation,
-            session,
-            what,
-            outcome,
-            status,
-            body_status=body_status,
-            said=said,
-            hint=_HINTS.get(effective, ""),
-            retry_after=_retry_after(response) if effective in (429, 503) else None,
-            passing=effective in (408, 425, 429) or effective >= 500,
-        )
-
-    def _about_key(self, status: int) -> str:
-        if not self.endpoint.api_key:
-            return " (no key was given)"
-        return " (the key was not accepted)" if status == 401 else " (the key may not do this)"
-
-    def _passed_on(self, text: str) -> str:
-        """A text of the server's as it may be shown: short, and without the key, should it hold that."""
-        if self.endpoint.api_key:
-            text = text.replace(self.endpoint.api_key, "…")
-        return text[:_MESSAGE_LENGTH]
-
-    def _fail(
-        self,
-        operation: Operation,
-        session: str,
-        what: str,
-        outcome: Outcome,
-        status: int,
-        *,
-        body_status: int = 0,
-        said: str = "",
-        hint: str = "",
-        retry_after: float | None = None,
-        passing: bool = False,
-    ) -> Any:
-        if retry_after is not None and retry_after > LONGEST_PAUSE:
-            passing, hint = (
-                False,
-                f"the server asks for a pause of {retry_after:g} s: run the command again after it",
-            )
-        raise ApiError(
-            operation.name,
-            what,
-            session=session,
-            hint=hint,
-            outcome=outcome,
-            http_status=status,
-            body_status=body_status,
-            server_message=said,
-            retry_after=retry_after,
-            passing=passing,
-        )
-
-
-_HINTS = {
-    429: "the server limits how many calls it takes: lower --parallelism, or run the command again later",
-    404: "if the address and the key are right, the contract's path may be wrong: see --contract",
-    405: "the contract's method or path may be wrong: see --contract",
-    415: "the contract's encoding may be wrong: see --contract",
-}
-
-
-def read_body(response: requests.Response) -> tuple[Any, bool]:
-    """The answer's JSON, and whether it is any."""
-    try:
-        return json.loads(response.content), True
-    except (ValueError, RecursionError):
-        return None, False
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number, or a date)."""
-    text = response.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
-        return float(text) if len(text) < 10 else 1e9
-    try:
-        when = parsedate_to_datetime(text)
-        now = parsedate_to_datetime(response.headers["Date"])
-        return max(0.0, (when - now).total_seconds())
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
@@ -375,4 +233,4 @@ def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error)[:_MESSAGE_LENGTH]
+    return str(error)[:MESSAGE_LENGTH]

@@ -9,8 +9,8 @@ What does not fit is left out in a stated order, the first of these first:
    long for what room is left goes before a shorter one after it;
 2. the lines of changes, from the last one on: of these only the keys are listed, as far as they fit;
 3. notes, when they take more than a tenth of the room;
-4. the names and reasons of deletes, then their lines: what stays is a list of their keys
-   (:mod:`reconciler.render.keylist`); only where that does not fit either, it says how many are missing.
+4. the names and reasons of deletes, then their lines: what stays is a list of their keys, and where that does not fit
+   either, the first of them and how many more there are.
 
 Totals, and that the plan is refused, always stay.
 """
@@ -217,7 +217,6 @@ class _Comment:
         lines = [heading, "", *fenced(text.split("\n"))]
         if missing:
             self.left_out.append(f"**{count(missing, 'delete')}**")
-            lines[1:1] = ["", f"**{missing:,} more are not in this list.**"]
         block = as_block(lines)
         self._take(block)
         return [block]

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from reconciler.server.quirks import Quirks, learned_quirks
 from reconciler.server.service import Service
 from reconciler.server.store import Store
 from reconciler.server.wire import Protocol
+from reconciler.text.hosts import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -120,14 +120,6 @@ def running_server(
             raise handler.errors[0]
     finally:
         store.close()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Thread:

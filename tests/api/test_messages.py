@@ -16,7 +16,7 @@ from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
 from reconciler.contract import Contract
-from reconciler.errors import Problem
+from reconciler.errors import Problem, ReconcilerError
 from reconciler.server import Fault, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
 from tests.support import CONTRACT, Answer, answering, calling, contract_with, live
@@ -414,13 +414,12 @@ def test_an_answer_that_does_not_fit(body: object) -> None:
 
 def test_a_session_without_a_token_can_not_be_asked_for_by_it() -> None:
     with answering(Answer({"results": []})) as stub, calling(stub.url) as client:
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(ReconcilerError) as caught:
             list_messages(client, live(), "alice (#1)")
         assert stub.asked == []
     assert caught.value.problems == (
         Problem(
-            "listing the messages #1: the contract names a session by its session_token, and the list shows none "
-            "for it",
-            "`reconciler doctor --probe` finds out how sessions are addressed on this account",
+            "#1 has no session_token, and the contract's list_messages names a session by it",
+            "reconciler doctor --probe finds out how the service names sessions",
         ),
     )

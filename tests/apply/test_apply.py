@@ -213,7 +213,9 @@ def test_a_path_that_is_wrong_is_not_taken_for_a_session_that_is_gone(
     server: RunningServer, tmp_path: Path
 ) -> None:
     """Half of the paths are assumed. A 404 of a call that is not there must not count as done."""
-    hint = "if the address and the key are right, the contract's path may be wrong: see --contract"
+    hint = (
+        "this call is only assumed to exist: `reconciler doctor --probe` finds the call that this service has"
+    )
     with calling(server.url) as client:
         reconcile(client, catalog(ALICE, BOB), tmp_path, parallelism=1)
         for operation in ("update_session", "delete_session"):

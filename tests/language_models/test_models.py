@@ -96,25 +96,3 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_the_nearest(name: str, near: str | None) -> None:
     assert shipped().nearest(name) == near
-
-
-def test_a_plan_says_what_the_account_does_not_offer(tmp_path: Path) -> None:
-    shop = tmp_path / "shop"
-    shop.mkdir()
-    sessions = "".join(f"  s{n}: {{name: S, prompt: Hi., model: deepseek-chatt}}\n" for n in range(5))
-    (shop / "catalog.yaml").write_text(
-        f"version: 1\ncatalog: shop\ndefaults: {{model: deepseek-chat}}\nsessions:\n{sessions}"
-        "  good: {name: G, prompt: Ho.}\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "plan", str(shop), "--endpoint", "local", "--check-models"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0
-    assert done.stderr == (
-        "note: the model `deepseek-chatt` of s0, s1, s2 and 2 more is not among the models of local\n"
-        "      hint: did you mean `deepseek-chat`?\n"
-    )
-    assert "6 to create" in done.stdout

@@ -1,0 +1,342 @@
+"""``reconciler doctor``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.approve import approve
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import (
+    OutPath,
+    Seconds,
+    approve_option,
+    catalog_argument,
+    connection_options,
+    split,
+    state_option,
+)
+from reconciler.cli.output import format_option
+from reconciler.cli.progress import telling
+from reconciler.disk import check_writable, write_out
+from reconciler.errors import ExitCode, ReconcilerError, Refused
+from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
+
+if TYPE_CHECKING:
+    from reconciler.api.client import Client
+    from reconciler.contract import Contract
+    from reconciler.doctor.learned import LearnedFacts
+    from reconciler.doctor.report import Report
+    from reconciler.domain import Snapshot
+
+
+@click.command()
+@catalog_argument
+@connection_options
+@state_option
+@click.option("--probe", is_flag=True, help="Also create one session, learn by writing to it, and delete it.")
+@approve_option
+@click.option("--write", type=OutPath(), help="Write what was learned to this contract file.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Record every call in this new folder, without the key and the prompts.",
+)
+@click.option(
+    "--settle",
+    type=Seconds(0),
+    default=30.0,
+    show_default=True,
+    help="How many seconds the list may lag behind a write.",
+)
+@format_option()
+def command(
+    catalog: Path,
+    state_dir: Path | None,
+    probe: bool,
+    auto_approve: bool,
+    write: Path | None,
+    record: Path | None,
+    settle: float,
+    form: str,
+    **flags: Any,
+) -> int:
+    """Find out which lines of the contract are true of a real account.
+
+    Without --probe, every call is a GET. With --probe, one session is created, with a name that says what it is,
+    written to and deleted. No other session is ever written to; the list is compared before and after to show it.
+    Run only one probe at a time on an account.
+
+    CATALOG is the folder of the embedded server's data, for --endpoint local. The exit code is 1 if something differs
+    from the contract and was not written with --write, and if another session changed during a probe.
+    """
+    from reconciler.doctor.baseline import find_leftovers
+    from reconciler.doctor.learned import LearnedFacts
+    from reconciler.doctor.record import Recorder
+    from reconciler.doctor.report import Report
+    from reconciler.doctor.survey import survey
+
+    state = state_dir or catalog / FOLDER
+    if write is not None:
+        _check_writable(write)
+    with _signals() as signals, connect(split(flags, Connection), state) as client:
+        recorder = client.observer = Recorder(record, client) if record is not None else None
+        learned = LearnedFacts(client.contract, afresh=probe)
+        with telling() as tell:
+            tell("reading the account")
+            surveyed = survey(client, learned)
+        snapshot = surveyed.snapshot
+        report = Report(client.endpoint.name, client.contract, list(surveyed.checks))
+        report.leftovers = () if snapshot is None else find_leftovers(snapshot)
+        output = _Output(report, form)
+        run = _Run(client, learned, report, output, state, settle, auto_approve, write)
+        output.show_new_checks()
+        complete = snapshot is not None
+        if probe:
+            complete = run.probe(snapshot, signals)
+        elif snapshot is not None:
+            run.offer_cleanup(snapshot)
+        why = "not everything was learned"
+        if complete:
+            why = _finish_contract(report, learned.contract, write)
+        if recorder is not None:
+            report.recorded = str(record)
+            if recorder.failed:
+                click.echo(recorder.failed, err=True)
+    output.finish()
+    if write is not None and not report.written:
+        click.echo(f"{write} was not written: {why}", err=True)
+        return ExitCode.ERROR
+    if not complete or report.leftovers or not report.untouched:
+        return ExitCode.ERROR
+    return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
+
+
+class _Output:
+    """The report on stdout. As text, the checks so far are shown before each question."""
+
+    def __init__(self, report: Report, form: str) -> None:
+        self.report, self.form = report, form
+        self._shown = 0
+
+    def show_new_checks(self) -> None:
+        """Show the checks that have not been shown yet."""
+        from reconciler.doctor.report import report_to_document
+        from reconciler.render.doctor import render_checks
+
+        if self.form == "text" and len(self.report.checks) > self._shown:
+            after = self.report.checks[self._shown - 1].part if self._shown else None
+            checks = report_to_document(self.report)["checks"][self._shown :]
+            click.echo(render_checks(checks, after), nl=False)
+            self._shown = len(self.report.checks)
+
+    def finish(self) -> None:
+        """Show the rest, or the whole report as JSON."""
+        from reconciler.doctor.report import report_to_document
+        from reconciler.render.doctor import render_doctor, render_end
+
+        self.show_new_checks()
+        document = report_to_document(self.report)
+        text = render_end(document) if self.form == "text" else render_doctor(document, self.form)
+        click.echo(text, nl=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The parts of a run that write, after asking for approval."""
+
+    client: Client
+    learned: LearnedFacts
+    report: Report
+    output: _Output
+    state: Path
+    settle: float
+    auto_approve: bool
+    write: Path | None
+
+    def probe(self, seen: Snapshot | None, signals: _Signals) -> bool:
+        """Run a probe. Returns whether it learned everything and left nothing behind."""
+        from reconciler.api.listing import list_sessions
+        from reconciler.doctor.baseline import delete_baseline, save_baseline
+        from reconciler.doctor.context import PROBE_PART
+        from reconciler.doctor.probe import Probe, new_probe
+        from reconciler.doctor.report import Check
+        from reconciler.ownership.reserved import probe_name
+
+        report = self.report
+        if seen is None:
+            why = "not started, because the list can't be read as a whole, to compare it afterwards"
+            report.checks.append(Check(PROBE_PART, "the probe", "unknown", why))
+            return False
+        probe = new_probe()
+        self._ask_to_probe(probe_name(probe))
+        snapshot = list_sessions(self.client)  # the answer may have taken an hour
+        baseline = save_baseline(self.state, probe, snapshot, taken=_now())
+        probe_run = Probe(self.client, self.learned, snapshot, probe=probe, settle=self.settle)
+        signals.probing = True
+        try:
+            with telling() as probe_run.context.progress:
+                probe_run.run()
+        except KeyboardInterrupt:
+            click.echo(f"interrupted: {probe_run.leftover or 'what the probe created is deleted'}", err=True)
+            if not probe_run.untouched:
+                click.echo(f"the list from before the probe is in {baseline}", err=True)
+            if self.write is not None:
+                click.echo(f"{self.write} was not written", err=True)
+            raise
+        finally:
+            signals.probing = False
+            report.checks += probe_run.checks
+            report.untouched = probe_run.untouched
+            if not (probe_run.untouched and delete_baseline(baseline)):
+                report.checks.append(
+                    Check(PROBE_PART, "the list from before the probe", "ok", f"is in {baseline}")
+                )
+            self.output.show_new_checks()
+        if probe_run.leftover:
+            return False
+        removed = self._remove(snapshot) if report.leftovers else frozenset()
+        self._check_earlier(lambda: list_sessions(self.client), removed, skip=probe)
+        return probe_run.complete
+
+    def _ask_to_probe(self, name: str) -> None:
+        if self.auto_approve:
+            return
+        click.echo(
+            f"\nThe probe creates one session, {name!r}, tries up to a hundred calls on it, adds a message to it, and "
+            "deletes it. No other session is written to.",
+            err=True,
+        )
+        if self.report.leftovers:
+            numbers = ", ".join(f"#{one.session_id}" for one in self.report.leftovers)
+            click.echo(f"It also deletes what an earlier probe left behind: {numbers}.", err=True)
+        approve("Go ahead?")
+
+    def offer_cleanup(self, snapshot: Snapshot) -> None:
+        """Delete what a killed probe left behind, if the user wants that, and compare the lists of earlier probes."""
+        from reconciler.api.listing import list_sessions
+
+        wanted = bool(self.report.leftovers) and self._approves_cleanup()
+        removed = self._remove(snapshot) if wanted else frozenset()
+        self._check_earlier(lambda: list_sessions(self.client) if removed else snapshot, removed)
+
+    def _approves_cleanup(self) -> bool:
+        from reconciler.doctor.report import report_to_document
+        from reconciler.render.doctor import render_leftover
+
+        if self.auto_approve:
+            return True
+        if self.output.form != "text" or not sys.stdin.isatty():
+            return False
+        found = report_to_document(self.report)["leftovers"]
+        for one in found:
+            click.echo(render_leftover(one), err=True)
+        try:
+            approve("Delete it?" if len(found) == 1 else f"Delete these {len(found)}?")
+        except Refused:
+            return False
+        return True
+
+    def _remove(self, snapshot: Snapshot) -> frozenset[str]:
+        """Delete what killed probes left behind. Returns the ids of the probes of which nothing is left."""
+        from reconciler.doctor.baseline import EARLIER, delete_leftovers
+        from reconciler.doctor.report import Check
+
+        report, found = self.report, self.report.leftovers
+        contract = self.learned.contract
+        try:
+            with telling() as tell:
+                tell("deleting what a killed probe left behind")
+                left = delete_leftovers(self.client, contract, snapshot, found, self.settle)
+        except ReconcilerError as error:
+            problem = error.problems[0]
+            report.checks.append(Check(EARLIER, "left over", "differs", problem.message, problem.hint))
+            return frozenset()
+        gone = ", ".join(f"#{one.session_id}" for one in found if one not in left)
+        if gone:
+            report.checks.append(Check(EARLIER, "left over", "ok", f"{gone} deleted"))
+        report.leftovers = left
+        return frozenset(one.probe for one in found) - {one.probe for one in left}
+
+    def _check_earlier(
+        self, read_list: Callable[[], Snapshot], removed: frozenset[str], skip: str = ""
+    ) -> None:
+        from reconciler.doctor.baseline import EARLIER, check_earlier_baselines
+        from reconciler.doctor.report import Check
+
+        try:
+            checks = check_earlier_baselines(self.state, self.client.contract, read_list, removed, skip)
+        except ReconcilerError as error:
+            why = f"can't be compared: {error.problems[0].message}"
+            checks = [Check(EARLIER, "the lists from before earlier probes", "unknown", why)]
+        self.report.checks += checks
+        if any(check.verdict == "differs" for check in checks):
+            self.report.untouched = False
+
+
+def _check_writable(path: Path) -> None:
+    """Check that the contract can be written before the run, which would otherwise be wasted.
+
+    Raises:
+        ReconcilerError: it can't be written.
+    """
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ReconcilerError(f"the contract can't be written to {path}: {error.strerror}") from None
+
+
+def _finish_contract(report: Report, contract: Contract, path: Path | None) -> str:
+    """Put the learned contract into the report, and into a file if the user named one.
+
+    Returns why it could not be written, or an empty string.
+    """
+    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract, not_tried
+
+    contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
+    report.learned = contract_to_document(contract)
+    report.not_tried = not_tried(contract)
+    if path is not None:
+        try:
+            write_out(path, contract_to_yaml(contract), mode=0o644)
+        except OSError as error:
+            return f"{error.strerror}; --format json also shows what was learned"
+        report.written = str(path)
+    return ""
+
+
+def _now() -> str:
+    return write_timestamp(datetime.now(UTC))
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM end the run. During a probe, the first one says that the probe cleans up first."""
+
+    probing = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self.probing:
+            click.echo("\nending: the probe deletes what it created (a second signal ends at once)", err=True)
+            self.probing = False
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    signals = _Signals()
+    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
