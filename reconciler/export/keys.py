@@ -1,8 +1,8 @@
-"""Keys from names in any script: readable, unique, and the same again from the same sessions.
+"""Keys from names in any script: readable, unique and reproducible.
 
-Chinese is read by pypinyin, which knows words, and so reads 音乐 as yin-yue and 银行 as yin-hang, where the
-characters one by one would give yin-le and yin-xing: a key is there to stay, and should be the right word. Every
-other script is read by anyascii, one character at a time. Both are imported when first needed, since pypinyin takes
+Chinese is transliterated by pypinyin, which knows words: it reads 音乐 as yin-yue and 银行 as yin-hang, where single
+characters would give yin-le and yin-xing. Keys are permanent, so the reading should be right. Other scripts are
+transliterated by anyascii, character by character. Both are imported when first needed, since importing pypinyin takes
 a third of a second.
 """
 
@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-#: The longest key that a catalog takes.
-LONGEST: Final = 63
+from reconciler.ownership.key import LONGEST_KEY
+
 #: Where nothing is left of a name.
 NAMELESS: Final = "session"
 
@@ -23,11 +23,11 @@ _OTHER = re.compile("[^a-z0-9]+")
 
 
 def key_from_name(name: str) -> str:
-    """A key for a name, by itself: lower-case letters and digits, parted by hyphens. At most :data:`LONGEST` long."""
+    """A key for a name on its own: at most ``LONGEST_KEY`` lower-case letters and digits, separated by hyphens."""
     text = _APOSTROPHES.sub("", name)
     if not text.isascii():
         text = _in_ascii(text)
-    return truncate_key(_OTHER.sub("-", text.lower()).strip("-"), LONGEST) or NAMELESS
+    return truncate_key(_OTHER.sub("-", text.lower()).strip("-"), LONGEST_KEY) or NAMELESS
 
 
 def _in_ascii(text: str) -> str:
@@ -36,7 +36,7 @@ def _in_ascii(text: str) -> str:
     if _HAN.search(text):
         from pypinyin import lazy_pinyin
 
-        # Syllables apart, and apart from what stands around them. What is no Chinese comes back as it was.
+        # Syllables are separated from each other and from the text around them. Other scripts are returned unchanged.
         text = _HAN.sub(lambda han: f" {' '.join(lazy_pinyin(han.group()))} ", text)
     return _APOSTROPHES.sub("", anyascii(text))
 
@@ -50,10 +50,10 @@ def truncate_key(key: str, length: int) -> str:
 
 
 def make_keys(names: Iterable[tuple[int, str]], taken: Collection[str] = ()) -> dict[int, str]:
-    """Keys for sessions, by session id, from their ids and names. None is among ``taken``.
+    """Keys for sessions, by session id, from their ids and names. None is in ``taken``.
 
-    Of several sessions that come to the same key, the one with the lowest id has it, and the others have their ids
-    behind it: a session that is made later, and so has a higher id, never changes the key of another.
+    If several sessions have the same key, the one with the lowest id gets it, and the others get their ids as a suffix.
+    So a later session, which has a higher id, never changes the key of another.
     """
     used = set(taken)
     keys: dict[int, str] = {}
@@ -61,7 +61,7 @@ def make_keys(names: Iterable[tuple[int, str]], taken: Collection[str] = ()) -> 
         key = plain = key_from_name(name)
         while key in used:
             suffix = f"-{session_id}"
-            plain = truncate_key(plain, LONGEST - len(suffix))
+            plain = truncate_key(plain, LONGEST_KEY - len(suffix))
             key = plain = plain + suffix
         used.add(key)
         keys[session_id] = key

@@ -45,7 +45,7 @@ def test_a_survey_sends_only_get(service: Any, tmp_path: Path, capsys: pytest.Ca
         # Nobody is there to be asked, so a probe is refused before it begins.
         code, _, err = doctor("doctor", "--probe", *given)
         assert (code, set(methods(doctor.server))) == (3, {"GET"})
-        assert "nobody is there to approve this: nothing was written" in err
+        assert "this needs approval, and there is no terminal to ask on: nothing was written" in err
 
 
 def test_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

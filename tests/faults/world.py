@@ -56,7 +56,7 @@ PAGE = 10
 PATIENCE = 120
 
 #: What an apply says that gives the list time to show what was made a moment ago.
-WAITING = "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: waiting "
+WAITING = "a recent run created sessions and ended before the list showed them, or is still running: waiting "
 
 _SCRIPT = Path(sys.executable).with_name("reconciler")
 COMMAND: Sequence[str] = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "reconciler"]
