@@ -235,7 +235,6 @@ def test_times_that_are_local_and_do_not_say_so() -> None:
         (row,) = one.listing()["results"]
         assert (row["created_at"], row["updated_at"]) == ("2024-09-12 23:13:22", "2024-09-13 00:30:00")
         one.server.store.insert_message(1)
-        assert one.server.store.session(1)
         token = row["session_token"]
         (message,) = one.messages(session_token=token).json()["results"]
         (stored,) = one.server.store.messages(1)
@@ -244,6 +243,20 @@ def test_times_that_are_local_and_do_not_say_so() -> None:
         one.server.store.insert_session(created_at="2024-09-12 01:00:00", updated_at="yesterday")
         (row,) = one.listing()["results"]
         assert (row["created_at"], row["updated_at"]) == ("2024-09-11 21:30:00", "yesterday")
+
+
+@pytest.mark.parametrize(
+    ("resolution", "created_at"),
+    [
+        ("second", "2024-09-12 23:13:22"),
+        ("minute", "2024-09-12 23:13:00"),
+        ("day", "2024-09-12 00:00:00"),
+    ],
+)
+def test_times_that_are_truncated(resolution: str, created_at: str) -> None:
+    with service(f"time-resolution={resolution}", "utc-offset=8") as one:
+        one.server.store.insert_session(created_at="2024-09-12 15:13:22")
+        assert one.listing()["results"][0]["created_at"] == created_at
 
 
 @pytest.mark.parametrize(
