@@ -90,6 +90,22 @@ def test_its_flags_reach_the_server(tmp_path: Path) -> None:
     assert (tmp_path / "other.db").exists()
 
 
+def test_each_key_has_an_account_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(url: str, key: str) -> requests.Response:
+        new = {"session_name": "a", "model": "m"}
+        return requests.post(
+            url + "/v1/session/", json=new, headers={"Authorization": f"Bearer {key}"}, timeout=10
+        )
+
+    with started(tmp_path, "--require-key", "first", "--require-key", "second") as (_, _, url):
+        assert [create(url, key).status_code for key in ("first", "second", "third")] == [201, 201, 403]
+    monkeypatch.setenv("RECONCILER_REQUIRE_KEY", "first\nsecond")
+    with started(tmp_path) as (_, _, url):
+        assert [create(url, key).json()["data"]["api_id"] for key in ("first", "second")] == [70, 71]
+        listed = requests.get(url + "/v1/session/", headers={"Authorization": "Bearer second"}, timeout=10)
+        assert listed.json()["count"] == 2
+
+
 def test_a_wide_address_is_warned_about(tmp_path: Path) -> None:
     with started(tmp_path, "--host", "0.0.0.0") as (process, line, url):
         assert "http://0.0.0.0:" in line
