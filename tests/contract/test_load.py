@@ -128,6 +128,24 @@ BAD_FILES = {
         "44:3: `operations.delete_session` does not say which session is meant",
         "delete_session:",
     ),
+    "unknown placeholder": (
+        "    path: /v1/session/{session_id}/del/\n",
+        '    path: "/v1/session/{id}/del/{session_id}/"\n',
+        "47:11: `operations.delete_session.path` holds `{id}`",
+        '"/v1/session/{id}/del/{session_id}/"',
+    ),
+    "the same placeholder twice": (
+        "    path: /v1/session/{session_id}/del/\n",
+        '    path: "/v1/session/{session_id}/{session_id}/"\n',
+        "47:11: `operations.delete_session.path` holds `{session_id}`",
+        '"/v1/session/{session_id}/{session_id}/"',
+    ),
+    "a session where there is none": (
+        "    path: /v1/models\n",
+        "    path: /v1/models/{session_id}\n",
+        "82:11: `operations.list_models.path` holds `{session_id}`",
+        "/v1/models/{session_id}",
+    ),
     "duplicate call": (
         "  list_messages:",
         "  delete_session:\n    known: seen\n  list_messages:",
