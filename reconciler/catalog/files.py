@@ -41,13 +41,13 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
-_FROM_THE_ROOT: Final = "write the path from the folder of catalog.yaml, without going up"
+_FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
 _NOT_HIDDEN: Final = (
-    "hidden files hold keys and tokens, so none of them is read; give it a name without a dot in front"
+    "hidden files often hold keys and tokens, so none is read; use a name without a leading dot"
 )
 _OUTSIDE: Final = (
     "leads out of the catalog's folder through a symlink",
-    "put the file itself into the catalog; nothing outside of it is read",
+    "put the file itself into the catalog; nothing outside it is read",
 )
 
 
@@ -77,18 +77,20 @@ class Root:
         check_path(path)
         self._files += 1
         if self._files > MAX_FILES:
-            raise UnreadableError(f"is one file too many: {MAX_FILES:,} is the most", "split the catalog")
+            raise UnreadableError(f"is one file too many; the maximum is {MAX_FILES:,}", "split the catalog")
         parent, _, name = path.rpartition("/")
         try:
             return self._read(os.path.join(self._folder(parent), name))
         except (FileNotFoundError, NotADirectoryError):
             raise UnreadableError("does not exist", _spelling(path)) from None
         except PermissionError:
-            raise UnreadableError("may not be read", "give yourself the right to read it") from None
+            raise UnreadableError(
+                "can't be read: permission denied", "give yourself read permission"
+            ) from None
         except OSError as error:
             reason = (error.strerror or "unknown error").lower()
             raise UnreadableError(
-                f"can't be read: {reason}", "see whether other programs can open it"
+                f"can't be read: {reason}", "check whether other programs can open it"
             ) from None
 
     def has(self, name: str) -> bool:
@@ -100,14 +102,12 @@ class Root:
         if stat.S_ISLNK(seen.st_mode):
             place = self._real(place)
             if not os.path.exists(place):
-                raise UnreadableError(
-                    "is a symlink to nothing", "mend the link, or put the file in its place"
-                )
+                raise UnreadableError("is a broken symlink", "fix the link, or put the file in its place")
             seen = os.lstat(place)
         if stat.S_ISDIR(seen.st_mode):
             raise UnreadableError("is a folder", "name a file in it")
         if not stat.S_ISREG(seen.st_mode):
-            raise UnreadableError("is not a regular file", "put a plain file in its place")
+            raise UnreadableError("is not a regular file", "replace it with a regular file")
         if seen.st_size > MAX_FILE:
             raise UnreadableError(f"is over {MAX_FILE // 2**20} MiB", "split it")
         with open(os.open(place, _FLAGS), "rb") as file:
@@ -170,7 +170,9 @@ class Root:
                     if not entry.name.startswith("."):
                         yield (f"{folder}/{entry.name}" if folder else entry.name), entry
         except PermissionError:
-            raise UnreadableError(f"reaches the folder `{folder}`, which may not be read", _RIGHT) from None
+            raise UnreadableError(
+                f"reaches the folder `{folder}`, which can't be read: permission denied", _RIGHT
+            ) from None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -180,7 +182,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-_RIGHT: Final = "give yourself the right to read it"
+_RIGHT: Final = "give yourself read permission"
 
 
 def check_path(path: str) -> None:
@@ -204,5 +206,5 @@ def _hidden(parts: list[str]) -> bool:
 
 def _spelling(path: str) -> str:
     if "\\" in path:
-        return "write `/` between folders, on every system"
-    return "check the spelling; paths are written from the folder of catalog.yaml"
+        return "use `/` as the separator, on every system"
+    return "check the spelling; paths are relative to the folder of catalog.yaml"

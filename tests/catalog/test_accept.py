@@ -220,7 +220,7 @@ sessions/readers.yaml:
     "a field that there is not": ({"alice.colour": "x"}, Refusal("`colour` is no field")),
     "a value that no catalog can hold": (
         {"alice.parameters.temperature": 7},
-        Refusal("a live value can't be kept: `temperature` is 7, and 2 is the most"),
+        Refusal("a live value can't be kept: `temperature` is 7; the maximum is 2"),
     ),
     "a value that no YAML can hold": (
         {"alice.remark.a": "\ud800"},

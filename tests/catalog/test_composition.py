@@ -248,7 +248,7 @@ WRONG = {
         "catalog.yaml:3:44: this entry of `prompt` has `file` and `text` at once\n"
         "    3 | sessions: {a: {name: A, model: m, prompt: [{text: t, file: f}]}}\n"
         "      |                                            ^\n"
-        "      hint: keep one of them; a list of parts joins several",
+        "      hint: keep one of them; to join several, write a list of parts",
     ),
     "an unknown variable": (
         {"catalog": 'sessions: {a: {name: A, model: m, prompt: [{text: "{{ x }}", template: jinja}]}}\n'},
