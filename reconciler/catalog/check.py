@@ -109,7 +109,10 @@ def _no_source(value: dict[str, JSON], what: str) -> tuple[str, str]:
     given = [name for name in ("file", "text", "fragment", "parts") if name in value]
     if not given:
         return f"{what} has no `file`", _ADD["file"]
-    return f"{what} has both {_listed(given)}", "keep one of them; to join several, write a list of parts"
+    return (
+        f"{what} has {_listed(given)}, but only one of them is allowed",
+        "keep one of them; to join several, write a list of parts",
+    )
 
 
 _ADD: Final = {

@@ -52,7 +52,7 @@ def find_forbidden(data: bytes, text: str) -> Fault | None:
         if separator in text:
             return Fault(
                 text.index(separator),
-                f"this is a U+{ord(separator):04X}, which some YAML parsers treat as a line break",
+                f"this is U+{ord(separator):04X}, which some YAML parsers treat as a line break",
                 f"replace it, write it as `\\u{ord(separator):04x}` in double quotes,"
                 " or move the prompt to a file",
             )

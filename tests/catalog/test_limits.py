@@ -177,7 +177,7 @@ def test_a_first_place_that_is_gone_costs_no_more_than_its_line(
 
 
 def test_places_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "MAX_SPOTS", 12)
+    monkeypatch.setattr(places, "MAX_POSITIONS", 12)
     said = complaint(
         tmp_path,
         {"sessions/a.yaml": "sessions:\n  a: {name: A, prompt: p}\n  b: {name: B, prompt: p, model: 5}\n"},
@@ -206,7 +206,7 @@ def test_the_good_path_looks_for_no_places(tmp_path: Path, monkeypatch: pytest.M
     def never(*_: Any) -> Any:
         raise AssertionError("looked for a place without need")
 
-    monkeypatch.setattr(places, "_Spots", never)
+    monkeypatch.setattr(places, "_Positions", never)
     monkeypatch.setattr(places.Source, "at", never)
     root = write_catalog(tmp_path, {"sessions/a.yaml": SESSION})
     assert len(load.load_catalog(root).sessions) == 1

@@ -229,7 +229,7 @@ def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
         return problem.message
 
     for text in ("&a [*a]", "&a {a: *a}"):
-        assert said(text).startswith("the alias `*a` stands within what it names")
+        assert said(text).startswith("the alias `*a` is inside the value of its own anchor")
     too_many = "this file has more than 10,000 values, with its aliases written out"
     assert said(f"[{'1, ' * 10_001}]") == too_many
     assert said("[" * 100_000) == "this is nested more than 100 levels deep"
@@ -240,7 +240,9 @@ def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
             for before, name in pairwise("abcdefghijklm")
         ]
         for count in (4, 12):
-            expected = too_many if count == 4 else "with this one, the aliases of this file expand to more than"
+            expected = (
+                too_many if count == 4 else "with this one, the aliases of this file expand to more than"
+            )
             assert said("\n".join([f"a: &a {start}", *levels[:count]])).startswith(expected)
 
 

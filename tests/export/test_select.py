@@ -109,7 +109,7 @@ def test_the_tag_says_whether_a_session_is_protected() -> None:
         ({"prompt": "a\0b"}, "#1 `Alice` is left out: its prompt holds a NUL character"),
         (
             {"name": "Al\ud83d"},
-            "#1 `Al\ud83d` is left out: its name holds half a character (the lone surrogate U+D83D)",
+            "#1 `Al\ud83d` is left out: its name holds the lone surrogate U+D83D, half of a character",
         ),
         (
             {"temperature": 7, "prompt": ""},
@@ -125,7 +125,7 @@ def test_the_tag_says_whether_a_session_is_protected() -> None:
         ),
         (
             {"remark": '{"a":["\\ud800"]}'},
-            "#1 `Alice`: `remark.a` is left out: it holds half a character (the lone surrogate U+D800)",
+            "#1 `Alice`: `remark.a` is left out: it holds the lone surrogate U+D800, half of a character",
         ),
     ],
 )
