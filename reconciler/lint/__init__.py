@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from reconciler.catalog import environments
 from reconciler.catalog.load import load
-from reconciler.errors import Problem
 from reconciler.language_models import Models, shipped
-from reconciler.lint.document import report_to_document as report_to_document
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
+from reconciler.lint.report import Finding, Report, report_to_document
 from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
 from reconciler.lint.secrets import masked
 from reconciler.values import JSON
 
 __all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint", "report_to_document"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A violation of a rule, and its severity."""
-
-    rule: str
-    severity: Severity
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All findings, by file and line. ``ignored`` counts those that a comment suppresses."""
-
-    catalog: str
-    sessions: int
-    models: Models
-    findings: tuple[Finding, ...]
-    ignored: int
-
-    def count(self, severity: Severity) -> int:
-        """How many findings have exactly this severity."""
-        return sum(finding.severity == severity for finding in self.findings)
-
-    def reaches(self, severity: Severity) -> bool:
-        """Whether any finding has at least this severity."""
-        least = SEVERITIES.index(severity)
-        return any(SEVERITIES.index(finding.severity) >= least for finding in self.findings)
 
 
 def lint(

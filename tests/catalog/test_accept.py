@@ -230,7 +230,9 @@ sessions/readers.yaml:
     ),
     "a session without a prompt": (
         {"alice.prompt": MISSING},
-        Refusal("`alice.prompt` can't be accepted: the live session has no value, but the catalog requires one"),
+        Refusal(
+            "`alice.prompt` can't be accepted: the live session has no value, but the catalog requires one"
+        ),
     ),
     "a null over what the defaults give, which would take it away": (
         {"carol.data.shop": None},

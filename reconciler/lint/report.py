@@ -1,16 +1,45 @@
-"""The public form of a lint report, which every rendering of it is made from."""
+"""What lint found, and its public form, which every rendering of it is made from."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from reconciler.lint.rules import RULES
-
-if TYPE_CHECKING:
-    from reconciler.lint import Report
+from reconciler.errors import Problem
+from reconciler.language_models import Models
+from reconciler.lint.rules import RULES, SEVERITIES, Severity
 
 #: 1.1 added ``source`` of a finding, and ``rules``.
 VERSION: Final = "1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation of a rule, and its severity."""
+
+    rule: str
+    severity: Severity
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings, by file and line. ``ignored`` counts those that a comment suppresses."""
+
+    catalog: str
+    sessions: int
+    models: Models
+    findings: tuple[Finding, ...]
+    ignored: int
+
+    def count(self, severity: Severity) -> int:
+        """How many findings have exactly this severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def reaches(self, severity: Severity) -> bool:
+        """Whether any finding has at least this severity."""
+        least = SEVERITIES.index(severity)
+        return any(SEVERITIES.index(finding.severity) >= least for finding in self.findings)
 
 
 def report_to_document(report: Report) -> dict[str, Any]:
