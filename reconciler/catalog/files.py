@@ -1,12 +1,11 @@
 """Reading below one folder, and nowhere else.
 
-A catalog is untrusted: a pull request may hold any path and any symlink. A path is judged by its text first
-(nothing absolute, no ``..``, nothing hidden, which is where keys and tokens live: ``.git/config``, ``.env``). Then
-its real place is looked up, every symlink followed, and only what really lies below the root, in nothing hidden,
-is opened.
+A catalog is untrusted: a pull request may contain any path and any symlink. A path is checked as text first: it must
+not be absolute, contain ``..`` or be hidden, because keys and tokens are in hidden files (``.git/config``, ``.env``).
+Then all symlinks are resolved, and only what is really below the root and not hidden is opened.
 
-Between that look and the opening somebody could put a symlink in the file's place; so it is opened with
-``O_NOFOLLOW`` and has to be the very file that was looked at. Walking down with a descriptor for each folder would
+Between the check and the opening, somebody could replace the file with a symlink. So it is opened with
+``O_NOFOLLOW``, and must be the very file that was checked. Walking down with a descriptor for each folder would
 close the gap for folders, too, on POSIX alone; but a catalog is a finished checkout, and who can swap its folders
 while it is read can also change what they hold.
 

@@ -152,7 +152,8 @@ def test_a_managed_session_is_never_left_out_without_being_asked() -> None:
         select_sessions(snapshot(drifted, live(2)))
     assert caught.value.problems == (
         Problem(
-            "#1 `Alice` is managed, but can't be expressed in a catalog: its prompt holds the lone surrogate U+D800, half of a character",
+            "#1 `Alice` is managed, but can't be expressed in a catalog:"
+            " its prompt holds the lone surrogate U+D800, half of a character",
             "a plan of an export without it would delete it: fix it first, or export with --only unmanaged",
         ),
     )
