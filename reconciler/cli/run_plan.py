@@ -59,7 +59,8 @@ class Writing:
 settle_option = option_in("Timing")(
     "--settle",
     type=Seconds(0),
-    help="How many seconds the list may lag behind a write. Default: 10, or four times the lag that the contract states.",
+    help="How many seconds the list may lag behind a write. "
+    "Default: 10, or four times the lag that the contract states.",
 )
 
 
