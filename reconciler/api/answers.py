@@ -32,7 +32,7 @@ _HINTS = {
     405: "the contract's method or path may be wrong: see --contract",
     406: "no retry helps: top up the account, then run the command again",
     415: "the contract's encoding may be wrong: see --contract",
-    429: "the server limits how many calls it takes: lower --parallelism, or run the command again later",
+    429: "the server limits the request rate: lower --parallelism, or run the command again later",
 }
 
 #: Where an answer words what is wrong with the call as a whole.
@@ -56,7 +56,7 @@ def read_answer(operation: Operation, response: requests.Response, endpoint: End
         bodiless = status == 204 or (operation.answer == "empty" and not response.content)
         if isinstance(body, dict) or (bodiless and operation.method != "GET"):
             return body
-        what = "an empty answer" if not response.content else "an answer that is no JSON object"
+        what = "an empty answer" if not response.content else "an answer that is not a JSON object"
         raise ApiError(
             operation.name,
             f"HTTP {status} with {what}",
@@ -77,11 +77,11 @@ def read_answer(operation: Operation, response: requests.Response, endpoint: End
     elif effective in (402, 406):
         what += " (the account is out of points)"
     elif 300 <= status < 400:
-        what += ": the server wants to be spoken to elsewhere"
+        what += ": the server redirects to another address"
         said = _passed_on(response.headers.get("Location", ""), endpoint)
         hint = "redirects are not followed, so that the key stays with the address that you gave"
     elif status >= 400 and not readable and not said:
-        what += " with a page that is no JSON"
+        what += " with a page that is not JSON"
     if retry_after is not None and retry_after > LONGEST_PAUSE:
         passing = False
         hint = f"the server asks for a pause of {retry_after:g} s: run the command again after it"
@@ -135,7 +135,7 @@ def _texts(body: Any, operation: Operation) -> Iterator[str]:
 def _about_key(status: int, endpoint: Endpoint) -> str:
     if not endpoint.api_key:
         return " (no key was given)"
-    return " (the key was not accepted)" if status == 401 else " (the key may not do this)"
+    return " (the key was not accepted)" if status == 401 else " (the key is not allowed to do this)"
 
 
 def _about_key_source(endpoint: Endpoint) -> str:

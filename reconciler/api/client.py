@@ -1,7 +1,7 @@
-"""One call at a time: send it, and read the answer for what it is.
+"""One call at a time: send it, and find out from the answer whether it succeeded.
 
-Reads are tried again where the trouble may pass. Writes are sent once: whoever sends them decides what to do about an
-answer that never came, since the service has no idempotency keys.
+Reads are retried while the error may be temporary. Writes are sent once: the service has no idempotency keys, so
+:func:`reconciler.api.send.send_until_certain` decides what to do about an answer that never came.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from reconciler.contract import Contract, Operation
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one call: the body of an answer that says success, or an error.
+    """The outcome of one call: the body of a successful answer, or an error.
 
-    ``response`` is None where no answer came. It holds the request, and with it the key.
+    ``response`` is None if no answer came. It holds the request, and with it the key.
     """
 
     body: Any
@@ -40,7 +40,7 @@ class Reply:
     error: ApiError | None = None
 
 
-#: Told of each call when its answer is there, from the thread that made it.
+#: Called after each call, in the thread that made it.
 Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 
 
@@ -97,7 +97,7 @@ class Client:
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
-        """A call that changes nothing, tried again while the trouble may pass. Returns the answer's body.
+        """A call that changes nothing, retried while the error may be temporary. Returns the answer's body.
 
         Raises:
             ApiError: it failed for good, or too often.
@@ -120,13 +120,13 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Any:
-        """A call that changes something, sent once. Returns the answer's body, None where it has none.
+        """A call that changes something, sent once. Returns the answer's body, None if it has none.
 
-        ``check`` is called when its turn has come, which may be minutes after it was asked for; what that raises is
-        raised with nothing sent.
+        ``check`` is called right before the call is sent, which may be minutes after this method was called. If it
+        raises, nothing is sent.
 
         Raises:
-            ApiError: it failed; its ``outcome`` says whether the work may have been done all the same.
+            ApiError: it failed. Its ``outcome`` says whether the work may have been done nevertheless.
         """
         return self._send(self.contract.operation(name), fields, session, check)
 
@@ -138,7 +138,7 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """Any call, sent once, with whatever came of it as a value. ``check`` is as in :meth:`write`."""
+        """Any call, sent once, with its outcome as a value. ``check`` is as in :meth:`write`."""
         started = self.limiter.wait()
         check()
         response: requests.Response | None = None
@@ -147,7 +147,7 @@ class Client:
             reply = Reply(read_answer(operation, response, self.endpoint, session), response)
         except ApiError as error:
             if error.throttled:
-                # A pause that is too long is not waited for by anybody.
+                # Nobody waits for a pause that is too long.
                 self.limiter.throttled(started, error.retry_after if error.passing else None)
             reply = Reply(None, response, error)
         else:
@@ -172,10 +172,10 @@ class Client:
         try:
             return self._transport.send(operation, fields)
         except ValueError:
-            # An address or a key that HTTP can't carry. The error's own text may hold the key.
+            # An address or a key that HTTP can't carry. The text of the error may contain the key.
             raise ApiError(
                 operation.name,
-                f"no call to {self.endpoint.name} can be made",
+                f"no request can be sent to {self.endpoint.name}",
                 session=session,
                 hint=f"check the address, and the key from {self.endpoint.key_source}"
                 if self.endpoint.api_key
@@ -191,7 +191,7 @@ class Client:
         if isinstance(error, requests.exceptions.SSLError | SSLError):
             return ApiError(
                 operation.name,
-                f"no safe connection to {where}",
+                f"no secure connection to {where}",
                 session=session,
                 hint="its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities",
                 outcome="not done",
@@ -216,7 +216,7 @@ class Client:
 
 
 def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
-    """Whether one of these is behind an error: requests wraps urllib3's errors, some in ``reason``."""
+    """Whether an error was caused by one of these: requests wraps urllib3's errors, some of them in ``reason``."""
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:

@@ -172,30 +172,30 @@ def _group(values: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 
 def restore_payload(
-    former: LiveSession, operation: Operation, now: LiveSession | None = None
+    original: LiveSession, operation: Operation, now: LiveSession | None = None
 ) -> dict[str, Any]:
     """The fields of the call that makes a session what it was; ``now`` is the live one where it is put back.
 
     What others keep in that one stays as it is now.
     """
-    values, remark = _as_it_is(former), former.raw_remark
+    values, remark = _as_it_is(original), original.raw_remark
     if now is not None:
-        theirs = _theirs(former, now)
+        theirs = _theirs(original, now)
         values |= {path: value for path, value in theirs.items() if not path.startswith("remark.")}
         keys = _group(theirs, "remark")
-        remark = remark_with(former.raw_remark, former.remark, keys, operation.remark_limit)
+        remark = remark_with(original.raw_remark, original.remark, keys, operation.remark_limit)
     payload = {**_top_level(values), "data": _group(values, "data"), "remark": remark}
     return payload if now is None else {**address(operation, now), **payload}
 
 
-def _theirs(former: LiveSession, now: LiveSession) -> dict[str, Any]:
+def _theirs(original: LiveSession, now: LiveSession) -> dict[str, Any]:
     """The keys of a live session that we neither wrote when it was archived nor since, by path.
 
     Where no tag tells what we wrote, those are theirs that came since.
     """
-    bases = [one.remark.tag.base for one in (former, now) if one.remark.tag]
+    bases = [one.remark.tag.base for one in (original, now) if one.remark.tag]
     told = [base for base in bases if base is not None]
-    was = former.fields()
+    was = original.fields()
     return {
         path: value
         for path, value in now.fields().items()

@@ -160,12 +160,12 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
         label = f"{action.key} (#{result.session_id})" if result.session_id else action.key
         if action.kind == "delete":
             if live is not None:
-                findings.differences.append(f"{label} was deleted, and is still listed")
+                findings.differences.append(f"{label} was deleted, but is still listed")
         elif live is None:
-            findings.differences.append(f"{label} was written, and is not listed")
+            findings.differences.append(f"{label} was written, but is not listed")
         elif action.kind == "forget":
             if live.remark.tag is not None and live.remark.tag.identity == action.identity:
-                findings.differences.append(f"{label} was released, and still has our tag")
+                findings.differences.append(f"{label} was released, but still has our tag")
         else:
             _compare(action, live, label, findings)
     return findings
@@ -250,7 +250,7 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
             continue
         stored = found.get(change.path, MISSING)
         if stored is MISSING:
-            findings.differences.append(f"{label}: {change.path} was sent, and is not there")
+            findings.differences.append(f"{label}: {change.path} was sent, but is not there")
         elif same(stored, change.after):
             continue
         elif tag.base and not tag.base.wrote(change.path, change.after):

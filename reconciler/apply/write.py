@@ -40,7 +40,7 @@ from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.plan.types import Action
 from reconciler.values import same
 
-_PLAN_AGAIN = "nobody can tell yet whether it was done: plan again, which shows what is live then"
+_PLAN_AGAIN = "it is not known yet whether it was done: plan again to see what is live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Writer:
                     action,
                     "failed",
                     already.session_id,
-                    f"it is live already as #{already.session_id}: somebody made it since the plan",
+                    f"it is already live as #{already.session_id}: somebody created it after the plan",
                     "plan again",
                 )
         create = self.client.contract.operation("create_session")
@@ -125,7 +125,7 @@ class Writer:
                 return result
             made = self._address(result.session_id, find)
             if made is None:
-                what = "it was made, and does not show in the list"
+                what = "it was created, but is not listed"
                 return Result(action, "unknown", result.session_id, what, _PLAN_AGAIN)
         session_id = made.session_id
         # The action is under way: a run that is asked to stop finishes it.
@@ -138,7 +138,7 @@ class Writer:
         if filled.outcome == "applied":
             return replace(filled, action=action)
         message = f"it was made as #{session_id}, and not filled in: {filled.message}"
-        return Result(action, filled.outcome, session_id, message, "apply again, which goes on with it")
+        return Result(action, filled.outcome, session_id, message, "apply again to resume")
 
     def _address(self, session_id: int | None, find: Callable[[], LiveSession | None]) -> Addressable | None:
         """What names a session that was just made: its id, where that is enough, or what the list shows of it."""

@@ -47,7 +47,7 @@ def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
 def connect(flags: Connection, state: Path, *, stop: Cancellation | None = None) -> Iterator[Client]:
     """A client for the chosen service, for as long as the block lasts.
 
-    ``state`` is the folder that holds the embedded server's data; ``stop`` ends its waits.
+    ``state`` is the folder with the embedded server's data. ``stop`` interrupts the client's waits.
 
     Raises:
         ReconcilerError: the address, the key or the contract can't be used.

@@ -33,6 +33,10 @@ Condition: TypeAlias = Callable[[LiveSession | None], bool]
 #: How long (seconds) to wait for the effect of a success, once the service has answered success without any effect.
 _SHORT_PATIENCE: Final = 1.0
 
+#: The pauses between two looks at the list (seconds): short, since they bound how exactly its lag is measured.
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+
 
 class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
     """The probe cannot or must not continue. What it created is still deleted."""

@@ -30,7 +30,7 @@ FORM = "is the address that of the session API? If so, describe its form in a fi
 CHECK = "check the address and the network, then run the command again"
 WHOSE = "the key came from MINDCRAFT_API_KEY; does it belong to https://api.example.com?"
 PATH = "if the address and the key are right, the contract's path may be wrong: see --contract"
-LIMITS = "the server limits how many calls it takes: lower --parallelism, or run the command again later"
+LIMITS = "the server limits the request rate: lower --parallelism, or run the command again later"
 REDIRECT = "redirects are not followed, so that the key stays with the address that you gave"
 
 #: What a server answered to a list, and all that is said of it.
@@ -43,7 +43,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
     ),
     (
         Answer({"message": f"bad key {API_KEY}!", "status": 403}, 403),
-        "listing sessions: HTTP 403 (the key may not do this): bad key …!",
+        "listing sessions: HTTP 403 (the key is not allowed to do this): bad key …!",
         WHOSE,
     ),
     (Answer(HTML, 401), "listing sessions: HTTP 401 (the key was not accepted)", WHOSE),
@@ -74,7 +74,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         "listing sessions: HTTP 200, status 406 (the account is out of points): 积分不足",
         "no retry helps: top up the account, then run the command again",
     ),
-    (Answer(HTML, 404), "listing sessions: HTTP 404 with a page that is no JSON", PATH),
+    (Answer(HTML, 404), "listing sessions: HTTP 404 with a page that is not JSON", PATH),
     (
         Answer({"status": 405}, 405),
         "listing sessions: HTTP 405",
@@ -86,7 +86,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         "the contract's encoding may be wrong: see --contract",
     ),
     # It is in trouble.
-    (Answer(HTML, 502), "listing sessions: HTTP 502 with a page that is no JSON", ""),
+    (Answer(HTML, 502), "listing sessions: HTTP 502 with a page that is not JSON", ""),
     (Answer({"message": "维护中"}, 503), "listing sessions: HTTP 503: 维护中", ""),
     (Answer({"status": 500}), "listing sessions: HTTP 200, status 500", ""),
     (Answer({}, 429), "listing sessions: HTTP 429", LIMITS),
@@ -101,28 +101,28 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
     # It sends us elsewhere.
     (
         Answer(b"", 302, {"Location": "https://evil.example/v1/session/"}),
-        "listing sessions: HTTP 302: the server wants to be spoken to elsewhere: https://evil.example/v1/session/",
+        "listing sessions: HTTP 302: the server redirects to another address: https://evil.example/v1/session/",
         REDIRECT,
     ),
     (
         Answer(b"", 308, {"Location": "http://[no-address"}),
-        "listing sessions: HTTP 308: the server wants to be spoken to elsewhere: http://[no-address",
+        "listing sessions: HTTP 308: the server redirects to another address: http://[no-address",
         REDIRECT,
     ),
     (
         Answer(b"", 307, {"Location": f"https://evil.example/?key={API_KEY}"}),
-        "listing sessions: HTTP 307: the server wants to be spoken to elsewhere: https://evil.example/?key=…",
+        "listing sessions: HTTP 307: the server redirects to another address: https://evil.example/?key=…",
         REDIRECT,
     ),
-    (Answer(b"", 304), "listing sessions: HTTP 304: the server wants to be spoken to elsewhere", REDIRECT),
+    (Answer(b"", 304), "listing sessions: HTTP 304: the server redirects to another address", REDIRECT),
     # It can't be understood.
     (Answer(b""), "listing sessions: HTTP 200 with an empty answer", ""),
     (Answer(b"", 204), "listing sessions: HTTP 204 with an empty answer", ""),
-    (Answer(HTML), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer(b'{"count": 1, '), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer([]), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer(b"[" * 100_000), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer(b"\xff\xfe\xff"), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
+    (Answer(HTML), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer(b'{"count": 1, '), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer([]), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer(b"[" * 100_000), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer(b"\xff\xfe\xff"), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
     (
         Answer(b"not gzip", headers={"Content-Encoding": "gzip"}),
         "listing sessions: the connection to https://api.example.com was cut",
@@ -230,7 +230,7 @@ def test_a_certificate_that_can_not_be_verified() -> None:
         with calling(url, endpoint=endpoint, tries=1) as client, pytest.raises(ApiError) as caught:
             client.read("list_sessions", {})
     (problem,) = caught.value.problems
-    assert problem.message.startswith(f"listing sessions: no safe connection to {url}: ")
+    assert problem.message.startswith(f"listing sessions: no secure connection to {url}: ")
     assert problem.hint == ("its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities")
     assert caught.value.outcome == "not done"
 
@@ -412,7 +412,7 @@ def test_a_key_that_no_header_can_carry_is_an_error_without_it(key: str) -> None
         assert stub.asked == []
     assert caught.value.problems == (
         Problem(
-            "listing sessions: no call to https://api.example.com can be made",
+            "listing sessions: no request can be sent to https://api.example.com",
             "check the address, and the key from MINDCRAFT_API_KEY",
         ),
     )

@@ -399,7 +399,7 @@ def test_a_page_that_can_not_be_had_is_an_error(server: RunningServer) -> None:
     with pytest.raises(ApiError) as caught:
         contents(server)
     assert str(caught.value) == (
-        "listing the messages alice (#1): HTTP 403 (the key may not do this): 服务器内部错误"
+        "listing the messages alice (#1): HTTP 403 (the key is not allowed to do this): 服务器内部错误"
     )
 
 

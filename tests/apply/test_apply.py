@@ -311,9 +311,9 @@ def test_what_is_not_as_it_was_written_is_said(server: RunningServer, tmp_path: 
         report = apply_plan(plan, client, options(tmp_path, parallelism=1, recheck=False), snapshot=there)
     assert report.verification == "differs"
     assert report.differences == (
-        "alice (#1) was written, and is not listed",
+        "alice (#1) was written, but is not listed",
         "bob (#2): the tag did not come back as written",
-        "carol (#3): data.style was sent, and is not there",
+        "carol (#3): data.style was sent, but is not there",
     )
     assert report.exit_code == ExitCode.PARTIAL
 

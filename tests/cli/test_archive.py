@@ -103,7 +103,7 @@ def test_a_restore_keeps_to_the_lock(shop: Shell, server: RunningServer, bob: st
     before = server.store.sessions()
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve", *flags)
     assert done.returncode == 3
-    assert f"locked by eve (#{number}, good until 2099-01-01T00:00:00Z)" in done.stderr
+    assert f"locked by eve (#{number}, valid until 2099-01-01T00:00:00Z)" in done.stderr
     assert server.store.sessions() == before
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve", "--no-lock")
     assert done.returncode == 0
@@ -169,8 +169,8 @@ def test_nothing_in_an_archive_reaches_the_terminal_as_control_codes(shop: Shell
 
 def test_what_can_not_be_read_is_not_passed_off_as_nothing(shop: Shell, bob: str) -> None:
     path = altered(shop, bob, key=1)
-    said = f"{path.relative_to(shop.folder)} is no archived session: key is of the wrong type\n"
-    hint = "      hint: it was cut off or altered: look for a copy of the file\n"
+    said = f"{path.relative_to(shop.folder)} is not an archived session: key is of the wrong type\n"
+    hint = "      hint: it was truncated or altered: look for a copy of the file\n"
     for command in (("show",), ("restore", "--auto-approve")):
         done = shop.run("archive", command[0], bob, "shop", *command[1:])
         assert (done.returncode, done.stdout, done.stderr) == (1, "", said + hint)

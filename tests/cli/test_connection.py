@@ -13,7 +13,7 @@ def test_a_key_that_is_wrong_names_its_variable_and_is_not_shown(shop: Shell) ->
     done = shop.run("plan", "shop", MINDCRAFT_API_KEY="sk-another-secret")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "listing sessions: HTTP 403 (the key may not do this): API Key 无效\n"
+        "listing sessions: HTTP 403 (the key is not allowed to do this): API Key 无效\n"
         f"      hint: the key came from MINDCRAFT_API_KEY; does it belong to {shop.environ['MINDCRAFT_ENDPOINT']}?\n"
     )
     assert "sk-another-secret" not in done.stderr
@@ -35,7 +35,7 @@ def test_a_key_that_no_header_can_carry(shop: Shell, server: RunningServer, key:
     done = shop.run("plan", "shop", MINDCRAFT_API_KEY=key)
     assert done.returncode == 1
     assert done.stderr == (
-        "the API key from MINDCRAFT_API_KEY holds characters that no key has\n      hint: copy it again\n"
+        "the API key from MINDCRAFT_API_KEY contains characters that no key has\n      hint: copy it again\n"
     )
     assert server.log == []
 
@@ -72,7 +72,7 @@ def test_an_address_that_would_send_the_key_in_clear(shop: Shell) -> None:
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr == (
         "'http://example.com' would send the API key in clear over a network\n"
-        "      hint: use https; plain http is for this machine\n"
+        "      hint: use https; plain http is allowed for this machine only\n"
     )
 
 
@@ -90,4 +90,4 @@ def test_a_service_that_is_a_web_page(shop: Shell, server: RunningServer) -> Non
     server.faults.add(Fault("html", status=502))
     done = shop.run("plan", "shop", "--retries", "0")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "listing sessions: HTTP 502 with a page that is no JSON\n"
+    assert done.stderr == "listing sessions: HTTP 502 with a page that is not JSON\n"

@@ -250,7 +250,7 @@ def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
 
 def test_a_call_that_the_service_does_not_have(tmp_path: Path) -> None:
     text = BUILT_IN.read_text(encoding="utf-8")
-    start, end = text.index("  list_models:"), text.index("# Where the fields stand")
+    start, end = text.index("  list_models:"), text.index("# Where the fields of a listed")
     path = tmp_path / "contract.yaml"
     path.write_text(text[:start] + text[end:], encoding="utf-8")
     contract = load_contract(path)

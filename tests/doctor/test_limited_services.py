@@ -109,7 +109,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         assert code == 1
         assert (
             "  FAILED create alice #1: it was made as #1, and not filled in: "
-            "updating the session alice (#1): HTTP 400: 不行\n      apply again, which goes on with it\n"
+            "updating the session alice (#1): HTTP 400: 不行\n      apply again to resume\n"
         ) in out
         (row,) = doctor.server.store.sessions()
         assert (row.name, row.prompt, row.remark) == ("reconciler is making b/alice", HALF_MADE_PROMPT, "")
@@ -423,7 +423,7 @@ def test_a_plan_against_a_snapshot_knows_it_too(tmp_path: Path, capsys: pytest.C
     [
         (contract(without=("update_session",)), "has no call for update_session"),
         (contract(without=("delete_session",)), "has no call for delete_session"),
-        (UNTAGGED, "takes no session_remark when it makes a session"),
+        (UNTAGGED, "does not store session_remark on create"),
         (contract(remark_limit=64), "keeps 64 bytes of session_remark, and a lock needs 1"),
     ],
 )
@@ -434,7 +434,7 @@ def test_a_lock_that_can_not_be_had(
         put(doctor, {"alice": ALICE})
         code, _, err = run(doctor, "apply", "--lock")
         assert code == 3
-        assert err.startswith(f"no lock can be made: the service {reason}")
+        assert err.startswith(f"the lock can't be created: the service {reason}")
         assert "      hint: apply with --no-lock, and let something else keep two applies apart" in err
         assert doctor.server.store.sessions() == []
         assert run(doctor, "apply", "--no-lock")[0] == 0

@@ -194,7 +194,7 @@ def test_what_is_in_the_way_of_a_restore(
     run = restore(world, archive_id)
     assert run.err == (
         f"shop/gone{MOST} is live as #{inserted}, so restoring it would make a second one\n"
-        "      hint: take that one out of the catalog and apply first, or restore into another account\n"
+        "      hint: remove that one from the catalog and apply first, or restore into another account\n"
     )
     assert (run.code, run.writes) == (3, []), run
 

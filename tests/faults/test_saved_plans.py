@@ -18,8 +18,8 @@ from tests.faults.world import World, session, tag_of
 
 AGAIN = "      hint: make the plan again with the version that applies it, and review it\n"
 STALE = (
-    "the plan is stale: what it was made against is not live any more\n"
-    "      hint: nothing was written: plan again, and review what has changed\n"
+    "the plan is stale: what it was made against is no longer live\n"
+    "      hint: nothing was written: plan again and review what changed\n"
 )
 
 

@@ -42,7 +42,7 @@ def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve
     with connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
         found = tickets(client, name, env)
         for ticket in found:
-            state = "expired" if ticket.expired else f"good until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"
+            state = "expired" if ticket.expired else f"valid until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"
             click.echo(f"#{ticket.session_id}  {terminal(ticket.holder)}, {state}")
         if not found:
             click.echo("There is no lock.")
