@@ -8,9 +8,12 @@ from __future__ import annotations
 from reconciler.contract.load import load_contract
 from reconciler.contract.types import (
     LEAST_SETTLE,
+    SAFE_QUERY,
+    SESSION_NAMES,
     Contract,
     Encoding,
     Learned,
+    MessageShape,
     Operation,
     Service,
     SessionShape,
@@ -19,9 +22,12 @@ from reconciler.contract.types import (
 
 __all__ = [
     "LEAST_SETTLE",
+    "SAFE_QUERY",
+    "SESSION_NAMES",
     "Contract",
     "Encoding",
     "Learned",
+    "MessageShape",
     "Operation",
     "Service",
     "SessionShape",
