@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.catalogs import write
 from benchmarks.measure import pages
 from reconciler.api.client import Client
-from reconciler.api.decode import live_session
+from reconciler.api.decode import decode_session
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.listing import list_sessions
 from reconciler.bulk import no_garbage_collection
@@ -69,7 +69,7 @@ def main(count: int) -> None:
 
 def _rows(rows: list[Any], contract: Contract) -> list[LiveSession]:
     with no_garbage_collection():
-        return [live_session(row, contract.session) for row in rows]
+        return [decode_session(row, contract.session) for row in rows]
 
 
 @contextmanager

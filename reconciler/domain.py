@@ -11,16 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
+from reconciler.values import JSON
 
 if TYPE_CHECKING:
     from reconciler.contract import Contract
-
-#: Any value that JSON can carry.
-JSON: TypeAlias = Any
 
 #: The groups of fields that hold keys of their own.
 GROUPS = ("parameters", "data", "remark")

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from reconciler import resources
 from reconciler.catalog.files import Root, UnreadableError, check_path
 from reconciler.catalog.load import CATALOG_FILE, environments, load_catalog
 from reconciler.catalog.manifests import manifest_names
 from reconciler.catalog.replace import replaced
-from reconciler.domain import JSON
 from reconciler.errors import Problem, ReconcilerError, Refused, UsageError
 from reconciler.state import FOLDER
 from reconciler.strict_yaml.edit import set_value
 from reconciler.strict_yaml.emit import entry_lines
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.read import parse
+from reconciler.values import JSON
 
 #: The examples that a catalog can start from, and the systems that there are CI files for.
 EXAMPLES: Final = ("bookshop", "academy")
@@ -132,16 +133,9 @@ def _first(name: str, model: str) -> dict[str, bytes]:
     return {CATALOG_FILE: text.encode(), "sessions/first.yaml": _SESSIONS.encode()}
 
 
-def _examples() -> Path:
-    # Installed, the examples lie in the package; in a checkout, at the top of the repository.
-    here = Path(__file__).parent
-    packaged = here / "examples"
-    return packaged if packaged.is_dir() else here.parent / "examples"
-
-
 def _example(example: str, name: str) -> dict[str, bytes]:
     """The files of an example, as a catalog of this name."""
-    folder = _examples() / example
+    folder = resources.folder("examples") / example
     files: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         if (
@@ -159,7 +153,7 @@ def _example(example: str, name: str) -> dict[str, bytes]:
 
 
 def _ci_files(ci: str) -> dict[str, bytes]:
-    folder = _examples() / "ci" / ci
+    folder = resources.folder("examples") / "ci" / ci
     if not folder.is_dir():
         raise ReconcilerError(f"this installation has no CI files for {ci}", "install the program again")
     if ci == "gitlab":

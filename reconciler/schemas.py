@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from reconciler.errors import Problem, ReconcilerError
+from reconciler.resources import folder
 
 SUFFIX = ".schema.json"
 
 
-def _folder() -> Path:
-    # Installed, the schemas lie in the package; in a checkout, at the top of the repository.
-    here = Path(__file__).parent
-    packaged = here / "schemas"
-    return packaged if packaged.is_dir() else here.parent / "schemas"
-
-
 def schema_names() -> list[str]:
     """The names that :func:`schema_text` knows, sorted."""
-    return sorted(p.name.removesuffix(SUFFIX) for p in _folder().glob("*" + SUFFIX))
+    return sorted(p.name.removesuffix(SUFFIX) for p in folder("schemas").glob("*" + SUFFIX))
 
 
 def schema_text(name: str) -> str:
@@ -36,7 +29,7 @@ def schema_text(name: str) -> str:
     """
     if name not in schema_names():
         raise ReconcilerError(f"there is no schema {name!r}", "known are: " + ", ".join(schema_names()))
-    return (_folder() / (name + SUFFIX)).read_text(encoding="utf-8")
+    return (folder("schemas") / (name + SUFFIX)).read_text(encoding="utf-8")
 
 
 @cache

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections.abc import Mapping
+from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, Final, TypeAlias
+
+#: Any value that JSON can carry.
+JSON: TypeAlias = Any
 
 #: Characters of a value's digest, six bits each. 36 bits: two values that a person would tell apart share a
 #: digest once in 69 billion times, and eight fields still fit into a tag of 200 bytes.
@@ -21,6 +25,19 @@ DEEPEST = 200
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+class _Missing(Enum):
+    """The type of :data:`MISSING`."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+#: The value of a field that is not there. None is a value.
+MISSING: Final = _Missing.MISSING
 
 
 def same(left: Any, right: Any) -> bool:

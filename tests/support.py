@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import Client
-from reconciler.api.decode import live_session
+from reconciler.api.decode import decode_session
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import Pace
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.contract import Contract, load_contract
@@ -77,7 +77,7 @@ def row(session_id: int = 1, *, remark: Any = "", **fields: Any) -> dict[str, An
 
 def live(session_id: int = 1, **fields: Any) -> LiveSession:
     """A live session, from :func:`row`."""
-    return live_session(row(session_id, **fields), CONTRACT.session)
+    return decode_session(row(session_id, **fields), CONTRACT.session)
 
 
 def snapshot(*sessions: LiveSession) -> Snapshot:
@@ -107,7 +107,7 @@ def written(session: Session, session_id: int = 1, **fields: Any) -> LiveSession
 # Whom to speak to
 
 
-class Still(Pace):
+class Still(RateLimiter):
     """A pace that never waits. ``slept`` is what it was asked to wait, in seconds."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Still(Pace):
 def calling(url: str, **options: Any) -> Iterator[Client]:
     """A client that never waits, for the service at this address."""
     endpoint = options.pop("endpoint", None) or Endpoint("https://api.example.com", url, API_KEY)
-    with Client(endpoint, options.pop("contract", CONTRACT), **{"pace": Still(), **options}) as client:
+    with Client(endpoint, options.pop("contract", CONTRACT), **{"limiter": Still(), **options}) as client:
         yield client
 
 
@@ -207,7 +207,7 @@ class Direct(Client):
     """
 
     def __init__(self, store: Store, quirks: Quirks | None = None, contract: Contract = CONTRACT) -> None:
-        super().__init__(Endpoint("local", "http://127.0.0.1:1"), contract, connections=2, pace=Still())
+        super().__init__(Endpoint("local", "http://127.0.0.1:1"), contract, connections=2, limiter=Still())
         self.store = store
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
         self.lose: Callable[[str, Mapping[str, Any]], bool] = lambda name, fields: False

@@ -9,7 +9,7 @@ class Interrupted(BaseException):
     """The run was asked to stop while it was waiting. Like KeyboardInterrupt, nothing that handles errors sees it."""
 
 
-class Stop:
+class Cancellation:
     """Set once, from any thread; the first reason counts."""
 
     def __init__(self) -> None:

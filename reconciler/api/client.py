@@ -25,7 +25,7 @@ from urllib3.exceptions import (
 
 from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
 from reconciler.api.errors import ApiError, Outcome
-from reconciler.api.rate_limit import Pace, pause_before
+from reconciler.api.rate_limit import RateLimiter, backoff
 from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 from reconciler.values import as_number
@@ -69,13 +69,13 @@ class Client:
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         tries: int = 6,
-        pace: Pace | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.contract = contract
         self.connections = connections
         self.tries = tries
-        self.pace = pace or Pace()
+        self.limiter = limiter or RateLimiter()
         self._read_timeout = read_timeout
         self._transport = Transport(endpoint, connections, connect_timeout, read_timeout)
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Client:
     def unstoppable(self) -> Client:
         """The same client, sharing its connections, whose calls go on when the run is asked to stop."""
         twin = copy.copy(self)
-        twin.pace = Pace()
+        twin.limiter = RateLimiter()
         return twin
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
@@ -112,8 +112,8 @@ class Client:
             except ApiError as error:
                 if not error.passing or attempt >= self.tries:
                     raise
-                wait = error.retry_after if error.retry_after is not None else pause_before(attempt)
-                self.pace.sleep(wait)
+                wait = error.retry_after if error.retry_after is not None else backoff(attempt)
+                self.limiter.sleep(wait)
             attempt += 1
 
     def write(
@@ -143,7 +143,7 @@ class Client:
         check: Callable[[], None] = lambda: None,
     ) -> Reply:
         """Any call, sent once, with whatever came of it as a value. ``check`` is as in :meth:`write`."""
-        started = self.pace.wait()
+        started = self.limiter.wait()
         check()
         with self._lock:
             self.calls += 1
@@ -154,10 +154,10 @@ class Client:
         except ApiError as error:
             if error.throttled:
                 # A pause that is too long is not waited for by anybody.
-                self.pace.throttled(started, error.retry_after if error.passing else None)
+                self.limiter.throttled(started, error.retry_after if error.passing else None)
             reply = Reply(None, response, error)
         else:
-            self.pace.succeeded()
+            self.limiter.succeeded()
         if self.observer is not None:
             self.observer(operation, fields, reply)
         return reply

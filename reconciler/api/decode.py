@@ -14,7 +14,7 @@ from reconciler.text.normalise import normalise_prompt
 from reconciler.values import DEEPEST, as_number, nested_deeper
 
 
-def live_session(row: Any, shape: SessionShape) -> LiveSession:
+def decode_session(row: Any, shape: SessionShape) -> LiveSession:
     """One listed row as a live session. Further fields of the row are kept and ignored.
 
     Raises:

@@ -60,9 +60,9 @@ from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
 from reconciler.api.client import Client
-from reconciler.api.decode import live_session
+from reconciler.api.decode import decode_session
 from reconciler.api.errors import ApiError, ListingUnsettledError
-from reconciler.api.prefetch import in_order
+from reconciler.api.prefetch import prefetched
 from reconciler.bulk import no_garbage_collection
 from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Others, Snapshot, Way
 from reconciler.values import as_number
@@ -422,12 +422,12 @@ class _ClientPages:
                 "the answer does not fit the contract: count and results are not both there",
                 hint="is the address that of the session API?",
             )
-        lives = [live_session(row, self.client.contract.session) for row in results]
+        lives = [decode_session(row, self.client.contract.session) for row in results]
         return Page(count, [live.session_id for live in lives], [self.keep(live) for live in lives])
 
     def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
         connections = self.client.connections
-        return in_order(
+        return prefetched(
             lambda number: self.one(ordering, number),
             numbers,
             workers=connections,

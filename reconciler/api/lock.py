@@ -26,7 +26,7 @@ from reconciler.api.client import Client
 from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import pause_before
+from reconciler.api.rate_limit import backoff
 from reconciler.contract import Contract
 from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError, Refused
@@ -90,7 +90,7 @@ def remove(client: Client, session_id: int) -> None:
                 return
             if not error.passing or attempt >= client.tries:
                 raise
-            client.pace.sleep(pause_before(attempt))
+            client.limiter.sleep(backoff(attempt))
             attempt += 1
         else:
             return
@@ -166,7 +166,7 @@ class _Desk:
                     if not error.passing or attempt >= client.tries:
                         raise
                     number = None
-                    client.pace.sleep(error.retry_after or pause_before(attempt))
+                    client.limiter.sleep(error.retry_after or backoff(attempt))
                 else:
                     number = self._look(client)
             if number is not None:
@@ -196,7 +196,7 @@ class _Desk:
                 left = self._until - time.monotonic()
                 if left <= 0:
                     return
-                client.pace.sleep(min(left, pause_before(attempt, cap=_LOOK)))
+                client.limiter.sleep(min(left, backoff(attempt, cap=_LOOK)))
                 attempt += 1
 
     def fields(self) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class _Desk:
             left = self._until - time.monotonic()
             if left <= 0:
                 return None
-            client.pace.sleep(min(left, pause_before(attempt, cap=_LOOK)))
+            client.limiter.sleep(min(left, backoff(attempt, cap=_LOOK)))
             attempt += 1
 
     def _remove_known(self, client: Client) -> None:
@@ -289,7 +289,7 @@ def _wait_for_turn(
         left = began + (timeout if ahead else desk.settle) - time.monotonic()
         if left <= 0:
             raise _held_by(ahead[0], desk.environment) if ahead else desk.not_listed()
-        client.pace.sleep(min(left, _LOOK, pause_before(attempt)))
+        client.limiter.sleep(min(left, _LOOK, backoff(attempt)))
         attempt += 1
 
 
@@ -335,7 +335,7 @@ class _Held:
         self._thread.start()
 
     def stop(self) -> None:
-        self._client.pace.stop.set("the run ends")
+        self._client.limiter.stop.set("the run ends")
         self._thread.join(_LEAVE)
 
     def held(self) -> bool:
@@ -353,7 +353,7 @@ class _Held:
     def _renew(self) -> None:
         with suppress(Interrupted):
             while not self.gone:
-                self._client.pace.sleep(min(_RENEW, self._desk.ttl / 3))
+                self._client.limiter.sleep(min(_RENEW, self._desk.ttl / 3))
                 self._renew_once()
 
     def _renew_once(self) -> None:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(
+def prefetched(
     work: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
 ) -> Generator[R, None, None]:
     """What ``work`` gives for each of the items, in their order.

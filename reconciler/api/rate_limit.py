@@ -13,18 +13,18 @@ import threading
 import time
 from collections import deque
 
-from reconciler.api.cancellation import Stop
+from reconciler.api.cancellation import Cancellation
 
 
-class Pace:
+class RateLimiter:
     """Shared by all workers of a run. All times are in seconds of the monotonic clock."""
 
     _SLOWEST = 0.5  # requests a second
     _LEAST = 4.0  # what a server is thought to do that objects to the first of them
 
-    def __init__(self, stop: Stop | None = None) -> None:
+    def __init__(self, stop: Cancellation | None = None) -> None:
         self._lock = threading.Lock()
-        self.stop = stop or Stop()
+        self.stop = stop or Cancellation()
         self._rate: float | None = None  # requests a second; None while there is no limit
         self._next = 0.0  # when the next request may start
         self._held = 0.0  # no request starts before that: a Retry-After
@@ -90,7 +90,7 @@ class Pace:
         self.stop.sleep(seconds)
 
 
-def pause_before(attempt: int, base: float = 0.25, cap: float = 8.0) -> float:
+def backoff(attempt: int, base: float = 0.25, cap: float = 8.0) -> float:
     """How long to wait before the given attempt (from 1 on): growing, and never the same for two callers."""
     longest = min(cap, base * 2.0 ** (attempt - 1))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reconciler.api.decode import live_session
+from reconciler.api.decode import decode_session
 from reconciler.contract import Contract
 from reconciler.disk import write_out
 from reconciler.domain import Snapshot
@@ -52,7 +52,7 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     if version != SNAPSHOT_VERSION or not isinstance(document.get("sessions"), list):
         raise ReconcilerError(f"{path} is no snapshot that this version knows", _MAKE)
     lives = sorted(
-        (live_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
+        (decode_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
     )
     return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract)
 

@@ -10,7 +10,7 @@ import copy
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -18,7 +18,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from reconciler import __version__
 from reconciler.api.endpoint import Endpoint, is_loopback
-from reconciler.contract import Operation
+from reconciler.contract import SESSION_NAMES, Operation
 
 
 class Transport:
@@ -61,17 +61,12 @@ class Transport:
 
     def _prepared(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
         request = self._blank(operation, fields)
-        # By their names on the wire, but for what the call is known not to take in.
-        wire = {
-            operation.fields[name]: value
-            for name, value in fields.items()
-            if name in operation.fields and name not in operation.ignores
-        }
-        if operation.encoding == "none":
-            given = {name: value for name, value in wire.items() if value is not None}
-            if given:
-                request.url = f"{request.url}?{urlencode(given, doseq=True)}"
+        if operation.encoding in ("none", "query"):
+            query = query_of(operation, fields)
+            if query:
+                request.url = f"{request.url}?{query}"
             return request
+        wire = _on_the_wire(operation, fields)
         if operation.encoding == "json":
             body, kind = json.dumps(wire, separators=(",", ":")).encode(), "application/json"
         else:
@@ -86,8 +81,11 @@ class Transport:
         return request
 
     def _blank(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
-        """The request without query and body. It is prepared once, as long as it holds no id and no cookies."""
-        path = operation.path.replace("{session_id}", str(fields.get("session_id", "")))
+        """The request without query and body. It is prepared once, as long as it names no session and no cookies."""
+        path = operation.path
+        if "{" in path:
+            for name in SESSION_NAMES:
+                path = path.replace(f"{{{name}}}", quote(str(fields.get(name) or ""), safe=""))
         if path != operation.path or len(self._session.cookies):
             return self._new(operation.method, path)
         known = self._known.get((operation.method, path))
@@ -130,8 +128,27 @@ class _Adapter(HTTPAdapter):
         return str(request.path_url)
 
 
+def query_of(operation: Operation, fields: Mapping[str, Any]) -> str:
+    """The query that carries these fields, without its question mark. What is None is left out."""
+    texts = {
+        name: _form_text(value).encode("utf-8", "surrogatepass")
+        for name, value in _on_the_wire(operation, fields).items()
+        if value is not None
+    }
+    return urlencode(texts)
+
+
+def _on_the_wire(operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields under their wire names, but for what the call is known not to store."""
+    return {
+        operation.fields[name]: value
+        for name, value in fields.items()
+        if name in operation.fields and name not in operation.ignores
+    }
+
+
 def _form_text(value: Any) -> str:
-    """A value as a form carries it: texts as they are, everything else as JSON."""
+    """A value as a form or a query carries it: strings as they are, everything else as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.api.decode import live_session
+from reconciler.api.decode import decode_session
 from reconciler.api.errors import ApiError
 from reconciler.contract import SessionShape
 from reconciler.disk import open_regular, write_durably
@@ -145,7 +145,7 @@ class Archived:
             ReconcilerError: it is not of the form that the contract says.
         """
         try:
-            return live_session(dict(self.session), shape)
+            return decode_session(dict(self.session), shape)
         except ApiError as error:
             raise ReconcilerError(
                 f"{self.path} does not fit the contract: {error.what.partition(': ')[2]}",

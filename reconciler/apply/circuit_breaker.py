@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 
-from reconciler.api.cancellation import Stop
+from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.errors import ApiError
 from reconciler.errors import ReconcilerError
 
 
-class Health:
+class CircuitBreaker:
     """Stops a run whose actions fail for want of a service. Safe to use from many threads.
 
     What fails because of the session itself (a value that is refused, a 404) does not count. ``most`` is how many
     actions in a row may fail for trouble that should have passed, each after all its tries.
     """
 
-    def __init__(self, stop: Stop, most: int) -> None:
+    def __init__(self, stop: Cancellation, most: int) -> None:
         self._stop = stop
         self._most = most
         self._lock = threading.Lock()

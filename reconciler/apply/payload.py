@@ -15,7 +15,7 @@ from reconciler.ownership.remark import (
     remark_size,
     remark_with,
 )
-from reconciler.ownership.reserved import MAKING_PROMPT, making_name
+from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan.types import PROTECTION, Action
 
@@ -42,7 +42,7 @@ def taken_payload(action: Action, operation: Operation) -> dict[str, Any]:
 
 def making_payload(payload: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
     """What is made first where a create does not take the remark in: a session that says what it is."""
-    return {"name": making_name(identity), "model": payload["model"], "prompt": MAKING_PROMPT}
+    return {"name": half_made_name(identity), "model": payload["model"], "prompt": HALF_MADE_PROMPT}
 
 
 def update_payload(action: Action, live: LiveSession, operation: Operation) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class HeldBackError(ReconcilerError):
 
 
 @dataclass(slots=True)
-class Former:
+class Preimage:
     """A live session that an action is about to write to.
 
     ``seen`` is when it was last seen as it is (monotonic clock), ``calls`` how many calls it takes to look at it again.

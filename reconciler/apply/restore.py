@@ -22,7 +22,7 @@ from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
-from reconciler.api.rate_limit import Pace, pause_before
+from reconciler.api.rate_limit import RateLimiter, backoff
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
@@ -31,7 +31,7 @@ from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import parse_remark
-from reconciler.ownership.reserved import making_name, own_kind
+from reconciler.ownership.reserved import half_made_name, reserved_kind
 
 _AGAIN = "run the restore again, which goes on"
 
@@ -143,7 +143,7 @@ class _Work:
         return Restored(number, False, 0)
 
     def _refuse_if_not_ours(self, now: LiveSession) -> None:
-        untagged = now.remark.tag is None and not now.remark.unreadable and own_kind(now) is None
+        untagged = now.remark.tag is None and not now.remark.unreadable and reserved_kind(now) is None
         if self._ours(now) or (untagged and self.former.remark.tag is None):
             return
         raise Refused(
@@ -161,12 +161,12 @@ class _Work:
         wanted = [self._content(message) for message in self.archived.messages or ()]
         create = self.client.contract.operation("create_session")
         left_out = self._left_out(create)
-        made = live is None or own_kind(live) == "half-made"
+        made = live is None or reserved_kind(live) == "half-made"
         with self._recorded():
             if live is None:
                 newest = max((one.session_id for one in lives), default=0)
                 live = self._make(create, newest, whole=not left_out)
-            if own_kind(live) == "half-made":
+            if reserved_kind(live) == "half-made":
                 payload = restore_payload(self.former, create)
                 live = self._update({"session_id": live.session_id, **payload}, live.session_id)
             added = self._add_messages(live, wanted)
@@ -215,7 +215,7 @@ class _Work:
         return (live.name, live.prompt, live.raw_remark) == (former.name, former.prompt, former.raw_remark)
 
     def _half_made(self, live: LiveSession) -> bool:
-        return live.name == making_name(self.archived.identity) and own_kind(live) == "half-made"
+        return live.name == half_made_name(self.archived.identity) and reserved_kind(live) == "half-made"
 
     def _left_out(self, create: Operation) -> list[str]:
         """The fields that a create would leave out, so that an update has to set them.
@@ -289,7 +289,7 @@ class _Work:
 
             def look(error: ApiError, upto: list[dict[str, Any]] = upto) -> bool:
                 seconds = 0.0 if error.status == 503 else self.options.settle
-                return any(listed() == upto for _ in _looks(self.client.pace, seconds))
+                return any(listed() == upto for _ in _looks(self.client.limiter, seconds))
 
             fields = {"session_id": live.session_id, "session_token": live.session_token, **wanted[number]}
             self._send("create_message", fields, look, label=label)
@@ -363,13 +363,13 @@ class _Work:
                 patience = 2 * self.client.tries if error.throttled else self.client.tries
                 if not error.passing or attempt >= patience:
                     raise
-                if error.retry_after is None:  # else the pace holds everybody back
-                    self.client.pace.sleep(pause_before(attempt))
+                if error.retry_after is None:  # else the rate limiter holds everybody back
+                    self.client.limiter.sleep(backoff(attempt))
             attempt += 1
 
     def _appears(self, name: str, fits: Callable[[LiveSession], bool]) -> list[LiveSession]:
         """The session of this name that fits, as soon as the list shows it; empty where it never does."""
-        for _ in _looks(self.client.pace, self.options.settle):
+        for _ in _looks(self.client.limiter, self.options.settle):
             for live in list_sessions(self.client, name=name):
                 if fits(live):
                     return [live]
@@ -415,7 +415,7 @@ def owner(live: LiveSession) -> str:
         return f"{live.remark.tag.identity}'s"
     if live.remark.unreadable:
         return f"of nobody knows whom ({live.remark.unreadable})"
-    kind = own_kind(live)
+    kind = reserved_kind(live)
     return "unmanaged" if kind is None else f"a {kind} session of this program"
 
 
@@ -426,7 +426,7 @@ def _same_remark(live: LiveSession, sent: str | None) -> bool:
     )
 
 
-def _looks(pace: Pace, seconds: float) -> Iterator[None]:
+def _looks(limiter: RateLimiter, seconds: float) -> Iterator[None]:
     """Turns to look for something: at once, then after growing pauses, and for the last time after so many seconds."""
     until = time.monotonic() + seconds
     attempt = 1
@@ -435,7 +435,7 @@ def _looks(pace: Pace, seconds: float) -> Iterator[None]:
         left = until - time.monotonic()
         if left <= 0:
             return
-        pace.sleep(min(left, pause_before(attempt, base=0.2, cap=2.0)))
+        limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
         attempt += 1
 
 

@@ -18,14 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.api.cancellation import Interrupted, Stop
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import pause_before
+from reconciler.api.rate_limit import backoff
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
-from reconciler.apply.circuit_breaker import Health
+from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import rewritten_payload
 from reconciler.apply.report import Report, Result, Rewrite, Verification
@@ -71,7 +71,7 @@ def apply_plan(
     options: ApplyOptions,
     *,
     snapshot: Snapshot | None = None,
-    stop: Stop | None = None,
+    stop: Cancellation | None = None,
     on_result: Callable[[Result], None] | None = None,
 ) -> Report:
     """Make the live list what the plan says.
@@ -87,7 +87,7 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     run = options.run
-    stop = stop or client.pace.stop
+    stop = stop or client.limiter.stop
     archive = Archive(options.archive or options.state / archives.FOLDER, run, _now(), client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, [], "verified")
@@ -128,7 +128,7 @@ def apply_plan(
             calls=_calls_to_look(client, len(snapshot)),
             permit=_permit(options.holding, stop),
             now=_now,
-            health=Health(stop, 2 * max(options.parallelism, 4)),
+            breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
         results = _perform(plan.actions, lives, writer, options, on_result)
         report = _check(run, plan, results, writer, stop)
@@ -154,7 +154,7 @@ def _calls_to_look(client: Client, sessions: int) -> int:
     return 1 if "name" in listing.fields and filtered != "none" else 2 + sessions // listing.page_size
 
 
-def _permit(holding: Callable[[], bool], stop: Stop) -> Callable[[], None]:
+def _permit(holding: Callable[[], bool], stop: Cancellation) -> Callable[[], None]:
     """A function that raises Interrupted where no write may start any more."""
 
     def permit() -> None:
@@ -194,7 +194,7 @@ def _perform(
         return list(pool.map(perform, ordered))
 
 
-def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: Stop) -> Report:
+def _check(run: str, plan: Plan, results: list[Result], writer: Writer, stop: Cancellation) -> Report:
     """Read the list again, and let the tags remember what the server stored differently."""
     if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return _report(run, plan, results, "skipped", stopped=stop.reason)
@@ -223,7 +223,7 @@ def _findings(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot
         left = until - time.monotonic()
         if not findings.differences or left <= 0:
             return findings, now
-        writer.client.pace.sleep(min(left, pause_before(attempt, base=0.2, cap=2.0)))
+        writer.client.limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
         attempt += 1
 
 

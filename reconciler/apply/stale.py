@@ -10,8 +10,8 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.tag import Identity
 from reconciler.plan.fingerprint import WHOLE_REMARK, fingerprint, observed
-from reconciler.plan.types import MISSING, Action, Plan
-from reconciler.values import same
+from reconciler.plan.types import Action, Plan
+from reconciler.values import MISSING, same
 
 _SHOWN = 80  # characters of a value in a message
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from reconciler.apply.report import Result, Rewrite
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.tag import Identity
-from reconciler.plan.types import MISSING, PROTECTION, Action
-from reconciler.values import same
+from reconciler.plan.types import PROTECTION, Action
+from reconciler.values import MISSING, same
 
 
 @dataclass(slots=True)

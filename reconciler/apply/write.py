@@ -19,9 +19,9 @@ from reconciler.api.client import Client
 from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import pause_before
+from reconciler.api.rate_limit import backoff
 from reconciler.apply.archive import Archive
-from reconciler.apply.circuit_breaker import Health
+from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import (
     create_payload,
@@ -30,12 +30,12 @@ from reconciler.apply.payload import (
     taken_payload,
     update_payload,
 )
-from reconciler.apply.preimage import Former, HeldBackError
+from reconciler.apply.preimage import HeldBackError, Preimage
 from reconciler.apply.report import Outcome, Result
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.ownership.reserved import making_name, own_kind
+from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.plan.types import Action
 from reconciler.values import same
 
@@ -64,11 +64,11 @@ class Writer:
     calls: int
     permit: Callable[[], None]
     now: Callable[[], str]
-    health: Health
+    breaker: CircuitBreaker
 
     def perform(self, action: Action, live: LiveSession | None) -> Result:
         """Do one action to one session. Never raises for what may go wrong; the result says it."""
-        since = self.health.writes
+        since = self.breaker.writes
         try:
             self.permit()
             if action.kind == "create":
@@ -80,7 +80,7 @@ class Writer:
         except Interrupted:
             return Result(action, "not tried", action.session_id, "the run was stopped before")
         except ReconcilerError as error:
-            self.health.failed(error, since)
+            self.breaker.failed(error, since)
             return _failed(action, "failed", error)
         return result
 
@@ -135,34 +135,34 @@ class Writer:
         return Result(action, filled.outcome, session_id, message, "apply again, which goes on with it")
 
     def _half_made(self, action: Action) -> LiveSession | None:
-        name = making_name(action.identity)
+        name = half_made_name(action.identity)
         for live in list_sessions(self.client, name=name):
-            if live.name == name and own_kind(live) == "half-made":
+            if live.name == name and reserved_kind(live) == "half-made":
                 return live
         return None
 
     def _filled(self, session_id: int, action: Action, payload: Mapping[str, Any]) -> Found:
         try:
-            found = self._by_id(session_id, action.name, making_name(action.identity))
+            found = self._by_id(session_id, action.name, half_made_name(action.identity))
         except ReconcilerError:
             return "unknown", None
         done = found is not None and found.raw_remark == payload["remark"] and found.name == action.name
         return ("done" if done else "not done"), session_id
 
     def _change(self, action: Action, live: LiveSession) -> Result:
-        former = Former(self.client, self.archive, action, live, _label(action), self.seen, self.calls)
-        former.check()
-        former.keep()
+        preimage = Preimage(self.client, self.archive, action, live, _label(action), self.seen, self.calls)
+        preimage.check()
+        preimage.keep()
         if action.kind == "delete":
             gone = {"session_id": live.session_id}
-            return self._write(action, "delete_session", gone, lambda: self._deleted(live), former)
+            return self._write(action, "delete_session", gone, lambda: self._deleted(live), preimage)
         operation = self.client.contract.operation("update_session")
         if action.kind == "forget":
             payload = release_payload(live, operation)
         else:
             payload = update_payload(action, live, operation)
         return self._write(
-            action, "update_session", payload, lambda: self._updated(action, live, payload), former
+            action, "update_session", payload, lambda: self._updated(action, live, payload), preimage
         )
 
     def _write(
@@ -171,26 +171,26 @@ class Writer:
         operation: str,
         payload: Mapping[str, Any],
         look_up: Callable[[], Found],
-        former: Former | None = None,
+        preimage: Preimage | None = None,
         archived: str = "",
     ) -> Result:
         """Send a write until it is known to be done, known to fail, or can't be known."""
-        self._note(action, "intent", archive=former.archived if former else archived)
+        self._note(action, "intent", archive=preimage.archived if preimage else archived)
         attempt = 1
-        since = self.health.writes
+        since = self.breaker.writes
         doubtful = False  # whether an answer left open what was done
 
         def check() -> None:
             self.permit()
-            if former is not None:
-                former.check()
+            if preimage is not None:
+                preimage.check()
 
         try:
             while True:
                 try:
                     body = self.client.write(operation, payload, session=_label(action), check=check)
                     result = Result(action, "applied", answered_id(body) or action.session_id)
-                    self.health.wrote()
+                    self.breaker.wrote()
                     break
                 except HeldBackError as error:
                     # What changed it may be a call of ours that was thought to have done nothing.
@@ -207,7 +207,7 @@ class Writer:
                     if ended is not None:
                         result = ended
                         if result.outcome != "applied":
-                            self.health.failed(error, since)
+                            self.breaker.failed(error, since)
                         break
                 attempt += 1
         except Interrupted:
@@ -243,8 +243,8 @@ class Writer:
         patience = 2 * self.client.tries if error.throttled else self.client.tries
         if not error.passing or attempt >= patience:
             return _failed(action, "failed", error)
-        if error.retry_after is None:  # else the pace holds everybody back
-            self.client.pace.sleep(pause_before(attempt))
+        if error.retry_after is None:  # else the rate limiter holds everybody back
+            self.client.limiter.sleep(backoff(attempt))
         return None
 
     def _gone(self, action: Action, error: ApiError, look_up: Callable[[], Found]) -> Result:
@@ -273,7 +273,7 @@ class Writer:
             left = until - time.monotonic()
             if left <= 0:
                 return "not done", None
-            self.client.pace.sleep(min(left, pause_before(attempt, base=0.2, cap=2.0)))
+            self.client.limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
             attempt += 1
 
     def _updated(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Found:

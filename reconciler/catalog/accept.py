@@ -18,16 +18,16 @@ from typing import Any
 from reconciler.catalog.layers import overlay
 from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, Loader, loaded
 from reconciler.catalog.replace import replaced
-from reconciler.domain import GROUPS, JSON, Catalog
+from reconciler.domain import GROUPS, Catalog
 from reconciler.errors import CatalogError, Problem, ReconcilerError
-from reconciler.plan.types import MISSING
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.edit import edit
 from reconciler.strict_yaml.emit import obstacle
 from reconciler.strict_yaml.outline import Path as Steps
 from reconciler.strict_yaml.read import parse
-from reconciler.text.normalise import nearest, normalise_prompt
-from reconciler.values import same
+from reconciler.text.nearest import nearest
+from reconciler.text.normalise import normalise_prompt
+from reconciler.values import JSON, MISSING, same
 
 _MARK = "\ufeff"
 _PLAIN_FIELDS = ("name", "model", "prompt")
@@ -36,7 +36,7 @@ _PLAIN_FIELDS = ("name", "model", "prompt")
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A live value to keep. ``path`` names the field, as in ``parameters.temperature``; ``value`` is
-    :data:`~reconciler.plan.types.MISSING` for a field that the live session does not have."""
+    :data:`~reconciler.values.MISSING` for a field that the live session does not have."""
 
     key: str
     path: str

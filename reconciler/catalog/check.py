@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.domain import JSON
 from reconciler.errors import Problem
 from reconciler.schemas import fits, load_schema
 from reconciler.strict_yaml.places import Path, Source
-from reconciler.text.normalise import nearest, shortened
+from reconciler.text.nearest import nearest
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
 
 SchemaName: TypeAlias = Literal["catalog", "manifest"]
 
@@ -124,7 +125,7 @@ def _named(path: Path, schema: SchemaName) -> str:
         return "catalog.yaml" if schema == "catalog" else "this manifest"
     if isinstance(path[-1], int):
         return f"this entry of `{path[-2]}`"
-    name = f"`{shortened(path[-1])}`"
+    name = f"`{truncate(path[-1])}`"
     return f"the session {name}" if path[0] == "sessions" and len(path) == 2 else name
 
 
@@ -139,7 +140,7 @@ def _bad_key(path: Path, key: str) -> tuple[str, str]:
         )
     slug = re.sub(r"[^a-z0-9._-]+", "-", key[:63].lower()).strip("-._")
     hint = f"{_KEYS}, like `{slug}`" if slug else _KEYS
-    return f"`{shortened(key)}` can't be the key of a session", hint
+    return f"`{truncate(key)}` can't be the key of a session", hint
 
 
 _KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
@@ -147,11 +148,11 @@ _KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a lett
 
 def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
     known = list(error.schema["properties"])
-    message = f"`{shortened(key)}` is not a field of {what}"
+    message = f"`{truncate(key)}` is not a field of {what}"
     if not path and schema == "manifest":
         value = error.instance[key]
         if isinstance(value, dict) and ("prompt" in value or "name" in value):
-            return message, f"if it is a session, indent it below `sessions:`, as `{shortened(key)}:`"
+            return message, f"if it is a session, indent it below `sessions:`, as `{truncate(key)}:`"
         if key in load_schema("catalog")["properties"]:
             return message, "move it to catalog.yaml"
     close = _closest(key, known)
@@ -303,12 +304,12 @@ def _empty(schema: Any, what: str) -> tuple[str, str]:
 def _shown(value: JSON) -> str:
     """A value in a message."""
     if isinstance(value, str):
-        return f'the text "{shortened(value, 40)}"'
+        return f'the text "{truncate(value, 40)}"'
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return "null" if value is None else shortened(str(value).lower(), 40)
+    return "null" if value is None else truncate(str(value).lower(), 40)
 
 
 def _types(schema: Any) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.domain import JSON
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Source
-from reconciler.text.normalise import nearest
+from reconciler.text.nearest import nearest
+from reconciler.values import JSON
 
 
 @dataclass(frozen=True, slots=True)

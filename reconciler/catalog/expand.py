@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 
-from reconciler.domain import JSON
+from reconciler.values import JSON
 
 #: How many sessions one declaration may make.
 MAX_SESSIONS: Final = 100_000

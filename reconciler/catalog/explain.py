@@ -9,11 +9,12 @@ from typing import Any
 
 from reconciler.catalog.layers import Layer
 from reconciler.catalog.load import Loader, loaded
-from reconciler.domain import JSON, Session
+from reconciler.domain import Session
 from reconciler.errors import UsageError
 from reconciler.strict_yaml.places import Path as Place
 from reconciler.strict_yaml.places import Source
-from reconciler.text.normalise import nearest
+from reconciler.text.nearest import nearest
+from reconciler.values import JSON
 
 
 @dataclass(frozen=True, slots=True)

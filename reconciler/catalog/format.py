@@ -24,7 +24,7 @@ from reconciler.catalog.load import CATALOG_FILE, Loader, environments
 from reconciler.catalog.manifests import manifest_names
 from reconciler.catalog.replace import replaced
 from reconciler.catalog.templating import Renderer
-from reconciler.domain import JSON, Catalog
+from reconciler.domain import Catalog
 from reconciler.errors import CatalogError, Problem
 from reconciler.schemas import load_schema
 from reconciler.strict_yaml.change import Change
@@ -35,7 +35,7 @@ from reconciler.strict_yaml.outline import Path as Place
 from reconciler.strict_yaml.read import parse
 from reconciler.strict_yaml.splices import Splice, splices
 from reconciler.text.normalise import normalise_prompt
-from reconciler.values import same
+from reconciler.values import JSON, same
 
 _MARK: Final = "\ufeff"
 #: One edit may make way for another; so all are tried again until there is none.

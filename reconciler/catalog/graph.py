@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.catalog.load import loaded
-from reconciler.domain import JSON
+from reconciler.values import JSON
 
 
 @dataclass(frozen=True, slots=True)

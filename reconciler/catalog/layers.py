@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.domain import JSON
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Path, Source
-from reconciler.text.normalise import nearest
+from reconciler.text.nearest import nearest
+from reconciler.values import JSON
 
 #: How many templates may stand one above the other.
 MAX_TEMPLATES: Final = 20

@@ -23,13 +23,16 @@ from reconciler.catalog.moves import Ownership, ownership
 from reconciler.catalog.prompts import Prompts
 from reconciler.catalog.resolve import Composer, Declared, Resolved
 from reconciler.catalog.templating import Renderer
-from reconciler.domain import JSON, Catalog, Fragment, Lifecycle, Limit, Policy, Session
+from reconciler.domain import Catalog, Fragment, Lifecycle, Limit, Policy, Session
 from reconciler.errors import CatalogError, Problem
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.places import Path as Path_
 from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.read import parse
-from reconciler.text.normalise import nearest, normalise_prompt, shortened
+from reconciler.text.nearest import nearest
+from reconciler.text.normalise import normalise_prompt
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
 
 CATALOG_FILE: Final = "catalog.yaml"
 DEFAULT_INCLUDE: Final = "sessions/**/*.yaml"
@@ -297,14 +300,14 @@ class Loader:
                 matched = self.root.expand(pattern)
             except UnreadableError as error:
                 self._note(
-                    source.at_value(place, f"the pattern `{shortened(pattern)}` {error.message}", error.hint)
+                    source.at_value(place, f"the pattern `{truncate(pattern)}` {error.message}", error.hint)
                 )
                 continue
             if not matched and include is not None:
                 self._note(
                     source.at_value(
                         place,
-                        f"the pattern `{shortened(pattern)}` matches no file",
+                        f"the pattern `{truncate(pattern)}` matches no file",
                         "check the spelling, or take it out; paths are written from the folder of catalog.yaml",
                     )
                 )
@@ -318,9 +321,7 @@ class Loader:
         file = source.file
         for key, given in sessions.items():
             if self.files.setdefault(key, file) != file:
-                problem = source.at_key(
-                    ("sessions", key), f"the session `{shortened(key)}` is declared twice"
-                )
+                problem = source.at_key(("sessions", key), f"the session `{truncate(key)}` is declared twice")
                 self.repeated[self.files[key]].append((key, problem))
                 self._check_number()
             elif key in odd:
@@ -405,7 +406,7 @@ class Loader:
         """Make a session of one that was put together."""
         key, fields = one.key, one.fields
         if not _KEY.fullmatch(key):
-            message = f"`{shortened(key)}`, which this makes, can't be the key of a session"
+            message = f"`{truncate(key)}`, which this makes, can't be the key of a session"
             self._note(one.source.at_key(one.path, message, "change the pattern of the key"))
             return
         if key in self.files:
@@ -414,7 +415,7 @@ class Loader:
             return
         missing = [field for field in ("name", "model", "prompt") if fields.get(field) is None]
         for field in missing:
-            message = f"the session `{shortened(key)}` has no `{field}`"
+            message = f"the session `{truncate(key)}` has no `{field}`"
             self._note(one.source.at_key(one.path, message, "give it one, or one of what it extends"))
         parameters = _whole(fields.get("parameters", {}))
         if None in parameters.values():
@@ -449,7 +450,7 @@ class Loader:
         self._note(
             source.at_key(
                 ("environments", self.environment.name or "", "sessions", key),
-                f"there is no session `{shortened(key)}` to patch",
+                f"there is no session `{truncate(key)}` to patch",
                 f"did you mean `{close}`?" if close else "correct the key, or take the patch out",
             )
         )
@@ -469,7 +470,7 @@ class Loader:
                 else "give it one, or give all one below `defaults` in catalog.yaml"
             )
             self._note(
-                source.at_key(("sessions", key), f"the session `{shortened(key)}` has no `{field}`", hint)
+                source.at_key(("sessions", key), f"the session `{truncate(key)}` has no `{field}`", hint)
             )
         prompt = given.get("prompt")
         if isinstance(prompt, dict) and isinstance(prompt.get("file"), str) and prompt["file"]:
@@ -482,7 +483,7 @@ class Loader:
             self._note(
                 source.at_value(
                     ("sessions", key, "adopt"),
-                    f"the live session {session_id} is to be adopted as `{shortened(first)}` already",
+                    f"the live session {session_id} is to be adopted as `{truncate(first)}` already",
                     "let one of the two adopt it",
                 )
             )
@@ -496,7 +497,7 @@ class Loader:
             data = self.root.read(path)
         except UnreadableError as error:
             self._note(
-                source.at_value(place, f"the prompt file `{shortened(path)}` {error.message}", error.hint)
+                source.at_value(place, f"the prompt file `{truncate(path)}` {error.message}", error.hint)
             )
             return None
         self._count(source, len(data), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.catalog.files import Root
 from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE
-from reconciler.domain import JSON
+from reconciler.values import JSON
 
 
 def manifest_names(folder: Root, head: JSON) -> list[str]:

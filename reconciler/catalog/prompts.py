@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from reconciler.domain import JSON
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Path, Source
-from reconciler.text.normalise import nearest, normalise_prompt
+from reconciler.text.nearest import nearest
+from reconciler.text.normalise import normalise_prompt
+from reconciler.values import JSON
 
 #: What stands between two parts where nothing else is said.
 BLANK_LINE: Final = "\n\n"

@@ -10,9 +10,9 @@ from reconciler.catalog.environments import Environment
 from reconciler.catalog.expand import ExpandError, Expansion, combinations, rows
 from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.prompts import Prompts, ReadFile
-from reconciler.domain import JSON
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Path, Source
+from reconciler.values import JSON
 
 #: What a session says of how it is made, and not of what it is.
 MAKING: Final = frozenset({"extends", "matrix", "from", "variables", "adopt", "skip"})

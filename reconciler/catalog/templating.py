@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.catalog.prompts import RenderError
-from reconciler.domain import JSON
+from reconciler.values import JSON
 
 if TYPE_CHECKING:
     import subprocess

@@ -61,7 +61,7 @@ def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = t
     """
     marker = read_marker(plan)
     body = plan.rstrip("\n") + _footer(forge)
-    short = shortened(plan) + _footer(forge)
+    short = excerpt(plan) + _footer(forge)
     if _length(body) > forge.limit:
         body = short
     for left in reversed(range(TRIES)):
@@ -99,7 +99,7 @@ def _put(forge: Forge, marker: str, body: str) -> tuple[str, str]:
     return done
 
 
-def shortened(plan: str) -> str:
+def excerpt(plan: str) -> str:
     """The beginning of a plan, as far as it is plain paragraphs and lists, and that the rest is elsewhere."""
     kept: list[str] = []
     room = SHORT
@@ -133,7 +133,7 @@ def write_summary(plan: str, environ: Mapping[str, str] = os.environ) -> bool:
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    text = plan if len(plan.encode()) <= SUMMARY else shortened(plan)
+    text = plan if len(plan.encode()) <= SUMMARY else excerpt(plan)
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(f"{text.rstrip()}\n\n")
     return True

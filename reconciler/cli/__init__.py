@@ -80,7 +80,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            from reconciler.text.normalise import nearest
+            from reconciler.text.nearest import nearest
 
             near = nearest(name, COMMANDS)
             ctx.fail(f"there is no command {name!r}." + (f" Did you mean {near!r}?" if near else ""))

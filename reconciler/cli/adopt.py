@@ -15,7 +15,7 @@ from reconciler.cli.options import CatalogFlags, catalog_options, connection_opt
 from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
-from reconciler.ownership.reserved import own_kind
+from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.build import make_plan
 from reconciler.plan.narrow import narrow
 from reconciler.plan.types import Plan
@@ -99,7 +99,7 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
             keys[session.name].append(key)
     ids: dict[str, list[int]] = defaultdict(list)
     for live in snapshot:
-        if live.remark.tag is None and not live.remark.unreadable and own_kind(live) is None:
+        if live.remark.tag is None and not live.remark.unreadable and reserved_kind(live) is None:
             ids[live.name].append(live.session_id)
     adopt: dict[str, int] = {}
     problems = []

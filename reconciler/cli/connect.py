@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reconciler.api.cancellation import Stop
+from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name, is_loopback
-from reconciler.api.rate_limit import Pace
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.contract import load_contract
 from reconciler.errors import ReconcilerError
 
@@ -43,7 +43,7 @@ def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
 
 
 @contextmanager
-def connect(flags: Connection, state: Path, *, stop: Stop | None = None) -> Iterator[Client]:
+def connect(flags: Connection, state: Path, *, stop: Cancellation | None = None) -> Iterator[Client]:
     """A client for the chosen service, for as long as the block lasts.
 
     ``state`` is the folder that holds the embedded server's data; ``stop`` ends its waits.
@@ -62,7 +62,7 @@ def connect(flags: Connection, state: Path, *, stop: Stop | None = None) -> Iter
             connect_timeout=flags.connect_timeout,
             read_timeout=flags.read_timeout,
             tries=flags.retries + 1,
-            pace=Pace(stop),
+            limiter=RateLimiter(stop),
         )
 
     if name == LOCAL:

@@ -33,7 +33,7 @@ def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flag
     """
     from reconciler.catalog import environments
     from reconciler.plan.document import plan_to_document
-    from reconciler.plan.environment_diff import between
+    from reconciler.plan.environment_diff import diff_environments
 
     which = split(flags, CatalogFlags)
     if which.env:
@@ -43,6 +43,6 @@ def command(one: str, other: str, catalog: Path, detailed_exitcode: bool, **flag
         raise ReconcilerError(
             "this catalog has no environments", "declare them in catalog.yaml, below `environments:`"
         )
-    plan = between(left, right)
+    plan = diff_environments(left, right)
     put_out(plan_to_document(plan), split(flags, Output))
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK

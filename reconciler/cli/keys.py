@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from reconciler.domain import Snapshot
-from reconciler.text.normalise import nearest
+from reconciler.text.nearest import nearest
 
 
 def did_you_mean(key: str, known: Collection[str], otherwise: str) -> str:

@@ -52,7 +52,7 @@ def command(
     from reconciler.language_models import read_models
     from reconciler.lint import RULES, lint
     from reconciler.lint.output import as_json, as_sarif, as_text
-    from reconciler.render.json import json_text
+    from reconciler.text.printable_json import json_text
 
     if rules:
         width = max(map(len, RULES))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reconciler.api.cancellation import Stop
+from reconciler.api.cancellation import Cancellation
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.listing import list_sessions
 from reconciler.cli.connect import Connection, connect
@@ -56,7 +56,7 @@ class _Listing(threading.Thread):
 
     def __init__(self, connection: Connection, state: Path) -> None:
         super().__init__(name="listing", daemon=True)
-        self.stop = Stop()
+        self.stop = Cancellation()
         self._connection = connection
         self._state = state
         self._step: Step = _nothing

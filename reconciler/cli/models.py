@@ -55,8 +55,8 @@ def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **
     release.
     """
     from reconciler.language_models import models_document, shipped
-    from reconciler.render.json import json_text
     from reconciler.text.escape import terminal
+    from reconciler.text.printable_json import json_text
 
     connection = split(flags, Connection)
     models = shipped() if known else account_models(connection, state_dir or Path(FOLDER))

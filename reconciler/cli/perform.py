@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler.api.cancellation import Interrupted, Stop
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.apply import journal as journals
@@ -120,7 +120,7 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
     Raises:
         ReconcilerError: nothing was written.
     """
-    stop = Stop()
+    stop = Cancellation()
     try:
         with (
             _stopping(stop, writing.deadline) as begin,
@@ -135,7 +135,13 @@ def perform(job: Job, writing: Writing, connection: Connection, *, root: Path, s
 
 
 def _perform(
-    job: Job, writing: Writing, client: Client, stop: Stop, begin: Callable[[], None], root: Path, state: Path
+    job: Job,
+    writing: Writing,
+    client: Client,
+    stop: Cancellation,
+    begin: Callable[[], None],
+    root: Path,
+    state: Path,
 ) -> int:
     options = render_options(no_color=writing.no_color)
     settle = client.contract.settle if writing.settle is None else writing.settle
@@ -214,7 +220,7 @@ def wait_for_the_list(
             f"waiting {min(left, settle):.1f} s for the list",
             err=True,
         )
-        client.pace.sleep(min(left, settle))
+        client.limiter.sleep(min(left, settle))
 
 
 @contextmanager
@@ -262,7 +268,7 @@ def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object],
 
 
 @contextmanager
-def _stopping(stop: Stop, deadline: float | None) -> Iterator[Callable[[], None]]:
+def _stopping(stop: Cancellation, deadline: float | None) -> Iterator[Callable[[], None]]:
     """What Ctrl-C, SIGTERM and a deadline (in seconds) do. Gives a function to call before the first write.
 
     Before it, a signal ends the run at once. After it, the first one stops the run in good order, whatever has

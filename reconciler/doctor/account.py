@@ -15,7 +15,7 @@ from reconciler.doctor.bench import answer, verdict
 from reconciler.doctor.look import Look, count_of, sessions
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.ownership.reserved import own_kind
+from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
 
 _SHOWN = 5
@@ -85,8 +85,8 @@ def all_sessions(look: Look) -> Snapshot | None:
         look.say("sessions", "differs", problem.message, problem.hint)
         return None
     tags = [live.remark.tag for live in snapshot if live.remark.tag]
-    kinds = Counter(own_kind(live) for live in snapshot)
-    unreadable = [live for live in snapshot if live.remark.unreadable and own_kind(live) is None]
+    kinds = Counter(reserved_kind(live) for live in snapshot)
+    unreadable = [live for live in snapshot if live.remark.unreadable and reserved_kind(live) is None]
     unmanaged = kinds[None] - len(tags) - len(unreadable)
     scopes = sorted(Counter(_scope(tag.identity) for tag in tags).items())
     owners = ", ".join(f"{count} by {scope}" for scope, count in scopes[:_SCOPES])
@@ -149,7 +149,7 @@ def _expired(lock: Mapping[str, Any], now: datetime) -> bool:
 
 
 def _half_made(look: Look, snapshot: Snapshot) -> None:
-    found = [live for live in snapshot if own_kind(live) == "half-made"]
+    found = [live for live in snapshot if reserved_kind(live) == "half-made"]
     if found:
         look.say(
             "half-made",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.api.client import Client, Reply
-from reconciler.api.rate_limit import pause_before
+from reconciler.api.rate_limit import backoff
 from reconciler.contract import Contract, Operation
 from reconciler.doctor.lessons import Lessons
 from reconciler.doctor.report import Check, Verdict
@@ -49,7 +49,7 @@ class Look:
             reply = self.client.call(operation, fields)
             if reply.error is None or not reply.error.passing or attempt == self.client.tries:
                 break
-            self.client.pace.sleep(reply.error.retry_after or pause_before(attempt))
+            self.client.limiter.sleep(reply.error.retry_after or backoff(attempt))
         return reply
 
     def list(self, **query: Any) -> Reply:

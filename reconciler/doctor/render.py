@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.doctor.learn import not_tried
-from reconciler.render.json import json_text
 from reconciler.text.escape import terminal
+from reconciler.text.printable_json import json_text
 
 _LONGEST = 400  # characters of what was seen
 

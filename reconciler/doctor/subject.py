@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import pause_before
+from reconciler.api.rate_limit import backoff
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import safe
 from reconciler.domain import LiveSession, Snapshot
@@ -111,7 +111,7 @@ class Subject:
             error = reply.error
             if error is None or not (error.throttled and error.passing):
                 break
-            self.client.pace.sleep(error.retry_after or pause_before(attempt))
+            self.client.limiter.sleep(error.retry_after or backoff(attempt))
         if reply.error is not None and reply.error.status in (401, 403):
             raise ProbeStopped(reply.error.problems)
         return reply
@@ -182,7 +182,7 @@ class Subject:
             left = self.settle - (time.monotonic() - started)
             if left <= 0:
                 return None
-            self.client.pace.sleep(min(left, pause_before(self.looks, base=0.05, cap=1.0)))
+            self.client.limiter.sleep(min(left, backoff(self.looks, base=0.05, cap=1.0)))
 
     def look(self) -> LiveSession | None:
         """The session as the list shows it now."""
@@ -226,7 +226,7 @@ class Subject:
                 return live
             if waited >= patience:
                 return live
-            self.client.pace.sleep(min(patience - waited, pause_before(attempt, base=0.05, cap=1.0)))
+            self.client.limiter.sleep(min(patience - waited, backoff(attempt, base=0.05, cap=1.0)))
             attempt += 1
 
     def after(self, reply: Reply, fits: Fits) -> LiveSession | None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from reconciler.catalog.load import CATALOG_FILE
-from reconciler.domain import JSON
 from reconciler.export.select import Exported, Selection
 from reconciler.strict_yaml.emit import Prompt, entry_lines, key_text, mapping_lines
-from reconciler.values import same
+from reconciler.values import JSON, same
 
 Layout: TypeAlias = Literal["one", "per-session"]
 

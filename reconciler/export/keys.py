@@ -27,7 +27,7 @@ def key_from_name(name: str) -> str:
     text = _APOSTROPHES.sub("", name)
     if not text.isascii():
         text = _in_ascii(text)
-    return shortened(_OTHER.sub("-", text.lower()).strip("-"), LONGEST) or NAMELESS
+    return truncate_key(_OTHER.sub("-", text.lower()).strip("-"), LONGEST) or NAMELESS
 
 
 def _in_ascii(text: str) -> str:
@@ -41,7 +41,7 @@ def _in_ascii(text: str) -> str:
     return _APOSTROPHES.sub("", anyascii(text))
 
 
-def shortened(key: str, length: int) -> str:
+def truncate_key(key: str, length: int) -> str:
     """A key of at most this length, cut between words if one ends in its second half."""
     if len(key) <= length:
         return key
@@ -61,7 +61,7 @@ def make_keys(names: Iterable[tuple[int, str]], taken: Collection[str] = ()) -> 
         key = plain = key_from_name(name)
         while key in used:
             suffix = f"-{session_id}"
-            plain = shortened(plain, LONGEST - len(suffix))
+            plain = truncate_key(plain, LONGEST - len(suffix))
             key = plain = plain + suffix
         used.add(key)
         keys[session_id] = key

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from reconciler.domain import JSON, Lifecycle, LiveSession, Session, Snapshot
+from reconciler.domain import Lifecycle, LiveSession, Session, Snapshot
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.export.keys import key_from_name, make_keys
-from reconciler.ownership.reserved import own_kind
+from reconciler.ownership.reserved import reserved_kind
 from reconciler.schemas import fits
 from reconciler.strict_yaml.emit import obstacle
-from reconciler.text.normalise import shortened
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
 
 Only: TypeAlias = Literal["managed", "unmanaged", "all"]
 
@@ -139,7 +140,7 @@ class _Found:
     def put(self, live: LiveSession) -> None:
         """Find the place of a session. They come in the order of their ids."""
         tag = live.remark.tag
-        if own_kind(live) is not None:
+        if reserved_kind(live) is not None:
             return
         if live.remark.unreadable:
             self.unclear.append(
@@ -181,7 +182,7 @@ def _would_delete(name: str, count: int) -> Problem:
 
 
 def _label(live: LiveSession) -> str:
-    return f"#{live.session_id} `{shortened(live.name)}`" if live.name else f"#{live.session_id}"
+    return f"#{live.session_id} `{truncate(live.name)}`" if live.name else f"#{live.session_id}"
 
 
 def _unwritable(live: LiveSession, key: str) -> str:
@@ -194,7 +195,7 @@ def _unwritable(live: LiveSession, key: str) -> str:
         if found:
             return f"its {field} holds {found}"
     if not _KEY.fullmatch(key):
-        return f"its key `{shortened(key)}` can't be one"
+        return f"its key `{truncate(key)}` can't be one"
     if live.session_id < 1 or not fits({"sessions": {key: texts}}, "manifest"):
         return "a manifest does not take its name, its model or its id"
     return ""
@@ -215,7 +216,7 @@ def _exported(live: LiveSession, key: str, left_out: list[Problem], *, adopt: bo
             ours = base is not None and base.knows(f"{group}.{name}")
             hint = "a plan shows it as no longer managed; its value stays as it is" if ours else ""
             left_out.append(
-                Problem(f"{_label(live)}: `{group}.{shortened(name)}` is left out: {reason}", hint)
+                Problem(f"{_label(live)}: `{group}.{truncate(name)}` is left out: {reason}", hint)
             )
         return fields
 
@@ -239,5 +240,5 @@ def _unfit(group: str, name: str, value: JSON) -> str:
         return f"it holds {found}"
     # Of data and remark the schema takes all; to ask it of each value would take its time.
     if group == "parameters" and not fits({"sessions": {"any": {group: {name: value}}}}, "manifest"):
-        return f"a manifest does not take {shortened(str(value))} for it"
+        return f"a manifest does not take {truncate(str(value))} for it"
     return ""

@@ -10,8 +10,7 @@ from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, load_catalog
 from reconciler.catalog.replace import replaced
 from reconciler.errors import CatalogError, Problem, ReconcilerError, Refused
 from reconciler.export.select import Selection
-from reconciler.plan.types import MISSING
-from reconciler.values import same
+from reconciler.values import MISSING, same
 
 #: How many files are named where there are more.
 _NAMED = 5

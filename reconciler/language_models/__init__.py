@@ -13,7 +13,8 @@ from typing import Any, Final
 from reconciler.api.errors import ApiError
 from reconciler.domain import Catalog
 from reconciler.errors import Problem, ReconcilerError
-from reconciler.text.normalise import nearest, shortened
+from reconciler.text.nearest import nearest
+from reconciler.text.truncate import truncate
 
 #: The version of the form in which a list is written to a file.
 VERSION: Final = 1
@@ -103,7 +104,7 @@ def read_models(path: Path) -> Models:
         known = document.get("models_version", VERSION) == VERSION
         if names is not None and known:
             date = document.get("taken")
-            when = f", taken {shortened(date)}" if isinstance(date, str) else ""
+            when = f", taken {truncate(date)}" if isinstance(date, str) else ""
             return Models(_with_facts(names), f"the models in {path.name}{when}", str(date or ""))
     raise ReconcilerError(
         f"{path} is no list of models that this version knows", "`reconciler models --out FILE` makes one"
@@ -122,7 +123,7 @@ def unknown(catalog: Catalog, models: Models) -> list[Problem]:
         more = f" and {len(keys) - 3:,} more" if len(keys) > 3 else ""
         found.append(
             Problem(
-                f"note: the model `{shortened(name)}` of {', '.join(keys[:3])}{more} is not among {models.origin}",
+                f"note: the model `{truncate(name)}` of {', '.join(keys[:3])}{more} is not among {models.origin}",
                 f"did you mean `{near}`?" if near else "`reconciler models` lists them",
             )
         )

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from reconciler.catalog import environments
 from reconciler.catalog.load import loaded
-from reconciler.domain import JSON
 from reconciler.errors import Problem
 from reconciler.language_models import Models, shipped
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
 from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
 from reconciler.lint.secrets import masked
+from reconciler.values import JSON
 
 __all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint"]
 

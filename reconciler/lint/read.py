@@ -15,12 +15,12 @@ from typing import Literal, NamedTuple, TypeAlias
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.load import CATALOG_FILE
 from reconciler.catalog.manifests import manifest_names
-from reconciler.domain import JSON
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline
 from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.read import parse
+from reconciler.values import JSON
 
 #: A text of a prompt, a session's name, or a table that sessions are made from.
 Kind: TypeAlias = Literal["prompt", "name", "table"]

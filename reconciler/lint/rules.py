@@ -15,7 +15,9 @@ from reconciler.lint.ignore import Comments
 from reconciler.lint.read import Document, Kind, Mark, Spot, Text, Written
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
-from reconciler.text.normalise import nearest, normalise_prompt, shortened
+from reconciler.text.nearest import nearest
+from reconciler.text.normalise import normalise_prompt
+from reconciler.text.truncate import truncate
 
 Severity: TypeAlias = Literal["off", "info", "warning", "error"]
 #: From the least to the most.
@@ -166,7 +168,7 @@ def _placeholder(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
             if match.group() not in allowed:
                 yield Hit(
                     text.spot(match.start()),
-                    f"`{shortened(match.group())}` looks like a placeholder that nobody has filled in",
+                    f"`{truncate(match.group())}` looks like a placeholder that nobody has filled in",
                     "fill it in; or name it below `allow:` of this rule, if the model is to see it",
                 )
 
@@ -263,7 +265,7 @@ def _mixed_scripts(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             char = word.group()[odd]
             yield Hit(
                 text.spot(word.start() + odd),
-                f"`{char}` in `{shortened(word.group())}` is {unicodedata.name(char)}, and the letters around it"
+                f"`{char}` in `{truncate(word.group())}` is {unicodedata.name(char)}, and the letters around it"
                 f" are {most.capitalize()}: they look alike",
                 f"write the word in {most.capitalize()} letters alone",
             )
@@ -285,7 +287,7 @@ def _unknown_model(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit
         )
         yield Hit(
             subject.spot(session.key, "model"),
-            f"the model `{shortened(session.model)}` is not among {subject.models.origin}",
+            f"the model `{truncate(session.model)}` is not among {subject.models.origin}",
             f"did you mean `{near}`?" if near else elsewhere,
         )
 
@@ -306,13 +308,13 @@ def _temperature_range(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
 
 
 def _prompt_too_long(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
-    from reconciler.render.prompt_diff import tokens
+    from reconciler.text.tokens import estimate_tokens
 
     for session in subject.sessions:
         model = subject.models.models.get(session.model)
         if model is None or model.context is None or len(session.prompt) < model.context:
             continue
-        about = tokens(session.prompt)
+        about = estimate_tokens(session.prompt)
         if about > model.context:
             yield Hit(
                 subject.spot(session.key, "prompt"),
@@ -339,7 +341,7 @@ def _bad_ignore(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
                 near = nearest(rule[:100], RULES)
                 yield Hit(
                     spot,
-                    f"there is no rule `{shortened(rule)}`",
+                    f"there is no rule `{truncate(rule)}`",
                     f"did you mean `{near}`?" if near else "`reconciler lint --rules` lists them",
                 )
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
-from reconciler.domain import LiveSession
-from reconciler.ownership.remark import OUR_KEY
+from reconciler.ownership.remark import OUR_KEY, Remark
 from reconciler.ownership.tag import Identity
 
 Kind: TypeAlias = Literal["lock", "probe", "half-made"]
@@ -29,10 +28,23 @@ _PROBE_NAME: Final = re.compile(rf"reconciler doctor probe ({_PROBE_ID.pattern})
 _MAKING: Final = "reconciler is making "
 
 #: The prompt of a half-made session.
-MAKING_PROMPT: Final = "This session is being made by reconciler. Its settings follow in a moment."
+HALF_MADE_PROMPT: Final = "This session is being made by reconciler. Its settings follow in a moment."
 
 
-def own_kind(live: LiveSession) -> Kind | None:
+class Listed(Protocol):
+    """What decides whether a session is reserved; a :class:`~reconciler.domain.LiveSession` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def raw_remark(self) -> str | None: ...
+    @property
+    def remark(self) -> Remark: ...
+
+
+def reserved_kind(live: Listed) -> Kind | None:
     """Which of these a live session is, if any."""
     if live.remark.lock is not None:
         return "lock"
@@ -43,7 +55,7 @@ def own_kind(live: LiveSession) -> Kind | None:
     return "half-made" if live.name.startswith(_MAKING) and _is_half_made(live) else None
 
 
-def probe_id(live: LiveSession) -> str | None:
+def probe_id(live: Listed) -> str | None:
     """The id of the probe that made this session, or None for one that no probe made."""
     marked = live.remark.probe
     if marked is None and not live.name.startswith(_OURS):
@@ -103,10 +115,10 @@ def _mark(probe: str) -> str:
     return f'{{"{OUR_KEY}":{{"probe":{json.dumps(probe)}'
 
 
-def making_name(identity: Identity) -> str:
+def half_made_name(identity: Identity) -> str:
     """The name of a session of this identity for as long as it is half made."""
     return f"{_MAKING}{identity}"
 
 
-def _is_half_made(live: LiveSession) -> bool:
-    return not live.raw_remark and live.prompt in ("", MAKING_PROMPT)
+def _is_half_made(live: Listed) -> bool:
+    return not live.raw_remark and live.prompt in ("", HALF_MADE_PROMPT)

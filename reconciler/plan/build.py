@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import was_before
-from reconciler.ownership.reserved import own_kind
+from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
-from reconciler.plan.capabilities import shortened, unable
+from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
-from reconciler.plan.types import KINDS, MISSING, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
+from reconciler.plan.types import KINDS, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
+from reconciler.values import MISSING
 
 
 @dataclass(slots=True)
@@ -99,7 +100,11 @@ def make_plan(
             unreadable=len(places.unreadable),
             kept_conflicts=kept,
         ),
-        notes=(*notes, *shortened(actions, snapshot), *hints(actions, places.unmanaged, catalog.fragments)),
+        notes=(
+            *notes,
+            *dropped_digests(actions, snapshot),
+            *hints(actions, places.unmanaged, catalog.fragments),
+        ),
         refusals=(
             *refused,
             *refusals(
@@ -110,7 +115,7 @@ def make_plan(
                 allow_empty=allow_empty,
                 allow_destroy=frozenset(allow_destroy),
             ),
-            *unable(actions, snapshot),
+            *missing_capabilities(actions, snapshot),
         ),
         lock=catalog.policy.lock,
     )
@@ -141,7 +146,7 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
     for live in snapshot:
         tag = live.remark.tag
         if tag is None:
-            if own_kind(live) is not None:
+            if reserved_kind(live) is not None:
                 continue
             if live.remark.unreadable:
                 places.unreadable.append(live)

@@ -13,12 +13,13 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.remark import compose_remark, remark_size
 from reconciler.ownership.tag import make_tag, without_base
-from reconciler.plan.types import MISSING, PROTECTION, Action, FieldChange, Note, Plan, Refusal
+from reconciler.plan.types import PROTECTION, Action, FieldChange, Note, Plan, Refusal
+from reconciler.values import MISSING
 
 _SHOWN = 5  # keys named in a sentence
 
 
-def unable(actions: Sequence[Action], snapshot: Snapshot) -> tuple[Refusal, ...]:
+def missing_capabilities(actions: Sequence[Action], snapshot: Snapshot) -> tuple[Refusal, ...]:
     """Why the service can't carry out these actions; empty where it can, or where nothing is known of it."""
     contract = snapshot.contract
     if contract is None:
@@ -47,12 +48,12 @@ def refuse_if_unable(plan: Plan, snapshot: Snapshot) -> None:
     Raises:
         Refused: the service can't carry it out.
     """
-    found = unable(plan.actions, snapshot)
+    found = missing_capabilities(plan.actions, snapshot)
     if found:
         raise Refused([Problem(one.message, f"what would help: {one.allow}") for one in found])
 
 
-def shortened(actions: Sequence[Action], snapshot: Snapshot) -> list[Note]:
+def dropped_digests(actions: Sequence[Action], snapshot: Snapshot) -> list[Note]:
     """A note on the sessions whose tag has no room for digests."""
     limit = _limit(snapshot.contract)
     if limit is None:

@@ -25,8 +25,8 @@ from typing import Any, Final
 
 from reconciler.domain import LiveSession, OnConflict, Session
 from reconciler.ownership.tag import Base, Tag, field_code
-from reconciler.plan.types import MISSING, PROTECTION, Cause, Detail, FieldChange
-from reconciler.values import DIGEST_LENGTH, same
+from reconciler.plan.types import PROTECTION, Cause, Detail, FieldChange
+from reconciler.values import DIGEST_LENGTH, MISSING, same
 
 #: Nested values longer than this (in characters of JSON) are shown whole instead of explained: finding out where
 #: they differ takes time that grows faster than they do.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler import __version__
-from reconciler.plan.types import MISSING, Action, Detail, FieldChange, Plan
+from reconciler.plan.types import Action, Detail, FieldChange, Plan
+from reconciler.values import MISSING
 
 FORMAT_VERSION = "1.1"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from reconciler.domain import Catalog, Session
 from reconciler.plan.compare import explain
-from reconciler.plan.types import KINDS, MISSING, PROTECTION, Action, Counts, FieldChange, Plan
-from reconciler.values import same
+from reconciler.plan.types import KINDS, PROTECTION, Action, Counts, FieldChange, Plan
+from reconciler.values import MISSING, same
 
 
-def between(one: Catalog, other: Catalog) -> Plan:
+def diff_environments(one: Catalog, other: Catalog) -> Plan:
     """The actions that would make the sessions of ``one`` those of ``other``, by key. For reading, not for applying."""
     actions = []
     for key, left in one.sessions.items():

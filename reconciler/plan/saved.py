@@ -15,8 +15,9 @@ from typing import Any
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.tag import CREATED, Identity
 from reconciler.plan.document import FORMAT_VERSION, plan_to_document
-from reconciler.plan.types import MISSING, Action, Counts, Detail, FieldChange, Note, Plan, Refusal
+from reconciler.plan.types import Action, Counts, Detail, FieldChange, Note, Plan, Refusal
 from reconciler.schemas import check_document
+from reconciler.values import MISSING
 
 _AGAIN = "make the plan again, with the version that applies it, and review it"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.ownership.tag import CREATED, Identity, Was
+from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
 About: TypeAlias = Literal["drift", "environments", "part"]
@@ -18,19 +18,6 @@ KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "up
 
 #: The path of the one managed value that lives in the tag alone.
 PROTECTION: Final = "lifecycle.prevent_destroy"
-
-
-class _Missing(Enum):
-    """The type of :data:`MISSING`."""
-
-    MISSING = "missing"
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-#: The value of a field that is not there. None is a value.
-MISSING: Final = _Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)

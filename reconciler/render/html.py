@@ -20,8 +20,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reconciler.render.character_changes import remarks
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared, shortened
+from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, elide, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -39,7 +40,7 @@ from reconciler.render.view import (
     title,
     what_changes,
 )
-from reconciler.text.characters import remarks, text_remarks
+from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
 
 #: About how many characters of texts a page holds; each change gets an equal share, but never less than …
@@ -295,7 +296,7 @@ def _texts(
             if share <= 0:
                 left_out += 1
                 continue
-            shown = shortened(line, equal=min(2_000, max(200, share // 8)), changed=share)
+            shown = elide(line, equal=min(2_000, max(200, share // 8)), changed=share)
             share -= sum(len(s.text) for s in shown.segments) + 8
             lines.append([line.op, [_segment(s, shown) for s in shown.segments]])
         if lines:

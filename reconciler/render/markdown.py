@@ -22,9 +22,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from reconciler.render.character_changes import remarks
 from reconciler.render.keylist import key_list
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared, shortened
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, elide, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -44,7 +45,7 @@ from reconciler.render.view import (
     totals,
     what_changes,
 )
-from reconciler.text.characters import remarks, text_remarks
+from reconciler.text.characters import text_remarks
 from reconciler.text.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
 
 #: The least room that a plan can be told in.
@@ -522,7 +523,7 @@ def _row(op: str, line: Line | str) -> str:
         line = Line("+", (Segment(line),))
     text = "".join(
         f"[… {count(s.skipped, 'character')} …]" if s.skipped else _spaces_shown(s, line)
-        for s in shortened(line).segments
+        for s in elide(line).segments
     )
     return f"{' ' if op == '=' else op}{_cut(text, _LINE)}"
 

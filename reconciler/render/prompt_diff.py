@@ -19,19 +19,17 @@ from itertools import groupby
 from typing import Literal, NamedTuple, TypeAlias
 
 from reconciler.render.patience_diff import matches
+from reconciler.text.tokens import CJK, estimate_tokens
 
 Op: TypeAlias = Literal["=", "-", "+"]
 
 #: Unchanged lines around a change.
 CONTEXT = 3
 
-# Han, kana and CJK signs: written without spaces, and costing tokens in another way than letters do.
-_CJK = "\u2e80-\u30ff\u3100-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
-_CJK_RUN = re.compile(f"[{_CJK}]+")
 _MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 _EXTEND = f"[{_MARKS}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
 _EXTENDING = re.compile(f"{_EXTEND}|\u200d")
-_TOKEN = re.compile(f"(?:(?![{_CJK}])[\\w{_MARKS}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
+_TOKEN = re.compile(f"(?:(?![{CJK}])[\\w{_MARKS}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
 
 # Bounds on the marking of words. Beyond them lines count as replaced whole.
 _PAIRED = 400  # pairs of lines in one replaced stretch that are tried out
@@ -39,11 +37,6 @@ _MARKED_LINE = 20_000  # characters of one pair of lines, common ends not counte
 _MARKED_TEXT = 200_000  # characters of all pairs of one text
 _MARKED_PAIRS = 50  # pairs of lines of one text
 _ALIKE = 0.35  # how much of two lines must be equal for marks to help
-
-# DeepSeek's own rule of thumb (https://api-docs.deepseek.com/quick_start/token_usage): 0.3 tokens an English
-# character, 0.6 a Chinese one.
-_TOKENS_PER_CHARACTER = 0.3
-_TOKENS_PER_CJK_CHARACTER = 0.6
 
 
 class Segment(NamedTuple):
@@ -121,16 +114,8 @@ class TextDiff:
 
     @cached_property
     def tokens(self) -> tuple[int, int]:
-        """About how many tokens each side has, by :func:`tokens`."""
-        return tokens(self.before), tokens(self.after)
-
-
-def tokens(text: str) -> int:
-    """About how many tokens a model reads: 0.6 a Chinese (or kana) character, 0.3 any other, rounded."""
-    if text.isascii():
-        return round(len(text) * _TOKENS_PER_CHARACTER)
-    cjk = sum(map(len, _CJK_RUN.findall(text)))
-    return round(cjk * _TOKENS_PER_CJK_CHARACTER + (len(text) - cjk) * _TOKENS_PER_CHARACTER)
+        """About how many tokens each side has, by :func:`~reconciler.text.tokens.estimate_tokens`."""
+        return estimate_tokens(self.before), estimate_tokens(self.after)
 
 
 def diff(before: str, after: str, *, mark: bool = True) -> TextDiff:
@@ -184,7 +169,7 @@ def _shared_length(contexts: Sequence[tuple[Line, ...]]) -> int:
     return length
 
 
-def shortened(line: Line, *, equal: int = 80, changed: int = 400) -> Line:
+def elide(line: Line, *, equal: int = 80, changed: int = 400) -> Line:
     """The line with the middle of its long stretches left out: more than so many characters, equal or changed.
 
     What was changed is kept at its start; what is equal is kept where it borders on a change, or, in a

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from reconciler.render.character_changes import remarks
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared, shortened
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, elide, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -32,7 +33,7 @@ from reconciler.render.view import (
     used_symbols,
     what_changes,
 )
-from reconciler.text.characters import remarks, text_remarks
+from reconciler.text.characters import text_remarks
 from reconciler.text.escape import guard, quoted, visible
 
 Span: TypeAlias = "str | tuple[str, str]"
@@ -353,7 +354,7 @@ class _Plan:
 
     def _line(self, line: Line) -> None:
         if not self.full:
-            line = shortened(line)
+            line = elide(line)
         op = " " if line.op == "=" else line.op
         spans: list[Span] = [(op + " ", "" if op == " " else op)]
         for segment in line.segments:

@@ -135,11 +135,11 @@ def what_changes(difference: TextDiff) -> str:
 
 def text_size(text: str) -> str:
     """How big a text is: ``41 lines, about 300 tokens``."""
-    from reconciler.render.prompt_diff import tokens
+    from reconciler.text.tokens import estimate_tokens
 
     if not text:
         return "empty"
-    return f"{count(text.count(chr(10)) + 1, 'line')}, about {count(tokens(text), 'token')}"
+    return f"{count(text.count(chr(10)) + 1, 'line')}, about {count(estimate_tokens(text), 'token')}"
 
 
 def totals(summary: Mapping[str, int]) -> str:

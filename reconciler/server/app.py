@@ -15,12 +15,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from reconciler.domain import JSON
 from reconciler.server.body import LARGEST, BadBody, decode_body, encoding_of
 from reconciler.server.faults import Fault, Faults
 from reconciler.server.log import Hook, LoggedRequest
 from reconciler.server.service import Answer, Call, Refusal, Service, envelope
 from reconciler.server.wire import Closed, Half, Reset, gone
+from reconciler.values import JSON
 
 #: What stands in for the page of a proxy.
 _PAGE = "<!doctype html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from reconciler.contract import Encoding
-from reconciler.domain import JSON
+from reconciler.values import JSON
 
 #: The largest body that is taken, in bytes.
 LARGEST = 64 * 1024 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from reconciler.domain import JSON
+from reconciler.values import JSON
 
 #: What became of the connection: the whole answer went out; it was closed without one, or in the midst of it
 #: (``half``); it was reset; the request was left hanging until the end; or the client went away first.

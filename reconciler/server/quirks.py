@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reconciler.contract import Contract, Status
-from reconciler.text.normalise import nearest
+from reconciler.text.nearest import nearest
 
 #: What a service may fail to take in from a create or an update, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.contract import Contract, Operation, Status
-from reconciler.domain import JSON
 from reconciler.server.quirks import Quirks
 from reconciler.server.store import (
     DEFAULT_PARAMETERS,
@@ -22,6 +21,7 @@ from reconciler.server.store import (
     SessionRow,
     Store,
 )
+from reconciler.values import JSON
 
 #: Rows on a page where the request does not say.
 PAGE_SIZE = 20

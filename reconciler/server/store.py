@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.domain import JSON
 from reconciler.errors import ReconcilerError
+from reconciler.values import JSON
 
 #: What a session has where its creator did not say: the values of the API's documented example.
 DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from reconciler.domain import JSON
 from reconciler.strict_yaml.outline import Path
 from reconciler.text.normalise import normalise_prompt
+from reconciler.values import JSON
 
 Kind: TypeAlias = Literal["set", "remove", "append", "rename"]
 

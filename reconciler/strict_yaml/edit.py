@@ -17,14 +17,13 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from reconciler.domain import JSON
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.strict_yaml.change import Change, ImpossibleError, changed, normalised
 from reconciler.strict_yaml.emit import obstacle
 from reconciler.strict_yaml.outline import LINE_END, Node, Outline, Path
 from reconciler.strict_yaml.read import parse
 from reconciler.strict_yaml.splices import Splice, splices
-from reconciler.values import same
+from reconciler.values import JSON, same
 
 _MARK: Final = "\ufeff"
 _HALF: Final = re.compile("[\ud800-\udfff]")

@@ -36,8 +36,8 @@ from yaml import (
 )
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
-from reconciler.domain import JSON
-from reconciler.text.normalise import shortened
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
 
 #: The deepest nesting, of mappings and lists, aliases written out.
 MAX_DEPTH: Final = 100
@@ -263,7 +263,7 @@ class _Reader:
                 and event.tag is None  # … and nothing else is to be thought of
             ) or (key := self._key(event, depth)).__class__ is str:
                 if key in built:
-                    again = f"the key `{shortened(key)}` is given twice"
+                    again = f"the key `{truncate(key)}` is given twice"
                     self._fault(event, again, "keep one of the two", repeated=True)
                 key = intern(key)  # the same few keys stand in every session: keep them once
                 event = take()
@@ -332,7 +332,7 @@ class _Reader:
             what = "a mapping" if isinstance(key, dict) else "a list"
             self._fault(event, f"{what} can't be a key: keys are texts", "put it in quotes if it is a text")
             return _NO_KEY
-        text = shortened(event.value if event.__class__ is ScalarEvent else str(key))
+        text = truncate(event.value if event.__class__ is ScalarEvent else str(key))
         if not text:
             self._fault(event, "there is no key before this `:`", "write one, or take the line out")
         else:
@@ -367,7 +367,7 @@ class _Reader:
         if event.anchor in self._anchors:
             self._fault(
                 event,
-                f"the anchor `&{shortened(event.anchor)}` is given twice",
+                f"the anchor `&{truncate(event.anchor)}` is given twice",
                 "give each anchor a name of its own",
             )
         anchor = self._anchors[event.anchor] = _Anchor()
@@ -375,7 +375,7 @@ class _Reader:
 
     def _alias(self, event: Any, depth: int) -> JSON:
         anchor = self._anchors.get(event.anchor)
-        name = shortened(event.anchor)
+        name = truncate(event.anchor)
         if anchor is None:
             self._fault(
                 event,
@@ -432,7 +432,7 @@ class _Reader:
         return whole
 
     def _refuse_tag(self, event: Any) -> None:
-        tag = shortened(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
+        tag = truncate(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
         self._fault(event, f"the tag `{tag}` is not followed here: a catalog holds plain values only", _TAG)
 
     def _fault(self, event: Any, message: str, hint: str, *, repeated: bool = False) -> None:
@@ -468,7 +468,7 @@ def _forbidden(data: bytes, text: str) -> Fault | None:
     if data.startswith((b"%", b"\xef\xbb\xbf%")) or b"\n%" in data or b"\r%" in data:
         found = _DIRECTIVE.search(text.replace("\r", "\n"))
         if found:
-            directive = shortened(found.group().split()[0])
+            directive = truncate(found.group().split()[0])
             return Fault(
                 found.start(),
                 f"a line that starts with `%` is a directive, and `{directive}` is not followed here",

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.domain import JSON
 from reconciler.strict_yaml.change import Change, ImpossibleError, changed_within, listed
 from reconciler.strict_yaml.emit import (
     LONGEST_KEY,
@@ -35,6 +34,7 @@ from reconciler.strict_yaml.emit import (
     write,
 )
 from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline, Path
+from reconciler.values import JSON
 
 
 class Splice(NamedTuple):

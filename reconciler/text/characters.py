@@ -1,4 +1,4 @@
-"""Characters that a reader can't see or takes for others, named: what a prompt difference hides from the eye."""
+"""Characters that a reader can't see or takes for others, found and named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconciler.render.prompt_diff import TextDiff
 from reconciler.text.escape import has_hidden, hidden
 
 #: So many different characters are named in one difference; of the rest only the number is told.
@@ -46,76 +45,39 @@ def character_name(char: str) -> str:
 
 
 @dataclass(slots=True)
-class _Found:
+class Occurrences:
     line: int
     count: int = 0
     looks_latin: bool = False
 
 
-def remarks(difference: TextDiff) -> list[str]:
-    """What a reader of a difference might miss, in sentence parts. They hold no text of others.
-
-    White space alone, the composition of accents alone, and each hidden or look-alike character that comes
-    or goes, with its name, how often, and the line of its first occurrence.
-    """
-    said: list[str] = []
-    if difference.spaces_only:
-        said.append("only white space changes")
-    elif _composition_only(difference.before, difference.after):
-        said.append("only the composition of accented letters changes: they look the same")
-    if _worth_a_look(difference.after):
-        said += _told("adds", _characters(_changed_text(difference, "+")))
-    if _worth_a_look(difference.before):
-        said += _told("removes", _characters(_changed_text(difference, "-")))
-    return said
-
-
 def text_remarks(text: str) -> list[str]:
     """The hidden and look-alike characters of a text that is new as a whole."""
-    if not _worth_a_look(text):
+    if not worth_a_look(text):
         return []
-    return list(_told("has", _characters(enumerate(text.split("\n"), start=1))))
+    return list(describe("has", look_for_characters(enumerate(text.split("\n"), start=1))))
 
 
-def _worth_a_look(text: str) -> bool:
+def worth_a_look(text: str) -> bool:
     # CR and the like are ASCII too, but in most texts LF and tabs are the only controls.
     return has_hidden(text.replace("\n", "").replace("\t", "")) or (
         not text.isascii() and _SUSPECT.search(text) is not None
     )
 
 
-def _composition_only(before: str, after: str) -> bool:
-    if before.isascii() or len(before) + len(after) > 1_000_000:
-        return False
-    from unicodedata import normalize
-
-    return normalize("NFC", before) == normalize("NFC", after)
-
-
-def _changed_text(difference: TextDiff, op: str) -> Iterator[tuple[int, str]]:
-    for hunk in difference.hunks:
-        number = hunk.after_start if op == "+" else hunk.before_start
-        for line in hunk.lines:
-            if line.op == op:
-                for segment in line.segments:
-                    if segment.changed:
-                        yield number, segment.text
-            number += line.op in ("=", op)
-
-
-def _characters(lines: Iterable[tuple[int, str]]) -> dict[str, _Found]:
-    found: dict[str, _Found] = {}
+def look_for_characters(lines: Iterable[tuple[int, str]]) -> dict[str, Occurrences]:
+    found: dict[str, Occurrences] = {}
     for number, text in lines:
         for char in hidden(text):
-            found.setdefault(char, _Found(number)).count += 1
+            found.setdefault(char, Occurrences(number)).count += 1
         if not text.isascii() and _SUSPECT.search(text):
             for match in _MIXED.finditer(text):
                 for char in match.group():
-                    found.setdefault(char, _Found(number, looks_latin=True)).count += 1
+                    found.setdefault(char, Occurrences(number, looks_latin=True)).count += 1
     return found
 
 
-def _told(verb: str, found: dict[str, _Found]) -> Iterator[str]:
+def describe(verb: str, found: dict[str, Occurrences]) -> Iterator[str]:
     for char, what in list(found.items())[:NAMED]:
         times = "" if what.count == 1 else f" {what.count:,} times"
         where = f" in line {what.line}" if what.count == 1 else f", first in line {what.line}"

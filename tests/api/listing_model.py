@@ -9,8 +9,9 @@ from reconciler.api.listing import Ordering, Page
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import Remark
 
-#: ``create``, ``update``, ``begin`` (an id is given out, its session becomes visible later), ``end`` (it does), ``join``
-#: (a session with a lower id than all others is renamed into the filter), or a number: delete the session at this position (modulo how many there are).
+#: ``create``; ``update``; ``begin`` (an id is given out, its session becomes visible later) and ``end`` (it does);
+#: ``join`` (a session with a lower id than all others is renamed into the filter); or a number: delete the session at
+#: this position, modulo how many there are.
 Move = str | int
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.cancellation import Interrupted, Stop
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import Pace, pause_before
+from reconciler.api.rate_limit import RateLimiter, backoff
 from reconciler.errors import Problem
 from reconciler.server import Fault, RunningServer, running_server
 from tests.support import API_KEY, CONTRACT, Answer, Still, answering, calling, listing, row
@@ -272,7 +272,7 @@ def test_a_read_is_given_up_after_so_many_tries(server: RunningServer) -> None:
             client.read("list_sessions", {})
         assert str(caught.value) == "listing sessions: HTTP 500: 服务器内部错误"
         assert len(server.log) == 4
-        slept = client.pace.slept  # type: ignore[attr-defined]
+        slept = client.limiter.slept  # type: ignore[attr-defined]
     assert len(slept) == 3
     for pause, longest in zip(slept, (0.25, 0.5, 1.0), strict=True):
         assert longest / 2 <= pause <= longest
@@ -290,11 +290,11 @@ def test_a_pause_that_the_server_asks_for_is_made(
     busy = Answer({}, status, header)
     with answering(busy, Answer(listing())) as stub, calling(stub.url) as client:
         assert len(list_sessions(client)) == 0
-        slept = client.pace.slept  # type: ignore[attr-defined]
+        slept = client.limiter.slept  # type: ignore[attr-defined]
         assert len(stub.asked) == 2
     if seconds:
         assert slept[0] == seconds
-        assert sum(pause > 1 for pause in slept) <= 2  # the reader's, and its turn at the pace of all
+        assert sum(pause > 1 for pause in slept) <= 2  # the reader's, and its turn at the limiter of all
 
 
 def test_a_pause_that_is_too_long_is_not_waited_for() -> None:
@@ -435,19 +435,19 @@ def test_bodies_are_what_the_contract_says(server: RunningServer) -> None:
     assert update.body == {"session_id": 1, "data": {"a": 1.5}}
 
 
-# The pace
+# The limiter
 
 
 def test_pauses_grow_and_are_never_the_same_twice() -> None:
     for attempt, longest in zip(range(1, 9), (0.25, 0.5, 1, 2, 4, 8, 8, 8), strict=True):
-        pauses = {pause_before(attempt) for _ in range(50)}
+        pauses = {backoff(attempt) for _ in range(50)}
         assert len(pauses) > 40
         assert all(longest / 2 <= pause <= longest for pause in pauses)
 
 
 def test_a_run_that_is_to_stop_makes_no_further_call(server: RunningServer) -> None:
-    stop = Stop()
-    with calling(server.url, pace=Pace(stop)) as client:
+    stop = Cancellation()
+    with calling(server.url, limiter=RateLimiter(stop)) as client:
         client.read("list_sessions", {})
         stop.set("interrupted")
         with pytest.raises(Interrupted):
@@ -460,14 +460,14 @@ def test_a_run_that_is_to_stop_makes_no_further_call(server: RunningServer) -> N
 def test_a_server_that_is_busy_slows_everybody_down(server: RunningServer) -> None:
     """After a 429 every caller waits for its turn; each success makes the turns come a little faster."""
     server.faults.add(Fault("status", when="first", status=429))
-    pace = Still()
-    with calling(server.url, pace=pace) as client:
+    limiter = Still()
+    with calling(server.url, limiter=limiter) as client:
         client.read("list_sessions", {})
-        throttled = len(pace.slept)
+        throttled = len(limiter.slept)
         assert throttled >= 2
         for _ in range(5):
             client.read("list_sessions", {})
-    turns = pace.slept[throttled:]
+    turns = limiter.slept[throttled:]
     assert len(turns) == 5
     assert all(earlier < later for earlier, later in itertools.pairwise(turns))  # it never really waited
 

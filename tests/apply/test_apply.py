@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.cancellation import Stop
+from reconciler.api.cancellation import Cancellation
 from reconciler.api.listing import list_sessions
 from reconciler.apply import Result, apply_plan
 from reconciler.apply.report import INTERRUPTED, Report, report_to_document
@@ -231,7 +231,7 @@ def test_a_path_that_is_wrong_is_not_taken_for_a_session_that_is_gone(
 
 
 def test_a_run_that_is_to_stop_starts_no_new_write(server: RunningServer, tmp_path: Path) -> None:
-    stop, told = Stop(), []
+    stop, told = Cancellation(), []
 
     def tell(result: Result) -> None:
         told.append(result.action.key)

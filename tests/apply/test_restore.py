@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import Pace
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.archive import FOLDER, Archived, read_archive
 from reconciler.apply.journal import FILE, last_unseen_create, read_journal
 from reconciler.apply.restore import Restored, RestoreOptions, restore
@@ -432,6 +432,6 @@ def test_a_restore_keeps_to_the_pace_of_the_server(server: RunningServer, tmp_pa
     with calling(server.url) as client:
         archived = deleted(server, client, tmp_path, messages=40)
     server.faults.add(Fault("rate-limit", rate=20))
-    with calling(server.url, pace=Pace()) as client:
+    with calling(server.url, limiter=RateLimiter()) as client:
         assert bring_back(archived, client, tmp_path).messages == 40
     assert chat(server) == [f"m{number}" for number in range(40)]

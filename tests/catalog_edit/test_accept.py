@@ -12,7 +12,7 @@ import pytest
 from reconciler.catalog import load_catalog
 from reconciler.catalog.accept import Accepted, accept_values
 from reconciler.errors import CatalogError, Problem, ReconcilerError
-from reconciler.plan.types import MISSING
+from reconciler.values import MISSING
 
 CATALOG = """\
 version: 1

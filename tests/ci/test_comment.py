@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.ci.comment import SUMMARY, put_comment, shortened
+from reconciler.ci.comment import SUMMARY, excerpt, put_comment
 from reconciler.ci.forge import ForbiddenError, PassingError, this_request
 from reconciler.errors import ReconcilerError
 from reconciler.render.markdown import marker
@@ -290,7 +290,7 @@ def test_a_summary_stays_in_what_github_takes(forge: Forge, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("length", [10, 5_000, 80_000])
 def test_a_shortened_plan_is_short_and_keeps_its_marker(length: int) -> None:
-    short = shortened(f"{MARKER}\n{'x' * length}\n\n{'y' * length}\n")
+    short = excerpt(f"{MARKER}\n{'x' * length}\n\n{'y' * length}\n")
     assert short.startswith(MARKER + "\n")
     assert len(short) < 4_200
 

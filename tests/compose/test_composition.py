@@ -19,7 +19,7 @@ from reconciler.catalog.graph import graph
 from reconciler.contract import load_contract
 from reconciler.errors import CatalogError
 from reconciler.plan import make_plan
-from reconciler.plan.environment_diff import between
+from reconciler.plan.environment_diff import diff_environments
 from reconciler.render.problems import format_problem
 from reconciler.server import RunningServer, running_server
 
@@ -170,7 +170,7 @@ def _of_others(server: RunningServer, environment: str) -> list[object]:
 
 
 def test_what_two_environments_would_be_is_compared_without_speaking_to_anybody() -> None:
-    plan = between(load_catalog(ACADEMY, "staging"), load_catalog(ACADEMY, "production"))
+    plan = diff_environments(load_catalog(ACADEMY, "staging"), load_catalog(ACADEMY, "production"))
     assert [(one.kind, one.key) for one in plan.actions if one.kind != "update"] == [
         ("create", "exam-invigilator")
     ]

@@ -16,9 +16,9 @@ from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import make_tag, without_base
 from reconciler.plan import make_plan
 from reconciler.plan.compare import compare, equal, explain
-from reconciler.plan.types import MISSING, PROTECTION, Detail, FieldChange, Note, Refusal
+from reconciler.plan.types import PROTECTION, Detail, FieldChange, Note, Refusal
 from reconciler.text.normalise import normalise_prompt
-from reconciler.values import same
+from reconciler.values import MISSING, same
 from tests.core.comparison_rows import NO_DIGESTS, NOT_THERE, ROWS, Row, as_markdown
 from tests.support import catalog, identity, live, snapshot, tag_of, wanted, written
 

@@ -59,16 +59,16 @@ def test_a_path_is_never_an_address(tmp_path: Path, path: str) -> None:
 
 
 BAD_FILES = [
-    ("contract: 1", "contract: 2", "contract: 1 was expected"),
+    ("contract: 1", "contract: 3", "contract: 3 is not one of [1, 2]"),
     ("known: assumed\n    method: GET", "known: guessed\n    method: GET", "operations.list_models.known: "
      "'guessed' is not one of ['documented', 'seen', 'assumed', 'learned']"),
     ("encoding: multipart", "encoding: xml", "operations.create_session.encoding: "
-     "'xml' is not one of ['none', 'json', 'form', 'multipart']"),
+     "'xml' is not one of ['none', 'json', 'form', 'multipart', 'query']"),
     ("page_size: 100              # assumed", "page_size: 0  # assumed",
      "operations.list_sessions.page_size: 0 is less than the minimum of 1"),
     ("name: mindcraft", "name: ''", "name: '' should be non-empty"),
     ("left_out: kept ", "left_out: lost ",
-     "operations.update_session.left_out: 'lost' is not one of ['kept', 'reset']"),
+     "operations.update_session.left_out: 'lost' is not one of ['kept', 'reset', 'refused']"),
     ("  remark: session_remark\n", "", "session: 'remark' is a required property"),
 ]  # fmt: skip
 

@@ -12,8 +12,9 @@ from reconciler.ownership.remark import compose_lock, compose_remark
 from reconciler.ownership.tag import make_tag
 from reconciler.plan import Plan, make_plan
 from reconciler.plan.document import plan_to_document
-from reconciler.plan.types import MISSING, Counts, FieldChange, Note
+from reconciler.plan.types import Counts, FieldChange, Note
 from reconciler.schemas import check_document
+from reconciler.values import MISSING
 from tests.support import catalog, identity, live, snapshot, tag_of, wanted, written
 
 ALICE = wanted("alice")

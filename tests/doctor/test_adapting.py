@@ -14,7 +14,7 @@ import pytest
 from reconciler.contract import Contract, load_contract
 from reconciler.contract import Service as Facts
 from reconciler.doctor.learn import contract_to_yaml
-from reconciler.ownership.reserved import MAKING_PROMPT
+from reconciler.ownership.reserved import HALF_MADE_PROMPT
 from reconciler.server import Fault, running_server
 from reconciler.server.quirks import learned_quirks, parse_quirks
 from tests.doctor.support import Doctor, checks, write_catalog
@@ -112,7 +112,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
             "updating the session alice (#1): HTTP 400: 不行\n      apply again, which goes on with it\n"
         ) in out
         (row,) = doctor.server.store.sessions()
-        assert (row.name, row.prompt, row.remark) == ("reconciler is making b/alice", MAKING_PROMPT, "")
+        assert (row.name, row.prompt, row.remark) == ("reconciler is making b/alice", HALF_MADE_PROMPT, "")
         code, out, _ = run(doctor, "plan", "--format", "json")
         summary = json.loads(out)["summary"]
         assert (summary["create"], summary["unmanaged"]) == (1, 0)
@@ -126,7 +126,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
 
 def test_what_only_looks_half_made_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with service(UNTAGGED, tmp_path, capsys) as doctor:
-        for fields in ({"prompt": "mine"}, {"prompt": MAKING_PROMPT, "remark": "mine"}):
+        for fields in ({"prompt": "mine"}, {"prompt": HALF_MADE_PROMPT, "remark": "mine"}):
             doctor.server.store.insert_session(name="reconciler is making b/alice", **fields)  # type: ignore[arg-type]
         before = doctor.server.store.sessions()
         put(doctor, {"alice": ALICE})

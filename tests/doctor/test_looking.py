@@ -17,7 +17,7 @@ from reconciler.contract import load_contract
 from reconciler.doctor import connection
 from reconciler.doctor.learn import contract_to_yaml
 from reconciler.ownership.remark import compose_lock, compose_remark
-from reconciler.ownership.reserved import MAKING_PROMPT, making_name
+from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import Fault, Quirks, Store, running_server
 from tests.doctor.services import SERVICES
@@ -123,7 +123,7 @@ def _lock(store: Store, **delta: float) -> None:
         ),
         (
             lambda store: store.insert_session(
-                name=making_name(Identity("shop", None, "k")), prompt=MAKING_PROMPT
+                name=half_made_name(Identity("shop", None, "k")), prompt=HALF_MADE_PROMPT
             ),
             "half-made",
             "differs",

@@ -14,7 +14,7 @@ import pytest
 from reconciler.contract import Operation
 from reconciler.doctor.subject import Subject
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.ownership.reserved import making_name, probe_name, probe_prompt, probe_remark
+from reconciler.ownership.reserved import half_made_name, probe_name, probe_prompt, probe_remark
 from reconciler.ownership.tag import Identity
 from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.server.faults import Kind
@@ -557,7 +557,7 @@ def test_what_is_known_as_a_probe(
         {"name": "mine", "prompt": "mine"},
         {"name": "mine", "remark": ""},
         {"remark": '{"reconciler":{"catalog":"shop","key":"k"}}'},
-        {"name": making_name(Identity("shop", None, "k")), "remark": ""},
+        {"name": half_made_name(Identity("shop", None, "k")), "remark": ""},
     ],
     ids=str,
 )

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.render.character_changes import remarks
 from reconciler.render.patience_diff import matches
-from reconciler.render.prompt_diff import TextDiff, changed_part, diff, shared, shortened, tokens
-from reconciler.text.characters import character_name, remarks, text_remarks
+from reconciler.render.prompt_diff import TextDiff, changed_part, diff, elide, shared
+from reconciler.text.characters import character_name, text_remarks
+from reconciler.text.tokens import estimate_tokens
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "d e", "d f", "好的", "好吧"]), max_size=14).map(
     "\n".join
@@ -145,7 +147,7 @@ def test_what_sessions_share_keeps_the_context_that_all_have() -> None:
 def test_long_lines_are_shortened_around_the_change() -> None:
     words = " ".join(f"w{n}" for n in range(1_000))
     (hunk,) = diff(words, words.replace("w500 ", "W ")).hunks
-    line = shortened(hunk.lines[0])
+    line = elide(hunk.lines[0])
     assert [s.text for s in line.segments if s.changed] == ["w500"]
     assert len(line.text) < 200
     assert sum(s.skipped for s in line.segments) + len(line.text) == len(words)
@@ -164,7 +166,7 @@ def test_long_lines_are_shortened_around_the_change() -> None:
     ],
 )
 def test_tokens_by_rule_of_thumb(text: str, number: int) -> None:
-    assert tokens(text) == number
+    assert estimate_tokens(text) == number
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from reconciler.api.rate_limit import Pace
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.server import Fault
 from tests.faults.world import World, session
 
@@ -36,14 +36,14 @@ def test_a_pause_that_is_asked_for_is_kept_to_the_second(world: World, operation
 
 
 def test_a_pause_holds_back_who_has_a_turn_already() -> None:
-    pace = Pace()
-    pace.throttled(pace.wait(), None)  # two requests a second from here on
+    limiter = RateLimiter()
+    limiter.throttled(limiter.wait(), None)  # two requests a second from here on
     ended: list[float] = []
-    waiting = [threading.Thread(target=lambda: ended.append(pace.wait())) for _ in range(3)]
+    waiting = [threading.Thread(target=lambda: ended.append(limiter.wait())) for _ in range(3)]
     for thread in waiting:
         thread.start()
     asked = time.monotonic()
-    pace.throttled(asked, 1.5)
+    limiter.throttled(asked, 1.5)
     for thread in waiting:
         thread.join()
     assert len(ended) == 3 and min(ended) >= asked + 1.5

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.decode import live_session
+from reconciler.api.decode import decode_session
 from reconciler.ownership.remark import parse_remark
 from tests.support import CONTRACT, live, row
 
@@ -34,7 +34,7 @@ DOCUMENTED: dict[str, Any] = {
 
 
 def test_the_documented_row() -> None:
-    found = live_session(DOCUMENTED, SHAPE)
+    found = decode_session(DOCUMENTED, SHAPE)
     assert found.session_id == 1
     assert found.fields() == {
         "name": "test",
@@ -52,7 +52,7 @@ def test_the_documented_row() -> None:
 
 def test_what_is_not_known_is_kept_in_the_row() -> None:
     document = {**DOCUMENTED, "session_token": "70-token", "new": [1]}
-    found = live_session(document, SHAPE)
+    found = decode_session(document, SHAPE)
     assert found.session_token == "70-token"
     assert found.row["new"] == [1]
 
@@ -63,7 +63,7 @@ def test_null_and_nothing_are_the_same(name: str) -> None:
         {**DOCUMENTED, name: None},
         {key: value for key, value in DOCUMENTED.items() if key != name},
     ):
-        found = live_session(document, SHAPE)
+        found = decode_session(document, SHAPE)
         assert (found.name if name == "session_name" else found.remark) == (
             "" if name == "session_name" else parse_remark(None)
         )
@@ -122,5 +122,5 @@ def test_a_row_is_read_in_any_shape_that_a_contract_tells() -> None:
         SHAPE, name=("meta", "title"), config=("settings",), prompt=("settings", "system"), remark=("note",)
     )
     document = {**row(), "meta": {"title": "A"}, "settings": {"system": "B"}, "note": '{"a":1}'}
-    found = live_session(document, flat)
+    found = decode_session(document, flat)
     assert (found.name, found.prompt, found.remark.keys) == ("A", "B", {"a": 1})

@@ -1,0 +1,172 @@
+"""What a contract says: the calls, the shape of a listed session, and how the service behaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from reconciler.errors import ReconcilerError
+
+#: How the fields of a call travel: not at all in a body (``none``; those of a GET stand in the query), as a JSON
+#: object, as a form, as multipart form data, or all in the query with an empty body (``query``).
+Encoding: TypeAlias = Literal["none", "json", "form", "multipart", "query"]
+
+#: What names a session in a path or among the fields of a call.
+SESSION_NAMES: Final = ("session_id", "session_token")
+
+#: The longest query, in bytes, that is sent where none is known to be too long. Source: the smallest default of the
+#: servers that applications of this family run on (gunicorn's ``limit_request_line`` is 4,094, path included).
+SAFE_QUERY: Final = 3_500
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}`` or ``{session_token}``.
+
+    ``left_out`` is what an update does to a field that it leaves out: ``kept``, ``reset``, or the whole call is
+    ``refused``. ``ignores`` are fields, by our names, that the call is known not to store, so they are not sent.
+    ``remark_limit`` is how many bytes of a remark are known to be kept, None where no limit is known.
+    ``longest_query`` is the longest query (bytes) that the service takes, for the encoding ``query``.
+    ``answer_in`` is where the session stands in the answer, as a path of keys; empty if it is the answer itself.
+
+    Of a list of messages, ``pages`` says how to get at the next rows: by number (``page``), by the id of the oldest
+    row so far (``before``), or not at all, since one answer holds all (``none``). ``counts`` is what ``count`` in
+    its answer counts: ``all`` rows, those of the ``page``, or nothing, since there is ``none``; None: not known.
+    """
+
+    name: str
+    method: str
+    path: str
+    encoding: Encoding
+    known: str
+    fields: Mapping[str, str]
+    page_size: int = 100
+    left_out: Literal["kept", "reset", "refused"] = "kept"
+    ignores: frozenset[str] = frozenset()
+    answer: Literal["document", "empty"] = "document"
+    answer_in: tuple[str, ...] = ("data",)
+    pages: Literal["page", "before", "none"] = "page"
+    counts: Literal["all", "page", "none"] | None = None
+    longest_query: int | None = None
+    remark_limit: int | None = None
+
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """What the call names a session by, of :data:`SESSION_NAMES`; empty if it names none."""
+        return tuple(one for one in SESSION_NAMES if f"{{{one}}}" in self.path or one in self.fields)
+
+    @property
+    def wants_all_fields(self) -> bool:
+        """Whether an update has to carry every field, since what it leaves out is lost or not allowed."""
+        return self.left_out != "kept"
+
+    @property
+    def proven(self) -> bool:
+        """Whether the call is known to work from its documentation or from the service itself."""
+        return self.known in ("documented", "learned")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionShape:
+    """Where the fields stand in a listed session, each as a path of keys."""
+
+    session_id: tuple[str, ...]
+    session_token: tuple[str, ...]
+    name: tuple[str, ...]
+    config: tuple[str, ...]
+    model: tuple[str, ...]
+    prompt: tuple[str, ...]
+    data: tuple[str, ...]
+    remark: tuple[str, ...]
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageShape:
+    """Where the fields stand in a listed message, each as a path of keys. The defaults are those of the service."""
+
+    id: tuple[str, ...] = ("message_id",)
+    session_id: tuple[str, ...] = ("session_id",)
+    session_token: tuple[str, ...] = ("session_token",)
+    category: tuple[str, ...] = ("message_category",)
+    content: tuple[str, ...] = ("message_content",)
+    meta: tuple[str, ...] = ("message_meta",)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an answer says of itself: the HTTP status, and the one in its body (0 where there is none)."""
+
+    http: int
+    body: int = 0
+
+
+#: How long (seconds) a list may lag behind a write where nothing is known of it.
+LEAST_SETTLE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How the service behaves beyond its calls, as far as it was learned. ``None``: not known.
+
+    ``remark_limit`` is in bytes of UTF-8, ``largest_page`` in rows, ``late_seconds`` how long a new session took to be
+    listed. ``prompt_ends`` is ``end`` where white space goes at the end alone, ``both`` where at both ends.
+    """
+
+    remark_limit: int | None = None
+    remark_over: Literal["refuse", "cut"] | None = None
+    largest_page: int | None = None
+    name_filter: Literal["exact", "partial", "none"] | None = None
+    ordering: Literal["honoured", "ignored"] | None = None
+    late_seconds: float | None = None
+    numbers: Literal["number", "text"] | None = None
+    prompt_ends: Literal["kept", "end", "both", "changed", "refused"] | None = None
+    prompt_line_endings: Literal["kept", "lf", "crlf", "changed", "refused"] | None = None
+    prompt_characters: Literal["kept", "changed", "refused"] | None = None
+    prompt_length: int | None = None
+    not_found: Status | None = None
+    bad_request: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """When a contract was learned (UTC, ISO 8601), against which address, and by which version."""
+
+    at: str
+    endpoint: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The whole table. ``operations`` lacks a call that the service does not have.
+
+    ``learned`` is None for a contract that no doctor wrote.
+    """
+
+    name: str
+    operations: Mapping[str, Operation]
+    session: SessionShape
+    message: MessageShape = MessageShape()
+    service: Service = Service()
+    learned: Learned | None = None
+
+    @property
+    def settle(self) -> float:
+        """How long (seconds) a list is given to show a write: well over what it was seen to take."""
+        return max(LEAST_SETTLE, 4 * (self.service.late_seconds or 0.0))
+
+    def operation(self, name: str) -> Operation:
+        """The call of this name.
+
+        Raises:
+            ReconcilerError: the contract has no such call.
+        """
+        try:
+            return self.operations[name]
+        except KeyError:
+            raise ReconcilerError(
+                f"the contract {self.name!r} has no call for {name}",
+                "describe the call in the contract file, or use a contract that has it",
+            ) from None
