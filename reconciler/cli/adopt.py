@@ -17,6 +17,7 @@ from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.build import make_plan
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.narrow import narrow
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
@@ -60,7 +61,8 @@ def command(
             _insist(part, wanted, snapshot)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     return perform(
         job,
         split(flags, Writing),

@@ -15,6 +15,7 @@ from reconciler.cli.perform import Job, Writing, perform, writing_options
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.plan.build import make_plan
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.narrow import narrow
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
@@ -61,7 +62,8 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
             raise Refused(f"no live session is ours under {', '.join(missing)}", _SHOWS)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(without)
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = perform(
         job,
         split(flags, Writing),

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.endpoint import LOCAL, endpoint_name
-from reconciler.api.listing import list_sessions
+from reconciler.api.listing import list_sessions, whole
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.progress import Step, progress
-from reconciler.domain import Snapshot
+from reconciler.domain import Keep, Snapshot
 
 
-def live_or_against(file: Path | None, connection: Connection, state: Path) -> Snapshot:
-    """The live list, or the one in a snapshot file.
+def live_or_against(file: Path | None, connection: Connection, state: Path, keep: Keep = whole) -> Snapshot:
+    """The live list, or the one in a snapshot file. ``keep`` is what is needed of it.
 
     Raises:
         ReconcilerError: it can't be had.
@@ -25,23 +25,24 @@ def live_or_against(file: Path | None, connection: Connection, state: Path) -> S
         from reconciler.api.snapshot_file import read_snapshot
         from reconciler.contract import load_contract
 
-        return read_snapshot(file, load_contract(connection.contract))
+        return read_snapshot(file, load_contract(connection.contract)).reduced(keep)
     with connect(connection, state) as client, progress("listing") as step:
-        return list_sessions(client, on_rows=step)
+        return list_sessions(client, keep=keep, on_rows=step)
 
 
 @contextmanager
 def listing(
     connection: Connection, state: Path, *, against: Path | None = None
-) -> Iterator[Callable[[], Snapshot]]:
-    """Begin to read the live list while the block does something else; the function that it gives waits for it.
+) -> Iterator[Callable[[Keep], Snapshot]]:
+    """Begin to read the live list while the block does something else; the function that it gives waits for it, and is
+    told what is needed of it. Before that is known, sessions are kept whole.
 
     What goes wrong with it is raised by that function, and nowhere before, so that what the block finds wrong
     meanwhile comes first. A file is read, and the embedded server is spoken to, only when the function is called:
     neither makes anybody wait.
     """
     if against is not None or endpoint_name(connection.endpoint) == LOCAL:
-        yield lambda: live_or_against(against, connection, state)
+        yield lambda keep: live_or_against(against, connection, state, keep)
         return
     begun = _Listing(connection, state)
     begun.start()
@@ -60,17 +61,23 @@ class _Listing(threading.Thread):
         self._connection = connection
         self._state = state
         self._step: Step = _nothing
+        self._keep: Keep = whole
         self._snapshot: Snapshot | None = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
             with connect(self._connection, self._state, stop=self.stop) as client:
-                self._snapshot = list_sessions(client, on_rows=lambda done, total: self._step(done, total))
+                self._snapshot = list_sessions(
+                    client,
+                    keep=lambda live: self._keep(live),
+                    on_rows=lambda done, total: self._step(done, total),
+                )
         except BaseException as error:
             self._error = error
 
-    def wait(self) -> Snapshot:
+    def wait(self, keep: Keep) -> Snapshot:
+        self._keep = keep
         with progress("listing") as step:
             self._step = step
             self.join()
@@ -78,7 +85,7 @@ class _Listing(threading.Thread):
         if self._error is not None:
             raise self._error
         assert self._snapshot is not None
-        return self._snapshot
+        return self._snapshot.reduced(keep)
 
 
 def _nothing(done: int, total: int) -> None:

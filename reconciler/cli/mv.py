@@ -17,6 +17,7 @@ from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.ownership.tag import Identity
 from reconciler.plan.build import make_plan
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.narrow import narrow
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
@@ -63,7 +64,8 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
             raise _not_live(source, loaded, snapshot)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(moving)
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = perform(
         job,
         split(flags, Writing),

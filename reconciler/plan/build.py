@@ -95,8 +95,8 @@ def make_plan(
         counts=Counts(
             no_op=no_op,
             managed=places.managed,
-            unmanaged=len(places.unmanaged),
-            foreign=places.foreign,
+            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+            foreign=places.foreign + snapshot.left_out.foreign,
             unreadable=len(places.unreadable),
             kept_conflicts=kept,
         ),
@@ -118,6 +118,7 @@ def make_plan(
             *missing_capabilities(actions, snapshot),
         ),
         lock=catalog.policy.lock,
+        listing=snapshot.listing,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from reconciler import __version__
 from reconciler.plan.types import Action, Detail, FieldChange, Plan
 from reconciler.values import MISSING
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 
 
 def plan_to_document(plan: Plan) -> dict[str, Any]:
@@ -31,6 +32,8 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
     }
     if plan.about is not None:
         document["about"] = plan.about
+    if plan.listing is not None:
+        document["listing"] = asdict(plan.listing)
     return document
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from reconciler.domain import Listing
 from reconciler.ownership.tag import CREATED, Identity, Was
 from reconciler.values import MISSING
 
@@ -118,7 +119,7 @@ class Plan:
     """What an apply would do. Apply refuses it while ``refusals`` is not empty.
 
     A plan that does not show everything an apply would do says what it is ``about``. ``lock`` says that whoever applies
-    it has to hold the lock.
+    it has to hold the lock, ``listing`` how the list was read; None where it came from a file.
     """
 
     catalog: str
@@ -130,6 +131,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     about: About | None = None
     lock: bool = False
+    listing: Listing | None = None
 
     @property
     def empty(self) -> bool:

@@ -223,7 +223,7 @@ def test_a_plan_as_a_document() -> None:
     document = plan_to_document(make_plan(now, there))
     assert check_document(document, "plan") == []
     assert document == {
-        "format_version": "1.1",
+        "format_version": "1.2",
         "reconciler_version": "0.1.0",
         "catalog": "bookshop",
         "environment": None,
