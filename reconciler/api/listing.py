@@ -63,8 +63,9 @@ from reconciler.api.client import Client
 from reconciler.api.decode import decode_session
 from reconciler.api.errors import ApiError, ListingUnsettledError
 from reconciler.api.prefetch import prefetched
+from reconciler.api.seen import Row, Seen
 from reconciler.bulk import no_garbage_collection
-from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Others, Snapshot, Way
+from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Snapshot, Way
 from reconciler.values import as_number
 
 #: How many fast passes are made at most, and how many sweeps.
@@ -87,8 +88,6 @@ _AHEAD = 2
 OnRows = Callable[[int, int], None]
 
 Ordering: TypeAlias = Literal["session_id", "-session_id"]
-#: What is kept of a row: a session, or whose it is where it is only counted.
-Row: TypeAlias = LiveSession | Others
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +183,14 @@ class _Start:
 
 @dataclass(slots=True)
 class _Reading:
-    """The list while it is read. ``rows`` holds each id with the number of the reading that saw it last."""
+    """The list while it is read."""
 
     pages: Pages
     filtered: bool
     on_rows: OnRows
     calls: int = 0
     number: int = 0  # of the reading that is under way
-    rows: dict[int, tuple[int, Row]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
     twice: int | None = None  # an id that a pass saw on two pages
 
     def read(self) -> Found:
@@ -211,7 +210,7 @@ class _Reading:
                     way: Way = "fast" if reached is start else "united"
                     return self._found(reached.number, start.number, way)
             inexplicable += start.unchanged(first)
-            if start.below - self._seen(start) > FEW_MISSING:
+            if start.below - self._count(start) > FEW_MISSING:
                 break
         if _is_whole(first):
             return self._whole(first, len(starts) + 1, "fast")
@@ -222,14 +221,14 @@ class _Reading:
     def _swept(self, first: Page, passes: int) -> Found:
         problem = None
         for number in range(passes + 1, passes + 1 + SWEEPS):
-            self.rows.clear()
+            self.seen = Seen()
             if _is_whole(first):
                 return self._whole(first, number, "sweep")
             start = self._start(first, number)
             steady = self._sweep(start)
             first = self._first()
             deleted = self._see_new(start, first)
-            seen = sum(session_id <= start.newest for session_id in self.rows)
+            seen = self.seen.count(number, start.newest + 1)
             if not steady:
                 problem = _unreliable("the server changes the number of rows on a page while it is read")
             elif deleted is not None and seen < start.count - deleted:
@@ -241,7 +240,7 @@ class _Reading:
 
     def _whole(self, page: Page, number: int, way: Way) -> Found:
         """The list that is on one page."""
-        self.rows.clear()
+        self.seen = Seen()
         self.number = number
         self._add(page)
         self.on_rows(page.count, page.count)
@@ -250,7 +249,7 @@ class _Reading:
     def _start(self, first: Page, number: int) -> _Start:
         self.number, self.twice = number, None
         self._add(first)
-        start = _Start(number, first, first.count, first.ids[0], first.ids[-1], len(first.ids))
+        start = _Start(number, first, first.count, first.ids[-1], first.ids[0], len(first.ids))
         if start.pages > MOST_PAGES:
             raise ApiError(
                 "list_sessions",
@@ -300,17 +299,18 @@ class _Reading:
         return page
 
     def _newest(self, number: int) -> Page:
+        """A page of the newest sessions, turned round: the oldest of them first."""
         self.calls += 1
         page = self.pages.one("-session_id", number) or Page(0, [], [])
         _check_order(page, "-session_id")
-        return page
+        return Page(page.count, page.ids[::-1], page.rows[::-1])
 
     def _see_new(self, start: _Start, first: Page) -> int | None:
         """Take in what is newer than the start, as :func:`_deleted` says."""
         self._add(first)
         page, number = first, 1
         last = -(-first.count // max(1, len(first.ids)))
-        while page.ids and page.ids[-1] > start.edge and number < last:
+        while page.ids and page.ids[0] > start.edge and number < last:
             number += 1
             page = self._newest(number)
             self._add(page)
@@ -318,40 +318,25 @@ class _Reading:
 
     def _complete(self, starts: list[_Start]) -> _Start | None:
         """The last start since which every session was seen that it counts."""
-        return next((start for start in reversed(starts) if self._seen(start) == start.below), None)
+        return next((start for start in reversed(starts) if self._count(start) == start.below), None)
 
-    def _seen(self, start: _Start) -> int:
+    def _count(self, start: _Start) -> int:
         """How many sessions under the edge of this start were seen since."""
-        return sum(
-            session_id < start.edge and number >= start.number
-            for session_id, (number, _) in self.rows.items()
-        )
+        return self.seen.count(start.number, start.edge)
 
     def _add(self, page: Page, edge: int = 0) -> None:
-        rows, number = self.rows, self.number
-        for session_id, row in zip(page.ids, page.rows, strict=True):
-            if session_id < edge and session_id in rows and rows[session_id][0] == number:
-                self.twice = session_id
-            rows[session_id] = (number, row)
+        twice = self.seen.add(page.ids, page.rows, self.number)
+        if twice is not None and twice < edge:
+            self.twice = twice
 
     def _found(self, since: int, passes: int, way: Way) -> Found:
-        others: list[Others] = []
-        sessions: list[LiveSession] = []
-        for number, row in self.rows.values():
-            if number < since:
-                continue
-            if isinstance(row, LiveSession):
-                sessions.append(row)
-            else:
-                others.append(row)
-        sessions.sort(key=lambda live: live.session_id)
-        left_out = LeftOut(others.count("unmanaged"), others.count("foreign"))
-        return Found(tuple(sessions), left_out, Listing(self.calls, passes, way))
+        listing = Listing(self.calls, passes, way)
+        return Found(self.seen.sessions(since), self.seen.left_out(since), listing)
 
     def _miscounted(self, start: _Start) -> ListingUnsettledError:
         if self.twice is not None:
             return _unreliable(f"#{self.twice} is on two pages, and others of {start.count} on none")
-        seen = sum(number == start.number for number, _ in self.rows.values())
+        seen = self.seen.count(start.number, start.newest + 1)
         return _unreliable(
             f"the server counts {start.count}, and {seen} came, though nobody deleted any meanwhile"
         )
@@ -374,7 +359,7 @@ def _deleted(start: _Start, page: Page, number: int) -> int | None:
     """
     if number > 1 and not page.ids:
         return None
-    if number * start.size < page.count and page.ids[-1] > start.newest:
+    if number * start.size < page.count and page.ids[0] > start.newest:
         return None
     newer = (number - 1) * start.size + sum(session_id > start.newest for session_id in page.ids)
     return start.count - (page.count - newer)

@@ -202,7 +202,7 @@ def _complete_anyway(self: Any, starts: Any) -> Any:
 def _count_all_passes(self: Any, starts: Any) -> Any:
     """As if rows from before a first page counted for it."""
     start = starts[-1]
-    return start if sum(one < start.edge for one in self.rows) == start.below else None
+    return start if self.seen.count(0, start.edge) == start.below else None
 
 
 def _upwards(self: Any, start: Any) -> bool:
