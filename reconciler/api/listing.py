@@ -61,7 +61,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from reconciler.api.client import Client
 from reconciler.api.decode import decode_session
-from reconciler.api.errors import ApiError, ListingUnsettledError
+from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.api.prefetch import prefetched
 from reconciler.api.seen import Row, Seen
 from reconciler.bulk import no_garbage_collection
@@ -131,7 +131,7 @@ def list_sessions(
     ``keep`` says of each session what is kept of it, or whose it is where it is only counted.
 
     Raises:
-        ListingUnsettledError: the server does not list what it counts, or not in order.
+        UnreliableListError: the server does not list what it counts, or not in order.
         ApiError: a page could not be had.
     """
     with no_garbage_collection():
@@ -148,7 +148,7 @@ def read_list(pages: Pages, *, filtered: bool = False, on_rows: OnRows | None = 
     the first page; and after each sweep, or a complete pass, as many as there are pages to see what is new.
 
     Raises:
-        ListingUnsettledError: the server does not list what it counts, or not in order.
+        UnreliableListError: the server does not list what it counts, or not in order.
         ApiError: a page could not be had.
     """
     return _Reading(pages, filtered, on_rows or (lambda done, total: None)).read()
@@ -333,7 +333,7 @@ class _Reading:
         listing = Listing(self.calls, passes, way)
         return Found(self.seen.sessions(since), self.seen.left_out(since), listing)
 
-    def _miscounted(self, start: _Start) -> ListingUnsettledError:
+    def _miscounted(self, start: _Start) -> UnreliableListError:
         if self.twice is not None:
             return _unreliable(f"#{self.twice} is on two pages, and others of {start.count} on none")
         seen = self.seen.count(start.number, start.newest + 1)
@@ -373,8 +373,8 @@ def _check_order(page: Page, ordering: Ordering) -> None:
             raise _unreliable(f"#{second} came after #{first}, where ordering={ordering} was asked for")
 
 
-def _unreliable(what: str) -> ListingUnsettledError:
-    return ListingUnsettledError(
+def _unreliable(what: str) -> UnreliableListError:
+    return UnreliableListError(
         f"the list of sessions can't be relied on: {what}",
         "the server does not order by session_id, or lists a session twice or not at all: "
         "run the command again, and reconciler doctor if it says the same",

@@ -112,7 +112,7 @@ def ordering(look: Look, count: int) -> None:
         "ordering",
         stated if known else "differs",
         "the list does not come in the order that is asked for",
-        "a listing that comes out of order can't be known to be whole: it ends with 'would not settle' (exit 1), "
+        "a listing that comes out of order can't be known to be whole: it ends with an error (exit 1), "
         "never with a plan",
     )
 

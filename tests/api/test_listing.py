@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.client import Client
-from reconciler.api.errors import ApiError, ListingUnsettledError
+from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Contract
 from reconciler.domain import LeftOut, Listing, LiveSession, Others
@@ -52,7 +52,7 @@ def pages(server: RunningServer) -> list[tuple[str, str]]:
 
 def unreliable(client: Client) -> str:
     """What a listing says of a server that can't be relied on."""
-    with pytest.raises(ListingUnsettledError) as caught:
+    with pytest.raises(UnreliableListError) as caught:
         list_sessions(client)
     (problem,) = caught.value.problems
     assert problem.hint == AGAIN

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.api import listing
-from reconciler.api.errors import ListingUnsettledError
+from reconciler.api.errors import UnreliableListError
 from reconciler.api.listing import PASSES, SWEEPS, Found, Ordering, read_list
 from reconciler.domain import Listing
 from tests.api.listing_model import Model, Move
@@ -74,7 +74,7 @@ def test_ids_that_become_visible_late_hide_nothing(
     model = Model(list(range(1, count + 1)), size, iter(moves), shuffled(seed))
     try:
         found = read_list(model)
-    except ListingUnsettledError:
+    except UnreliableListError:
         # Two sweeps, with one that came late in each between the looks at the end: nothing is claimed then.
         assert model.requests <= bound(model)
         return
@@ -156,7 +156,7 @@ def hiding(model: Model, ordering: Ordering, number: int, ids: list[int]) -> lis
 def test_a_server_that_does_not_order_is_an_error_at_once(busy: bool) -> None:
     model = Model(list(range(1, 31)), 5, iter(lambda: [0] if busy else [], None), distort=ignoring_order)
     with pytest.raises(
-        ListingUnsettledError, match=r"#\d+ came after #\d+, where ordering=-session_id was asked for"
+        UnreliableListError, match=r"#\d+ came after #\d+, where ordering=-session_id was asked for"
     ):
         read_list(model)
     assert model.requests == 1
@@ -165,7 +165,7 @@ def test_a_server_that_does_not_order_is_an_error_at_once(busy: bool) -> None:
 def test_a_server_that_gives_an_id_twice_in_a_quiet_list_is_an_error() -> None:
     """Pages of two: #4 stands on the second page and, in place of #5, on the third."""
     model = Model(list(range(1, 31)), 2, distort=hiding)
-    with pytest.raises(ListingUnsettledError) as caught:
+    with pytest.raises(UnreliableListError) as caught:
         read_list(model)
     assert str(caught.value) == (
         "the list of sessions can't be relied on: #4 is on two pages, and others of 30 on none"
@@ -176,7 +176,7 @@ def test_a_server_that_gives_an_id_twice_in_a_quiet_list_is_an_error() -> None:
 def test_and_in_one_where_others_create_as_well() -> None:
     """A sweep sees fewer sessions than the count says are left."""
     model = Model(list(range(1, 31)), 2, iter(lambda: ["create"], None), shuffled(3), hiding)
-    with pytest.raises(ListingUnsettledError, match="the list of sessions can't be relied on: "):
+    with pytest.raises(UnreliableListError, match="the list of sessions can't be relied on: "):
         read_list(model)
     assert PASSES * 15 < model.requests <= bound(model)
 
@@ -188,7 +188,7 @@ def test_a_page_size_that_changes_is_seen() -> None:
         return ids[:5] if ordering == "session_id" and number == 4 else ids
 
     model.distort = shrink
-    with pytest.raises(ListingUnsettledError, match="changes the number of rows on a page while it is read"):
+    with pytest.raises(UnreliableListError, match="changes the number of rows on a page while it is read"):
         read_list(model)
 
 
@@ -226,7 +226,7 @@ def _missed(seed: int) -> bool:
     model = Model(list(range(1, chance.randrange(10, 60))), chance.randrange(2, 6), writes(), shuffled(seed))
     try:
         found = read_list(model)
-    except ListingUnsettledError:
+    except UnreliableListError:
         return False
     return not model.throughout <= {live.session_id for live in found.sessions}
 
