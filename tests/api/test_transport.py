@@ -14,13 +14,13 @@ TOKEN = "6f1c2d1e-0b57-4a0c-9d5e-2f6f0e2b9c11"
 SESSION = {"session_id": 7, "session_token": TOKEN}
 
 
-def sent(operation: str, fields: Mapping[str, Any], **facts: Any) -> Any:
+def sent(operation: str, given: Mapping[str, Any], **facts: Any) -> Any:
     """The request that a call makes, by the contract but for these facts of it."""
     with (
         answering(Answer({"status": 200})) as stub,
         calling(stub.url, contract=contract_with(operation, **facts)) as client,
     ):
-        client.write(operation, fields)
+        client.write(operation, given)
     (request,) = stub.asked
     return request
 

@@ -1,0 +1,1 @@
+"""Services that the tests run beside the embedded server, each a process of its own."""
