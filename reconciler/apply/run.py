@@ -35,6 +35,7 @@ from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.plan.capabilities import refuse_if_unable
+from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
 
 #: What is done first: what keeps a session or makes one comes before what ends one.
@@ -96,11 +97,11 @@ def apply_plan(
     with Journal(options.state / journals.FILE) as journal:
         creates = plan.count("create")
         pages = (
-            0 if snapshot is None else len(snapshot) // client.contract.operation("list_sessions").page_size
+            0 if snapshot is None else snapshot.total // client.contract.operation("list_sessions").page_size
         )
         full = options.recheck or snapshot is None or creates > pages + 1
         if full:
-            snapshot, seen = list_sessions(client), time.monotonic()
+            snapshot, seen = list_sessions(client, keep=keep_for_plan(plan)), time.monotonic()
             refuse_if_stale(plan, snapshot)
         assert snapshot is not None
         refuse_if_unable(plan, snapshot)
@@ -125,7 +126,7 @@ def apply_plan(
             options.settle,
             look_first=not full,
             seen=seen,
-            calls=_calls_to_look(client, len(snapshot)),
+            calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
             now=_now,
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
