@@ -1,14 +1,14 @@
-# One obvious command for each thing. All of them set up .venv by themselves.
+# One obvious command for each task. Each of them sets up .venv by itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check format bench bench-quick clean
+.PHONY: help demo test faults check format bench bench-quick dist clean
 
 help:  ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,26 +18,30 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## watch a catalog become live sessions on the embedded server
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: $(STAMP)  ## run the tests
+test: $(STAMP)  ## run the tests (about 4 minutes on two cores)
 	$(BIN)/pytest -n auto
 
-faults: $(STAMP)  ## crash, fail, race and starve an apply in every way there is: takes minutes
+faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
 
-check: $(STAMP)  ## formatting, lint, types
+check: $(STAMP)  ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest -n 0 tests/test_architecture.py
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## measure everything side by side, into benchmarks/RESULTS.md (under 20 minutes)
+bench: $(STAMP)  ## measure everything, into benchmarks/RESULTS.md (under 20 minutes)
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(STAMP)  ## the same, smaller, in a minute; writes nothing
+bench-quick: $(STAMP)  ## a smaller benchmark, in a minute; writes nothing
 	$(BIN)/python -m benchmarks --quick
 
-clean:  ## remove what the other commands made
-	rm -rf $(VENV) .demo .bench
+dist:  ## build the wheel and the sdist, and try each in a clean environment (needs a package index)
+	PYTHON=$(PYTHON) sh scripts/dist.sh
+
+clean:  ## remove everything that the other commands made
+	rm -rf $(VENV) .demo .bench .dist dist

@@ -29,13 +29,13 @@ from reconciler.contract import Contract, load_contract
 from reconciler.domain import LiveSession
 from reconciler.plan import make_plan
 from reconciler.plan.document import plan_to_document
-from reconciler.render import render
+from reconciler.render import render_plan
 from reconciler.render.options import RenderOptions
 
 RUNS = 7
 
 #: What a plan has loaded before it does anything. In a process of its own, since a module is loaded once.
-_MODULES = "reconciler.cli.plan, reconciler.catalog, reconciler.plan.document"
+_MODULES = "reconciler.cli.commands.plan, reconciler.catalog, reconciler.plan.document"
 _START = f"import time, {_MODULES}; print(time.process_time())"
 
 
@@ -61,7 +61,7 @@ def main(count: int) -> None:
             step("  of it rows and tags", _rows, [live.row for live in snapshot], contract)
             plan = step("compare", make_plan, catalog, snapshot)
             document = step("document", plan_to_document, plan)
-            step("render", partial(render, options=RenderOptions()), document, "text")
+            step("render", partial(render_plan, options=RenderOptions()), document, "text")
     print(f"{count:,} sessions, no changes, CPU time in one process, median of {RUNS}:")
     for name, found in times.items():
         print(f"  {median(found) * 1000:6.0f} ms  {name}")

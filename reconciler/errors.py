@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     ERROR = 1
     CHANGES = 2  # --detailed-exitcode (and drift): there are changes. Nothing else gives 2.
     REFUSED = 3  # a guard said no: policy, stale plan, conflict, missing approval
-    PARTIAL = 4  # applied in part
+    PARTIAL = 4  # done in part; the output says what was not done
     USAGE = 64
     INTERRUPTED = 130
 

@@ -7,6 +7,8 @@ magnitude slower, find out what to say.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -50,16 +52,28 @@ def fits(document: Any, name: str) -> bool:
     return bool(_checker(name).is_valid(document))
 
 
+def schema_errors(document: Any, name: str) -> Iterator[Any]:
+    """What ``jsonschema`` says of a document that does not fit the schema, as its ``ValidationError`` objects."""
+    if fits(document, name):
+        return
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+    yield from validator(load_schema(name)).iter_errors(document)
+
+
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
+    # In JSON Schema, `$` is the very end of the string; in Python, a line end may follow it.
+    from jsonschema import ValidationError
+
+    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
 def check_document(document: Any, name: str) -> list[Problem]:
     """What keeps a document from fitting the schema, worded for people; empty when it fits."""
-    if fits(document, name):
-        return []
-    import jsonschema
-
-    found = sorted(
-        jsonschema.Draft202012Validator(load_schema(name)).iter_errors(document),
-        key=lambda e: [str(p) for p in e.absolute_path],
-    )
+    found = sorted(schema_errors(document, name), key=lambda e: [str(p) for p in e.absolute_path])
     return [
         Problem(f"{'.'.join(str(p) for p in e.absolute_path) or 'the document'}: {e.message}") for e in found
     ]

@@ -26,7 +26,9 @@ from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan import Plan, make_plan
 from reconciler.server import Quirks, Store
-from reconciler.server.service import Call, Refusal, Service
+from reconciler.server.answers import Refusal
+from reconciler.server.arguments import Call
+from reconciler.server.service import Service
 
 CONTRACT = load_contract()
 
@@ -108,11 +110,20 @@ def written(session: Session, session_id: int = 1, **fields: Any) -> LiveSession
 
 
 class Still(RateLimiter):
-    """A pace that never waits. ``slept`` is what it was asked to wait, in seconds."""
+    """A pace that never really waits: its clock stands still but for what it is asked to wait.
+
+    ``slept`` is that, in seconds.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.slept: list[float] = []
+
+    def uncancellable(self) -> RateLimiter:
+        return self
+
+    def now(self) -> float:
+        return sum(self.slept)
 
     def sleep(self, seconds: float) -> None:
         if seconds > 0:
@@ -225,6 +236,9 @@ class Direct(Client):
         except Refusal as refusal:
             raise ApiError(name, refusal.message, outcome="not done", http_status=refusal.status) from None
         return json.loads(json.dumps(answer.document))
+
+    def uncancellable(self) -> Client:
+        return self
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
         return self._work(name, fields)

@@ -6,9 +6,7 @@ answer that never came, since the service has no idempotency keys.
 
 from __future__ import annotations
 
-import copy
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -25,7 +23,8 @@ from urllib3.exceptions import (
 
 from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
 from reconciler.api.errors import ApiError, Outcome
-from reconciler.api.rate_limit import RateLimiter, backoff
+from reconciler.api.polling import pause_before_retry
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 from reconciler.values import as_number
@@ -56,8 +55,8 @@ Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 class Client:
     """Calls the service. Safe to use from many threads; close it, or use it in a ``with``.
 
-    ``connect_timeout`` and ``read_timeout`` are in seconds, a call each; ``tries`` is how often a read is sent at most.
-    ``observer`` may be set to see each call.
+    ``connect_timeout`` and ``read_timeout`` are in seconds per call. ``tries`` is how often a read is sent at most.
+    ``transport`` shares the connections of another client, which closes them. Set ``observer`` to see each call.
     """
 
     def __init__(
@@ -70,16 +69,15 @@ class Client:
         read_timeout: float = 60.0,
         tries: int = 6,
         limiter: RateLimiter | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.contract = contract
         self.connections = connections
         self.tries = tries
         self.limiter = limiter or RateLimiter()
-        self._read_timeout = read_timeout
-        self._transport = Transport(endpoint, connections, connect_timeout, read_timeout)
-        self._lock = threading.Lock()
-        self.calls = 0
+        self._shared = transport is not None
+        self._transport = transport or Transport(endpoint, connections, connect_timeout, read_timeout)
         self.observer: Observer | None = None
 
     def __enter__(self) -> Client:
@@ -89,14 +87,22 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
-        self._transport.close()
+        """Close all connections, unless they are another client's."""
+        if not self._shared:
+            self._transport.close()
 
-    def unstoppable(self) -> Client:
-        """The same client, sharing its connections, whose calls go on when the run is asked to stop."""
-        twin = copy.copy(self)
-        twin.limiter = RateLimiter()
-        return twin
+    def uncancellable(self) -> Client:
+        """A client over the same connections whose calls go on when the run is asked to stop."""
+        client = Client(
+            self.endpoint,
+            self.contract,
+            connections=self.connections,
+            tries=self.tries,
+            limiter=self.limiter.uncancellable(),
+            transport=self._transport,
+        )
+        client.observer = self.observer
+        return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
         """A call that changes nothing, tried again while the trouble may pass. Returns the answer's body.
@@ -110,10 +116,8 @@ class Client:
             try:
                 return self._send(operation, fields, session)
             except ApiError as error:
-                if not error.passing or attempt >= self.tries:
+                if not pause_before_retry(self.limiter, error, attempt, self.tries):
                     raise
-                wait = error.retry_after if error.retry_after is not None else backoff(attempt)
-                self.limiter.sleep(wait)
             attempt += 1
 
     def write(
@@ -145,8 +149,6 @@ class Client:
         """Any call, sent once, with whatever came of it as a value. ``check`` is as in :meth:`write`."""
         started = self.limiter.wait()
         check()
-        with self._lock:
-            self.calls += 1
         response: requests.Response | None = None
         try:
             response = self._answer(operation, fields, session)
@@ -208,7 +210,7 @@ class Client:
         ):
             what, outcome = f"no connection to {where}", "not done"
         elif isinstance(error, requests.Timeout | ReadTimeoutError):
-            what = f"no answer from {where} within {self._read_timeout:g} s"
+            what = f"no answer from {where} within {self._transport.read_timeout:g} s"
         else:
             what = f"the connection to {where} was cut"
         return ApiError(
@@ -236,13 +238,13 @@ class Client:
             if isinstance(body, dict) or (bodiless and operation.method != "GET"):
                 return body
             what = "an empty answer" if not response.content else "an answer that is no JSON object"
-            return self._fail(
+            raise self._fail(
                 operation, session, f"HTTP {status} with {what}", "unknown", status, passing=True
             )
         what = f"HTTP {status}" + (f", status {body_status}" if body_status and body_status != status else "")
         effective = body_status if 200 <= status < 300 else status
         if effective in (401, 403):
-            return self._fail(
+            raise self._fail(
                 operation,
                 session,
                 what + self._about_key(effective),
@@ -250,13 +252,11 @@ class Client:
                 status,
                 body_status=body_status,
                 said=said,
-                hint=f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?"
-                if self.endpoint.api_key
-                else f"set {KEY_VARIABLE}, or name a file with --api-key-file",
+                hint=self._about_key_source(),
             )
         if 300 <= status < 400:
             location = self._passed_on(response.headers.get("Location", ""))
-            return self._fail(
+            raise self._fail(
                 operation,
                 session,
                 f"{what}: the server wants to be spoken to elsewhere",
@@ -269,7 +269,7 @@ class Client:
             what += " with a page that is no JSON"
         # 429 and other 4xx are answered before any work is done (RFC 9110, 15.5; RFC 6585, 4).
         outcome: Outcome = "not done" if 400 <= effective < 500 else "unknown"
-        return self._fail(
+        raise self._fail(
             operation,
             session,
             what,
@@ -286,6 +286,11 @@ class Client:
         if not self.endpoint.api_key:
             return " (no key was given)"
         return " (the key was not accepted)" if status == 401 else " (the key may not do this)"
+
+    def _about_key_source(self) -> str:
+        if self.endpoint.api_key:
+            return f"the key came from {self.endpoint.key_source}; does it belong to {self.endpoint.name}?"
+        return f"set {KEY_VARIABLE}, or name a file with --api-key-file"
 
     def _passed_on(self, text: str) -> str:
         """A text of the server's as it may be shown: short, and without the key, should it hold that."""
@@ -306,13 +311,14 @@ class Client:
         hint: str = "",
         retry_after: float | None = None,
         passing: bool = False,
-    ) -> Any:
+    ) -> ApiError:
+        """The error for an answer that does not say success."""
         if retry_after is not None and retry_after > LONGEST_PAUSE:
             passing, hint = (
                 False,
                 f"the server asks for a pause of {retry_after:g} s: run the command again after it",
             )
-        raise ApiError(
+        return ApiError(
             operation.name,
             what,
             session=session,

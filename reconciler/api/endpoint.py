@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.text.hosts import is_loopback
 
 DEFAULT_ENDPOINT = "https://api.mindcraft.com.cn"
 ENDPOINT_VARIABLE = "MINDCRAFT_ENDPOINT"
@@ -83,16 +84,6 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address stands for this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def api_key(

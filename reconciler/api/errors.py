@@ -1,4 +1,4 @@
-"""What can go wrong between us and the service, said so that a person knows what to do."""
+"""What can go wrong between this program and the service, worded so that a person knows what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Literal, TypeAlias
 
 from reconciler.errors import Problem, ReconcilerError
 
-#: What is known of the work that a failed call asked for: it was not done, or nobody can tell.
+#: What is known of the work that a failed call asked for: it was not done, or nobody can tell. See also
+#: :attr:`ApiError.says_not_done`.
 Outcome: TypeAlias = Literal["not done", "unknown"]
 
 OPERATION_WORDS = {
@@ -23,8 +24,8 @@ OPERATION_WORDS = {
 class ApiError(ReconcilerError):
     """A call that failed.
 
-    ``http_status`` and ``body_status`` are 0 where there was none; ``retry_after`` is in seconds, None where the
-    server did not say. ``throttled`` is set where the server asked for a pause.
+    ``http_status`` and ``body_status`` are 0 if there was none. ``retry_after`` is in seconds, None if the server did
+    not say. ``passing`` says that the same call may succeed later.
     """
 
     def __init__(
@@ -59,6 +60,15 @@ class ApiError(ReconcilerError):
     def status(self) -> int:
         """The status that counts: the body's where the HTTP status claims success, else HTTP's."""
         return self.body_status if 200 <= self.http_status < 300 and self.body_status else self.http_status
+
+    @property
+    def says_not_done(self) -> bool:
+        """Whether the answer says that the work was not done. Of a 503 that is what it means (RFC 9110, 15.6.4).
+
+        But a gateway may send a 503 for a request that it has passed on. So its ``outcome`` is ``unknown``, which
+        means a look before the write is sent again, and after that look it is believed.
+        """
+        return self.outcome == "not done" or self.status == 503
 
     @property
     def throttled(self) -> bool:

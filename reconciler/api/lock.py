@@ -21,16 +21,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from reconciler.api.addressing import Address, Addressable, address
 from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
 from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import backoff
+from reconciler.api.polling import poll_until
+from reconciler.api.send import Found, send_until_certain
 from reconciler.contract import Contract
 from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock, remark_size
+from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 #: How long a ticket is good for (seconds) without being renewed.
 TTL = 60.0
@@ -41,9 +44,6 @@ SKEW = 30.0
 #: How often a ticket is renewed (seconds), or three times in its life, whichever is sooner. Far more often than is
 #: needed to keep it: a renewal is one call, whatever the account holds, and tells a run that its ticket is gone.
 _RENEW = 2.0
-
-#: How often to look whether a ticket's turn has come (seconds).
-_LOOK = 2.0
 
 #: How long a run that ends waits for a renewal under way (seconds). One that comes later finds no ticket.
 _LEAVE = 2.0
@@ -58,6 +58,7 @@ class Ticket:
     session_id: int
     holder: str
     expires: datetime
+    session_token: str | None = None
 
     @property
     def expired(self) -> bool:
@@ -75,25 +76,20 @@ def tickets(client: Client, catalog: str, environment: str | None) -> list[Ticke
     return found
 
 
-def remove(client: Client, session_id: int) -> None:
+def remove(client: Client, ticket: Addressable) -> None:
     """Take a ticket away, trying again while the trouble may pass: doing it twice does no harm.
 
     Raises:
         ApiError: it could not be removed.
+        ReconcilerError: the service's delete can't name it.
     """
-    attempt = 1
-    while True:
-        try:
-            client.write("delete_session", {"session_id": session_id}, session=f"lock #{session_id}")
-        except ApiError as error:
-            if error.status == 404:
-                return
-            if not error.passing or attempt >= client.tries:
-                raise
-            client.limiter.sleep(backoff(attempt))
-            attempt += 1
-        else:
-            return
+    fields = address(client.contract.operation("delete_session"), ticket)
+    label = f"lock #{ticket.session_id}"
+    sent = send_until_certain(
+        client, lambda: client.write("delete_session", fields, session=label), None, repeatable=True
+    )
+    if sent.error is not None and sent.error.status != 404:
+        raise sent.error
 
 
 @contextmanager
@@ -121,7 +117,7 @@ def locked(
     _refuse_if_unable(client.contract, desk)
     try:
         mine = desk.draw(client)
-        lock = _Held(client.unstoppable(), desk, mine)
+        lock = _Held(client.uncancellable(), desk, mine)
         lock.start()
         try:
             _wait_for_turn(client, desk, mine, timeout, on_wait, lock)
@@ -129,9 +125,9 @@ def locked(
         finally:
             lock.stop()
             if lock.gone:
-                desk.numbers.discard(mine)
+                desk.drawn.pop(mine, None)
     finally:
-        desk.give_back(client.unstoppable())  # a run that is asked to stop still does that
+        desk.give_back(client.uncancellable())  # a run that is asked to stop still does that
 
 
 class _Desk:
@@ -143,9 +139,9 @@ class _Desk:
     def __init__(self, catalog: str, environment: str | None, holder: str, ttl: float, settle: float) -> None:
         self.catalog, self.environment, self.holder = catalog, environment, holder
         self.ttl, self.settle = ttl, settle
-        self.numbers: set[int] = set()  # the tickets that are known
+        self.drawn: dict[int, Addressable] = {}  # the tickets that are known, by session_id
         self._unseen = 0  # how many were asked for of which nobody knows yet whether they were made
-        self._until = 0.0  # when the list has to show them, if they were (monotonic clock)
+        self._until = 0.0  # when the list has to show them, if they were (by the limiter's clock)
 
     def draw(self, client: Client) -> int:
         """Make a ticket, and give its session_id.
@@ -153,51 +149,44 @@ class _Desk:
         Raises:
             ReconcilerError: it could not be made, or nobody can tell.
         """
-        attempt = 1
-        while True:
-            try:
-                number = self._create(client)
-                if number is None:  # it was made: not every answer tells the id
-                    number = self._look(client)
-                    if number is None:
-                        raise self.not_listed()
-            except ApiError as error:
-                if error.outcome == "not done" or error.status == 503:  # 503: RFC 9110, 15.6.4
-                    if not error.passing or attempt >= client.tries:
-                        raise
-                    number = None
-                    client.limiter.sleep(error.retry_after or backoff(attempt))
-                else:
-                    number = self._look(client)
-            if number is not None:
-                return number
-            attempt += 1
-            if attempt > client.tries:
-                raise ReconcilerError(
-                    "the lock could not be made: no answer came, and it does not show in the list", _AGAIN
-                )
+
+        def look(error: ApiError) -> Found:
+            if error.says_not_done:
+                return Found("not done")
+            number = self._look(client)
+            return Found("not done") if number is None else Found("done", number)
+
+        sent = send_until_certain(client, lambda: self._create(client), look, repeatable=True)
+        if sent.error is not None:
+            if sent.error.says_not_done:
+                raise sent.error
+            raise ReconcilerError(
+                "the lock could not be made: no answer came, and it does not show in the list", _AGAIN
+            )
+        number: int | None = (
+            sent.session_id or sent.body or self._look(client)
+        )  # not every answer tells the id
+        if number is None:
+            raise self.not_listed()
+        return number
 
     def queue(self, client: Client) -> list[Ticket]:
         """All tickets that are listed, the holder's first."""
         found = tickets(client, self.catalog, self.environment)
-        new = {one.session_id for one in found if one.holder == self.holder} - self.numbers
-        self.numbers |= new
-        self._unseen = max(0, self._unseen - len(new))
+        ours = {one.session_id: one for one in found if one.holder == self.holder}
+        self._unseen = max(0, self._unseen - len(ours.keys() - self.drawn.keys()))
+        self.drawn |= ours
         return found
 
     def give_back(self, client: Client) -> None:
         """Remove every ticket of this run. What can't be removed expires by itself."""
-        self._remove_known(client)
-        attempt = 1
+        self._remove_drawn(client)
         with suppress(ReconcilerError):
-            while self._unseen:
-                self.queue(client)
-                self._remove_known(client)
-                left = self._until - time.monotonic()
-                if left <= 0:
+            for _ in poll_until(client.limiter, lambda: self._until):
+                if not self._unseen:
                     return
-                client.limiter.sleep(min(left, backoff(attempt, cap=_LOOK)))
-                attempt += 1
+                self.queue(client)
+                self._remove_drawn(client)
 
     def fields(self) -> dict[str, Any]:
         """A ticket as a call takes it, good from now on."""
@@ -210,7 +199,7 @@ class _Desk:
                     "catalog": self.catalog,
                     "environment": self.environment,
                     "holder": self.holder,
-                    "expires": _text(datetime.now(UTC) + timedelta(seconds=self.ttl)),
+                    "expires": write_timestamp(datetime.now(UTC) + timedelta(seconds=self.ttl)),
                 }
             ),
         }
@@ -226,39 +215,35 @@ class _Desk:
         """Ask for a ticket; gives its number where the answer tells it."""
         # Counted before it is sent: whatever interrupts the call, the ticket is looked for in the end.
         self._unseen += 1
-        self._until = time.monotonic() + self.settle
+        self._until = client.limiter.now() + self.settle
         try:
             body = client.write("create_session", self.fields(), session="the lock")
         except Interrupted:  # while it waited to be sent
             self._unseen -= 1
             raise
         except ApiError as error:
-            if error.outcome == "not done" or error.status == 503:
+            if error.says_not_done:
                 self._unseen -= 1
             raise
         number = answered_id(body)
         if number is not None:
-            self.numbers.add(number)
+            self.drawn[number] = Address(number)
             self._unseen -= 1
         return number
 
     def _look(self, client: Client) -> int | None:
         """Look for a ticket whose number no answer told, for as long as the list may lag."""
-        attempt = 1
-        while True:
+        for _ in poll_until(client.limiter, lambda: self._until):
             self.queue(client)
-            if self.numbers:
-                return min(self.numbers)
-            left = self._until - time.monotonic()
-            if left <= 0:
-                return None
-            client.limiter.sleep(min(left, backoff(attempt, cap=_LOOK)))
-            attempt += 1
+            if self.drawn:
+                return min(self.drawn)
+        return None
 
-    def _remove_known(self, client: Client) -> None:
-        while self.numbers:
+    def _remove_drawn(self, client: Client) -> None:
+        while self.drawn:
+            _, ticket = self.drawn.popitem()
             with suppress(ReconcilerError):
-                remove(client, self.numbers.pop())
+                remove(client, ticket)
 
 
 def _wait_for_turn(
@@ -269,15 +254,19 @@ def _wait_for_turn(
     on_wait: Callable[[Ticket], None],
     lock: _Held,
 ) -> None:
-    began = time.monotonic()
+    began = client.limiter.now()
+    patience = desk.settle
     told: set[int] = set()
-    attempt = 1
-    while True:
+
+    def until() -> float:
+        return began + patience
+
+    for _ in poll_until(client.limiter, until):
         queue = desk.queue(client)
         others = [one for one in queue if one.session_id < mine and one.holder != desk.holder]
         for ticket in others:
             if ticket.expired:
-                remove(client, ticket.session_id)
+                remove(client, ticket)
         ahead = [one for one in others if not one.expired]
         if not ahead and any(one.session_id == mine for one in queue):
             return
@@ -286,17 +275,14 @@ def _wait_for_turn(
         if ahead and ahead[0].session_id not in told:
             told.add(ahead[0].session_id)
             on_wait(ahead[0])
-        left = began + (timeout if ahead else desk.settle) - time.monotonic()
-        if left <= 0:
-            raise _held_by(ahead[0], desk.environment) if ahead else desk.not_listed()
-        client.limiter.sleep(min(left, _LOOK, backoff(attempt)))
-        attempt += 1
+        patience = timeout if ahead else desk.settle
+    raise _held_by(ahead[0], desk.environment) if ahead else desk.not_listed()
 
 
 def _held_by(ticket: Ticket, environment: str | None) -> Refused:
     unlock = "reconciler unlock" + (f" --env {environment}" if environment else "")
     return Refused(
-        f"locked by {ticket.holder} (#{ticket.session_id}, good until {_text(ticket.expires)})",
+        f"locked by {ticket.holder} (#{ticket.session_id}, good until {write_timestamp(ticket.expires)})",
         f"wait with --lock-timeout SECONDS, or, if that run is dead, break it with: {unlock}",
     )
 
@@ -353,7 +339,7 @@ class _Held:
     def _renew(self) -> None:
         with suppress(Interrupted):
             while not self.gone:
-                self._client.limiter.sleep(min(_RENEW, self._desk.ttl / 3))
+                self._client.limiter.stop.sleep(min(_RENEW, self._desk.ttl / 3))
                 self._renew_once()
 
     def _renew_once(self) -> None:
@@ -371,7 +357,8 @@ class _Held:
         fields = self._desk.fields()
         if self._client.contract.operation("update_session").left_out == "kept":
             fields = {"remark": fields["remark"]}
-        return {"session_id": self._mine, **fields}
+        ticket = self._desk.drawn.get(self._mine) or Address(self._mine)
+        return {**address(self._client.contract.operation("update_session"), ticket), **fields}
 
     def _is_gone(self, error: ApiError) -> bool:
         """Whether a renewal that failed says that there is no ticket any more: not every service says 404."""
@@ -402,12 +389,7 @@ def _name(catalog: str, environment: str | None) -> str:
 
 def _ticket(live: LiveSession, lock: Mapping[str, Any]) -> Ticket:
     try:
-        expires = datetime.fromisoformat(str(lock.get("expires")))
-        expires = expires if expires.tzinfo else expires.replace(tzinfo=UTC)
+        expires = read_timestamp(str(lock.get("expires")))
     except ValueError:
         expires = datetime.fromtimestamp(0, UTC)  # a ticket that nobody can read is nobody's
-    return Ticket(live.session_id, str(lock.get("holder")), expires)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Ticket(live.session_id, str(lock.get("holder")), expires, live.session_token)

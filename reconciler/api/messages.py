@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.api.addressing import address
 from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.domain import LiveSession
@@ -42,13 +43,9 @@ def _one_pass(client: Client, live: LiveSession, label: str) -> tuple[list[Mappi
     operation = client.contract.operation("list_messages")
     rows: list[Mapping[str, Any]] = []
     page, count = 1, 0
+    names_it = address(operation, live)
     while True:
-        query = {
-            "session_id": live.session_id,
-            "session_token": live.session_token,
-            "page": page,
-            "size": operation.page_size,
-        }
+        query = {**names_it, "page": page, "size": operation.page_size}
         try:
             body = client.read("list_messages", query, session=label)
         except ApiError as error:

@@ -17,7 +17,10 @@ from reconciler.api.cancellation import Cancellation
 
 
 class RateLimiter:
-    """Shared by all workers of a run. All times are in seconds of the monotonic clock."""
+    """Shared by all workers of a run. All times are in seconds of :meth:`now`.
+
+    A test overrides :meth:`now` and :meth:`sleep` to put in another clock.
+    """
 
     _SLOWEST = 0.5  # requests a second
     _LEAST = 4.0  # what a server is thought to do that objects to the first of them
@@ -40,7 +43,7 @@ class RateLimiter:
         """
         while True:
             with self._lock:
-                now = time.monotonic()
+                now = self.now()
                 start = max(now, self._next)
                 if self._rate is not None:
                     self._next = start + 1 / self._rate
@@ -48,12 +51,12 @@ class RateLimiter:
             self.sleep(start - now)
             with self._lock:
                 if given == self._round:
-                    return time.monotonic()
+                    return self.now()
 
     def succeeded(self) -> None:
         """A request came through."""
         with self._lock:
-            now = time.monotonic()
+            now = self.now()
             self._successes.append(now)
             if self._rate is not None:
                 # What came through in the last second, the server can do: half of it is never too fast.
@@ -62,7 +65,7 @@ class RateLimiter:
     def throttled(self, started: float, retry_after: float | None) -> None:
         """The server asked to slow down, answering a request that started then."""
         with self._lock:
-            now = time.monotonic()
+            now = self.now()
             # A limit of so many a second takes a second to forget: what was sent before, or sooner, is no news.
             news = self._rate is None or started >= self._slowed + 1.0
             if news:
@@ -80,6 +83,14 @@ class RateLimiter:
         while self._successes and now - self._successes[0] >= 1.0:
             self._successes.popleft()
         return float(len(self._successes))
+
+    def uncancellable(self) -> RateLimiter:
+        """A limiter for calls that go on when this one's run is asked to stop. It starts without a limit."""
+        return RateLimiter()
+
+    def now(self) -> float:
+        """The time in seconds. Only differences mean anything: it is the monotonic clock."""
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not longer than until the run is asked to stop.

@@ -17,8 +17,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.filepost import encode_multipart_formdata
 
 from reconciler import __version__
-from reconciler.api.endpoint import Endpoint, is_loopback
+from reconciler.api.endpoint import Endpoint
 from reconciler.contract import SESSION_NAMES, Operation
+from reconciler.text.hosts import is_loopback
 
 
 class Transport:
@@ -28,6 +29,7 @@ class Transport:
         self, endpoint: Endpoint, connections: int, connect_timeout: float, read_timeout: float
     ) -> None:
         self._endpoint = endpoint
+        self.read_timeout = read_timeout
         self._timeout = (connect_timeout, read_timeout)
         self._session = _Session()
         adapter = _Adapter(pool_connections=1, pool_maxsize=connections)

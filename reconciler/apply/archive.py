@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from reconciler.disk import open_regular, write_durably
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.tag import Identity
+from reconciler.text.timestamps import read_timestamp
 
 FOLDER = "archive"
 ARCHIVE_VERSION = 1
@@ -278,10 +279,9 @@ def _check(name: str, value: Any, kinds: tuple[type, ...]) -> None:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return read_timestamp(text)
     except ValueError:
         raise ValueError("run_started is no time") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _why(path: Path, error: Exception) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from reconciler.disk import open_regular
 from reconciler.errors import ReconcilerError
+from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 FILE = "journal.jsonl"
 
@@ -46,6 +47,15 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
+
+    def record(self, run: str, event: str, facts: Mapping[str, Any]) -> None:
+        """Append what happened in a run, with the time.
+
+        Raises:
+            ReconcilerError: as :meth:`append`.
+        """
+        at = write_timestamp(datetime.now(UTC), "milliseconds")
+        self.append({"run": run, "at": at, "event": event, **facts})
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry; when this returns, it is on disk.
@@ -134,8 +144,7 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
     moments = []
     for _, at in unseen.values():
         with suppress(TypeError, ValueError):
-            moment = datetime.fromisoformat(at)
-            moments.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+            moments.append(read_timestamp(at))
     return max(moments, default=None)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from reconciler.api.addressing import address
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import (
@@ -70,7 +71,7 @@ def _changed(
 ) -> dict[str, Any]:
     if operation.left_out == "reset":
         values = {**_as_it_is(live), **values}
-    payload: dict[str, Any] = {"session_id": live.session_id, **_top_level(values), "remark": remark}
+    payload: dict[str, Any] = {**address(operation, live), **_top_level(values), "remark": remark}
     if "data" in payload:
         payload["data"] = {**live.data, **payload["data"]}
     return payload
@@ -82,7 +83,7 @@ def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
     ours = frozenset(key for key in live.remark.keys if base and base.knows(f"remark.{key}"))
     values = _as_it_is(live) if operation.left_out == "reset" else {}
     remark = release_remark(live.raw_remark, live.remark, ours)
-    return {"session_id": live.session_id, **_top_level(values), "remark": remark}
+    return {**address(operation, live), **_top_level(values), "remark": remark}
 
 
 def rewritten_payload(
@@ -169,7 +170,7 @@ def restore_payload(
         keys = _group(theirs, "remark")
         remark = remark_with(former.raw_remark, former.remark, keys, operation.remark_limit)
     payload = {**_top_level(values), "data": _group(values, "data"), "remark": remark}
-    return payload if now is None else {"session_id": now.session_id, **payload}
+    return payload if now is None else {**address(operation, now), **payload}
 
 
 def _theirs(former: LiveSession, now: LiveSession) -> dict[str, Any]:

@@ -7,7 +7,6 @@ long ago is looked at again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,8 @@ class HeldBackError(ReconcilerError):
 class Preimage:
     """A live session that an action is about to write to.
 
-    ``seen`` is when it was last seen as it is (monotonic clock), ``calls`` how many calls it takes to look at it again.
+    ``seen`` is when it was last seen as it is (by the limiter's clock), ``calls`` how many calls it takes to look at
+    it again.
     """
 
     client: Client
@@ -65,11 +65,11 @@ class Preimage:
         Raises:
             HeldBackError: it is something else by now, or that can't be told, or what was said can't be kept.
         """
-        if time.monotonic() - self.seen <= FRESH * self.calls:
+        if self.client.limiter.now() - self.seen <= FRESH * self.calls:
             return
         try:
             found = self._look()
-            self.seen = time.monotonic()
+            self.seen = self.client.limiter.now()
             # Where it is gone, the write itself is told so.
             differences = moved(self.action, found) if found else []
             if found and not differences and self.archived and self.action.kind == "delete":

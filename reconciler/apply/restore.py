@@ -8,7 +8,6 @@ session it is: by that a restore that was cut short, and is run again, knows wha
 from __future__ import annotations
 
 import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,12 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reconciler.api.addressing import address
 from reconciler.api.client import Client
 from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.messages import list_messages
-from reconciler.api.rate_limit import RateLimiter, backoff
+from reconciler.api.polling import poll
+from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
@@ -32,6 +33,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import parse_remark
 from reconciler.ownership.reserved import half_made_name, reserved_kind
+from reconciler.text.timestamps import write_timestamp
 
 _AGAIN = "run the restore again, which goes on"
 
@@ -135,7 +137,8 @@ class _Work:
             )
         self._refuse_if_not_ours(now)
         payload = restore_payload(self.former, self.client.contract.operation("update_session"), now=now)
-        archive = Archive(self.options.archive, self.options.run, _now(), self.client.endpoint.name)
+        started = write_timestamp(datetime.now(UTC), "milliseconds")
+        archive = Archive(self.options.archive, self.options.run, started, self.client.endpoint.name)
         archive.prepare()
         with self._recorded():
             kept = archive.put("restore", self.archived.identity, now, None)
@@ -168,7 +171,8 @@ class _Work:
                 live = self._make(create, newest, whole=not left_out)
             if reserved_kind(live) == "half-made":
                 payload = restore_payload(self.former, create)
-                live = self._update({"session_id": live.session_id, **payload}, live.session_id)
+                update = self.client.contract.operation("update_session")
+                live = self._update({**address(update, live), **payload}, live.session_id)
             added = self._add_messages(live, wanted)
         return Restored(live.session_id, made, added)
 
@@ -245,11 +249,14 @@ class _Work:
         if not whole:
             payload = making_payload(payload, self.archived.identity)
         fits = self._as_it_was if whole else self._half_made
-        found: list[LiveSession] = []
+        found: LiveSession | None = None
 
-        def look(_: ApiError | None = None) -> bool:
-            found[:] = self._appears(payload["name"], lambda live: live.session_id > newest and fits(live))
-            return bool(found)
+        def look(_: ApiError | None = None) -> Found:
+            nonlocal found
+            found = self._wait_until_listed(
+                payload["name"], lambda live: live.session_id > newest and fits(live)
+            )
+            return Found("not done") if found is None else Found("done", found.session_id)
 
         self._note("create", "intent", newest=newest)
         try:
@@ -260,16 +267,16 @@ class _Work:
         number = answered_id(body)
         if number is not None:
             self._note("create", "applied", number)
-            found = self._appears(payload["name"], lambda live: live.session_id == number)
-        elif found or look():  # not every answer tells it
-            self._note("create", "applied", found[0].session_id)
+            found = self._wait_until_listed(payload["name"], lambda live: live.session_id == number)
         else:
-            self._note("create", "unknown")
-        if not found:
+            if found is None:
+                look()  # not every answer tells the id
+            self._note("create", *("unknown",) if found is None else ("applied", found.session_id))
+        if found is None:
             made = "was made" if number is None else f"was made as #{number}"
             raise ReconcilerError(f"{self._label} {made}, and does not show in the list yet", _AGAIN)
-        self._note("create", "listed", found[0].session_id)  # so that whoever comes next need not wait for it
-        return found[0]
+        self._note("create", "listed", found.session_id)  # so that whoever comes next need not wait for it
+        return found
 
     def _add_messages(self, live: LiveSession, wanted: list[dict[str, Any]]) -> int:
         if not wanted:
@@ -284,15 +291,16 @@ class _Work:
             raise Refused(
                 f"{label} has other messages than the archive", "it was chatted in since: nothing was added"
             )
+        names_it = address(self.client.contract.operation("create_message"), live)
         for number in range(len(there), len(wanted)):
             upto = wanted[: number + 1]
 
-            def look(error: ApiError, upto: list[dict[str, Any]] = upto) -> bool:
-                seconds = 0.0 if error.status == 503 else self.options.settle
-                return any(listed() == upto for _ in _looks(self.client.limiter, seconds))
+            def look(error: ApiError, upto: list[dict[str, Any]] = upto) -> Found:
+                seconds = 0.0 if error.says_not_done else self.options.settle
+                there = any(listed() == upto for _ in poll(self.client.limiter, seconds))
+                return Found("done" if there else "not done")
 
-            fields = {"session_id": live.session_id, "session_token": live.session_token, **wanted[number]}
-            self._send("create_message", fields, look, label=label)
+            self._send("create_message", {**names_it, **wanted[number]}, look, label=label)
             self.options.on_message(number + 1, len(wanted))
         return len(wanted) - len(there)
 
@@ -315,65 +323,60 @@ class _Work:
         """Send an update until it is answered, which does no harm twice, and see that the list shows it."""
         self._note("update", "intent", number, archive=archive)
         try:
-            self._send("update_session", payload, None)
+            self._send("update_session", payload)
         except ApiError as error:
             self._note(
                 "update", "failed" if error.outcome == "not done" else "unknown", number, message=str(error)
             )
             raise
         self._note("update", "applied", number)
-        found = self._appears(
+        found = self._wait_until_listed(
             payload["name"],
             lambda live: live.session_id == number and _same_remark(live, payload["remark"]),
         )
-        if not found:
+        if found is None:
             raise ReconcilerError(
                 f"{self._label} (#{number}) was updated, and the list does not show it as it was", _AGAIN
             )
-        return found[0]
+        return found
 
     def _send(
         self,
         operation: str,
         fields: Mapping[str, Any],
-        look: Callable[[ApiError], bool] | None,
+        look: Callable[[ApiError], Found] | None = None,
         *,
         label: str = "",
     ) -> Any:
         """Send a write until it is known to be done. Returns the answer's body, None where it was lost.
 
-        ``look`` tells of a lost answer whether the work was done; without it, doing it twice does no harm.
+        ``look`` finds out whether a write whose answer was lost was done. Without it, doing it twice does no harm.
 
         Raises:
             ApiError: it was not done; or nobody can tell, and it is not sent again.
         """
-        attempt = 1
-        while True:
-            if not self.options.holding():
-                raise ReconcilerError("the lock was lost: no more is written", _AGAIN)
-            try:
-                return self.client.write(operation, fields, session=label or self._label)
-            except ApiError as error:
-                if look is not None and error.outcome == "unknown":
-                    if look(error):
-                        return None
-                    # 503 says by its meaning that nothing was done (RFC 9110, 15.6.4).
-                    if error.status != 503:
-                        raise
-                patience = 2 * self.client.tries if error.throttled else self.client.tries
-                if not error.passing or attempt >= patience:
-                    raise
-                if error.retry_after is None:  # else the rate limiter holds everybody back
-                    self.client.limiter.sleep(backoff(attempt))
-            attempt += 1
+        label = label or self._label
+        sent = send_until_certain(
+            self.client,
+            lambda: self.client.write(operation, fields, session=label, check=self._check_lock),
+            look,
+            repeatable=look is None,
+        )
+        if sent.error is not None:
+            raise sent.error
+        return sent.body
 
-    def _appears(self, name: str, fits: Callable[[LiveSession], bool]) -> list[LiveSession]:
-        """The session of this name that fits, as soon as the list shows it; empty where it never does."""
-        for _ in _looks(self.client.limiter, self.options.settle):
+    def _check_lock(self) -> None:
+        if not self.options.holding():
+            raise ReconcilerError("the lock was lost: no more is written", _AGAIN)
+
+    def _wait_until_listed(self, name: str, fits: Callable[[LiveSession], bool]) -> LiveSession | None:
+        """The session of this name that fits, as soon as the list shows it; None if it never does."""
+        for _ in poll(self.client.limiter, self.options.settle):
             for live in list_sessions(self.client, name=name):
                 if fits(live):
-                    return [live]
-        return []
+                    return live
+        return None
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -405,8 +408,7 @@ class _Work:
         self._append(event, action=action, key=self.archived.identity.key, session_id=number, **known)
 
     def _append(self, event: str, **facts: Any) -> None:
-        entry = {"run": self.options.run, "at": _now(), "event": event, "restores": self.archived.id}
-        self.journal.append({**entry, **facts})
+        self.journal.record(self.options.run, event, {"restores": self.archived.id, **facts})
 
 
 def owner(live: LiveSession) -> str:
@@ -424,20 +426,3 @@ def _same_remark(live: LiveSession, sent: str | None) -> bool:
     return (live.raw_remark or "") == (sent or "") or (
         live.remark.tag is not None and live.remark == parse_remark(sent)
     )
-
-
-def _looks(limiter: RateLimiter, seconds: float) -> Iterator[None]:
-    """Turns to look for something: at once, then after growing pauses, and for the last time after so many seconds."""
-    until = time.monotonic() + seconds
-    attempt = 1
-    while True:
-        yield
-        left = until - time.monotonic()
-        if left <= 0:
-            return
-        limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
-        attempt += 1
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

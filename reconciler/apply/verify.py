@@ -1,32 +1,149 @@
 """After an apply: is the live list what was written?
 
-Pure: takes the results and a fresh snapshot. A field that the server stored in another form than it was sent is a
-*rewrite*, which the tag is then made to remember; anything else that is not as written is a difference.
+The list is read again and compared with what was sent. A field that the server stored in another form is a *rewrite*,
+which the tag is made to remember, so that the next plan is empty. Anything else that is not as written is a difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from reconciler.apply.report import Result, Rewrite
+from reconciler.api.cancellation import Cancellation, Interrupted
+from reconciler.api.listing import list_sessions
+from reconciler.api.polling import poll
+from reconciler.apply.payload import rewritten_payload
+from reconciler.apply.report import Result, Rewrite, Verification
+from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
+from reconciler.errors import ReconcilerError
 from reconciler.ownership.tag import Identity
-from reconciler.plan.types import PROTECTION, Action
+from reconciler.plan.types import PROTECTION, Action, Plan
 from reconciler.values import MISSING, same
 
 
 @dataclass(slots=True)
 class Findings:
-    """``late`` are sessions that were made and do not show in the list (yet)."""
+    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words."""
 
     rewrites: list[Rewrite] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
-    late: list[Result] = field(default_factory=list)
 
 
-def verify(results: Iterable[Result], now: Snapshot) -> Findings:
-    """Compare what was applied with what is live."""
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The results as the list has them, and what the verification found. ``stopped`` says why the run ended early."""
+
+    results: Sequence[Result]
+    verification: Verification
+    differences: Sequence[str] = ()
+    rewrites: Sequence[Rewrite] = ()
+    stopped: str = ""
+
+
+def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation) -> Verified:
+    """Read the list again, and let the tags remember what the server stored differently. Never raises."""
+    if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
+        return Verified(results, "skipped", stopped=stop.reason)
+    try:
+        findings, now = _wait_until_listed(results, writer)
+        results = [writer.confirm(result, look_again(result, now)) for result in results]
+        twice = doubles(now, plan.catalog, plan.environment)
+        if findings.rewrites:
+            findings = _confirm_rewrites(results, findings.rewrites, now, writer)
+        findings.differences += twice
+    except Interrupted:
+        return Verified(results, "skipped", stopped=stop.reason)
+    except ReconcilerError as error:
+        return Verified(results, "failed", [problem.message for problem in error.problems])
+    return Verified(
+        results, "differs" if findings.differences else "verified", findings.differences, findings.rewrites
+    )
+
+
+def _wait_until_listed(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
+    """Compare with the live list until it shows what was written, for as long as it may lag."""
+    for _ in poll(writer.client.limiter, writer.settle):
+        now = list_sessions(writer.client)
+        findings = compare([look_again(result, now) for result in results], now)
+        if not findings.differences:
+            break
+    return findings, now
+
+
+def _confirm_rewrites(
+    results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer
+) -> Findings:
+    """Let the tags remember what the server made of these fields, and look again.
+
+    A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
+    again, with the tag: what comes out the same way again is the server's form of it.
+    """
+    failed = _send_again(results, rewrites, rewrites, now, writer)
+    findings, now = _wait_until_listed(results, writer)
+    kept = [one for one in rewrites if one in findings.rewrites]
+    if len(kept) < len(rewrites):
+        failed += _send_again(results, rewrites, kept, now, writer)
+        findings, now = _wait_until_listed(results, writer)
+    for one in [one for one in findings.rewrites if one not in kept]:
+        findings.rewrites.remove(one)
+        findings.differences.append(
+            f"{one.key} (#{one.session_id}): {one.path} comes back in another form each time, or others write it too"
+        )
+    bases = {live.session_id: live.remark.tag.base for live in now if live.remark.tag}
+    for one in list(findings.rewrites):
+        base = bases.get(one.session_id)
+        if base is None or not base.known_rewrite(one.path, one.sent, one.stored):
+            findings.rewrites.remove(one)
+            if not failed:
+                findings.differences.append(
+                    f"{one.key} (#{one.session_id}): {one.path} was sent twice, and it and the tag are as they were: "
+                    "the update call may not do anything"
+                )
+    findings.differences += failed
+    return findings
+
+
+def _send_again(
+    results: list[Result], rewrites: Sequence[Rewrite], kept: Sequence[Rewrite], now: Snapshot, writer: Writer
+) -> list[str]:
+    """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
+
+    Returns what could not be done, one sentence each.
+    """
+    sent: dict[int, dict[str, Any]] = {}
+    stored: dict[int, dict[str, Any]] = {}
+    for one in rewrites:
+        sent.setdefault(one.session_id, {})[one.path] = one.sent
+    for one in kept:
+        stored.setdefault(one.session_id, {})[one.path] = one.stored
+    # The delete of a second session with this identity says nothing about the one that stays.
+    actions = {result.action.identity: result.action for result in results if result.action.kind != "delete"}
+    failed = []
+    operation = writer.client.contract.operations.get("update_session")
+    for live in now:
+        if live.session_id not in sent or live.remark.tag is None:
+            continue
+        action = actions[live.remark.tag.identity]
+        again, form = sent[live.session_id], stored.get(live.session_id, {})
+        if operation is None:
+            reason = "there is no update call"
+        elif (payload := rewritten_payload(action, live, again, form, operation)) is None:
+            reason = "the remark has no room for it"
+        else:
+            result = writer.remember(action, live, payload)
+            if result.outcome == "applied":
+                continue
+            reason = result.message
+        failed.append(
+            f"{action.key} (#{live.session_id}): what the server made of it is not remembered: {reason}"
+        )
+    return failed
+
+
+def compare(results: Iterable[Result], now: Snapshot) -> Findings:
+    """Compare what was applied with what is live. No I/O."""
     findings = Findings()
     by_id = {live.session_id: live for live in now}
     by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag}
@@ -42,7 +159,6 @@ def verify(results: Iterable[Result], now: Snapshot) -> Findings:
             if live is not None:
                 findings.differences.append(f"{label} was deleted, and is still listed")
         elif live is None:
-            findings.late.append(result)
             findings.differences.append(f"{label} was written, and is not listed")
         elif action.kind == "forget":
             if live.remark.tag is not None and live.remark.tag.identity == action.identity:

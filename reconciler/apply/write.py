@@ -7,19 +7,20 @@ An update or a delete is looked up, and sent again where it did not happen: doin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from reconciler.api.addressing import Address, Addressable, address, names
 from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
 from reconciler.api.decode import answered_id
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import backoff
+from reconciler.api.polling import poll
+from reconciler.api.send import Found, send_until_certain
 from reconciler.apply.archive import Archive
 from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
@@ -39,9 +40,6 @@ from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.plan.types import Action
 from reconciler.values import same
 
-#: What looking it up said of a write: done, with the session's id where there is one; not done; or nothing for sure.
-Found: TypeAlias = tuple[Literal["done", "not done", "unknown"], int | None]
-
 _PLAN_AGAIN = "nobody can tell yet whether it was done: plan again, which shows what is live then"
 
 
@@ -50,9 +48,9 @@ class Writer:
     """Does single actions. Safe to use from many threads.
 
     ``settle`` is how long (seconds) a create that does not show in the list yet is waited for; ``look_first`` says
-    that a create has to be looked for before it is sent. ``seen`` is when the sessions were listed (monotonic clock),
-    ``calls`` how many calls it takes to look at one again. ``permit`` is asked before each call that writes, and raises
-    Interrupted where the run may not go on. ``now`` gives the time for the journal.
+    that a create has to be looked for before it is sent. ``seen`` is when the sessions were listed (by the limiter's
+    clock), ``calls`` how many calls it takes to look at one again. ``permit`` is called before each call that writes,
+    and raises Interrupted if the run may not go on.
     """
 
     client: Client
@@ -63,10 +61,9 @@ class Writer:
     seen: float
     calls: int
     permit: Callable[[], None]
-    now: Callable[[], str]
     breaker: CircuitBreaker
 
-    def perform(self, action: Action, live: LiveSession | None) -> Result:
+    def carry_out(self, action: Action, live: LiveSession | None) -> Result:
         """Do one action to one session. Never raises for what may go wrong; the result says it."""
         since = self.breaker.writes
         try:
@@ -99,7 +96,7 @@ class Writer:
         payload = create_payload(action, create)
         if create.ignores.isdisjoint(payload):
             return self._write(
-                action, "create_session", payload, lambda: self._look(lambda: self._by_tag(action))
+                action, "create_session", payload, lambda: self._find(lambda: self._by_tag(action))
             )
         return self._create_and_fill(action, payload, create)
 
@@ -111,28 +108,38 @@ class Writer:
         """
         untagged = "remark" in create.ignores
         find = partial(self._half_made if untagged else self._by_tag, action)
-        made = find() if untagged else None
+        made: Addressable | None = find() if untagged else None
         if made is None:
             first = making_payload(payload, action.identity) if untagged else taken_payload(action, create)
-            result = self._write(action, "create_session", first, lambda: self._look(find))
+            result = self._write(action, "create_session", first, lambda: self._find(find))
             if result.outcome != "applied":
                 return result
-            session_id = result.session_id or self._look(find)[1]  # not every answer tells it
-        else:
-            session_id = made.session_id
-        if session_id is None:
-            return Result(action, "unknown", None, "it was made, and does not show in the list", _PLAN_AGAIN)
+            made = self._address(result.session_id, find)
+            if made is None:
+                what = "it was made, and does not show in the list"
+                return Result(action, "unknown", result.session_id, what, _PLAN_AGAIN)
+        session_id = made.session_id
         # The action is under way: a run that is asked to stop finishes it.
-        filled = replace(self, client=self.client.unstoppable(), permit=lambda: None)._write(
+        filled = replace(self, client=self.client.uncancellable(), permit=lambda: None)._write(
             replace(action, kind="update", session_id=session_id),
             "update_session",
-            {"session_id": session_id, **payload},
+            {**address(self.client.contract.operation("update_session"), made), **payload},
             lambda: self._filled(session_id, action, payload),
         )
         if filled.outcome == "applied":
             return replace(filled, action=action)
         message = f"it was made as #{session_id}, and not filled in: {filled.message}"
         return Result(action, filled.outcome, session_id, message, "apply again, which goes on with it")
+
+    def _address(self, session_id: int | None, find: Callable[[], LiveSession | None]) -> Addressable | None:
+        """What names a session that was just made: its id, where that is enough, or what the list shows of it."""
+        update = self.client.contract.operation("update_session")
+        if session_id is not None and names(update, known := Address(session_id)):
+            return known
+        try:
+            return self._wait_until_listed(find)
+        except ReconcilerError:
+            return None
 
     def _half_made(self, action: Action) -> LiveSession | None:
         name = half_made_name(action.identity)
@@ -145,16 +152,16 @@ class Writer:
         try:
             found = self._by_id(session_id, action.name, half_made_name(action.identity))
         except ReconcilerError:
-            return "unknown", None
+            return Found("unknown")
         done = found is not None and found.raw_remark == payload["remark"] and found.name == action.name
-        return ("done" if done else "not done"), session_id
+        return Found("done" if done else "not done", session_id)
 
     def _change(self, action: Action, live: LiveSession) -> Result:
         preimage = Preimage(self.client, self.archive, action, live, _label(action), self.seen, self.calls)
         preimage.check()
         preimage.keep()
         if action.kind == "delete":
-            gone = {"session_id": live.session_id}
+            gone = address(self.client.contract.operation("delete_session"), live)
             return self._write(action, "delete_session", gone, lambda: self._deleted(live), preimage)
         operation = self.client.contract.operation("update_session")
         if action.kind == "forget":
@@ -174,42 +181,10 @@ class Writer:
         preimage: Preimage | None = None,
         archived: str = "",
     ) -> Result:
-        """Send a write until it is known to be done, known to fail, or can't be known."""
+        """Send a write until it is known to be done, known to fail, or can't be known, with a record of both ends."""
         self._note(action, "intent", archive=preimage.archived if preimage else archived)
-        attempt = 1
-        since = self.breaker.writes
-        doubtful = False  # whether an answer left open what was done
-
-        def check() -> None:
-            self.permit()
-            if preimage is not None:
-                preimage.check()
-
         try:
-            while True:
-                try:
-                    body = self.client.write(operation, payload, session=_label(action), check=check)
-                    result = Result(action, "applied", answered_id(body) or action.session_id)
-                    self.breaker.wrote()
-                    break
-                except HeldBackError as error:
-                    # What changed it may be a call of ours that was thought to have done nothing.
-                    state, session_id = look_up() if doubtful else ("not done", None)
-                    result = (
-                        Result(action, "applied", session_id or action.session_id)
-                        if state == "done"
-                        else _failed(action, "failed", error)
-                    )
-                    break
-                except ApiError as error:
-                    doubtful |= error.outcome == "unknown"
-                    ended = self._after(action, error, attempt, look_up)
-                    if ended is not None:
-                        result = ended
-                        if result.outcome != "applied":
-                            self.breaker.failed(error, since)
-                        break
-                attempt += 1
+            result = self._send(action, operation, payload, look_up, preimage)
         except Interrupted:
             result = Result(action, "not tried", action.session_id, "the run was stopped before")
         try:
@@ -219,85 +194,100 @@ class Writer:
             result = replace(result, message=result.message or f"done, but not on record: {error}")
         return result
 
-    def _after(
-        self, action: Action, error: ApiError, attempt: int, look_up: Callable[[], Found]
-    ) -> Result | None:
-        """What a failed call means: the action's result, or None where it is to be sent again.
+    def _send(
+        self,
+        action: Action,
+        operation: str,
+        payload: Mapping[str, Any],
+        look_up: Callable[[], Found],
+        preimage: Preimage | None,
+    ) -> Result:
+        since = self.breaker.writes
+        doubtful = False  # whether an answer left open what was done
 
-        Raises:
-            Interrupted: it was not done, and the run is to stop.
-        """
-        if error.status == 404 and action.kind != "create":
-            return self._gone(action, error, look_up)
-        if error.outcome == "unknown":
+        def check() -> None:
+            self.permit()
+            if preimage is not None:
+                preimage.check()
+
+        def look(_: ApiError | None = None) -> Found:
+            nonlocal doubtful
+            doubtful = True
             try:
-                state, session_id = look_up()
+                return look_up()
             except Interrupted:
-                state, session_id = "unknown", None
-            if state == "done":
-                return Result(action, "applied", session_id or action.session_id)
-            # 503 says by its meaning that nothing was done (RFC 9110, 15.6.4); any other lost answer of a create
-            # may still turn into a session.
-            if state == "unknown" or (action.kind == "create" and error.status != 503):
-                return _failed(action, "unknown", error)
-        patience = 2 * self.client.tries if error.throttled else self.client.tries
-        if not error.passing or attempt >= patience:
-            return _failed(action, "failed", error)
-        if error.retry_after is None:  # else the rate limiter holds everybody back
-            self.client.limiter.sleep(backoff(attempt))
-        return None
+                return Found("unknown")
 
-    def _gone(self, action: Action, error: ApiError, look_up: Callable[[], Found]) -> Result:
-        """What a 404 means: the session is gone, unless it is listed; then the call itself is not there."""
         try:
-            state, session_id = look_up()
-        except Interrupted:
-            state, session_id = "unknown", None
-        if action.kind == "delete" and state == "done":
+            sent = send_until_certain(
+                self.client,
+                lambda: self.client.write(operation, payload, session=_label(action), check=check),
+                look,
+                repeatable=action.kind != "create",
+            )
+        except HeldBackError as error:
+            # What changed it may be a call of ours that was thought to have done nothing.
+            found = look() if doubtful else Found("not done")
+            if found.state == "done":
+                return Result(action, "applied", found.session_id or action.session_id)
+            return _failed(action, "failed", error)
+        if sent.error is None:
+            self.breaker.wrote()
+            return Result(action, "applied", answered_id(sent.body) or sent.session_id or action.session_id)
+        if sent.error.status == 404 and action.kind != "create":
+            result = self._gone(action, sent.error, look())
+        else:
+            result = _failed(action, "unknown" if sent.state == "unknown" else "failed", sent.error)
+        if result.outcome != "applied":
+            self.breaker.failed(sent.error, since)
+        return result
+
+    def _gone(self, action: Action, error: ApiError, found: Found) -> Result:
+        """What a 404 means: the session is gone, unless it is listed; then the call itself is not there."""
+        if action.kind == "delete" and found.state == "done":
             return Result(action, "applied", action.session_id)
-        if action.kind != "delete" and state == "not done" and session_id is None:
+        if action.kind != "delete" and found == Found("not done"):
             return Result(action, "failed", action.session_id, "it is gone", "the next plan creates it")
         return _failed(action, "failed", error)
 
-    def _look(self, find: Callable[[], LiveSession | None]) -> Found:
+    def _find(self, find: Callable[[], LiveSession | None]) -> Found:
         """Look for what a create made whose answer never came, for as long as a list may lag."""
-        until = time.monotonic() + self.settle
-        attempt = 1
-        while True:
-            try:
-                found = find()
-            except ReconcilerError:
-                return "unknown", None
+        try:
+            found = self._wait_until_listed(find)
+        except ReconcilerError:
+            return Found("unknown")
+        return Found("not done") if found is None else Found("done", found.session_id)
+
+    def _wait_until_listed(self, find: Callable[[], LiveSession | None]) -> LiveSession | None:
+        for _ in poll(self.client.limiter, self.settle):
+            found = find()
             if found is not None:
-                return "done", found.session_id
-            left = until - time.monotonic()
-            if left <= 0:
-                return "not done", None
-            self.client.limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
-            attempt += 1
+                return found
+        return None
 
     def _updated(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Found:
         try:
             found = self._by_id(live.session_id, payload.get("name", live.name), live.name)
         except ReconcilerError:
-            return "unknown", None
+            return Found("unknown")
         if found is None:
-            return "not done", None  # the next try is told that it is gone
+            return Found("not done")  # the next try is told that it is gone
         if found.raw_remark == payload["remark"] != live.raw_remark:
-            return "done", found.session_id
+            return Found("done", found.session_id)
         now = found.fields()
         arrived = all(change.path in now and same(now[change.path], change.after) for change in action.fields)
         ours = found.remark.tag is not None and found.remark.tag.identity == action.identity
-        return ("done" if arrived and ours and action.kind != "forget" else "not done"), found.session_id
+        done = arrived and ours and action.kind != "forget"
+        return Found("done" if done else "not done", found.session_id)
 
     def _deleted(self, live: LiveSession) -> Found:
         try:
             found = self._by_id(live.session_id, live.name)
         except ReconcilerError:
-            return "unknown", None
-        return ("not done" if found else "done"), live.session_id
+            return Found("unknown")
+        return Found("not done" if found else "done", live.session_id)
 
-    def settled(self, before: Result, after: Result) -> Result:
+    def confirm(self, before: Result, after: Result) -> Result:
         """Put on record what became of a write that nobody could tell of at first."""
         if after is not before:
             with suppress(ReconcilerError):
@@ -328,16 +318,15 @@ class Writer:
         return None
 
     def _note(self, action: Action, event: str, **facts: Any) -> None:
-        self.journal.append(
+        self.journal.record(
+            self.archive.run,
+            event,
             {
-                "run": self.archive.run,
-                "at": self.now(),
-                "event": event,
                 "action": action.kind,
                 "key": action.key,
                 "session_id": action.session_id,
                 **{name: fact for name, fact in facts.items() if fact},
-            }
+            },
         )
 
 

@@ -22,8 +22,8 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 
 from reconciler import __version__
-from reconciler.api.endpoint import is_loopback
 from reconciler.errors import ReconcilerError
+from reconciler.text.hosts import is_loopback
 
 #: Seconds to connect, and to wait for an answer.
 TIMEOUT = (10, 30)

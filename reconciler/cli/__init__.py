@@ -13,35 +13,66 @@ import click
 from reconciler import __version__
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 
-#: Each command's module (with the attribute ``command`` in it) and its line in the list of commands.
-COMMANDS = {
-    "init": ("reconciler.cli.init", "Make a catalog that validates and plans."),
-    "new": ("reconciler.cli.new", "Add a session to a manifest."),
-    "validate": ("reconciler.cli.validate", "Check a catalog without speaking to anybody."),
-    "lint": ("reconciler.cli.lint", "Look for what is allowed, and most likely not meant."),
-    "fmt": ("reconciler.cli.fmt", "Write manifests in one way."),
-    "plan": ("reconciler.cli.plan", "Show what an apply would change."),
-    "apply": ("reconciler.cli.apply", "Make the live sessions what the catalog says."),
-    "show": ("reconciler.cli.show", "Show a saved plan."),
-    "drift": ("reconciler.cli.drift", "Show what was changed outside git."),
-    "explain": ("reconciler.cli.explain", "Show where each field of a session comes from."),
-    "graph": ("reconciler.cli.graph", "Show which fragments and templates reach which sessions."),
-    "diff-env": ("reconciler.cli.diff_env", "Compare what two environments would be."),
-    "export": ("reconciler.cli.export", "Write live sessions as a catalog."),
-    "adopt": ("reconciler.cli.adopt", "Take live sessions over into the catalog."),
-    "forget": ("reconciler.cli.forget", "Let sessions go without deleting them."),
-    "mv": ("reconciler.cli.mv", "Give a live session another key, catalog or environment."),
-    "archive": ("reconciler.cli.archive", "What was deleted or overwritten, and how to get it back."),
-    "history": ("reconciler.cli.history", "Show what was applied from this machine."),
-    "unlock": ("reconciler.cli.unlock", "Break the lock of a run that is dead."),
-    "snapshot": ("reconciler.cli.snapshot", "Write the live list to a file, to plan against."),
-    "models": ("reconciler.cli.models", "List the models that the account offers."),
-    "comment": ("reconciler.cli.comment", "Show a plan on the pull request that a CI job runs for."),
-    "doctor": ("reconciler.cli.doctor", "Find out how a real account behaves, and write it down."),
-    "schema": ("reconciler.cli.schema", "Print a JSON Schema of a file format."),
-    "server": ("reconciler.cli.server", "Run the embedded server."),
-    "completion": ("reconciler.cli.completion", "Print the set-up of shell completion."),
+#: The commands by what they are for, each with its line in the list. A command's module is named after it and holds
+#: it as ``command``.
+GROUPS = {
+    "Write a catalog": {
+        "init": "Create a catalog that validates and plans.",
+        "new": "Add a session to a manifest.",
+        "validate": "Check a catalog without contacting the service.",
+        "lint": "Report what is valid and probably a mistake.",
+        "fmt": "Format manifests.",
+        "explain": "Show where each field of a session comes from.",
+        "graph": "Show which sessions use which fragments and templates.",
+        "diff-env": "Compare two environments of a catalog.",
+        "schema": "Print the JSON Schema of a file format.",
+    },
+    "Plan and apply": {
+        "plan": "Show what an apply would change.",
+        "apply": "Make the live sessions match the catalog.",
+        "show": "Show a saved plan.",
+        "drift": "Show what was changed outside git.",
+        "snapshot": "Save the live list to a file to plan against.",
+        "comment": "Post a plan to the pull request that a CI job runs for.",
+    },
+    "Ownership": {
+        "export": "Write live sessions as a catalog.",
+        "adopt": "Start managing live sessions, with their messages.",
+        "forget": "Stop managing sessions without deleting them.",
+        "mv": "Change a live session's key, catalog or environment.",
+    },
+    "Recover": {
+        "archive": "List and restore what was deleted or overwritten.",
+        "history": "Show what was applied from this machine.",
+        "unlock": "Break the lock of a dead run.",
+    },
+    "Service": {
+        "doctor": "Find out how a real account behaves, and write it down.",
+        "models": "List the models that the account offers.",
+        "server": "Run the embedded server.",
+    },
+    "Set up": {
+        "completion": "Print the set-up of shell completion.",
+    },
 }
+
+EXIT_CODES = {
+    0: "Done, or nothing to do.",
+    1: "Error.",
+    2: "There are changes (drift, and with --detailed-exitcode).",
+    3: "Refused: a guard, a stale plan, or no approval.",
+    4: "Done in part; the output says what was not done.",
+    64: "Usage error.",
+    130: "Interrupted.",
+}
+
+VARIABLES = (
+    "Every flag can also be set as RECONCILER_<FLAG>, in capitals and with _ for -. Where a command gives a flag a "
+    "meaning of its own, the variable has another name, which the command's --help shows. A repeatable flag takes one "
+    "value a line."
+)
+
+COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 
 
 def _name_variables(command: click.Command) -> None:
@@ -71,7 +102,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        module = f"reconciler.cli.commands.{cmd_name.replace('-', '_')}"
+        command: click.Command = import_module(module).command
         _name_variables(command)
         return command
 
@@ -87,16 +119,21 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))  # so that the columns of all groups line up
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in group.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
+        with formatter.section("Variables"):
+            formatter.write_text(VARIABLES)
 
 
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes (with --detailed-exitcode), 3 refused by a "
-    "guard, 4 applied in part, 64 wrong usage, 130 interrupted. Every flag can also be set as RECONCILER_<FLAG>, "
-    "with one value a line where it is repeatable.",
 )
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 def cli() -> None:

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
-from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name, is_loopback
+from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.contract import load_contract
 from reconciler.errors import ReconcilerError
+from reconciler.text.hosts import is_loopback
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.cli.keys import did_you_mean
+from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
-    from reconciler.plan.types import Plan
+    from reconciler.plan.types import Plan, Selection
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_connection = option_in("Connection and state")
+_guard = option_in("Guards")
 
 
 class Seconds(click.FloatRange):
@@ -71,6 +75,17 @@ def catalog_argument(function: F) -> F:
     )(function)
 
 
+def catalog_option(function: F) -> F:
+    """--catalog, for the commands whose arguments are something else."""
+    return click.option(
+        "--catalog",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        default=".",
+        show_default=True,
+        help="The catalog's folder.",
+    )(function)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class CatalogFlags:
     """The flags of :func:`catalog_options`."""
@@ -116,12 +131,19 @@ def variables_option(function: F) -> F:
 
 def environment_option(function: F) -> F:
     """--env."""
-    return click.option("--env", metavar="NAME", help="Which of the catalog's environments.")(function)
+    return click.option("--env", metavar="NAME", help="The environment of the catalog.")(function)
 
 
 def catalog_options(function: F) -> F:
     """Which variant of the catalog is meant."""
     return environment_option(variables_option(function))
+
+
+contract_option = _connection(
+    "--contract",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file that describes the API, in place of the built-in description.",
+)
 
 
 def connection_options(function: F) -> F:
@@ -139,33 +161,29 @@ def connection_options(function: F) -> F:
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="Read the API key from this file. Default: $MINDCRAFT_API_KEY.",
             ),
-            click.option(
-                "--contract",
-                type=click.Path(path_type=Path, exists=True, dir_okay=False),
-                help="A file that describes the API, in place of the built-in description.",
-            ),
-            click.option(
+            contract_option,
+            _connection(
                 "--parallelism",
                 type=click.IntRange(1, 64),
                 default=8,
                 show_default=True,
                 help="How many calls may be under way at once.",
             ),
-            click.option(
+            _connection(
                 "--connect-timeout",
                 type=Seconds(0.01),
                 default=10.0,
                 show_default=True,
                 help="Seconds.",
             ),
-            click.option(
+            _connection(
                 "--read-timeout",
                 type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
                 help="Seconds that a call may take to answer.",
             ),
-            click.option(
+            _connection(
                 "--retries",
                 type=click.IntRange(0, 50),
                 default=5,
@@ -183,18 +201,12 @@ def policy_options(function: F) -> F:
     for option in reversed(
         [
             _limit("--max-deletes", "deletes", "10"),
-            _limit("--max-updates", "updates", "no limit"),
-            _limit("--max-changes", "changes of any kind", "no limit"),
-            click.option(
-                "--on-conflict",
-                type=click.Choice(["overwrite", "keep-live", "fail"]),
-                help="What to do with a field that was changed in git and outside of it. "
-                "Default: the catalog's policy, else overwrite.",
-            ),
-            click.option(
+            change_limits,
+            conflict_option,
+            _guard(
                 "--allow-empty", is_flag=True, help="Let a catalog with no sessions delete all it manages."
             ),
-            click.option(
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -206,8 +218,22 @@ def policy_options(function: F) -> F:
     return function
 
 
+def change_limits(function: F) -> F:
+    """--max-updates and --max-changes: the limits on a plan that deletes nothing."""
+    function = _limit("--max-changes", "changes of any kind", "no limit")(function)
+    return _limit("--max-updates", "updates", "no limit")(function)
+
+
+conflict_option = _guard(
+    "--on-conflict",
+    type=click.Choice(["overwrite", "keep-live", "fail"]),
+    help="What to do with a field that was changed in git and outside of it. "
+    "Default: the catalog's policy, else overwrite.",
+)
+
+
 def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
-    return click.option(
+    return _guard(
         flag,
         type=LimitType(),
         help=f"Refuse a plan with more {what}, as a count or as a percentage of the managed sessions. "
@@ -217,7 +243,7 @@ def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
 
 def state_option(function: F) -> F:
     """--state-dir."""
-    return click.option(
+    return _connection(
         "--state-dir",
         type=click.Path(path_type=Path, file_okay=False),
         help="The folder for archive, journal and the embedded server's data. Default: CATALOG/.reconciler; "
@@ -225,18 +251,31 @@ def state_option(function: F) -> F:
     )(function)
 
 
+archive_option = click.option(
+    "--archive-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder for what is changed or deleted, as it was before. Default: archive in the state folder.",
+)
+
+approve_option = click.option("--auto-approve", is_flag=True, help="Do not ask for approval. For CI.")
+
+exitcode_option = click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes."
+)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PolicyFlags:
-    """The flags of :func:`policy_options`."""
+    """The flags of :func:`policy_options`; a command that has only some of them leaves the rest at their defaults."""
 
-    max_deletes: Limit | None
-    max_updates: Limit | None
-    max_changes: Limit | None
-    on_conflict: OnConflict | None
-    allow_empty: bool
-    allow_destroy: tuple[str, ...]
+    max_deletes: Limit | None = None
+    max_updates: Limit | None = None
+    max_changes: Limit | None = None
+    on_conflict: OnConflict | None = None
+    allow_empty: bool = False
+    allow_destroy: tuple[str, ...] = ()
 
-    def plan(self, catalog: Catalog, snapshot: Snapshot) -> Plan:
+    def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
         """The plan under the catalog's policy, as far as no flag overrules it."""
         from reconciler.plan import make_plan
 
@@ -250,7 +289,9 @@ class PolicyFlags:
         # Catalog and list stay until the program ends: looking for garbage in them, again and again while they are
         # compared, would take longer than comparing them.
         gc.freeze()
-        plan = make_plan(catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy)
+        plan = make_plan(
+            catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy, only=only
+        )
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:
@@ -263,4 +304,10 @@ class PolicyFlags:
 
 def split(flags: Mapping[str, Any], kind: type[T]) -> T:
     """Those of a command's flags that belong to a group, as that group's value."""
-    return kind(**{field.name: flags[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+    return kind(
+        **{
+            field.name: flags[field.name]
+            for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+            if field.name in flags or field.default is dataclasses.MISSING
+        }
+    )

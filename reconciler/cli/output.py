@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from reconciler.cli.options import OutPath
+from reconciler.cli.options import OutPath, split
+from reconciler.cli.sections import option_in
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render.options import Detail, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_output = option_in("Output")
+_markdown = option_in("Markdown")
 
 _FORMS = ("text", "json", "markdown", "html", "github")
 
@@ -70,7 +75,7 @@ def format_option(*forms: str) -> Callable[[F], F]:
 
 def no_color_option(function: F) -> F:
     """--no-color."""
-    return click.option("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
+    return _output("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
         function
     )
 
@@ -80,7 +85,7 @@ def output_options(function: F) -> F:
     for option in reversed(
         [
             format_option(*_FORMS),
-            click.option(
+            _output(
                 "--out-file",
                 metavar="FORM=PATH",
                 type=_FormPath(),
@@ -90,24 +95,46 @@ def output_options(function: F) -> F:
             click.option("--concise", "detail", flag_value="concise", help="One line a session."),
             click.option("--normal", "detail", flag_value="normal", default="normal", hidden=True),
             click.option("--full", "detail", flag_value="full", help="Nothing folded."),
-            click.option(
+            _markdown(
                 "--max-bytes",
                 type=click.IntRange(4_000),
                 default=65_000,
                 show_default=True,
-                help="How large markdown may get; it leaves out detail to fit.",
+                help="The most bytes of UTF-8 that Markdown may take; details are left out to fit.",
             ),
-            click.option(
+            _markdown(
                 "--whole",
                 metavar="TEXT",
                 default="",
-                help="Where the whole plan is, for markdown that had to leave something out.",
+                help="Where the whole plan can be read. Markdown that leaves something out says so.",
             ),
             no_color_option,
         ]
     ):
         function = option(function)
     return function
+
+
+def read_output(flags: Mapping[str, Any]) -> Output:
+    """The flags of :func:`output_options`, once it is clear that they fit each other.
+
+    Raises:
+        UsageError: they do not.
+    """
+    output = split(flags, Output)
+    paths = [path for _, path in output.out_file]
+    if len(set(paths)) < len(paths):
+        raise UsageError("--out-file names one file twice")
+    if "markdown" not in (output.form, *(form for form, _ in output.out_file)):
+        source = click.get_current_context().get_parameter_source
+        for name in ("max_bytes", "whole"):
+            # A variable is set for many commands, so there it is no mistake.
+            if source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is for Markdown, and this command writes none",
+                    "add --format markdown, or --out-file markdown=FILE",
+                )
+    return output
 
 
 def render_options(*, no_color: bool, output: Output | None = None) -> RenderOptions:
@@ -128,9 +155,9 @@ def render_options(*, no_color: bool, output: Output | None = None) -> RenderOpt
 
 def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None:
     """Print a plan to stdout in one of its forms."""
-    from reconciler.render import render
+    from reconciler.render import render_plan
 
-    click.echo(render(document, form, options=options), nl=False, color=options.color)
+    click.echo(render_plan(document, form, options=options), nl=False, color=options.color)
 
 
 def put_out(document: Mapping[str, Any], output: Output) -> None:
@@ -142,16 +169,13 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
     from dataclasses import replace
 
     from reconciler.disk import write_out
-    from reconciler.render import render
+    from reconciler.render import render_plan
 
     options = render_options(no_color=output.no_color, output=output)
     plain = replace(options, color=False, width=100)
-    paths = [path for _, path in output.out_file]
-    if len(set(paths)) < len(paths):
-        raise UsageError("--out-file names one file twice")
     for form, path in output.out_file:
         try:
-            write_out(path, render(document, form, options=plain))
+            write_out(path, render_plan(document, form, options=plain))
         except OSError as error:
             raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
     show(document, output.form, options)

@@ -12,6 +12,7 @@ from reconciler.disk import write_out
 from reconciler.errors import ReconcilerError
 from reconciler.plan.saved import plan_to_saved, saved_to_plan
 from reconciler.plan.types import Plan
+from reconciler.text.timestamps import write_timestamp
 
 
 def write_plan(path: Path, plan: Plan, root: Path) -> None:
@@ -20,7 +21,7 @@ def write_plan(path: Path, plan: Plan, root: Path) -> None:
     Raises:
         ReconcilerError: it can't be written.
     """
-    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    created = write_timestamp(datetime.now(UTC))
     document = plan_to_saved(plan, created=created, run=who(root))
     try:
         write_out(path, json.dumps(document, indent=1) + "\n")

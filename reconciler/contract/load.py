@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from reconciler.contract.check import check_contract
 from reconciler.contract.types import (
     Contract,
     Learned,
@@ -16,93 +17,33 @@ from reconciler.contract.types import (
     SessionShape,
     Status,
 )
-from reconciler.errors import Problem, ReconcilerError
-from reconciler.schemas import check_document
-
-#: The most values of a contract file, and how deep they may nest, as well as how many aliases it may hold. The
-#: built-in one has some 150 values four levels deep, and one alias.
-_LARGEST = 10_000
-_DEEPEST = 20
+from reconciler.errors import ReconcilerError
+from reconciler.strict_yaml.document import read_document
 
 
 def load_contract(path: Path | None = None) -> Contract:
     """Read a contract file, or the one that ships with the program.
 
     Raises:
-        ReconcilerError: the file can't be read or does not fit ``schemas/contract.schema.json``.
+        ReconcilerError: the file can't be read, is not strict YAML, or does not fit ``schemas/contract.schema.json``.
+            All problems in the file are reported at once, with their places.
     """
     if path is None:
         return _builtin()
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ReconcilerError(f"the contract {path} can't be read: {error.strerror}") from None
-    return _read(text, str(path))
+    document = read_document(path, "the contract")
+    problems = check_contract(document)
+    if problems:
+        raise ReconcilerError(problems)
+    return _build(document.value)
 
 
 @cache
 def _builtin() -> Contract:
-    import yaml
-
-    text = (Path(__file__).parent / "mindcraft.yaml").read_bytes()
-    return _build(yaml.load(text, Loader=yaml.CSafeLoader))
+    return _build(read_document(Path(__file__).parent / "mindcraft.yaml", "the contract").value)
 
 
-def _read(text: bytes, source: str) -> Contract:
-    document = _parse(text, source)
-    problems = check_document(document, "contract")
-    if problems:
-        raise ReconcilerError([Problem(f"{source}: {p.message}", p.hint) for p in problems])
-    contract = _build(document)
-    for name in ("update_session", "delete_session"):
-        operation = contract.operations.get(name)
-        if operation is not None and not operation.named_by:
-            raise ReconcilerError(
-                f"{source}: operations.{name}: it does not say which session is meant",
-                "put {session_id} or {session_token} into its path, or session_id or session_token among its fields",
-            )
-    return contract
-
-
-def _parse(text: bytes, source: str) -> Any:
-    import yaml
-
-    try:
-        depth = aliases = 0
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            aliases += isinstance(event, yaml.AliasEvent)
-            # The loader would end in a stack overflow, or in all the memory that there is.
-            if depth > _DEEPEST or aliases > _DEEPEST:
-                what = "levels of nesting" if depth > _DEEPEST else "aliases"
-                raise ReconcilerError(f"{source} holds more than {_DEEPEST} {what}")
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        if (
-            getattr(error, "problem", "") == "exceeded maximum nesting depth"
-        ):  # newer releases of libyaml have one
-            raise ReconcilerError(f"{source} holds more than {_DEEPEST} levels of nesting") from None
-        raise ReconcilerError(f"{source} is not YAML: {error}") from None
-    if _holds_more_than(_LARGEST, document):
-        raise ReconcilerError(f"{source} holds more than {_LARGEST} values, or itself")
-    return document
-
-
-def _holds_more_than(count: int, document: Any) -> bool:
-    """Whether a document has more values than this, each alias of one counted again."""
-    left = [document]
-    for _ in range(count):
-        if not left:
-            return False
-        value = left.pop()
-        if isinstance(value, dict):
-            left += value.values()
-        elif isinstance(value, list):
-            left += value
-    return bool(left)
-
-
-def _build(document: Mapping[str, Any]) -> Contract:
+def _build(value: Any) -> Contract:
+    document = _whole(value)
     service = dict(document.get("service", {}))
     service |= {name: Status(**service[name]) for name in ("not_found", "bad_request") if name in service}
     limit = service.get("remark_limit")
@@ -136,3 +77,12 @@ def _operation(name: str, facts: Mapping[str, Any], remark_limit: int | None) ->
 
 def _steps(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
+
+
+def _whole(value: Any) -> Any:
+    """The document with ``100.0`` as ``100``: JSON Schema takes both for an integer, a query string does not."""
+    if isinstance(value, dict):
+        return {key: _whole(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_whole(child) for child in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -11,47 +11,15 @@ from typing import Any
 from reconciler.api.decode import value_at
 from reconciler.api.listing import list_sessions
 from reconciler.api.lock import SKEW
-from reconciler.doctor.bench import answer, verdict
-from reconciler.doctor.look import Look, count_of, sessions
+from reconciler.doctor.context import Look, answer, sessions, verdict
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.text.timestamps import read_timestamp
 
 _SHOWN = 5
 _SCOPES = 20  # catalogs that are named
-
-
-def messages(look: Look, rows: Sequence[Any]) -> None:
-    """Whether the messages of a session can be had. Only how many there are is looked at."""
-    listing = look.contract.operations.get("list_messages")
-    if listing is None or listing.method != "GET" or not rows:
-        why = "the contract has no call that only looks" if rows else "there is no session to ask for"
-        look.say("messages", "unknown", why)
-        return
-    shape = look.contract.session
-    number, token = value_at(rows[0], shape.session_id), value_at(rows[0], shape.session_token)
-    asked = {"session_id": number, "session_token": token, "page": 1, "size": 1}
-    reply = look.get(listing, asked)
-    if count_of(reply) is not None:
-        by_id = "session_id" in listing.fields or "{session_id}" in listing.path
-        look.say("messages", "ok", f"can be listed by {'session_id' if by_id else 'session_token'}")
-        return
-    other = "session_token" if "session_id" in listing.fields else "session_id"
-    others = {
-        ours: wire for ours, wire in listing.fields.items() if ours not in ("session_id", "session_token")
-    }
-    operation = replace(listing, known="learned", fields={other: other, **others})
-    if asked[other] is not None and count_of(look.get(operation, asked)) is not None:
-        look.lessons.call("list_messages", operation)
-        look.say("messages", "differs", f"can be listed by {other}, and not as the contract says")
-        return
-    look.say(
-        "messages",
-        "differs",
-        f"can't be listed: {answer(reply)}",
-        "deletes are refused, since what they destroy could not be archived first",
-    )
 
 
 def models(look: Look, rows: Sequence[Any]) -> None:
@@ -141,10 +109,9 @@ def _locks(look: Look, snapshot: Snapshot) -> None:
 
 def _expired(lock: Mapping[str, Any], now: datetime) -> bool:
     try:
-        expires = datetime.fromisoformat(str(lock.get("expires")))
+        expires = read_timestamp(str(lock.get("expires")))
     except ValueError:
         return True
-    expires = expires if expires.tzinfo else expires.replace(tzinfo=UTC)
     return (now - expires).total_seconds() > SKEW
 
 

@@ -14,18 +14,18 @@ from typing import Final
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
-from reconciler.doctor.bench import Bench, verdict
+from reconciler.doctor.baseline import compare
 from reconciler.doctor.candidates import PROVEN, candidates
-from reconciler.doctor.deleting import delete
-from reconciler.doctor.lessons import Lessons
-from reconciler.doctor.making import find_by_name, make, usual_model
-from reconciler.doctor.others import compare
+from reconciler.doctor.context import Bench, verdict
+from reconciler.doctor.create import find_by_name, make, usual_model
+from reconciler.doctor.delete import delete
+from reconciler.doctor.learned import Lessons
+from reconciler.doctor.messages import messages
 from reconciler.doctor.prompts import prompts
 from reconciler.doctor.remarks import remark_length
 from reconciler.doctor.report import Check
-from reconciler.doctor.subject import Subject
-from reconciler.doctor.talking import messages
-from reconciler.doctor.updating import bad_request, find_update, left_out, update_takes
+from reconciler.doctor.session import Subject
+from reconciler.doctor.update import bad_request, find_update, left_out, update_takes
 from reconciler.domain import Snapshot
 from reconciler.errors import Problem, ReconcilerError
 

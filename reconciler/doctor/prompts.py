@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.doctor.bench import Bench
+from reconciler.doctor.context import Bench
 
 #: How many characters the longest prompt has that is tried.
 LONGEST: Final = 100_000

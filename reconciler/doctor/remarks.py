@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from reconciler.doctor.bench import Bench, verdict
-from reconciler.doctor.making import say_create_takes
+from reconciler.doctor.context import Bench, verdict
+from reconciler.doctor.create import say_create_takes
 from reconciler.ownership.remark import compose_remark, remark_size
 from reconciler.ownership.tag import Identity, make_tag, without_base
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.errors import ApiError
-from reconciler.domain import Catalog
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 
@@ -109,25 +108,6 @@ def read_models(path: Path) -> Models:
     raise ReconcilerError(
         f"{path} is no list of models that this version knows", "`reconciler models --out FILE` makes one"
     )
-
-
-def unknown(catalog: Catalog, models: Models) -> list[Problem]:
-    """What is to be said of a catalog's models that are not in a list: one problem for each of them."""
-    users: dict[str, list[str]] = {}
-    for session in catalog.sessions.values():
-        if session.model not in models:
-            users.setdefault(session.model, []).append(session.key)
-    found = []
-    for name, keys in users.items():
-        near = models.nearest(name)
-        more = f" and {len(keys) - 3:,} more" if len(keys) > 3 else ""
-        found.append(
-            Problem(
-                f"note: the model `{truncate(name)}` of {', '.join(keys[:3])}{more} is not among {models.origin}",
-                f"did you mean `{near}`?" if near else "`reconciler models` lists them",
-            )
-        )
-    return found
 
 
 def models_document(models: Models, endpoint: str) -> dict[str, Any]:

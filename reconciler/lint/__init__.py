@@ -1,4 +1,4 @@
-"""``reconciler lint``: what is allowed, and most likely not meant."""
+"""``reconciler lint``: what is valid, but most likely a mistake."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from reconciler.catalog import environments
 from reconciler.catalog.load import loaded
 from reconciler.errors import Problem
 from reconciler.language_models import Models, shipped
+from reconciler.lint.document import report_to_document as report_to_document
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
 from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
 from reconciler.lint.secrets import masked
 from reconciler.values import JSON
 
-__all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint"]
+__all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint", "report_to_document"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found, and how much it matters."""
+    """A violation of a rule, and its severity."""
 
     rule: str
     severity: Severity
@@ -31,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings, by file and line; ``ignored`` is how many more comments have asked to leave alone."""
+    """All findings, by file and line. ``ignored`` counts those that a comment suppresses."""
 
     catalog: str
     sessions: int
@@ -40,11 +41,11 @@ class Report:
     ignored: int
 
     def count(self, severity: Severity) -> int:
-        """How many findings matter exactly so much."""
+        """How many findings have exactly this severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     def reaches(self, severity: Severity) -> bool:
-        """Whether a finding matters at least so much."""
+        """Whether any finding has at least this severity."""
         least = SEVERITIES.index(severity)
         return any(SEVERITIES.index(finding.severity) >= least for finding in self.findings)
 
@@ -55,12 +56,12 @@ def lint(
     variables: Mapping[str, JSON] | None = None,
     models: Models | None = None,
 ) -> Report:
-    """Look at a catalog with all rules that its ``lint:`` block leaves on.
+    """Check a catalog with all rules that its ``lint:`` block does not turn off.
 
     Args:
-        environment: which of the catalog's environments; all that it declares where None.
+        environment: one of the catalog's environments; None checks all that it declares.
         variables: as for :func:`reconciler.load_catalog`.
-        models: which models there are; those known at release where None.
+        models: the known models; None means those known at release.
 
     Raises:
         CatalogError: it can't be loaded.
@@ -72,7 +73,9 @@ def lint(
     comments = Comments(written.documents)
     subjects = [Subject(loader, written, comments, models or shipped()) for loader in loaders]
     given = written.documents[0].document.get("lint", {})
-    found: dict[Finding, None] = {}  # what many sessions take over is found once for each, and said once
+    found: dict[
+        Finding, None
+    ] = {}  # what many sessions inherit is found once for each of them, and reported once
     ignored: dict[Finding, None] = {}
     for rule in RULES.values():
         severity: Severity = given.get(rule.name, rule.severity)

@@ -1,8 +1,8 @@
-"""Comments that ask to be left alone: ``# reconciler: ignore RULE -- reason``.
+"""Comments that suppress findings: ``# reconciler: ignore RULE -- reason``.
 
-One stands on the line that it is about, or right above it; at a key, it is about all that is below the key. Whoever
-reads it later has to know why, so that without a reason it does nothing. In a prompt there are no comments: what
-looks like one is a part of the prompt, and goes to the model.
+A comment applies to its own line or to the line below it; at a key, to everything under the key. Later readers need
+to know why, so a comment without a reason does nothing. A prompt has no comments: what looks like one is part of
+the prompt and goes to the model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ASKED = re.compile(
 
 @dataclass(slots=True)
 class Comment:
-    """One such comment. ``line`` is the line that it is about, ``used`` the rules of it that found something."""
+    """One such comment. ``line`` is the line that it applies to, ``used`` those of its rules that found something."""
 
     at: Mark
     line: int
@@ -33,7 +33,7 @@ class Comment:
 
 
 class Comments:
-    """All such comments of a catalog's manifests."""
+    """All comments of a catalog's manifests that suppress findings."""
 
     def __init__(self, documents: Collection[Document]) -> None:
         self.all = [comment for document in documents for comment in _comments(document)]
@@ -43,7 +43,7 @@ class Comments:
                 self._about[comment.at.file.name, comment.line].append(comment)
 
     def ignore(self, rule: str, spot: Spot) -> bool:
-        """Whether what a rule found there is to be left alone."""
+        """Whether a comment suppresses what a rule found there."""
         found = False
         for file, index in (spot.at, *spot.covers):
             for comment in self._about.get((file.name, file.line(index)), ()):
@@ -66,7 +66,7 @@ def _comments(document: Document) -> Iterator[Comment]:
 
 
 def _about(document: Document, index: int) -> int:
-    """The line that a comment is about: its own, or the first below that is no comment as a whole."""
+    """The line that a comment applies to: its own, or the next line that is not only a comment."""
     outline = document.outline
     start = outline.line_start(index)
     while start < len(document.text):

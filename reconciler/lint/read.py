@@ -1,6 +1,6 @@
-"""What a catalog's authors wrote, as they wrote it: every text with its place, to the character.
+"""A catalog as its authors wrote it: every text with its exact place.
 
-A rule looks at what is written, once, wherever it is used: a fragment that ten sessions share is one text.
+Rules check each text once, however often it is used: a fragment that ten sessions share is one text.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """What a finding points to. ``covers`` are the keys that it is below: an ignoring comment may stand at any."""
+    """What a finding points to. ``covers`` are the keys above it: a comment at any of them may suppress it."""
 
     at: Mark
     covers: tuple[Mark, ...] = ()
@@ -63,7 +63,7 @@ class Document(File):
         self.outline = Outline(text)
 
     def spot(self, path: Sequence[str | int]) -> Spot | None:
-        """Where a value is written out; None where it is not."""
+        """Where a value is written; None if it is not written in this file."""
         node, keys = self.outline.root, []
         for step in path:
             entry = node.entry(step)
@@ -80,7 +80,7 @@ class Document(File):
         return found and Spot(found.covers[-1], found.covers)
 
     def spot_at(self, index: int) -> Spot:
-        """A character, with the keys that it is below."""
+        """A character, with the keys above it."""
         keys = []
         node: Node | None = self.outline.root
         while node is not None:
@@ -93,14 +93,14 @@ class Document(File):
 
     @cached_property
     def scalars(self) -> list[tuple[int, int]]:
-        """Where the texts, numbers and keys begin and end, in the order of the file."""
+        """Where strings, numbers and keys begin and end, in file order."""
         found = [(node.start, node.end) for node in self.outline.root.all() if node.kind == "scalar"]
         return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that was written for a prompt or as a name. ``node`` is None for that of a file of its own."""
+    """A text written as a prompt or a name. ``node`` is None for a prompt in a file of its own."""
 
     kind: Kind
     value: str
@@ -115,7 +115,7 @@ class Text:
 
 
 def _index(file: File, node: Node, value: str, offset: int) -> int:
-    """Where a character of a scalar is written; the start of the scalar where escapes or folds hide it."""
+    """Where a character of a scalar is written; the start of the scalar if escapes or folding hide it."""
     text = file.text
     if node.style == "|":
         before = value[:offset]
@@ -138,16 +138,16 @@ class Written:
     documents: list[Document] = field(default_factory=list)
     prompts: dict[str, File] = field(default_factory=dict)
     texts: list[Text] = field(default_factory=list)
-    #: The name of each prompt's file, by the place where it is named.
+    #: The name of each prompt's file, by the place that refers to it.
     named: dict[Mark, str] = field(default_factory=dict)
     _by_name: dict[str, Document] = field(default_factory=dict)
 
     def document(self, name: str) -> Document | None:
-        """The manifest of this name; None where it came while the catalog was read."""
+        """The manifest of this name; None if it was created while the catalog was being read."""
         return self._by_name.get(name)
 
     def add(self, document: Document) -> None:
-        """Take a manifest in."""
+        """Add a manifest."""
         self.documents.append(document)
         self._by_name[document.name] = document
 
@@ -161,7 +161,7 @@ def read_written(root: Path) -> Written:
     """Read a catalog that loads.
 
     Raises:
-        CatalogError: a file has changed since it was loaded, and can't be read any more.
+        CatalogError: a file changed after it was loaded, and can no longer be read.
     """
     try:
         folder = Root(root)
@@ -231,7 +231,7 @@ _Covers: TypeAlias = tuple[Mark, ...]
 
 
 def _below(document: Document, node: Node, covers: _Covers) -> Iterator[tuple[str, Entry, _Covers]]:
-    """The entries of a mapping by key, each with the keys that it is below, its own included."""
+    """The entries of a mapping by key, each with the keys above it and its own."""
     for key, entry in node.own.items():
         yield key, entry, (*covers, Mark(document, entry.begin))
 

@@ -1,4 +1,4 @@
-"""The rules, each a small function, in one table. ``docs/lint.md`` shows the table, and a test compares the two."""
+"""The lint rules, a small function each, in one table. ``docs/lint.md`` shows the same table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEVERITIES: Final[tuple[Severity, ...]] = ("off", "info", "warning", "error")
 
 
 class Hit(NamedTuple):
-    """What a rule found: where, what, and what to do."""
+    """A violation of a rule: where it is, what is wrong, and how to fix it."""
 
     spot: Spot
     message: str
@@ -34,8 +34,8 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. ``finds`` and ``fix`` are sentences for the documentation; ``options`` what it can be told, and
-    what it takes where nothing is said."""
+    """One rule. ``finds`` and ``fix`` are sentences for the documentation; ``options`` holds its options with their
+    defaults."""
 
     name: str
     severity: Severity
@@ -47,7 +47,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at: the catalog as it is meant, in one environment, and as it is written."""
+    """What the rules check: the catalog as it resolves in one environment, and as it is written."""
 
     loader: Loader
     written: Written
@@ -56,7 +56,7 @@ class Subject:
 
     @property
     def sessions(self) -> Iterable[Session]:
-        """The sessions, as they come out."""
+        """The resolved sessions."""
         return self.loader.sessions.values()
 
     def texts(self, *kinds: Kind) -> Iterator[Text]:
@@ -64,7 +64,7 @@ class Subject:
         return (text for text in self.written.texts if text.kind in kinds)
 
     def spot(self, key: str, *fields: str) -> Spot:
-        """Where a field of a session is written: with it, or in a layer below; else its key, as far as it has one."""
+        """Where a field of a session is written: in the session, or in a layer below it. Without either, its key."""
         own = self.written.document(self.loader.files[key])
         layers: list[tuple[Document | None, Sequence[str | int], bool]]
         if key in self.loader.layers:
@@ -90,7 +90,7 @@ def _empty_prompt(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
     for session in subject.sessions:
         if not session.prompt:
             spot = subject.spot(session.key, "prompt")
-            yield Hit(spot, f"the prompt of `{session.key}` is empty", "write it, or take the session out")
+            yield Hit(spot, f"the prompt of `{session.key}` is empty", "write one, or remove the session")
 
 
 def _duplicate_prompt(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
@@ -105,8 +105,8 @@ def _duplicate_prompt(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             continue
         yield Hit(
             subject.spot(session.key, "prompt"),
-            f"the prompt of `{session.key}` is the same as that of `{other}`, to the letter",
-            "put it into a file that both name, `prompt: {file: …}`, or take one of the two out",
+            f"the prompt of `{session.key}` is identical to that of `{other}`",
+            "put it into a file that both refer to with `prompt: {file: …}`, or remove one of the two",
         )
 
 
@@ -117,7 +117,7 @@ def _origin(subject: Subject, key: str) -> Mark | str:
 
 def _near_duplicate_prompt(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
     texts: dict[str, str] = {}
-    seen: set[str | Mark] = set()  # of what is written once and filled in many times, one is enough
+    seen: set[str | Mark] = set()  # a prompt that is written once and filled in many times counts once
     for session in subject.sessions:
         if len(session.prompt) >= options["min_length"]:
             origin = _origin(subject, session.key)
@@ -127,8 +127,8 @@ def _near_duplicate_prompt(subject: Subject, options: Mapping[str, Any]) -> Iter
     for one, other, share in similar(texts, options["similarity"]):
         yield Hit(
             subject.spot(one, "prompt"),
-            f"the prompt of `{one}` is nearly that of `{other}`: about {share:.0%} of it is the same",
-            "if they are to stay alike, share what they have in common; else let it be",
+            f"the prompt of `{one}` is nearly the same as that of `{other}`: about {share:.0%} of it is identical",
+            "if they should stay alike, move what they share into a fragment; otherwise ignore this finding",
         )
 
 
@@ -136,7 +136,7 @@ def _todo(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
     words = [word for word in options["words"] if word]
     if not words:
         return
-    # A note to oneself stands at the start of a line or a comment, or has a colon; "a TODO app" is neither.
+    # A note to self is at the start of a line or a comment, or has a colon; "a TODO app" is neither.
     any_word = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
     note = re.compile(
         rf"(?:^[ \t]*(?:[-*#>+]|//|<!--|\[)?[ \t]*(?P<start>{any_word})(?!\w)"
@@ -148,8 +148,8 @@ def _todo(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
             group = "start" if match["start"] else "colon"
             yield Hit(
                 text.spot(match.start(group)),
-                f"a `{match[group]}` was left in this prompt, and the model will read it",
-                "do what it says, or take it out",
+                f"a `{match[group]}` was left in this prompt, where the model reads it",
+                "do it, or remove the note",
             )
 
 
@@ -169,7 +169,7 @@ def _placeholder(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
                 yield Hit(
                     text.spot(match.start()),
                     f"`{truncate(match.group())}` looks like a placeholder that nobody has filled in",
-                    "fill it in; or name it below `allow:` of this rule, if the model is to see it",
+                    "fill it in, or list it under `allow:` of this rule if the model should see it",
                 )
 
 
@@ -178,7 +178,7 @@ _SPACE = re.compile(r"[^\S\r\n]+(?=\r?\n)")
 
 def _trailing_space(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
     for text in subject.texts("prompt"):
-        # White space at the very end is none of the prompt. Two blanks behind a text are a line break in Markdown.
+        # White space at the very end is not part of the prompt. Two spaces after text are a line break in Markdown.
         value = text.value[: len(normalise_prompt(text.value)) + text.value.count("\r")]
         found = [
             match
@@ -186,11 +186,11 @@ def _trailing_space(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             if match.group() != "  " or value[match.start() - 1 : match.start()] in ("", "\n")
         ]
         if found:
-            times = "" if len(found) == 1 else f", and of {len(found) - 1:,} more in this prompt"
+            times = "" if len(found) == 1 else f" and of {len(found) - 1:,} more in this prompt"
             yield Hit(
                 text.spot(found[0].start()),
                 f"there is white space at the end of this line{times}",
-                "take it out: nobody sees it, and each change of it is a change of the prompt",
+                "remove it: nobody sees it, and every change to it changes the prompt",
             )
 
 
@@ -203,8 +203,8 @@ def _secret(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             yield Hit(
                 _spot_in(subject, file, secret.start),
                 f"this looks like {secret.kind}",
-                "revoke it first, for it is in git's history now; then take it out. "
-                "No key belongs into a prompt: whoever talks to the persona can have it told",
+                "revoke it first, since it is in git's history now; then remove it. "
+                "Never put a key into a prompt: anyone who talks to the persona can get it to reveal it",
             )
 
 
@@ -231,16 +231,16 @@ def _invisible_character(subject: Subject, options: Mapping[str, Any]) -> Iterat
             covers = _spot_in(subject, file, index).covers
             first.setdefault((covers[-1] if covers else file.line(index), char), []).append(index)
         for (_, char), places in first.items():
-            more = "" if len(places) == 1 else f", and {len(places) - 1:,} more of it below"
+            more = "" if len(places) == 1 else f", and {len(places) - 1:,} more below"
             yield Hit(
                 _spot_in(subject, file, places[0]),
-                f"there is a character here that can't be seen: {character_name(char)}{more}",
-                "take it out, or write it as `\\u…` in double quotes, where everybody sees it",
+                f"there is an invisible character here: {character_name(char)}{more}",
+                "remove it, or write it as `\\u…` in double quotes, where everyone can see it",
             )
 
 
 def _joins(text: str, index: int) -> bool:
-    """Whether this is a joiner between letters of a script that is written with them: Arabic, or one of India's."""
+    """Whether this is a joiner in a script whose spelling uses joiners: Arabic, or a script of India."""
     before = text[index - 1 : index]
     return text[index] in "\u200c\u200d" and (
         "\u0600" <= before <= "\u08ff" or "\u0900" <= before <= "\u0dff"
@@ -267,7 +267,7 @@ def _mixed_scripts(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
                 text.spot(word.start() + odd),
                 f"`{char}` in `{truncate(word.group())}` is {unicodedata.name(char)}, and the letters around it"
                 f" are {most.capitalize()}: they look alike",
-                f"write the word in {most.capitalize()} letters alone",
+                f"write the word in {most.capitalize()} letters only",
             )
 
 
@@ -281,9 +281,9 @@ def _unknown_model(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit
             continue
         near = subject.models.nearest(session.model)
         elsewhere = (
-            "check it with `reconciler models`, or name it below `known:` of this rule"
+            "check it with `reconciler models`, or list it under `known:` of this rule"
             if subject.models.shipped
-            else "choose one of them"
+            else "choose one of those"
         )
         yield Hit(
             subject.spot(session.key, "model"),
@@ -302,7 +302,7 @@ def _temperature_range(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
         if not least <= given <= most:
             yield Hit(
                 subject.spot(session.key, "parameters", "temperature"),
-                f"the temperature is {given:g}, and `{session.model}` takes {least:g} to {most:g}",
+                f"the temperature is {given:g}, but `{session.model}` accepts {least:g} to {most:g}",
                 f"write a number from {least:g} to {most:g}, or choose another model",
             )
 
@@ -318,8 +318,8 @@ def _prompt_too_long(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
         if about > model.context:
             yield Hit(
                 subject.spot(session.key, "prompt"),
-                f"the prompt has about {about:,} tokens, and `{session.model}` reads {model.context:,} in all",
-                "shorten it, or choose a model that reads more",
+                f"the prompt has about {about:,} tokens, but the context of `{session.model}` holds {model.context:,}",
+                "shorten it, or choose a model with a larger context",
             )
 
 
@@ -352,8 +352,8 @@ def _unused_ignore(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             if rule in RULES and rule not in comment.used:
                 yield Hit(
                     Spot(comment.at),
-                    f"`{rule}` finds nothing here that could be ignored",
-                    "take the comment out",
+                    f"`{rule}` finds nothing here to ignore",
+                    "remove the comment",
                 )
 
 
@@ -361,47 +361,48 @@ _TABLE: Final = (
     Rule(
         "empty-prompt",
         "error",
-        "A session whose prompt is empty, or nothing but white space.",
+        "A session whose prompt is empty or only white space.",
         "Write it.",
         _empty_prompt,
     ),
     Rule(
         "duplicate-prompt",
         "warning",
-        "Two sessions with the same prompt, each written for itself. One that is written once, in a file or in the "
+        "Two sessions whose identical prompts are written twice. A prompt that is written once, in a file or in the "
         "defaults, may be shared.",
-        "Put it into a file that both name.",
+        "Put it into a file that both refer to.",
         _duplicate_prompt,
     ),
     Rule(
         "near-duplicate-prompt",
         "info",
-        "A prompt of at least `min_length` characters that is nearly that of another session: at least the share "
-        "`similarity` of it is the same.",
-        "Share what they have in common.",
+        "A prompt of at least `min_length` characters that is nearly identical to that of another session: at "
+        "least the share `similarity` of it.",
+        "Move what they share into a fragment.",
         _near_duplicate_prompt,
         {"similarity": 0.9, "min_length": 200},
     ),
     Rule(
         "secret",
         "error",
-        "What looks like an API key, a token, a password or a private key, anywhere in a file. None is printed whole.",
-        "Revoke it, then take it out.",
+        "A string that looks like an API key, a token, a password or a private key, anywhere in a file. "
+        "It is never printed in full.",
+        "Revoke it, then remove it.",
         _secret,
     ),
     Rule(
         "todo",
         "warning",
-        "A note to oneself in a prompt: one of `words` at the start of a line, or before a colon.",
-        "Do it, or take it out.",
+        "A note to self in a prompt: one of `words` at the start of a line or before a colon.",
+        "Do it, or remove the note.",
         _todo,
         {"words": ["TODO", "FIXME"]},
     ),
     Rule(
         "placeholder",
         "warning",
-        "What was to be filled in: `<INSERT …>`, `[YOUR NAME]`, `【请填写…】`, lorem ipsum. Never `{{char}}` and "
-        "`${name}`, which are yours, nor what `allow` lists.",
+        "A placeholder that was not filled in: `<INSERT …>`, `[YOUR NAME]`, `【请填写…】`, lorem ipsum. Never "
+        "`{{char}}` or `${name}`, which are yours, nor anything that `allow` lists.",
         "Fill it in.",
         _placeholder,
         {"allow": []},
@@ -409,61 +410,63 @@ _TABLE: Final = (
     Rule(
         "invisible-character",
         "warning",
-        "A character that can't be seen or that turns the direction of writing, anywhere in a file; `allow` lists "
-        "those that may be, as `U+00A0`.",
-        "Take it out, or write it as an escape.",
+        "An invisible character, or one that changes the direction of writing, anywhere in a file. `allow` lists "
+        "exceptions, like `U+00A0`.",
+        "Remove it, or write it as an escape.",
         _invisible_character,
         {"allow": []},
     ),
     Rule(
         "trailing-space",
         "info",
-        "White space at the end of a prompt's line. Two blanks behind a text, a line break in Markdown, may stay.",
-        "Take it out.",
+        "White space at the end of a line of a prompt. Two spaces after text, which are a line break in "
+        "Markdown, are allowed.",
+        "Remove it.",
         _trailing_space,
     ),
     Rule(
         "mixed-scripts",
         "warning",
-        "A word in a name that mixes letters of scripts that look alike, such as Latin and Cyrillic.",
-        "Write it in one of them.",
+        "A word in a name that mixes letters of similar-looking scripts, such as Latin and Cyrillic.",
+        "Write it in one script.",
         _mixed_scripts,
     ),
     Rule(
         "unknown-model",
         "warning",
-        "A model that is in no list: `--models FILE`, or what was known at release; nor in `known`.",
-        "Correct it, or name it below `known`.",
+        "A model that is neither in the list of models (`--models FILE`, or those known at release) nor in `known`.",
+        "Correct it, or list it under `known`.",
         _unknown_model,
         {"known": []},
     ),
     Rule(
         "temperature-range",
         "error",
-        "A temperature that the model does not take.",
-        "Write one that it takes.",
+        "A temperature that the model does not accept.",
+        "Write one that it accepts.",
         _temperature_range,
     ),
     Rule(
         "prompt-too-long",
         "warning",
-        "A prompt of more tokens than the model reads, at 0.6 tokens a Chinese character and 0.3 any other.",
+        "A prompt of more tokens than the model's context holds, counting 0.6 tokens per Chinese character and "
+        "0.3 per other character.",
         "Shorten it.",
         _prompt_too_long,
     ),
     Rule(
         "bad-ignore",
         "warning",
-        "A comment `# reconciler: ignore …` without a rule or a reason, or with a rule that there is not.",
-        "Mend it.",
+        "A comment `# reconciler: ignore …` without a rule or a reason, or with an unknown rule.",
+        "Correct it.",
         _bad_ignore,
     ),
     Rule(
         "unused-ignore",
         "info",
         "A comment `# reconciler: ignore …` where the rule finds nothing.",
-        "Take it out.",
-        _unused_ignore,  # has to come last: the others say what is used
+        "Remove it.",
+        _unused_ignore,  # has to run last: the other rules mark comments as used
     ),
 )
 #: All rules by name, in the order in which they run.

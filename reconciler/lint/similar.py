@@ -1,8 +1,8 @@
-"""Texts that are nearly the same, in a time that grows with their length and number alone.
+"""Near-duplicate texts, found in time linear in their number and length.
 
-A text is cut into tokens (a word; a Chinese or kana character), and each four in a row are a shingle. Of the hashes of
-the shingles the smallest are kept: two texts that share most shingles share most of these, and how many of them is a
-good guess at how much of the texts is the same (bottom-k sketches: Broder, "On the resemblance and containment of
+A text is split into tokens (a word, or a Chinese or kana character); every four consecutive tokens are a shingle. The
+smallest hashes of the shingles are kept: texts that share most shingles share most of these, so the share of common
+hashes estimates the similarity of the texts (bottom-k sketches: Broder, "On the resemblance and containment of
 documents", 1997). Texts are compared only where they share one of their very smallest hashes.
 """
 
@@ -19,17 +19,17 @@ _TOKEN = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
 )
 _SHINGLE: Final = 4
-#: So many hashes of a text are kept; a share is right to about 1/sqrt(128), 9 points, and better near 100 %.
+#: How many hashes of a text are kept. The error of a share is about 1/sqrt(128), 9 points, and smaller near 100 %.
 _KEPT: Final = 128
-#: So many of the smallest are looked up, and with so many others of the same hash a text is compared.
+#: How many of the smallest hashes are looked up, and with how many other texts of the same hash a text is compared.
 _LOOKED_UP: Final = 6
 _COMPARED: Final = 8
-#: Of a longer text only so many characters are looked at.
+#: Only this many characters of a text are compared.
 MAX_TEXT: Final = 200_000
 
 
 class Pair(NamedTuple):
-    """Two texts, by their names, and which share of them is the same, from 0 to 1. ``other`` comes first."""
+    """Two texts by name, and the share of them that is the same, from 0 to 1. ``other`` comes first in the catalog."""
 
     one: str
     other: str
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
 
 
 def similar(texts: Mapping[str, str], share: float) -> list[Pair]:
-    """Of each text the most similar one before it, where at least this share is the same; equal texts count, too."""
+    """For each text, the most similar text before it, if at least this share of them is the same."""
     found: list[Pair] = []
     sketches: dict[str, list[int]] = {}
     known: dict[int, list[str]] = defaultdict(list)

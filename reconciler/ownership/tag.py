@@ -94,7 +94,7 @@ class Base:
         code = field_code(path)
         return self.stored.get(code, self.written.get(code)) == digest(value)
 
-    def settled(self, path: str, wanted: Any, live: Any) -> bool:
+    def known_rewrite(self, path: str, wanted: Any, live: Any) -> bool:
         """Whether the server is known to turn the wanted value into the live one."""
         code = field_code(path)
         return self.stored.get(code) == digest(live) and self.written.get(code) == digest(wanted)

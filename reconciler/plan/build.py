@@ -14,7 +14,17 @@ from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
-from reconciler.plan.types import KINDS, Action, ActionKind, Counts, FieldChange, Note, Plan, Refusal
+from reconciler.plan.types import (
+    KINDS,
+    Action,
+    ActionKind,
+    Counts,
+    FieldChange,
+    Note,
+    Plan,
+    Refusal,
+    Selection,
+)
 from reconciler.values import MISSING
 
 
@@ -31,95 +41,119 @@ class _Places:
     unreadable: list[LiveSession] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Draft:
+    """A plan before its guards: what would be done, what to know of it, and what can't be done at all."""
+
+    actions: list[Action] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    no_op: int = 0
+
+    def select(self, only: Selection) -> None:
+        """Drop what is not about the selected sessions."""
+        self.actions = [one for one in self.actions if one.kind == only.kind and one.key in only.keys]
+        self.notes = [note for note in self.notes if note.key in only.keys]
+        self.refusals = [one for one in self.refusals if one.key in only.keys]
+
+
 def make_plan(
     catalog: Catalog,
     snapshot: Snapshot,
     *,
     allow_empty: bool = False,
     allow_destroy: Collection[str] = (),
+    only: Selection | None = None,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
     ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_destroy`` are keys whose
-    sessions may be deleted although they are protected. What a guard says no to is in the plan's ``refusals``,
-    with all actions still listed.
+    sessions may be deleted although they are protected. ``only`` restricts the plan to one kind of action on some
+    keys; the guards then judge these actions alone. What a guard refuses is in the plan's ``refusals``, and all
+    actions are still listed.
     """
     catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
-    notes = [
-        Note(
-            "unreadable-tag",
-            f"the tag can't be read ({live.remark.unreadable}): left alone",
-            None,
-            live.session_id,
-        )
-        for live in places.unreadable
-    ]
-    refused, unclear = _unclear(catalog, places)
-    actions = [_leave(catalog, live) for live in places.leaving]
-    no_op = kept = 0
-    for key, lives in places.held.items():
-        if key in unclear:
-            continue
-        live = lives[0]
-        wanted = catalog.sessions.get(key)
-        if len(lives) > 1:
-            ids = ", ".join(f"#{one.session_id}" for one in lives)
-            notes.append(
-                Note("duplicate-identity", f"{len(lives)} live sessions have this identity: {ids}", key)
-            )
-        if wanted is None:
-            actions += [_delete(catalog, key, one, "not in the catalog any more") for one in lives]
-            continue
-        actions += [_delete_extra(catalog, key, extra, live) for extra in lives[1:]]
-        tag = live.remark.tag
-        if tag and live.session_id not in places.moved and equal(wanted, live, tag):
-            no_op += 1
-            continue
-        compared = compare(wanted, live, tag, catalog.policy.on_conflict)
-        kept += len(compared.kept)
-        notes += _notes(wanted, live, compared)
-        action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
-        if action:
-            actions.append(action)
-        else:
-            no_op += 1
-    settled = places.held.keys() | unclear
-    actions += [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in settled]
-    actions.sort(key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0))
+    draft = _compare_all(catalog, places)
+    if only is not None:
+        draft.select(only)
+    actions = sorted(
+        draft.actions, key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0)
+    )
+    guarded = refusals(
+        actions,
+        catalog.policy,
+        managed=places.managed,
+        wanted=len(catalog.sessions),
+        allow_empty=allow_empty,
+        allow_destroy=frozenset(allow_destroy),
+    )
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
         counts=Counts(
-            no_op=no_op,
+            no_op=draft.no_op,
             managed=places.managed,
             unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
             foreign=places.foreign + snapshot.left_out.foreign,
             unreadable=len(places.unreadable),
-            kept_conflicts=kept,
         ),
         notes=(
-            *notes,
+            *draft.notes,
             *dropped_digests(actions, snapshot),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
-        refusals=(
-            *refused,
-            *refusals(
-                actions,
-                catalog.policy,
-                managed=places.managed,
-                wanted=len(catalog.sessions),
-                allow_empty=allow_empty,
-                allow_destroy=frozenset(allow_destroy),
-            ),
-            *missing_capabilities(actions, snapshot),
-        ),
+        refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
+        about=None if only is None else "part",
         lock=catalog.policy.lock,
         listing=snapshot.listing,
     )
+
+
+def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
+    draft = _Draft()
+    for live in places.unreadable:
+        message = f"the tag can't be read ({live.remark.unreadable}): left alone"
+        draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
+    draft.refusals, unclear = _unclear(catalog, places)
+    draft.actions += [_leave(catalog, live) for live in places.leaving]
+    for key, lives in places.held.items():
+        if key not in unclear:
+            _compare_key(catalog, places, key, lives, draft)
+    known = places.held.keys() | unclear
+    draft.actions += [
+        _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known
+    ]
+    return draft
+
+
+def _compare_key(
+    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft
+) -> None:
+    """Compare the live sessions of one key with what is wanted under it; the first of them is the one that stays."""
+    live = lives[0]
+    wanted = catalog.sessions.get(key)
+    if len(lives) > 1:
+        ids = ", ".join(f"#{one.session_id}" for one in lives)
+        message = f"{len(lives)} live sessions have this identity: {ids}"
+        draft.notes.append(Note("duplicate-identity", message, key))
+    if wanted is None:
+        draft.actions += [_delete(catalog, key, one, "not in the catalog any more") for one in lives]
+        return
+    draft.actions += [_delete_extra(catalog, key, extra, live) for extra in lives[1:]]
+    tag = live.remark.tag
+    if tag and live.session_id not in places.moved and equal(wanted, live, tag):
+        draft.no_op += 1
+        return
+    compared = compare(wanted, live, tag, catalog.policy.on_conflict)
+    draft.notes += _notes(wanted, live, compared)
+    action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
+    if action:
+        draft.actions.append(action)
+    else:
+        draft.no_op += 1
 
 
 def _as_kept(catalog: Catalog, snapshot: Snapshot) -> Catalog:
@@ -190,6 +224,7 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
                     "identity",
                     f"{key} would be {ids} at once, after what is adopted or moved",
                     f"take the adopt or moved entry of {key} out of the catalog",
+                    key,
                 )
             )
     there = {live.session_id for live in places.unmanaged}
@@ -202,6 +237,7 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
                     "adopt",
                     f"{key} is to adopt #{session_id}, which this very plan lets go",
                     f"take the adopt entry of {key} out of the catalog until that is applied",
+                    key,
                 )
             )
             unclear.add(key)
@@ -211,6 +247,7 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
                     "adopt",
                     f"{key} is to adopt #{session_id}, which is not live, or not free: another catalog may own it",
                     f"take the adopt entry of {key} out of the catalog, or correct the number",
+                    key,
                 )
             )
             unclear.add(key)

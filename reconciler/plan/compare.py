@@ -95,7 +95,7 @@ def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: On
         if before is not MISSING and same(after, before):
             managed.append(path)
             continue
-        if before is not MISSING and base and base.settled(path, after, before):
+        if before is not MISSING and base and base.known_rewrite(path, after, before):
             held.append(path)  # both digests stay: what was sent, and what the server made of it
             continue
         cause = _cause(path, after, before, base)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciler import __version__
-from reconciler.plan.types import Action, Detail, FieldChange, Plan
+from reconciler.plan.types import Action, Detail, FieldChange, Plan, Refusal
 from reconciler.values import MISSING
 
 FORMAT_VERSION = "1.2"
@@ -26,9 +26,7 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
             {"kind": note.kind, "message": note.message, "key": note.key, "session_id": note.session_id}
             for note in plan.notes
         ],
-        "refusals": [
-            {"guard": one.guard, "message": one.message, "allow": one.allow} for one in plan.refusals
-        ],
+        "refusals": [_refusal(one) for one in plan.refusals],
     }
     if plan.about is not None:
         document["about"] = plan.about
@@ -71,6 +69,13 @@ def _action(action: Action) -> dict[str, Any]:
         document["unchanged"] = action.unchanged
     if action.moved_from is not None:
         document["from"] = str(action.moved_from)
+    return document
+
+
+def _refusal(refusal: Refusal) -> dict[str, Any]:
+    document = {"guard": refusal.guard, "message": refusal.message, "allow": refusal.allow}
+    if refusal.key is not None:
+        document["key"] = refusal.key
     return document
 
 

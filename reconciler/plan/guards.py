@@ -40,6 +40,7 @@ def refusals(
             "prevent_destroy",
             f"{action.key} (#{action.session_id}) is protected by lifecycle.prevent_destroy",
             f"--allow-destroy {action.key}",
+            action.key,
         )
         for action in deletes
         if action.protected and action.key not in allow_destroy
@@ -67,6 +68,7 @@ def _conflicts(actions: Iterable[Action]) -> list[Refusal]:
             "on_conflict",
             f"{action.key} (#{action.session_id}): {change.path} was changed in git and outside of it",
             "--on-conflict overwrite",
+            action.key,
         )
         for action in actions
         for change in action.fields

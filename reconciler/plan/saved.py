@@ -128,7 +128,10 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
             for note in document["notes"]
         ),
-        refusals=tuple(Refusal(one["guard"], one["message"], one["allow"]) for one in document["refusals"]),
+        refusals=tuple(
+            Refusal(one["guard"], one["message"], one["allow"], one.get("key"))
+            for one in document["refusals"]
+        ),
         lock=document.get("lock", False),
         listing=Listing(**listing) if listing else None,
     )

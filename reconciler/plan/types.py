@@ -95,11 +95,20 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A guard that says no, why, and what would allow it."""
+    """A guard that says no, why, and what would allow it. ``key`` is set where it is about one session."""
 
     guard: str
     message: str
     allow: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a plan that a command is about: one kind of action, on the sessions with these keys."""
+
+    kind: ActionKind
+    keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,6 @@ class Counts:
     unmanaged: int = 0
     foreign: int = 0
     unreadable: int = 0
-    kept_conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

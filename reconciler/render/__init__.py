@@ -23,7 +23,7 @@ FORMS = {
 }
 
 
-def render(document: Mapping[str, Any], form: str, *, options: RenderOptions) -> str:
+def render_plan(document: Mapping[str, Any], form: str, *, options: RenderOptions) -> str:
     """A plan's public JSON in one of the :data:`FORMS`, ending in a line end.
 
     The result is always valid UTF-8 when encoded, whatever texts the plan holds.

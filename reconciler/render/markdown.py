@@ -9,8 +9,8 @@ What does not fit is left out in a stated order, the first of these first:
    long for what room is left goes before a shorter one after it;
 2. the lines of changes, from the last one on: of these only the keys are listed, as far as they fit;
 3. notes, when they take more than a tenth of the room;
-4. the names and reasons of deletes, then their lines: what stays is a list of their keys
-   (:mod:`reconciler.render.keylist`); only where that does not fit either, it says how many are missing.
+4. the names and reasons of deletes, then their lines: what stays is a list of their keys, and where that does not fit
+   either, the first of them and how many more there are.
 
 Totals, and that the plan is refused, always stay.
 """
@@ -18,18 +18,36 @@ Totals, and that the plan is refused, always stay.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from reconciler.render.character_changes import remarks
 from reconciler.render.keylist import key_list
+from reconciler.render.markdown_pieces import (
+    MAX_MESSAGE,
+    MAX_NAME,
+    as_block,
+    before_and_after,
+    block_size,
+    code,
+    cut,
+    delete_line,
+    diff_row,
+    fenced,
+    html_code,
+    indented,
+    prose,
+    runs_of_lines,
+    session_label,
+    short_delete_line,
+    short_key,
+)
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, elide, shared
+from reconciler.render.prompt_diff import TextDiff, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
-    Action,
     Change,
     Field,
     calm,
@@ -46,13 +64,12 @@ from reconciler.render.view import (
     what_changes,
 )
 from reconciler.text.characters import text_remarks
-from reconciler.text.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
+from reconciler.text.escape import html_text, markdown_code, markdown_text, quoted
 
 #: The least room that a plan can be told in.
 MIN_BYTES = 4_000
 
-# Bounds on single texts, in characters, and on the rows of one difference and of one new text.
-_NAME, _VALUE, _MESSAGE, _LINE = 80, 200, 400, 1_000
+# Rows of one difference and of one new text, and how many sessions a shared change names.
 _DIFF_LINES, _FIRST_LINES, _MEMBERS = 60, 10, 12
 # So many changes are unfolded.
 _OPEN = 5
@@ -101,8 +118,8 @@ class _Comment:
         self.document, self.options = document, options
         self.left_out: list[str] = []
         # Bytes that are still free. What was left out is said in the last of them.
-        self.whole = markdown_text(_cut(options.whole or _WHOLE, _NAME * 2))
-        self.room = options.max_bytes - 600 - _size(self.whole)
+        self.whole = markdown_text(cut(options.whole or _WHOLE, MAX_NAME * 2))
+        self.room = options.max_bytes - 600 - block_size(self.whole)
         self.hunks: dict[Any, str] = {}
 
     def text(self) -> str:
@@ -116,20 +133,20 @@ class _Comment:
         return "\n\n".join(blocks) + "\n"
 
     def _take(self, block: str) -> None:
-        self.room -= _size(block)
+        self.room -= block_size(block)
 
     def _fits(self, block: str, room: int | None = None) -> bool:
-        return _size(block) <= (self.room if room is None else room)
+        return block_size(block) <= (self.room if room is None else room)
 
     # --- always ----------------------------------------------------------------------------------------
 
     def _head(self) -> str:
         document, summary = self.document, self.document["summary"]
         catalog, environment, endpoint = title(document)
-        where = f", environment {_code(environment)}" if environment else ""
+        where = f", environment {code(environment)}" if environment else ""
         lines = [
             marker(catalog, environment),
-            f"### Plan for catalog {_code(catalog)}{where}",
+            f"### Plan for catalog {code(catalog)}{where}",
             "",
         ]
         if document["actions"]:
@@ -142,14 +159,14 @@ class _Comment:
         alone = left_alone(summary)
         if alone:
             lines[-1] += f" Left alone: {alone}."
-        lines[-1] += f" Compared with {_code(endpoint)}."
-        return _block(lines)
+        lines[-1] += f" Compared with {code(endpoint)}."
+        return as_block(lines)
 
     def _shortened(self) -> list[str]:
         if not self.left_out:
             return []
         return [
-            _block(
+            as_block(
                 [
                     "> [!NOTE]",
                     f"> Shortened to fit {self.options.max_bytes:,} bytes. "
@@ -165,14 +182,14 @@ class _Comment:
         lines = ["> [!CAUTION]", "> **Refused: apply will not carry out this plan.**", ">"]
         room = self.room // 3
         for at, refusal in enumerate(refusals):
-            message = markdown_text(_cut(refusal["message"], _MESSAGE))
-            allow = markdown_code(_cut(refusal["allow"], _MESSAGE))
-            line = f"> - {_code(refusal['guard'])}: {message}. To allow it: {allow}"
-            if not self._fits(_block([*lines, line]), room):
+            message = markdown_text(cut(refusal["message"], MAX_MESSAGE))
+            allow = markdown_code(cut(refusal["allow"], MAX_MESSAGE))
+            line = f"> - {code(refusal['guard'])}: {message}. To allow it: {allow}"
+            if not self._fits(as_block([*lines, line]), room):
                 self.left_out.append(count(len(refusals) - at, "refusal"))
                 break
             lines.append(line)
-        block = _block(lines)
+        block = as_block(lines)
         self._take(block)
         return [block]
 
@@ -183,25 +200,24 @@ class _Comment:
         if not deletes:
             return []
         heading = f"#### Deletes ({len(deletes):,})"
-        for style in (_delete_line, _short_delete_line):
-            block = _block([heading, "", *map(style, deletes)])
+        for style in (delete_line, short_delete_line):
+            block = as_block([heading, "", *map(style, deletes)])
             if self._fits(block, self.room * 6 // 10):
-                if style is _short_delete_line:
+                if style is short_delete_line:
                     self.left_out.append("names and reasons of deletes")
                 self._take(block)
                 return [block]
         # A quarter of the room is enough to count and list what else there is, but deletes go first.
-        keys = [_short(str(a["key"])) for a in deletes]
+        keys = [short_key(str(a["key"])) for a in deletes]
         room = self.room - 200
         text, missing = key_list(keys, room * 3 // 4)
         if missing:
             text, missing = key_list(keys, room - 300)
         self.left_out.append("names and reasons of deletes")
-        lines = [heading, "", *_fenced(text.split("\n"))]
+        lines = [heading, "", *fenced(text.split("\n"))]
         if missing:
             self.left_out.append(f"**{count(missing, 'delete')}**")
-            lines[1:1] = ["", f"**{missing:,} more are not in this list.**"]
-        block = _block(lines)
+        block = as_block(lines)
         self._take(block)
         return [block]
 
@@ -214,7 +230,7 @@ class _Comment:
             return []
         lines = {id(c): self._line(c) for c in listed}
         self.room -= sum(len(heading) + 16 for heading, _ in sections)
-        needed = sum(_size(line) for line in lines.values())
+        needed = sum(block_size(line) for line in lines.values())
         shown = listed
         tail: list[str] = []
         if needed > self.room:
@@ -230,7 +246,7 @@ class _Comment:
             if here:
                 sessions = sum(len(c.members) for c in members)
                 blocks.append(f"#### {heading} ({sessions:,})")
-                blocks += _runs_of_lines([(details.get(id(c)), lines[id(c)]) for c in here])
+                blocks += runs_of_lines([(details.get(id(c)), lines[id(c)]) for c in here])
         return blocks + tail
 
     def _sections(self) -> list[tuple[str, list[Change]]]:
@@ -246,7 +262,7 @@ class _Comment:
         shown: list[Change] = []
         half = self.room // 2
         for change in listed:
-            size = _size(lines[id(change)])
+            size = block_size(lines[id(change)])
             if size > half:
                 break
             half -= size
@@ -259,14 +275,14 @@ class _Comment:
         names = 0
         missing: list[str] = []
         for what in ("update", "adopt", "move", "forget", "create"):
-            keys = [_short(str(m["key"])) for c in rest if c.action == what for m in c.members]
+            keys = [short_key(str(m["key"])) for c in rest if c.action == what for m in c.members]
             if not keys:
                 continue
             left = 0
             room = self.room - 200
             if room > 200:
                 text, left = key_list(keys, room)
-                block = _block([f"#### Also to {what} ({len(keys):,})", "", *_fenced(text.split("\n"))])
+                block = as_block([f"#### Also to {what} ({len(keys):,})", "", *fenced(text.split("\n"))])
                 if left < len(keys):
                     blocks.append(block)
                     self._take(block)
@@ -286,7 +302,7 @@ class _Comment:
         found: dict[int, str] = {}
         without = misses = 0
         for change in shown:
-            line = _size(lines[id(change)])
+            line = block_size(lines[id(change)])
             # Even a small detail takes about so much.
             if self.room + line < 250 or misses == _MISSES:
                 without += 1
@@ -309,23 +325,25 @@ class _Comment:
     def _line(self, change: Change) -> str:
         """One change as an item of a list."""
         action = change.first
-        paths = [_code(str(f["path"])) for f in action["fields"][:8]]
+        paths = [code(str(f["path"])) for f in action["fields"][:8]]
         if len(action["fields"]) > len(paths):
             paths.append(f"{len(action['fields']) - len(paths)} more")
         what = ", ".join(paths) if change.action not in ("create", "delete") else ""
         if change.action == "move":
-            what = f"moved from {_code(str(action.get('from', '')))}" + (f"; {what}" if what else "")
+            what = f"moved from {code(str(action.get('from', '')))}" + (f"; {what}" if what else "")
         elif change.action in ("adopt", "forget"):
-            what = _prose(str(action["reason"])) + (f"; {what}" if what else "")
+            what = prose(str(action["reason"])) + (f"; {what}" if what else "")
         marks = "".join(f" **({cause})**" for cause in sorted(change.causes))
         if len(change.members) > 1:
-            members = ", ".join(_code(str(m["key"])) for m in change.members[:_MEMBERS])
+            members = ", ".join(code(str(m["key"])) for m in change.members[:_MEMBERS])
             more = len(change.members) - _MEMBERS
             members += f" and {more:,} more" if more > 0 else ""
-            return _block(
+            return as_block(
                 [f"- `~` the same change in {len(change.members):,} sessions ({members}): {what}{marks}"]
             )
-        return _block([f"- `{SYMBOLS[change.action]}` {_session(action)}{': ' if what else ''}{what}{marks}"])
+        return as_block(
+            [f"- `{SYMBOLS[change.action]}` {session_label(action)}{': ' if what else ''}{what}{marks}"]
+        )
 
     # --- details ---------------------------------------------------------------------------------------
 
@@ -339,32 +357,32 @@ class _Comment:
             label = f"~ the same change in {many:,} sessions"
             members = ", ".join(f"{m['key']}" for m in change.members[: _MEMBERS * 4])
             more = many - _MEMBERS * 4
-            label += f": {_html_code(_cut(members, 1_000))}{f' and {more:,} more' if more > 0 else ''}"
+            label += f": {html_code(cut(members, 1_000))}{f' and {more:,} more' if more > 0 else ''}"
         else:
             number = (
-                f" {_html_code('#' + str(action['session_id']))}" if action["session_id"] is not None else ""
+                f" {html_code('#' + str(action['session_id']))}" if action["session_id"] is not None else ""
             )
-            name = _html_code(_cut(quoted(action["name"]), _NAME))
-            key = _html_code(_cut(str(action["key"]), _NAME))
+            name = html_code(cut(quoted(action["name"]), MAX_NAME))
+            key = html_code(cut(str(action["key"]), MAX_NAME))
             label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
         label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
         head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
         if change.action in ("adopt", "forget", "move"):
-            moved = f"Moved from {_code(str(action.get('from', '')))}. " if change.action == "move" else ""
-            head += [f"{moved}Reason: {_prose(str(action['reason']))}.", ""]
+            moved = f"Moved from {code(str(action.get('from', '')))}. " if change.action == "move" else ""
+            head += [f"{moved}Reason: {prose(str(action['reason']))}.", ""]
         unchanged = {m.get("unchanged", 0) for m in change.members}
         foot = [f"{count(unchanged.pop(), 'unchanged field')} hidden.", ""] if len(unchanged) == 1 else []
         if foot and foot[0].startswith("0 "):
             foot = []
         lines = [*head, *body, *foot, "</details>"]
-        return _block(line for at, line in enumerate(lines) if line or lines[at - 1])
+        return as_block(line for at, line in enumerate(lines) if line or lines[at - 1])
 
     def _fields(self, change: Change) -> list[str]:
         lines: list[str] = []
         for field in change.first["fields"]:
             if change.action == "create" and field["path"] == "name":
                 continue
-            label = f"- {_code(str(field['path']))}: "
+            label = f"- {code(str(field['path']))}: "
             cause = field.get("cause")
             mark = f" *({CAUSES[cause]})*" if cause in CAUSES and change.action != "create" else ""
             if cause == "released":
@@ -373,11 +391,11 @@ class _Comment:
                 lines += self._text_field(change, field, label, mark)
             elif field.get("detail"):
                 lines.append(f"{label.rstrip(': ')}{mark}")
-                lines += [f"  - {_code(str(d['path']))}: {_values(d)}" for d in field["detail"][:40]]
+                lines += [f"  - {code(str(d['path']))}: {before_and_after(d)}" for d in field["detail"][:40]]
                 if len(field["detail"]) > 40:
                     lines.append(f"  - and {len(field['detail']) - 40:,} more")
             else:
-                lines.append(f"{label}{_values(field, new=change.action == 'create')}{mark}")
+                lines.append(f"{label}{before_and_after(field, new=change.action == 'create')}{mark}")
         return [*lines, ""] if lines else []
 
     def _text_field(self, change: Change, field: Field, label: str, mark: str) -> list[str]:
@@ -391,17 +409,17 @@ class _Comment:
                 f"{label}{what_changes(difference)}{mark}",
                 *said,
                 "",
-                *_indented(_fenced(rows, "diff")),
+                *indented(fenced(rows, "diff")),
                 "",
             ]
         text = str(field.get("after", field.get("before")))
         said = [f"  - {remark}" for remark in text_remarks(text)]
         lines = text.split("\n")
         limit = len(lines) if self.options.detail == "full" else _FIRST_LINES
-        rows = [_row("+" if "after" in field else "-", line) for line in lines[:limit]]
+        rows = [diff_row("+" if "after" in field else "-", line) for line in lines[:limit]]
         if len(lines) > limit:
             rows.append(f"@@ {count(len(lines) - limit, 'more line')} @@")
-        block = ["", *_indented(_fenced(rows, "diff")), ""] if text else []
+        block = ["", *indented(fenced(rows, "diff")), ""] if text else []
         return [f"{label}{text_size(text)}{mark}", *said, *block]
 
     def _difference(self, difference: TextDiff, key: str) -> list[str]:
@@ -415,11 +433,11 @@ class _Comment:
             change = hunk.change
             known = self.hunks.setdefault(change, key) if len(change) > 3 else key
             if known != key:
-                rows.append(f"{hunk.header} the same {len(change)} lines as in {_cut(known, _NAME)}")
+                rows.append(f"{hunk.header} the same {len(change)} lines as in {cut(known, MAX_NAME)}")
                 total -= len(hunk.lines)
                 continue
             rows.append(hunk.header)
-            rows += [_row(line.op, line) for line in hunk.lines[:limit]]
+            rows += [diff_row(line.op, line) for line in hunk.lines[:limit]]
         if limit is not None and len(rows) > limit:
             shown = sum(not row.startswith("@@") for row in rows[:limit])
             rows = [*rows[:limit], f"@@ {count(total - shown, 'more line')} @@"]
@@ -433,119 +451,19 @@ class _Comment:
             return []
         head, foot = [f"<details open><summary>Notes ({len(notes):,})</summary>", ""], ["", "</details>"]
         lines: list[str] = []
-        used, room = _size(_block([*head, *foot])), self.room // 10
+        used, room = block_size(as_block([*head, *foot])), self.room // 10
         for at, note in enumerate(notes):
-            who = _code(str(note["key"])) if note.get("key") else ""
+            who = code(str(note["key"])) if note.get("key") else ""
             number = f"`#{note['session_id']}`" if note.get("session_id") is not None else ""
             place = "".join(f" {part}" for part in (who, number) if part)
-            line = _block([f"- {_code(str(note['kind']))}{place}: {_prose(str(note['message']))}"])
-            used += _size(line)
+            line = as_block([f"- {code(str(note['kind']))}{place}: {prose(str(note['message']))}"])
+            used += block_size(line)
             if used > room:
                 self.left_out.append(count(len(notes) - at, "note"))
                 break
             lines.append(line)
         if not lines:
             return []
-        block = _block([*head, *lines, *foot])
+        block = as_block([*head, *lines, *foot])
         self._take(block)
         return [block]
-
-
-# --- pieces --------------------------------------------------------------------------------------------------
-
-
-def _block(lines: Iterable[str]) -> str:
-    """Lines as a block. A job may print it to its log, so that no line of it may be a workflow command."""
-    return guard("\n".join(lines))
-
-
-def _size(block: str) -> int:
-    """How many bytes a block takes, with the empty line below it."""
-    return len(block.encode()) + 2
-
-
-def _cut(text: str, limit: int) -> str:
-    shown = visible(str(text)[: limit + 1])
-    return shown if len(shown) <= limit else f"{shown[:limit]}…"
-
-
-def _short(key: str) -> str:
-    """A key for a list of keys, which makes it visible: no valid one is as long as this bound."""
-    return key if len(key) <= _NAME else f"{key[:_NAME]}…"
-
-
-def _code(text: str) -> str:
-    return markdown_code(_cut(text, _NAME))
-
-
-def _html_code(text: str) -> str:
-    return f"<code>{html_text(text)}</code>"
-
-
-def _prose(text: str) -> str:
-    return markdown_text(_cut(text, _MESSAGE)).rstrip(".")
-
-
-def _session(action: Action) -> str:
-    number = f" `#{action['session_id']}`" if action["session_id"] is not None else ""
-    return f"{_code(str(action['key']))} {markdown_code(_cut(quoted(action['name']), _NAME))}{number}"
-
-
-def _delete_line(action: Action) -> str:
-    return f"- `-` {_session(action)}: {_prose(str(action['reason']))}"
-
-
-def _short_delete_line(action: Action) -> str:
-    return f"- {_code(str(action['key']))}"
-
-
-def _values(field: Field, *, new: bool = False) -> str:
-    """Before → after. That a value comes or goes is said, but where everything is new."""
-    shown = [markdown_code(_cut(quoted(field[s]), _VALUE)) for s in ("before", "after") if s in field]
-    if len(shown) == 1 and not new:
-        return f"{'added' if 'after' in field else 'removed'} {shown[0]}"
-    return " → ".join(shown)
-
-
-def _fenced(rows: Sequence[str], language: str = "") -> list[str]:
-    ticks = fence("\n".join(rows))
-    return [ticks + language, *rows, ticks]
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    """Lines as a part of a list's item."""
-    return [f"  {line}" for line in lines]
-
-
-def _row(op: str, line: Line | str) -> str:
-    """A line of a difference, in the way of a unified diff."""
-    if isinstance(line, str):
-        line = Line("+", (Segment(line),))
-    text = "".join(
-        f"[… {count(s.skipped, 'character')} …]" if s.skipped else _spaces_shown(s, line)
-        for s in elide(line).segments
-    )
-    return f"{' ' if op == '=' else op}{_cut(text, _LINE)}"
-
-
-def _spaces_shown(segment: Segment, line: Line) -> str:
-    if line.op != "=" and segment.changed and (line.spaces or segment.text.isspace()):
-        return segment.text.replace(" ", "·")
-    return segment.text
-
-
-def _runs_of_lines(rows: Sequence[tuple[str | None, str]]) -> list[str]:
-    """Folds where there are details, lists of the lines between them."""
-    blocks: list[str] = []
-    items: list[str] = []
-    for detail, line in rows:
-        if detail is None:
-            items.append(line)
-            continue
-        if items:
-            blocks.append("\n".join(items))
-            items = []
-        blocks.append(detail)
-    if items:
-        blocks.append("\n".join(items))
-    return blocks

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler.errors import Problem
-from reconciler.render.text import cells
 from reconciler.text.escape import guard, visible
+from reconciler.text.width import cells
 
 #: How wide a source line may get, in terminal cells; of a longer one the part around the caret is shown.
 WIDTH = 120

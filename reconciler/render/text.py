@@ -1,18 +1,19 @@
 """A plan for a terminal or a log.
 
-Every line goes through :meth:`_Page.put`: what is on it is made visible, wrapped to the width, and kept from
+Every line goes through :meth:`Page.put`: what is on it is made visible, wrapped to the width, and kept from
 being a workflow command, whoever wrote it. The lines of prompts stand behind a ``|``, so that no prompt can
 look like a part of the plan. Without colour the very same text comes out, byte for byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from reconciler.render.character_changes import remarks
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, elide, shared
+from reconciler.render.terminal_page import Page, Span
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -34,9 +35,8 @@ from reconciler.render.view import (
     what_changes,
 )
 from reconciler.text.characters import text_remarks
-from reconciler.text.escape import guard, quoted, visible
-
-Span: TypeAlias = "str | tuple[str, str]"
+from reconciler.text.escape import quoted, visible
+from reconciler.text.width import cells
 
 #: In normal detail: lines of a new text, lines of one difference, cells of a value, notes of a kind, and
 #: rows of session names under a change that many share.
@@ -48,91 +48,17 @@ NAME_ROWS = 3
 # A hunk of so many lines that was already shown is referred to, not shown again.
 _REPEATED = 4
 
-_STYLES = {
-    "create": "green",
-    "update": "yellow",
-    "delete": "bold red",
-    "adopt": "cyan",
-    "move": "cyan",
-    "forget": "magenta",
-    "drift": "magenta",
-    "conflict": "bold magenta",
-    "strong": "bold",
-    "dim": "dim",
-    "hunk": "cyan",
-    "-": "red",
-    "+": "green",
-    "--": "bold white on red",
-    "++": "bold black on green",
-    "refused": "bold red",
-    "warning": "yellow",
-}
-
 
 def render_plan_text(document: Mapping[str, Any], options: RenderOptions) -> str:
     """The plan as text, ending in a line end. With colour on, the same text with ANSI styles by rich."""
-    page = _Page(options)
+    page = Page(options)
     plan = _Plan(document, options, page)
     plan.write()
     return page.text()
 
 
-class _Page:
-    """Lines of a given width."""
-
-    def __init__(self, options: RenderOptions) -> None:
-        self.width = max(40, min(200, options.width))
-        self._paint = _Painter() if options.color else None
-        self._lines: list[str] = []
-
-    def text(self) -> str:
-        return "\n".join(self._lines) + "\n"
-
-    def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
-        """Add a line, and more where it does not fit: these hang behind the gutter and the mark."""
-        parts = [(span, "") if isinstance(span, str) else span for span in spans]
-        plain = "".join([text for text, _ in parts])
-        if visible(plain) is not plain:  # nearly every line is fit to be seen as it is
-            parts = [(visible(text), style) for text, style in parts]
-            plain = "".join([text for text, _ in parts])
-        room = self.width - indent - len(gutter)
-        if cells(plain) <= room:
-            if self._paint is None:
-                self._lines.append(guard((" " * indent + gutter + plain).rstrip(" ")))
-                return
-            self._add([(" " * indent + gutter, "dim" if gutter else ""), *parts])
-            return
-        hang = min(hang, room // 2)
-        lead = mark.ljust(hang) if mark else " " * hang
-        start = 0
-        for at, end in enumerate(_breaks(plain, room, room - len(lead))):
-            head = [(" " * indent + gutter, "dim" if gutter else "")]
-            if at:
-                head.append((lead, "dim"))
-            self._add(head + _slice(parts, start, end))
-            start = end
-
-    def blank(self) -> None:
-        self._lines.append("")
-
-    def _add(self, parts: Sequence[tuple[str, str]]) -> None:
-        plain = "".join([text for text, _ in parts]).rstrip(" ")
-        safe = guard(plain)
-        if self._paint is None or safe != plain:
-            # A line that had to be guarded loses its colours: the command may lie across two of its parts.
-            self._lines.append(safe)
-            return
-        left = len(plain)
-        painted = []
-        for text, style in parts:
-            text = text[:left]
-            left -= len(text)
-            painted.append(self._paint(text, style) if text and style else text)
-        self._lines.append("".join(painted))
-
-
 class _Plan:
-    def __init__(self, document: Mapping[str, Any], options: RenderOptions, page: _Page) -> None:
+    def __init__(self, document: Mapping[str, Any], options: RenderOptions, page: Page) -> None:
         self.document, self.page = document, page
         self.detail = options.detail
         self.full = options.detail == "full"
@@ -443,76 +369,3 @@ def _causes(change: Change) -> Iterable[Span]:
         if cause in change.causes:
             yield "  "
             yield f"[{cause}]", cause
-
-
-# --- width ---------------------------------------------------------------------------------------------------
-
-
-def cells(text: str) -> int:
-    """How many terminal cells a visible text takes: wide characters take two."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _breaks(text: str, first: int, rest: int) -> Iterator[int]:
-    """Where to break a text into rows of so many cells: after a blank if one is near, else anywhere.
-
-    A character is never parted from its marks, nor an emoji from its other half.
-    """
-    at, room = 0, first
-    while at < len(text):
-        end = _fitting(text, at, room)
-        if end < len(text):
-            blank = text.rfind(" ", at + (end - at) // 2, end + 1)
-            # A wide character may end a row, as Chinese text is set.
-            if blank >= 0 and text[end].isascii() and text[end - 1].isascii():
-                end = min(blank + 1, end + 1)
-        yield end
-        at, room = end, rest
-
-
-def _fitting(text: str, at: int, room: int) -> int:
-    """The end of the longest stretch from here that fits, of at least one character."""
-    if text[at : at + room + 1].isascii():
-        return min(at + room, len(text))
-    from rich.cells import get_character_cell_size
-
-    end, used = at, 0
-    while end < len(text):
-        used += 1 if text[end] == "\ufe0f" else get_character_cell_size(text[end])
-        if used > room and end > at:
-            break
-        end += 1
-    whole = end
-    while at < whole < len(text) and (
-        text[whole] in "\u200d\ufe0e\ufe0f" or text[whole - 1] == "\u200d" or cells(text[whole]) == 0
-    ):
-        whole -= 1
-    return whole if whole > at else end
-
-
-def _slice(parts: Sequence[tuple[str, str]], start: int, end: int) -> list[tuple[str, str]]:
-    """The stretch of a row of styled texts from one place to another."""
-    found = []
-    at = 0
-    for text, style in parts:
-        found.append((text[max(0, start - at) : max(0, end - at)], style))
-        at += len(text)
-    return [part for part in found if part[0]]
-
-
-class _Painter:
-    """Puts a rich style around a text, as ANSI codes of the 16 colours that follow the terminal's theme."""
-
-    def __init__(self) -> None:
-        from rich.color import ColorSystem
-        from rich.style import Style
-
-        self.system = ColorSystem.STANDARD
-        self.styles = {name: Style.parse(definition) for name, definition in _STYLES.items()}
-
-    def __call__(self, text: str, style: str) -> str:
-        return self.styles[style].render(text, color_system=self.system)

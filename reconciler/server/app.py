@@ -1,4 +1,4 @@
-"""The HTTP side: routes made from a contract, and the way of a request from its arrival to its answer."""
+"""The HTTP side: routes from a contract, and the handling of each request."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reconciler.server.answers import Answer, Refusal, envelope
+from reconciler.server.arguments import Call
 from reconciler.server.body import LARGEST, BadBody, decode_body, encoding_of
 from reconciler.server.faults import Fault, Faults
 from reconciler.server.log import Hook, LoggedRequest
-from reconciler.server.service import Answer, Call, Refusal, Service, envelope
+from reconciler.server.service import Service
 from reconciler.server.wire import Closed, Half, Reset, gone
 from reconciler.values import JSON
 
-#: What stands in for the page of a proxy.
+#: The error page of a proxy.
 _PAGE = "<!doctype html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
 
-#: What a browser may call the server by, where it listens on loopback.
+#: The host names that requests may use if the server listens on loopback.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(slots=True)
-class Desk:
-    """Where requests come in: what they pass on their way, and what is kept of them.
+class RequestHandler:
+    """Handles requests: authentication, faults, hooks, and the log.
 
     Args:
         require_key: the key that every request must carry; ``None`` asks for none.
-        hosts: host names that requests may be addressed to; ``None`` takes any. A page on another site can make a
-            browser speak to loopback under a name of its own; this is what keeps it out.
-        keep_log: whether requests are kept in ``log``. A server that runs for days must not.
+        hosts: the host names that requests may use; ``None`` allows any. This stops DNS rebinding, where a page of
+            another site makes a browser send requests to loopback under that site's name.
+        keep_log: whether requests are kept in ``log``. Turn it off for servers that run for days.
     """
 
     service: Service
@@ -57,7 +59,7 @@ class Desk:
         self.faults = Faults(frozenset(self.service.operations))
 
     def enter(self, request: Request, operation: str) -> LoggedRequest:
-        """Number a request and keep it."""
+        """Number a request and log it."""
         self._requests += 1
         entry = LoggedRequest(
             number=self._requests,
@@ -73,7 +75,7 @@ class Desk:
         return entry
 
     async def answer(self, request: Request, operation: str) -> Response:
-        """Work one request; whatever goes wrong becomes an answer."""
+        """Handle one request; every error becomes an answer."""
         entry = self.enter(request, operation)
         try:
             response = await self._answer(request, entry)
@@ -91,7 +93,7 @@ class Desk:
         return response
 
     def page(self, request: Request) -> Response:
-        """The page for a browser. Faults and hooks are for the API alone."""
+        """The page for a browser. Faults and hooks apply to the API only."""
         from reconciler.server.page import page_headers, render_page
 
         entry = self.enter(request, "page")
@@ -149,7 +151,7 @@ class Desk:
             case sqlite3.Error():
                 status, message = 500, f"数据库错误：{error}"
             case _:
-                # A mistake of ours, or of a test's hook: running_server() raises it at its end.
+                # A bug, in this server or in a test's hook: running_server() raises it when it ends.
                 self.errors.append(error)
                 status, message = 500, "服务器内部错误"
         return respond(Answer(status, envelope(status, message)))
@@ -157,7 +159,7 @@ class Desk:
     async def _break(
         self, fault: Fault, request: Request, entry: LoggedRequest, whole: Response | None = None
     ) -> Response | None:
-        """Carry out a fault. ``None`` where a request hung and was released: it goes on as if nothing had been."""
+        """Inject a fault. ``None`` if a request hung and was released: it is then handled as usual."""
         entry.fault = fault.kind
         status = fault.answered_status
         match fault.kind:
@@ -194,7 +196,7 @@ class Desk:
         return ("GET", "HEAD") if method == "GET" else (method,)
 
     def _check_encoding(self, operation: str, content_type: str) -> None:
-        """Any known encoding does, unless the service is strict about it."""
+        """Any known encoding is accepted, unless the service is strict."""
         encoding = encoding_of(content_type)
         wanted = self.service.operations[operation].encoding
         if encoding is None or (self.service.quirks.strict_encoding and encoding != wanted != "none"):
@@ -217,31 +219,31 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An ASGI application that works one operation; the empty one is a path that is none."""
+class OperationApp:
+    """An ASGI application that handles one operation; an empty name means an unknown path."""
 
-    desk: Desk
+    handler: RequestHandler
     operation: str
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.desk.answer(Request(scope, receive), self.operation)
+        response = await self.handler.answer(Request(scope, receive), self.operation)
         await response(scope, receive, send)
 
 
-def build_app(desk: Desk) -> ASGIApp:
+def build_app(handler: RequestHandler) -> ASGIApp:
     """The application: one route for each call of the contract, and the page."""
 
     async def page(request: Request) -> Response:
-        return desk.page(request)
+        return handler.page(request)
 
-    operations = desk.service.operations.values()
-    routes = [Route(one.path, Endpoint(desk, one.name), methods=[one.method]) for one in operations]
-    # The paths once more for any other method, which is then refused in our own form.
-    routes += [Route(one.path, Endpoint(desk, one.name)) for one in operations]
-    # /session/delete/ is no session whose id is "delete".
+    operations = handler.service.operations.values()
+    routes = [Route(one.path, OperationApp(handler, one.name), methods=[one.method]) for one in operations]
+    # The same paths for any other method, so that the refusal has the API's form.
+    routes += [Route(one.path, OperationApp(handler, one.name)) for one in operations]
+    # /session/delete/ is not a session with the id "delete".
     routes.sort(key=lambda route: "{" in route.path)
     routes.append(Route("/", page))
-    return Router(routes, redirect_slashes=False, default=Endpoint(desk, ""))
+    return Router(routes, redirect_slashes=False, default=OperationApp(handler, ""))
 
 
 def _message(status: int) -> str:
@@ -256,7 +258,7 @@ def _retry_after(fault: Fault) -> dict[str, str] | None:
 
 
 def respond(answer: Answer) -> Response:
-    """An answer as HTTP."""
+    """The HTTP response of an answer."""
     if answer.document is None:
         return Response(status_code=answer.status)
     headers = {"WWW-Authenticate": 'Basic realm="reconciler"'} if answer.status == 401 else None
@@ -269,7 +271,7 @@ async def _read(request: Request) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > LARGEST:
-            # The rest is read and dropped: who is still sending would not see an answer.
+            # The rest is read and dropped: a client that is still sending would not see an answer.
             chunks.clear()
         else:
             chunks.append(chunk)
@@ -279,7 +281,7 @@ async def _read(request: Request) -> bytes:
 
 
 def _key(authorization: str) -> str:
-    """The key in an ``Authorization`` header: a bearer's, or the password that a browser asked for."""
+    """The key in an ``Authorization`` header: a bearer token, or the password that a browser asked for."""
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "basic":
         try:

@@ -1,4 +1,4 @@
-"""Bodies: whatever the contract says a call's encoding is, JSON, form and multipart are all read."""
+"""Decodes bodies: JSON, form and multipart, whatever encoding the contract gives a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from reconciler.contract import Encoding
 from reconciler.values import JSON
 
-#: The largest body that is taken, in bytes.
+#: The largest accepted body, in bytes.
 LARGEST = 64 * 1024 * 1024
 
 #: The most fields of a form. A call of this API has ten.
@@ -22,21 +22,21 @@ ENCODINGS: Mapping[str, Encoding] = {
 }
 
 
-class BadBody(Exception):  # noqa: N818 - a finding about what came in
-    """The body can't be read. The text says why."""
+class BadBody(Exception):  # noqa: N818 - it describes the request
+    """The body can't be decoded. The message says why."""
 
 
 def encoding_of(content_type: str) -> Encoding | None:
-    """How a body of this content type travels; ``none`` where no type is given, ``None`` for one not known."""
+    """The encoding of a content type; ``none`` if no type is given, ``None`` for an unknown one."""
     kind = content_type.partition(";")[0].strip().lower()
     return ENCODINGS.get(kind) if kind else "none"
 
 
 def decode_body(content_type: str, body: bytes) -> dict[str, JSON]:
-    """The fields of a body by wire name; of a repeated field, the last. A form's values are texts.
+    """The fields of a body by wire name; the last one of a repeated field. The values of a form are strings.
 
     Raises:
-        BadBody: it is not what it says it is, or not UTF-8.
+        BadBody: it does not match its content type, or is not UTF-8.
     """
     if not body:
         return {}
@@ -70,7 +70,7 @@ def _json(body: bytes) -> dict[str, JSON]:
     if not isinstance(document, dict):
         raise BadBody("not a JSON object")
     if b"\\u" in body:
-        # JSON can spell half a surrogate pair, which no text on the way back could carry.
+        # JSON can hold a lone surrogate, which can't be encoded in an answer.
         json.dumps(document, ensure_ascii=False).encode()
     return document
 
@@ -82,53 +82,17 @@ def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise BadBody("no boundary in the content type")
-    found: list[tuple[str, str]] = []
-    header, value, disposition, content = bytearray(), bytearray(), b"", bytearray()
-    ended = False
-
-    def begin() -> None:
-        nonlocal disposition
-        disposition = b""
-        content.clear()
-        if len(found) >= MOST_FIELDS:
-            raise ValueError("too many fields")
-
-    def header_field(data: bytes, start: int, end: int) -> None:
-        header.extend(data[start:end])
-
-    def header_value(data: bytes, start: int, end: int) -> None:
-        value.extend(data[start:end])
-
-    def header_end() -> None:
-        nonlocal disposition
-        if header.lower() == b"content-disposition":
-            disposition = bytes(value)
-        header.clear()
-        value.clear()
-
-    def part_data(data: bytes, start: int, end: int) -> None:
-        content.extend(data[start:end])
-
-    def part_end() -> None:
-        name = parse_options_header(disposition)[1].get(b"name")
-        if name is None:
-            raise ValueError("a part has no name")
-        found.append((name.decode(), content.decode()))
-
-    def end() -> None:
-        nonlocal ended
-        ended = True
-
+    parts = _Parts()
     parser = MultipartParser(
         boundary,
         {
-            "on_part_begin": begin,
-            "on_header_field": header_field,
-            "on_header_value": header_value,
-            "on_header_end": header_end,
-            "on_part_data": part_data,
-            "on_part_end": part_end,
-            "on_end": end,
+            "on_part_begin": parts.begin,
+            "on_header_field": parts.add_to_header,
+            "on_header_value": parts.add_to_value,
+            "on_header_end": parts.end_header,
+            "on_part_data": parts.add_to_content,
+            "on_part_end": parts.end_part,
+            "on_end": parts.end,
         },
     )
     try:
@@ -136,6 +100,48 @@ def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
         parser.finalize()
     except FormParserError as error:
         raise BadBody(str(error)) from None
-    if not ended:
+    if not parts.ended:
         raise BadBody("the last boundary is missing")
-    return found
+    return parts.found
+
+
+class _Parts:
+    """Collects the fields of a multipart body from the parser's callbacks."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+        self.ended = False
+        self._header, self._value, self._content = bytearray(), bytearray(), bytearray()
+        self._disposition = b""
+
+    def begin(self) -> None:
+        self._disposition = b""
+        self._content.clear()
+        if len(self.found) >= MOST_FIELDS:
+            raise ValueError("too many fields")
+
+    def add_to_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def add_to_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def add_to_content(self, data: bytes, start: int, end: int) -> None:
+        self._content += data[start:end]
+
+    def end_part(self) -> None:
+        from python_multipart.multipart import parse_options_header
+
+        name = parse_options_header(self._disposition)[1].get(b"name")
+        if name is None:
+            raise ValueError("a part has no name")
+        self.found.append((name.decode(), self._content.decode()))
+
+    def end(self) -> None:
+        self.ended = True

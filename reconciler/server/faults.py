@@ -1,9 +1,9 @@
-"""What the server can be told to do wrong: rules that say on which calls, and what.
+"""Fault injection: rules that say which calls go wrong, and how.
 
     Fault("status", operation="create_session", when="every 2", status=503, retry_after=1)
 
-A rule counts the requests of its operation, from the moment it was added. Of the rules that apply to a request
-the first one that breaks it is carried out; ``latency`` breaks nothing, and adds up.
+A rule counts the requests of its operation from the moment it was added. If several rules apply to a request, the first
+one that breaks it is carried out. ``latency`` breaks nothing, and the latencies of several rules add up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from reconciler.errors import Problem, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.server.log import LoggedRequest
+from reconciler.strict_yaml.document import read_document
+from reconciler.text.nearest import nearest
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
 
 Kind: TypeAlias = Literal[
     "latency",
@@ -35,16 +39,16 @@ Kind: TypeAlias = Literal[
     "wrong-type",
 ]
 
-#: What each kind does, as the documentation words it.
+#: What each kind does, in the words of the documentation.
 KINDS: Mapping[str, str] = {
-    "latency": "waits `seconds`, then goes on",
-    "status": "answers `status` (500) with a JSON envelope, and Retry-After where `retry_after` is given",
+    "latency": "waits `seconds`, then continues",
+    "status": "answers `status` (500) with a JSON envelope, and with Retry-After if `retry_after` is given",
     "html": "answers `status` (502) with an HTML page",
-    "rate-limit": "answers 429 to what is beyond `rate` requests a second",
+    "rate-limit": "answers 429 to more than `rate` requests a second",
     "cut": "closes the connection without an answer",
     "reset": "resets the connection",
-    "hang": "does not answer until it is released or the server stops",
-    "half": "sends the head of the answer, half of its body, and closes the connection",
+    "hang": "does not answer until the request is released or the server stops",
+    "half": "sends the head of the answer and half of its body, then closes the connection",
     "body-status": "answers HTTP 200 with `status` (500) in the body",
     "empty": "answers HTTP 200 without a body",
     "wrong-type": "answers HTTP 200 with an HTML page",
@@ -60,18 +64,18 @@ class Fault:
 
     Args:
         kind: what happens, one of :data:`KINDS`.
-        operation: the call by its name in the contract; ``None`` for every one.
-        when: ``all``, ``first``, ``first 3`` (each of the first three), ``nth 3`` (the third alone) or ``every 2``
+        operation: the call by its name in the contract; ``None`` for every call.
+        when: ``all``, ``first``, ``first 3`` (each of the first three), ``nth 3`` (only the third) or ``every 2``
             (the second, the fourth …).
-        status: the status that is answered, where the kind answers one.
+        status: the status of the answer, if the kind answers with one.
         retry_after: the Retry-After header: seconds, or an HTTP date.
         seconds: how long ``latency`` waits.
         rate: how many requests in any second ``rate-limit`` lets through.
-        worked: whether the work is done before it goes wrong. Left out, it is for ``half`` alone.
-        where: narrows the rule to some requests; the others are not counted.
+        worked: whether the call is carried out before the fault. The default is true for ``half`` only.
+        where: restricts the rule to some requests; the others are not counted.
 
     Raises:
-        ValueError: the rule makes no sense.
+        ValueError: the rule is invalid.
     """
 
     kind: Kind
@@ -95,24 +99,24 @@ class Fault:
         if self.kind == "latency" and not 0 < self.seconds < 86400:
             raise ValueError("latency needs seconds, more than 0")
         if self.status is not None and not 400 <= self.status <= 599:
-            raise ValueError(f"status: {self.status} is no error, which is 400 to 599")
+            raise ValueError(f"status: {self.status} is not an error status, 400 to 599")
         if self.kind == "half" and self.worked is False:
-            raise ValueError("half of an answer needs the work to be done")
+            raise ValueError("`half` needs the call to be carried out: `worked` can't be false")
         if self.kind in ("rate-limit", "latency") and self.worked:
-            raise ValueError(f"{self.kind} comes before the work")
+            raise ValueError(f"{self.kind} comes before the call is carried out")
 
     @property
     def after_work(self) -> bool:
-        """Whether the work is done before it goes wrong."""
+        """Whether the call is carried out before the fault."""
         return self.kind == "half" or bool(self.worked)
 
     @property
     def answered_status(self) -> int:
-        """The status that is answered."""
+        """The status of the answer."""
         return self.status or _DEFAULT_STATUS.get(self.kind, 500)
 
     def strikes(self, count: int) -> bool:
-        """Whether the rule applies to the nth request that it counted."""
+        """Whether the rule applies to the nth request that it counts."""
         found = _WHEN.fullmatch(self.when)
         assert found is not None
         _, first, nth, every = found.groups()
@@ -128,14 +132,14 @@ class _Rule:
     fault: Fault
     count: int = 0
     struck: int = 0
-    recent: deque[float] = field(default_factory=deque)  # moments of what a rate limit let through
+    recent: deque[float] = field(default_factory=deque)  # when a rate limit let requests through
 
 
 class Faults:
-    """The rules of a server. Tests change them from their own thread.
+    """The rules of a server. All methods but ``hang`` are thread-safe.
 
     Args:
-        operations: the names that a rule may have for its operation.
+        operations: the valid names of operations.
         clock: seconds, for rate limits.
     """
 
@@ -148,10 +152,10 @@ class Faults:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, fault: Fault) -> Fault:
-        """Put in a rule, after those that are there.
+        """Add a rule after the existing ones.
 
         Raises:
-            ValueError: there is no such operation.
+            ValueError: the operation is unknown.
         """
         if fault.operation is not None and fault.operation not in self._operations:
             raise ValueError(
@@ -162,23 +166,23 @@ class Faults:
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Take a rule out again. What hangs on its account goes on hanging."""
+        """Remove a rule. Requests that hang because of it keep hanging."""
         with self._lock:
             self._rules = [rule for rule in self._rules if rule.fault is not fault]
 
     def clear(self) -> None:
-        """Take out every rule, and release what hangs."""
+        """Remove all rules, and release hanging requests."""
         with self._lock:
             self._rules = []
         self.release()
 
     def struck(self, fault: Fault) -> int:
-        """How many requests a rule was carried out on."""
+        """How many requests a rule was applied to."""
         with self._lock:
             return sum(rule.struck for rule in self._rules if rule.fault is fault)
 
     def pick(self, entry: LoggedRequest) -> tuple[float, Fault | None]:
-        """Count a request: the seconds that it waits, and the rule that breaks it."""
+        """Count a request, and return the seconds that it waits and the rule that breaks it."""
         wait, broken = 0.0, None
         with self._lock:
             for rule in self._rules:
@@ -212,19 +216,19 @@ class Faults:
 
     @property
     def hanging(self) -> int:
-        """How many requests hang at this moment."""
+        """How many requests are hanging."""
         with self._lock:
             return len(self._hanging)
 
     def release(self) -> None:
-        """Let every request go on that hangs."""
+        """Let all hanging requests continue."""
         with self._lock:
             for event in self._hanging:
                 assert self._loop is not None
                 self._loop.call_soon_threadsafe(event.set)
 
     async def hang(self, lost: Callable[[], Any]) -> bool:
-        """Wait to be released: ``True``; or for the client to go away: ``False``."""
+        """Wait until released (``True``) or until the client disconnects (``False``)."""
         event = asyncio.Event()
         with self._lock:
             self._loop = asyncio.get_running_loop()
@@ -240,34 +244,46 @@ class Faults:
         return event.is_set()
 
 
-def load_faults(path: Path) -> list[Fault]:
+def load_faults(path: Path, operations: Collection[str]) -> list[Fault]:
     """Read rules from a YAML file: a list of mappings with the fields of :class:`Fault`.
 
-    Raises:
-        ReconcilerError: the file can't be read or a rule makes no sense. Every bad rule is told.
-    """
-    import yaml
+    Args:
+        path: the file.
+        operations: the valid names of operations.
 
-    try:
-        document = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
-    except OSError as error:
-        raise ReconcilerError(f"the faults {path} can't be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ReconcilerError(f"the faults {path} are not YAML: {error}") from None
-    if not isinstance(document, list):
-        raise ReconcilerError(
-            f"the faults {path} are not a list", "one rule an entry, such as: - {kind: status, status: 503}"
-        )
+    Raises:
+        ReconcilerError: the file can't be read or a rule makes no sense. All problems are reported, with their places.
+    """
+    document = read_document(path, "the fault file")
+    source = document.source
+    problems = list(document.problems)
     faults: list[Fault] = []
-    problems: list[Problem] = []
-    for number, rule in enumerate(document, start=1):
-        try:
-            faults.append(_fault(rule))
-        except ValueError as error:
-            problems.append(Problem(f"{path}: rule {number}: {error}"))
+    if isinstance(document.value, list):
+        places = {(problem.line, problem.column) for problem in problems}
+        for number, rule in enumerate(document.value):
+            try:
+                faults.append(_fault(rule, operations))
+            except _BadRuleError as error:
+                path_of = source.at_key if error.at_key else source.at_value
+                problem = path_of((number, *error.field), str(error), error.hint)
+                if (problem.line, problem.column) not in places:  # else it follows from what is wrong there
+                    problems.append(problem)
+    elif not document.broken:
+        hint = "write one rule an entry, such as: - {kind: status, status: 503}"
+        problems.append(source.at_value((), "the fault file has to be a list of rules", hint))
     if problems:
-        raise ReconcilerError(problems)
+        raise ReconcilerError(sorted(problems, key=lambda problem: problem.order))
     return faults
+
+
+class _BadRuleError(Exception):
+    """A rule of a file that makes no sense. ``field`` is the one at fault, empty for the whole rule."""
+
+    def __init__(self, message: str, hint: str = "", *field: str, at_key: bool = False) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.field = field
+        self.at_key = at_key
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -281,17 +297,53 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "worked": (bool,),
     "message": (str,),
 }
+_TYPE_NAMES: Mapping[type, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+}
 
 
-def _fault(rule: object) -> Fault:
+def _fault(rule: JSON, operations: Collection[str]) -> Fault:
     if not isinstance(rule, dict):
-        raise ValueError("not a mapping")
+        raise _BadRuleError("this rule is not a mapping", "write it as {kind: status, status: 503}")
     for name, value in rule.items():
-        if name not in _TYPES:
-            raise ValueError(f"no such field: {name}; there are: {', '.join(_TYPES)}")
-        wrong = not isinstance(value, _TYPES[name]) or (isinstance(value, bool) and name != "worked")
-        if wrong:
-            raise ValueError(f"{name}: {value!r} is of the wrong type")
+        _check_field(name, value)
     if "kind" not in rule:
-        raise ValueError("kind is missing")
-    return Fault(**rule)
+        raise _BadRuleError("this rule has no `kind`", f"the kinds are {_listed(KINDS)}")
+    kind = str(rule["kind"])
+    if kind not in KINDS:
+        raise _BadRuleError(f"`{truncate(kind)}` is not a kind of fault", _meant(kind, KINDS), "kind")
+    operation = rule.get("operation")
+    if operation is not None and operation not in operations:
+        raise _BadRuleError(
+            f"`{truncate(str(operation))}` is not an operation of the API",
+            _meant(str(operation), sorted(operations)),
+            "operation",
+        )
+    fields: dict[str, Any] = dict(rule)
+    try:
+        return Fault(**fields)
+    except ValueError as error:
+        field = [name for name in rule if str(error).startswith(f"{name}: ")]
+        raise _BadRuleError(str(error), "", *field) from None
+
+
+def _check_field(name: str, value: JSON) -> None:
+    if name not in _TYPES:
+        message = f"`{truncate(name)}` is not a field of a rule"
+        raise _BadRuleError(message, _meant(name, _TYPES), name, at_key=True)
+    types = _TYPES[name]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        wanted = " or ".join(_TYPE_NAMES[one] for one in types)
+        raise _BadRuleError(f"`{name}` has to be {wanted}", "", name)
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    close = nearest(word, known)
+    return f"did you mean `{close}`?" if close else f"known are {_listed(known)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)

@@ -1,4 +1,4 @@
-"""What the server was asked and what became of it, one entry a request, in the order of arrival."""
+"""The log of requests: one entry a request, in order of arrival."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Literal, TypeAlias
 
 from reconciler.values import JSON
 
-#: What became of the connection: the whole answer went out; it was closed without one, or in the midst of it
-#: (``half``); it was reset; the request was left hanging until the end; or the client went away first.
+#: What happened to the connection: the answer was sent in full; it was closed without an answer (``cut``) or in the
+#: middle of one (``half``); it was reset; the request hung until the end; or the client disconnected first (``gone``).
 Fate: TypeAlias = Literal["pending", "answered", "cut", "half", "reset", "hung", "gone"]
 
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request. What is about the answer is filled in before the answer goes out.
+    """One request. The fields about the answer are set before the answer is sent.
 
     ``number`` counts from 1 in the order of arrival. ``operation`` is the name of the call in the contract,
-    ``page`` for the page at ``/``, or empty for a path that is none. ``body`` is the decoded body under wire
-    names (texts where it was a form), ``None`` where there was none or it could not be read. ``worked`` says
-    whether the work was done, whatever was answered; ``fault`` names the kind of fault that was carried out.
+    ``page`` for the page at ``/``, or empty for an unknown path. ``body`` is the decoded body by wire name (strings
+    if it was a form), or ``None`` if it was empty or could not be read. ``worked`` says whether the call was carried
+    out, whatever was answered; ``fault`` is the kind of the injected fault.
     """
 
     number: int
@@ -37,5 +37,5 @@ class LoggedRequest:
     fault: str | None = None
 
 
-#: Called with the entry of a request. Runs in the server's thread: what it blocks is the whole server.
+#: Called with the entry of a request, in the server's thread: a hook that blocks, blocks the whole server.
 Hook: TypeAlias = Callable[[LoggedRequest], None]

@@ -1,6 +1,6 @@
-"""The page at ``/``: the live sessions in a browser. It shows, and changes nothing.
+"""The page at ``/``: a read-only view of the live sessions in a browser.
 
-Prompts come from strangers. They stay text, and the page's policy lets nothing be loaded or run.
+Prompts are untrusted. They are escaped, and the page's policy lets nothing be loaded or run.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 #: Sessions on a page.
 ROWS = 50
 
-#: The most characters of a prompt that are shown.
+#: How many characters of a prompt are shown.
 MOST = 20_000
 
 
 def render_page(store: Store, query: Mapping[str, str]) -> str:
-    """The page. ``q`` in the query is a part of a name, ``page`` counts from 1; what makes no sense is left out."""
+    """The page. ``q`` in the query is a part of a name, ``page`` counts from 1; invalid values are ignored."""
     wanted = query.get("q", "")
     asked = query.get("page", "")
     page = max(1, int(asked)) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1

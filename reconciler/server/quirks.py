@@ -1,4 +1,4 @@
-"""How a service may differ from the next and still be healthy: what ``server --quirk`` plays."""
+"""Ways in which healthy services differ from each other, which ``server --quirk`` simulates."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any, Literal
 from reconciler.contract import Contract, Status
 from reconciler.text.nearest import nearest
 
-#: What a service may fail to take in from a create or an update, by the contract's names.
+#: The fields that a create or an update may ignore, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
 
-#: What an update may empty where it is not given it.
+#: The fields that an update may empty if it leaves them out.
 EMPTIED = ("name", "model", "prompt")
 
 
 def _quirk(default: Any, text: str, value: str = "", read: Callable[[str], Any] | None = None) -> Any:
-    """A field with the form of its value and its line of help; without a form it is a switch."""
+    """A field with its help text and the form of its value; without a form it is a switch."""
     return field(default=default, metadata={"text": text, "value": value, "read": read})
 
 
 def _whole(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) < least:
-            raise ValueError(f"{text!r} is not a whole number of at least {least}")
+            raise ValueError(f"{text!r} is not an integer of at least {least}")
         return int(text)
 
     return read
@@ -61,7 +61,7 @@ def _status(text: str) -> Status:
     http, sign, body = text.partition("/")
     found = Status(_whole(200)(http), _whole(0)(body) if sign else 0)
     if not _playable(found):
-        raise ValueError(f"{text!r} is no status that ends a call")
+        raise ValueError(f"{text!r} is not the status of a final response")
     return found
 
 
@@ -69,90 +69,92 @@ def _playable(status: Status) -> bool:
     return 200 <= status.http <= 599
 
 
-#: How the plainest service answers a call about a session that is gone, and one that makes no sense.
+#: How the plainest service answers a call about a missing session, and an invalid call.
 _NOT_FOUND = Status(404, 404)
 _BAD_REQUEST = Status(400, 400)
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """What is peculiar about the service. The defaults are those of the plainest one."""
+    """How the simulated service behaves. The defaults describe the plainest service."""
 
-    max_page_size: int | None = _quirk(None, "No page holds more rows than this.", "ROWS", _whole(1))
+    max_page_size: int | None = _quirk(None, "The largest number of rows on a page.", "ROWS", _whole(1))
     name_filter: Literal["exact", "partial", "none"] = _quirk(
         "exact",
-        "How session_name filters a listing.",
+        "How session_name filters the list.",
         "exact|partial|none",
         _one_of("exact", "partial", "none"),
     )
-    ordering_ignored: bool = _quirk(False, "Listings come newest change first, whatever is asked for.")
+    ordering_ignored: bool = _quirk(
+        False, "The list is sorted by the latest change first, whatever the request asks for."
+    )
     late_seconds: float = _quirk(
-        0.0, "A new session is listed only after this many seconds.", "SECONDS", _seconds
+        0.0, "A new session appears in the list after this many seconds.", "SECONDS", _seconds
     )
     late_calls: int = _quirk(
-        0, "A new session is missing from the next so many listings (each page is one).", "CALLS", _whole(0)
+        0, "A new session is missing from this many list requests (each page is one).", "CALLS", _whole(0)
     )
     late_changes: float = _quirk(
-        0.0, "A listing shows an update or a delete only after this many seconds.", "SECONDS", _seconds
+        0.0, "The list shows an update or a delete after this many seconds.", "SECONDS", _seconds
     )
-    numbers_as_text: bool = _quirk(False, "Parameters come back as texts.")
-    trim_prompts: bool = _quirk(False, "White space at both ends of a prompt is lost.")
-    trim_end: bool = _quirk(False, "White space at the end of a prompt is lost.")
-    prompt_limit: int | None = _quirk(
-        None, "A prompt of more characters than this is refused.", "CHARACTERS", _whole(1)
-    )
+    numbers_as_text: bool = _quirk(False, "Parameters are returned as strings.")
+    trim_prompts: bool = _quirk(False, "White space at both ends of a prompt is removed.")
+    trim_end: bool = _quirk(False, "White space at the end of a prompt is removed.")
+    prompt_limit: int | None = _quirk(None, "A longer prompt is rejected.", "CHARACTERS", _whole(1))
     line_endings: Literal["kept", "lf", "crlf"] = _quirk(
-        "kept", "Line ends of a prompt are rewritten.", "kept|lf|crlf", _one_of("kept", "lf", "crlf")
+        "kept", "The line endings of a prompt are rewritten.", "kept|lf|crlf", _one_of("kept", "lf", "crlf")
     )
     remark_limit: int | None = _quirk(
-        None, "session_remark holds so many bytes of UTF-8.", "BYTES", _whole(0)
+        None, "session_remark holds at most this many bytes of UTF-8.", "BYTES", _whole(0)
     )
     remark_over: Literal["refuse", "cut"] = _quirk(
         "refuse",
-        "What becomes of a longer remark: 400, or it is cut off.",
+        "What happens to a longer remark: it is rejected with 400, or truncated.",
         "refuse|cut",
         _one_of("refuse", "cut"),
     )
     create_ignores: frozenset[str] = _quirk(
         frozenset(),
-        "Create does not take these fields in, of " + ", ".join(IGNORABLE) + ".",
+        "A create ignores these fields, of " + ", ".join(IGNORABLE) + ".",
         "FIELD,…",
         _some_of(*IGNORABLE),
     )
     create_refuses: frozenset[str] = _quirk(
         frozenset(),
-        "Create refuses a call that carries one of these fields: 400.",
+        "A create with one of these fields is rejected with 400.",
         "FIELD,…",
         _some_of(*IGNORABLE),
     )
     create_remark_limit: int | None = _quirk(
-        None, "Create refuses a longer session_remark than this, an update does not.", "BYTES", _whole(0)
+        None, "A create rejects a longer session_remark than this; an update does not.", "BYTES", _whole(0)
     )
-    update_resets: bool = _quirk(False, "An update resets what it leaves out, name and model aside.")
+    update_resets: bool = _quirk(
+        False, "An update resets the fields that it leaves out, except name and model."
+    )
     update_empties: frozenset[str] = _quirk(
         frozenset(),
-        "An update empties these fields where it leaves them out, of " + ", ".join(EMPTIED) + ".",
+        "An update empties these fields if it leaves them out, of " + ", ".join(EMPTIED) + ".",
         "EMPTIED,…",
         _some_of(*EMPTIED),
     )
     update_ignores: frozenset[str] = _quirk(
-        frozenset(), "An update does not take these fields in.", "FIELD,…", _some_of(*IGNORABLE)
+        frozenset(), "An update ignores these fields.", "FIELD,…", _some_of(*IGNORABLE)
     )
-    no_update: bool = _quirk(False, "There is no update call: 404.")
-    delete_204: bool = _quirk(False, "Delete answers 204 without a body.")
-    messages_by_token: bool = _quirk(False, "Messages are addressed by session_token alone.")
+    no_update: bool = _quirk(False, "There is no update call; it answers 404.")
+    delete_204: bool = _quirk(False, "A delete answers 204 without a body.")
+    messages_by_token: bool = _quirk(False, "Messages are addressed by session_token only.")
     strict_encoding: bool = _quirk(
-        False, "Only the contract's encoding of each body is taken, others get 415."
+        False, "Bodies in another encoding than the contract's are rejected with 415."
     )
     not_found: Status = _quirk(  # noqa: RUF009 - it is frozen
         _NOT_FOUND,
-        "How a call about a session that is gone is answered, if not with 404 in both places.",
+        "The status of a call about a missing session, in HTTP and in the body. Default: 404 in both.",
         "HTTP[/BODY]",
         _status,
     )
     bad_request: Status = _quirk(  # noqa: RUF009
         _BAD_REQUEST,
-        "How a call that makes no sense is answered, if not with 400 in both places.",
+        "The status of an invalid call, in HTTP and in the body. Default: 400 in both.",
         "HTTP[/BODY]",
         _status,
     )
@@ -165,7 +167,7 @@ _NAMED: Mapping[str, dataclasses.Field[Any]] = {
 
 
 def quirk_help() -> list[tuple[str, str]]:
-    """Each quirk as it is written on the command line, and what it does."""
+    """Each quirk as it is written on the command line, with its help text."""
     return [
         (f"{name}={one.metadata['value']}" if one.metadata["value"] else name, one.metadata["text"])
         for name, one in _NAMED.items()
@@ -173,9 +175,9 @@ def quirk_help() -> list[tuple[str, str]]:
 
 
 def learned_quirks(contract: Contract) -> Quirks:
-    """What a contract says of how its service behaves.
+    """The quirks of the service that a contract describes.
 
-    Not played, since the file does not say what becomes of the text: prompts that are ``changed`` or ``refused``.
+    Prompts that are ``changed`` or ``refused`` are not simulated, since the contract does not say how.
     """
     service = contract.service
     endings = service.prompt_line_endings
@@ -209,10 +211,10 @@ def _played(learned: Status | None, plain: Status) -> Status:
 
 
 def parse_quirks(texts: Iterable[str], onto: Quirks = Quirks()) -> Quirks:
-    """Quirks from ``NAME`` and ``NAME=VALUE``, in place of those of ``onto``; of two values for one name, the last.
+    """Quirks from ``NAME`` and ``NAME=VALUE``, overriding those of ``onto``. The last value of a name wins.
 
     Raises:
-        ValueError: a name or a value is none. The text says which, and what there is.
+        ValueError: a name or a value is invalid. The message says which, and what is valid.
     """
     found: dict[str, Any] = {}
     for text in texts:

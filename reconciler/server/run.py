@@ -1,4 +1,4 @@
-"""Running the server in a thread of this process, for tests, for ``--endpoint local`` and for ``reconciler server``."""
+"""Runs the server in a thread of this process: for tests, ``--endpoint local`` and ``reconciler server``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,58 +14,59 @@ import uvicorn
 
 from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError
-from reconciler.server.app import LOOPBACK, Desk, build_app
+from reconciler.server.app import LOOPBACK, RequestHandler, build_app
 from reconciler.server.faults import Faults
 from reconciler.server.log import Hook, LoggedRequest
 from reconciler.server.quirks import Quirks, learned_quirks
 from reconciler.server.service import Service
 from reconciler.server.store import Store
 from reconciler.server.wire import Protocol
+from reconciler.text.hosts import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
 class RunningServer:
-    """A server that listens. Made by :func:`running_server`.
+    """A listening server, created by :func:`running_server`.
 
-    ``url`` has no slash at its end. ``log`` holds every request in the order of arrival. The hooks in
-    ``before`` are called when a request has been read and before it is worked on, those in ``after`` when its
-    work is done and before it is answered; an exception out of one of these is answered 500 and raised when the server
-    stops. Those in ``done`` are called last of all, right before the answer goes out or the connection is broken.
+    ``url`` has no trailing slash. ``log`` holds every request in order of arrival. Hooks in ``before`` are called after
+    a request is read and before it is processed; hooks in ``after`` once it is processed and before it is answered. An
+    exception in one of them is answered with 500 and raised when the server stops. Hooks in ``done`` are called last,
+    right before the answer is sent or the connection is broken.
     """
 
-    def __init__(self, desk: Desk, thread: _Thread) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, thread: _Thread) -> None:
+        self._handler = handler
         self._thread = thread
         self.url = thread.url
-        self.store = desk.service.store
+        self.store = handler.service.store
 
     @property
     def log(self) -> list[LoggedRequest]:
-        return self._desk.log
+        return self._handler.log
 
     @property
     def before(self) -> list[Hook]:
-        return self._desk.before
+        return self._handler.before
 
     @property
     def after(self) -> list[Hook]:
-        return self._desk.after
+        return self._handler.after
 
     @property
     def done(self) -> list[Hook]:
-        return self._desk.done
+        return self._handler.done
 
     @property
     def faults(self) -> Faults:
-        return self._desk.faults
+        return self._handler.faults
 
     @contextmanager
     def refuse(self) -> Iterator[None]:
-        """Refuse connections for a while, as a service does that is down; open ones are reset.
+        """Refuse connections until the block ends, as a service that is down does. Open connections are reset.
 
-        The port stays taken, so that the server comes back under the same address. Not for hooks.
+        The port stays bound, so the server comes back at the same address. Hooks must not call this.
         """
         self._thread.ask(self._thread.server.close)
         try:
@@ -87,14 +87,14 @@ def running_server(
     latency: float = 0.0,
     keep_log: bool = True,
 ) -> Iterator[RunningServer]:
-    """Serve a database until the block ends. It listens, and answers, when the block begins.
+    """Serve a database until the block ends. The server accepts requests once the block begins.
 
     Args:
-        db: the database file, made where it is missing; ``None`` keeps everything in memory.
-        quirks: how the service differs from the plainest one; ``None`` for what the contract says of it.
-        port: 0 takes any free one.
-        require_key: the key that every request must carry as a bearer.
-        latency: seconds that every request waits before it is worked on.
+        db: the database file, created if it does not exist; ``None`` keeps everything in memory.
+        quirks: how the service behaves; ``None`` means what the contract says.
+        port: 0 picks a free one.
+        require_key: the API key that every request must carry as a bearer token.
+        latency: seconds that every request waits before it is processed.
         keep_log: whether requests are kept in the log.
 
     Raises:
@@ -103,30 +103,22 @@ def running_server(
     contract = contract or load_contract()
     store = Store(db)
     try:
-        desk = Desk(
+        handler = RequestHandler(
             Service(store, contract, learned_quirks(contract) if quirks is None else quirks),
             require_key=require_key,
             hosts=LOOPBACK | {host.lower()} if is_loopback(host) else None,
             latency=latency,
             keep_log=keep_log,
         )
-        thread = _Thread(build_app(desk), host, port)
+        thread = _Thread(build_app(handler), host, port)
         try:
-            yield RunningServer(desk, thread)
+            yield RunningServer(handler, thread)
         finally:
             thread.stop()
-        if desk.errors:
-            raise desk.errors[0]
+        if handler.errors:
+            raise handler.errors[0]
     finally:
         store.close()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Thread:
@@ -155,9 +147,9 @@ class _Thread:
             self.server.ready.set()
 
     def ask(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have something done in the loop, and wait for it."""
+        """Run a coroutine in the event loop, and wait for it."""
         if threading.current_thread() is self._thread:
-            raise RuntimeError("a hook can't wait for the server: it is what the server is doing")
+            raise RuntimeError("a hook can't wait for the server, which is running the hook")
         asyncio.run_coroutine_threadsafe(work(), self.server.loop).result()
 
     def stop(self) -> None:
@@ -168,7 +160,7 @@ class _Thread:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, but one that starts and stops at once, and whose door can be shut meanwhile."""
+    """Uvicorn's server, with immediate start and stop, and able to refuse connections for a while."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         super().__init__(
@@ -179,7 +171,7 @@ class _Server(uvicorn.Server):
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
-                log_level="critical",  # what is wrong with a request is told to who sent it
+                log_level="critical",  # what is wrong with a request is reported to the client
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -192,7 +184,7 @@ class _Server(uvicorn.Server):
         self.stopping: asyncio.Event
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        # Without the handling of signals, which is the affair of the program around.
+        # Unlike uvicorn's own serve(), this handles no signals: the surrounding program does.
         self.loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
         await self._serve([self.listener])
@@ -217,14 +209,14 @@ class _Server(uvicorn.Server):
     async def close(self) -> None:
         """Stop listening, and drop every connection."""
         address = self.listener.getsockname()
-        # What was accepted becomes a connection two turns of the loop later. A server that is closed before fails on
-        # it, and nobody closes it (CPython, gh-109564).
+        # An accepted socket becomes a connection two turns of the loop later. A server that is closed before that fails
+        # on it and leaves it open (CPython, gh-109564).
         self.loop.remove_reader(self.listener)
         for _ in range(2):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        # Bound but not listening: connections are refused, and nobody else gets the port.
+        # Bound but not listening: connections are refused, and no other process gets the port.
         self.listener = _bind(*address[:2])
         for connection in list(self.server_state.connections):
             connection.transport.abort()
@@ -242,13 +234,13 @@ def _bind(host: str, port: int) -> socket.socket:
         raise ReconcilerError(f"can't listen on {host}: {error.strerror}") from None
     listener = socket.socket(family, kind, protocol)
     try:
-        # A server that was stopped a moment ago leaves its address in a waiting state.
+        # The address of a server that has just stopped stays in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
         raise ReconcilerError(
             f"can't listen on {host}, port {port}: {error.strerror}",
-            "is another server running there? choose another port, or 0 for any that is free",
+            "is another server running there? choose another port, or 0 for any free one",
         ) from None
     return listener

@@ -22,10 +22,10 @@ from typing import Any
 from reconciler.errors import ReconcilerError
 from reconciler.values import JSON
 
-#: What a session has where its creator did not say: the values of the API's documented example.
+#: The default parameters of a session: the values of the API's documented example.
 DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}
 
-#: What sessions can be listed by, upwards or, with a leading ``-``, downwards.
+#: The fields by which sessions can be sorted, ascending or, with a leading ``-``, descending.
 ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
 
 #: How long a write waits for another process, in seconds.
@@ -100,7 +100,7 @@ class MessageRow:
 
 
 class Store:
-    """The rows. Every method may be called from any thread.
+    """The rows. All methods are thread-safe.
 
     Args:
         path: the database file, made (mode 0600) where it is missing; ``None`` keeps the rows in memory.
@@ -136,7 +136,7 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Close the file. What was written is in it."""
+        """Close the file. Everything written is in it."""
         with self._lock:
             self._connection.close()
 
@@ -158,7 +158,7 @@ class Store:
         created_at: str | None = None,
         updated_at: str | None = None,
     ) -> int:
-        """Add a session and give its id. ``parameters`` are all there are: no defaults are added to them.
+        """Add a session and return its id. No defaults are added to ``parameters``.
 
         ``None`` stands for the default parameters, for empty ``data`` and ``extra``, and for the present time.
         """
@@ -210,7 +210,7 @@ class Store:
         partial: bool = False,
         hidden: Iterable[int] = (),
     ) -> tuple[int, list[SessionRow]]:
-        """How many sessions fit, and those of one page, from one state of the database.
+        """How many sessions match, and one page of them, from one state of the database.
 
         Args:
             page: counts from 1.
@@ -246,7 +246,7 @@ class Store:
     def change_session(
         self, session_id: int, change: Callable[[SessionRow], SessionRow]
     ) -> SessionRow | None:
-        """Read a session, change it and write it back in one transaction; gives it as it is then.
+        """Read a session, change it and write it back in one transaction; return the changed session.
 
         ``None`` where there is no such session. ``updated_at`` becomes the present time.
         """
@@ -275,11 +275,11 @@ class Store:
         return row
 
     def update_session(self, session_id: int, **changes: Any) -> bool:
-        """Set columns of a session by name; whether there is such a session."""
+        """Set columns of a session by name; return whether the session exists."""
         return self.change_session(session_id, lambda row: replace(row, **changes)) is not None
 
     def delete_session(self, session_id: int) -> bool:
-        """Remove a session and its messages; whether there was one."""
+        """Remove a session and its messages; return whether the session existed."""
         with self._lock:
             return (
                 self._connection.execute("DELETE FROM session WHERE session_id = ?", (session_id,)).rowcount
@@ -291,7 +291,7 @@ class Store:
     def insert_message(
         self, session_id: int, *, category: str = "user", content: str = "", meta: JSON = None
     ) -> int:
-        """Add a message to a session and give its id.
+        """Add a message to a session and return its id.
 
         Raises:
             KeyError: there is no such session.
@@ -314,7 +314,7 @@ class Store:
     def list_messages(
         self, session_id: int, *, page: int = 1, size: int = 20
     ) -> tuple[int, list[MessageRow]]:
-        """How many messages a session has, and those of one page, oldest first, from one state of the database."""
+        """How many messages a session has, and one page of them, oldest first, from one state of the database."""
         with self._lock, self._transaction("BEGIN"):
             (count,) = self._connection.execute(
                 "SELECT count(*) FROM message WHERE session_id = ?", (session_id,)
@@ -327,7 +327,7 @@ class Store:
         return count, [_message(row) for row in rows]
 
     def clear_messages(self, session_id: int) -> int:
-        """Remove the messages of a session; how many there were."""
+        """Remove the messages of a session; return how many there were."""
         with self._lock:
             return self._connection.execute(
                 "DELETE FROM message WHERE session_id = ?", (session_id,)
@@ -345,7 +345,7 @@ class Store:
         return dict.fromkeys(wanted, 0) | dict(rows)
 
     def models(self) -> list[str]:
-        """The models that sessions name, sorted."""
+        """The models that sessions use, sorted."""
         with self._lock:
             rows = self._connection.execute("SELECT DISTINCT model FROM session ORDER BY model").fetchall()
         return [model for (model,) in rows]
@@ -384,9 +384,7 @@ class Store:
     def _prepare(self) -> None:
         if self.path is not None:
             self._write_ahead()
-        self._connection.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # with WAL: nothing is lost by a killed process
+        self._connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing
         self._connection.execute("PRAGMA foreign_keys = ON")
         if self._version() == _VERSION:
             return
@@ -398,7 +396,7 @@ class Store:
                     f"the newest known here is {_VERSION})",
                     "use that release, or another file",
                 )
-            if version == 0:  # still: another process may have been quicker
+            if version == 0:  # checked again: another process may have been faster
                 for statement in _SCHEMA.split(";\n"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {_VERSION}")
@@ -408,7 +406,7 @@ class Store:
         return int(version)
 
     def _write_ahead(self) -> None:
-        # Going over to WAL takes the whole file, and SQLite does not wait for it as it does for other locks.
+        # Switching to WAL locks the whole file, and SQLite does not wait for that lock as it does for others.
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

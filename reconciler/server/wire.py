@@ -1,4 +1,4 @@
-"""The connection under a request: a protocol that lets a request at its transport, and answers that break it."""
+"""The connection below HTTP: a protocol that exposes its transport, and answers that break the connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it. The transport stands in the request's state."""
+    """Uvicorn's HTTP/1.1. The transport is available in the request's state."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.app_state = {**self.app_state, "transport": transport}
@@ -21,7 +21,7 @@ class Protocol(H11Protocol):
 
 
 class Closed(Response):
-    """No answer: the connection is closed as the end of a stream."""
+    """No answer: the connection is closed normally."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         _transport(scope).close()
@@ -40,7 +40,7 @@ class Reset(Response):
 
 
 class Half(Response):
-    """The head of an answer and half of its body; then the connection is closed. No body, no head either."""
+    """The head of an answer and half of its body; then the connection is closed. Without a body, nothing is sent."""
 
     def __init__(self, whole: Response) -> None:
         super().__init__(bytes(whole.body), whole.status_code, media_type=None)
@@ -58,7 +58,7 @@ class Half(Response):
 
 
 async def gone(receive: Receive) -> None:
-    """Wait until the connection is no more. The body must have been read."""
+    """Wait until the connection is closed. The body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -27,7 +27,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningS
     """Two sessions that an apply made, on a service of which everything that was seen is soon out of date."""
     with running_server(None) as running, calling(running.url) as client:
         reconcile(client, catalog(ALICE, BOB), tmp_path / "first", parallelism=1)  # #1 and #2
-        monkeypatch.setattr(preimage, "FRESH", 0.0)
+        monkeypatch.setattr(preimage, "FRESH", -1.0)
         yield running
 
 

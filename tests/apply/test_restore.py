@@ -13,7 +13,6 @@ import pytest
 
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.archive import FOLDER, Archived, read_archive
 from reconciler.apply.journal import FILE, last_unseen_create, read_journal
 from reconciler.apply.restore import Restored, RestoreOptions, restore
@@ -38,17 +37,17 @@ def server() -> Iterator[RunningServer]:
 
 def deleted(server: RunningServer, client: Client, state: Path, messages: int = 3) -> Archived:
     """Alice, made and deleted again by an apply."""
-    reconcile(client, catalog(ALICE), state, settle=30)
+    reconcile(client, catalog(ALICE), state, settle=100)
     (row,) = server.store.sessions()
     for number in range(messages):
         server.store.insert_message(row.session_id, content=f"m{number}")
-    reconcile(client, catalog(), state, settle=30)
+    reconcile(client, catalog(), state, settle=100)
     (found,), _ = read_archive(state / FOLDER)
     return found
 
 
 def bring_back(archived: Archived, client: Client, state: Path, **more: Any) -> Restored:
-    options = RestoreOptions(**{"state": state, "archive": state / FOLDER, "settle": 30, "run": "2", **more})
+    options = RestoreOptions(**{"state": state, "archive": state / FOLDER, "settle": 100, "run": "2", **more})
     return restore(archived, client, options)
 
 
@@ -431,7 +430,9 @@ def test_a_message_that_may_have_been_added_is_not_sent_again(server: RunningSer
 def test_a_restore_keeps_to_the_pace_of_the_server(server: RunningServer, tmp_path: Path) -> None:
     with calling(server.url) as client:
         archived = deleted(server, client, tmp_path, messages=40)
-    server.faults.add(Fault("rate-limit", rate=20))
-    with calling(server.url, limiter=RateLimiter()) as client:
+        server.faults.clock = client.limiter.now
+        limit = server.faults.add(Fault("rate-limit", rate=20))
         assert bring_back(archived, client, tmp_path).messages == 40
+        assert 0 < server.faults.struck(limit) < 10
+        assert 1 <= client.limiter.now() < 30
     assert chat(server) == [f"m{number}" for number in range(40)]

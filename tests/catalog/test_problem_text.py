@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import Problem
 from reconciler.render.problems import WIDTH, format_problem
-from reconciler.render.text import cells
+from reconciler.text.width import cells
 
 ROWS = [
     (Problem("it is wrong"), "it is wrong"),

@@ -502,8 +502,8 @@ def test_it_installs_from_its_own_checkout(start: Start) -> None:
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        ({"command": "destroy"}, "command is none of validate, plan, apply, drift"),
-        ({"archives": "nowhere"}, "archives is neither artifact nor none"),
+        ({"command": "destroy"}, "command must be validate, plan, apply or drift"),
+        ({"archives": "nowhere"}, "archives must be artifact or none"),
         ({"plan_file": "plan.json"}, "plan-file is for command: apply"),
         ({"command": "drift", "against": "x.json"}, "against is for command: plan"),
     ],

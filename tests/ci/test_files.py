@@ -163,8 +163,8 @@ def test_workflows_use_inputs_and_outputs_that_there_are() -> None:
 
 
 def test_flags_in_workflows_are_flags() -> None:
-    from reconciler.cli.apply import command as apply
-    from reconciler.cli.plan import command as plan
+    from reconciler.cli.commands.apply import command as apply
+    from reconciler.cli.commands.plan import command as plan
 
     for path in WORKFLOWS:
         for step in steps(path):

@@ -87,6 +87,117 @@ def test_mv_keeps_the_session(shop: Shell, server: RunningServer) -> None:
     assert any('"key":"alice-en"' in str(row.remark) for row in server.store.sessions())
 
 
+# Guards
+
+
+def writes(server: RunningServer) -> list[str]:
+    return [one.operation for one in server.log if one.method != "GET"]
+
+
+def refused(guard: str, message: str, allow: str) -> str:
+    """How a plan says that a guard refuses it."""
+    return (
+        "\nRefused: apply will not carry out this plan.\n"
+        f"  [{guard}] {message}\n"
+        f"      to allow it: {allow}\n\n"
+    )
+
+
+OVER = refused("max_updates", "it would update 3 sessions, and the policy allows 2", "--max-updates 3")
+
+
+@pytest.fixture
+def three(shop: Shell, server: RunningServer) -> Shell:
+    """A catalog of three sessions that may change two at once; three sessions of their names are live."""
+    for name in ("Ann", "Ben", "Cleo"):
+        by_hand(server, name)
+    write_three(shop)
+    return shop
+
+
+def write_three(shop: Shell, adopt: bool = False, **policy: object) -> None:
+    names = {"ann": "Ann", "ben": "Ben", "cleo": "Cleo"}
+    shop.write(
+        {
+            key: {"name": name, "prompt": "Be kind.", **({"adopt": number} if adopt else {})}
+            for number, (key, name) in enumerate(names.items(), start=1)
+        },
+        policy=policy or {"max_updates": 2},
+    )
+
+
+def test_adopt_is_refused_where_the_plan_of_the_same_adoptions_is(
+    three: Shell, server: RunningServer
+) -> None:
+    write_three(three, adopt=True)
+    whole = three.run("plan", "shop")
+    assert (whole.returncode, OVER in whole.stdout) == (3, True), whole.stdout
+    write_three(three)
+    for words in (["--match", "name"], ["ann=1", "ben=2", "cleo=3"]):
+        done = three.run("adopt", *words, "--catalog", "shop", "--auto-approve")
+        assert (done.returncode, done.stdout, done.stderr) == (3, whole.stdout, "")
+    document = three.json("adopt", "--match", "name", "--catalog", "shop", "--auto-approve", code=3)
+    assert document["refusals"] == [
+        {
+            "guard": "max_updates",
+            "message": "it would update 3 sessions, and the policy allows 2",
+            "allow": "--max-updates 3",
+        }
+    ]
+    assert writes(server) == []
+    done = three.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve", "--max-updates", "3")
+    assert done.returncode == 0, done.stderr
+    assert writes(server) == ["update_session"] * 3
+
+
+@pytest.mark.parametrize("guard", ["max_updates", "max_changes"])
+def test_forget_is_bound_by_the_limits(three: Shell, server: RunningServer, guard: str) -> None:
+    write_three(three, adopt=True, max_deletes=0)
+    assert three.run("apply", "shop", "--auto-approve").returncode == 0
+    write_three(three, **{guard: 2})
+    before = len(writes(server))
+    done = three.run("forget", "ann", "ben", "cleo", "--catalog", "shop", "--auto-approve")
+    flag = f"--{guard.replace('_', '-')}"
+    verb = {"max_updates": "update", "max_changes": "change"}[guard]
+    assert (done.returncode, done.stderr) == (3, "")
+    message = f"it would {verb} 3 sessions, and the policy allows 2"
+    assert refused(guard, message, f"{flag} 3") in done.stdout
+    assert writes(server)[before:] == []
+    assert three.run("forget", "ann", "ben", "--catalog", "shop", "--auto-approve").returncode == 0
+    done = three.run("forget", "cleo", "--catalog", "shop", "--auto-approve", flag, "1")
+    assert done.returncode == 0, done.stderr
+    assert writes(server)[before:] == ["update_session"] * 3
+
+
+@pytest.mark.parametrize(
+    ("guard", "bound", "message", "flag"),
+    [
+        ("max_updates", 0, "it would update 1 session, and the policy allows 0", "--max-updates 1"),
+        ("max_changes", 0, "it would change 1 session, and the policy allows 0", "--max-changes 1"),
+        (
+            "on_conflict",
+            "fail",
+            "anna (#1): prompt was changed in git and outside of it",
+            "--on-conflict overwrite",
+        ),
+    ],
+)
+def test_mv_is_bound_by_the_policy(
+    shop: Shell, server: RunningServer, guard: str, bound: object, message: str, flag: str
+) -> None:
+    shop.write({"ann": {"name": "Ann", "prompt": "Be kind."}})
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    server.store.update_session(1, prompt="Changed in a console.")
+    shop.write({"anna": {"name": "Ann", "prompt": "Be bold."}}, policy={guard: bound})
+    done = shop.run("mv", "ann", "anna", "--catalog", "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert refused(guard, message, flag) in done.stdout
+    assert writes(server) == ["create_session"]
+    done = shop.run("mv", "ann", "anna", "--catalog", "shop", "--auto-approve", *flag.split())
+    assert done.returncode == 0, done.stderr
+    assert writes(server) == ["create_session", "update_session"]
+
+
 def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> None:
     for words, message in (
         (("forget", "alice"), "no live session is ours under alice\n"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import click
 import pytest
 
 from reconciler import __version__
-from reconciler.cli import COMMANDS, cli
+from reconciler.cli import COMMANDS, GROUPS, cli
+from reconciler.cli import commands as cli_commands
 from reconciler.disk import write_out
 from reconciler.domain import Listing
+from reconciler.errors import ExitCode
 from reconciler.plan.saved import saved_to_plan
 from reconciler.schemas import check_document, schema_names, schema_text
 from reconciler.server import Fault, RunningServer
@@ -195,6 +198,23 @@ def test_a_plan_that_a_guard_refuses_is_shown_whole(shop: Shell, server: Running
     assert writes(server) == ["create_session"] * 2
     assert shop.run("apply", "shop", "--auto-approve", "--allow-empty").returncode == 0
     assert server.store.sessions() == []
+
+
+@pytest.mark.parametrize("flag", [("--max-bytes", "5000"), ("--whole", "the artifact")])
+def test_the_flags_for_markdown_need_markdown(
+    shop: Shell, server: RunningServer, flag: tuple[str, str]
+) -> None:
+    done = shop.run("plan", "shop", "--out-file", "html=plan.html", *flag)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        64,
+        "",
+        f"{flag[0]} is for Markdown, and this command writes none\n"
+        "      hint: add --format markdown, or --out-file markdown=FILE\n",
+    )
+    assert server.log == []
+    for words in (("--format", "markdown"), ("--out-file", "markdown=plan.md")):
+        assert shop.run("plan", "shop", *words, *flag).returncode == 0
+    assert shop.run("plan", "shop", RECONCILER_MAX_BYTES="5000", RECONCILER_WHOLE="there").returncode == 0
 
 
 # Apply
@@ -490,13 +510,39 @@ def test_the_version(shell: Shell) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"reconciler {__version__}\n", "")
 
 
-def test_every_command_has_help(shell: Shell) -> None:
+def test_the_help_lists_every_command_by_what_it_is_for(shell: Shell) -> None:
     listed = shell.run("--help")
     assert listed.returncode == 0
-    for name, (_, line) in COMMANDS.items():
-        assert f"  {name} " in listed.stdout
-        assert line
-    assert "Exit codes: 0 done or nothing to do" in listed.stdout
+    sections = [part.split("\n") for part in listed.stdout.split("\n\n")]
+    for title, group in GROUPS.items():
+        (lines,) = [lines[1:] for lines in sections if lines[0] == f"{title}:"]
+        assert [tuple(line.split(maxsplit=1)) for line in lines] == list(group.items())
+    (codes,) = [lines[1:] for lines in sections if lines[0] == "Exit codes:"]
+    assert [int(line.split()[0]) for line in codes] == list(ExitCode)
+
+
+@pytest.mark.parametrize("name", ["plan", "apply"])
+def test_the_flags_that_people_use_first_come_first_and_none_is_lost(shell: Shell, name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    text = shell.run(name, "--help").stdout
+    flags = {
+        title: re.findall(r"^  (--[a-z-]+)", body, re.MULTILINE)
+        for title, body in re.findall(r"^(\w[\w ]*):\n((?:  .*\n)+)", text, re.MULTILINE)
+    }
+    assert list(flags)[:3] == ["Options", "Connection and state", "Guards"]
+    assert len(flags["Options"]) <= 10
+    documented = [flag for section in flags.values() for flag in section]
+    shown = [option.opts[0] for option in _options(command) if not option.hidden]
+    assert sorted(documented) == sorted(shown)
+
+
+def test_every_command_file_is_a_command_that_is_listed() -> None:
+    """Each has a module of its name, and each module is a command."""
+    folder = Path(str(cli_commands.__file__)).parent
+    names = {path.stem.replace("_", "-") for path in folder.glob("*.py")} - {"--init--"}
+    assert names == set(COMMANDS)
+    assert all(isinstance(cli.get_command(click.Context(cli), name), click.Command) for name in names)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["-h"]])
@@ -533,39 +579,6 @@ def _options(command: click.Command) -> Iterator[click.Option]:
             yield param
     for inner in getattr(command, "commands", {}).values():
         yield from _options(inner)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_flag_has_a_variable_of_its_name(name: str) -> None:
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None
-    for option in _options(command):
-        flag = next(one for one in option.opts if one.startswith("--"))
-        assert option.envvar == "RECONCILER_" + flag[2:].upper().replace("-", "_")
-
-
-def test_a_flag_as_a_variable(shop: Shell) -> None:
-    document = json.loads(shop.run("plan", "shop", RECONCILER_FORMAT="json").stdout)
-    assert document["summary"]["create"] == 2
-    assert shop.run("apply", "shop", RECONCILER_AUTO_APPROVE="true").returncode == 0
-    done = shop.run("apply", "shop", RECONCILER_AUTO_APPROVE="maybe")
-    assert done.returncode == 64
-    assert "'maybe' is not a valid boolean" in done.stderr
-
-
-def test_a_flag_that_may_be_repeated_has_a_value_a_line_in_its_variable(shop: Shell) -> None:
-    shop.write(
-        {"alice": {"name": "Alice", "prompt": [{"text": "{{ greet }}, {{ who }}!", "template": "jinja"}]}}
-    )
-    environ = {
-        "RECONCILER_VAR": "greet=hello world: a\r\nwho=x=y\n\n",
-        "RECONCILER_OUT_FILE": "json=one plan.json\nhtml=another:plan.html\n",
-    }
-    assert shop.run("plan", "shop", **environ).returncode == 0
-    document = json.loads((shop.folder / "one plan.json").read_text())
-    (prompt,) = [one for one in document["actions"][0]["fields"] if one["path"] == "prompt"]
-    assert prompt["after"] == "hello world: a, x=y!"
-    assert (shop.folder / "another:plan.html").is_file()
 
 
 @pytest.mark.parametrize("name", [".", "archive", "local.db"])

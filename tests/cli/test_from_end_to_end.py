@@ -183,12 +183,8 @@ def test_a_catalog_in_files_with_everything_in_it(shop: Shell, server: RunningSe
 def test_the_public_functions_do_the_same(shop: Shell, server: RunningServer, tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from reconciler import apply_plan, load_catalog, make_plan
-from reconciler.api.client import Client
-from reconciler.api.endpoint import Endpoint
-from reconciler.api.listing import list_sessions
-from reconciler.apply.run import ApplyOptions
-from reconciler.contract import load_contract
+from reconciler import ApplyOptions, Client, Endpoint
+from reconciler import apply_plan, list_sessions, load_catalog, load_contract, make_plan
 
 catalog = load_catalog({str(shop.root)!r})
 with Client(Endpoint("shop", {server.url!r}, {API_KEY!r}), load_contract()) as client:
@@ -200,20 +196,3 @@ with Client(Endpoint("shop", {server.url!r}, {API_KEY!r}), load_contract()) as c
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("2 2 verified\nTrue\n", "")
-
-
-def test_the_public_names_are_imported_when_they_are_used() -> None:
-    code = """
-import sys
-import reconciler
-assert "yaml" not in sys.modules and "requests" not in sys.modules
-assert set(reconciler.__all__) == {"__version__", "apply_plan", "load_catalog", "make_plan"}
-for name in reconciler.__all__:
-    getattr(reconciler, name)
-try:
-    reconciler.nothing
-except AttributeError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("module 'reconciler' has no attribute 'nothing'\n", "")

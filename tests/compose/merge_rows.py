@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """The earlier layer, the later one, what comes out, and why; all three in YAML's flow style."""
+    """The earlier layer, the later one, the result, and why; all three in YAML's flow style."""
 
     earlier: str
     later: str
@@ -103,7 +103,7 @@ ROWS = [
         "{data: {a: {b: 1}}}",
         "anything else is replaced by a mapping",
     ),
-    Row("{data: {a: x}}", "{data: {a: [1]}}", "{data: {a: [1]}}", "a text is replaced by a list"),
+    Row("{data: {a: x}}", "{data: {a: [1]}}", "{data: {a: [1]}}", "a string is replaced by a list"),
     Row(
         "{remark: {team: a}}",
         "{remark: {owner: b}}",
@@ -182,7 +182,7 @@ ROWS = [
         "{data: {a: x}}",
         '{data: {a: ""}}',
         '{data: {a: ""}}',
-        "an empty text is a value, and removes nothing",
+        "an empty string is a value, and removes nothing",
     ),
 ]
 
@@ -198,6 +198,6 @@ def parsed(text: str) -> Any:
 
 def table() -> str:
     """The rows as a table in Markdown."""
-    lines = ["| earlier | later | comes out | rule |", "| --- | --- | --- | --- |"]
+    lines = ["| earlier | later | result | rule |", "| --- | --- | --- | --- |"]
     lines += [f"| `{row.earlier}` | `{row.later}` | `{row.merged}` | {row.rule} |" for row in ROWS]
     return "\n".join(lines)

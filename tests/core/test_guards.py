@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reconciler.domain import Lifecycle, Limit, Policy, Session
 from reconciler.plan import Plan, make_plan
-from reconciler.plan.types import Refusal
-from tests.support import catalog, live, snapshot, wanted, written
+from reconciler.plan.types import Refusal, Selection
+from tests.support import catalog, identity, live, snapshot, wanted, written
 
 
 def sessions(count: int, prompt: str = "Be kind.", **fields: Any) -> list[Session]:
@@ -99,11 +99,13 @@ def test_what_is_protected_is_deleted_only_when_it_is_named() -> None:
             "prevent_destroy",
             "k000 (#1) is protected by lifecycle.prevent_destroy",
             "--allow-destroy k000",
+            "k000",
         ),
         Refusal(
             "prevent_destroy",
             "k001 (#2) is protected by lifecycle.prevent_destroy",
             "--allow-destroy k001",
+            "k001",
         ),
     )
     assert len(plan_of(there, [wanted("other")], allow_destroy=["k000"]).refusals) == 1
@@ -122,6 +124,64 @@ def test_a_refused_plan_still_lists_all_that_it_would_do() -> None:
     plan = plan_of(sessions(30), [], Policy(max_changes=Limit(count=1)))
     assert len(plan.actions) == 30
     assert [one.guard for one in plan.refusals] == ["allow_empty", "max_deletes", "max_changes"]
+
+
+# A part of a plan
+
+ONCE_OURS = [wanted(f"k{number}", name=f"S{number}") for number in range(3)]
+BY_HAND = [live(number, name=f"S{number - 1}", prompt="By hand.") for number in (1, 2, 3)]
+
+
+def adopting(policy: Policy, keys: set[str], **flags: Any) -> Plan:
+    """Three sessions that somebody made are to be adopted; the plan is about these of them."""
+    wish = catalog(*ONCE_OURS, adopt={"k0": 1, "k1": 2, "k2": 3}, policy=policy)
+    return make_plan(wish, snapshot(*BY_HAND), only=Selection("adopt", frozenset(keys)), **flags)
+
+
+@pytest.mark.parametrize("guard", ["max_updates", "max_changes"])
+def test_the_guards_judge_a_part_of_a_plan_as_they_judge_the_whole(guard: str) -> None:
+    policy = Policy(**{guard: Limit(count=2)})  # type: ignore[arg-type]
+    plan = adopting(policy, {"k0", "k1", "k2"})
+    whole = make_plan(
+        catalog(*ONCE_OURS, adopt={"k0": 1, "k1": 2, "k2": 3}, policy=policy), snapshot(*BY_HAND)
+    )
+    assert plan.refusals == whole.refusals != ()
+    assert plan.actions == whole.actions
+
+
+def test_what_is_not_in_the_part_does_not_count() -> None:
+    plan = adopting(Policy(max_updates=Limit(count=2), max_changes=Limit(count=2)), {"k0", "k2"})
+    assert [action.key for action in plan.actions] == ["k0", "k2"]
+    assert plan.refusals == ()
+    assert plan.about == "part"
+
+
+def test_a_refusal_of_another_key_is_not_in_the_part() -> None:
+    """``k1`` can't adopt what is not live, which is nothing to a command about ``k0``."""
+    wish = catalog(*ONCE_OURS, adopt={"k0": 1, "k1": 99})
+    found = {
+        keys: make_plan(wish, snapshot(*BY_HAND), only=Selection("adopt", frozenset(keys))).refusals
+        for keys in (("k0",), ("k1",), ("k0", "k1"))
+    }
+    assert found[("k0",)] == ()
+    assert [one.key for one in found[("k1",)]] == ["k1"]
+    assert found[("k0", "k1")] == found[("k1",)]
+
+
+def test_a_move_that_would_overwrite_a_conflict_is_refused() -> None:
+    there = written(wanted("old", prompt="Be kind."), prompt="By hand.")
+    wish = catalog(
+        wanted("new", prompt="Be bold."), moved={"new": identity("old")}, policy=Policy(on_conflict="fail")
+    )
+    plan = make_plan(wish, snapshot(there), only=Selection("move", frozenset({"new"})))
+    assert plan.refusals == (
+        Refusal(
+            "on_conflict",
+            "new (#1): prompt was changed in git and outside of it",
+            "--on-conflict overwrite",
+            "new",
+        ),
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import __version__
 from reconciler.domain import LiveSession, Policy
 from reconciler.ownership.remark import compose_lock, compose_remark
 from reconciler.ownership.tag import make_tag
@@ -224,7 +225,7 @@ def test_a_plan_as_a_document() -> None:
     assert check_document(document, "plan") == []
     assert document == {
         "format_version": "1.2",
-        "reconciler_version": "0.1.0",
+        "reconciler_version": __version__,
         "catalog": "bookshop",
         "environment": None,
         "endpoint": "local",

@@ -81,7 +81,7 @@ def test_a_tag_is_read_back_as_it_was_written(
         assert tag.base.wrote(path, value)
     for path, value in stored.items():
         assert tag.base.left(path, value)
-        assert tag.base.settled(path, fields.get(path, ""), value) == (path in fields)
+        assert tag.base.known_rewrite(path, fields.get(path, ""), value) == (path in fields)
 
 
 @given(identities, st.booleans(), formers)
@@ -202,8 +202,8 @@ def test_what_the_digests_tell() -> None:
     assert not base.wrote("prompt", "Be kind.")
     assert base.left("prompt", "Be kind.")
     assert not base.left("prompt", " Be kind.")
-    assert base.settled("prompt", " Be kind.", "Be kind.")
-    assert not base.settled("prompt", "Be kind.", "Be kind.")
+    assert base.known_rewrite("prompt", " Be kind.", "Be kind.")
+    assert not base.known_rewrite("prompt", "Be kind.", "Be kind.")
     assert not Base().left("prompt", "Be kind.")
 
 
@@ -212,7 +212,7 @@ def test_kept_digests_are_those_of_the_former_base() -> None:
     kept = make_tag(ALICE, {"name": "Alice"}, keep=["prompt", "data.never"], base=former).base
     assert kept is not None
     assert kept.wrote("name", "Alice")
-    assert kept.settled("prompt", " x", "x")
+    assert kept.known_rewrite("prompt", " x", "x")
     assert not kept.knows("model")
     assert not kept.knows("data.never")
 

@@ -14,7 +14,9 @@ from reconciler.cli import run
 from reconciler.server import Fault, LoggedRequest, RunningServer
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.doctor.child", "reconciler.cli.doctor", "reconciler.doctor.probe"])
+_CONTEXT.set_forkserver_preload(
+    ["tests.doctor.child", "reconciler.cli.commands.doctor", "reconciler.doctor.probe"]
+)
 
 
 def start(arguments: Sequence[str]) -> BaseProcess:

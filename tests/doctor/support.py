@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.cli import run
 from reconciler.contract import Contract, load_contract
-from reconciler.doctor.learn import contract_to_yaml
+from reconciler.doctor.learned import contract_to_yaml
 from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import RunningServer, Store, running_server

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.contract import load_contract
-from reconciler.doctor.redact import redact_answer, redact_request
+from reconciler.doctor.record import redact_answer, redact_request
 from reconciler.ownership.remark import compose_lock, compose_remark
 from reconciler.ownership.reserved import probe_name, probe_prompt, probe_remark
 from reconciler.ownership.tag import Identity, make_tag

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.contract import Operation
-from reconciler.doctor.subject import Subject
+from reconciler.doctor.session import Subject
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.reserved import half_made_name, probe_name, probe_prompt, probe_remark
 from reconciler.ownership.tag import Identity
@@ -473,7 +473,7 @@ def test_nobody_says_yes(
         asked.append(question)
         raise Refused("not approved: nothing was written")
 
-    monkeypatch.setattr("reconciler.cli.doctor.approve", refuse)
+    monkeypatch.setattr("reconciler.cli.commands.doctor.approve", refuse)
     with playing(PLAIN, tmp_path, capsys) as doctor:
         code, out, err = doctor("doctor", "--probe", "--write", str(doctor.written))
         assert (code, asked) == (3, ["Go ahead?"])
@@ -603,7 +603,7 @@ def test_the_offer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("reconciler.cli.doctor.approve", asked.append)
+    monkeypatch.setattr("reconciler.cli.commands.doctor.approve", asked.append)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     with playing(PLAIN, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from reconciler.cli.apply import command as apply_command
-from reconciler.cli.export import command as export_command
-from reconciler.cli.plan import command as plan_command
+from reconciler.cli.commands.apply import command as apply_command
+from reconciler.cli.commands.export import command as export_command
+from reconciler.cli.commands.plan import command as plan_command
 
 #: Names and prompts that are hard to carry through a text file.
 HARD_TEXTS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.catalog import load_catalog
-from reconciler.cli.plan import command as plan_command
+from reconciler.cli.commands.plan import command as plan_command
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.server import RunningServer, running_server
 from reconciler.text.normalise import normalise_prompt

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from reconciler.server import Quirks
-from tests.faults.conftest import FLAGS
+from tests.faults.conftest import FLAGS, Clock
 from tests.faults.tally import Tally
 from tests.faults.world import PAGE, WAITING, Killer, World, open_world
 
@@ -57,7 +57,7 @@ def test_killed_at_a_request_and_run_again(
 
 @pytest.mark.parametrize("number", [10, pytest.param(13, marks=pytest.mark.full)])
 def test_what_a_killed_run_made_is_waited_for_where_lists_lag(
-    tmp_path: Path, tally: Tally, number: int
+    tmp_path: Path, tally: Tally, clock: Clock, number: int
 ) -> None:
     """The next run comes before the list shows what the killed one made; it would be made a second time."""
     quirks = Quirks(late_seconds=4, max_page_size=PAGE)
@@ -65,7 +65,7 @@ def test_what_a_killed_run_made_is_waited_for_where_lists_lag(
         world.seed()
         killer = Killer(world.server, number, "after")
         assert world.apply("--parallelism", "1", killer=killer).code == -9
-        again = world.apply("--parallelism", "1")
+        again = world.here(*world.applying("--parallelism", "1"))
         assert again.err.startswith(WAITING), again
         assert not world.duplicates()
         world.close(again)

@@ -17,11 +17,12 @@ from reconciler.api import lock as locks
 from reconciler.api.client import Client
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.lock import Ticket, locked
+from reconciler.api.rate_limit import RateLimiter
 from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock
 from reconciler.server import Fault, Quirks, SessionRow
-from tests.faults.conftest import FLAGS
+from tests.faults.conftest import FLAGS, Clock
 from tests.faults.tally import Tally
 from tests.faults.world import CATALOG, PAGE, WRITES, Killer, World, open_world
 
@@ -116,7 +117,7 @@ def test_a_killed_run_leaves_its_lock_and_the_next_one_says_whose_it_is(world: W
 
 
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "429", "500-after"])
-def test_a_ticket_whose_answer_is_lost_is_found_and_given_back(world: World, kind: str) -> None:
+def test_a_ticket_whose_answer_is_lost_is_found_and_given_back(world: World, clock: Clock, kind: str) -> None:
     facts = {
         "cut-before": Fault("cut", operation="create_session", when="first"),
         "cut-after": Fault("cut", operation="create_session", when="first", worked=True),
@@ -124,7 +125,7 @@ def test_a_ticket_whose_answer_is_lost_is_found_and_given_back(world: World, kin
         "500-after": Fault("status", operation="create_session", when="first", status=500, worked=True),
     }
     world.server.faults.add(facts[kind])
-    run = world.apply("--lock")
+    run = world.here(*world.applying("--lock"))
     world.server.faults.clear()
     world.close(run)
     assert tickets(world) == []
@@ -168,6 +169,7 @@ def test_the_first_ticket_holds_and_the_dead_are_passed_over(
 ) -> None:
     """Ten threads, each with a ticket of its own, of which one dies with it in its hand."""
     monkeypatch.setattr(locks, "SKEW", 0.5)
+    monkeypatch.setattr(RateLimiter, "sleep", lambda limiter, seconds: limiter.stop.sleep(seconds / 20))
     inside: list[int] = []
     most: list[int] = []
     guard = threading.Lock()
@@ -278,15 +280,21 @@ def test_a_ticket_that_shows_up_after_another_was_made_is_given_back_too(world: 
 # Locks that are lost
 
 
-def test_a_lock_that_is_broken_by_hand_is_known_to_be_within_seconds(world: World) -> None:
+def test_a_lock_that_is_broken_by_hand_is_known_to_be_at_the_next_renewal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Long before it would have run out."""
+    monkeypatch.setattr(locks, "_RENEW", 0.05)
     with held(world, ttl=3600) as holding:
         place = [str(world.folder), "--endpoint", world.server.url]
         assert world.here("unlock", *place, "--auto-approve").code == 0
         eventually(lambda: not holding())
 
 
-def test_a_service_that_does_not_say_404_of_a_ticket_that_is_gone(world: World) -> None:
+def test_a_service_that_does_not_say_404_of_a_ticket_that_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_RENEW", 0.05)
     with held(world, ttl=3600) as holding:
         (ticket,) = tickets(world)
         world.server.faults.add(Fault("body-status", operation="update_session", status=400))

@@ -62,13 +62,17 @@ def cells() -> list[object]:
 
 
 @pytest.mark.parametrize(("trouble", "operation", "when"), cells())
-def test_trouble(world: World, trouble: str, operation: str, when: str) -> None:
+def test_trouble(
+    world: World, request: pytest.FixtureRequest, trouble: str, operation: str, when: str
+) -> None:
+    if trouble != "refused":  # whose door is shut for a time that has to pass
+        request.getfixturevalue("clock")
     lists_of_the_plan = 4  # three pages, and a look whether they still hold
     throttled = trouble.startswith(("429", "503"))  # which is tried twice as often, and slower each time
     flags = ["--parallelism", "4", "--retries", "2" if when != "all" else "0" if throttled else "1"]
     flags += ["--read-timeout", "0.5" if trouble.startswith("hang") else "20"]
     with _trouble(world, trouble, operation, when, skip=lists_of_the_plan if when == "late" else 0) as fault:
-        run = world.apply(*flags)
+        run = world.here(*world.applying(*flags))
         struck = world.server.faults.struck(fault)
         world.server.faults.clear()
     assert struck, run

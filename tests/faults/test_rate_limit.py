@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.server import Fault
-from tests.faults.world import World, session
+from tests.faults.conftest import Clock
+from tests.faults.world import PATIENCE, World, session
 
 
 @pytest.mark.parametrize(("creates", "rate"), [(30, 20), pytest.param(100, 20, marks=pytest.mark.full)])
@@ -26,27 +27,66 @@ def test_a_limited_service_is_not_overrun(world: World, creates: int, rate: int)
 
 @pytest.mark.parametrize("operation", ["list_sessions", "create_session", "list_messages"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_pause_that_is_asked_for_is_kept_to_the_second(world: World, operation: str, status: int) -> None:
-    world.server.faults.add(Fault("status", operation=operation, when="first", status=status, retry_after=2))
-    run = world.apply("--parallelism", "1")
+def test_a_pause_that_is_asked_for_is_kept_to_the_second(
+    world: World, clock: Clock, operation: str, status: int
+) -> None:
+    times: list[float] = []
+    world.server.before.append(lambda _: times.append(clock.now()))
+    world.server.faults.add(
+        Fault("status", operation=operation, when="first", status=status, retry_after=100)
+    )
+    run = world.here(*world.applying("--parallelism", "1"))
     (struck,) = [number for number, entry in enumerate(run.log) if entry.fault]
-    assert run.log[struck + 1].time - run.log[struck].time >= 2
+    assert 100 <= times[struck + 1] - times[struck] < 110
     world.server.faults.clear()
     world.close(run)
 
 
+class ByHand(RateLimiter):
+    """A limiter whose clock is moved on by the test. ``asleep`` is how many threads wait for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 0.0
+        self.asleep = 0
+        self.moved = threading.Condition()
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        with self.moved:
+            until = self.time + seconds
+            self.asleep += 1
+            self.moved.notify_all()
+            assert self.moved.wait_for(lambda: self.time >= until, PATIENCE)
+            self.asleep -= 1
+
+    def move(self, seconds: float) -> None:
+        with self.moved:
+            self.time += seconds
+            self.moved.notify_all()
+
+    def wait_for_sleepers(self, count: int) -> None:
+        with self.moved:
+            assert self.moved.wait_for(lambda: self.asleep == count, PATIENCE)
+
+
 def test_a_pause_holds_back_who_has_a_turn_already() -> None:
-    limiter = RateLimiter()
+    limiter = ByHand()
     limiter.throttled(limiter.wait(), None)  # two requests a second from here on
     ended: list[float] = []
     waiting = [threading.Thread(target=lambda: ended.append(limiter.wait())) for _ in range(3)]
     for thread in waiting:
         thread.start()
-    asked = time.monotonic()
-    limiter.throttled(asked, 1.5)
+    limiter.wait_for_sleepers(3)
+    limiter.throttled(0.0, 60)
+    while len(ended) < 3:
+        limiter.move(0.5)
+        time.sleep(0.001)
     for thread in waiting:
         thread.join()
-    assert len(ended) == 3 and min(ended) >= asked + 1.5
+    assert min(ended) >= 60 and max(ended) < 70
 
 
 def test_a_pause_that_is_too_long_ends_the_run(world: World) -> None:

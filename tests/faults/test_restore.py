@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from reconciler.server import Fault, MessageRow, Quirks, SessionRow
-from tests.faults.conftest import FLAGS
+from tests.faults.conftest import FLAGS, Clock
 from tests.faults.tally import Tally
 from tests.faults.world import GONE, PAGE, WAITING, Killer, Run, World, as_listed, open_world
 
@@ -29,7 +29,8 @@ def archived(world: World, key: str, before: str) -> str:
 
 def restore(world: World, archive_id: str, killer: Killer | None = None, settle: float = 0.5) -> Run:
     place = ["--endpoint", world.server.url, "--auto-approve", "--settle", str(settle), "--retries", "2"]
-    return world.run("archive", "restore", archive_id, str(world.folder), *place, killer=killer)
+    arguments = ["archive", "restore", archive_id, str(world.folder), *place]
+    return world.run(*arguments, killer=killer) if killer else world.here(*arguments)
 
 
 def of_people(row: SessionRow) -> dict[str, Any]:
@@ -108,9 +109,9 @@ def test_a_restore_that_is_killed_goes_on(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_restore_that_is_killed_at_its_create_does_not_make_it_twice_where_the_list_lags(
-    tmp_path: Path, tally: Tally, when: Literal["before", "after"]
+    tmp_path: Path, tally: Tally, clock: Clock, when: Literal["before", "after"]
 ) -> None:
-    with open_world(tmp_path, tally, quirks=Quirks(late_seconds=1.5), flags=FLAGS) as world:
+    with open_world(tmp_path, tally, quirks=Quirks(late_seconds=4), flags=FLAGS) as world:
         world.insert(GONE[0])
         world.want([])
         world.store.insert_message(1, content="first")
@@ -120,7 +121,7 @@ def test_a_restore_that_is_killed_at_its_create_does_not_make_it_twice_where_the
         killed = restore(world, archive_id, killer)
         assert killer.struck and [entry.operation for entry in killed.writes] == ["create_session"]
         world.server.faults.clear()
-        run = restore(world, archive_id, settle=3)
+        run = restore(world, archive_id, settle=8)
         assert run.code == 0 and run.err.startswith(WAITING), run
         (row,) = world.store.sessions()
         assert [message.content for message in world.store.messages(row.session_id)] == ["first"]
@@ -145,7 +146,12 @@ def troubles() -> list[object]:
 
 @pytest.mark.parametrize(("operation", "kind", "when"), troubles())
 def test_a_restore_through_trouble(
-    world: World, applied: tuple[SessionRow, list[MessageRow], str], operation: str, kind: str, when: str
+    world: World,
+    applied: tuple[SessionRow, list[MessageRow], str],
+    clock: Clock,
+    operation: str,
+    kind: str,
+    when: str,
 ) -> None:
     row, messages, archive_id = applied
     facts: dict[str, Any] = {

@@ -146,8 +146,8 @@ def test_sarif(tmp_path: Path) -> None:
         "ruleIndex": list(RULES).index("secret"),
         "level": "error",
         "message": {
-            "text": "this looks like an API key: revoke it first, for it is in git's history now; then take it out."
-            " No key belongs into a prompt: whoever talks to the persona can have it told"
+            "text": "this looks like an API key: revoke it first, since it is in git's history now; then remove it."
+            " Never put a key into a prompt: anyone who talks to the persona can get it to reveal it"
         },
         "locations": [
             {
@@ -162,9 +162,9 @@ def test_sarif(tmp_path: Path) -> None:
 
 def test_json(tmp_path: Path) -> None:
     document = run(str(planted(tmp_path, FAULTS)), "--format", "json")
-    findings = document.pop("findings")
+    findings, rules = document.pop("findings"), document.pop("rules")
     assert document == {
-        "format_version": "1.0",
+        "format_version": "1.1",
         "catalog": "shop",
         "sessions": 17,
         "models": {"date": "2026-11-22", "shipped": True},
@@ -176,11 +176,25 @@ def test_json(tmp_path: Path) -> None:
         "rule": "empty-prompt",
         "severity": "error",
         "message": "the prompt of `blank` is empty",
-        "hint": "write it, or take the session out",
+        "hint": "write one, or remove the session",
         "file": "sessions/a-prompts.yaml",
         "line": 4,
         "column": 13,
+        "source": '    prompt: "  \\n "',
     }
+    assert [rule["name"] for rule in rules] == list(RULES)
+    assert rules[0] == {
+        "name": "empty-prompt",
+        "severity": "error",
+        "finds": "A session whose prompt is empty or only white space.",
+        "fix": "Write it.",
+    }
+
+
+def test_a_secret_is_in_no_line_of_a_document(tmp_path: Path) -> None:
+    document = run(str(planted(tmp_path, FAULTS)), "--format", "json")
+    sources = [finding["source"] for finding in document["findings"] if finding["rule"] == "secret"]
+    assert sources == ["Its key is sk-9…, and it is open.", "    data: {token: ghp_…}"]
 
 
 def test_errors_as_json(tmp_path: Path) -> None:

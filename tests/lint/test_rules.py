@@ -13,10 +13,9 @@ import pytest
 
 from reconciler.errors import CatalogError
 from reconciler.language_models import read_models
-from reconciler.lint import RULES, lint
-from reconciler.lint.output import as_text
-from reconciler.lint.secrets import masked, secrets
-from tests.lint.faults import FAULTS, KEY, TOKEN
+from reconciler.lint import RULES, lint, report_to_document
+from reconciler.render.findings import findings_as_text
+from tests.lint.faults import FAULTS
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -43,7 +42,7 @@ def said(folder: Path, prompt: str, *, head: str = "", above: str = "") -> list[
 
 def test_all_that_is_said_of_the_planted_faults(tmp_path: Path) -> None:
     report = lint(planted(tmp_path, FAULTS))
-    assert as_text(report) == (HERE / "said.txt").read_text(encoding="utf-8")
+    assert findings_as_text(report_to_document(report)) == (HERE / "said.txt").read_text(encoding="utf-8")
     assert {finding.rule for finding in report.findings} == set(RULES)
 
 
@@ -51,60 +50,6 @@ def test_all_that_is_said_of_the_planted_faults(tmp_path: Path) -> None:
 def test_nothing_is_said_of_the_examples(example: Path) -> None:
     report = lint(example.parent)
     assert [(one.rule, one.problem.place) for one in report.findings] == []
-
-
-def test_secrets_in_real_personas() -> None:
-    file = DATA / "personas.jsonl"
-    if not file.is_file():
-        pytest.skip(f"{file} is not here")
-    prompts = [json.loads(line)["prompt"] for line in file.read_text(encoding="utf-8").splitlines()]
-    warned = [prompt for prompt in prompts if list(secrets(prompt))]
-    assert len(warned) <= len(prompts) / 100
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        (f"use {KEY}.", "an API key"),
-        ("sk-ant-" + "api03-Zq8Xw2Rv5Tn9Lm3Kc7Jf1Hd6", "an API key"),
-        ("sk-" + "0123a9f8e7d6c5b4a3f2e1d0c9b8a7f6", "an API key"),
-        (TOKEN, "a GitHub token"),
-        ("AKIA" + "Q3EGUPWZ7VJ2M4XD", "an AWS access key"),
-        ("glpat-" + "x7Vb2Nq9Lk4Tz8Rw1Mc5", "a GitLab token"),
-        ("xoxb-" + "283746152-9K3jR7vQ2mX8pL", "a Slack token"),
-        ("AIza" + "SyB8k2Lq9Zx4Vb7Nm1Wc6Rt3Yp5Hs0Jd8Gq", "a Google API key"),
-        ("hf_" + "QwErTyUiOpAs9dFgHjKlZx8cVbNm3Q7w", "a Hugging Face token"),
-        ("sk_live_" + "9fQ2mXv7LrT4bNc8ZkWd", "a Stripe key"),
-        ("-----BEGIN OPENSSH " + "PRIVATE KEY-----", "a private key"),
-        ("Authorization: Bearer " + "9fQ2mXv7LrT4bNc8ZkWd3HsYp6Ga", "a bearer token"),
-        ("postgres://till:" + "h7Kq2ZpW@db.shop:5432/till", "a password in an address"),
-        ("api_key = '" + "9fQ2mXv7LrT4bNc8ZkWd3H'", "a key or a password"),
-    ],
-)
-def test_a_secret(text: str, kind: str) -> None:
-    assert [secret.kind for secret in secrets(text)] == [kind]
-    assert masked(text).count("…") == 1
-    assert "7Kq2Z" not in masked(text) and "9fQ2m" not in masked(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        "sk-your-key-goes-here-between-these",
-        "AKIAIOSFODNN7EXAMPLE",
-        "task-oriented-and-well-organised-answers",
-        "risk-management-in-small-enterprises-2024",
-        "password: a secret that you never tell",
-        "api_key: ${API_KEY}",
-        "https://user:password@example.com",
-        "Authorization: Bearer {{token}}",
-        "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-        "ask-me-anything-about-the-1990s-and-2000s",
-    ],
-)
-def test_no_secret(text: str) -> None:
-    assert list(secrets(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -178,7 +123,7 @@ def test_a_comment_at_a_session_covers_all_of_it(tmp_path: Path) -> None:
         "prompts/one.md": "TODO\n",
     }
     report = lint(planted(tmp_path, files))
-    assert as_text(report) == "shop: 1 session, nothing found, 2 ignored.\n"
+    assert findings_as_text(report_to_document(report)) == "shop: 1 session, nothing found, 2 ignored.\n"
 
 
 def test_what_looks_like_a_comment_in_a_prompt_is_none(tmp_path: Path) -> None:
@@ -266,9 +211,9 @@ def test_the_command(flags: list[str], code: int, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout.splitlines() == [
-        "sessions/a.yaml:2:25: warning: a `TODO` was left in this prompt, and the model will read it [todo]",
+        "sessions/a.yaml:2:25: warning: a `TODO` was left in this prompt, where the model reads it [todo]",
         "    2 |   a: {name: A, prompt: 'TODO: all'}",
         "      |                         ^",
-        "      hint: do what it says, or take it out",
+        "      hint: do it, or remove the note",
         "shop: 1 session, 1 warning.",
     ]

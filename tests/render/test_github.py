@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from reconciler.render import RenderOptions, render
+from reconciler.render import RenderOptions, render_plan
 from tests.render.golden import check_golden
 from tests.render.sample import action, everything, plan
 
@@ -37,11 +37,11 @@ def commands(text: str) -> list[Command]:
 
 
 def annotations(document: dict[str, Any]) -> list[Command]:
-    return commands(render(document, "github", options=RenderOptions()))
+    return commands(render_plan(document, "github", options=RenderOptions()))
 
 
 def test_golden() -> None:
-    check_golden("plan.github.txt", render(everything(), "github", options=RenderOptions()))
+    check_golden("plan.github.txt", render_plan(everything(), "github", options=RenderOptions()))
 
 
 def test_no_changes() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reconciler.render import RenderOptions, render
+from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
 from reconciler.text.escape import markdown_code, markdown_text, quoted, terminal
 from tests.hostile import HOSTILE
@@ -46,9 +46,9 @@ def assert_safe_in_a_terminal(text: str) -> None:
 def test_text(name: str, detail: Detail) -> None:
     document = poisoned(HOSTILE[name])
     for width in (40, 100):
-        plain = render(document, "text", options=RenderOptions(width=width, detail=detail))
+        plain = render_plan(document, "text", options=RenderOptions(width=width, detail=detail))
         assert_safe_in_a_terminal(plain)
-        colored = render(document, "text", options=RenderOptions(width=width, detail=detail, color=True))
+        colored = render_plan(document, "text", options=RenderOptions(width=width, detail=detail, color=True))
         assert SGR.sub("", colored) == plain
     # Nobody but us writes a total at the start of a line.
     assert len(re.findall(r"(?m)^Plan: ", plain)) == 1
@@ -57,14 +57,14 @@ def test_text(name: str, detail: Detail) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_json(name: str) -> None:
     document = poisoned(HOSTILE[name])
-    text = render(document, "json", options=RenderOptions())
+    text = render_plan(document, "json", options=RenderOptions())
     assert_safe_in_a_terminal(text)
     assert json.loads(text) == json.loads(json.dumps(document))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_github(name: str) -> None:
-    text = render(poisoned(HOSTILE[name]), "github", options=RenderOptions())
+    text = render_plan(poisoned(HOSTILE[name]), "github", options=RenderOptions())
     for command in commands(text):
         assert_safe_in_a_terminal(command.title)
         assert all(unicodedata.category(c) not in ("Cs", "Co") for c in command.message)
@@ -123,11 +123,13 @@ def assert_our_html(content: str) -> int:
 @pytest.mark.parametrize("name", NAMES)
 def test_markdown(name: str) -> None:
     document = poisoned(HOSTILE[name])
-    assert_only_text(render(document, "markdown", options=RenderOptions(whole=HOSTILE[name])))
-    small = render(document, "markdown", options=RenderOptions(max_bytes=4_000, whole=HOSTILE[name]))
+    assert_only_text(render_plan(document, "markdown", options=RenderOptions(whole=HOSTILE[name])))
+    small = render_plan(document, "markdown", options=RenderOptions(max_bytes=4_000, whole=HOSTILE[name]))
     assert len(small.encode()) <= 4_000
     assert_only_text(small)
-    assert_only_text(render(document, "markdown", options=RenderOptions(detail="full", max_bytes=10_000_000)))
+    assert_only_text(
+        render_plan(document, "markdown", options=RenderOptions(detail="full", max_bytes=10_000_000))
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,7 +146,7 @@ def test_markdown_of_many(name: str) -> None:
     document["notes"] *= 50
     document["refusals"] *= 50
     document["summary"]["delete"] = 460
-    text = render(document, "markdown", options=RenderOptions(max_bytes=20_000))
+    text = render_plan(document, "markdown", options=RenderOptions(max_bytes=20_000))
     assert len(text.encode()) <= 20_000
     assert "460 to delete" in text
     tokens = MarkdownIt("gfm-like").parse(text)
@@ -190,7 +192,7 @@ def test_prose_is_text_and_code(text: str) -> None:
 def test_whatever_is_in_a_plan_every_form_of_it_can_be_written(text: str) -> None:
     document: dict[str, Any] = poisoned(text)
     for form in ("text", "json", "markdown", "html", "github"):
-        render(document, form, options=RenderOptions(color=True)).encode("utf-8")
+        render_plan(document, form, options=RenderOptions(color=True)).encode("utf-8")
 
 
 @given(st.text(st.characters()))

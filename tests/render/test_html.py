@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.render import RenderOptions, render
+from reconciler.render import RenderOptions, render_plan
 from tests.hostile import HOSTILE
 from tests.render.golden import check_golden
 from tests.render.hostile_plans import NAMES, poisoned
@@ -19,7 +19,7 @@ from tests.render.sample import action, change, everything, new, plan, preamble_
 
 
 def page(document: dict[str, Any]) -> str:
-    return render(document, "html", options=RenderOptions())
+    return render_plan(document, "html", options=RenderOptions())
 
 
 class Page(HTMLParser):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.render import RenderOptions, render
+from reconciler.render import RenderOptions, render_plan
 from reconciler.text.escape import visible
 from tests.hostile import HOSTILE
 from tests.render.hostile_plans import NAMES, poisoned
@@ -58,7 +58,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
 
     def opened(document: dict[str, Any], **options: Any) -> Any:
         file = tmp_path / f"plan-{len(contexts)}.html"
-        file.write_text(render(document, "html", options=RenderOptions()), encoding="utf-8")
+        file.write_text(render_plan(document, "html", options=RenderOptions()), encoding="utf-8")
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
         contexts.append(context)
         context.set_default_timeout(300_000)  # how long a busy machine takes is no failure

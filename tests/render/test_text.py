@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from reconciler.render import RenderOptions, render
+from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
 from tests.render.golden import check_golden
 from tests.render.sample import action, change, everything, gone, new, plan, preamble_plan
@@ -19,7 +19,7 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def text(document: dict[str, Any], width: int = 100, detail: Detail = "normal", color: bool = False) -> str:
-    return render(document, "text", options=RenderOptions(width=width, detail=detail, color=color))
+    return render_plan(document, "text", options=RenderOptions(width=width, detail=detail, color=color))
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("flags", "code", "message"),
     [
         (["--quirk", "late-call=2"], 64, "there is no quirk 'late-call'; did you mean 'late-calls'?"),
-        (["--quirk", "late-calls=x"], 64, "the quirk 'late-calls': 'x' is not a whole number of at least 0"),
+        (["--quirk", "late-calls=x"], 64, "the quirk 'late-calls': 'x' is not an integer of at least 0"),
         (["--port", "70000"], 64, "70000 is not in the range"),
         (["--faults", "nowhere.yaml"], 64, "'nowhere.yaml' does not exist"),
         (["--host", "256.0.0.1"], 1, "can't listen on 256.0.0.1"),
@@ -139,13 +139,28 @@ def test_a_flag_that_makes_no_sense(
 
 def test_a_fault_for_a_call_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faults = tmp_path / "faults.yaml"
-    faults.write_text("- {kind: cut}\n- {kind: cut, operation: list}\n")
+    faults.write_text("- {kind: cut}\n- {kind: cut, operation: list_session}\n")
     assert run(["server", str(tmp_path), "--port", "0", "--faults", str(faults)]) == 1
-    assert "rule 2: no such operation: 'list'; there are: clear_messages," in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"{faults}:2:26: `list_session` is not an operation of the API\n"
+        "    2 | - {kind: cut, operation: list_session}\n"
+        "      |                          ^\n"
+        "      hint: did you mean `list_sessions`?\n"
+    )
+
+
+def test_a_fault_for_a_call_that_a_quirk_takes_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = tmp_path / "faults.yaml"
+    faults.write_text("- {kind: cut, operation: update_session}\n")
+    flags = ["--port", "0", "--quirk", "no-update", "--faults", str(faults)]
+    assert run(["server", str(tmp_path), *flags]) == 1
+    assert f"{faults}:1:26: `update_session` is not an operation of the API" in capsys.readouterr().err
 
 
 def test_its_help_lists_every_quirk(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["server", "--help"]) == 0
     text = capsys.readouterr().out
-    assert re.search(r"Quirks:\n +max-page-size=ROWS +No page holds more rows than this\.\n", text)
+    assert re.search(r"Quirks:\n +max-page-size=ROWS +The largest number of rows on a page\.\n", text)
     assert "strict-encoding" in text

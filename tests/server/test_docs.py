@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from reconciler.contract import load_contract
 from reconciler.server.faults import KINDS
 from reconciler.server.quirks import quirk_help
 
@@ -28,7 +29,8 @@ def test_the_example_of_rules_can_be_read(tmp_path: Path) -> None:
     assert example is not None
     file = tmp_path / "faults.yaml"
     file.write_text(example[1], encoding="utf-8")
-    assert [fault.kind for fault in load_faults(file)] == ["status", "cut", "rate-limit", "latency"]
+    faults = load_faults(file, load_contract().operations)
+    assert [fault.kind for fault in faults] == ["status", "cut", "rate-limit", "latency"]
 
 
 def test_the_example_of_a_test_passes() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from reconciler.contract import load_contract
 from reconciler.errors import ReconcilerError
 from reconciler.server import Fault, RunningServer, running_server
 from reconciler.server.faults import Faults, load_faults
@@ -291,9 +292,12 @@ def test_who_comes_as_the_door_shuts_is_shown_out(server: RunningServer, turns: 
         ({"kind": "cut", "when": "nth 0"}, "when: 'nth 0' is none of: all, first, first N, nth N, every N"),
         ({"kind": "rate-limit"}, "rate-limit needs a rate of at least 1"),
         ({"kind": "latency"}, "latency needs seconds, more than 0"),
-        ({"kind": "status", "status": 200}, "status: 200 is no error, which is 400 to 599"),
-        ({"kind": "half", "worked": False}, "half of an answer needs the work to be done"),
-        ({"kind": "latency", "seconds": 1, "worked": True}, "latency comes before the work"),
+        ({"kind": "status", "status": 200}, "status: 200 is not an error status, 400 to 599"),
+        (
+            {"kind": "half", "worked": False},
+            "`half` needs the call to be carried out: `worked` can't be false",
+        ),
+        ({"kind": "latency", "seconds": 1, "worked": True}, "latency comes before the call is carried out"),
     ],
 )
 def test_a_rule_that_makes_no_sense(fault: dict[str, Any], message: str) -> None:
@@ -308,13 +312,16 @@ def test_a_rule_for_a_call_that_is_none() -> None:
         Faults(frozenset({"list_sessions", "create_session"})).add(Fault("cut", operation="list"))
 
 
+OPERATIONS = load_contract().operations
+
+
 def test_rules_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "faults.yaml"
     file.write_text(
         "- {kind: status, operation: create_session, when: every 2, status: 503, retry_after: 2}\n"
         "- {kind: cut, worked: true}\n"
     )
-    first, second = load_faults(file)
+    first, second = load_faults(file, OPERATIONS)
     assert (first.kind, first.operation, first.when, first.status, first.retry_after) == (
         "status",
         "create_session",
@@ -325,36 +332,68 @@ def test_rules_come_from_a_file(tmp_path: Path) -> None:
     assert (second.kind, second.operation, second.worked) == ("cut", None, True)
 
 
-def test_a_file_tells_every_bad_rule(tmp_path: Path) -> None:
+#: What a fault file may get wrong: the file, and what is said, with its place.
+BAD_FILES = {
+    "no YAML": ("- {kind: cut", ["1:3: this `{` is never closed"]),
+    "no list": ("kind: cut", ["1:1: the fault file has to be a list of rules"]),
+    "empty": ("", ["1:1: the fault file has to be a list of rules"]),
+    "no mapping": ("- {kind: cut}\n- cut", ["2:3: this rule is not a mapping"]),
+    "no kind": ("- {when: all}", ["1:3: this rule has no `kind`"]),
+    "unknown kind": ("- kind: flood", ["1:9: `flood` is not a kind of fault"]),
+    "unknown field": ("- {kind: cut, often: 3}", ["1:15: `often` is not a field of a rule"]),
+    "unknown operation": (
+        "- {kind: cut, operation: list}",
+        ["1:26: `list` is not an operation of the API"],
+    ),
+    "wrong type": ("- {kind: cut, status: '500'}", ["1:23: `status` has to be an integer"]),
+    "a boolean is no number": (
+        "- {kind: latency, seconds: true}",
+        ["1:28: `seconds` has to be an integer or a number"],
+    ),
+    "yes is a string": ("- {kind: cut, worked: yes}", ["1:23: `worked` has to be true or false"]),
+    "not a status": (
+        "- {kind: status, status: 200}",
+        ["1:26: status: 200 is not an error status, 400 to 599"],
+    ),
+    "when": (
+        "- kind: cut\n  when: sometimes",
+        ["2:9: when: 'sometimes' is none of: all, first, first N, nth N, every N"],
+    ),
+    "duplicate key": (
+        "- kind: cut\n  when: all\n  kind: reset",
+        ["3:3: the key `kind` is given twice, first in line 1"],
+    ),
+    "tag": (
+        "- {kind: !!str cut}",
+        ["1:10: the tag `!!str` is not followed here: a catalog holds plain values only"],
+    ),
+    "two documents": (
+        "- {kind: cut}\n---\n- {kind: reset}",
+        ["2:1: a second document starts here, and a file holds one"],
+    ),
+    "every one": (
+        "- {kind: cut, oftn: 1}\n- {kind: cut}\n- 5",
+        ["1:15: `oftn` is not a field of a rule", "3:3: this rule is not a mapping"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, expected: list[str]) -> None:
     file = tmp_path / "faults.yaml"
-    file.write_text(
-        "- cut\n- {kind: cut}\n- {when: all}\n- {kind: cut, often: 3}\n- {kind: cut, status: '500'}\n"
-    )
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ReconcilerError) as found:
-        load_faults(file)
-    assert [problem.message for problem in found.value.problems] == [
-        f"{file}: rule 1: not a mapping",
-        f"{file}: rule 3: kind is missing",
-        f"{file}: rule 4: no such field: often; there are: kind, operation, when, status, retry_after, "
-        "seconds, rate, worked, message",
-        f"{file}: rule 5: status: '500' is of the wrong type",
-    ]
+        load_faults(file, OPERATIONS)
+    problems = found.value.problems
+    assert [f"{problem.line}:{problem.column}: {problem.message}" for problem in problems] == expected
+    lines = text.splitlines() or [""]
+    for problem in problems:
+        assert (problem.file, problem.source) == (str(file), lines[problem.line - 1])
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "can't be read: No such file or directory"),
-        ("kind: cut", "are not a list"),
-        ("[", "are not YAML: "),
-    ],
-)
-def test_a_file_that_holds_no_rules(tmp_path: Path, text: str | None, message: str) -> None:
-    file = tmp_path / "faults.yaml"
-    if text is not None:
-        file.write_text(text)
-    with pytest.raises(ReconcilerError, match=message):
-        load_faults(file)
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ReconcilerError, match=r"the fault file .* can't be read: No such file or directory"):
+        load_faults(tmp_path / "faults.yaml", OPERATIONS)
 
 
 def test_a_rule_may_not_blow_up_unseen() -> None:

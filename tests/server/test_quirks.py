@@ -312,14 +312,14 @@ def test_every_quirk_can_be_spelled() -> None:
     [
         ("max-page-sise=3", "there is no quirk 'max-page-sise'; did you mean 'max-page-size'?"),
         ("max-page-size", "the quirk 'max-page-size' needs a value: max-page-size=ROWS"),
-        ("max-page-size=0", "the quirk 'max-page-size': '0' is not a whole number of at least 1"),
-        ("remark-limit=-1", "the quirk 'remark-limit': '-1' is not a whole number of at least 0"),
+        ("max-page-size=0", "the quirk 'max-page-size': '0' is not an integer of at least 1"),
+        ("remark-limit=-1", "the quirk 'remark-limit': '-1' is not an integer of at least 0"),
         ("late-seconds=nan", "the quirk 'late-seconds': 'nan' is not a number of seconds"),
         ("name-filter=fuzzy", "the quirk 'name-filter': 'fuzzy' is none of: exact, partial, none"),
         ("trim-prompts=yes", "the quirk 'trim-prompts' takes no value"),
-        ("not-found=404/x", "the quirk 'not-found': 'x' is not a whole number of at least 0"),
-        ("not-found=100", "the quirk 'not-found': '100' is not a whole number of at least 200"),
-        ("bad-request=600/1", "the quirk 'bad-request': '600/1' is no status that ends a call"),
+        ("not-found=404/x", "the quirk 'not-found': 'x' is not an integer of at least 0"),
+        ("not-found=100", "the quirk 'not-found': '100' is not an integer of at least 200"),
+        ("bad-request=600/1", "the quirk 'bad-request': '600/1' is not the status of a final response"),
         (
             "create-ignores=model",
             "the quirk 'create-ignores': 'model' is none of: prompt, remark, data, temperature, max_tokens, "

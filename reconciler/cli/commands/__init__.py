@@ -1,0 +1,1 @@
+"""The commands, one a file. Each module holds a click command under the name ``command``."""

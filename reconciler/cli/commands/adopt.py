@@ -1,0 +1,138 @@
+"""``reconciler adopt``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_option,
+    catalog_options,
+    change_limits,
+    connection_options,
+    split,
+    state_option,
+)
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
+from reconciler.domain import Catalog, Snapshot
+from reconciler.errors import Problem, Refused, UsageError
+from reconciler.ownership.reserved import reserved_kind
+from reconciler.plan.keep import keep_for_catalog
+from reconciler.plan.types import Plan, Selection
+from reconciler.state import FOLDER
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("pairs", metavar="[KEY=SESSION_ID]...", nargs=-1)
+@click.option(
+    "--match", type=click.Choice(["name"]), help="Adopt every unmanaged session whose name a key has."
+)
+@catalog_option
+@catalog_options
+@connection_options
+@change_limits
+@state_option
+@writing_options
+def command(
+    pairs: tuple[str, ...], match: str | None, catalog: Path, state_dir: Path | None, **flags: Any
+) -> int:
+    """Take live sessions over into the catalog, with their messages.
+
+    The session keeps its id and its messages, and becomes what the catalog says under KEY; the plan shows which
+    fields change. What its remark was is remembered, and given back by `reconciler forget`. The same can be
+    said in a manifest, for review: `adopt: SESSION_ID` under the session.
+    """
+    if bool(pairs) == bool(match):
+        raise UsageError("say which sessions to adopt: KEY=SESSION_ID, or --match name")
+    loaded = split(flags, CatalogFlags).load(catalog)
+    wanted = _pairs(pairs, loaded)
+    policy = split(flags, PolicyFlags)
+
+    def plan(snapshot: Snapshot) -> Plan:
+        adopt = _by_name(loaded, snapshot) if match else wanted
+        adopting = dataclasses.replace(loaded, adopt=adopt)
+        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)))
+        if not match:
+            _insist(part, wanted, snapshot)
+        return part
+
+    keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
+    return run_plan(
+        job,
+        split(flags, Writing),
+        split(flags, Connection),
+        root=catalog,
+        state=state_dir or catalog / FOLDER,
+    )
+
+
+def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
+    wanted: dict[str, int] = {}
+    for pair in pairs:
+        key, equals, number = pair.partition("=")
+        number = number.removeprefix("#")
+        if not equals or not number.isdecimal():
+            raise UsageError(f"{pair!r} is not of the form KEY=SESSION_ID", "for example: alice=17")
+        if key not in catalog.sessions:
+            first = "add it to a manifest first: an adopted session becomes that"
+            raise UsageError(f"the catalog has no {key}", did_you_mean(key, catalog.sessions, first))
+        if key in wanted or int(number) in wanted.values():
+            raise UsageError(f"{pair}: a key or a session is named twice")
+        wanted[key] = int(number)
+    return wanted
+
+
+def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
+    """Which key adopts which session, by the exact name; refused where that is not clear."""
+    ours = {
+        live.remark.tag.identity.key
+        for live in snapshot
+        if live.remark.tag and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
+    }
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key, session in catalog.sessions.items():
+        if key not in ours:
+            keys[session.name].append(key)
+    ids: dict[str, list[int]] = defaultdict(list)
+    for live in snapshot:
+        if live.remark.tag is None and not live.remark.unreadable and reserved_kind(live) is None:
+            ids[live.name].append(live.session_id)
+    adopt: dict[str, int] = {}
+    problems = []
+    for name, wanted in keys.items():
+        found = ids.get(name, [])
+        if len(found) == 1 and len(wanted) == 1:
+            adopt[wanted[0]] = found[0]
+        elif found:
+            who = ", ".join(wanted)
+            which = ", ".join(f"#{one}" for one in found)
+            problems.append(Problem(f"{name!r} fits more than once: keys {who}; sessions {which}"))
+    if problems:
+        raise Refused([*problems, Problem("nothing was adopted", "say which is which: adopt KEY=SESSION_ID")])
+    return adopt
+
+
+def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
+    """Say why a session that was named is not in the plan."""
+    missing = wanted.keys() - {action.key for action in plan.actions}
+    if missing and not plan.refusals:
+        key = min(missing)
+        if all(live.session_id != wanted[key] for live in snapshot):
+            raise Refused(
+                f"{key} can't adopt #{wanted[key]}: there is no such session",
+                "check the number, and --endpoint",
+            )
+        raise Refused(
+            f"{key} can't adopt #{wanted[key]}: {key} is live already, or #{wanted[key]} belongs to somebody",
+            "reconciler plan shows what is live",
+        )

@@ -1,0 +1,111 @@
+"""``reconciler apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from reconciler.api.endpoint import LOCAL, endpoint_name
+from reconciler.apply.stale import refuse_if_stale
+from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_options,
+    connection_options,
+    policy_options,
+    split,
+    state_option,
+)
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
+from reconciler.domain import Policy, Snapshot
+from reconciler.errors import Refused, UsageError
+from reconciler.plan.keep import keep_for_catalog, keep_for_plan
+from reconciler.plan.types import Plan
+from reconciler.state import FOLDER
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), default=".")
+@catalog_options
+@connection_options
+@policy_options
+@state_option
+@writing_options
+def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
+    """Make the live sessions what the catalog says, or do exactly what a saved PLAN says.
+
+    Plans, shows the plan, asks, writes, and reads the list again to see that it came out right. What is deleted
+    or overwritten is first kept in the archive. In CI, say --auto-approve; with neither it nor a terminal to ask
+    on, nothing is written and the exit code is 3.
+
+    A saved plan is applied without the catalog and without asking: it was reviewed. If a session that it touches
+    has changed since, the whole plan is refused.
+    """
+    root = Path() if what.is_file() else what
+    state = state_dir or root / FOLDER
+    job = (
+        _saved(what, state, flags)
+        if what.is_file()
+        else _catalog(what, split(flags, CatalogFlags), split(flags, PolicyFlags))
+    )
+    return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
+
+
+def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
+    catalog = which.load(folder)
+    return Job(
+        catalog.name,
+        catalog.environment,
+        catalog.policy,
+        lambda snapshot: policy.plan(catalog, snapshot),
+        keep=keep_for_catalog(catalog),
+    )
+
+
+def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
+    """A saved plan, if it is for the endpoint that is meant."""
+    from reconciler.cli.planfile import read_plan
+
+    # A variable is for every command there is, so it is no mistake that it says nothing here.
+    source = click.get_current_context().get_parameter_source
+    given = [
+        name
+        for group in (PolicyFlags, CatalogFlags)
+        for name in group.__dataclass_fields__
+        if source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} does nothing with a saved plan",
+            "all was settled when it was made: make it again with the flag",
+        )
+    plan, document = read_plan(path)
+    endpoint = endpoint_name(flags["endpoint"])
+    if plan.endpoint != endpoint:
+        where = " --state-dir CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
+        raise Refused(
+            f"the plan was made against {plan.endpoint}, and this is {endpoint}",
+            f"apply it with --endpoint {plan.endpoint}{where}, or make a plan against {endpoint}",
+        )
+    need_local_data(flags["endpoint"], state, "the plan")
+
+    def still_true(snapshot: Snapshot) -> Plan:
+        refuse_if_stale(plan, snapshot)
+        return plan
+
+    commit = document["made_by"].get("commit")
+    policy = Policy(lock=plan.lock)
+    return Job(
+        plan.catalog,
+        plan.environment,
+        policy,
+        still_true,
+        reviewed=True,
+        commit=commit,
+        keep=keep_for_plan(plan),
+    )

@@ -1,0 +1,283 @@
+"""``reconciler archive``: what was deleted or overwritten, and how to get it back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.apply import archive as archives
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import (
+    CatalogFlags,
+    approve_option,
+    archive_option,
+    catalog_argument,
+    connection_options,
+    split,
+    state_option,
+)
+from reconciler.cli.output import format_option
+from reconciler.cli.progress import progress
+from reconciler.cli.run_plan import hold_lock, lock_options, settle_option, wait_for_the_list
+from reconciler.cli.sections import SectionedCommand
+from reconciler.cli.who import who
+from reconciler.contract import load_contract
+from reconciler.domain import Catalog
+from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.ownership.tag import Identity
+from reconciler.state import FOLDER, open_state
+from reconciler.text.escape import terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def command() -> None:
+    """What was deleted or overwritten, and how to get it back.
+
+    Before a session is deleted, it is kept with all its messages; before it is updated, as it was.
+    """
+
+
+def _folder_options(function: F) -> F:
+    return state_option(archive_option(function))
+
+
+def _folder(catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> Path:
+    if archive_dir is not None and not archive_dir.exists():
+        raise ReconcilerError(f"there is no folder {archive_dir}", "it is what --archive-dir names")
+    return archive_dir or (state_dir or catalog / FOLDER) / archives.FOLDER
+
+
+def _archive_id(function: F) -> F:
+    return click.argument("archive_id", metavar="ID")(function)
+
+
+@command.command("list")
+@catalog_argument
+@_folder_options
+@format_option()
+def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form: str) -> None:
+    """List archived sessions, oldest first."""
+    from reconciler.cli.problems import print_problems
+
+    found, problems = archives.read_archive(_folder(catalog, state_dir, archive_dir))
+    named = [(one, *_named(one, problems)) for one in found]
+    if form == "json":
+        rows = [
+            {
+                "id": one.id,
+                "before": one.before,
+                "run_started": one.run_started,
+                "endpoint": one.endpoint,
+                "key": one.identity.key,
+                "session_id": session_id,
+                "name": name,
+                "messages": None if one.messages is None else len(one.messages),
+            }
+            for one, session_id, name in named
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for one, _, name in named:
+            messages = "" if one.messages is None else f", {len(one.messages)} messages"
+            line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
+            click.echo(terminal(line))
+        if not found:
+            click.echo("The archive is empty.")
+    print_problems(problems)
+
+
+def _named(one: archives.Archived, problems: list[Problem]) -> tuple[int | None, str | None]:
+    """Its session's id and name, from the session itself where it was archived by an earlier version."""
+    if one.session_id is not None and one.name is not None:
+        return one.session_id, one.name
+    try:
+        live = one.live(load_contract().session)
+    except ReconcilerError as error:
+        problems += error.problems
+        return None, None
+    return live.session_id, live.name
+
+
+@command.command()
+@_archive_id
+@catalog_argument
+@_folder_options
+def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> None:
+    """Print one archived session, messages and all, as JSON. ID may be the beginning of one."""
+    found = archives.find_archived(_folder(catalog, state_dir, archive_dir), archive_id)
+    try:
+        click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
+    except RecursionError:
+        raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deep") from None
+
+
+@command.command(cls=SectionedCommand)
+@_archive_id
+@catalog_argument
+@connection_options
+@_folder_options
+@approve_option
+@settle_option
+@lock_options
+@format_option()
+def restore(
+    archive_id: str,
+    catalog: Path,
+    state_dir: Path | None,
+    archive_dir: Path | None,
+    auto_approve: bool,
+    settle: float | None,
+    lock: bool | None,
+    lock_timeout: float,
+    form: str,
+    **flags: Any,
+) -> None:
+    """Bring an archived session back. ID may be the beginning of one.
+
+    One that was deleted is made again with its remark and its messages in order, under a new id. One that was
+    updated is put back to what it was. A restore that was cut short is run again with the same journal, and goes
+    on where it stopped.
+    """
+    from reconciler.apply.restore import RestoreOptions
+    from reconciler.apply.restore import restore as bring_back
+    from reconciler.cli.approve import approve
+
+    folder = _folder(catalog, state_dir, archive_dir)
+    found = archives.find_archived(folder, archive_id)
+    what = "put back" if found.messages is None else f"make again, with {len(found.messages)} messages,"
+    click.echo(
+        terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."),
+        err=form == "json",
+    )
+    if not auto_approve:
+        approve("Restore it?")
+    identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
+    loaded = _catalog_of(catalog, identity, locking=lock is not None)
+    state = open_state(state_dir or catalog / FOLDER)
+    with connect(split(flags, Connection), state) as client:
+        lag = client.contract.settle if settle is None else settle
+        with hold_lock(
+            client,
+            identity.catalog,
+            identity.environment,
+            holder=f"{by.get('job') or by['user']}, run {run}",
+            timeout=lock_timeout,
+            settle=lag,
+            wanted=lock if lock is not None else loaded is not None and loaded.policy.lock,
+        ) as holding:
+            wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
+            with progress("restoring") as step:
+                options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
+                done = bring_back(found, client, options)
+    if form == "json":
+        row = {"id": found.id, "key": identity.key, **asdict(done)}
+        click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))
+    elif found.messages is None:
+        click.echo(f"Put back: #{done.session_id} is as it was.")
+    else:
+        verb = "Made again" if done.made else "Completed"
+        click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
+    if found.messages is not None and loaded:
+        _say_if_unwanted(identity, loaded)
+
+
+def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
+    """Say so where the next apply would delete the session again."""
+    if identity.key in catalog.sessions.keys() | catalog.forgotten:
+        return
+    key = terminal(identity.key)
+    where = f" --env {terminal(identity.environment)}" if identity.environment else ""
+    click.echo(
+        f"{key} is not in the catalog: put it back there, or `reconciler forget {key}{where}`, "
+        "before the next apply",
+        err=True,
+    )
+
+
+def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog | None:
+    """The catalog that owns the session, if it is there and loads: a restore has to work without it.
+
+    ``locking`` tells that it need not be asked whether there is to be a lock.
+    """
+    try:
+        loaded = CatalogFlags(identity.environment, ()).load(folder)
+    except ReconcilerError:
+        if not locking and (folder / "catalog.yaml").exists():
+            click.echo(
+                "the catalog does not load, so nobody can say whether it wants a lock: none is taken "
+                "(--lock takes one)",
+                err=True,
+            )
+        return None
+    return loaded if loaded.name == identity.catalog else None
+
+
+@command.command()
+@catalog_argument
+@_folder_options
+@click.option(
+    "--keep-days",
+    type=click.IntRange(0, 100_000),
+    required=True,
+    help="Keep what is younger than so many days.",
+)
+@approve_option
+@format_option()
+def prune(
+    catalog: Path,
+    state_dir: Path | None,
+    archive_dir: Path | None,
+    keep_days: int,
+    auto_approve: bool,
+    form: str,
+) -> int:
+    """Delete old archived sessions from this machine, for good.
+
+    So are files that a run which was killed left half written.
+    """
+    from reconciler.cli.approve import approve
+    from reconciler.cli.problems import print_problems
+
+    folder, now = _folder(catalog, state_dir, archive_dir), datetime.now(UTC)
+    found, problems = archives.read_archive(folder)
+    old = [one.path for one in found if one.moment < now - timedelta(days=keep_days)]
+    # What is younger than an hour, a run may still be writing.
+    left = archives.unfinished(folder, now - max(timedelta(days=keep_days), timedelta(hours=1)))
+    files = f" and {_count(left)}" if left else ""
+    if (old or left) and not auto_approve:
+        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} for good?")
+    failed = {path: problem for path in (*old, *left) if (problem := _delete(path))}
+    gone, cleared = ([path for path in paths if path not in failed] for paths in (old, left))
+    kept = len(found) - len(gone)
+    if form == "json":
+        counts = {"deleted": len(gone), "kept": kept, "unfinished_deleted": len(cleared)}
+        click.echo(json.dumps({"format_version": "1.0", **counts}, indent=2))
+    else:
+        files = f" {_count(cleared)} deleted." if left else ""
+        click.echo(f"{len(gone)} deleted, {kept} kept.{files}")
+    print_problems([*problems, *failed.values()])
+    if not failed:
+        return ExitCode.OK
+    return ExitCode.PARTIAL if gone or cleared else ExitCode.ERROR
+
+
+def _count(files: Sequence[Path]) -> str:
+    return "1 unfinished file" if len(files) == 1 else f"{len(files)} unfinished files"
+
+
+def _delete(path: Path) -> Problem | None:
+    """Delete a file, and say why not where that fails."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        return Problem(f"{path} can't be deleted: {error.strerror}", "mend the folder's permissions")
+    return None

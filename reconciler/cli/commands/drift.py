@@ -1,0 +1,84 @@
+"""``reconciler drift``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean
+from reconciler.cli.live import live_or_against
+from reconciler.cli.options import (
+    CatalogFlags,
+    catalog_argument,
+    catalog_options,
+    connection_options,
+    split,
+    state_option,
+)
+from reconciler.cli.output import output_options, put_out, read_output
+from reconciler.cli.sections import SectionedCommand
+from reconciler.domain import Catalog
+from reconciler.errors import ExitCode, Refused, UsageError
+from reconciler.plan.drift import drifted
+from reconciler.plan.types import Plan
+from reconciler.state import FOLDER
+
+
+@click.command(cls=SectionedCommand)
+@catalog_argument
+@catalog_options
+@connection_options
+@state_option
+@click.option(
+    "--accept",
+    metavar="KEY[.FIELD]",
+    multiple=True,
+    help="Write the live value back into the manifest, for one field or all that drifted: "
+    "alice.prompt, alice.parameters.temperature, alice. Repeatable.",
+)
+@output_options
+def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **flags: Any) -> int:
+    """Show what was changed outside git, and nothing else. Exits with 2 when there is any.
+
+    `reconciler apply` writes git's values back; --accept keeps the live ones, by changing the manifest and only
+    the lines in it that hold the value, so that a good change made in a console can become a pull request.
+    """
+    from reconciler.plan import make_plan
+    from reconciler.plan.document import plan_to_document
+    from reconciler.plan.keep import keep_for_catalog
+
+    output = read_output(flags)
+    loaded = split(flags, CatalogFlags).load(catalog)
+    keep = keep_for_catalog(loaded)
+    snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER, keep)
+    plan = drifted(make_plan(loaded, snapshot))
+    if accept:
+        return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
+    put_out(plan_to_document(plan), output)
+    return ExitCode.OK if plan.empty else ExitCode.CHANGES
+
+
+def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...], which: CatalogFlags) -> int:
+    from reconciler.catalog.accept import Accepted, accept_values
+
+    accepted: dict[tuple[str, str], Accepted] = {}
+    for asked in accept:
+        found = [
+            Accepted(action.key, change.path, change.before)
+            for action in plan.actions
+            for change in action.fields
+            if asked in (action.key, f"{action.key}.{change.path}")
+        ]
+        if not found:
+            if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
+                hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "say KEY, or KEY.FIELD")
+                raise UsageError(f"the catalog has no session for {asked!r}", hint)
+            what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
+            raise Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was")
+        accepted |= {(one.key, one.path): one for one in found}
+    for file in accept_values(folder, accepted.values(), environment=which.env, variables=dict(which.var)):
+        click.echo(f"changed {file}")
+    return ExitCode.OK

@@ -1,0 +1,85 @@
+"""``reconciler forget``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.keys import did_you_mean, live_keys
+from reconciler.cli.options import (
+    CatalogFlags,
+    PolicyFlags,
+    catalog_option,
+    catalog_options,
+    change_limits,
+    connection_options,
+    split,
+    state_option,
+)
+from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.sections import SectionedCommand
+from reconciler.domain import Snapshot
+from reconciler.errors import ExitCode, Problem, Refused, UsageError
+from reconciler.plan.keep import keep_for_catalog
+from reconciler.plan.types import Plan, Selection
+from reconciler.state import FOLDER
+
+_SHOWS = "reconciler plan shows what is live"
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@catalog_option
+@catalog_options
+@connection_options
+@change_limits
+@state_option
+@writing_options
+def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flags: Any) -> int:
+    """Let sessions go without deleting them.
+
+    Our tag goes, the remark becomes what it was before us, and the session stays as it is, with its messages. The
+    same can be said in the catalog, for review: `forgotten: [KEY]`.
+    """
+    loaded = split(flags, CatalogFlags).load(catalog)
+    left = {key: session for key, session in loaded.sessions.items() if key not in keys}
+    without = dataclasses.replace(loaded, sessions=left, forgotten=loaded.forgotten.union(keys))
+
+    policy = split(flags, PolicyFlags)
+
+    def plan(snapshot: Snapshot) -> Plan:
+        live = live_keys(snapshot, loaded.name, loaded.environment)
+        unknown = sorted(set(keys) - live - loaded.sessions.keys())
+        if unknown:
+            raise UsageError(
+                [
+                    Problem(f"neither the list nor the catalog has {key}", did_you_mean(key, live, _SHOWS))
+                    for key in unknown
+                ]
+            )
+        part = policy.plan(without, snapshot, Selection("forget", frozenset(keys)))
+        missing = sorted(set(keys) - {action.key for action in part.actions})
+        if missing:
+            raise Refused(f"no live session is ours under {', '.join(missing)}", _SHOWS)
+        return part
+
+    keep = keep_for_catalog(without)
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
+    code = run_plan(
+        job,
+        split(flags, Writing),
+        split(flags, Connection),
+        root=catalog,
+        state=state_dir or catalog / FOLDER,
+    )
+    still = sorted(loaded.sessions.keys() & set(keys))
+    if code == ExitCode.OK and still:
+        click.echo(
+            f"Still in the catalog: {', '.join(still)}. Take it out, or the next apply creates it anew.",
+            err=True,
+        )
+    return code

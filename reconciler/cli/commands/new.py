@@ -1,0 +1,57 @@
+"""``reconciler new``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import catalog_option, variables_option
+
+
+@click.command()
+@click.argument("key")
+@catalog_option
+@click.option(
+    "--file",
+    default="",
+    metavar="FILE",
+    help="The manifest to add it to, from the catalog's folder; made if need be. "
+    "Default: the only one, else sessions/KEY.yaml.",
+)
+@click.option(
+    "--name",
+    default="",
+    envvar="RECONCILER_NEW_NAME",
+    show_envvar=True,
+    help="What people see. Default: made from the key.",
+)
+@click.option(
+    "--model",
+    default="",
+    envvar="RECONCILER_NEW_MODEL",
+    show_envvar=True,
+    help="Its model. Default: that of the catalog's defaults.",
+)
+@click.option(
+    "--prompt-file",
+    default="",
+    metavar="FILE",
+    help="The file of its prompt, from the catalog's folder; made if need be. Default: it stands in the manifest.",
+)
+@variables_option
+def command(
+    key: str,
+    catalog: Path,
+    file: str,
+    name: str,
+    model: str,
+    prompt_file: str,
+    var: tuple[tuple[str, str], ...],
+) -> None:
+    """Add a session to a manifest. Nothing else in the file changes."""
+    from reconciler.scaffold import Wanted, add
+    from reconciler.text.escape import terminal
+
+    for changed in add(catalog, Wanted(key, file, name, model, prompt_file), dict(var)):
+        click.echo(terminal(changed))

@@ -1,0 +1,80 @@
+"""``reconciler plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection
+from reconciler.cli.live import listing
+from reconciler.cli.options import (
+    CatalogFlags,
+    OutPath,
+    PolicyFlags,
+    catalog_argument,
+    catalog_options,
+    connection_options,
+    exitcode_option,
+    policy_options,
+    split,
+    state_option,
+)
+from reconciler.cli.output import output_options, put_out, read_output
+from reconciler.cli.sections import SectionedCommand
+from reconciler.errors import ExitCode, UsageError
+from reconciler.state import FOLDER
+
+
+@click.command(cls=SectionedCommand)
+@catalog_argument
+@catalog_options
+@connection_options
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Compare with a snapshot file (reconciler snapshot) in place of the live list. Needs no key.",
+)
+@policy_options
+@state_option
+@click.option(
+    "--out",
+    type=OutPath(),
+    help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it. "
+    "A pipe or a device is written to; `-` is no name for stdout, /dev/stdout is.",
+)
+@exitcode_option
+@output_options
+def command(
+    catalog: Path,
+    against: Path | None,
+    out: Path | None,
+    detailed_exitcode: bool,
+    state_dir: Path | None,
+    **flags: Any,
+) -> int:
+    """Show what an apply would change. Writes nothing to the service.
+
+    A plan that a guard refuses is shown whole all the same; the exit code is 3 then.
+    """
+    if against and out:
+        raise UsageError(
+            "a plan made --against a file can't be saved to be applied", "plan against the live list"
+        )
+    output = read_output(flags)
+    with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
+        from reconciler.plan.document import plan_to_document
+        from reconciler.plan.keep import keep_for_catalog
+
+        loaded = split(flags, CatalogFlags).load(catalog)
+        snapshot = live(keep_for_catalog(loaded))
+    plan = split(flags, PolicyFlags).plan(loaded, snapshot)
+    if out is not None:
+        from reconciler.cli.planfile import write_plan
+
+        write_plan(out, plan, catalog)
+    put_out(plan_to_document(plan), output)
+    if plan.refusals:
+        return ExitCode.REFUSED
+    return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK

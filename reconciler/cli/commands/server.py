@@ -1,0 +1,166 @@
+"""``reconciler server``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import catalog_argument, contract_option
+from reconciler.cli.sections import SectionedCommand, option_in
+from reconciler.server.quirks import learned_quirks, parse_quirks, quirk_help
+
+if TYPE_CHECKING:
+    from reconciler.server.log import LoggedRequest
+
+_testing = option_in("For testing")
+
+
+class _Command(SectionedCommand):
+    """A command whose help lists the quirks."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Quirks"):
+            formatter.write_dl(quirk_help())
+
+
+def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> Sequence[str]:
+    try:
+        parse_quirks(values)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+    return values
+
+
+@click.command(cls=_Command)
+@catalog_argument
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8421,
+    show_default=True,
+    help="The port to listen on; 0 takes any that is free.",
+)
+@click.option(
+    "--db",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The database file. Default: CATALOG/.reconciler/local.db, as `--endpoint local` uses it.",
+)
+@contract_option
+@click.option(
+    "--require-key", metavar="KEY", help="Answer 401 and 403 to requests that do not carry this API key."
+)
+@_testing(
+    "--latency",
+    type=click.FloatRange(0, 3_600_000),
+    default=0.0,
+    metavar="MS",
+    help="Milliseconds that every request waits.",
+)
+@_testing(
+    "--quirk",
+    "quirks",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    callback=_quirks,
+    help="Behave as some services do, see below. Repeatable.",
+)
+@_testing(
+    "--faults",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A YAML file of rules for what goes wrong, see docs/server.md.",
+)
+@click.option("--verbose", is_flag=True, help="Print a line to stderr for each request.")
+def command(catalog: Path, db: Path | None, **flags: Any) -> None:
+    """Run the embedded server over CATALOG until Ctrl-C.
+
+    It speaks the session API and keeps what it is told in an SQLite file. Its page shows the sessions in a browser.
+    """
+    from reconciler.state import FOLDER, open_state
+
+    serve(db if db is not None else open_state(catalog / FOLDER) / "local.db", **flags)
+
+
+def serve(
+    db: Path,
+    *,
+    host: str,
+    port: int,
+    contract: Path | None,
+    require_key: str | None,
+    latency: float,
+    quirks: Sequence[str],
+    faults: Path | None,
+    verbose: bool,
+) -> None:
+    """Serve a database file until SIGINT or SIGTERM. ``latency`` is in milliseconds.
+
+    Raises:
+        ReconcilerError: database, address, contract or faults are not usable.
+    """
+    from reconciler.contract import load_contract
+    from reconciler.server.faults import load_faults
+    from reconciler.server.run import running_server
+    from reconciler.server.service import served_operations
+    from reconciler.text.hosts import is_loopback
+
+    api = load_contract(contract)
+    played = parse_quirks(quirks, learned_quirks(api))
+    rules = load_faults(faults, served_operations(api, played)) if faults is not None else []
+    with running_server(
+        db,
+        contract=api,
+        quirks=played,
+        host=host,
+        port=port,
+        require_key=require_key,
+        latency=latency / 1000,
+        keep_log=False,
+    ) as server:
+        for rule in rules:
+            server.faults.add(rule)
+        if verbose:
+            server.done.append(_tell)
+        if not is_loopback(host) and require_key is None:
+            click.echo(
+                f"warning: whoever can reach {host} can read and change these sessions; "
+                "--require-key asks them for a key",
+                err=True,
+            )
+        with _signals() as wait:
+            click.echo(f"Serving {db} at {server.url} (Ctrl-C ends it)")
+            wait()
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], object]]:
+    """Take the signals that end a server; gives what waits for one. The second one ends at once."""
+    ended = threading.Event()
+    former: dict[signal.Signals, Any] = {}
+
+    def end(number: int, frame: object) -> None:
+        ended.set()
+        for one, handler in former.items():
+            signal.signal(one, handler)
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        former[one] = signal.signal(one, end)
+    try:
+        yield ended.wait
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+
+
+def _tell(entry: LoggedRequest) -> None:
+    from reconciler.text.escape import terminal
+
+    outcome = entry.fate if entry.status is None else str(entry.status)
+    fault = f" ({entry.fault})" if entry.fault else ""
+    click.echo(terminal(f"{entry.method} {entry.path} {entry.operation or '-'} {outcome}{fault}"), err=True)

@@ -1,0 +1,36 @@
+"""``reconciler snapshot``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.live import live_or_against
+from reconciler.cli.options import OutPath, connection_options, split, state_option
+from reconciler.cli.sections import SectionedCommand
+from reconciler.state import FOLDER
+from reconciler.text.timestamps import write_timestamp
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("file", type=OutPath())
+@connection_options
+@state_option
+def command(file: Path, state_dir: Path | None, **flags: Any) -> None:
+    """Write the live list to FILE, to plan against without a key: `reconciler plan --against FILE`.
+
+    It holds every session of the account, prompts and remarks included; only you may read it.
+    """
+    from reconciler.api.snapshot_file import write_snapshot
+
+    state = state_dir or Path(FOLDER)
+    need_local_data(flags["endpoint"], state, "the snapshot")
+    snapshot = live_or_against(None, split(flags, Connection), state)
+    taken = write_timestamp(datetime.now(UTC))
+    write_snapshot(file, snapshot, taken=taken)
+    count = len(snapshot)
+    click.echo(f"{count} session{'' if count == 1 else 's'} written to {file}.", err=True)

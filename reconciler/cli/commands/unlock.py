@@ -1,0 +1,54 @@
+"""``reconciler unlock``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.approve import approve
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import (
+    approve_option,
+    catalog_argument,
+    connection_options,
+    environment_option,
+    split,
+    state_option,
+)
+from reconciler.cli.sections import SectionedCommand
+from reconciler.state import FOLDER
+from reconciler.text.escape import terminal
+
+
+@click.command(cls=SectionedCommand)
+@catalog_argument
+@environment_option
+@connection_options
+@state_option
+@approve_option
+def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve: bool, **flags: Any) -> None:
+    """Break the lock of a catalog whose run is dead.
+
+    Another run may take the lock at once. One that lives and loses it learns of it when it renews it next, which it
+    does every 2 seconds, and at the latest 60 seconds after it last could; then it starts no more writes, and those
+    under way finish. So see that it is dead first. Of the catalog, catalog.yaml alone is read.
+    """
+    from reconciler.api.lock import remove, tickets
+    from reconciler.catalog import catalog_name
+
+    name = catalog_name(catalog, env)
+    with connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
+        found = tickets(client, name, env)
+        for ticket in found:
+            state = "expired" if ticket.expired else f"good until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"
+            click.echo(f"#{ticket.session_id}  {terminal(ticket.holder)}, {state}")
+        if not found:
+            click.echo("There is no lock.")
+            return
+        if not auto_approve:
+            approve("Break it?")
+        for ticket in found:
+            remove(client, ticket)
+    click.echo(f"{len(found)} removed.")

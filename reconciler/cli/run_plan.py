@@ -1,0 +1,317 @@
+"""From a plan to a report, for every command that writes: show, ask, lock, write, say what became of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.api.cancellation import Cancellation, Interrupted
+from reconciler.api.client import Client
+from reconciler.api.listing import list_sessions, whole
+from reconciler.apply import journal as journals
+from reconciler.apply.journal import last_unseen_create, read_journal
+from reconciler.apply.report import INTERRUPTED, report_to_document
+from reconciler.apply.run import ApplyOptions, apply_plan
+from reconciler.cli.approve import approve
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.options import Seconds, approve_option, archive_option
+from reconciler.cli.output import format_option, no_color_option, render_options, show
+from reconciler.cli.progress import progress
+from reconciler.cli.sections import option_in
+from reconciler.cli.streams import stdout_is_read
+from reconciler.cli.who import who
+from reconciler.domain import Keep, Policy, Snapshot
+from reconciler.errors import ExitCode, ReconcilerError, Refused
+from reconciler.plan.document import plan_to_document
+from reconciler.plan.types import Plan
+from reconciler.render.options import RenderOptions
+from reconciler.render.report import render_report
+from reconciler.state import open_state
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The flags of a command that writes."""
+
+    auto_approve: bool
+    archive_dir: Path | None
+    settle: float | None
+    deadline: float | None
+    lock: bool | None
+    lock_timeout: float
+    form: str
+    no_color: bool
+
+
+settle_option = option_in("Timing")(
+    "--settle",
+    type=Seconds(0),
+    help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract tells of.",
+)
+
+
+def lock_options(function: F) -> F:
+    """--lock and --lock-timeout."""
+    function = option_in("Timing")(
+        "--lock-timeout",
+        type=Seconds(0),
+        default=0.0,
+        show_default=True,
+        help="Seconds to wait for another apply's lock.",
+    )(function)
+    return click.option(
+        "--lock/--no-lock",
+        default=None,
+        help="Keep other applies out. Default: the catalog's policy, else no.",
+    )(function)
+
+
+def writing_options(function: F) -> F:
+    """How to write: approval, archive, time limits, lock, output."""
+    for option in reversed(
+        [
+            approve_option,
+            archive_option,
+            settle_option,
+            click.option("--deadline", type=Seconds(0.01), help="Start no new writes after so many seconds."),
+            lock_options,
+            format_option(),
+            no_color_option,
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do: for which catalog and environment, and how to make the plan once the list is read.
+
+    A plan that was ``reviewed`` is shown and not asked about; the list is read again before it is applied. ``commit``
+    is the one that it was made from, None where the folder tells. ``keep`` is what the plan needs of the list.
+    """
+
+    catalog: str
+    environment: str | None
+    policy: Policy
+    plan: Callable[[Snapshot], Plan]
+    reviewed: bool = False
+    commit: str | None = None
+    keep: Keep = whole
+
+
+def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
+    """Do it, and give the exit code. ``root`` is the folder that tells the commit, ``state`` the state folder.
+
+    Raises:
+        ReconcilerError: nothing was written.
+    """
+    stop = Cancellation()
+    try:
+        with (
+            _stopping(stop, writing.deadline) as begin,
+            connect(connection, state, stop=stop) as client,
+        ):
+            return _run(job, writing, client, stop, begin, root, state)
+    except Interrupted:
+        error = ReconcilerError(f"stopped before anything was written: {stop.reason}")
+        if stop.reason == INTERRUPTED:
+            error.exit_code = ExitCode.INTERRUPTED
+        raise error from None
+
+
+def _run(
+    job: Job,
+    writing: Writing,
+    client: Client,
+    stop: Cancellation,
+    begin: Callable[[], None],
+    root: Path,
+    state: Path,
+) -> int:
+    options = render_options(no_color=writing.no_color)
+    settle = client.contract.settle if writing.settle is None else writing.settle
+    run = secrets.token_hex(4)
+    by = who(root)
+    if job.commit:
+        by = {**by, "commit": job.commit}
+    locking = job.policy.lock if writing.lock is None else writing.lock
+    holder = f"{by.get('job') or by['user']}, run {run}"
+    with hold_lock(
+        client,
+        job.catalog,
+        job.environment,
+        holder=holder,
+        timeout=writing.lock_timeout,
+        settle=settle,
+        wanted=locking,
+    ) as holding:
+        wait_for_the_list(client, state, job.catalog, job.environment, settle)
+        with progress("listing") as step:
+            snapshot = list_sessions(client, keep=job.keep, on_rows=step)
+        plan = job.plan(snapshot)
+        if writing.form == "text" or plan.refusals:
+            show(plan_to_document(plan), writing.form, options)
+        if plan.refusals:
+            return ExitCode.REFUSED
+        ask = not (plan.empty or writing.auto_approve or job.reviewed)
+        if ask:
+            _ask(plan, writing, options)
+        begin()
+        with progress("applying") as step:
+            report = apply_plan(
+                plan,
+                client,
+                ApplyOptions(
+                    state=open_state(state),
+                    archive=writing.archive_dir,
+                    parallelism=client.connections,
+                    settle=settle,
+                    recheck=ask,
+                    who=by,
+                    run=run,
+                    holding=holding,
+                ),
+                snapshot=snapshot,
+                stop=stop,
+                on_result=_counter(step, len(plan.actions)),
+            )
+    text = render_report(report_to_document(report), writing.form, options)
+    click.echo(text, nl=False, color=options.color)
+    return report.exit_code
+
+
+def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
+    """Ask whether to apply the plan.
+
+    Raises:
+        Refused: the answer is no, or nobody can have read the plan.
+    """
+    if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
+        from reconciler.render import render_plan
+
+        click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
+    elif not stdout_is_read():
+        raise Refused("nobody reads the plan any more: nothing was written", "use --auto-approve")
+    count = len(plan.actions)
+    approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
+
+
+def wait_for_the_list(
+    client: Client, state: Path, catalog: str, environment: str | None, settle: float
+) -> None:
+    """Give the list time to show what a run made a moment ago and did not see listed: it would be made twice else.
+
+    ``settle`` is how long (seconds) a list may lag. What was made from other machines is not known here.
+    """
+    scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
+    unseen = last_unseen_create(read_journal(state / journals.FILE), scope)
+    left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
+    if left > 0:
+        click.echo(
+            "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: "
+            f"waiting {min(left, settle):.1f} s for the list",
+            err=True,
+        )
+        client.limiter.sleep(min(left, settle))
+
+
+@contextmanager
+def hold_lock(
+    client: Client,
+    catalog: str,
+    environment: str | None,
+    *,
+    holder: str,
+    timeout: float,
+    settle: float,
+    wanted: bool,
+) -> Iterator[Callable[[], bool]]:
+    """Keep other applies out for the block, where that is wanted; gives a function that says whether it still does.
+
+    ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag.
+
+    Raises:
+        ReconcilerError: the lock can't be had.
+    """
+    if not wanted:
+        yield lambda: True
+        return
+    from reconciler.api.lock import Ticket, locked
+    from reconciler.text.escape import terminal
+
+    def waiting(ticket: Ticket) -> None:
+        click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
+
+    with locked(
+        client, catalog, environment, holder=holder, timeout=timeout, settle=settle, on_wait=waiting
+    ) as holding:
+        yield holding
+
+
+def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object], None]:
+    done = 0
+
+    def count(_: object) -> None:
+        nonlocal done
+        done += 1
+        step(done, total)
+
+    return count
+
+
+@contextmanager
+def _stopping(stop: Cancellation, deadline: float | None) -> Iterator[Callable[[], None]]:
+    """What Ctrl-C, SIGTERM and a deadline (in seconds) do. Gives a function to call before the first write.
+
+    Before it, a signal ends the run at once. After it, the first one stops the run in good order, whatever has
+    stopped it already, and the second one ends it at once.
+    """
+    writing = False
+    signals = 0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal signals
+        if not writing:
+            raise KeyboardInterrupt
+        signals += 1
+        if signals > 1:
+            os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the workers
+        stop.set(INTERRUPTED)
+        click.echo("\nstopping: writes under way finish, no new ones start (again to end at once)", err=True)
+
+    def pass_deadline() -> None:
+        first = not stop.is_set()
+        stop.set("the deadline passed")
+        if writing and first:
+            click.echo("\nthe deadline passed: writes under way finish, no new ones start", err=True)
+
+    def begin() -> None:
+        nonlocal writing
+        writing = True
+
+    timer = threading.Timer(deadline, pass_deadline) if deadline else None
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        if timer:
+            timer.daemon = True
+            timer.start()
+        yield begin
+    finally:
+        if timer:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""What a Markdown rendering is put together from: bounded, escaped texts, lines of sessions, fenced differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.render.prompt_diff import Line, Segment, elide
+from reconciler.render.view import Action, Field, count
+from reconciler.text.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
+
+#: The longest single texts, in characters.
+MAX_NAME, MAX_MESSAGE = 80, 400
+_VALUE, _LINE = 200, 1_000
+
+
+def as_block(lines: Iterable[str]) -> str:
+    """Lines as a block. A job may print it to its log, so that no line of it may be a workflow command."""
+    return guard("\n".join(lines))
+
+
+def block_size(block: str) -> int:
+    """How many bytes a block takes, with the empty line below it."""
+    return len(block.encode()) + 2
+
+
+def cut(text: str, limit: int) -> str:
+    shown = visible(str(text)[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[:limit]}…"
+
+
+def short_key(key: str) -> str:
+    """A key for a list of keys, which makes it visible: no valid one is as long as this bound."""
+    return key if len(key) <= MAX_NAME else f"{key[:MAX_NAME]}…"
+
+
+def code(text: str) -> str:
+    return markdown_code(cut(text, MAX_NAME))
+
+
+def html_code(text: str) -> str:
+    return f"<code>{html_text(text)}</code>"
+
+
+def prose(text: str) -> str:
+    return markdown_text(cut(text, MAX_MESSAGE)).rstrip(".")
+
+
+def session_label(action: Action) -> str:
+    number = f" `#{action['session_id']}`" if action["session_id"] is not None else ""
+    return f"{code(str(action['key']))} {markdown_code(cut(quoted(action['name']), MAX_NAME))}{number}"
+
+
+def delete_line(action: Action) -> str:
+    return f"- `-` {session_label(action)}: {prose(str(action['reason']))}"
+
+
+def short_delete_line(action: Action) -> str:
+    return f"- {code(str(action['key']))}"
+
+
+def before_and_after(field: Field, *, new: bool = False) -> str:
+    """Before → after. That a value comes or goes is said, but where everything is new."""
+    shown = [markdown_code(cut(quoted(field[s]), _VALUE)) for s in ("before", "after") if s in field]
+    if len(shown) == 1 and not new:
+        return f"{'added' if 'after' in field else 'removed'} {shown[0]}"
+    return " → ".join(shown)
+
+
+def fenced(rows: Sequence[str], language: str = "") -> list[str]:
+    ticks = fence("\n".join(rows))
+    return [ticks + language, *rows, ticks]
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    """Lines as a part of a list's item."""
+    return [f"  {line}" for line in lines]
+
+
+def diff_row(op: str, line: Line | str) -> str:
+    """A line of a difference, in the way of a unified diff."""
+    if isinstance(line, str):
+        line = Line("+", (Segment(line),))
+    text = "".join(
+        f"[… {count(s.skipped, 'character')} …]" if s.skipped else _spaces_shown(s, line)
+        for s in elide(line).segments
+    )
+    return f"{' ' if op == '=' else op}{cut(text, _LINE)}"
+
+
+def _spaces_shown(segment: Segment, line: Line) -> str:
+    if line.op != "=" and segment.changed and (line.spaces or segment.text.isspace()):
+        return segment.text.replace(" ", "·")
+    return segment.text
+
+
+def runs_of_lines(rows: Sequence[tuple[str | None, str]]) -> list[str]:
+    """Folds where there are details, lists of the lines between them."""
+    blocks: list[str] = []
+    items: list[str] = []
+    for detail, line in rows:
+        if detail is None:
+            items.append(line)
+            continue
+        if items:
+            blocks.append("\n".join(items))
+            items = []
+        blocks.append(detail)
+    if items:
+        blocks.append("\n".join(items))
+    return blocks

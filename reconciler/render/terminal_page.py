@@ -1,0 +1,111 @@
+"""The lines of a page for a terminal or a log: escaped, wrapped, coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from reconciler.render.options import RenderOptions
+from reconciler.text.escape import guard, visible
+from reconciler.text.width import breaks, cells
+
+#: A stretch of a line: a plain text, or a text and the name of its style.
+Span: TypeAlias = "str | tuple[str, str]"
+
+_STYLES = {
+    "create": "green",
+    "update": "yellow",
+    "delete": "bold red",
+    "adopt": "cyan",
+    "move": "cyan",
+    "forget": "magenta",
+    "drift": "magenta",
+    "conflict": "bold magenta",
+    "strong": "bold",
+    "dim": "dim",
+    "hunk": "cyan",
+    "-": "red",
+    "+": "green",
+    "--": "bold white on red",
+    "++": "bold black on green",
+    "refused": "bold red",
+    "warning": "yellow",
+}
+
+
+class Page:
+    """Lines of a given width."""
+
+    def __init__(self, options: RenderOptions) -> None:
+        self.width = max(40, min(200, options.width))
+        self._paint = _Painter() if options.color else None
+        self._lines: list[str] = []
+
+    def text(self) -> str:
+        return "\n".join(self._lines) + "\n"
+
+    def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
+        """Add a line, and more where it does not fit: these hang behind the gutter and the mark."""
+        parts = [(span, "") if isinstance(span, str) else span for span in spans]
+        plain = "".join([text for text, _ in parts])
+        if visible(plain) is not plain:  # nearly every line is fit to be seen as it is
+            parts = [(visible(text), style) for text, style in parts]
+            plain = "".join([text for text, _ in parts])
+        room = self.width - indent - len(gutter)
+        if cells(plain) <= room:
+            if self._paint is None:
+                self._lines.append(guard((" " * indent + gutter + plain).rstrip(" ")))
+                return
+            self._add([(" " * indent + gutter, "dim" if gutter else ""), *parts])
+            return
+        hang = min(hang, room // 2)
+        lead = mark.ljust(hang) if mark else " " * hang
+        start = 0
+        for at, end in enumerate(breaks(plain, room, room - len(lead))):
+            head = [(" " * indent + gutter, "dim" if gutter else "")]
+            if at:
+                head.append((lead, "dim"))
+            self._add(head + _slice(parts, start, end))
+            start = end
+
+    def blank(self) -> None:
+        self._lines.append("")
+
+    def _add(self, parts: Sequence[tuple[str, str]]) -> None:
+        plain = "".join([text for text, _ in parts]).rstrip(" ")
+        safe = guard(plain)
+        if self._paint is None or safe != plain:
+            # A line that had to be guarded loses its colours: the command may lie across two of its parts.
+            self._lines.append(safe)
+            return
+        left = len(plain)
+        painted = []
+        for text, style in parts:
+            text = text[:left]
+            left -= len(text)
+            painted.append(self._paint(text, style) if text and style else text)
+        self._lines.append("".join(painted))
+
+
+def _slice(parts: Sequence[tuple[str, str]], start: int, end: int) -> list[tuple[str, str]]:
+    """The stretch of a row of styled texts from one place to another."""
+    found = []
+    at = 0
+    for text, style in parts:
+        found.append((text[max(0, start - at) : max(0, end - at)], style))
+        at += len(text)
+    return [part for part in found if part[0]]
+
+
+class _Painter:
+    """Puts a rich style around a text, as ANSI codes of the 16 colours that follow the terminal's theme."""
+
+    def __init__(self) -> None:
+        from rich.color import ColorSystem
+        from rich.style import Style
+
+        self.system = ColorSystem.STANDARD
+        self.styles = {name: Style.parse(definition) for name, definition in _STYLES.items()}
+
+    def __call__(self, text: str, style: str) -> str:
+        return self.styles[style].render(text, color_system=self.system)

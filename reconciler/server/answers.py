@@ -1,0 +1,68 @@
+"""What the calls of the API are answered with: a document in its envelope, or a refusal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from reconciler.values import JSON
+
+#: Statuses whose answers have no body (RFC 9110, 15.3.5, 15.3.6, 15.4.5).
+_BODILESS = (204, 205, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status and a document; ``None`` means no body at all."""
+
+    status: int
+    document: JSON
+
+
+class Refusal(Exception):  # noqa: N818 - an answer like any other
+    """The request is rejected. ``status`` is the HTTP status, ``body`` the one in the body, 0 for none.
+
+    The message is sent to the client.
+    """
+
+    def __init__(self, status: int, message: str, body: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.body = status if body is None else body
+
+    @property
+    def answer(self) -> Answer:
+        """The refusal as an answer."""
+        if self.status in _BODILESS:
+            return Answer(self.status, None)
+        document = envelope(self.body, self.message)
+        if not self.body:
+            del document["status"]
+        return Answer(self.status, document)
+
+
+class SessionNotFound(Refusal):
+    """The session of the call does not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "会话不存在")
+
+
+class BadRequest(Refusal):
+    """The call is invalid."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
+def envelope(status: int, message: str = "", **more: JSON) -> dict[str, JSON]:
+    """The envelope of every answer."""
+    return {"message": message, "status": status, **more}
+
+
+def listing(count: int, page: int, size: int, rows: list[dict[str, JSON]]) -> Answer:
+    pages = max(1, math.ceil(count / size))
+    if page > pages:
+        raise Refusal(404, "页码超出范围")
+    return Answer(200, envelope(200, count=count, max_pages=pages, current_page=page, results=rows))

@@ -1,0 +1,51 @@
+"""How wide a text is in a terminal, and where to break it into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def cells(text: str) -> int:
+    """How many terminal cells a visible text takes: wide characters take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def breaks(text: str, first: int, rest: int) -> Iterator[int]:
+    """Where to break a text into rows of so many cells: after a blank if one is near, else anywhere.
+
+    A character is never parted from its marks, nor an emoji from its other half.
+    """
+    at, room = 0, first
+    while at < len(text):
+        end = _fitting(text, at, room)
+        if end < len(text):
+            blank = text.rfind(" ", at + (end - at) // 2, end + 1)
+            # A wide character may end a row, as Chinese text is set.
+            if blank >= 0 and text[end].isascii() and text[end - 1].isascii():
+                end = min(blank + 1, end + 1)
+        yield end
+        at, room = end, rest
+
+
+def _fitting(text: str, at: int, room: int) -> int:
+    """The end of the longest stretch from here that fits, of at least one character."""
+    if text[at : at + room + 1].isascii():
+        return min(at + room, len(text))
+    from rich.cells import get_character_cell_size
+
+    end, used = at, 0
+    while end < len(text):
+        used += 1 if text[end] == "\ufe0f" else get_character_cell_size(text[end])
+        if used > room and end > at:
+            break
+        end += 1
+    whole = end
+    while at < whole < len(text) and (
+        text[whole] in "\u200d\ufe0e\ufe0f" or text[whole - 1] == "\u200d" or cells(text[whole]) == 0
+    ):
+        whole -= 1
+    return whole if whole > at else end
