@@ -115,7 +115,7 @@ def apply_plan(
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
         results = _carry_out(plan.actions, lives, writer, options, on_result)
-        report = _report(run, plan, verify(plan, results, writer, stop))
+        report = _report(run, plan, verify(plan, results, writer, stop, pages=_pages(client, snapshot)))
         with suppress(ReconcilerError):  # what is done is done, and the report says it
             journal.record(run, "end", _counts(report))
     return report
@@ -123,8 +123,12 @@ def apply_plan(
 
 def _is_cheaper(plan: Plan, client: Client, snapshot: Snapshot) -> bool:
     """Whether to read the whole list again takes fewer calls than to look for each session before it is created."""
-    pages = snapshot.total // client.contract.operation("list_sessions").page_size
-    return plan.count("create") > pages + 1
+    return plan.count("create") > _pages(client, snapshot)
+
+
+def _pages(client: Client, snapshot: Snapshot) -> int:
+    """How many calls it takes to read the whole list."""
+    return 1 + snapshot.total // client.contract.operation("list_sessions").page_size
 
 
 def _counts(report: Report) -> dict[str, Any]:

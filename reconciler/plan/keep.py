@@ -37,12 +37,12 @@ def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False) -> Keep:
     )
 
 
-def keep_for_plan(plan: Plan) -> Keep:
-    """What to keep to apply this plan."""
+def keep_for_plan(plan: Plan, *, ids: Iterable[int] = ()) -> Keep:
+    """What to keep to apply this plan. ``ids`` are those of sessions that it created."""
     identities = {action.identity for action in plan.actions}
     identities |= {action.moved_from for action in plan.actions if action.moved_from is not None}
-    ids = {action.session_id for action in plan.actions if action.session_id is not None}
-    return _keep((plan.catalog, plan.environment), identities, ids, {}, whole_names=False)
+    named = {action.session_id for action in plan.actions if action.session_id is not None}
+    return _keep((plan.catalog, plan.environment), identities, named.union(ids), {}, whole_names=False)
 
 
 def _keep(
