@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from reconciler.api.listing import list_sessions
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
-from reconciler.contract import Contract, load_contract
+from reconciler.contract import SESSION_NAMES, Contract, load_contract
 from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, Tag, make_tag
@@ -28,6 +29,7 @@ from reconciler.plan import Plan, make_plan
 from reconciler.server import Quirks, Store
 from reconciler.server.answers import Refusal
 from reconciler.server.arguments import Call
+from reconciler.server.log import LoggedRequest
 from reconciler.server.service import Service
 
 CONTRACT = load_contract()
@@ -229,7 +231,8 @@ class Direct(Client):
         operation = self.contract.operation(name)
         wire = {operation.fields[ours]: value for ours, value in fields.items() if ours in operation.fields}
         wire = json.loads(json.dumps(wire))
-        call = Call(query=wire) if operation.method == "GET" else Call(body=wire)
+        path = {name: str(fields[name]) for name in SESSION_NAMES if f"{{{name}}}" in operation.path}
+        call = Call(path, query=wire) if operation.method == "GET" else Call(path, body=wire)
         try:
             with self._turn:
                 answer = self._service.work(name, call)
@@ -257,6 +260,13 @@ class Direct(Client):
         if self.lose(name, fields):
             raise ApiError(name, "the connection was cut", session=session, passing=True)
         return body
+
+
+def session_of(entry: LoggedRequest) -> int | None:
+    """The id of the session that a request names, in its path or its body; None where it names none by id."""
+    in_path = re.search(r"/(\d+)(/|$)", entry.path)
+    number = in_path.group(1) if in_path else (entry.body or {}).get("session_id")
+    return None if number is None else int(str(number))
 
 
 # How to apply

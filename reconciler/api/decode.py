@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.api.errors import ApiError
-from reconciler.contract import SessionShape
+from reconciler.contract import Operation, SessionShape
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import parse_remark
 from reconciler.text.normalise import normalise_prompt
@@ -59,11 +59,17 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
     )
 
 
-def answered_id(body: Any) -> int | None:
-    """The id of the session that a write was about, None where its answer does not tell."""
-    data = body.get("data") if type(body) is dict else None
-    found = as_number(data.get("session_id")) if type(data) is dict else None
-    return found if type(found) is int else None
+def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int | None, str | None]:
+    """The id and the token of the session that a write was about; None for what its answer does not tell."""
+    session = value_at(body, operation.answer_in) if type(body) is dict else None
+    if type(session) is not dict:
+        return None, None
+    number = as_number(value_at(session, shape.session_id))
+    token = value_at(session, shape.session_token)
+    return (
+        number if type(number) is int and number > 0 else None,
+        token if type(token) is str and token else None,
+    )
 
 
 def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:

@@ -67,12 +67,12 @@ def check_address(address: str) -> str:
     usable = bool(_HOST_NAME.fullmatch(host) or _is_ip(host)) and port != 0
     if parts.scheme not in ("http", "https") or not usable or parts.query or parts.fragment:
         raise UsageError(
-            f"{address!r} is no address of a service", "give one like https://api.example.com, or local"
+            f"{address!r} is not the address of a service", "give one like https://api.example.com, or local"
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise UsageError(
             f"{address!r} would send the API key in clear over a network",
-            "use https; plain http is for this machine",
+            "use https; plain http is allowed for this machine only",
         )
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
@@ -113,5 +113,7 @@ def api_key(
             f"set {KEY_VARIABLE}, name a file with --api-key-file, or try it out with --endpoint local",
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ReconcilerError(f"the API key from {source} holds characters that no key has", "copy it again")
+        raise ReconcilerError(
+            f"the API key from {source} contains characters that no key has", "copy it again"
+        )
     return key, source

@@ -71,6 +71,11 @@ class ApiError(ReconcilerError):
         return self.outcome == "not done" or self.status == 503
 
     @property
+    def out_of_points(self) -> bool:
+        """Whether the account has no points left, so that no call helps. Source: the API contract, "Answers"."""
+        return self.status in (402, 406)
+
+    @property
     def throttled(self) -> bool:
         """Whether the server asked for a pause."""
         return self.status in (429, 503)

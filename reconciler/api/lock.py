@@ -1,14 +1,17 @@
 """A lock that needs nothing but the session API: applies of one catalog exclude each other.
 
-A lock is a session of its own, tagged as one. Whoever wants to write makes a ticket, and the server's growing
-``session_id`` decides: the lowest ticket that has not expired holds the lock. A ticket carries its holder and an
-expiry, renewed while the run lives; one that expired is removed by whoever waits behind it.
+A run that wants to write creates a ticket, which is a session tagged as a lock. The server's growing ``session_id``
+decides: the lowest ticket that has not expired holds the lock. A ticket names its holder and an expiry time, which is
+renewed while the run lives. A run that waits removes the expired tickets before its own.
 
-What it guarantees: with clocks that agree to within :data:`SKEW` and a list that shows a session as soon as it was
-made, at most one run writes at a time. What it does not: where lists lag, two runs may each miss the other's ticket; a
-run that is stopped by the system for longer than its expiry may have one write under way when it is overtaken; and one
-whose lock is broken by hand goes on until a renewal tells it, :data:`_RENEW` seconds later. All of them end as two
-applies without a lock would: the next apply converges, with nothing twice and nothing lost.
+The guarantee: if clocks agree to within :data:`SKEW` and the list shows a session as soon as it was created, at most
+one run writes at a time. There are three limits:
+
+- Where lists lag, two runs may each miss the other's ticket.
+- A run that the system suspends for longer than its expiry may have one write under way when it is overtaken.
+- A run whose lock is broken by hand goes on until its next renewal, at most :data:`_RENEW` seconds later.
+
+All three end as two applies without a lock would: the next apply converges, with nothing doubled and nothing lost.
 """
 
 from __future__ import annotations
@@ -19,12 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from reconciler.api.addressing import Address, Addressable, address
 from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id
+from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import poll_until
@@ -35,25 +38,29 @@ from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock, remark_size
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 
-#: How long a ticket is good for (seconds) without being renewed.
+#: How long a ticket is valid (seconds) without being renewed.
 TTL = 60.0
 
-#: How far two clocks may be apart (seconds).
+#: How far apart two clocks may be (seconds).
 SKEW = 30.0
 
 #: How often a ticket is renewed (seconds), or three times in its life, whichever is sooner. Far more often than is
-#: needed to keep it: a renewal is one call, whatever the account holds, and tells a run that its ticket is gone.
+#: needed to keep it: a renewal is a single call, and it tells the run when its ticket is gone.
 _RENEW = 2.0
 
-#: How long a run that ends waits for a renewal under way (seconds). One that comes later finds no ticket.
+#: How long a run that ends waits for a renewal under way (seconds). A later one finds no ticket.
 _LEAVE = 2.0
 
 _AGAIN = "run the command again"
 
 
+#: What an update of a ticket carries beside a ticket's own fields, where it has to carry all.
+_REST: Final[Mapping[str, Any]] = {"temperature": 0.2, "max_tokens": 4000, "history_length": 4, "data": {}}
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A lock session: ``holder`` says who made it, ``expires`` until when it is good."""
+    """A lock session: ``holder`` says who created it, ``expires`` until when it is valid."""
 
     session_id: int
     holder: str
@@ -62,12 +69,12 @@ class Ticket:
 
     @property
     def expired(self) -> bool:
-        """Whether its holder must be dead."""
+        """Whether it was not renewed in time, so that its run must be dead."""
         return datetime.now(UTC) > self.expires + timedelta(seconds=SKEW)
 
 
 def tickets(client: Client, catalog: str, environment: str | None) -> list[Ticket]:
-    """The tickets of a catalog and environment, the holder's first."""
+    """The tickets of a catalog and environment, the holder of the lock first."""
     found = []
     for live in list_sessions(client, name=_name(catalog, environment)):
         lock = live.remark.lock
@@ -77,7 +84,7 @@ def tickets(client: Client, catalog: str, environment: str | None) -> list[Ticke
 
 
 def remove(client: Client, ticket: Addressable) -> None:
-    """Take a ticket away, trying again while the trouble may pass: doing it twice does no harm.
+    """Delete a ticket, with retries. Doing it twice does no harm.
 
     Raises:
         ApiError: it could not be removed.
@@ -104,14 +111,14 @@ def locked(
     on_wait: Callable[[Ticket], None],
     ttl: float = TTL,
 ) -> Iterator[Callable[[], bool]]:
-    """Hold the lock for the block; gives a function that says whether it is still held.
+    """Hold the lock during the block. Yields a function that says whether it is still held.
 
-    ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long the list may lag behind a
-    ticket that was made; ``on_wait`` is told who the other holder is, once each.
+    ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long the list may lag behind the
+    creation of a ticket. ``on_wait`` is called once for each holder that is waited for.
 
     Raises:
-        Refused: somebody else held it for longer than that, or the service is known not to be able to hold one.
-        ReconcilerError: the ticket could not be made, or is not listed.
+        Refused: somebody else held it for longer than that, or the service can't keep a lock.
+        ReconcilerError: the ticket could not be created, or is not listed.
     """
     desk = _Desk(catalog, environment, holder, ttl, settle)
     _refuse_if_unable(client.contract, desk)
@@ -131,23 +138,23 @@ def locked(
 
 
 class _Desk:
-    """Where a run draws its tickets: one, or more where an answer was lost. It gives all of them back.
+    """The tickets of one run: one, or several if answers were lost. All of them are given back.
 
-    ``holder`` is different for each run; ``ttl`` and ``settle`` are in seconds.
+    ``holder`` is different for each run. ``ttl`` and ``settle`` are in seconds.
     """
 
     def __init__(self, catalog: str, environment: str | None, holder: str, ttl: float, settle: float) -> None:
         self.catalog, self.environment, self.holder = catalog, environment, holder
         self.ttl, self.settle = ttl, settle
         self.drawn: dict[int, Addressable] = {}  # the tickets that are known, by session_id
-        self._unseen = 0  # how many were asked for of which nobody knows yet whether they were made
-        self._until = 0.0  # when the list has to show them, if they were (by the limiter's clock)
+        self._unseen = 0  # how many were requested with an outcome that is not known yet
+        self._until = 0.0  # when the list must show them, if they were created (by the limiter's clock)
 
     def draw(self, client: Client) -> int:
-        """Make a ticket, and give its session_id.
+        """Create a ticket, and return its session_id.
 
         Raises:
-            ReconcilerError: it could not be made, or nobody can tell.
+            ReconcilerError: it could not be created, or nobody can tell whether it was.
         """
 
         def look(error: ApiError) -> Found:
@@ -161,7 +168,7 @@ class _Desk:
             if sent.error.says_not_done:
                 raise sent.error
             raise ReconcilerError(
-                "the lock could not be made: no answer came, and it does not show in the list", _AGAIN
+                "the lock could not be created: no answer came, and it is not listed", _AGAIN
             )
         number: int | None = (
             sent.session_id or sent.body or self._look(client)
@@ -171,7 +178,7 @@ class _Desk:
         return number
 
     def queue(self, client: Client) -> list[Ticket]:
-        """All tickets that are listed, the holder's first."""
+        """All listed tickets, the holder of the lock first."""
         found = tickets(client, self.catalog, self.environment)
         ours = {one.session_id: one for one in found if one.holder == self.holder}
         self._unseen = max(0, self._unseen - len(ours.keys() - self.drawn.keys()))
@@ -189,7 +196,7 @@ class _Desk:
                 self._remove_drawn(client)
 
     def fields(self) -> dict[str, Any]:
-        """A ticket as a call takes it, good from now on."""
+        """The fields of a ticket that is valid from now on."""
         return {
             "name": _name(self.catalog, self.environment),
             "model": "deepseek-chat",
@@ -205,15 +212,15 @@ class _Desk:
         }
 
     def not_listed(self) -> ReconcilerError:
-        """The error for a ticket that was made, and is not listed in time."""
+        """The error for a ticket that was created but is not listed in time."""
         return ReconcilerError(
-            f"the lock was made, and does not show in the list within {self.settle:g} s",
-            "where the list lags for longer, say for how long with --settle SECONDS",
+            f"the lock was created, but is not listed after {self.settle:g} s",
+            "if the list lags longer than that, pass --settle SECONDS",
         )
 
     def _create(self, client: Client) -> int | None:
-        """Ask for a ticket; gives its number where the answer tells it."""
-        # Counted before it is sent: whatever interrupts the call, the ticket is looked for in the end.
+        """Request a ticket. Returns its number if the answer has it."""
+        # Counted before it is sent: whatever interrupts the call, the ticket is looked for at the end.
         self._unseen += 1
         self._until = client.limiter.now() + self.settle
         try:
@@ -225,14 +232,14 @@ class _Desk:
             if error.says_not_done:
                 self._unseen -= 1
             raise
-        number = answered_id(body)
+        number, _ = answered(body, client.contract.operation("create_session"), client.contract.session)
         if number is not None:
             self.drawn[number] = Address(number)
             self._unseen -= 1
         return number
 
     def _look(self, client: Client) -> int | None:
-        """Look for a ticket whose number no answer told, for as long as the list may lag."""
+        """Look for a ticket whose number is in no answer, for as long as the list may lag."""
         for _ in poll_until(client.limiter, lambda: self._until):
             self.queue(client)
             if self.drawn:
@@ -282,7 +289,7 @@ def _wait_for_turn(
 def _held_by(ticket: Ticket, environment: str | None) -> Refused:
     unlock = "reconciler unlock" + (f" --env {environment}" if environment else "")
     return Refused(
-        f"locked by {ticket.holder} (#{ticket.session_id}, good until {write_timestamp(ticket.expires)})",
+        f"locked by {ticket.holder} (#{ticket.session_id}, valid until {write_timestamp(ticket.expires)})",
         f"wait with --lock-timeout SECONDS, or, if that run is dead, break it with: {unlock}",
     )
 
@@ -294,21 +301,21 @@ def _refuse_if_unable(contract: Contract, desk: _Desk) -> None:
     if missing:
         reason = f"has no call for {missing[0]}"
     elif "remark" in create.ignores:
-        reason = "takes no session_remark when it makes a session"
+        reason = "does not store session_remark on create"
     elif create.remark_limit is not None and size > create.remark_limit:
         reason = f"keeps {create.remark_limit} bytes of session_remark, and a lock needs {size}"
     else:
         return
     raise Refused(
-        f"no lock can be made: the service {reason}",
+        f"the lock can't be created: the service {reason}",
         "apply with --no-lock, and let something else keep two applies apart, such as a concurrency group in CI",
     )
 
 
 class _Held:
-    """Renews a ticket in a thread of its own for as long as the run lives.
+    """Renews a ticket in a separate thread while the run lives.
 
-    ``client`` is this thread's alone: its waits end when the run does. ``gone`` says that the ticket was taken away.
+    Only this thread uses ``client``: its waits end when the run does. ``gone`` says that the ticket was deleted.
     """
 
     def __init__(self, client: Client, desk: _Desk, mine: int) -> None:
@@ -325,13 +332,13 @@ class _Held:
         self._thread.join(_LEAVE)
 
     def held(self) -> bool:
-        """Whether the ticket is good, by both of this machine's clocks, and was there when it was last renewed."""
+        """Whether the ticket is valid by both clocks of this machine, and was there at its last renewal."""
         return not self.gone and all(
             now < until for now, until in zip(_clocks(), self._good_until, strict=True)
         )
 
     def lost(self) -> ReconcilerError:
-        """Why it is not held any more, to a run that waited for it."""
+        """The error for a run that lost its ticket while it waited."""
         if self.gone:
             return Refused("the lock was broken by hand while this run waited for it", _AGAIN)
         return ReconcilerError("the lock could not be renewed while this run waited for it", _AGAIN)
@@ -348,20 +355,20 @@ class _Held:
             self._client.write("update_session", self._payload(), session="the lock")
         except ApiError as error:
             self.gone = self._is_gone(error)
-        except Exception:  # noqa: S110 - the next turn tries again; if none works, the ticket runs out
+        except Exception:  # noqa: S110 - the next renewal tries again; if none works, the ticket expires
             pass
         else:
             self._good_until = until
 
     def _payload(self) -> dict[str, Any]:
+        update = self._client.contract.operation("update_session")
         fields = self._desk.fields()
-        if self._client.contract.operation("update_session").left_out == "kept":
-            fields = {"remark": fields["remark"]}
+        fields = {**_REST, **fields} if update.wants_all_fields else {"remark": fields["remark"]}
         ticket = self._desk.drawn.get(self._mine) or Address(self._mine)
-        return {**address(self._client.contract.operation("update_session"), ticket), **fields}
+        return {**address(update, ticket), **fields}
 
     def _is_gone(self, error: ApiError) -> bool:
-        """Whether a renewal that failed says that there is no ticket any more: not every service says 404."""
+        """Whether a failed renewal means that the ticket is gone: not every service answers 404."""
         if error.status == 404:
             return True
         if error.outcome == "unknown" or error.passing:
@@ -374,7 +381,7 @@ class _Held:
 
 
 def _clocks() -> tuple[float, float]:
-    """The monotonic clock, which nobody sets, and the wall's, which goes on while the machine is suspended."""
+    """The monotonic clock, which nobody sets, and the wall clock, which goes on while the machine is suspended."""
     return time.monotonic(), time.time()
 
 
@@ -391,5 +398,5 @@ def _ticket(live: LiveSession, lock: Mapping[str, Any]) -> Ticket:
     try:
         expires = read_timestamp(str(lock.get("expires")))
     except ValueError:
-        expires = datetime.fromtimestamp(0, UTC)  # a ticket that nobody can read is nobody's
+        expires = datetime.fromtimestamp(0, UTC)  # an unreadable ticket counts as expired
     return Ticket(live.session_id, str(lock.get("holder")), expires, live.session_token)

@@ -1,65 +1,231 @@
-"""A session's messages: read whole, or not at all."""
+"""A session's messages: read whole, or not at all.
+
+What is read here is archived before the session is deleted, and then it is gone from the service. So a list of messages
+counts as read only where its own answers agree that it is whole and nobody else's:
+
+- no message comes twice, and each says that it is of this session (a service that ignores a filter it does not know
+  gives the messages of the whole account);
+- pages are read until one is empty or not there; a short page proves nothing, since a service may give fewer rows than
+  it is asked for;
+- with a cursor, each page is older than all before it, newest first (one that ignores the ordering would skip rows);
+- ``count`` and ``max_pages``, where they are given, agree with what came;
+- what took more than one page is looked at again: new messages shift pages, and would be missed.
+
+Where one of these fails, the messages are unreadable, and whoever asked must not delete the session.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from reconciler.api.addressing import address
 from reconciler.api.client import Client
+from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
+from reconciler.contract import MessageShape, Operation
 from reconciler.domain import LiveSession
 from reconciler.values import as_number
 
+Row = Mapping[str, Any]
+
 _TRIES = 4
 
+#: More pages than this are taken for a list without an end.
+MOST_PAGES = 100_000
 
-def list_messages(client: Client, live: LiveSession, label: str) -> list[Mapping[str, Any]]:
-    """All messages of a session as the server gave them, in its order.
+_PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
+_AGAIN = (
+    "somebody may be chatting in it: run the command again; if it says the same, "
+    "`reconciler doctor --probe` finds out why"
+)
 
-    What takes more than one page is read twice, and has to be the same both times: a message that goes while they
-    are read pulls the next one over a page's edge, where it is missed; but then the first reading holds one that the
-    second does not.
+
+class _DoubtError(Exception):
+    """The answers do not agree that the list is whole. ``passing``: reading it again may help."""
+
+    def __init__(self, what: str, *, passing: bool = False) -> None:
+        super().__init__(what)
+        self.passing = passing
+
+
+def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
+    """All messages of a session, each as the service gave it, the oldest (lowest id) first.
 
     Raises:
-        ApiError: they could not be had, or would not settle.
+        ApiError: they could not be read, or it is in doubt whether they are all there and of this session.
     """
-    before: list[Mapping[str, Any]] | None = None
-    for _ in range(_TRIES):
-        rows, count, pages = _one_pass(client, live, label)
-        if len(rows) == count and (pages == 1 or rows == before):
-            return rows
-        before = rows
-    raise ApiError(
-        "list_messages",
-        f"they changed while they were read; the server counts {count}, and {len(rows)} came",
-        session=label,
-        hint="somebody may be chatting in it: run the command again",
-    )
-
-
-def _one_pass(client: Client, live: LiveSession, label: str) -> tuple[list[Mapping[str, Any]], int, int]:
-    """The rows, how many the server counted last, and how many pages they took."""
     operation = client.contract.operation("list_messages")
-    rows: list[Mapping[str, Any]] = []
-    page, count = 1, 0
-    names_it = address(operation, live)
-    while True:
-        query = {**names_it, "page": page, "size": operation.page_size}
+    doubt = _DoubtError("")
+    for _ in range(_TRIES):
+        try:
+            reading = _read(client, operation, live, label)
+            if reading.pages > 1 and not _unchanged(client, operation, live, label, reading):
+                raise _DoubtError("they changed while they were read", passing=True)
+            return [reading.rows[number] for number in sorted(reading.rows)]
+        except _DoubtError as error:
+            doubt = error
+            if not error.passing:
+                break
+    raise ApiError("list_messages", str(doubt), session=label, hint=_AGAIN if doubt.passing else _PROBE)
+
+
+def message_id(row: Row, shape: MessageShape) -> int | None:
+    """The id of a listed message; None where it has none."""
+    number = as_number(value_at(row, shape.id))
+    return number if type(number) is int else None
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a list of messages, answer by answer. Pure: it is given the answers.
+
+    ``rows`` holds the messages by id. ``pages`` is how many pages held any.
+    """
+
+    operation: Operation
+    shape: MessageShape
+    live: LiveSession
+    rows: dict[int, Row] = field(default_factory=dict)
+    pages: int = 0
+    _told: list[_Told] = field(default_factory=list)
+
+    def take(self, body: Any) -> bool:
+        """Take one answer in; whether there may be more.
+
+        Raises:
+            _DoubtError: it can't be part of a list that is whole and of this session.
+        """
+        results = body.get("results") if isinstance(body, Mapping) else None
+        if type(results) is not list:
+            raise _DoubtError("the answer does not fit the contract: there are no results")
+        ids = [self._check(row) for row in results]
+        self._told.append(_Told(len(self.rows), len(ids), _whole(body, "count"), _whole(body, "max_pages")))
+        if self.operation.pages == "before":
+            bounds = [*([min(self.rows)] if self.rows else []), *ids]
+            if any(after >= before for before, after in pairwise(bounds)):
+                raise _DoubtError("they do not come newest first, so some may be missing")
+        for number, row in zip(ids, results, strict=True):
+            if number in self.rows:
+                # Newest first, a new message pushes the last one of a page onto the next.
+                raise _DoubtError(
+                    f"message {number} came twice, so others may be missing",
+                    passing=self.operation.pages == "page" and self.pages > 0,
+                )
+            self.rows[number] = row
+        self.pages += bool(ids)
+        return bool(ids) and self.operation.pages != "none"
+
+    def finish(self) -> None:
+        """See that what the answers say of their number agrees with what came.
+
+        Raises:
+            _DoubtError: it does not.
+        """
+        total = len(self.rows)
+        told = self._told
+        counts, given = self.operation.counts, [one.count for one in told if one.count is not None]
+        if counts in ("all", "page") and len(given) < len(told):
+            raise _DoubtError("the answer does not fit the contract: there is no count")
+        by_page = counts != "all" and all(one.count in (None, one.rows) for one in told)
+        of_all = counts != "page" and all(one.count in (None, total) for one in told)
+        # Where the cursor is part of the filter, what it leaves is counted.
+        of_rest = counts != "page" and all(one.count in (None, total - one.before) for one in told)
+        if self.operation.pages != "before":
+            of_rest = False
+        if given and not (by_page or of_all or of_rest):
+            raise _DoubtError(f"the service counts {max(given)} messages, and {total} came", passing=True)
+        if self.operation.pages == "none" and total and counts != "all":
+            paged = any(one.max_pages is not None and one.max_pages > 1 for one in told)
+            if paged or total <= self.operation.page_size:
+                raise _DoubtError(f"{total} messages came in one answer, and nothing says that these are all")
+        for one in told:
+            if one.max_pages is not None and not self._pages_agree(one, total, by_page):
+                raise _DoubtError(
+                    f"the service speaks of {one.max_pages} pages, and {self.pages} came", passing=True
+                )
+
+    def _pages_agree(self, one: _Told, total: int, by_page: bool) -> bool:
+        """Whether a number of pages fits, by the size asked for or by the rows of the first page."""
+        sizes = {self.operation.page_size, max((told.rows for told in self._told), default=0)}
+        lengths = {total, total - one.before, *([one.rows] if by_page else [])}
+        fitting = {max(1, -(-length // size)) for length in lengths for size in sizes if size}
+        return one.max_pages in fitting | {self.pages} or (one.max_pages == 0 and not one.rows)
+
+    def _check(self, row: Any) -> int:
+        number = message_id(row, self.shape) if type(row) is dict else None
+        if number is None:
+            raise _DoubtError(
+                f"the answer does not fit the contract: a message has no whole number at "
+                f"{'.'.join(self.shape.id)}"
+            )
+        whose = as_number(value_at(row, self.shape.session_id))
+        token = value_at(row, self.shape.session_token)
+        if whose is not None and whose != self.live.session_id:
+            raise _DoubtError(
+                f"message {number} is of #{whose}: the service ignores which session is asked for"
+            )
+        if token is not None and self.live.session_token is not None:
+            if str(token).lower() != self.live.session_token.lower():
+                raise _DoubtError(
+                    f"message {number} is of another session: the service ignores which session is asked for"
+                )
+        elif whose is None:
+            raise _DoubtError(f"message {number} does not say of which session it is")
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one answer says of the list: how many rows came before it, how many it holds, and its two numbers."""
+
+    before: int
+    rows: int
+    count: int | None
+    max_pages: int | None
+
+
+def _read(client: Client, operation: Operation, live: LiveSession, label: str) -> Reading:
+    reading = Reading(operation, client.contract.message, live)
+    for page in range(1, MOST_PAGES + 1):
+        query = _query(operation, live, page, min(reading.rows, default=None))
         try:
             body = client.read("list_messages", query, session=label)
         except ApiError as error:
-            if error.status == 404 and page > 1:
-                return rows, count, page  # fewer than a moment ago
+            if error.status == 404 and page > 1 and operation.pages == "page":
+                break  # a page past the end is not there
             raise
-        count, results = as_number(body.get("count")), body.get("results")
-        if type(count) is not int or type(results) is not list:
-            raise ApiError(
-                "list_messages",
-                "the answer does not fit the contract: count and results are not there",
-                session=label,
-            )
-        rows += results
-        if len(rows) >= count or not results:
-            return rows, count, page
-        page += 1
+        if not reading.take(body):
+            break
+    else:
+        raise _DoubtError(f"they do not end after {MOST_PAGES:,} pages")
+    reading.finish()
+    return reading
+
+
+def _unchanged(client: Client, operation: Operation, live: LiveSession, label: str, reading: Reading) -> bool:
+    """Whether the list is still what was read: with a cursor its beginning tells, else it is read again."""
+    if operation.pages != "before":
+        return _read(client, operation, live, label).rows == reading.rows
+    again = Reading(operation, client.contract.message, live)
+    again.take(client.read("list_messages", _query(operation, live, 1, None), session=label))
+    return max(again.rows, default=0) == max(reading.rows, default=0)
+
+
+def _query(operation: Operation, live: LiveSession, page: int, oldest: int | None) -> dict[str, Any]:
+    query: dict[str, Any] = {**address(operation, live), "size": operation.page_size}
+    if operation.pages == "before":
+        query["ordering"] = "-message_id"
+        if oldest is not None:
+            query["before"] = oldest
+    else:
+        query["ordering"] = "message_id"
+        query["page"] = page
+    return query
+
+
+def _whole(body: Mapping[str, Any], name: str) -> int | None:
+    number = as_number(body.get(name))
+    return number if type(number) is int else None

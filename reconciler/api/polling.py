@@ -8,17 +8,21 @@ from reconciler.api.errors import ApiError
 from reconciler.api.rate_limit import RateLimiter, backoff
 
 
-def poll(limiter: RateLimiter, seconds: float) -> Iterator[None]:
+def poll(limiter: RateLimiter, seconds: float, *, base: float = 0.2, cap: float = 2.0) -> Iterator[None]:
     """Turns to look for something: at once, then after growing pauses, and for the last time after ``seconds``.
+
+    ``base`` is the first pause, ``cap`` the longest one (seconds).
 
     Raises:
         Interrupted: the run was asked to stop.
     """
     until = limiter.now() + seconds
-    return poll_until(limiter, lambda: until)
+    return poll_until(limiter, lambda: until, base=base, cap=cap)
 
 
-def poll_until(limiter: RateLimiter, until: Callable[[], float]) -> Iterator[None]:
+def poll_until(
+    limiter: RateLimiter, until: Callable[[], float], *, base: float = 0.2, cap: float = 2.0
+) -> Iterator[None]:
     """Turns as in :func:`poll`. ``until`` says after each of them when the last one is, by the limiter's clock."""
     attempt = 1
     while True:
@@ -26,7 +30,7 @@ def poll_until(limiter: RateLimiter, until: Callable[[], float]) -> Iterator[Non
         left = until() - limiter.now()
         if left <= 0:
             return
-        limiter.sleep(min(left, backoff(attempt, base=0.2, cap=2.0)))
+        limiter.sleep(min(left, backoff(attempt, base=base, cap=cap)))
         attempt += 1
 
 

@@ -103,15 +103,15 @@ class Archive:
             raise self._unwritable(error) from None
         except RecursionError:
             raise ReconcilerError(
-                f"#{live.session_id} can't be archived: it holds values that are nested too deep",
-                "nothing is changed before its former state is on disk",
+                f"#{live.session_id} can't be archived: it contains values that are nested too deeply",
+                "nothing is changed before its previous state is on disk",
             ) from None
         return archive_id
 
     def _unwritable(self, error: OSError) -> ReconcilerError:
         return ReconcilerError(
             f"the archive in {self.folder} can't be written: {error.strerror}",
-            "nothing is changed before its former state is on disk: make room, or name another --archive-dir",
+            "nothing is changed before its previous state is on disk: make room, or name another --archive-dir",
         )
 
 
@@ -150,7 +150,7 @@ class Archived:
         except ApiError as error:
             raise ReconcilerError(
                 f"{self.path} does not fit the contract: {error.what.partition(': ')[2]}",
-                "it was made under another one: name that with --contract",
+                "it was archived under another contract: name that one with --contract",
             ) from None
 
 
@@ -183,7 +183,7 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
             return _read(chosen[0])
         except _UNREADABLE as error:
             raise ReconcilerError(
-                _why(chosen[0], error), "it was cut off or altered: look for a copy of the file"
+                _why(chosen[0], error), "it was truncated or altered: look for a copy of the file"
             ) from None
     if not found:
         raise ReconcilerError(
@@ -215,11 +215,11 @@ def _files(folder: Path, suffix: str) -> list[Path]:
     except OSError as error:
         raise ReconcilerError(
             f"the archive in {folder} can't be read: {error.strerror}",
-            "mend the folder, or name another one with --archive-dir or --state-dir",
+            "fix the folder, or name another one with --archive-dir or --state-dir",
         ) from None
 
 
-#: What a file that is no archived session may raise when it is read.
+#: What a file that is not an archived session may raise when it is read.
 _UNREADABLE: Final = (OSError, ValueError, RecursionError)
 
 #: What an archived session has to hold.
@@ -242,7 +242,7 @@ def _read(path: Path) -> Archived:
     with open_regular(path) as file:
         document = json.load(file)
     if type(document) is not dict:
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     version = document.get("archive_version", ARCHIVE_VERSION)
     if version != ARCHIVE_VERSION:
         raise ValueError(f"it is of version {version}, and this is {ARCHIVE_VERSION}")
@@ -256,7 +256,7 @@ def _read(path: Path) -> Archived:
     for message in messages or ():
         _check("a message", message, (dict,))
     if document["id"] != path.stem:
-        raise ValueError(f"it says that its id is {document['id']!r}")
+        raise ValueError(f"its id is {document['id']!r}")
     _moment(document["run_started"])
     return Archived(
         id=document["id"],
@@ -286,7 +286,7 @@ def _moment(text: str) -> datetime:
 
 def _why(path: Path, error: Exception) -> str:
     if isinstance(error, RecursionError):
-        reason: object = "its values are nested too deep"
+        reason: object = "its values are nested too deeply"
     else:
         reason = error.strerror if isinstance(error, OSError) else error
-    return f"{path} is no archived session: {reason}"
+    return f"{path} is not an archived session: {reason}"

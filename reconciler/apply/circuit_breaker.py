@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from reconciler.api.answers import LONGEST_PAUSE
 from reconciler.api.cancellation import Cancellation
-from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.errors import ApiError
 from reconciler.errors import ReconcilerError
 
@@ -33,6 +33,9 @@ class CircuitBreaker:
     def failed(self, error: ReconcilerError, since: int) -> None:
         """An action failed for good. ``since`` is what ``writes`` was when it began."""
         if not isinstance(error, ApiError):
+            return
+        if error.out_of_points:
+            self._stop.set("the account is out of points")
             return
         if error.retry_after is not None and error.retry_after > LONGEST_PAUSE:
             self._stop.set(f"the service asks for a pause of {error.retry_after:g} s")

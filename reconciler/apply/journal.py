@@ -99,7 +99,7 @@ class Journal:
     def _unwritable(self, error: OSError) -> ReconcilerError:
         return ReconcilerError(
             f"the journal {self.path} can't be written: {error.strerror}",
-            "nothing is written to the service without a record of it: make room, or mend the folder's permissions",
+            "nothing is written to the service without a record of it: make room, or fix the folder's permissions",
         )
 
 

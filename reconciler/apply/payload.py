@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.api.addressing import address
-from reconciler.contract import Operation
+from reconciler.api.transport import query_of
+from reconciler.contract import SAFE_QUERY, Operation
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import (
     compose_remark,
@@ -29,16 +30,31 @@ def create_payload(action: Action, operation: Operation) -> dict[str, Any]:
     return {**_top_level(values), "remark": remark}
 
 
-def taken_payload(action: Action, operation: Operation) -> dict[str, Any]:
-    """Those of the fields that the call takes in, with a tag that vouches for no other."""
-    values = {
-        change.path: change.after
-        for change in action.fields
-        if call_field(change.path) not in operation.ignores
-    }
+def not_carried(operation: Operation, payload: Mapping[str, Any]) -> frozenset[str]:
+    """The fields, by our names, that a create does not carry: it does not store them, or its query would be too long.
+
+    An update has to set them.
+    """
+    missing = operation.ignores & payload.keys()
+    if operation.encoding == "query":
+        limit = operation.longest_query or SAFE_QUERY
+        for name in ("prompt", "data"):
+            given = {field: value for field, value in payload.items() if field not in missing}
+            if len(query_of(operation, given)) > limit:
+                missing |= {name} & payload.keys()
+    return missing
+
+
+def first_payload(action: Action, operation: Operation, missing: frozenset[str]) -> dict[str, Any]:
+    """The fields of a create without the ``missing`` ones, with a tag that vouches for no other.
+
+    A prompt that is missing is held by a short one, since a service may insist on it.
+    """
+    values = {change.path: change.after for change in action.fields if call_field(change.path) not in missing}
     tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
     remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
-    return {**_top_level(values), "remark": remark}
+    held = {"prompt": HALF_MADE_PROMPT} if "prompt" in missing else {}
+    return {**_top_level(values), **held, "remark": remark}
 
 
 def making_payload(payload: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
@@ -67,13 +83,13 @@ def update_payload(action: Action, live: LiveSession, operation: Operation) -> d
 
 
 def _changed(
-    live: LiveSession, values: Mapping[str, Any], remark: str, operation: Operation
+    live: LiveSession, values: Mapping[str, Any], remark: str | None, operation: Operation
 ) -> dict[str, Any]:
-    if operation.left_out == "reset":
+    if operation.wants_all_fields:
         values = {**_as_it_is(live), **values}
     payload: dict[str, Any] = {**address(operation, live), **_top_level(values), "remark": remark}
-    if "data" in payload:
-        payload["data"] = {**live.data, **payload["data"]}
+    if "data" in payload or operation.wants_all_fields:
+        payload["data"] = {**live.data, **payload.get("data", {})}
     return payload
 
 
@@ -81,9 +97,8 @@ def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
     """The fields of the call that takes our tag off a session."""
     base = live.remark.tag.base if live.remark.tag else None
     ours = frozenset(key for key in live.remark.keys if base and base.knows(f"remark.{key}"))
-    values = _as_it_is(live) if operation.left_out == "reset" else {}
     remark = release_remark(live.raw_remark, live.remark, ours)
-    return {**address(operation, live), **_top_level(values), "remark": remark}
+    return _changed(live, {}, remark, operation)
 
 
 def rewritten_payload(
@@ -157,30 +172,30 @@ def _group(values: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 
 def restore_payload(
-    former: LiveSession, operation: Operation, now: LiveSession | None = None
+    original: LiveSession, operation: Operation, now: LiveSession | None = None
 ) -> dict[str, Any]:
     """The fields of the call that makes a session what it was; ``now`` is the live one where it is put back.
 
     What others keep in that one stays as it is now.
     """
-    values, remark = _as_it_is(former), former.raw_remark
+    values, remark = _as_it_is(original), original.raw_remark
     if now is not None:
-        theirs = _theirs(former, now)
+        theirs = _theirs(original, now)
         values |= {path: value for path, value in theirs.items() if not path.startswith("remark.")}
         keys = _group(theirs, "remark")
-        remark = remark_with(former.raw_remark, former.remark, keys, operation.remark_limit)
+        remark = remark_with(original.raw_remark, original.remark, keys, operation.remark_limit)
     payload = {**_top_level(values), "data": _group(values, "data"), "remark": remark}
     return payload if now is None else {**address(operation, now), **payload}
 
 
-def _theirs(former: LiveSession, now: LiveSession) -> dict[str, Any]:
+def _theirs(original: LiveSession, now: LiveSession) -> dict[str, Any]:
     """The keys of a live session that we neither wrote when it was archived nor since, by path.
 
     Where no tag tells what we wrote, those are theirs that came since.
     """
-    bases = [one.remark.tag.base for one in (former, now) if one.remark.tag]
+    bases = [one.remark.tag.base for one in (original, now) if one.remark.tag]
     told = [base for base in bases if base is not None]
-    was = former.fields()
+    was = original.fields()
     return {
         path: value
         for path, value in now.fields().items()

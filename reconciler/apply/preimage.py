@@ -77,7 +77,7 @@ class Preimage:
         except ReconcilerError as error:
             raise HeldBackError(error.problems) from None
         if differences:
-            raise HeldBackError(f"it changed since the plan: {'; '.join(differences)}", "plan again")
+            raise HeldBackError(f"it changed after the plan was made: {'; '.join(differences)}", "plan again")
 
     def _look(self) -> LiveSession | None:
         """It as it is now, under its name or, where it was given another, in the whole list."""

@@ -33,13 +33,17 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one action. ``message`` says why it was not applied, ``hint`` what to do about it."""
+    """What became of one action. ``message`` says why it was not applied, ``hint`` what to do about it.
+
+    ``session_id`` and ``session_token`` are those of the session that was written, as far as answers told them.
+    """
 
     action: Action
     outcome: Outcome
     session_id: int | None = None
     message: str = ""
     hint: str = ""
+    session_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Bringing an archived session back.
+"""Restoring an archived session.
 
-A deleted session is made again, with its remark and its messages in order; the server gives it a new id. An updated
-one is put back to what it was. Each write is in the journal, as those of an apply are, and tells of which archived
-session it is: by that a restore that was cut short, and is run again, knows what it made and goes on with it.
+A deleted session is created again, with its remark and its messages in order. The server gives it a new id. An updated
+session is changed back to what it was. Each write is in the journal, as those of an apply are, together with the id of
+the archived session. That is how a restore that was interrupted and is run again knows what it created, and resumes.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 
 from reconciler.api.addressing import address
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id
+from reconciler.api.decode import answered, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.messages import list_messages
+from reconciler.api.messages import list_messages, message_id
 from reconciler.api.polling import poll
 from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
-from reconciler.apply.payload import making_payload, restore_payload
+from reconciler.apply.payload import making_payload, not_carried, restore_payload
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
@@ -35,12 +35,12 @@ from reconciler.ownership.remark import parse_remark
 from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.text.timestamps import write_timestamp
 
-_AGAIN = "run the restore again, which goes on"
+_AGAIN = "run the restore again to resume"
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did: the session that it made or put back, and how many messages it added."""
+    """What a restore did: the session that it created or changed back, and how many messages it added."""
 
     session_id: int
     made: bool
@@ -51,10 +51,10 @@ class Restored:
 class RestoreOptions:
     """How to restore.
 
-    ``state`` is the folder of the journal; ``archive`` the one that keeps what is live in the archived session's
-    place. ``settle`` is how long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and
-    ``run`` names the run in it. ``holding`` says before each write whether the run still holds its lock;
-    ``on_message`` is told how many messages there are, and of how many.
+    ``state`` is the folder of the journal. ``archive`` is the folder for what the restore overwrites. ``settle`` is how
+    long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
+    it. ``holding`` is asked before each write whether the run still holds its lock. ``on_message`` is called with the
+    number of messages added so far, and of all.
     """
 
     state: Path
@@ -67,11 +67,11 @@ class RestoreOptions:
 
 
 def restore(archived: Archived, client: Client, options: RestoreOptions) -> Restored:
-    """Bring one archived session back.
+    """Restore one archived session.
 
     Raises:
-        Refused: it is of another endpoint, or what is live in its place is not this restore's to change.
-        ReconcilerError: a call failed, or the journal can't be written; running it again goes on from there.
+        Refused: it is from another endpoint, or what is live in its place may not be changed.
+        ReconcilerError: a call failed, or the journal can't be written. Running it again resumes.
     """
     if archived.endpoint != client.endpoint.name:
         raise Refused(
@@ -87,10 +87,10 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What the journal tells of earlier restores of the same archived session.
+    """What the journal says about earlier restores of the same archived session.
 
-    ``made`` are the ids of sessions that they made. ``open`` has an entry for each create of which nobody knows what
-    became: the newest id that was live before it.
+    ``made`` are the ids of the sessions that they created. ``open`` has an entry for each create with an unknown
+    outcome: the newest id that was live before it.
     """
 
     made: frozenset[int]
@@ -115,10 +115,10 @@ def _earlier(entries: Iterable[Mapping[str, Any]], archive_id: str) -> _Earlier:
 
 @dataclass(slots=True)
 class _Work:
-    """One restore. ``former`` is the session as it was."""
+    """One restore. ``original`` is the session as it was."""
 
     archived: Archived
-    former: LiveSession
+    original: LiveSession
     client: Client
     journal: Journal
     options: RestoreOptions
@@ -127,16 +127,16 @@ class _Work:
     # An updated session
 
     def put_back(self) -> Restored:
-        """Make an updated session what it was."""
-        number = self.former.session_id
+        """Change an updated session back to what it was."""
+        number = self.original.session_id
         now = next((live for live in list_sessions(self.client) if live.session_id == number), None)
         if now is None:
             raise Refused(
-                f"#{number} is gone, so there is nothing to put back",
+                f"#{number} is gone, so there is nothing to restore it to",
                 "if its deletion was archived, restore that: reconciler archive list",
             )
         self._refuse_if_not_ours(now)
-        payload = restore_payload(self.former, self.client.contract.operation("update_session"), now=now)
+        payload = restore_payload(self.original, self.client.contract.operation("update_session"), now=now)
         started = write_timestamp(datetime.now(UTC), "milliseconds")
         archive = Archive(self.options.archive, self.options.run, started, self.client.endpoint.name)
         archive.prepare()
@@ -147,7 +147,7 @@ class _Work:
 
     def _refuse_if_not_ours(self, now: LiveSession) -> None:
         untagged = now.remark.tag is None and not now.remark.unreadable and reserved_kind(now) is None
-        if self._ours(now) or (untagged and self.former.remark.tag is None):
+        if self._ours(now) or (untagged and self.original.remark.tag is None):
             return
         raise Refused(
             f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
@@ -158,10 +158,10 @@ class _Work:
     # A deleted session
 
     def make_again(self, earlier: _Earlier) -> Restored:
-        """Make a deleted session again, or go on with what an earlier try made."""
+        """Create a deleted session again, or resume with what an earlier try created."""
         lives = list_sessions(self.client)
         live = self._made_before(lives, earlier)
-        wanted = [self._content(message) for message in self.archived.messages or ()]
+        wanted = [self._content(message) for message in self._in_order()]
         create = self.client.contract.operation("create_session")
         left_out = self._left_out(create)
         made = live is None or reserved_kind(live) == "half-made"
@@ -170,20 +170,24 @@ class _Work:
                 newest = max((one.session_id for one in lives), default=0)
                 live = self._make(create, newest, whole=not left_out)
             if reserved_kind(live) == "half-made":
-                payload = restore_payload(self.former, create)
+                payload = restore_payload(self.original, create)
                 update = self.client.contract.operation("update_session")
                 live = self._update({**address(update, live), **payload}, live.session_id)
             added = self._add_messages(live, wanted)
         return Restored(live.session_id, made, added)
 
     def _made_before(self, lives: Snapshot, earlier: _Earlier) -> LiveSession | None:
-        """The session that an earlier try made, if any; another one of the same identity is in the way."""
-        identity, former = self.archived.identity, self.former
+        """The session that an earlier try created, if any.
+
+        Raises:
+            Refused: another session of the same identity is in the way.
+        """
+        identity, original = self.archived.identity, self.original
         in_the_way = None
         for live in lives:
-            if live.session_id == former.session_id:
+            if live.session_id == original.session_id:
                 raise Refused(
-                    f"#{former.session_id} is live: it was not deleted, so there is nothing to restore"
+                    f"#{original.session_id} is live: it was not deleted, so there is nothing to restore"
                 )
             if live.session_id in earlier.made:
                 if self._ours(live) or self._half_made(live):
@@ -202,35 +206,37 @@ class _Work:
         if self._as_it_was(in_the_way):
             raise Refused(
                 f"{identity} is live as #{in_the_way.session_id}, just as it was, and the journal "
-                f"{self.journal.path} does not tell that a restore of {self.archived.id} made it",
-                "a restore that was cut short goes on only with the journal that it began with: name its folder "
+                f"{self.journal.path} does not say that a restore of {self.archived.id} made it",
+                "a restore that was cut short resumes only with the journal that it began with: name its folder "
                 "with --state-dir. If the session is not wanted, delete it and restore again",
             )
         raise Refused(
             f"{identity} is live as #{in_the_way.session_id}, so restoring it would make a second one",
-            "take that one out of the catalog and apply first, or restore into another account",
+            "remove that one from the catalog and apply first, or restore into another account",
         )
 
     def _ours(self, live: LiveSession) -> bool:
         return live.remark.tag is not None and live.remark.tag.identity == self.archived.identity
 
     def _as_it_was(self, live: LiveSession) -> bool:
-        former = self.former
-        return (live.name, live.prompt, live.raw_remark) == (former.name, former.prompt, former.raw_remark)
+        original = self.original
+        return (live.name, live.prompt, live.raw_remark) == (
+            original.name,
+            original.prompt,
+            original.raw_remark,
+        )
 
     def _half_made(self, live: LiveSession) -> bool:
         return live.name == half_made_name(self.archived.identity) and reserved_kind(live) == "half-made"
 
     def _left_out(self, create: Operation) -> list[str]:
-        """The fields that a create would leave out, so that an update has to set them.
+        """The fields that a create does not store, so that an update has to set them.
 
         Raises:
             Refused: there is no update call.
         """
-        payload = restore_payload(self.former, create)
-        found = sorted(
-            name for name in create.ignores & payload.keys() if payload[name] not in (None, "", {})
-        )
+        payload = restore_payload(self.original, create)
+        found = sorted(name for name in not_carried(create, payload) if payload[name] not in (None, "", {}))
         if found and "update_session" not in self.client.contract.operations:
             raise Refused(
                 f"the service does not take {', '.join(found)} when it makes a session, and has no update call: "
@@ -240,12 +246,12 @@ class _Work:
         return found
 
     def _make(self, create: Operation, newest: int, *, whole: bool) -> LiveSession:
-        """Send a create once, and find what it made, also where its answer is lost.
+        """Send a create, and find the session that it created even if its answer is lost.
 
-        What a create leaves out, an update has to set: not ``whole``, the session says by its name what it is until
-        then. ``newest`` is the highest id that was live before.
+        Unless it is created ``whole``, an update has to follow, and until then its name says what it is. ``newest`` is
+        the highest id that was live before.
         """
-        payload = restore_payload(self.former, create)
+        payload = restore_payload(self.original, create)
         if not whole:
             payload = making_payload(payload, self.archived.identity)
         fits = self._as_it_was if whole else self._half_made
@@ -264,7 +270,7 @@ class _Work:
         except ApiError as error:
             self._note("create", "failed" if error.outcome == "not done" else "unknown", message=str(error))
             raise
-        number = answered_id(body)
+        number, _ = answered(body, create, self.client.contract.session)
         if number is not None:
             self._note("create", "applied", number)
             found = self._wait_until_listed(payload["name"], lambda live: live.session_id == number)
@@ -274,7 +280,7 @@ class _Work:
             self._note("create", *("unknown",) if found is None else ("applied", found.session_id))
         if found is None:
             made = "was made" if number is None else f"was made as #{number}"
-            raise ReconcilerError(f"{self._label} {made}, and does not show in the list yet", _AGAIN)
+            raise ReconcilerError(f"{self._label} {made}, but is not listed yet", _AGAIN)
         self._note("create", "listed", found.session_id)  # so that whoever comes next need not wait for it
         return found
 
@@ -289,7 +295,8 @@ class _Work:
         there = listed()
         if there != wanted[: len(there)]:
             raise Refused(
-                f"{label} has other messages than the archive", "it was chatted in since: nothing was added"
+                f"{label} has other messages than the archive",
+                "somebody has chatted in it since: nothing was added",
             )
         names_it = address(self.client.contract.operation("create_message"), live)
         for number in range(len(there), len(wanted)):
@@ -304,14 +311,28 @@ class _Work:
             self.options.on_message(number + 1, len(wanted))
         return len(wanted) - len(there)
 
+    def _in_order(self) -> list[Mapping[str, Any]]:
+        """The archived messages, oldest first, whatever the order in which they were listed once.
+
+        Raises:
+            ReconcilerError: there are some, and the contract has no call that adds them.
+        """
+        messages = list(self.archived.messages or ())
+        if messages:
+            self.client.contract.operation("create_message")
+        numbers = [message_id(message, self.client.contract.message) for message in messages]
+        if any(number is None for number in numbers):
+            return messages  # archived under a contract that knew no ids
+        return [
+            message for _, message in sorted(zip(numbers, messages, strict=True), key=lambda one: one[0] or 0)
+        ]
+
     def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """What of a listed message can be sent again, under our names."""
-        names = self.client.contract.operation("create_message").fields
-        return {
-            ours: message[theirs]
-            for ours, theirs in names.items()
-            if ours not in ("session_id", "session_token") and message.get(theirs) is not None
-        }
+        shape = self.client.contract.message
+        places = {"category": shape.category, "content": shape.content, "meta": shape.meta}
+        found = {name: value_at(message, place) for name, place in places.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     # Writes, and their record
 
@@ -336,7 +357,7 @@ class _Work:
         )
         if found is None:
             raise ReconcilerError(
-                f"{self._label} (#{number}) was updated, and the list does not show it as it was", _AGAIN
+                f"{self._label} (#{number}) was updated, but is not listed as it was", _AGAIN
             )
         return found
 
@@ -368,7 +389,7 @@ class _Work:
 
     def _check_lock(self) -> None:
         if not self.options.holding():
-            raise ReconcilerError("the lock was lost: no more is written", _AGAIN)
+            raise ReconcilerError("the lock was lost: nothing more is written", _AGAIN)
 
     def _wait_until_listed(self, name: str, fits: Callable[[LiveSession], bool]) -> LiveSession | None:
         """The session of this name that fits, as soon as the list shows it; None if it never does."""
@@ -380,7 +401,7 @@ class _Work:
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Put on record that the restore begins, and how it ended."""
+        """Record that the restore begins, and how it ended."""
         identity = self.archived.identity
         self._append(
             "start",
@@ -412,7 +433,7 @@ class _Work:
 
 
 def owner(live: LiveSession) -> str:
-    """Whose a live session is, in words."""
+    """The owner of a live session, in words."""
     if live.remark.tag is not None:
         return f"{live.remark.tag.identity}'s"
     if live.remark.unreadable:
@@ -422,7 +443,7 @@ def owner(live: LiveSession) -> str:
 
 
 def _same_remark(live: LiveSession, sent: str | None) -> bool:
-    """Whether a remark has arrived; a service may write JSON in its own way, and null as an empty text."""
+    """Whether a remark was stored. A service may format JSON differently, and turn null into an empty string."""
     return (live.raw_remark or "") == (sent or "") or (
         live.remark.tag is not None and live.remark == parse_remark(sent)
     )

@@ -43,9 +43,9 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
             label = f"{action.key} (#{action.session_id})"
             problems += [Problem(f"{label}: {one}") for one in moved(action, found)]
     if problems:
-        hint = "nothing was written: plan again, and review what has changed"
+        hint = "nothing was written: plan again and review what changed"
         raise Refused(
-            [*problems, Problem("the plan is stale: what it was made against is not live any more", hint)]
+            [*problems, Problem("the plan is stale: what it was made against is no longer live", hint)]
         )
 
 

@@ -7,7 +7,7 @@ which the tag is made to remember, so that the next plan is empty. Anything else
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.api.cancellation import Cancellation, Interrupted
@@ -56,7 +56,10 @@ def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation
         if seen is None:
             seen = _wait_until_listed(plan, results, writer)
         findings, now = seen
-        results = [writer.confirm(result, look_again(result, now)) for result in results]
+        results = [
+            writer.confirm(before, after)
+            for before, after in zip(results, look_again(results, now), strict=True)
+        ]
         twice = doubles(now, plan.catalog, plan.environment)
         if findings.rewrites:
             findings = _confirm_rewrites(plan, results, findings.rewrites, now, writer)
@@ -95,7 +98,7 @@ def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tup
     keep = keep_for_plan(plan, ids=made)
     for _ in poll(writer.client.limiter, writer.settle):
         now = list_sessions(writer.client, keep=keep)
-        findings = compare([look_again(result, now) for result in results], now)
+        findings = compare(look_again(results, now), now)
         if not findings.differences:
             break
     return findings, now
@@ -186,12 +189,12 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
         label = f"{action.key} (#{result.session_id})" if result.session_id else action.key
         if action.kind == "delete":
             if live is not None:
-                findings.differences.append(f"{label} was deleted, and is still listed")
+                findings.differences.append(f"{label} was deleted, but is still listed")
         elif live is None:
-            findings.differences.append(f"{label} was written, and is not listed")
+            findings.differences.append(f"{label} was written, but is not listed")
         elif action.kind == "forget":
             if live.remark.tag is not None and live.remark.tag.identity == action.identity:
-                findings.differences.append(f"{label} was released, and still has our tag")
+                findings.differences.append(f"{label} was released, but still has our tag")
         else:
             _compare(action, live, label, findings)
     return findings
@@ -212,18 +215,39 @@ def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
     ]
 
 
-def look_again(result: Result, now: Snapshot) -> Result:
-    """What the list says of a write that nobody could tell of. One that does not show stays unknown."""
-    action = result.action
-    if result.outcome != "unknown":
-        return result
-    if action.kind == "create":
-        found = [live for live in now if live.remark.tag and live.remark.tag.identity == action.identity]
-        return Result(action, "applied", found[0].session_id) if found else result
-    live = next((one for one in now if one.session_id == action.session_id), None)
-    gone = action.kind == "delete"
-    done = live is None if gone else live is not None and _arrived(action, live)
-    return Result(action, "applied", action.session_id) if done else result
+def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
+    """The results, with what the list says of writes that nobody could tell of, and the ids that no answer told.
+
+    A write that does not show stays unknown.
+    """
+    if all(one.outcome != "unknown" and (one.outcome != "applied" or one.session_id) for one in results):
+        return list(results)
+    by_token = {live.session_token: live for live in now if live.session_token}
+    by_identity: dict[Identity, LiveSession] = {}
+    for live in now:
+        if live.remark.tag:
+            by_identity.setdefault(live.remark.tag.identity, live)
+    by_id = {live.session_id: live for live in now}
+
+    def again(result: Result) -> Result:
+        action = result.action
+        if action.kind == "create":
+            if result.outcome not in ("unknown", "applied") or result.session_id:
+                return result
+            found = by_token.get(result.session_token or "") or by_identity.get(action.identity)
+            return (
+                replace(result, outcome="applied", session_id=found.session_id, message="")
+                if found
+                else result
+            )
+        if result.outcome != "unknown":
+            return result
+        live = by_id.get(action.session_id or 0)
+        gone = action.kind == "delete"
+        done = live is None if gone else live is not None and _arrived(action, live)
+        return Result(action, "applied", action.session_id) if done else result
+
+    return [again(result) for result in results]
 
 
 def _arrived(action: Action, live: LiveSession) -> bool:
@@ -255,7 +279,7 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
             continue
         stored = found.get(change.path, MISSING)
         if stored is MISSING:
-            findings.differences.append(f"{label}: {change.path} was sent, and is not there")
+            findings.differences.append(f"{label}: {change.path} was sent, but is not there")
         elif same(stored, change.after):
             continue
         elif tag.base and not tag.base.wrote(change.path, change.after):

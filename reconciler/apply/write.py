@@ -16,7 +16,7 @@ from typing import Any
 from reconciler.api.addressing import Address, Addressable, address, names
 from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
-from reconciler.api.decode import answered_id
+from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import poll
@@ -26,21 +26,21 @@ from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
 from reconciler.apply.payload import (
     create_payload,
+    first_payload,
     making_payload,
+    not_carried,
     release_payload,
-    taken_payload,
     update_payload,
 )
 from reconciler.apply.preimage import HeldBackError, Preimage
 from reconciler.apply.report import Outcome, Result
-from reconciler.contract import Operation
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.plan.types import Action
 from reconciler.values import same
 
-_PLAN_AGAIN = "nobody can tell yet whether it was done: plan again, which shows what is live then"
+_PLAN_AGAIN = "it is not known yet whether it was done: plan again to see what is live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +89,43 @@ class Writer:
                     action,
                     "failed",
                     already.session_id,
-                    f"it is live already as #{already.session_id}: somebody made it since the plan",
+                    f"it is already live as #{already.session_id}: somebody created it after the plan",
                     "plan again",
                 )
         create = self.client.contract.operation("create_session")
         payload = create_payload(action, create)
-        if create.ignores.isdisjoint(payload):
-            return self._write(
-                action, "create_session", payload, lambda: self._find(lambda: self._by_tag(action))
-            )
-        return self._create_and_fill(action, payload, create)
+        missing = not_carried(create, payload)
+        if missing and "update_session" not in self.client.contract.operations:
+            what = f"a create does not carry {', '.join(sorted(missing))}, and the service has no update call"
+            return Result(action, "failed", None, what, "shorten it, or leave the session out of the catalog")
+        if missing:
+            return self._create_and_fill(action, payload, missing)
+        return self._write(
+            action, "create_session", payload, lambda: self._find(lambda: self._by_tag(action))
+        )
 
-    def _create_and_fill(self, action: Action, payload: Mapping[str, Any], create: Operation) -> Result:
-        """Make a session in two calls, on a service whose create does not take everything in.
+    def _create_and_fill(self, action: Action, payload: Mapping[str, Any], missing: frozenset[str]) -> Result:
+        """Make a session in two calls, where a create does not carry the ``missing`` fields.
 
         Where it does not take the remark, and so not the tag, what it makes says by its name whose it is to be: if
         this run is killed between the two calls, the next one goes on with it.
         """
-        untagged = "remark" in create.ignores
+        create = self.client.contract.operation("create_session")
+        untagged = "remark" in missing
         find = partial(self._half_made if untagged else self._by_tag, action)
         made: Addressable | None = find() if untagged else None
         if made is None:
-            first = making_payload(payload, action.identity) if untagged else taken_payload(action, create)
+            first = (
+                making_payload(payload, action.identity)
+                if untagged
+                else first_payload(action, create, missing)
+            )
             result = self._write(action, "create_session", first, lambda: self._find(find))
             if result.outcome != "applied":
                 return result
             made = self._address(result.session_id, find)
             if made is None:
-                what = "it was made, and does not show in the list"
+                what = "it was created, but is not listed"
                 return Result(action, "unknown", result.session_id, what, _PLAN_AGAIN)
         session_id = made.session_id
         # The action is under way: a run that is asked to stop finishes it.
@@ -129,7 +138,7 @@ class Writer:
         if filled.outcome == "applied":
             return replace(filled, action=action)
         message = f"it was made as #{session_id}, and not filled in: {filled.message}"
-        return Result(action, filled.outcome, session_id, message, "apply again, which goes on with it")
+        return Result(action, filled.outcome, session_id, message, "apply again to resume")
 
     def _address(self, session_id: int | None, find: Callable[[], LiveSession | None]) -> Addressable | None:
         """What names a session that was just made: its id, where that is enough, or what the list shows of it."""
@@ -233,7 +242,11 @@ class Writer:
             return _failed(action, "failed", error)
         if sent.error is None:
             self.breaker.wrote()
-            return Result(action, "applied", answered_id(sent.body) or sent.session_id or action.session_id)
+            session_id, token = answered(
+                sent.body, self.client.contract.operation(operation), self.client.contract.session
+            )
+            session_id = session_id or sent.session_id or action.session_id
+            return Result(action, "applied", session_id, session_token=token)
         if sent.error.status == 404 and action.kind != "create":
             result = self._gone(action, sent.error, look())
         else:

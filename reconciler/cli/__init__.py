@@ -52,7 +52,7 @@ GROUPS = {
         "server": "Run the embedded server.",
     },
     "Set up": {
-        "completion": "Print the set-up of shell completion.",
+        "completion": "Print a shell completion script.",
     },
 }
 
@@ -76,12 +76,12 @@ COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 
 
 def _name_variables(command: click.Command) -> None:
-    """Every flag also as RECONCILER_<FLAG>, whichever command it belongs to and whatever its function calls it."""
+    """Let every flag also be set as RECONCILER_<FLAG>, unless it names a variable of its own."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
             flag = max(option.opts, key=len)
             option.envvar = "RECONCILER_" + flag.lstrip("-").replace("-", "_").upper()
-            if option.multiple:  # click would split at every space, or at colons where it is a path
+            if option.multiple:  # click would split at spaces, and paths at colons
                 option.type = copy(option.type)
                 option.type.split_envvar_value = _lines  # type: ignore[method-assign, assignment]
     for inner in getattr(command, "commands", {}).values():
@@ -89,12 +89,12 @@ def _name_variables(command: click.Command) -> None:
 
 
 def _lines(text: str) -> list[str]:
-    """The values of a repeatable flag in its variable, one a line. YAML's blocks end with an empty one."""
+    """The values of a repeatable flag in its variable, one a line. A block in YAML ends with an empty line."""
     return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 
 
 class _Commands(click.Group):
-    """A group that imports a command when it is called."""
+    """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -139,7 +139,7 @@ class _Commands(click.Group):
 def cli() -> None:
     """Infrastructure-as-code for AI personas.
 
-    A catalog in git says which sessions are to be live; plan shows the difference, apply makes it so.
+    A catalog in git declares which sessions should be live. plan shows what differs, and apply changes it.
     """
 
 
@@ -159,16 +159,16 @@ def run(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except OSError as error:
             if error.filename is not None:
-                raise  # a file of somebody's, which its reader should have said something about
-            sys.stdout = None  # lest the interpreter complain when it flushes
+                raise  # about a file: whoever reads it should have caught this
+            sys.stdout = None  # otherwise the interpreter complains when it flushes
             click.echo(f"the output can't be written: {error.strerror}", err=True)
             return code or int(ExitCode.ERROR)
         return code
 
 
 def _outcome(argv: Sequence[str] | None) -> int:
-    """Run the command line, say what went wrong, and give the exit code."""
-    asked: dict[str, str] = {}  # the form of output, as far as the flags were read
+    """Run the command line, report errors, and return the exit code."""
+    asked: dict[str, str] = {}  # the output format, as far as the flags were read
     try:
         outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=asked)
         return int(outcome or ExitCode.OK)

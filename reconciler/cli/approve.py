@@ -1,4 +1,4 @@
-"""Asking a person, and never taking silence for a yes."""
+"""Ask a person for approval. Silence is never a yes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from reconciler.errors import Refused
 
 
 def approve(question: str) -> None:
-    """Ask; only ``yes`` is one.
+    """Ask, and accept only ``yes``.
 
     Raises:
-        Refused: the answer is another, or nobody is there to give one.
+        Refused: the answer was something else, or there is no terminal to ask on.
     """
     if not sys.stdin.isatty():
         raise Refused(
-            "nobody is there to approve this: nothing was written",
-            "review it, and say --auto-approve, or call it from a terminal",
+            "this needs approval, and there is no terminal to ask on: nothing was written",
+            "run it in a terminal, or review it and add --auto-approve",
         )
-    # Not by click's prompt, to which the end of the input (Ctrl-D) is the same as Ctrl-C: here it is no yes.
-    click.echo(f"{question} Only 'yes' is taken for one: ", nl=False, err=True)
+    # click's prompt treats the end of the input (Ctrl-D) as Ctrl-C. Here it is an answer that is not a yes.
+    click.echo(f"{question} Only 'yes' is accepted: ", nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         click.echo(err=True)

@@ -1,4 +1,4 @@
-"""From the connection flags to a client, the embedded server started where it is asked for."""
+"""From the connection flags to a client. Starts the embedded server if that is the endpoint."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Connection:
 
 
 def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
-    """For what makes no sense over an empty embedded server: see that the folder holds its data.
+    """Check that the embedded server, if it is the endpoint, has data: ``what`` makes no sense on an empty one.
 
     Raises:
-        ReconcilerError: it does not. ``what`` begins the sentence.
+        ReconcilerError: it has none. ``what`` begins the sentence.
     """
     if endpoint_name(endpoint) == LOCAL and not (state / "local.db").exists():
         raise ReconcilerError(
@@ -47,10 +47,10 @@ def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
 def connect(flags: Connection, state: Path, *, stop: Cancellation | None = None) -> Iterator[Client]:
     """A client for the chosen service, for as long as the block lasts.
 
-    ``state`` is the folder that holds the embedded server's data; ``stop`` ends its waits.
+    ``state`` is the folder with the embedded server's data. ``stop`` interrupts the client's waits.
 
     Raises:
-        ReconcilerError: address, key or contract are not usable.
+        ReconcilerError: the address, the key or the contract can't be used.
     """
     name = endpoint_name(flags.endpoint)
     contract = load_contract(flags.contract)
@@ -73,7 +73,7 @@ def connect(flags: Connection, state: Path, *, stop: Cancellation | None = None)
         database = open_state(state) / "local.db"
         if database.is_symlink():
             raise ReconcilerError(
-                f"{database} is a symbolic link", "remove it: the server's data must lie there itself"
+                f"{database} is a symbolic link", "remove it: the server's data must be in the folder itself"
             )
         with (
             running_server(database, contract=contract, keep_log=False) as server,

@@ -1,4 +1,4 @@
-"""Keys that nobody knows: which one was most likely meant."""
+"""Unknown keys, and which known one was probably meant."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from reconciler.text.nearest import nearest
 
 
 def did_you_mean(key: str, known: Collection[str], otherwise: str) -> str:
-    """A hint for a key that is not among the known ones: the nearest of them, or something else to do."""
+    """A hint for an unknown key: the nearest known one, or ``otherwise``."""
     near = nearest(key, sorted(known))
     return f"did you mean {near!r}?" if near else otherwise
 
 
 def live_keys(snapshot: Snapshot, catalog: str, environment: str | None) -> set[str]:
-    """The keys that are live of a catalog and environment."""
+    """The keys of a catalog and environment that are live."""
     tags = (live.remark.tag for live in snapshot)
     return {
         tag.identity.key

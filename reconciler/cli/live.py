@@ -1,4 +1,4 @@
-"""What is live: from the service, or from a file that a snapshot of it was written to."""
+"""The live list, from the service or from a snapshot file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def live_or_against(file: Path | None, connection: Connection, state: Path, keep
     """The live list, or the one in a snapshot file. ``keep`` is what is needed of it.
 
     Raises:
-        ReconcilerError: it can't be had.
+        ReconcilerError: it can't be read.
     """
     if file is not None:
         from reconciler.api.snapshot_file import read_snapshot
@@ -34,12 +34,11 @@ def live_or_against(file: Path | None, connection: Connection, state: Path, keep
 def listing(
     connection: Connection, state: Path, *, against: Path | None = None
 ) -> Iterator[Callable[[Keep], Snapshot]]:
-    """Begin to read the live list while the block does something else; the function that it gives waits for it, and is
-    told what is needed of it. Before that is known, sessions are kept whole.
+    """Read the live list in the background while the block does something else. Yields a function that waits for it
+    and is told what to keep of it; until then, sessions are kept whole.
 
-    What goes wrong with it is raised by that function, and nowhere before, so that what the block finds wrong
-    meanwhile comes first. A file is read, and the embedded server is spoken to, only when the function is called:
-    neither makes anybody wait.
+    That function raises the errors of the listing, so that errors which the block finds meanwhile come first. A file
+    and the embedded server are read only when the function is called, since neither takes long.
     """
     if against is not None or endpoint_name(connection.endpoint) == LOCAL:
         yield lambda keep: live_or_against(against, connection, state, keep)
@@ -49,11 +48,11 @@ def listing(
     try:
         yield begun.wait
     finally:
-        begun.stop.set("nobody waits for the list any more")
+        begun.stop.set("the list is not needed any more")
 
 
 class _Listing(threading.Thread):
-    """The live list in the making. A daemon: a run that ends early does not wait for the server."""
+    """A thread that reads the live list. It is a daemon, so a run that ends early does not wait for the server."""
 
     def __init__(self, connection: Connection, state: Path) -> None:
         super().__init__(name="listing", daemon=True)

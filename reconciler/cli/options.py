@@ -27,7 +27,7 @@ _guard = option_in("Guards")
 
 
 class Seconds(click.FloatRange):
-    """A length of time, of at most a year: the system's clocks can't wait for infinity, nor for what is no number."""
+    """A duration in seconds, at most a year: no clock can wait for infinity or NaN."""
 
     _LONGEST = 365 * 86400
 
@@ -39,7 +39,7 @@ class Seconds(click.FloatRange):
 
 
 class OutPath(click.Path):
-    """A file to write. `-` is none: what goes to stdout is what --format says."""
+    """A file to write. `-` is not accepted: --format decides what goes to stdout."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, dir_okay=False)
@@ -47,7 +47,7 @@ class OutPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if str(value) == "-":
             self.fail(
-                "'-' is no file. Say /dev/stdout for stdout, or ./- for a file of that name.", param, ctx
+                "'-' is not a file. Use /dev/stdout for stdout, or ./- for a file of that name.", param, ctx
             )
         path = super().convert(value, param, ctx)
         assert isinstance(path, Path)
@@ -125,7 +125,7 @@ def variables_option(function: F) -> F:
         metavar="NAME=VALUE",
         type=_Variable(),
         multiple=True,
-        help="A value for the templates in prompts, which wins over the catalog's. Repeatable.",
+        help="Set a variable of the templates in prompts; it overrides the catalog's value. Repeatable.",
     )(function)
 
 
@@ -135,14 +135,14 @@ def environment_option(function: F) -> F:
 
 
 def catalog_options(function: F) -> F:
-    """Which variant of the catalog is meant."""
+    """Which variant of the catalog to read."""
     return environment_option(variables_option(function))
 
 
 contract_option = _connection(
     "--contract",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file that describes the API, in place of the built-in description.",
+    help="A contract file that describes the API, in place of the built-in one.",
 )
 
 
@@ -153,7 +153,7 @@ def connection_options(function: F) -> F:
             click.option(
                 "--endpoint",
                 metavar="URL|local",
-                help="The service's address; `local` runs the embedded server over CATALOG/.reconciler/local.db. "
+                help="The service's address. `local` runs the embedded server on CATALOG/.reconciler/local.db. "
                 "Default: $MINDCRAFT_ENDPOINT, then the service's own address.",
             ),
             click.option(
@@ -167,28 +167,28 @@ def connection_options(function: F) -> F:
                 type=click.IntRange(1, 64),
                 default=8,
                 show_default=True,
-                help="How many calls may be under way at once.",
+                help="How many requests may be in flight at once.",
             ),
             _connection(
                 "--connect-timeout",
                 type=Seconds(0.01),
                 default=10.0,
                 show_default=True,
-                help="Seconds.",
+                help="Seconds to wait for a connection.",
             ),
             _connection(
                 "--read-timeout",
                 type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
-                help="Seconds that a call may take to answer.",
+                help="Seconds to wait for a response.",
             ),
             _connection(
                 "--retries",
                 type=click.IntRange(0, 50),
                 default=5,
                 show_default=True,
-                help="How often a call is tried again while the trouble may pass.",
+                help="How often to retry a request after a transient error.",
             ),
         ]
     ):
@@ -197,20 +197,22 @@ def connection_options(function: F) -> F:
 
 
 def policy_options(function: F) -> F:
-    """The catalog's policy, overruled for one run."""
+    """Flags that override the catalog's policy for one run."""
     for option in reversed(
         [
             _limit("--max-deletes", "deletes", "10"),
             change_limits,
             conflict_option,
             _guard(
-                "--allow-empty", is_flag=True, help="Let a catalog with no sessions delete all it manages."
+                "--allow-empty",
+                is_flag=True,
+                help="Allow an empty catalog to delete every session that it manages.",
             ),
             _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
-                help="Let this session be deleted although lifecycle.prevent_destroy protects it. Repeatable.",
+                help="Allow this session to be deleted although lifecycle.prevent_destroy protects it. Repeatable.",
             ),
         ]
     ):
@@ -227,7 +229,7 @@ def change_limits(function: F) -> F:
 conflict_option = _guard(
     "--on-conflict",
     type=click.Choice(["overwrite", "keep-live", "fail"]),
-    help="What to do with a field that was changed in git and outside of it. "
+    help="What to do with a field that was changed both in git and outside it. "
     "Default: the catalog's policy, else overwrite.",
 )
 
@@ -236,7 +238,7 @@ def _limit(flag: str, what: str, default: str) -> Callable[[F], F]:
     return _guard(
         flag,
         type=LimitType(),
-        help=f"Refuse a plan with more {what}, as a count or as a percentage of the managed sessions. "
+        help=f"Refuse a plan with more {what} than this, a count or a percentage of the managed sessions. "
         f"Default: the catalog's policy, else {default}.",
     )
 
@@ -246,15 +248,15 @@ def state_option(function: F) -> F:
     return _connection(
         "--state-dir",
         type=click.Path(path_type=Path, file_okay=False),
-        help="The folder for archive, journal and the embedded server's data. Default: CATALOG/.reconciler; "
-        "with a saved plan, .reconciler here.",
+        help="The folder for the archive, the journal and the embedded server's data. "
+        "Default: CATALOG/.reconciler, or ./.reconciler with a saved plan.",
     )(function)
 
 
 archive_option = click.option(
     "--archive-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The folder for what is changed or deleted, as it was before. Default: archive in the state folder.",
+    help="The folder for copies of what is changed or deleted. Default: archive in the state folder.",
 )
 
 approve_option = click.option("--auto-approve", is_flag=True, help="Do not ask for approval. For CI.")
@@ -276,7 +278,7 @@ class PolicyFlags:
     allow_destroy: tuple[str, ...] = ()
 
     def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
-        """The plan under the catalog's policy, as far as no flag overrules it."""
+        """The plan under the catalog's policy, with what the flags override."""
         from reconciler.plan import make_plan
 
         given = {
@@ -286,8 +288,8 @@ class PolicyFlags:
         }
         if given:
             catalog = dataclasses.replace(catalog, policy=dataclasses.replace(catalog.policy, **given))
-        # Catalog and list stay until the program ends: looking for garbage in them, again and again while they are
-        # compared, would take longer than comparing them.
+        # Catalog and snapshot live until the program ends. Scanning them for garbage again and again during the
+        # comparison would take longer than the comparison.
         gc.freeze()
         plan = make_plan(
             catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy, only=only
@@ -295,15 +297,15 @@ class PolicyFlags:
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:
-                hint = did_you_mean(key, deleted, "the flag does nothing here")
+                hint = did_you_mean(key, deleted, "the flag has no effect here")
                 click.echo(
-                    f"--allow-destroy {key}: the plan deletes no session of this key; {hint}", err=True
+                    f"--allow-destroy {key}: the plan deletes no session with this key; {hint}", err=True
                 )
         return plan
 
 
 def split(flags: Mapping[str, Any], kind: type[T]) -> T:
-    """Those of a command's flags that belong to a group, as that group's value."""
+    """The flags of a command that belong to one group, as that group's value."""
     return kind(
         **{
             field.name: flags[field.name]

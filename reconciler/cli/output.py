@@ -1,4 +1,4 @@
-"""Where results go, and in which forms: stdout, and files beside it."""
+"""Output: the formats, stdout, and the files that are written beside it."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class _FormPath(click.ParamType[tuple[str, Path]]):
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    """Let whoever reports an error know in which form it is wanted."""
+    """Tell the code that reports errors which format was asked for."""
     if isinstance(ctx.obj, dict):
         ctx.obj["form"] = value
     return value
 
 
 def format_option(*forms: str) -> Callable[[F], F]:
-    """--format, with errors in the same form where that is JSON."""
+    """--format. With JSON, errors are JSON, too."""
     return click.option(
         "--format",
         "form",
@@ -69,19 +69,19 @@ def format_option(*forms: str) -> Callable[[F], F]:
         show_default=True,
         callback=_remember,
         is_eager=True,
-        help="What to print. With json, errors are printed as JSON too.",
+        help="The output format. With json, errors are JSON, too.",
     )
 
 
 def no_color_option(function: F) -> F:
     """--no-color."""
-    return _output("--no-color", is_flag=True, help="No colours, also on a terminal. As does NO_COLOR.")(
-        function
-    )
+    return _output(
+        "--no-color", is_flag=True, help="Print no colours, not even on a terminal. NO_COLOR does the same."
+    )(function)
 
 
 def output_options(function: F) -> F:
-    """How a plan is shown, and where else it goes."""
+    """How a plan is shown, and where else it is written."""
     for option in reversed(
         [
             format_option(*_FORMS),
@@ -90,11 +90,11 @@ def output_options(function: F) -> F:
                 metavar="FORM=PATH",
                 type=_FormPath(),
                 multiple=True,
-                help="Also write the plan to a file in this form: markdown=plan.md. Repeatable.",
+                help="Also write the plan to a file in this format, as in markdown=plan.md. Repeatable.",
             ),
-            click.option("--concise", "detail", flag_value="concise", help="One line a session."),
+            click.option("--concise", "detail", flag_value="concise", help="Show one line per session."),
             click.option("--normal", "detail", flag_value="normal", default="normal", hidden=True),
-            click.option("--full", "detail", flag_value="full", help="Nothing folded."),
+            click.option("--full", "detail", flag_value="full", help="Show everything in full."),
             _markdown(
                 "--max-bytes",
                 type=click.IntRange(4_000),
@@ -138,7 +138,7 @@ def read_output(flags: Mapping[str, Any]) -> Output:
 
 
 def render_options(*, no_color: bool, output: Output | None = None) -> RenderOptions:
-    """How to render for this run's stdout (https://no-color.org for NO_COLOR)."""
+    """How to render for stdout (see https://no-color.org for NO_COLOR)."""
     terminal = sys.stdout.isatty()
     color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = 100
@@ -154,14 +154,14 @@ def render_options(*, no_color: bool, output: Output | None = None) -> RenderOpt
 
 
 def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None:
-    """Print a plan to stdout in one of its forms."""
+    """Print a plan to stdout in one of its formats."""
     from reconciler.render import render_plan
 
     click.echo(render_plan(document, form, options=options), nl=False, color=options.color)
 
 
 def put_out(document: Mapping[str, Any], output: Output) -> None:
-    """Print a plan, and write it to the files that were asked for.
+    """Print a plan, and write it to the files of --out-file.
 
     Raises:
         ReconcilerError: a file can't be written.
@@ -182,7 +182,7 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
 
 
 def print_errors(problems: Iterable[Problem], exit_code: int) -> None:
-    """Errors as JSON on stdout, for a program that asked for JSON."""
+    """Print errors as JSON on stdout, for programs."""
     errors = [
         {"message": p.message, "hint": p.hint, "file": p.file, "line": p.line, "column": p.column}
         for p in problems

@@ -1,4 +1,4 @@
-"""Saved plans as files: written whole and for their owner alone, read with an error that says what is wrong."""
+"""Saved plans as files: written atomically and readable by their owner alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_plan(path: Path, plan: Plan, root: Path) -> None:
 
 
 def read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
-    """Read a saved plan; gives the plan and its public JSON.
+    """Read a saved plan. Returns the plan and its public JSON.
 
     Raises:
         ReconcilerError: it can't be read.

@@ -1,4 +1,4 @@
-"""Problems on stderr, one below the other."""
+"""Problems on stderr, one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress of long work: on a terminal, on stderr, and nowhere else."""
+"""Progress of long work, on stderr, and only where that is a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Work that ends sooner than this (seconds) shows nothing.
+#: Work that takes less time than this (seconds) shows no progress.
 PATIENCE = 0.4
 
 Step = Callable[[int, int], None]
@@ -16,7 +16,7 @@ Step = Callable[[int, int], None]
 
 @contextmanager
 def progress(what: str) -> Iterator[Step]:
-    """Gives a function that takes how much is done, and of how much."""
+    """Yields a function that takes the number of steps done and their total."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -29,7 +29,7 @@ def progress(what: str) -> Iterator[Step]:
 
 @contextmanager
 def telling() -> Iterator[Callable[[str], None]]:
-    """Gives a function that takes what is being done now, in a few words of our own."""
+    """Yields a function that takes what is being done now, in a few fixed words."""
     if not sys.stderr.isatty():
         yield lambda step: None
         return

@@ -1,4 +1,4 @@
-"""From a plan to a report, for every command that writes: show, ask, lock, write, say what became of it."""
+"""From a plan to a report, for every command that writes: lock, show, ask, write, report."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Writing:
 settle_option = option_in("Timing")(
     "--settle",
     type=Seconds(0),
-    help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract tells of.",
+    help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract states.",
 )
 
 
@@ -70,12 +70,12 @@ def lock_options(function: F) -> F:
         type=Seconds(0),
         default=0.0,
         show_default=True,
-        help="Seconds to wait for another apply's lock.",
+        help="Seconds to wait for another run's lock.",
     )(function)
     return click.option(
         "--lock/--no-lock",
         default=None,
-        help="Keep other applies out. Default: the catalog's policy, else no.",
+        help="Take the catalog's lock, so that no other run writes meanwhile. Default: the catalog's policy, else no.",
     )(function)
 
 
@@ -86,7 +86,9 @@ def writing_options(function: F) -> F:
             approve_option,
             archive_option,
             settle_option,
-            click.option("--deadline", type=Seconds(0.01), help="Start no new writes after so many seconds."),
+            click.option(
+                "--deadline", type=Seconds(0.01), help="Start no new writes after this many seconds."
+            ),
             lock_options,
             format_option(),
             no_color_option,
@@ -98,10 +100,10 @@ def writing_options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to do: for which catalog and environment, and how to make the plan once the list is read.
+    """What to run: for which catalog and environment, and how to make the plan from the live list.
 
-    A plan that was ``reviewed`` is shown and not asked about; the list is read again before it is applied. ``commit``
-    is the one that it was made from, None where the folder tells. ``keep`` is what the plan needs of the list.
+    A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None if the
+    folder's commit is meant. ``keep`` is what the plan needs of the list.
     """
 
     catalog: str
@@ -114,7 +116,7 @@ class Job:
 
 
 def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
-    """Do it, and give the exit code. ``root`` is the folder that tells the commit, ``state`` the state folder.
+    """Run the job, and return the exit code. ``root`` is the folder in git, ``state`` the state folder.
 
     Raises:
         ReconcilerError: nothing was written.
@@ -200,7 +202,7 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
     Raises:
         Refused: the answer is no, or nobody can have read the plan.
     """
-    if writing.form == "json":  # stdout is for programs; whoever approves sees the plan all the same
+    if writing.form == "json":  # stdout is for programs; the person who approves sees the plan on stderr
         from reconciler.render import render_plan
 
         click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
@@ -213,16 +215,16 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
 def wait_for_the_list(
     client: Client, state: Path, catalog: str, environment: str | None, settle: float
 ) -> None:
-    """Give the list time to show what a run made a moment ago and did not see listed: it would be made twice else.
+    """Wait until the list shows what a recent run created and did not see listed; it would be created twice otherwise.
 
-    ``settle`` is how long (seconds) a list may lag. What was made from other machines is not known here.
+    ``settle`` is how long (seconds) a list may lag. Runs on other machines are unknown here.
     """
     scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
     unseen = last_unseen_create(read_journal(state / journals.FILE), scope)
     left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
     if left > 0:
         click.echo(
-            "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: "
+            "a recent run created sessions and ended before the list showed them, or is still running: "
             f"waiting {min(left, settle):.1f} s for the list",
             err=True,
         )
@@ -240,12 +242,12 @@ def hold_lock(
     settle: float,
     wanted: bool,
 ) -> Iterator[Callable[[], bool]]:
-    """Keep other applies out for the block, where that is wanted; gives a function that says whether it still does.
+    """Hold the catalog's lock for the block, if it is ``wanted``. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag.
 
     Raises:
-        ReconcilerError: the lock can't be had.
+        ReconcilerError: the lock can't be taken.
     """
     if not wanted:
         yield lambda: True
@@ -275,10 +277,10 @@ def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object],
 
 @contextmanager
 def _stopping(stop: Cancellation, deadline: float | None) -> Iterator[Callable[[], None]]:
-    """What Ctrl-C, SIGTERM and a deadline (in seconds) do. Gives a function to call before the first write.
+    """Handle Ctrl-C, SIGTERM and a deadline (in seconds). Yields a function to call before the first write.
 
-    Before it, a signal ends the run at once. After it, the first one stops the run in good order, whatever has
-    stopped it already, and the second one ends it at once.
+    Before that call, a signal ends the run at once. After it, the first signal stops the run in an orderly way, and a
+    second one ends it at once.
     """
     writing = False
     signals = 0
@@ -291,13 +293,16 @@ def _stopping(stop: Cancellation, deadline: float | None) -> Iterator[Callable[[
         if signals > 1:
             os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the workers
         stop.set(INTERRUPTED)
-        click.echo("\nstopping: writes under way finish, no new ones start (again to end at once)", err=True)
+        click.echo(
+            "\nstopping: writes in flight finish, no new ones start (interrupt again to end at once)",
+            err=True,
+        )
 
     def pass_deadline() -> None:
         first = not stop.is_set()
         stop.set("the deadline passed")
         if writing and first:
-            click.echo("\nthe deadline passed: writes under way finish, no new ones start", err=True)
+            click.echo("\nthe deadline passed: writes in flight finish, no new ones start", err=True)
 
     def begin() -> None:
         nonlocal writing

@@ -1,6 +1,6 @@
-"""Standard output and standard error where nobody reads them any more, or where there never were any.
+"""Standard output and standard error whose reader has gone away, or which were closed from the start.
 
-What a command has done does not depend on who looks: ``apply … | head -1`` ends with the code that it came to.
+A command's result does not depend on its readers: ``apply … | head -1`` keeps its exit code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 
 class _Forgiving:
-    """A text stream that takes what is written to it although its reader is gone."""
+    """A text stream that accepts writes although its reader has gone away."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -36,7 +36,7 @@ class _Forgiving:
         return getattr(self.stream, name)
 
     def _give_up(self) -> None:
-        """Let all else that is written vanish, and with it what waits in the stream's buffers."""
+        """Discard everything else that is written, and what is still in the stream's buffers."""
         self.unread = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.stream.fileno())
@@ -45,7 +45,7 @@ class _Forgiving:
 
 @contextmanager
 def forgiving_streams() -> Iterator[None]:
-    """For as long as the block lasts, neither a reader that goes away nor a stream that was closed is an error."""
+    """Inside the block, neither a reader that goes away nor a closed stream is an error."""
     if sys.stdin is None:
         sys.stdin = _nothing(0, "r")
     given = {name: getattr(sys, name) or _nothing(number, "w") for number, name in _STREAMS}
@@ -56,7 +56,7 @@ def forgiving_streams() -> Iterator[None]:
         yield
     finally:
         for name, one in ours.items():
-            if getattr(sys, name) is one:  # else somebody took it away, so that it is not flushed again
+            if getattr(sys, name) is one:  # otherwise it was taken away so that it is not flushed again
                 one.flush()
                 setattr(sys, name, given[name])
 
@@ -65,12 +65,12 @@ _STREAMS = ((1, "stdout"), (2, "stderr"))
 
 
 def stdout_is_read() -> bool:
-    """Whether what was printed so far has found a reader, as far as can be known."""
+    """Whether stdout still has a reader, as far as can be known."""
     return not getattr(sys.stdout, "unread", False)
 
 
 def _nothing(number: int, mode: Literal["r", "w"]) -> TextIO:
-    """A stream in place of one that was closed. It takes the descriptor too, which the next file would get else."""
+    """A stream in place of a closed one. It takes the descriptor, too, which the next file would get otherwise."""
     descriptor = os.open(os.devnull, os.O_RDWR)
     if descriptor != number:
         os.dup2(descriptor, number)

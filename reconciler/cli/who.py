@@ -1,4 +1,4 @@
-"""Who runs this, for the journal and for saved plans: the CI job or the user, and the commit that is applied."""
+"""Who runs this command, for the journal and for saved plans: the CI job or the user, and the commit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def who(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What is known: ``job`` (an address) in CI or else ``user``, and ``commit`` where the folder is in git."""
+    """``job`` (an address) in CI, else ``user``; and ``commit`` where the folder is in a git repository."""
     found = _job(environ) or {"user": _user()}
     commit = environ.get("GITHUB_SHA") or environ.get("CI_COMMIT_SHA") or _commit(root)
     return {**found, "commit": commit} if commit else found
@@ -41,7 +41,7 @@ def _job(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _commit(root: Path) -> str:
     try:
-        # Without hooks, pagers or file system monitors: the folder may be a stranger's.
+        # Without hooks, pagers or file system monitors: the folder may be somebody else's.
         done = subprocess.run(  # noqa: S603 - a fixed command
             ["git", "-c", "core.fsmonitor=false", "-C", str(root), "rev-parse", "--verify", "HEAD"],  # noqa: S607
             capture_output=True,

@@ -22,7 +22,8 @@ SAFE_QUERY: Final = 3_500
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call. ``fields`` maps our names to the wire's; a path may hold ``{session_id}`` or ``{session_token}``.
+    """One call of the API. ``fields`` maps our field names to those on the wire; a path may hold ``{session_id}`` or
+    ``{session_token}``.
 
     ``left_out`` is what an update does to a field that it leaves out: ``kept``, ``reset``, or the whole call is
     ``refused``. ``ignores`` are fields, by our names, that the call is known not to store, so they are not sent.
@@ -69,7 +70,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class SessionShape:
-    """Where the fields stand in a listed session, each as a path of keys."""
+    """Where the fields of a listed session are, each as a path of keys."""
 
     session_id: tuple[str, ...]
     session_token: tuple[str, ...]
@@ -84,7 +85,7 @@ class SessionShape:
 
 @dataclass(frozen=True, slots=True)
 class MessageShape:
-    """Where the fields stand in a listed message, each as a path of keys. The defaults are those of the service."""
+    """Where the fields of a listed message are, each as a path of keys. The defaults are those of the service."""
 
     id: tuple[str, ...] = ("message_id",)
     session_id: tuple[str, ...] = ("session_id",)
@@ -96,22 +97,22 @@ class MessageShape:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What an answer says of itself: the HTTP status, and the one in its body (0 where there is none)."""
+    """The status of an answer: the HTTP status, and the one in the body (0 if there is none)."""
 
     http: int
     body: int = 0
 
 
-#: How long (seconds) a list may lag behind a write where nothing is known of it.
+#: How long, in seconds, the list may lag behind a write if nothing else is known.
 LEAST_SETTLE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How the service behaves beyond its calls, as far as it was learned. ``None``: not known.
+    """How the service behaves, as far as it was learned. ``None`` means unknown.
 
     ``remark_limit`` is in bytes of UTF-8, ``largest_page`` in rows, ``late_seconds`` how long a new session took to be
-    listed. ``prompt_ends`` is ``end`` where white space goes at the end alone, ``both`` where at both ends.
+    listed. ``prompt_ends`` is ``end`` if white space is removed at the end only, ``both`` if at both ends.
     """
 
     remark_limit: int | None = None
@@ -131,7 +132,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """When a contract was learned (UTC, ISO 8601), against which address, and by which version."""
+    """When a contract was learned (UTC, ISO 8601), from which address, and by which version of this program."""
 
     at: str
     endpoint: str
@@ -140,9 +141,9 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The whole table. ``operations`` lacks a call that the service does not have.
+    """How to call a service. ``operations`` lacks the calls that the service does not have.
 
-    ``learned`` is None for a contract that no doctor wrote.
+    ``learned`` is None unless ``reconciler doctor`` wrote the contract.
     """
 
     name: str
@@ -154,7 +155,7 @@ class Contract:
 
     @property
     def settle(self) -> float:
-        """How long (seconds) a list is given to show a write: well over what it was seen to take."""
+        """How long, in seconds, to wait for the list to show a write: well over the longest delay that was measured."""
         return max(LEAST_SETTLE, 4 * (self.service.late_seconds or 0.0))
 
     def operation(self, name: str) -> Operation:

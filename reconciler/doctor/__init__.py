@@ -1,6 +1,7 @@
-"""Finding out which lines of the contract hold on a real account, without risk to anything on it.
+"""Finding out how a real account behaves, without risk to anything on it.
 
-``checks`` looks, by GET alone. ``probe`` makes one session and learns by writing to that one (``subject`` sees to it
-that it is no other), trying the calls of ``candidates``. What comes out is a list of checks (``report``) and a
-contract (``learn``).
+``survey`` only reads: every call is a GET. ``probe`` creates one session and learns by writing to it, with the calls
+of ``candidates``; ``session`` makes sure that no other session is ever written to. What they share is in ``context``.
+Each check is in a module named after its subject. The result is a list of checks (``report``) and a contract
+(``learned``).
 """

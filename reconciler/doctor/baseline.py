@@ -1,8 +1,8 @@
-"""The list as it was before a probe, as a file: what a probe leaves behind where it could not be shown that all others
-are as they were.
+"""What was on the account before a probe: whether other sessions changed, and what killed probes left behind.
 
-It holds every prompt of the account, so none stays for longer than it is good for. The next run compares those
-of earlier probes, and removes each that tells of no change.
+The list is kept in a file until it is clear that a probe changed nothing else. It contains every prompt of the
+account, so it stays no longer than needed: the next run compares the files of earlier probes with the list, and
+removes each of them that shows no change.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from reconciler.api.snapshot_file import read_snapshot, write_snapshot
 from reconciler.contract import Contract
 from reconciler.doctor.candidates import candidates
 from reconciler.doctor.report import Check, Leftover
-from reconciler.doctor.session import Subject
+from reconciler.doctor.session import ProbeSession
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import probe_id
 from reconciler.state import open_state
 
-#: The heading under which is said what became of it.
-EARLIER: Final = "What earlier probes left"
+#: The heading of the lines about earlier probes.
+EARLIER: Final = "What earlier probes left behind"
 
 _NAME: Final = re.compile(r"before-([0-9a-f]{12})\.json")
 
 
-def keep_before(state: Path, probe: str, snapshot: Snapshot, *, taken: str) -> Path:
-    """Write the list as it is before a probe. ``taken`` is a time (UTC, ISO 8601).
+def save_baseline(state: Path, probe: str, snapshot: Snapshot, *, taken: str) -> Path:
+    """Write the list to a file before a probe. ``taken`` is the time (UTC, ISO 8601).
 
     Raises:
         ReconcilerError: it can't be written.
@@ -41,8 +41,8 @@ def keep_before(state: Path, probe: str, snapshot: Snapshot, *, taken: str) -> P
     return path
 
 
-def drop_before(path: Path) -> bool:
-    """Remove such a file; whether it is gone."""
+def delete_baseline(path: Path) -> bool:
+    """Remove such a file. Returns whether it is gone."""
     try:
         path.unlink(missing_ok=True)
     except OSError:
@@ -50,13 +50,17 @@ def drop_before(path: Path) -> bool:
     return True
 
 
-def settle_earlier(
-    state: Path, contract: Contract, now: Callable[[], Snapshot], removed: Collection[str], but: str = ""
+def check_earlier_baselines(
+    state: Path,
+    contract: Contract,
+    read_list: Callable[[], Snapshot],
+    removed: Collection[str],
+    skip: str = "",
 ) -> list[Check]:
-    """Compare what earlier probes kept with the list, and remove what tells of no change.
+    """Compare the files of earlier probes with the list, and remove those that show no change.
 
-    ``now`` gives the list, and is called where there is something to compare; ``removed`` are the ids of probes whose
-    session was just deleted; ``but`` is the id of a probe to leave alone.
+    ``read_list`` is called only if there is something to compare. ``removed`` are the ids of probes whose session was
+    just deleted, ``skip`` is the id of a probe whose file is left alone.
 
     Raises:
         ReconcilerError: the list can't be read.
@@ -64,55 +68,60 @@ def settle_earlier(
     found = [
         (path, name[1])
         for path in (sorted(state.iterdir()) if state.is_dir() and not state.is_symlink() else ())
-        if (name := _NAME.fullmatch(path.name)) and name[1] != but and not path.is_symlink()
+        if (name := _NAME.fullmatch(path.name)) and name[1] != skip and not path.is_symlink()
     ]
-    after = now() if found else None
-    return [] if after is None else [_settle(path, probe, contract, after, removed) for path, probe in found]
+    if not found:
+        return []
+    after = read_list()
+    return [_check_earlier(path, probe, contract, after, removed) for path, probe in found]
 
 
-def _settle(path: Path, probe: str, contract: Contract, after: Snapshot, removed: Collection[str]) -> Check:
-    def stays(why: str) -> Check:
-        return Check(EARLIER, f"the list before probe {probe}", "unknown", f"stays in {path}: {why}", _DELETE)
+def _check_earlier(
+    path: Path, probe: str, contract: Contract, after: Snapshot, removed: Collection[str]
+) -> Check:
+    def kept(why: str) -> Check:
+        return Check(EARLIER, f"the list before probe {probe}", "unknown", f"kept in {path}: {why}", _DELETE)
 
     try:
         before = read_snapshot(path, contract)
     except ReconcilerError as error:
-        return stays(error.problems[0].message)
+        return kept(error.problems[0].message)
     if before.endpoint != after.endpoint:
-        return stays(f"it is that of {before.endpoint}")
+        return kept(f"it is from {before.endpoint}")
     left = [live for live in after if probe_id(live) == probe]
     if left:
-        return stays(f"the probe's session #{left[0].session_id} is still there")
-    # What an earlier one had left may have been deleted since.
+        return kept(f"the probe's session #{left[0].session_id} still exists")
+    # What a probe before that had left may have been deleted since.
     others = tuple(live for live in before if probe_id(live) is None)
     comparison = compare(replace(before, sessions=others), after)
-    if comparison.untouched and drop_before(path):
+    if comparison.untouched and delete_baseline(path):
         return Check(EARLIER, f"the other sessions since probe {probe}", "ok", str(comparison))
     if probe not in removed:
-        return stays(str(comparison))
+        return kept(str(comparison))
     return Check(
         EARLIER,
         f"the other sessions since probe {probe}",
         "differs",
         str(comparison),
-        f"somebody else may have written meanwhile; the list as it was before is in {path}",
+        f"somebody else may have written at the same time; the list from before the probe is in {path}",
     )
 
 
-_DELETE = "it holds all prompts: delete it when it is of no use any more"
+_DELETE = "it contains every prompt: delete it when you no longer need it"
 
 
-#: What a chat moves in a session without anybody writing to it.
-_MOVES: Final = frozenset(("api_use_count", "updated_at"))
+#: The fields of a session that a chat changes.
+_USAGE_FIELDS: Final = frozenset(("api_use_count", "updated_at"))
 
 _SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two lists, compared by row: how many sessions there were, and what became of them.
+    """Two lists, compared row by row.
 
-    ``changed`` holds the fields in which a session changed; those that were ``used`` alone are not in it.
+    ``count`` is the number of sessions in the first. ``changed`` maps ids to the fields that changed; ``used`` counts
+    the sessions that only a chat changed, which are not in it.
     """
 
     count: int
@@ -122,17 +131,17 @@ class Comparison:
 
     @property
     def untouched(self) -> bool:
-        """Whether all are as they were."""
+        """Whether nothing changed but by chats."""
         return not self.gone and not self.changed
 
     def __str__(self) -> str:
         if self.untouched:
             count = self.count
-            others = f"all {count} are as they were, field by field" if count else "there were no others"
-            return others + (f"; {self.used} were used meanwhile" if self.used else "")
+            others = f"all {count} are unchanged, field by field" if count else "there were no others"
+            return others + (f"; {self.used} used meanwhile" if self.used else "")
         words = []
         if self.gone:
-            words.append(f"{_numbers(self.gone)} went")
+            words.append(f"{_numbers(self.gone)} disappeared")
         if self.changed:
             where = sorted({name for names in self.changed.values() for name in names})
             words.append(f"{_numbers(self.changed)} changed in {', '.join(where)}")
@@ -140,16 +149,16 @@ class Comparison:
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
-    """What became of the sessions of the first list. Those that the second one has beside them do not matter."""
+    """What happened to the sessions of the first list. Sessions that only the second one has do not matter."""
     now = {live.session_id: live.row for live in after}
-    moved = {
+    differing = {
         live.session_id: names
         for live in before
         if live.session_id in now and (names := _differing(live.row, now[live.session_id]))
     }
-    changed = {number: names for number, names in moved.items() if not names <= _MOVES}
+    changed = {number: names for number, names in differing.items() if not names <= _USAGE_FIELDS}
     gone = [live.session_id for live in before if live.session_id not in now]
-    return Comparison(len(before), gone, changed, used=len(moved) - len(changed))
+    return Comparison(len(before), gone, changed, used=len(differing) - len(changed))
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
@@ -163,7 +172,7 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 
 def find_leftovers(snapshot: Snapshot) -> list[Leftover]:
-    """The sessions that are a probe's, by the id, name and shape of it."""
+    """The sessions that a probe created, recognised by id, name and form."""
     return [
         Leftover(live.session_id, live.name, probe, str(live.row.get("created_at") or ""))
         for live in snapshot
@@ -171,13 +180,13 @@ def find_leftovers(snapshot: Snapshot) -> list[Leftover]:
     ]
 
 
-def remove_leftovers(
+def delete_leftovers(
     client: Client, contract: Contract, snapshot: Snapshot, leftovers: Iterable[Leftover], settle: float
 ) -> list[Leftover]:
-    """Delete these, by the contract's call or another of the candidates. Gives those that could not be.
+    """Delete these, with the contract's call or another candidate. Returns those that could not be deleted.
 
     Raises:
-        ProbeStopped: a session of others went meanwhile.
+        ProbeStopped: a session of others disappeared meanwhile.
         ReconcilerError: the list can't be read.
     """
     calls = candidates(contract, "delete_session")
@@ -185,10 +194,10 @@ def remove_leftovers(
     left = []
     others = {live.session_id for live in snapshot if live.session_id not in wanted}
     for leftover in leftovers:
-        subject = Subject(client, leftover.probe, others, settle)
-        if not subject.find(whole=True):
-            continue  # gone meanwhile
-        subject.id = leftover.session_id
-        if not subject.remove(calls).gone:
+        session = ProbeSession(client, leftover.probe, others, settle)
+        if not session.find(whole=True):
+            continue  # it has been deleted in the meantime
+        session.id = leftover.session_id
+        if not session.delete([one for one in calls if session.can_address(one)]).gone:
             left.append(leftover)
     return left

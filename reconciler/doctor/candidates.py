@@ -1,4 +1,4 @@
-"""The calls that a probe may try, from one data file (``contract/candidates.yaml``), in the order of safety."""
+"""The calls that a probe may try, from one data file (``contract/candidates.yaml``), the safest first."""
 
 from __future__ import annotations
 
@@ -6,108 +6,130 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, Final, TypeAlias, cast
 
-from reconciler.contract import Contract, Encoding, Operation
+from reconciler.contract import SESSION_NAMES, Contract, Encoding, Operation
+
+#: One line of the data file: method, path and encoding, and ``by``, which lists what the call names a session by.
+_Facts: TypeAlias = Mapping[str, Any]
 
 #: How a call is known that is better than a guess.
-PROVEN = ("documented", "seen", "learned")
+PROVEN: Final = ("documented", "seen", "learned")
+
+#: The encodings that put the fields of a write into its body.
+_IN_BODY: Final = ("json", "form", "multipart")
 
 
 def candidates(contract: Contract, name: str, *, encoding: Encoding | None = None) -> list[Operation]:
-    """The calls to try for an operation, the most trusted and safest first.
+    """The calls to try for an operation, the most trusted and the safest first.
 
-    ``encoding`` is one that the service was found to read: of calls that name the session in their body, those that
-    use it come first. Paths end as that of the list does, with a slash or without; the other way comes after all those.
+    ``encoding`` is one that the service is known to read. Among calls that name the session in their body, those with
+    that encoding come first. Paths first end like the list's path, with a slash or without; then the other way.
 
     Raises:
-        ValueError: a call of the data file could hit another session than the one that is meant.
+        ValueError: a call of the data file could reach another session than the one that is meant.
     """
     found: list[Operation] = []
-    styles = _styles(contract)
-    for paths in styles[:1] if name == "create_session" else styles:  # a create goes to the list's own path
-        styled = [_candidate(contract, name, facts, paths) for facts in _file()[name]]
+    styles = _path_styles(contract)
+    for style in styles[:1] if name == "create_session" else styles:  # a create goes to the list's own path
+        styled = [_candidate(contract, name, facts, style) for facts in _file()[name]]
         if encoding is not None:
-            styled.sort(key=lambda one: "{session_id}" not in one.path and one.encoding != encoding)
+            styled.sort(key=lambda one: names_in_path(one) == () and one.encoding != encoding)
         found += styled
     for operation in found:
-        if not safe(operation):
+        if not is_safe(operation):
             raise ValueError(f"{operation.method} {operation.path} could hit another session")
-    own = contract.operations.get(name)
-    if own is not None and safe(own):
-        same = [one for one in found if _call(one) == _call(own)]
-        if own.known in PROVEN or not same:
-            found = [replace(own, ignores=frozenset()), *(one for one in found if one not in same)]
+    stated = contract.operations.get(name)
+    if stated is not None and is_safe(stated):
+        same = [one for one in found if _call(one) == _call(stated)]
+        if stated.known in PROVEN or not same:
+            found = [replace(stated, ignores=frozenset()), *(one for one in found if one not in same)]
     return found
 
 
-def _styles(contract: Contract) -> list[Callable[[str], str]]:
-    """How paths are made of the data file's: ended as the list's is, with a slash or without, then the other way."""
-    listing = contract.operation("list_sessions").path
-    sessions = listing.rstrip("/")
+def is_safe(operation: Operation) -> bool:
+    """Whether a call can reach no session but the one it is given, whose id and token are both known.
 
-    def slashed(path: str) -> str:
-        return path.replace("{sessions}", sessions)
-
-    def bare(path: str) -> str:
-        return slashed(path).rstrip("/")
-
-    return [slashed, bare] if listing.endswith("/") else [bare, slashed]
-
-
-def _candidate(
-    contract: Contract, name: str, facts: Mapping[str, str], path: Callable[[str], str]
-) -> Operation:
-    operation = Operation(
-        name=name,
-        method=facts["method"],
-        path=path(facts["path"]),
-        encoding=cast("Encoding", facts["encoding"]),
-        known="assumed",
-        fields=_fields(contract, name),
-    )
-    return _without_id(operation) if "{session_id}" in operation.path else operation
-
-
-def safe(operation: Operation) -> bool:
-    """Whether a call can mean no other session than the one it is given: a create means none at all."""
+    A create reaches none at all. A name in the query does not count: a server that ignores it would take the call to
+    mean every session.
+    """
     if operation.name == "create_session":
         return operation.method == "POST" or operation.known in PROVEN
-    in_body = "session_id" in operation.fields and operation.encoding != "none"
-    return "{session_id}" in operation.path or in_body
+    return can_address(operation, token=True)
 
 
-def learned(operation: Operation) -> Operation:
-    """The call as it is written down once it is known to work."""
+def can_address(operation: Operation, *, token: bool) -> bool:
+    """Whether a call can name a session, in its path or its body; ``token`` says whether the session's is known."""
+    known = SESSION_NAMES if token else ("session_id",)
+    in_path = names_in_path(operation)
+    in_body = operation.fields.keys() & set(known) if has_body(operation) else set()
+    return all(name in known for name in in_path) and bool(in_path or in_body)
+
+
+def has_body(operation: Operation) -> bool:
+    """Whether a call carries its fields in a body."""
+    return operation.encoding in _IN_BODY
+
+
+def as_learned(operation: Operation) -> Operation:
+    """The call as it goes into a contract once it is known to work."""
     return replace(operation, known="learned")
 
 
-def _fields(contract: Contract, name: str) -> Mapping[str, str]:
-    """What the call can carry: as the contract has it, or else what a create carries, and the id."""
-    own = contract.operations.get(name)
-    number = own.fields.get("session_id") if own else None
-    number = number or contract.session.session_id[-1]
-    if name == "delete_session":
-        return {"session_id": number}
+def names_in_path(operation: Operation) -> tuple[str, ...]:
+    """What the path of a call names a session by."""
+    return tuple(name for name in SESSION_NAMES if f"{{{name}}}" in operation.path)
+
+
+def _path_styles(contract: Contract) -> list[Callable[[str], str]]:
+    """How to turn the data file's paths into real ones: ending like the list's path, then the other way."""
+    listing = contract.operation("list_sessions").path
+    sessions = listing.rstrip("/")
+
+    def with_slash(path: str) -> str:
+        return path.replace("{sessions}", sessions)
+
+    def without_slash(path: str) -> str:
+        return with_slash(path).rstrip("/")
+
+    return [with_slash, without_slash] if listing.endswith("/") else [without_slash, with_slash]
+
+
+def _candidate(contract: Contract, name: str, facts: _Facts, style: Callable[[str], str]) -> Operation:
+    by = facts.get("by", ["session_id"])
+    return Operation(
+        name=name,
+        method=facts["method"],
+        path=style(facts["path"]),
+        encoding=cast("Encoding", facts["encoding"]),
+        known="assumed",
+        fields=_fields(contract, name, [one for one in by if f"{{{one}}}" not in facts["path"]]),
+    )
+
+
+def _fields(contract: Contract, name: str, named_by: list[str]) -> Mapping[str, str]:
+    """What the call carries: what names the session, and for an update what the contract has or a create carries."""
     create = contract.operation("create_session").fields
     if name == "create_session":
         return create
-    return {"session_id": number, **create, **(own.fields if own else {})}
+    stated = contract.operations.get(name)
+    own = stated.fields if stated else {}
+    names = {one: own.get(one) or getattr(contract.session, one)[-1] for one in named_by}
+    if name == "delete_session":
+        return names
+    values = {ours: wire for ours, wire in {**create, **own}.items() if ours not in SESSION_NAMES}
+    return {**names, **values}
 
 
-def _without_id(operation: Operation) -> Operation:
-    fields = {ours: wire for ours, wire in operation.fields.items() if ours != "session_id"}
-    return replace(operation, fields=fields)
-
-
-def _call(operation: Operation) -> tuple[str, str, str]:
-    return operation.method, operation.path, operation.encoding
+def _call(operation: Operation) -> tuple[Any, ...]:
+    """What tells two calls apart."""
+    return operation.method, operation.path, operation.encoding, set(operation.named_by)
 
 
 @cache
-def _file() -> Mapping[str, list[dict[str, Any]]]:
+def _file() -> Mapping[str, list[_Facts]]:
     import yaml
 
     text = (files("reconciler") / "contract" / "candidates.yaml").read_bytes()
-    document: Mapping[str, list[dict[str, Any]]] = yaml.load(text, Loader=yaml.CSafeLoader)
+    document: Mapping[str, list[_Facts]] = yaml.load(text, Loader=yaml.CSafeLoader)
     return document

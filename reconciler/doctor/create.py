@@ -1,228 +1,235 @@
-"""Making the session, with as much in it as the service takes."""
+"""Creating the probe's session, with as many fields as the service accepts."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
-from reconciler.doctor.candidates import candidates, learned
-from reconciler.doctor.context import FIRST, PART, Bench, Look, call, verdict
-from reconciler.doctor.listing import NO_NAME, fields
+from reconciler.doctor.candidates import as_learned, candidates
+from reconciler.doctor.context import (
+    FIRST_VALUES,
+    PROBE_PART,
+    ProbeContext,
+    SurveyContext,
+    describe_call,
+    ok_if,
+)
+from reconciler.doctor.listing import UNUSED_NAME, fields
 from reconciler.doctor.session import ProbeStopped
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.remark import remark_size
 
-#: A model that the service's documented example names, for an account with no sessions.
-_DOCUMENTED_MODEL = "deepseek-chat"
+#: A model that the service's documented example names, for an account without sessions.
+_DOCUMENTED_MODEL: Final = "deepseek-chat"
 
-#: Limits (bytes) of a remark that services are known to have, from the longest that is tried at a create.
-_LIMITS = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 60, 50, 40)
+#: Limits (bytes) of a remark that services are known to have; the first is the longest remark tried at a create.
+_LIMITS: Final = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 60, 50, 40)
 
-#: The remarks that are tried at a create which also refuses another field.
-_FEW = (256, 128)
+#: The remarks that are tried at a create that refuses another field, too.
+_FEW_LIMITS: Final = (256, 128)
 
 
-def usual_model(snapshot: Snapshot) -> str:
-    """The model that most sessions have: one that the service is known to take."""
+def most_used_model(snapshot: Snapshot) -> str:
+    """The model that most sessions have, since the service is known to accept it."""
     models = Counter(live.model for live in snapshot if live.model)
     return models.most_common(1)[0][0] if models else _DOCUMENTED_MODEL
 
 
-def make(bench: Bench) -> None:
-    """Make the session and wait until it is listed.
+def create_session(context: ProbeContext) -> None:
+    """Create the session and wait until it is listed.
 
     Raises:
-        ProbeStopped: no session can be made, or it does not show.
+        ProbeStopped: no session can be created, or it does not appear in the list.
     """
-    bench.tell("making a session")
-    operation, sent = _first_that_works(bench)
-    waited = bench.subject.appear()
+    context.progress("creating a session")
+    operation, sent = _create(context)
+    waited = context.session.wait_until_listed()
     if waited is None:
         raise ProbeStopped(
-            f"a session was made, and the list does not show it within {bench.subject.settle:g} s",
-            "if this service is that slow, give the list longer: --settle SECONDS",
+            f"a session was created, but the list did not show it within {context.session.settle:g} s",
+            "if the service is that slow, wait longer: --settle SECONDS",
         )
-    live = bench.subject.see()
-    ignores = bench.not_taken(sent, live) | (bench.optional(operation) - sent.keys())
+    live = context.session.require_listed()
+    ignores = context.not_stored(sent, live) | (context.optional_fields(operation) - sent.keys())
     if sent["prompt"] not in live.prompt:
         ignores.add("prompt")
     remark = live.raw_remark or ""
     if remark and sent.get("remark", "").startswith(remark):
-        bench.create_keeps, bench.create_cut = remark_size(remark), remark != sent["remark"]
-    stated = bench.lessons.call("create_session", replace(learned(operation), ignores=frozenset(ignores)))
-    bench.say("create", stated, call(operation))
-    _say_listed(bench, waited)
-    if not bench.subject.before:
-        _say_fields(bench, live)
-    _say_numbers(bench, sent, live)
+        context.create_remark_kept, context.create_remark_cut = remark_size(remark), remark != sent["remark"]
+    learned = replace(as_learned(operation), ignores=frozenset(ignores))
+    context.report(
+        "create", context.learned.learn_operation("create_session", learned), describe_call(operation)
+    )
+    _report_delay(context, waited)
+    if not context.session.others:
+        _report_fields(context, live)
+    _report_numbers(context, sent, live)
 
 
-def _first_that_works(bench: Bench) -> tuple[Operation, dict[str, Any]]:
-    """Make the session by the first call that is not refused, with as much in it as that takes.
+def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any]]:
+    """Create the session with the first call that is not refused. Returns the call and the fields that it carried.
 
-    A create that is refused makes nothing. So what is refused is tried again with less, and the first success is
-    the last that is tried: there is one session.
+    A refused create makes nothing, so it is tried again with fewer fields. The first success is the last create that
+    is sent, so there is one session.
     """
     last: ApiError | None = None
-    for operation in candidates(bench.client.contract, "create_session"):
+    for operation in candidates(context.client.contract, "create_session"):
         refused: list[dict[str, Any]] = []
-        for sent in _ladder(bench, operation):
-            last = bench.subject.create(operation, sent).error
+        for sent in _payloads(context, operation):
+            last = context.session.create(operation, sent).error
             if last is None:
                 break
             if last.outcome == "unknown":
-                # It may have been done all the same. A second one is not made before that is clear.
-                if bench.subject.appear() is None:
+                # It may have worked all the same. No second create is sent before that is certain.
+                if context.session.wait_until_listed() is None:
                     raise ProbeStopped(last.problems)
                 break
             if last.status in (404, 405, 415):
-                break  # not this call, whatever it carries
+                break  # this call does not exist, whatever it carries
             refused.append(sent)
         if last is None or last.outcome == "unknown":
-            bench.create_refused = _refused_remark(refused, sent)
+            context.create_remark_refused = _refused_remark(refused, sent)
             return operation, sent
     raise ProbeStopped(
-        f"no session can be made: {last.problems[0].message if last else 'there is no call for it'}",
+        f"no session can be created: {last.problems[0].message if last else 'there is no call for it'}",
         "describe the create call in a contract file, and run the probe with --contract FILE",
     )
 
 
-def _ladder(bench: Bench, operation: Operation) -> list[dict[str, Any]]:
-    """What to send, from all fields down to the least, for services that refuse some.
+def _payloads(context: ProbeContext, operation: Operation) -> list[dict[str, Any]]:
+    """What to send, from all fields down to the fewest, for services that refuse some.
 
-    A remark goes last: without one, and without an update, nothing can be managed. It gets shorter by the limits that
-    services have, each with its neighbour, so that the limit is known by what is refused and what is not.
+    The remark is dropped last: without it, and without an update, nothing can be managed. It gets shorter along the
+    limits that services are known to have, each with its neighbour, so that the answers show the exact limit.
     """
-    plain = bench.plain()
-    optional = {name: value for name, value in FIRST.items() if name in bench.optional(operation)}
+    base = context.base_fields()
+    optional = {
+        name: value for name, value in FIRST_VALUES.items() if name in context.optional_fields(operation)
+    }
     fewer = [
         {name: value for name, value in optional.items() if name not in dropped}
         for dropped in (("data",), ("max_tokens",), ("data", "max_tokens"), tuple(optional))
     ]
-    tried: list[dict[str, Any]] = []
+    payloads: list[dict[str, Any]] = []
 
-    def attempt(fields: dict[str, Any], size: int | None = None) -> None:
-        sent = {**plain, **fields}
+    def add(fields: dict[str, Any], size: int | None = None) -> None:
+        sent = {**base, **fields}
         if size is not None:
-            sent["remark"] = bench.subject.remark(size)
-        if sent not in tried:
-            tried.append(sent)
+            sent["remark"] = context.session.remark(size)
+        if sent not in payloads:
+            payloads.append(sent)
 
     if "remark" in operation.fields:
-        mark = remark_size(bench.subject.remark())
+        mark = remark_size(context.session.remark())
         longest, *shorter = [*_sizes(mark), mark]
         for fields in (optional, *fewer):
-            attempt(fields, longest)
+            add(fields, longest)
         for size in shorter:
-            attempt(optional, size)
+            add(optional, size)
         for fields in fewer:
-            for size in (*_FEW, mark):
-                attempt(fields, size)
+            for size in (*_FEW_LIMITS, mark):
+                add(fields, size)
     for fields in (optional, *fewer):
-        attempt(fields)
-    return tried
+        add(fields)
+    return payloads
 
 
 def _sizes(least: int) -> list[int]:
-    """The usual limits and their neighbours, downwards to this one."""
+    """The known limits and their neighbours, in descending order, down to this one."""
     sizes = {*_LIMITS, *(limit + 1 for limit in _LIMITS)}
     return sorted((size for size in sizes if least < size <= _LIMITS[0]), reverse=True)
 
 
-def _refused_remark(refused: list[dict[str, Any]], made: dict[str, Any]) -> int | None:
-    """The shortest remark that was refused beside the same other fields: so it was refused for its length."""
+def _refused_remark(refused: list[dict[str, Any]], accepted: dict[str, Any]) -> int | None:
+    """The shortest remark that was refused together with the accepted fields, so for its length alone."""
     sizes = [
         remark_size(sent["remark"])
         for sent in refused
-        if sent.keys() == made.keys() and "remark" in sent and sent["remark"] != made["remark"]
+        if sent.keys() == accepted.keys() and "remark" in sent and sent["remark"] != accepted["remark"]
     ]
     return min(sizes, default=None)
 
 
-def _say_listed(bench: Bench, waited: float) -> None:
+def _report_delay(context: ProbeContext, waited: float) -> None:
     if not waited:
-        bench.lessons.behaves(late_seconds=0.0)
-        bench.say("listed", "ok", "a new session is listed at once")
+        context.learned.learn_service(late_seconds=0.0)
+        context.report("listed", "ok", "a new session is listed at once")
         return
-    bench.lessons.behaves(late_seconds=math.ceil(waited * 10) / 10)
-    wait = bench.lessons.contract.settle
-    follows = f"an apply with the contract that is learned waits up to {wait:g} s for what it made"
-    bench.say("listed", "ok", f"a new session is listed after {waited:.1f} s", follows)
+    context.learned.learn_service(late_seconds=math.ceil(waited * 10) / 10)
+    settle = context.learned.contract.settle
+    follows = f"an apply with the learned contract waits up to {settle:g} s for a new session"
+    context.report("listed", "ok", f"a new session is listed after {waited:.1f} s", follows)
 
 
-def _say_fields(bench: Bench, live: LiveSession) -> None:
-    """The fields of the one row, on an account that had none to look at before."""
-    look = Look(bench.client, bench.lessons)
-    look.part = PART
-    fields(look, [live.row])
-    bench.checks += look.checks
+def _report_fields(context: ProbeContext, live: LiveSession) -> None:
+    """The fields of the only row, on an account that had none to survey."""
+    survey = SurveyContext(context.client, context.learned)
+    survey.part = PROBE_PART
+    fields(survey, [live.row])
+    context.checks += survey.checks
 
 
-def _say_numbers(bench: Bench, sent: dict[str, Any], live: LiveSession) -> None:
-    shape = bench.client.contract.session.parameters
+def _report_numbers(context: ProbeContext, sent: dict[str, Any], live: LiveSession) -> None:
+    paths = context.client.contract.session.parameters
     kinds = {
-        type(bench.raw(live, *shape[name])) for name in sent if name in shape and name in live.parameters
+        type(context.raw_value(live, *paths[name]))
+        for name in sent
+        if name in paths and name in live.parameters
     }
     if not kinds:
-        bench.say("numbers", "unknown", "none came back")
+        context.report("numbers", "unknown", "none were returned")
     elif str in kinds:
-        bench.say(
-            "numbers", bench.lessons.behaves(numbers="text"), "come back as texts", "they are read as numbers"
-        )
+        verdict = context.learned.learn_service(numbers="text")
+        context.report("numbers", verdict, "are returned as strings", "they are read as numbers")
     else:
-        bench.say("numbers", bench.lessons.behaves(numbers="number"), "come back as numbers")
+        context.report("numbers", context.learned.learn_service(numbers="number"), "are returned as numbers")
 
 
-def find_by_name(bench: Bench) -> None:
-    """Whether the list can be narrowed to a name, and to a part of one."""
-    operation = bench.lessons.operation("list_sessions")
+def find_by_name(context: ProbeContext) -> None:
+    """Whether the list can be filtered by a name, and by part of one."""
+    operation = context.learned.operation("list_sessions")
+    slower = "lookups read the whole list, which takes longer"
     if "name" not in operation.fields:
-        bench.lessons.behaves(name_filter="none")
-        bench.say(
-            "name filter", "ok", "the contract has none", "look-ups read the whole list, which takes longer"
-        )
+        context.learned.learn_service(name_filter="none")
+        context.report("name filter", "ok", "the contract has none", slower)
         return
-    if not bench.subject.filtered:
-        bench.lessons.behaves(name_filter="none")
+    if not context.session.filter_works:
+        context.learned.learn_service(name_filter="none")
         fields = {ours: wire for ours, wire in operation.fields.items() if ours != "name"}
-        bench.lessons.call("list_sessions", replace(operation, known="learned", fields=fields))
-        bench.say(
-            "name filter",
-            "differs",
-            "the session is not found by its name",
-            "look-ups read the whole list, which takes longer",
-        )
+        context.learned.learn_operation("list_sessions", replace(operation, known="learned", fields=fields))
+        context.report("name filter", "differs", "the session is not found by its name", slower)
         return
-    if _is_found(bench, NO_NAME):
-        stated = bench.lessons.behaves(name_filter="none")
-        seen = "does not narrow the list"
-        bench.say("name filter", stated, seen, "it is narrowed here, which takes longer")
+    if _is_found(context, UNUSED_NAME):
+        verdict = context.learned.learn_service(name_filter="none")
+        follows = "names are filtered here, which takes longer"
+        context.report("name filter", verdict, "has no effect", follows)
         return
-    part = bench.subject.name[len("reconciler ") : -len(": safe to delete")]
-    partial = _is_found(bench, part)
-    stated = bench.lessons.behaves(name_filter="partial" if partial else "exact")
-    bench.say("name filter", stated, f"finds {'a part of a name, too' if partial else 'whole names alone'}")
+    part = context.session.name[len("reconciler ") : -len(": safe to delete")]
+    partial = _is_found(context, part)
+    verdict = context.learned.learn_service(name_filter="partial" if partial else "exact")
+    seen = "also matches part of a name" if partial else "matches only whole names"
+    context.report("name filter", verdict, seen)
 
 
-def _is_found(bench: Bench, name: str) -> bool:
-    return any(live.session_id == bench.subject.id for live in list_sessions(bench.client, name=name))
+def _is_found(context: ProbeContext, name: str) -> bool:
+    return any(live.session_id == context.session.id for live in list_sessions(context.client, name=name))
 
 
-def say_create_takes(bench: Bench) -> None:
-    """What a create takes, once it is known of the remark, too."""
-    ignores = bench.lessons.operation("create_session").ignores
-    stated = verdict(ignores == bench.lessons.stated.operation("create_session").ignores)
+def report_created_fields(context: ProbeContext) -> None:
+    """Which fields a create stores, once that is known of the remark, too."""
+    ignores = context.learned.operation("create_session").ignores
+    verdict = ok_if(ignores == context.learned.in_use.operation("create_session").ignores)
     if not ignores:
-        bench.say("create takes", stated, "all fields")
+        context.report("create stores", verdict, "all fields")
         return
     follows = (
-        "what it leaves out is set by an update right after"
-        if bench.update
-        else "plans that need them are refused"
+        "an update right after the create sets the others"
+        if context.update
+        else "plans that need the others are refused"
     )
-    bench.say("create takes", stated, f"all but {', '.join(sorted(ignores))}", follows)
+    context.report("create stores", verdict, f"all but {', '.join(sorted(ignores))}", follows)

@@ -1,70 +1,77 @@
-"""Finding the delete call, and what the second of two deletes is answered."""
+"""Finding the delete call, and what a second delete of the same session is answered."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from reconciler.api.listing import list_sessions
-from reconciler.doctor.candidates import candidates, learned
-from reconciler.doctor.context import Bench, answer, call, status_of
-from reconciler.doctor.session import Removal
+from reconciler.contract import Operation
+from reconciler.doctor.candidates import as_learned, candidates, has_body
+from reconciler.doctor.context import ProbeContext, describe_answer, describe_call, ok_if, status_of
+from reconciler.doctor.session import Deletion
 
 
-def delete(bench: Bench) -> None:
-    """Try the candidates until the session is gone; the others are not tried then."""
-    bench.tell("deleting the session")
-    update = bench.update
-    read = update.encoding if update is not None and update.encoding != "none" else None
-    calls = candidates(bench.lessons.contract, "delete_session", encoding=read)
-    number = bench.subject.id
-    removal = bench.subject.remove(calls)
-    if removal.by is None:
-        _not_found(bench, removal, len(calls))
+def find_delete(context: ProbeContext) -> None:
+    """Try the candidates until the session is gone. The rest of them are not tried."""
+    context.progress("deleting the session")
+    update = context.update
+    read = update.encoding if update is not None and has_body(update) else None
+    calls = candidates(context.learned.contract, "delete_session", encoding=read)
+    calls = [one for one in calls if context.session.can_address(one)]
+    address = context.session.address
+    deletion = context.session.delete(calls)
+    if deletion.by is None:
+        _report_not_found(context, deletion, len(calls))
         return
-    operation, reply = removal.by
+    operation, reply = deletion.by
     empty = reply.response is not None and not reply.response.content
-    operation = replace(learned(operation), answer="empty" if empty else "document")
-    stated = bench.lessons.call("delete_session", operation)
-    bench.say("delete", stated, f"{call(operation)}; answered {answer(reply)}")
-    # Once more for the same number. Should the service have given it to another session by now, that is not ours.
-    if any(live.session_id == number for live in list_sessions(bench.client)):
-        seen = f"#{number} is another session by now: no second delete was sent"
-        bench.say("a session that is gone", "unknown", seen, "this service gives out ids again")
+    operation = replace(as_learned(operation), answer="empty" if empty else "document")
+    verdict = context.learned.learn_operation("delete_session", operation)
+    context.report("delete", verdict, f"{describe_call(operation)}; answered {describe_answer(reply)}")
+    # If the service has given the id to another session by now, a second delete would hit that one.
+    if any(live.session_id == address["session_id"] for live in list_sessions(context.client)):
+        seen = f"#{address['session_id']} is another session by now: no second delete was sent"
+        context.report("a session that is gone", "unknown", seen, "this service reuses ids")
         return
-    again = bench.client.call(operation, {"session_id": number})
+    _delete_again(context, operation, address)
+
+
+def _delete_again(context: ProbeContext, operation: Operation, address: dict[str, object]) -> None:
+    again = context.client.call(operation, address)
     status = status_of(again)
     if status is None:
-        bench.say("a session that is gone", "unknown", answer(again))
+        context.report("a session that is gone", "unknown", describe_answer(again))
         return
-    plain = again.error is not None and again.error.status == 404
-    known = bench.lessons.stated.service.not_found is not None
-    stated = bench.lessons.behaves(not_found=status)
-    bench.say(
+    is_404 = again.error is not None and again.error.status == 404
+    known = context.learned.in_use.service.not_found is not None
+    verdict = context.learned.learn_service(not_found=status)
+    context.report(
         "a session that is gone",
-        stated if plain or known else "differs",
-        f"a second delete is answered {answer(again)}",
-        "" if plain else "a delete that somebody else was quicker with is looked up in the list",
+        verdict if known else ok_if(is_404),
+        f"a second delete is answered {describe_answer(again)}",
+        "" if is_404 else "if somebody else deletes a session first, the list is read to find that out",
     )
 
 
-def _not_found(bench: Bench, removal: Removal, calls: int) -> None:
-    if not removal.gone and not removal.tried:
-        bench.say(
+def _report_not_found(context: ProbeContext, deletion: Deletion, calls: int) -> None:
+    if not deletion.gone and not deletion.tried:
+        context.report(
             "delete",
-            bench.lessons.call("delete_session", None),
+            context.learned.learn_operation("delete_session", None),
             f"none of {calls} calls deletes a session",
-            "plans that delete are refused; take the probe's session away in the console",
+            "plans that delete are refused; delete the probe's session in the console",
         )
         return
-    bench.unclear = True
+    context.inconclusive = True
     answers = "; ".join(
-        f"{call(operation)} is answered {answer(reply)}" for operation, reply in removal.tried
+        f"{describe_call(operation)} is answered {describe_answer(reply)}"
+        for operation, reply in deletion.tried
     )
-    if removal.gone:
-        seen = f"the session is gone, and which call did it is not clear{answers and ': '}{answers}"
+    if deletion.gone:
+        seen = f"the session is gone, but which call deleted it is not clear{answers and ': '}{answers}"
     else:
         seen = (
-            f"{len(removal.tried)} of {calls} calls may delete a session, and the list shows it for "
-            f"{bench.subject.settle:g} s after them: {answers}"
+            f"{len(deletion.tried)} of {calls} calls may delete a session, but the list still shows it "
+            f"{context.session.settle:g} s later: {answers}"
         )
-    bench.say("delete", "unknown", seen, "run the probe again")
+    context.report("delete", "unknown", seen, "run the probe again")

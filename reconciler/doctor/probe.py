@@ -1,8 +1,8 @@
-"""A probe: one session is made, written to, and deleted.
+"""A probe: it creates one session, writes to it, and deletes it.
 
-The order of its experiments is from what the others stand on to what ends the session. Whatever comes in between,
-an error or a signal, the session is deleted, and the list is read to see that it is gone; at the end it is read
-once more, to see that all other sessions are as they were.
+Each experiment relies on the ones before it; the last one deletes the session. Whatever happens in between, an error
+or a signal, the session is deleted, and the list is read to check that it is gone. At the end the list is read once
+more, to check that all other sessions are unchanged.
 """
 
 from __future__ import annotations
@@ -15,62 +15,62 @@ from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
 from reconciler.doctor.baseline import compare
-from reconciler.doctor.candidates import PROVEN, candidates
-from reconciler.doctor.context import Bench, verdict
-from reconciler.doctor.create import find_by_name, make, usual_model
-from reconciler.doctor.delete import delete
-from reconciler.doctor.learned import Lessons
-from reconciler.doctor.messages import messages
-from reconciler.doctor.prompts import prompts
+from reconciler.doctor.candidates import PROVEN, candidates, names_in_path
+from reconciler.doctor.context import ProbeContext, ok_if
+from reconciler.doctor.create import create_session, find_by_name, most_used_model
+from reconciler.doctor.delete import find_delete
+from reconciler.doctor.learned import LearnedFacts
+from reconciler.doctor.messages import probe_messages
+from reconciler.doctor.prompts import stored_prompts
 from reconciler.doctor.remarks import remark_length
 from reconciler.doctor.report import Check
-from reconciler.doctor.session import Subject
-from reconciler.doctor.update import bad_request, find_update, left_out, update_takes
+from reconciler.doctor.session import ProbeSession
+from reconciler.doctor.update import bad_request, find_update, omitted_fields, updated_fields
 from reconciler.domain import Snapshot
 from reconciler.errors import Problem, ReconcilerError
 
-_EXPERIMENTS: Final[tuple[Callable[[Bench], None], ...]] = (
-    make,
+_EXPERIMENTS: Final[tuple[Callable[[ProbeContext], None], ...]] = (
+    create_session,
     find_by_name,
     find_update,
-    update_takes,
-    left_out,
+    updated_fields,
+    omitted_fields,
     remark_length,
-    prompts,
-    messages,
+    stored_prompts,
+    probe_messages,
     bad_request,
-    delete,
+    find_delete,
 )
 
 
 def new_probe() -> str:
-    """An id for a probe, that no other has."""
+    """A new, unique id for a probe."""
     return secrets.token_hex(6)
 
 
 class Probe:
     """One probe.
 
-    ``before`` is the list as it is; ``probe`` is the id by which what this makes is known; ``settle`` is how long
-    (seconds) a list may lag behind a write. ``tell`` is told what is tried.
+    ``before`` is the list before it. ``probe`` is the id that identifies what the probe creates. ``settle`` is how long
+    (seconds) the list may lag behind a write. ``progress`` is told what is being tried.
 
-    Afterwards ``checks`` holds what came out, ``complete`` says whether all experiments were made and told what they
-    should, ``left`` are the ids of sessions that could not be deleted (``unseen`` where one may be there that the list
-    did not show), and ``untouched`` says that all other sessions were seen to be as they were.
+    Afterwards ``checks`` are the results. ``complete`` says whether every experiment ran and was conclusive. ``left``
+    are the ids of sessions that could not be deleted; ``unseen`` says that one may exist that the list did not show.
+    ``untouched`` says that all other sessions are known to be unchanged.
     """
 
     def __init__(
         self,
         client: Client,
-        lessons: Lessons,
+        learned: LearnedFacts,
         before: Snapshot,
         *,
         probe: str,
         settle: float,
-        tell: Callable[[str], None] = lambda step: None,
+        progress: Callable[[str], None] = lambda step: None,
     ) -> None:
-        subject = Subject(client, probe, (live.session_id for live in before), settle)
-        self.bench = Bench(client, lessons, subject, usual_model(before), tell)
+        subject = ProbeSession(client, probe, (live.session_id for live in before), settle)
+        self.context = ProbeContext(client, learned, subject, most_used_model(before), progress)
         self.before = before
         self.complete = False
         self.left: list[int] = []
@@ -80,99 +80,101 @@ class Probe:
 
     @property
     def checks(self) -> list[Check]:
-        """What came out so far."""
-        return self.bench.checks
+        """The results so far."""
+        return self.context.checks
 
     @property
     def name(self) -> str:
-        """The name of the session that the probe makes."""
-        return self.bench.subject.name
+        """The name of the session that the probe creates."""
+        return self.context.session.name
 
     def run(self) -> None:
-        """Learn what there is to learn, clean up, and look at the others. What goes wrong becomes a check.
+        """Run the experiments, clean up, and compare the other sessions. An error becomes a check.
 
-        A signal ends the learning, and passes through at the end; a second one passes through at once.
+        A signal ends the experiments, and is raised again at the end; a second signal is raised at once.
         """
         stopped: BaseException | None = None
-        for step in (self._learn, self._clean_up, self._compare):
+        for step in (self._run_experiments, self._clean_up, self._compare):
             try:
                 step()
             except BaseException as error:
                 if stopped is not None:
                     raise
                 stopped = error
-                if step != self._learn:
-                    step()  # the signal only meant that no more is to be learned
+                if step != self._run_experiments:
+                    step()  # the first signal ends the experiments, not the clean-up
         if stopped is not None:
             raise stopped
 
-    def _learn(self) -> None:
+    def _run_experiments(self) -> None:
         try:
             for experiment in _EXPERIMENTS:
-                experiment(self.bench)
-            self.complete = not self.bench.unclear
+                experiment(self.context)
+            self.complete = not self.context.inconclusive
         except ReconcilerError as error:
             problem = error.problems[0] if error.problems else Problem(str(error))
-            self.bench.say("the probe ended early", "differs", problem.message, problem.hint)
+            self.context.report("the probe ended early", "differs", problem.message, problem.hint)
 
     def _clean_up(self) -> None:
-        subject = self.bench.subject
-        self.bench.tell("cleaning up")
+        session = self.context.session
+        self.context.progress("cleaning up")
         try:
-            if subject.creates and subject.appear() is None:
+            if session.unlisted_creates and session.wait_until_listed() is None:
                 self.unseen = True
             calls = self._deletes()
-            while found := [live for live in subject.find(whole=True) if live.session_id not in self.left]:
-                subject.id = found[0].session_id
-                if not subject.remove(calls).gone:
+            while found := [live for live in session.find(whole=True) if live.session_id not in self.left]:
+                session.id = found[0].session_id
+                if not session.delete(calls).gone:
                     self.left.append(found[0].session_id)
         except ReconcilerError as error:
-            self.left = sorted({*self.left, *subject.ids})
+            self.left = sorted({*self.left, *session.ids})
             self.unseen = self.unseen or not self.left
             reason = error.problems[0].message if error.problems else str(error)
             self._cleaned = True
-            self.bench.say("clean-up", "differs", f"{self.leftover}: {reason}", _CONSOLE)
+            self.context.report("clean-up", "differs", f"{self.leftover}: {reason}", _CONSOLE)
             return
         self._cleaned = True
         if self.left or self.unseen:
-            self.bench.say("clean-up", "differs", self.leftover, _CONSOLE)
+            self.context.report("clean-up", "differs", self.leftover, _CONSOLE)
         else:
-            self.bench.say("clean-up", "ok", "the session is deleted, and the list does not show it any more")
+            self.context.report("clean-up", "ok", "the session is deleted and no longer listed")
 
     def _deletes(self) -> list[Operation]:
-        """The calls that may delete what is left: after an alarm those alone that can't reach another session."""
-        calls = candidates(self.bench.lessons.contract, "delete_session")
-        if not self.bench.subject.alarmed:
+        """The calls to delete what is left. After harm was seen, only those that can't reach another session."""
+        session = self.context.session
+        calls = candidates(self.context.learned.contract, "delete_session")
+        calls = [one for one in calls if session.can_address(one)]
+        if not session.harm_seen:
             return calls
-        return [one for one in calls if "{session_id}" in one.path or one.known in PROVEN]
+        return [one for one in calls if names_in_path(one) or one.known in PROVEN]
 
     @property
     def leftover(self) -> str:
-        """What is left, in words; empty where nothing is."""
-        subject = self.bench.subject
-        if not self._cleaned and (subject.ids or subject.creates):
-            return f"the session {self.name!r} may be left"  # the clean-up was ended, too
+        """What could not be deleted, in words; empty if nothing is left."""
+        session = self.context.session
+        if not self._cleaned and (session.ids or session.unlisted_creates):
+            return f"the session {self.name!r} may still exist"  # the clean-up was interrupted, too
         if self.left:
             numbers = ", ".join(f"#{number}" for number in self.left)
             return f"{numbers}, {self.name!r}, could not be deleted"
         if self.unseen:
-            return f"a session {self.name!r} may be there that the list does not show yet"
+            return f"a session {self.name!r} may exist that the list does not show yet"
         return ""
 
     def _compare(self) -> None:
-        """See that all other sessions are as they were."""
+        """Check that all other sessions are unchanged."""
         try:
-            after = list_sessions(self.bench.client)
+            after = list_sessions(self.context.client)
         except ReconcilerError as error:
             reason = error.problems[0].message if error.problems else str(error)
-            self.bench.say("the other sessions", "unknown", f"the list can't be read again: {reason}")
+            self.context.report("the other sessions", "unknown", f"the list can't be read again: {reason}")
             return
         found = compare(self.before, after)
         self.untouched = found.untouched
-        follows = "somebody else may have written at the same time; the probe named no session but its own in any call"
-        self.bench.say(
-            "the other sessions", verdict(found.untouched), str(found), "" if found.untouched else follows
+        follows = "somebody else may have written at the same time; each call of the probe named its own session only"
+        self.context.report(
+            "the other sessions", ok_if(found.untouched), str(found), "" if found.untouched else follows
         )
 
 
-_CONSOLE = "delete it in the console, or run reconciler doctor again, which finds it and offers to remove it"
+_CONSOLE = "delete it in the console, or run reconciler doctor again, which finds it and offers to delete it"

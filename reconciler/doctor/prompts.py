@@ -1,4 +1,4 @@
-"""Whether prompts come back to the letter: texts that services are known to change, and what this one did to them."""
+"""Whether prompts are returned unchanged: texts that services are known to change, and what this one does to them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.doctor.context import Bench
+from reconciler.doctor.context import ProbeContext
 
-#: How many characters the longest prompt has that is tried.
-LONGEST: Final = 100_000
+#: The longest prompt that is tried, in characters.
+LONGEST_PROMPT: Final = 100_000
 
-#: Characters of the step that a prompt ends in that was kept before.
+#: Room, in characters, for what follows the beginning of each prompt of a probe.
 _ROOM: Final = 10
 
-#: Emoji (joined ones, too), letters in two forms, separators that count as line ends to some, and every control
-#: character but NUL, which no catalog may hold.
+#: Emoji, joined ones included, a letter with a combining accent, separators that some programs take for line ends, and
+#: every control character but NUL, which no catalog may contain.
 CHARACTERS: Final = (
     "\U0001f99c \U0001f469\u200d\U0001f467 \u7231 e\u0301 \u2028\u2029\u0085\ufeff "
     + "".join(map(chr, (*range(1, 9), 11, 12, *range(14, 32), 127, 155)))
@@ -25,16 +25,16 @@ CHARACTERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TextCase:
-    """A text to store as a prompt, and the fact of the contract that it tells.
+    """A text to store as a prompt, and the fact of the contract that it decides.
 
-    ``make`` puts the beginning by which a probe's prompt is known into it; ``read`` says what became of the text, from
-    what was sent and what was stored, as the contract words it.
+    ``make`` builds the text around the beginning that identifies a probe's prompt. ``classify`` gives the contract's
+    word for what the service did to it, from what was sent and what was stored.
     """
 
     name: str
     fact: str
     make: Callable[[str], str]
-    read: Callable[[str, str], str]
+    classify: Callable[[str, str], str]
 
 
 def _lf(text: str) -> str:
@@ -42,7 +42,7 @@ def _lf(text: str) -> str:
 
 
 def _ends(sent: str, stored: str) -> str:
-    stored = _lf(stored)  # what becomes of line ends is another fact
+    stored = _lf(stored)  # line endings are another fact
     if stored == sent:
         return "kept"
     return "both" if stored == sent.strip() else "end" if stored == sent.rstrip() else "changed"
@@ -60,104 +60,109 @@ def _characters(sent: str, stored: str) -> str:
 
 
 CASES: Final = (
-    TextCase("white space at its ends", "prompt_ends", lambda start: f" \t {start} \t \n ", _ends),
+    TextCase("white space at the ends", "prompt_ends", lambda start: f" \t {start} \t \n ", _ends),
     TextCase("line endings", "prompt_line_endings", lambda start: f"{start}\r\na\nb\rc\n\nd", _line_endings),
-    TextCase("emoji, U+2028, controls", "prompt_characters", lambda start: start + CHARACTERS, _characters),
+    TextCase(
+        "emoji, U+2028, control characters",
+        "prompt_characters",
+        lambda start: start + CHARACTERS,
+        _characters,
+    ),
 )
 
 
 def together(start: str) -> str:
-    """All cases in one text: where it comes back to the letter, none has to be tried alone."""
+    """All cases in one text. If it is returned unchanged, none has to be tried alone."""
     return f" \t {start}\r\na\nb\rc\n\nd{CHARACTERS} \t \n "
 
 
 def filled(start: str, length: int) -> str:
-    """A prompt of so many characters."""
+    """A prompt of this many characters."""
     return start + " " + "x" * (length - len(start) - 1)
 
 
-def prompts(bench: Bench) -> None:
-    """Whether prompts come back to the letter."""
-    if bench.update is None:
-        bench.say("prompts", "unknown", "without an update only a plain one was tried")
+def stored_prompts(context: ProbeContext) -> None:
+    """Whether prompts are returned unchanged, and how long they may be."""
+    if context.update is None:
+        context.report("prompts", "unknown", "without an update, only a plain prompt was tried")
         return
-    bench.tell("whether prompts come back to the letter")
-    sent, stored = _stored(bench, together)
+    context.progress("whether prompts are returned unchanged")
+    sent, stored = _stored(context, together)
     if stored == sent:
         facts = {case.fact: "kept" for case in CASES}
     else:
         facts = {}
         for case in CASES:
-            sent, stored = _stored(bench, case.make)
-            facts[case.fact] = "refused" if stored is None else case.read(sent, stored)
+            sent, stored = _stored(context, case.make)
+            facts[case.fact] = "refused" if stored is None else case.classify(sent, stored)
     for case in CASES:
         fact = facts[case.fact]
-        stated = bench.lessons.behaves(**{case.fact: fact})
-        bench.say(f"prompts: {case.name}", stated, _SEEN.get(fact, fact), _follows(case.fact, fact))
-    _say_length(bench)
+        verdict = context.learned.learn_service(**{case.fact: fact})
+        context.report(f"prompts: {case.name}", verdict, _SEEN.get(fact, fact), _follows(case.fact, fact))
+    _report_length(context)
 
 
-def _say_length(bench: Bench) -> None:
-    known = bench.lessons.stated.service.prompt_length is not None
-    length = _longest(bench)
-    stated = bench.lessons.behaves(prompt_length=length)
-    if length == LONGEST:
-        bench.say("prompts: length", stated, f"{LONGEST:,} characters come back to the letter")
+def _report_length(context: ProbeContext) -> None:
+    known = context.learned.in_use.service.prompt_length is not None
+    length = _longest(context)
+    verdict = context.learned.learn_service(prompt_length=length)
+    if length == LONGEST_PROMPT:
+        context.report("prompts: length", verdict, f"{LONGEST_PROMPT:,} characters are returned unchanged")
     else:
-        bench.say(
+        context.report(
             "prompts: length",
-            stated if known else "differs",
-            f"{length:,} characters come back to the letter, and no more",
-            "an apply says so for each prompt that is too long",
+            verdict if known else "differs",
+            f"at most {length:,} characters are returned unchanged",
+            "an apply reports each prompt that is too long",
         )
 
 
-def _longest(bench: Bench) -> int:
-    """Characters of the longest prompt that comes back to the letter."""
+def _longest(context: ProbeContext) -> int:
+    """The length of the longest prompt that is returned unchanged, in characters."""
 
     def kept(length: int) -> bool:
-        sent, stored = _stored(bench, lambda start: filled(start, length))
+        sent, stored = _stored(context, lambda start: filled(start, length))
         return stored == sent
 
-    if kept(LONGEST):
-        return LONGEST
-    good, bad = len(bench.subject.prompt()) + _ROOM, LONGEST
+    if kept(LONGEST_PROMPT):
+        return LONGEST_PROMPT
+    good, bad = len(context.session.prompt()) + _ROOM, LONGEST_PROMPT
     while bad - good > 1:
         middle = (good + bad) // 2
-        bench.tell(f"a prompt of {middle} characters")
+        context.progress(f"a prompt of {middle} characters")
         good, bad = (middle, bad) if kept(middle) else (good, middle)
     return good
 
 
-def _stored(bench: Bench, make: Callable[[str], str]) -> tuple[str, str | None]:
-    """A prompt that was sent, and what was stored of it: None where it was refused."""
+def _stored(context: ProbeContext, make: Callable[[str], str]) -> tuple[str, str | None]:
+    """A prompt as it was sent, and as it was stored; None if it was refused."""
     sent: list[str] = []
 
     def made(start: str) -> str:
         sent.append(make(start))
         return sent[0]
 
-    reply, live = bench.put({}, made)
-    stored = bench.raw(live, *bench.client.contract.session.prompt)
+    reply, live = context.apply_update({}, made)
+    stored = context.raw_value(live, *context.client.contract.session.prompt)
     return sent[0], None if reply.error is not None and stored != sent[0] else str(stored)
 
 
-_SEEN = {
-    "kept": "come back to the letter",
-    "end": "goes at the end",
-    "both": "goes at both ends",
-    "lf": "become LF",
-    "crlf": "become CRLF",
-    "changed": "are changed",
-    "refused": "are refused",
+_SEEN: Final = {
+    "kept": "returned unchanged",
+    "end": "removed at the end",
+    "both": "removed at both ends",
+    "lf": "converted to LF",
+    "crlf": "converted to CRLF",
+    "changed": "changed",
+    "refused": "refused",
 }
 
 
-def _follows(fact: str, what: str) -> str:
-    if what in ("kept", "end", "lf", "crlf"):
-        return ""  # it is what happens here to every prompt before it is compared
-    if what == "refused":
+def _follows(fact: str, effect: str) -> str:
+    if effect in ("kept", "end", "lf", "crlf"):
+        return ""  # comparing ignores these differences anyway
+    if effect == "refused":
         return "an apply reports each prompt that is refused"
     if fact == "prompt_ends":
-        return "the tag remembers what became of a prompt that begins with white space"
-    return "the tag remembers what became of such a prompt"
+        return "the tag records how the service changes a prompt that begins with white space"
+    return "the tag records how the service changes such a prompt"

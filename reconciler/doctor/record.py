@@ -1,7 +1,10 @@
-"""A recorded run: every request and its answer, a file each, that a user can attach to a bug report.
+"""A recorded run: one file for each request and its answer, to attach to a bug report.
 
-What is nobody's business is left out (:mod:`reconciler.doctor.record`), and the API key wherever it stands. Of an
-answer that is no JSON only the length is told: what it holds, nobody can know.
+Private data is left out, and so is the API key, wherever it occurs. Of a session, strings are replaced by their
+length, except the model and the times; so are free-form values, including their keys. Whether a value is kept depends
+on where it is, never on a key that users may have chosen. The names of a session's own fields are kept, since a report
+is about them, and so are a name and a remark if they are exactly a probe's. Of an answer that is not JSON only the
+length is recorded.
 """
 
 from __future__ import annotations
@@ -18,18 +21,19 @@ from reconciler.api.client import Client, Reply
 from reconciler.api.decode import value_at
 from reconciler.contract import Contract, Operation
 from reconciler.disk import write_durably
+from reconciler.doctor.candidates import has_body
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import is_probe_name, is_probe_remark
 from reconciler.values import as_number
 
-#: Headers of an answer that tell something and nothing personal.
+#: Headers of an answer that are useful and not personal.
 _HEADERS = ("Content-Type", "Content-Length", "Date", "Retry-After", "Server", "Allow", "Location")
 
 
 class Recorder:
     """Writes a file for each call of a client, as its observer.
 
-    It never gets in the way of a call: ``failed`` says afterwards why some were not written, empty where all were.
+    It never makes a call fail: ``failed`` says afterwards why some files were not written; it is empty if all were.
 
     Raises:
         ReconcilerError: the folder is not empty, or can't be made.
@@ -51,7 +55,7 @@ class Recorder:
             raise ReconcilerError(f"{folder} is not empty", "name a new folder for --record")
 
     def __call__(self, operation: Operation, fields: Mapping[str, Any], reply: Reply) -> None:
-        """Write one call down."""
+        """Write one call to a file."""
         with self._lock:
             self._count += 1
             number = self._count
@@ -75,7 +79,7 @@ def _request(operation: Operation, fields: Mapping[str, Any], contract: Contract
         "method": operation.method,
         "path": operation.path.replace("{session_id}", str(fields.get("session_id", ""))),
         "encoding": operation.encoding,
-        "query" if operation.encoding == "none" else "fields": redact_request(operation, fields, contract),
+        "fields" if has_body(operation) else "query": redact_request(operation, fields, contract),
     }
 
 
@@ -86,7 +90,7 @@ def _answer(
     if response is None:
         return {"error": reply.error.what if reply.error else "no answer"}
     headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
-    if "Location" in headers:  # where a request is sent back to, its query may be, too
+    if "Location" in headers:  # it may repeat the query of the request
         headers["Location"] = re.split("[?#]", headers["Location"])[0]
     document: dict[str, Any] = {
         "status": response.status_code,
@@ -96,53 +100,53 @@ def _answer(
     try:
         document["body"] = redact_answer(operation, fields, json.loads(response.content), contract)
     except (ValueError, RecursionError):
-        document["text"] = f"[no JSON, {len(response.content)} bytes]"
+        document["text"] = f"[not JSON, {len(response.content)} bytes]"
     return document
 
 
 _Path: TypeAlias = tuple[str, ...]
 
-#: Where an envelope holds sessions, messages or models.
+#: The members of an envelope that hold sessions, messages or models.
 _ROWS = ("results", "data")
 
-#: Texts of the envelope that are the server's own, and of a row beside the contract's fields.
-_SAID = ("message", "status")
+#: Strings that are the server's own: in the envelope, and in a row besides the contract's fields.
+_SERVER_TEXTS = ("message", "status")
 _TIMES = ("created_at", "updated_at")
 _MODEL = ("id", "object", "owned_by")
 
-#: Numbers that are kept beside those of the contract's fields.
+#: Numbers that are kept besides those of the contract's fields.
 _COUNTS = ("count", "max_pages", "current_page", "status")
 _NUMBERS = ("session_id", "message_id", "api_id", "api_use_count", "created", "status")
 
-#: Fields of a request, by this program's names, that hold nothing of a session but its model.
-_ASKED = frozenset(("ordering", "page", "size", "model", "session_id", "category"))
+#: Fields of a request, by this program's names, that contain nothing private.
+_PUBLIC_FIELDS = frozenset(("ordering", "page", "size", "model", "session_id", "category"))
 
-_LONGEST = 300  # characters of a text that is kept
+_LONGEST = 300  # characters of a string that is kept
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What of a row is kept, by where it stands. In ``objects`` the keys are kept, too."""
+    """What is kept of a row, by path. Of ``objects`` the keys are kept, too."""
 
     texts: frozenset[_Path]
-    numbers: frozenset[_Path]  # as texts, too
+    numbers: frozenset[_Path]  # as strings, too
     names: frozenset[_Path] = frozenset()
     remarks: frozenset[_Path] = frozenset()
     objects: frozenset[_Path] = frozenset(((),))
 
     def walk(self, value: Any, path: _Path = ()) -> Any:
-        """The value at a path, without what is to go."""
+        """The value at a path, with private parts replaced."""
         if value in (None, "", {}, []) or isinstance(value, bool):
             return value
         if isinstance(value, dict):
             if path not in self.objects:
-                return _length(value)
+                return _placeholder(value)
             return {name: self.walk(one, (*path, name)) for name, one in value.items()}
         if isinstance(value, int | float):
-            return value if path in self.numbers else f"[{type(value).__name__}]"
-        return value if isinstance(value, str) and self._stays(value, path) else _length(value)
+            return value if path in self.numbers else "[number]"
+        return value if isinstance(value, str) and self._is_kept(value, path) else _placeholder(value)
 
-    def _stays(self, text: str, path: _Path) -> bool:
+    def _is_kept(self, text: str, path: _Path) -> bool:
         if len(text) > _LONGEST:
             return False
         return (
@@ -154,8 +158,8 @@ class _Rules:
 
 
 def redact_request(operation: Operation, fields: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
-    """The fields of a request, by their names on the wire."""
-    kept = _ASKED | contract.session.parameters.keys()
+    """The fields of a request, under their wire names, without private values."""
+    kept = _PUBLIC_FIELDS | contract.session.parameters.keys()
     rules = _Rules(
         texts=_tops(*kept),
         numbers=_tops(*kept),
@@ -170,16 +174,16 @@ def redact_request(operation: Operation, fields: Mapping[str, Any], contract: Co
 
 
 def redact_answer(operation: Operation, fields: Mapping[str, Any], body: Any, contract: Contract) -> Any:
-    """An answer's document, to a request with these fields."""
+    """The document of an answer to a request with these fields, without private values."""
     rules = _rules(operation, contract)
     if not isinstance(body, dict) or value_at(body, contract.session.session_id) is not None:
-        return _rows(body, rules)  # no envelope
+        return _rows(body, rules)  # there is no envelope
     document = {}
     for name, value in body.items():
         if name in _ROWS:
             document[name] = _rows(value, rules)
-        elif name in _SAID and isinstance(value, str):
-            document[name] = _said(value, fields)
+        elif name in _SERVER_TEXTS and isinstance(value, str):
+            document[name] = _without_names(value, fields)
         elif name in _COUNTS and isinstance(value, int | float):
             document[name] = value
         else:
@@ -191,13 +195,13 @@ def _rows(value: Any, rules: _Rules) -> Any:
     return [rules.walk(one) for one in value] if isinstance(value, list) else rules.walk(value)
 
 
-def _said(text: str, fields: Mapping[str, Any]) -> str:
-    """What the server says, which may repeat what it was asked for."""
+def _without_names(text: str, fields: Mapping[str, Any]) -> str:
+    """The server's message, which may repeat values of the request."""
     for name in ("name", "session_token"):
         asked = fields.get(name)
         if isinstance(asked, str) and asked and not is_probe_name(asked):
-            text = text.replace(asked, _length(asked))
-    return text if len(text) <= _LONGEST else _length(text)
+            text = text.replace(asked, _placeholder(asked))
+    return text if len(text) <= _LONGEST else _placeholder(text)
 
 
 def _rules(operation: Operation, contract: Contract) -> _Rules:
@@ -216,7 +220,7 @@ def _rules(operation: Operation, contract: Contract) -> _Rules:
         numbers=(_tops(*_NUMBERS) | {shape.session_id, *shape.parameters.values()}) - {*private},
         names=frozenset((shape.name,)),
         remarks=frozenset((shape.remark,)),
-        # Never inside of what is free in form.
+        # Never inside a free-form value.
         objects=frozenset(
             path[:length]
             for path in (*known, (*shape.config, ""))
@@ -230,7 +234,8 @@ def _tops(*names: str) -> frozenset[_Path]:
     return frozenset((name,) for name in names)
 
 
-def _length(value: Any) -> str:
+def _placeholder(value: Any) -> str:
     if isinstance(value, str):
-        return f"[text of {len(value)} characters]"
-    return f"[{type(value).__name__} of {len(json.dumps(value, ensure_ascii=False))} characters]"
+        return f"[string of {len(value)} characters]"
+    kind = "object" if isinstance(value, dict) else "array"
+    return f"[{kind} of {len(json.dumps(value, ensure_ascii=False))} characters]"

@@ -1,104 +1,104 @@
-"""How long a remark may be, to the byte, and what becomes of a longer one."""
+"""How long a remark may be, to the byte, and what the service does to a longer one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from reconciler.doctor.context import Bench, verdict
-from reconciler.doctor.create import say_create_takes
+from reconciler.doctor.context import ProbeContext, ok_if
+from reconciler.doctor.create import report_created_fields
 from reconciler.ownership.remark import compose_remark, remark_size
 from reconciler.ownership.tag import Identity, make_tag, without_base
 
 #: The longest remark that is tried, in bytes.
-MOST = 65_536
+LONGEST_REMARK: Final = 65_536
 
-#: What became of a remark of some length: kept whole, cut off after so many bytes, refused, or not taken in.
+#: What a service did to a remark: kept it, cut it off after this many bytes, refused it, or ignored it.
 _Outcome: TypeAlias = tuple[Literal["kept", "cut", "refused", "ignored"], int]
 _Over: TypeAlias = Literal["refuse", "cut"] | None
 
 
-def remark_length(bench: Bench) -> None:
-    """Find the limit, and what it means for the tag."""
-    if bench.update is not None and "remark" in bench.update.fields:
-        _by_update(bench)
+def remark_length(context: ProbeContext) -> None:
+    """The limit, and what it means for the tag."""
+    if context.update is not None and "remark" in context.update.fields:
+        _by_update(context)
     else:
-        _by_create(bench)
-    say_create_takes(bench)
+        _by_create(context)
+    report_created_fields(context)
 
 
-def _by_update(bench: Bench) -> None:
-    bench.tell("how long a remark may be")
-    mark = remark_size(bench.subject.remark())
+def _by_update(context: ProbeContext) -> None:
+    context.progress("how long a remark may be")
+    mark = remark_size(context.session.remark())
     limit: int | None = None
     over: _Over = None
-    outcome, size = _try(bench, MOST)
+    outcome, size = _try(context, LONGEST_REMARK)
     if outcome == "cut":
         limit, over = size, "cut"
     elif outcome != "kept":
-        marked = _try(bench, mark)
+        marked = _try(context, mark)
         if marked[0] == "kept":
-            limit, over = _bisect(bench, mark, MOST)
-        elif bench.create_keeps >= mark:
-            _not_by_update(bench)
+            limit, over = _bisect(context, mark, LONGEST_REMARK)
+        elif context.create_remark_kept >= mark:
+            _not_by_update(context)
             return
         else:
-            limit, over = _bisect(bench, 0, mark)
+            limit, over = _bisect(context, 0, mark)
     if limit is None:
-        _judge(bench, None, None, f"{MOST:,} bytes are kept, and more was not tried")
+        _report_limit(context, None, None, f"{LONGEST_REMARK:,} bytes are kept; more was not tried")
     else:
         beyond = "cut off" if over == "cut" else "refused"
-        seen = f"{limit:,} bytes are kept; what is longer is {beyond}" if limit else "none is kept"
-        _judge(bench, limit, over, seen)
-    kept = MOST if limit is None else limit
-    if bench.create_keeps:
-        _shorter_at_create(bench, kept)
+        seen = f"{limit:,} bytes are kept; longer remarks are {beyond}" if limit else "none is kept"
+        _report_limit(context, limit, over, seen)
+    kept = LONGEST_REMARK if limit is None else limit
+    if context.create_remark_kept:
+        _shorter_at_create(context, kept)
     elif kept >= mark:
-        _not_at_create(bench)
+        _not_at_create(context)
 
 
-def _shorter_at_create(bench: Bench, kept: int) -> None:
-    """A create that keeps less of a remark than an update: the tag goes in by the update."""
-    refused = bench.create_refused
-    if bench.create_cut and bench.create_keeps < kept:
-        seen = f"{bench.create_keeps:,} bytes are kept, and what is longer is cut off"
+def _shorter_at_create(context: ProbeContext, kept: int) -> None:
+    """A create that keeps less of a remark than an update does: the update has to write the tag."""
+    refused = context.create_remark_refused
+    if context.create_remark_cut and context.create_remark_kept < kept:
+        seen = f"{context.create_remark_kept:,} bytes are kept; longer remarks are cut off"
     elif refused is not None and refused <= kept:
-        seen = f"{bench.create_keeps:,} bytes are kept, {refused:,} are refused"
+        seen = f"{context.create_remark_kept:,} bytes are kept, {refused:,} are refused"
     else:
         return
-    known = "remark" in bench.lessons.stated.operation("create_session").ignores
-    _not_at_create(bench)
-    follows = "an update keeps more: sessions are made in two calls"
-    bench.say("remark at a create", verdict(known), seen, follows)
+    known = "remark" in context.learned.in_use.operation("create_session").ignores
+    _not_at_create(context)
+    follows = "an update keeps more: sessions are created in two calls"
+    context.report("remark in a create", ok_if(known), seen, follows)
 
 
-def _by_create(bench: Bench) -> None:
-    """Without an update, one session tells of one length; and what is refused before it is made, of others."""
-    size, refused = bench.create_keeps, bench.create_refused
+def _by_create(context: ProbeContext) -> None:
+    """Without an update, a session tells about one length; the creates that were refused tell about others."""
+    size, refused = context.create_remark_kept, context.create_remark_refused
     if not size:
-        known = "remark" in bench.lessons.stated.operation("create_session").ignores
-        _not_at_create(bench)
-        bench.say("remark", verdict(known), "a create keeps none", _tag_fits(0))
-    elif bench.create_cut:
-        _judge(bench, size, "cut", f"{size:,} bytes are kept; what is longer is cut off")
+        known = "remark" in context.learned.in_use.operation("create_session").ignores
+        _not_at_create(context)
+        context.report("remark", ok_if(known), "a create keeps none", _tag_fits(0))
+    elif context.create_remark_cut:
+        _report_limit(context, size, "cut", f"{size:,} bytes are kept; longer remarks are cut off")
     elif refused is not None:
         least = "" if refused == size + 1 else "at least "
-        _judge(bench, size, "refuse", f"{least}{size:,} bytes are kept, {refused:,} are refused")
+        _report_limit(context, size, "refuse", f"{least}{size:,} bytes are kept, {refused:,} are refused")
     else:
-        _judge(bench, None, None, f"{size:,} bytes are kept at a create, and more was not tried")
+        _report_limit(context, None, None, f"{size:,} bytes are kept by a create; more was not tried")
 
 
-def _judge(bench: Bench, limit: int | None, over: _Over, seen: str) -> None:
-    """Note the limit. One that is news and too short for the tag is not what a contract without a limit assumes."""
-    known = bench.lessons.stated.service.remark_limit is not None
-    stated = bench.lessons.behaves(remark_limit=limit, remark_over=over)
-    bench.say("remark", stated if known or _fits(limit) else "differs", seen, _tag_fits(limit))
+def _report_limit(context: ProbeContext, limit: int | None, over: _Over, seen: str) -> None:
+    """Note the limit. A contract without one assumes that the tag fits, so a limit too short for it differs."""
+    known = context.learned.in_use.service.remark_limit is not None
+    verdict = context.learned.learn_service(remark_limit=limit, remark_over=over)
+    context.report("remark", verdict if known or _fits(limit) else "differs", seen, _tag_fits(limit))
 
 
-def _try(bench: Bench, size: int) -> _Outcome:
-    before = bench.subject.see().raw_remark or ""
-    sent = bench.subject.remark(size)
-    reply, live = bench.put({"remark": sent})
+def _try(context: ProbeContext, size: int) -> _Outcome:
+    before = context.session.require_listed().raw_remark or ""
+    sent = context.session.remark(size)
+    reply, live = context.apply_update({"remark": sent})
     stored = live.raw_remark or ""
     if stored == sent:
         return "kept", size
@@ -107,12 +107,12 @@ def _try(bench: Bench, size: int) -> _Outcome:
     return ("ignored", size) if stored == before else ("cut", remark_size(stored))
 
 
-def _bisect(bench: Bench, kept: int, not_kept: int) -> tuple[int, _Over]:
-    """The longest remark that is kept whole, given one length that is and one that is not."""
+def _bisect(context: ProbeContext, kept: int, not_kept: int) -> tuple[int, _Over]:
+    """The longest remark that is kept, given a length that is kept and one that is not."""
     while not_kept - kept > 1:
         middle = (kept + not_kept) // 2
-        bench.tell(f"a remark of {middle} bytes")
-        outcome, size = _try(bench, middle)
+        context.progress(f"a remark of {middle} bytes")
+        outcome, size = _try(context, middle)
         if outcome == "cut":
             return size, "cut"
         if outcome == "kept":
@@ -122,26 +122,28 @@ def _bisect(bench: Bench, kept: int, not_kept: int) -> tuple[int, _Over]:
     return kept, "refuse"
 
 
-def _not_by_update(bench: Bench) -> None:
-    """An update that can't renew the tag would leave in it what is not true any more: better none."""
-    known = bench.lessons.call("update_session", None)
-    bench.amend("update", known)
-    bench.update = None
-    bench.say(
+def _not_by_update(context: ProbeContext) -> None:
+    """An update that can't write the tag would leave an outdated one behind, so there is to be no update."""
+    known = context.learned.learn_operation("update_session", None)
+    context.change_verdict("update", known)
+    context.update = None
+    context.report(
         "remark",
         known,
-        "a create takes it, an update does not",
-        "tags can't be renewed, so a plan that changes a live session is refused",
+        "a create stores it, an update does not",
+        "tags can't be updated, so a plan that changes a live session is refused",
     )
 
 
-def _not_at_create(bench: Bench) -> None:
-    operation = bench.lessons.operation("create_session")
-    bench.lessons.call("create_session", replace(operation, ignores=operation.ignores | {"remark"}))
+def _not_at_create(context: ProbeContext) -> None:
+    operation = context.learned.operation("create_session")
+    context.learned.learn_operation(
+        "create_session", replace(operation, ignores=operation.ignores | {"remark"})
+    )
 
 
 def _sizes(catalog: str, key: str) -> tuple[int, int]:
-    """The bytes of a tag with digests of eight fields, and without any."""
+    """The size (bytes) of a tag with digests of eight fields, and of one without digests."""
     parameters = (f"parameters.{name}" for name in ("temperature", "max_tokens", "history_length"))
     paths = ("name", "model", "prompt", *parameters, "data.a", "data.b")
     tag = make_tag(Identity(catalog, None, key), dict.fromkeys(paths))
@@ -150,25 +152,23 @@ def _sizes(catalog: str, key: str) -> tuple[int, int]:
     )
 
 
-def _common() -> tuple[int, int]:
+def _usual_sizes() -> tuple[int, int]:
     return _sizes("c" * 20, "k" * 20)
 
 
 def _fits(limit: int | None) -> bool:
-    return limit is None or limit >= _common()[0]
+    return limit is None or limit >= _usual_sizes()[0]
 
 
 def _tag_fits(limit: int | None) -> str:
-    whole, short = _common()
+    whole, short = _usual_sizes()
     _, shortest = _sizes("c", "k")
     if limit is None or _fits(limit):
         return f"the tag fits (up to {whole} bytes)"
     if limit >= short:
-        return f"the tag fits without digests, which take {whole}: plans can't tell who changed what"
-    if limit >= shortest:
         return (
-            "the tag fits without digests, for short names of catalog and keys; what does not fit is refused"
+            f"the tag fits only without digests ({whole} bytes with them): plans can't tell who changed what"
         )
-    return (
-        "the tag has no place, so nothing can be managed here: plans that make or change sessions are refused"
-    )
+    if limit >= shortest:
+        return "the tag fits only without digests and with short catalog names and keys; what does not fit is refused"
+    return "the tag does not fit, so nothing can be managed here: plans that create or change sessions are refused"

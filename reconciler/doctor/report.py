@@ -1,4 +1,4 @@
-"""What the doctor found, line by line, and its public form (``schemas/doctor.schema.json``)."""
+"""The doctor's report, line by line, and as a public document (``schemas/doctor.schema.json``)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, Literal, TypeAlias
 from reconciler import __version__
 from reconciler.contract import Contract
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 
-#: ``ok``: as the contract says, or as it should be; ``differs``: it is not; ``unknown``: it could not be told.
+#: ``ok``: as the contract says, or as it should be; ``differs``: it is not; ``unknown``: it could not be found out.
 Verdict: TypeAlias = Literal["ok", "differs", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: what was checked, what came out, what was seen, and what follows from it. Texts are raw."""
+    """One line: what was checked, the verdict, what was seen, and what follows. Texts are raw, not escaped."""
 
     part: str
     name: str
@@ -28,9 +28,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A session that a probe made and did not delete.
+    """A session that a probe created and did not delete.
 
-    ``probe`` is that probe's id, ``created_at`` when the server says that it was made, empty where it does not.
+    ``probe`` is that probe's id. ``created_at`` is the server's time of its creation, empty if it gives none.
     """
 
     session_id: int
@@ -41,11 +41,12 @@ class Leftover:
 
 @dataclass(slots=True)
 class Report:
-    """All of it.
+    """The whole report.
 
-    ``untouched`` says that a probe, if there was one, was seen to have left all other sessions as they were.
-    ``learned`` is the contract that came out, as a document; ``written`` and ``recorded`` name the file and the folder
-    that it and the calls were written to.
+    ``untouched`` says that a probe, if there was one, is known to have left all other sessions as they were.
+    ``learned`` is the contract that came out, as a document, and ``not_tried`` are its writes that only a probe can
+    check and none has tried. ``written`` names the file that the contract was written to, ``recorded`` the folder of
+    the recorded calls; both are empty if there is none.
     """
 
     endpoint: str
@@ -54,16 +55,17 @@ class Report:
     leftovers: Sequence[Leftover] = ()
     untouched: bool = True
     learned: Mapping[str, Any] | None = None
+    not_tried: Sequence[str] = ()
     written: str = ""
     recorded: str = ""
 
     def count(self, verdict: Verdict) -> int:
-        """How many checks came out so."""
+        """How many checks have this verdict."""
         return sum(check.verdict == verdict for check in self.checks)
 
 
 def report_to_document(report: Report) -> dict[str, Any]:
-    """The report's public form."""
+    """The report as a public document."""
     learned = report.contract.learned
     return {
         "format_version": FORMAT_VERSION,
@@ -91,6 +93,7 @@ def report_to_document(report: Report) -> dict[str, Any]:
             for one in report.leftovers
         ],
         "learned": report.learned,
+        "not_tried": list(report.not_tried),
         "written": report.written,
         "recorded": report.recorded,
     }

@@ -1,155 +1,171 @@
-"""The session that a probe writes to. Whatever goes through here reaches that one, or none.
+"""The session that a probe writes to. A write that goes through here reaches that session or none.
 
-Three things keep the sessions of others out of it. A write carries an id that the list showed under this probe's name
-or mark, and that was not there before the probe began. What a write sends bears the probe's name, so that a call
-that turns out to make a session makes one that is known again and deleted. And after each call that may have done
-something, the number of sessions is looked at: when one is missing, the probe ends.
+Three rules protect the sessions of others:
+
+- A write carries an id that the list showed under this probe's name or mark, and that did not exist before the probe
+  began.
+- The values in a write carry the probe's name. If a call turns out to create a session, that session is recognised
+  and deleted.
+- After each call that may have had an effect, the sessions are counted. If one is missing, the probe stops.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import backoff
+from reconciler.api.polling import pause_before_retry, poll
 from reconciler.contract import Operation
-from reconciler.doctor.candidates import safe
+from reconciler.doctor.candidates import can_address, is_safe
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import probe_id, probe_name, probe_prompt, probe_remark
 from reconciler.values import as_number
 
-#: Whether a session, None for one that is gone, is as it should be.
-Fits: TypeAlias = Callable[[LiveSession | None], bool]
+#: Whether a session, None for one that is not listed, is as expected.
+Condition: TypeAlias = Callable[[LiveSession | None], bool]
 
-#: Seconds that success is still waited for on a service that said so once, and did nothing.
-_IMPATIENT: Final = 1.0
+#: How long (seconds) to wait for the effect of a success, once the service has answered success without any effect.
+_SHORT_PATIENCE: Final = 1.0
+
+#: The pauses between two looks at the list (seconds): short, since they bound how exactly its lag is measured.
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
 
 
 class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
-    """The probe can't or must not go on. What it made is still cleaned up."""
+    """The probe cannot or must not continue. What it created is still deleted."""
 
 
-class Subject:
-    """A probe's own session.
+class ProbeSession:
+    """A probe's session: created, written to and deleted here, and nowhere else.
 
-    ``before`` are the ids of all other sessions; ``settle`` is how long (seconds) a list may lag behind a write, and
-    ``lag`` how long it did, as far as it was seen; ``late`` says whether it did at the last look. ``open`` says
-    whether the last write may have done something, whatever it was answered.
+    ``others`` are the ids of all sessions that existed before. ``settle`` is how long (seconds) the list may lag
+    behind a write, ``lag`` how long it was seen to lag, and ``was_late`` whether it lagged at the last wait.
+    ``maybe_applied`` says whether the last write may have had an effect, whatever its answer was.
     """
 
-    def __init__(self, client: Client, probe: str, before: Iterable[int], settle: float) -> None:
+    def __init__(self, client: Client, probe: str, others: Iterable[int], settle: float) -> None:
         self.client = client
         self.probe = probe
         self.name = probe_name(probe)
-        self.before = frozenset(before)
+        self.others = frozenset(others)
         self.settle = settle
         self.lag = 0.0
-        self.patience = settle  # how long a write that is answered with success is waited for
-        self.late = False
-        self.open = False
-        self.filtered = True  # whether the list can be narrowed to our name
+        self.patience = settle  # how long to wait for the effect of a write that is answered with success
+        self.was_late = False
+        self.maybe_applied = False
+        self.filter_works = True  # whether the list can be narrowed to our name
         self.id: int | None = None
-        self.ids: set[int] = set()  # all that this probe made, as the list showed them
-        self.tokens: dict[int, str | None] = {}  # of each of them, where the list shows one
-        self.taken_over: set[int] = set()  # sessions of others that have come to look like ours
-        self.alarmed = False  # whether a session of others went or was overwritten
-        self.creates = 0  # creates whose session has not been seen yet
-        self.looks = 0  # how often it was looked for until it showed
+        self.ids: set[int] = set()  # every session that this probe created, as the list showed them
+        self.tokens: dict[int, str | None] = {}  # the token of each of them, if the list shows one
+        self.overwritten: set[int] = set()  # sessions of others that now look like ours
+        self.harm_seen = False  # whether a session of others went missing or was overwritten
+        self.unlisted_creates = 0  # creates whose session has not been listed yet
+        self._looks = 0  # how often the list was read for the new session
 
     def prompt(self, tail: str = "") -> str:
-        """A prompt by which the session is known, ending in this."""
+        """A prompt that identifies the session, with this ending."""
         return probe_prompt(self.probe) + tail
 
     def remark(self, size: int | None = None) -> str:
-        """A remark by which the session is known, of so many bytes."""
+        """A remark that identifies the session, of this many bytes."""
         return probe_remark(self.probe, size)
+
+    @property
+    def token(self) -> str | None:
+        """The session's token, if the list shows one."""
+        return self.tokens.get(self.id or 0)
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """The fields that say which session a call means. Every call about the session takes them from here."""
+        return {"session_id": self.id, **({} if self.token is None else {"session_token": self.token})}
+
+    def can_address(self, operation: Operation) -> bool:
+        """Whether a call can say that it means this session and no other."""
+        return can_address(operation, token=self.token is not None)
 
     # Writing
 
     def create(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
         """Send a create for the session."""
-        if fields.get("name") != self.name or not safe(operation):
-            raise ValueError("a probe makes sessions under its own name alone")
-        self.creates += 1
+        if fields.get("name") != self.name or not is_safe(operation):
+            raise ValueError("a probe creates sessions under its own name only")
+        self.unlisted_creates += 1
         reply = self._send(operation, fields)
         if reply.error is not None and reply.error.outcome == "not done":
-            self.creates -= 1
+            self.unlisted_creates -= 1
         return reply
 
     def write(self, operation: Operation, fields: Mapping[str, Any] | None = None) -> Reply:
-        """Send a call about the session. One whose answer leaves it open is sent a second time, which does no harm.
+        """Send a call about the session. If its outcome is unknown, it is sent a second time, which does no harm.
 
-        Not a delete: by then its id may be somebody else's.
+        A delete is not repeated: by then the id may belong to another session.
         """
-        number = self.id
-        if number is None or number not in self.ids or number in self.before or not self.names(operation):
-            raise ValueError("a probe writes to its own session alone")
-        sent = {**(fields or {}), "session_id": number}
-        sent.pop("session_token", None)
-        if self.token is not None:
-            sent["session_token"] = self.token
+        ours = self.id is not None and self.id in self.ids and self.id not in self.others
+        if not ours or not self.can_address(operation):
+            raise ValueError("a probe writes to its own session only")
+        given = {name: value for name, value in (fields or {}).items() if name != "session_token"}
+        sent = {**given, **self.address}
         reply = self._send(operation, sent)
-        self.open = reply.error is None or reply.error.outcome == "unknown"
-        again = self.open and reply.error is not None and operation.name != "delete_session"
-        return self._send(operation, sent) if again else reply
-
-    def names(self, operation: Operation) -> bool:
-        """Whether a call about the session says which one is meant: by its id, or by its own token in the body."""
-        by_token = "session_token" in operation.fields and operation.encoding != "none"
-        return safe(operation) or (by_token and self.token is not None)
+        self.maybe_applied = reply.error is None or reply.error.outcome == "unknown"
+        unknown = self.maybe_applied and reply.error is not None
+        return self._send(operation, sent) if unknown and operation.name != "delete_session" else reply
 
     def _send(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
-        """Send a write once; more than once only where the server said that it did nothing and to come again."""
-        for attempt in range(1, self.client.tries + 1):
-            reply = self.client.call(operation, fields, session="the probe's session")
+        """Send a write once; again only if the server said that it did nothing and to try later."""
+        client = self.client
+        for attempt in count(1):
+            reply = client.call(operation, fields, session="the probe's session")
             error = reply.error
-            if error is None or not (error.throttled and error.passing):
+            if error is None or not error.throttled:
                 break
-            self.client.limiter.sleep(error.retry_after or backoff(attempt))
+            if not pause_before_retry(client.limiter, error, attempt, client.tries):
+                break
         if reply.error is not None and reply.error.status in (401, 403):
             raise ProbeStopped(reply.error.problems)
         return reply
 
-    # Looking
+    # Reading
 
     def find(self, *, whole: bool = False) -> list[LiveSession]:
-        """The sessions of this probe that the list shows; ``whole`` looks through all of it."""
+        """The sessions of this probe that the list shows. ``whole`` reads all of it, without the name filter."""
         found = []
         for live in self._list(whole):
             if not self._is_ours(live):
                 continue
-            if live.session_id in self.before:
-                self.taken_over.add(live.session_id)
+            if live.session_id in self.others:
+                self.overwritten.add(live.session_id)
             else:
                 found.append(live)
         if found:
             self.ids.update(live.session_id for live in found)
-            self.creates = 0
+            self.unlisted_creates = 0
             if self.id is None:
                 self.id = found[0].session_id
             self.tokens |= {live.session_id: live.session_token for live in found}
         return found
 
     def _list(self, whole: bool) -> Snapshot:
-        if self.filtered and not whole:
+        if self.filter_works and not whole:
             try:
                 return list_sessions(self.client, name=self.name)
             except ApiError as error:
                 if error.passing or error.outcome == "unknown" or error.status in (401, 403):
                     raise
-                self.filtered = False  # the question itself is refused
+                self.filter_works = False  # the filter itself is refused
         return list_sessions(self.client)
 
     def _is_ours(self, live: LiveSession) -> bool:
-        """Whether a session bears this probe's name, its mark, the beginning of its prompts, or a token of ours.
+        """Whether a session has this probe's name, its mark, the beginning of its prompts, or a token of ours.
 
-        An id is not enough: one that we had may be somebody else's by now.
+        The id is not enough: an id that was ours may belong to another session by now.
         """
         token = self.tokens.get(live.session_id)
         return (
@@ -159,52 +175,52 @@ class Subject:
             or (token is not None and live.session_token == token)
         )
 
-    @property
-    def token(self) -> str | None:
-        """The session's token, where it has one."""
-        return self.tokens.get(self.id or 0)
+    def wait_until_listed(self) -> float | None:
+        """Wait until the list shows the session. Returns how long it took (seconds), None if it never appeared."""
+        at_once = False
 
-    def appear(self) -> float | None:
-        """Wait until the list shows the session. Gives how long that took (seconds), or None where it did not."""
-        started = time.monotonic()
-        while True:
-            self.looks += 1
-            shown = bool(self.find())
-            at_once = self.looks == 1 and shown
-            # Looking through all of a long list is not done each time.
-            if not shown and self.looks & (self.looks - 1) == 0 and self.find(whole=True):
-                shown = True
-                self.filtered = bool(self.find())  # it may have come up in between
-                at_once = self.looks == 1 and not self.filtered
-            if shown:
-                self.lag = 0.0 if at_once else time.monotonic() - started
+        def shown() -> bool:
+            nonlocal at_once
+            self._looks += 1
+            if self.find():
+                at_once = self._looks == 1
+                return True
+            # A long list is not read as a whole each time.
+            if self._looks & (self._looks - 1) or not self.find(whole=True):
+                return False
+            self.filter_works = bool(self.find())  # it may have appeared in between
+            at_once = self._looks == 1 and not self.filter_works
+            return True
+
+        limiter = self.client.limiter
+        started = limiter.now()
+        for _ in self._poll(self.settle):
+            if shown():
+                self.lag = 0.0 if at_once else limiter.now() - started
                 return self.lag
-            left = self.settle - (time.monotonic() - started)
-            if left <= 0:
-                return None
-            self.client.limiter.sleep(min(left, backoff(self.looks, base=0.05, cap=1.0)))
+        return None
 
-    def look(self) -> LiveSession | None:
-        """The session as the list shows it now."""
+    def current(self) -> LiveSession | None:
+        """The session as the list shows it now, None if it does not."""
         for whole in (False, True):
             for live in self.find(whole=whole):
                 if live.session_id == self.id:
                     return live
         return None
 
-    def see(self) -> LiveSession:
+    def require_listed(self) -> LiveSession:
         """The session as the list shows it now.
 
         Raises:
-            ProbeStopped: it does not.
+            ProbeStopped: it is not listed.
         """
-        return self.there(self.look())
+        return self.require(self.current())
 
-    def there(self, live: LiveSession | None) -> LiveSession:
-        """The session as it was found.
+    def require(self, live: LiveSession | None) -> LiveSession:
+        """The session as it was read.
 
         Raises:
-            ProbeStopped: it was not.
+            ProbeStopped: it was not listed.
         """
         if live is None:
             raise ProbeStopped(
@@ -212,103 +228,109 @@ class Subject:
             )
         return live
 
-    def wait(self, fits: Fits, seconds: float | None = None) -> LiveSession | None:
-        """The session once it fits, or as it is after so long; by itself, twice as long as the list took before."""
-        started = time.monotonic()
-        patience = min(self.settle, 2 * self.lag) if seconds is None else seconds
-        attempt = 1
-        while True:
-            live = self.look()
-            waited = time.monotonic() - started
-            if fits(live):
-                self.late = attempt > 1
-                self.lag = max(self.lag, waited if self.late else 0.0)
-                return live
-            if waited >= patience:
-                return live
-            self.client.limiter.sleep(min(patience - waited, backoff(attempt, base=0.05, cap=1.0)))
-            attempt += 1
+    def wait_until(self, condition: Condition, seconds: float | None = None) -> LiveSession | None:
+        """The session once it meets a condition, or as it is when the time is up.
 
-    def after(self, reply: Reply, fits: Fits) -> LiveSession | None:
-        """The session once it fits, or as it is then. The list has the longer for it, the likelier it is to come."""
-        if not self.open:
-            return self.look()
-        if reply.error is not None:
-            return self.wait(fits)
-        live = self.wait(fits, self.patience)
-        if not fits(live):  # not what this service means by success: that is not waited for each time
-            self.patience = min(self.patience, max(2 * self.lag, _IMPATIENT))
+        The default is twice as long as the list has lagged so far.
+        """
+        timeout = min(self.settle, 2 * self.lag) if seconds is None else seconds
+        limiter = self.client.limiter
+        started = limiter.now()
+        live = None
+        for attempt, _ in enumerate(self._poll(timeout)):
+            live = self.current()
+            if condition(live):
+                self.was_late = attempt > 0
+                self.lag = max(self.lag, limiter.now() - started if self.was_late else 0.0)
+                break
         return live
 
-    def check_others(self) -> None:
-        """See that no session of others is missing or overwritten.
+    def _poll(self, seconds: float) -> Iterator[None]:
+        # The pauses are short, since a probe waits often and few services are slow.
+        return poll(self.client.limiter, seconds, base=0.05, cap=1.0)
+
+    def after_write(self, reply: Reply, condition: Condition) -> LiveSession | None:
+        """The session once it meets a condition that a write was to bring about, or as it is when the time is up.
+
+        The more likely the write had an effect, the longer the list is given to show it.
+        """
+        if not self.maybe_applied:
+            return self.current()
+        if reply.error is not None:
+            return self.wait_until(condition)
+        live = self.wait_until(condition, self.patience)
+        if not condition(live):  # on this service, success does not mean that: do not wait so long each time
+            self.patience = min(self.patience, max(2 * self.lag, _SHORT_PATIENCE))
+        return live
+
+    def check_other_sessions(self) -> None:
+        """Check that no session of others is missing or overwritten.
 
         Raises:
-            ProbeStopped: one is. Said once: from then on nothing is tried that might reach others.
+            ProbeStopped: one is. Raised once: after that, no call is tried that might reach other sessions.
         """
-        if self.alarmed:
+        if self.harm_seen:
             return
-        if self.taken_over:
-            self.alarmed = True
+        if self.overwritten:
+            self.harm_seen = True
             raise ProbeStopped(
-                f"{_numbers(self.taken_over)}, which was there before, now bears the probe's name or mark",
-                "the call before this one reached another session than the one that it named",
+                f"{_numbers(self.overwritten)} existed before the probe, and now has the probe's name or mark",
+                "the last call reached another session than the one that it named",
             )
         operation = self.client.contract.operation("list_sessions")
         query = {"ordering": "-session_id", "page": 1, "size": 1}
         count = as_number(self.client.read(operation.name, query).get("count"))
-        if type(count) is int and count >= len(self.before) + len(self.ids):
+        if type(count) is int and count >= len(self.others) + len(self.ids):
             return
-        gone = self.before - {live.session_id for live in list_sessions(self.client)}
+        gone = self.others - {live.session_id for live in list_sessions(self.client)}
         if gone:
-            self.alarmed = True
+            self.harm_seen = True
             raise ProbeStopped(
-                f"{_numbers(gone)} went while the probe ran",
+                f"{_numbers(gone)} disappeared during the probe",
                 "somebody else may have deleted it: run the probe again when nobody writes to the account",
             )
 
-    # Ending
+    # Deleting
 
-    def remove(self, calls: Iterable[Operation]) -> Removal:
-        """Delete the session by the first of these calls that does it; the list says whether one did."""
+    def delete(self, calls: Iterable[Operation]) -> Deletion:
+        """Delete the session with the first of these calls that works. The list decides whether one did."""
         tried: list[tuple[Operation, Reply]] = []
         for operation in calls:
             reply = self.write(operation)
-            live = self.after(reply, _gone)
-            possible = self.open
-            if (
-                live is not None and possible and reply.error is not None
-            ):  # it is there: it may be sent once more
+            live = self.after_write(reply, _is_gone)
+            maybe_applied = self.maybe_applied
+            if live is not None and maybe_applied and reply.error is not None:
+                # It is still listed under our name, so the call may be sent once more.
                 reply = self.write(operation)
-                live = self.after(reply, _gone)
-            if possible:
+                live = self.after_write(reply, _is_gone)
+            if maybe_applied:
                 tried.append((operation, reply))
-                self.check_others()
+                self.check_other_sessions()
             if live is None:
                 break
         else:
-            live = self.wait(_gone, self.settle) if tried else self.look()
+            live = self.wait_until(_is_gone, self.settle) if tried else self.current()
         if live is None:
             self.ids.discard(self.id or 0)
             self.id = None
-        return Removal(live is None, tried)
+        return Deletion(live is None, tried)
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
-    """What came of deleting: whether the session is gone, and the calls that may have done it, with their answers."""
+class Deletion:
+    """The result of a delete: whether the session is gone, and the calls that may have done it, with their answers."""
 
     gone: bool
     tried: Sequence[tuple[Operation, Reply]]
 
     @property
     def by(self) -> tuple[Operation, Reply] | None:
-        """The call that did it, where that is clear."""
-        worked = [one for one in self.tried if one[1].error is None] or self.tried
-        return worked[0] if self.gone and len(worked) == 1 else None
+        """The call that deleted the session, None if that is not certain."""
+        succeeded = [one for one in self.tried if one[1].error is None] or self.tried
+        return succeeded[0] if self.gone and len(succeeded) == 1 else None
 
 
-def _gone(live: LiveSession | None) -> bool:
+def _is_gone(live: LiveSession | None) -> bool:
     return live is None
 
 

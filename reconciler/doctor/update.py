@@ -1,8 +1,7 @@
-"""Finding the update call, and what it does to the fields that it is given and to those that it is not."""
+"""Finding the update call, and what it does to the fields that it carries and to those that it leaves out."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,137 +10,155 @@ from operator import ne
 from typing import Literal
 
 from reconciler.contract import Operation
-from reconciler.doctor.candidates import candidates, learned
-from reconciler.doctor.context import FIRST, SECOND, Bench, answer, call, status_of, verdict
+from reconciler.doctor.candidates import as_learned, candidates
+from reconciler.doctor.context import (
+    FIRST_VALUES,
+    SECOND_VALUES,
+    ProbeContext,
+    describe_answer,
+    describe_call,
+    ok_if,
+    status_of,
+)
 from reconciler.doctor.session import ProbeStopped
 from reconciler.domain import LiveSession
 from reconciler.values import same
 
+_OMITTED = "fields left out of an update"
 
-def find_update(bench: Bench) -> None:
-    """Try the candidates until the list shows that one did its work; the others are not tried then.
 
-    Each writes a prompt of its own: a list that shows changes late tells by that which one it was, when all were tried.
+def find_update(context: ProbeContext) -> None:
+    """Try the candidates until the list shows that one worked. The rest of them are not tried.
+
+    Each call writes a prompt of its own, so that a list that shows changes late still tells which call it was.
     """
-    calls = candidates(bench.lessons.contract, "update_session")
-    subject = bench.subject
+    session, limiter = context.session, context.client.limiter
+    calls = candidates(context.learned.contract, "update_session")
+    calls = [one for one in calls if session.can_address(one)]
     tried: dict[str, tuple[Operation, float]] = {}
     possible: list[Operation] = []
     answers = []
 
-    def shown(live: LiveSession | None) -> bool:
+    def changed(live: LiveSession | None) -> bool:
         return live is not None and live.prompt in tried
 
+    live = None
     for operation in calls:
-        bench.tell(f"trying {call(operation)}")
-        step = bench.step()
-        tried[step] = operation, time.monotonic()
-        reply = subject.write(operation, bench.plain(step))
-        live = subject.wait(shown) if subject.open else subject.look()
-        if subject.open:
+        context.progress(f"trying {describe_call(operation)}")
+        prompt = context.next_prompt()
+        tried[prompt] = operation, limiter.now()
+        reply = session.write(operation, context.base_fields(prompt))
+        live = session.wait_until(changed) if session.maybe_applied else session.current()
+        if session.maybe_applied:
             possible.append(operation)
-            answers.append(f"{call(operation)} is answered {answer(reply)}")
-            subject.check_others()
+            answers.append(f"{describe_call(operation)} is answered {describe_answer(reply)}")
+            session.check_other_sessions()
         if live is None:
-            raise ProbeStopped(f"the probe's session went with {call(operation)}")
-        if shown(live):
+            raise ProbeStopped(f"the probe's session disappeared after {describe_call(operation)}")
+        if changed(live):
             break
     else:
         if answers:
-            bench.tell("waiting for the list to show a change")
-            live = subject.there(subject.wait(shown, subject.settle))
-    if live is not None and shown(live):
-        operation, since = tried[live.prompt]
-        late = f"; the list shows it after {time.monotonic() - since:.1f} s" if subject.late else ""
-        if late:
-            before = list(takewhile(partial(ne, operation), possible))
-            operation = _first_that_works(bench, before) or operation
-        bench.update = replace(learned(operation), left_out="kept", ignores=frozenset())
-        bench.say("update", bench.lessons.call("update_session", bench.update), call(operation) + late)
-    elif answers:
-        bench.unclear = True
-        bench.say(
+            context.progress("waiting for the list to show a change")
+            live = session.require(session.wait_until(changed, session.settle))
+    if live is None or not changed(live):
+        _report_not_found(context, len(calls), answers)
+        return
+    operation, since = tried[live.prompt]
+    late = f"; the list shows it after {limiter.now() - since:.1f} s" if session.was_late else ""
+    if late:
+        earlier = list(takewhile(partial(ne, operation), possible))
+        operation = _first_that_works(context, earlier) or operation
+    context.update = replace(as_learned(operation), left_out="kept", ignores=frozenset())
+    verdict = context.learned.learn_operation("update_session", context.update)
+    context.report("update", verdict, describe_call(operation) + late)
+
+
+def _report_not_found(context: ProbeContext, calls: int, answers: Sequence[str]) -> None:
+    if not answers:
+        context.report(
             "update",
-            "unknown",
-            f"{len(answers)} of {len(calls)} calls may change a session, and the list shows no change within "
-            f"{subject.settle:g} s: {'; '.join(answers)}",
-            "run the probe again; where the list is slower than that, with --settle SECONDS",
-        )
-    else:
-        bench.say(
-            "update",
-            bench.lessons.call("update_session", None),
-            f"none of {len(calls)} calls changes a session",
+            context.learned.learn_operation("update_session", None),
+            f"none of {calls} calls changes a session",
             "a plan that changes a live session is refused; creates and deletes work",
         )
+        return
+    context.inconclusive = True
+    context.report(
+        "update",
+        "unknown",
+        f"{len(answers)} of {calls} calls may change a session, but the list shows no change within "
+        f"{context.session.settle:g} s: {'; '.join(answers)}",
+        "run the probe again; if the list is slower than that, with --settle SECONDS",
+    )
 
 
-def _first_that_works(bench: Bench, calls: Sequence[Operation]) -> Operation | None:
-    """The first of some calls that changes the session, now that it is known how late the list shows that."""
+def _first_that_works(context: ProbeContext, calls: Sequence[Operation]) -> Operation | None:
+    """The first of some calls that changes the session, now that the delay of the list is known."""
     for operation in calls:
-        step = bench.step()
-        bench.subject.write(operation, bench.plain(step))
-        live = bench.subject.wait(partial(_has, step))
-        if bench.subject.there(live).prompt == step:
+        prompt = context.next_prompt()
+        context.session.write(operation, context.base_fields(prompt))
+        live = context.session.wait_until(partial(_has_prompt, prompt))
+        if context.session.require(live).prompt == prompt:
             return operation
     return None
 
 
-def _has(prompt: str, live: LiveSession | None) -> bool:
+def _has_prompt(prompt: str, live: LiveSession | None) -> bool:
     return live is not None and live.prompt == prompt
 
 
-def update_takes(bench: Bench) -> None:
-    """Which of the optional fields an update changes."""
-    if bench.update is None:
+def updated_fields(context: ProbeContext) -> None:
+    """Which of the optional fields an update stores."""
+    if context.update is None:
         return
-    bench.tell("what an update takes")
-    wanted = {name: SECOND[name] for name in bench.optional(bench.update)}
-    reply, live = bench.put(wanted)
-    lost = bench.not_taken(wanted, live)
+    context.progress("which fields an update stores")
+    wanted = {name: SECOND_VALUES[name] for name in context.optional_fields(context.update)}
+    reply, live = context.apply_update(wanted)
+    lost = context.not_stored(wanted, live)
     if reply.error is not None:  # one of them is refused, and the others with it
         lost = set()
         for name, value in wanted.items():
-            lost |= bench.not_taken({name: value}, bench.put({name: value})[1])
-    bench.update = replace(bench.update, ignores=frozenset(lost))
-    bench.lessons.call("update_session", bench.update)
-    stated = bench.lessons.stated.operations.get("update_session")
-    holds = verdict(lost == (stated.ignores if stated else frozenset()))
+            lost |= context.not_stored({name: value}, context.apply_update({name: value})[1])
+    context.update = replace(context.update, ignores=frozenset(lost))
+    context.learned.learn_operation("update_session", context.update)
+    stated = context.learned.in_use.operations.get("update_session")
+    verdict = ok_if(lost == (stated.ignores if stated else frozenset()))
     if lost:
         follows = "plans that change these in a live session are refused"
-        bench.say("update takes", holds, f"all but {', '.join(sorted(lost))}", follows)
+        context.report("update stores", verdict, f"all but {', '.join(sorted(lost))}", follows)
     else:
-        bench.say("update takes", holds, "all fields")
+        context.report("update stores", verdict, "all fields")
 
 
-def left_out(bench: Bench) -> None:
+def omitted_fields(context: ProbeContext) -> None:
     """Whether an update keeps the fields that it leaves out."""
-    if bench.update is None:
+    if context.update is None:
         return
-    bench.tell("what an update leaves alone")
-    fields = {name: SECOND[name] for name in bench.optional(bench.update)}
-    reply, before = bench.put({**fields, "remark": bench.subject.remark()})
-    if reply.error is not None:  # the service may keep no remark of that length
-        _, before = bench.put(fields)
-    _, after = bench.put({})
-    reset = _changed(before, after) or _without(bench, after, "prompt")
-    # For a session that its remark marks: it may lose its name.
-    if reset == [] and after.remark.probe == bench.subject.probe:
-        reset = _without(bench, after, "name", "model")
+    context.progress("what an update does to the fields that it leaves out")
+    fields = {name: SECOND_VALUES[name] for name in context.optional_fields(context.update)}
+    reply, before = context.apply_update({**fields, "remark": context.session.remark()})
+    if reply.error is not None:  # the service may not keep a remark of that length
+        _, before = context.apply_update(fields)
+    _, after = context.apply_update({})
+    reset = _changed(before, after) or _reset_without(context, after, "prompt")
+    # Only for a session that its remark identifies, since it may lose its name.
+    if reset == [] and after.remark.probe == context.session.probe:
+        reset = _reset_without(context, after, "name", "model")
     if reset is None:
-        bench.unclear = True
-        bench.say("fields left out of an update", "unknown", "the answers do not tell", "run the probe again")
+        context.inconclusive = True
+        context.report(_OMITTED, "unknown", "the answers are not conclusive", "run the probe again")
         return
-    what: Literal["kept", "reset"] = "reset" if reset else "kept"
-    bench.update = replace(bench.update, left_out=what)
-    bench.lessons.call("update_session", bench.update)
-    stated = bench.lessons.stated.operations.get("update_session")
-    holds = verdict(stated is None or stated.left_out == what)
+    effect: Literal["kept", "reset"] = "reset" if reset else "kept"
+    context.update = replace(context.update, left_out=effect)
+    context.learned.learn_operation("update_session", context.update)
+    stated = context.learned.in_use.operations.get("update_session")
+    verdict = ok_if(stated is None or stated.left_out == effect)
     if reset:
         seen = f"are reset: {', '.join(sorted(reset))}"
-        bench.say("fields left out of an update", holds, seen, "every update carries all fields")
+        context.report(_OMITTED, verdict, seen, "every update carries all fields")
     else:
-        bench.say("fields left out of an update", holds, "keep their values")
+        context.report(_OMITTED, verdict, "keep their values")
 
 
 def _changed(before: LiveSession, after: LiveSession) -> list[str]:
@@ -150,50 +167,52 @@ def _changed(before: LiveSession, after: LiveSession) -> list[str]:
     return [name for name, value in was.items() if not same(value, now.get(name))]
 
 
-def _without(bench: Bench, before: LiveSession, *names: str) -> list[str] | None:
-    """The same for what every other update carries: those of these fields that one without them resets.
+def _reset_without(context: ProbeContext, before: LiveSession, *names: str) -> list[str] | None:
+    """Those of these fields, which every other update carries, that an update without them resets.
 
-    None where that can't be told: the answer is no success, and the list shows no change.
+    None if that is uncertain: the answer is not a success, and the list shows no change.
     """
-    assert bench.update is not None
-    fields = {name: value for name, value in bench.plain(bench.step()).items() if name not in names}
-    others = {name: FIRST[name] for name in bench.optional(bench.update)}
+    assert context.update is not None
+    base = context.base_fields(context.next_prompt())
+    fields = {name: value for name, value in base.items() if name not in names}
+    others = {name: FIRST_VALUES[name] for name in context.optional_fields(context.update)}
 
-    def shown(live: LiveSession | None) -> bool:
+    def applied(live: LiveSession | None) -> bool:
         if live is None or ("prompt" in fields and live.prompt != fields["prompt"]):
             return False
-        return not bench.not_taken(others, live)
+        return not context.not_stored(others, live)
 
-    reply = bench.subject.write(bench.update, {**fields, **others})
-    after = bench.subject.there(bench.subject.after(reply, shown))
+    reply = context.session.write(context.update, {**fields, **others})
+    after = context.session.require(context.session.after_write(reply, applied))
     reset = [name for name in names if getattr(before, name) != getattr(after, name)]
-    if not reset and not shown(after):
-        if bench.subject.open:
+    if not reset and not applied(after):
+        if context.session.maybe_applied:
             return None
-        reset = [f"{' or '.join(names)} (the update is refused without)"]
+        reset = [f"{' or '.join(names)} (an update that leaves it out is refused)"]
     if reset:
-        bench.put({})  # what it was again
+        context.apply_update({})  # restore them
     return reset
 
 
-def bad_request(bench: Bench) -> None:
-    """What an update is answered that makes no sense."""
-    operation = bench.update
+def bad_request(context: ProbeContext) -> None:
+    """What an update with an invalid value is answered."""
+    operation = context.update
     if operation is None or "temperature" not in operation.fields:
         return
-    reply = bench.subject.write(operation, {**bench.plain(), "temperature": "warm"})
+    reply = context.session.write(operation, {**context.base_fields(), "temperature": "warm"})
     status = status_of(reply)
     if status is None or reply.error is None:
-        bench.say("a bad request", "unknown", f"a temperature of 'warm' is answered: {answer(reply)}")
+        seen = f"a temperature of 'warm' is answered: {describe_answer(reply)}"
+        context.report("a bad request", "unknown", seen)
         return
-    known = bench.lessons.stated.service.bad_request is not None
-    stated = bench.lessons.behaves(bad_request=status)
-    plain = status.http in (400, 422) or status.body in (400, 422)
-    bench.say(
+    known = context.learned.in_use.service.bad_request is not None
+    verdict = context.learned.learn_service(bad_request=status)
+    usual = status.http in (400, 422) or status.body in (400, 422)
+    context.report(
         "a bad request",
-        stated if plain or known else "differs",
-        answer(reply),
+        verdict if known else ok_if(usual),
+        describe_answer(reply),
         ""
-        if plain
-        else "such an answer may also mean trouble that passes: these calls are sent again before giving up",
+        if usual
+        else "such an answer may also mean a passing problem: these calls are retried before giving up",
     )

@@ -1,7 +1,7 @@
-"""Live sessions as a catalog: the way in for sessions that exist already, and back to a catalog that was lost.
+"""Exports live sessions as a catalog: to adopt existing sessions, or to recover a lost catalog.
 
-``select`` says which sessions are exported, ``keys`` names them, ``compose`` writes the texts; none of these does any
-I/O. ``write`` puts the texts into a folder, and sees that they load as what is live.
+``select`` selects the sessions, ``keys`` gives them keys, ``compose`` composes the files; none of these does I/O.
+``write`` writes the files to a folder, and checks that they load as what is live.
 """
 
 from reconciler.export.compose import Layout, compose_catalog

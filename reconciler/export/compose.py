@@ -1,4 +1,4 @@
-"""The texts of an exported catalog. The same selection always gives the same texts."""
+"""The files of an exported catalog. The same selection always gives the same files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PROMPTS: Final = "prompts"
 
 _STEP: Final = 2
 _ADOPTED: Final = (
-    "# `adopt` names the live session that a key takes over. Once that is applied, it may be taken out."
+    "# `adopt` is the id of the live session that a key takes over. Remove it once the adoption is applied."
 )
-# What nobody wants to meet in a text file, though it would be read as it is.
+# Control characters would survive in a text file, but nobody expects them there.
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]|^\ufeff")
 
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """What most sessions have; ``parameters`` only those that all have some value of."""
+    """What most sessions share; ``parameters`` holds only those that every session has."""
 
     model: str | None = None
     parameters: Mapping[str, JSON] = field(default_factory=dict)
@@ -42,9 +42,9 @@ def compose_catalog(
     """The files of a catalog, by path with ``/`` between folders; ``catalog.yaml`` comes last.
 
     Args:
-        layout: all sessions in one manifest, or each in one that is named by its key.
-        prompt_files: whether prompts go to files of their own, those aside that hold control characters: they stay in
-            the manifest, where these can be seen.
+        layout: all sessions in one manifest, or one manifest per session, named by its key.
+        prompt_files: whether prompts go to files of their own. Prompts with control characters stay in the manifest,
+            where these are visible.
     """
     sessions = selection.sessions
     defaults = _defaults(sessions)
@@ -100,7 +100,7 @@ def _block(one: Exported, defaults: _Defaults, prompt_files: bool) -> list[str]:
 
 
 def _defaults(sessions: Sequence[Exported]) -> _Defaults:
-    """What more than half of the sessions share. Of values that as many have, the one of the lowest id is taken."""
+    """The values that more than half of the sessions share."""
     models = Counter(one.session.model for one in sessions)
     parameters = {}
     for name in sessions[0].session.parameters if sessions else ():
@@ -112,7 +112,7 @@ def _defaults(sessions: Sequence[Exported]) -> _Defaults:
 
 
 def _most(values: Sequence[JSON]) -> JSON:
-    """The value that more than half of several have."""
+    """The value that more than half of them have."""
     value, count = Counter(values).most_common(1)[0] if values else (None, 0)
     return value if count > 1 and 2 * count > len(values) else None
 

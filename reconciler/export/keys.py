@@ -1,8 +1,8 @@
-"""Keys from names in any script: readable, unique, and the same again from the same sessions.
+"""Keys from names in any script: readable, unique and reproducible.
 
-Chinese is read by pypinyin, which knows words, and so reads 音乐 as yin-yue and 银行 as yin-hang, where the
-characters one by one would give yin-le and yin-xing: a key is there to stay, and should be the right word. Every
-other script is read by anyascii, one character at a time. Both are imported when first needed, since pypinyin takes
+Chinese is transliterated by pypinyin, which knows words: it reads 音乐 as yin-yue and 银行 as yin-hang, where single
+characters would give yin-le and yin-xing. Keys are permanent, so the reading should be right. Other scripts are
+transliterated by anyascii, character by character. Both are imported when first needed, since importing pypinyin takes
 a third of a second.
 """
 
@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-#: The longest key that a catalog takes.
+#: The longest valid key.
 LONGEST: Final = 63
-#: Where nothing is left of a name.
+#: The key if nothing is left of a name.
 NAMELESS: Final = "session"
 
 _HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
@@ -23,7 +23,7 @@ _OTHER = re.compile("[^a-z0-9]+")
 
 
 def key_from_name(name: str) -> str:
-    """A key for a name, by itself: lower-case letters and digits, parted by hyphens. At most :data:`LONGEST` long."""
+    """A key for a name: lower-case letters and digits, separated by hyphens, at most :data:`LONGEST` characters."""
     text = _APOSTROPHES.sub("", name)
     if not text.isascii():
         text = _in_ascii(text)
@@ -36,7 +36,7 @@ def _in_ascii(text: str) -> str:
     if _HAN.search(text):
         from pypinyin import lazy_pinyin
 
-        # Syllables apart, and apart from what stands around them. What is no Chinese comes back as it was.
+        # Syllables are separated from each other and from the text around them. Other scripts are returned unchanged.
         text = _HAN.sub(lambda han: f" {' '.join(lazy_pinyin(han.group()))} ", text)
     return _APOSTROPHES.sub("", anyascii(text))
 
@@ -50,10 +50,10 @@ def truncate_key(key: str, length: int) -> str:
 
 
 def make_keys(names: Iterable[tuple[int, str]], taken: Collection[str] = ()) -> dict[int, str]:
-    """Keys for sessions, by session id, from their ids and names. None is among ``taken``.
+    """Keys for sessions, by session id, from their ids and names. None is in ``taken``.
 
-    Of several sessions that come to the same key, the one with the lowest id has it, and the others have their ids
-    behind it: a session that is made later, and so has a higher id, never changes the key of another.
+    If several sessions have the same key, the one with the lowest id gets it, and the others get their ids as a suffix.
+    So a later session, which has a higher id, never changes the key of another.
     """
     used = set(taken)
     keys: dict[int, str] = {}

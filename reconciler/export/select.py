@@ -1,4 +1,4 @@
-"""Which live sessions an export holds, under which keys, and what of them a catalog can't say."""
+"""Selects the live sessions of an export, gives them keys, and reports what a catalog can't express."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEY: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A live session as a catalog wants it. With ``adopt`` it is managed by nobody yet."""
+    """A live session in the form of a catalog. With ``adopt``, it is unmanaged so far."""
 
     session: Session
     session_id: int
@@ -33,9 +33,9 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is exported, in the order of the session ids.
+    """What is exported, in the order of session ids.
 
-    ``left_out`` says what was asked for and can't be had, ``notes`` what else there is to know.
+    ``left_out`` lists what was asked for but can't be exported, ``notes`` what else the user should know.
     """
 
     catalog: str
@@ -53,19 +53,19 @@ def select_sessions(
     environment: str | None = None,
     folder: str = "",
 ) -> Selection:
-    """Choose and name the sessions of an export.
+    """Select the sessions of an export, and give them keys.
 
-    Managed are those whose tag names this catalog and environment; they keep their keys. Those of other catalogs
-    are never exported, since they could not be adopted. Locks and probes are no sessions.
+    Managed sessions have a tag with this catalog and environment, and keep their keys. Sessions of other catalogs are
+    never exported, since they could not be adopted. Locks and probes are not exported either.
 
     Args:
-        catalog: the name of the exported catalog. Where it is left out, that of the only catalog that is live; if
-            none is, or for the unmanaged alone, that of the folder.
-        folder: the name of the folder that the export goes to.
+        catalog: the name of the exported catalog. The default is that of the only live catalog; if there is none, or
+            for unmanaged sessions only, that of the folder.
+        folder: the name of the folder to export to.
 
     Raises:
-        UsageError: this can't be the name of a catalog or of an environment, or a catalog's name has to be given.
-        ReconcilerError: a managed session can't be written to a catalog; a plan without it would delete it.
+        UsageError: the name of a catalog or an environment is invalid, or the catalog's name has to be given.
+        ReconcilerError: a managed session can't be expressed in a catalog; a plan without it would delete it.
     """
     name = catalog or _name(snapshot, only, environment, folder)
     for what, given in (("a catalog", name), ("an environment", environment)):
@@ -88,8 +88,8 @@ def select_sessions(
         if reason:
             unwritable.append(
                 Problem(
-                    f"{_label(live)} is managed, and can't be written to a catalog: {reason}",
-                    "a plan of an export without it would delete it: mend it first, or export with --only unmanaged",
+                    f"{_label(live)} is managed, but can't be expressed in a catalog: {reason}",
+                    "a plan of an export without it would delete it: fix it first, or export with --only unmanaged",
                 )
             )
         sessions.append(_exported(live, key, left_out, adopt=False))
@@ -108,27 +108,27 @@ def select_sessions(
 
 
 def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) -> str:
-    """The name of the exported catalog, where none is given."""
+    """The default name of the exported catalog."""
     tags = [live.remark.tag for live in snapshot if live.remark.tag]
     live_names = sorted({tag.identity.catalog for tag in tags if tag.identity.environment == environment})
     if only != "unmanaged" and live_names:
         if len(live_names) > 1:
             raise UsageError(
                 f"the sessions of {len(live_names)} catalogs are live: {', '.join(live_names)}",
-                "say which one to export with --catalog, or --only unmanaged for the sessions of none",
+                "choose one with --catalog, or use --only unmanaged for unmanaged sessions",
             )
         return live_names[0]
     name = key_from_name(folder)
     if any(tag.identity.catalog == name for tag in tags):
         raise UsageError(
-            f"a catalog `{name}` is live already, and a plan of an export of that name would delete its sessions",
-            "give the export a name of its own with --catalog",
+            f"a catalog `{name}` is live already, and a plan of an export with that name would delete its sessions",
+            "give the export another name with --catalog",
         )
     return name
 
 
 class _Found:
-    """The live sessions, by what they are to the exported catalog."""
+    """The live sessions, by their relation to the exported catalog."""
 
     def __init__(self, catalog: str, environment: str | None) -> None:
         self.scope = (catalog, environment)
@@ -138,7 +138,7 @@ class _Found:
         self.unclear: list[Problem] = []
 
     def put(self, live: LiveSession) -> None:
-        """Find the place of a session. They come in the order of their ids."""
+        """Classify a session. Sessions have to come in the order of their ids."""
         tag = live.remark.tag
         if reserved_kind(live) is not None:
             return
@@ -146,7 +146,7 @@ class _Found:
             self.unclear.append(
                 Problem(
                     f"{_label(live)} is left out: its tag can't be read ({live.remark.unreadable})",
-                    "a plan leaves it alone, too",
+                    "a plan leaves it alone as well",
                 )
             )
         elif tag is None:
@@ -158,14 +158,14 @@ class _Found:
             self.unclear.append(
                 Problem(
                     f"{_label(live)} is left out: it has the identity of #{first}",
-                    "a plan would delete it; take its tag away in a console if it is to stay",
+                    "a plan would delete it; to keep it, remove its tag in a console",
                 )
             )
         else:
             self.managed[tag.identity.key] = live
 
     def others_left_out(self) -> Problem:
-        """What to say of the sessions of others."""
+        """The note on sessions of other catalogs."""
         count = self.others.total()
         who = ", ".join(sorted(self.others))
         sessions = "session of another catalog is" if count == 1 else "sessions of other catalogs are"
@@ -186,7 +186,7 @@ def _label(live: LiveSession) -> str:
 
 
 def _unwritable(live: LiveSession, key: str) -> str:
-    """What keeps a session from being in any catalog, as in "it has no name"."""
+    """Why a session can't be in any catalog, such as "it has no name"; empty if it can."""
     texts = {"name": live.name, "model": live.model, "prompt": live.prompt}
     for field, text in texts.items():
         if field != "prompt" and not text.strip():
@@ -197,12 +197,12 @@ def _unwritable(live: LiveSession, key: str) -> str:
     if not _KEY.fullmatch(key):
         return f"its key `{truncate(key)}` can't be one"
     if live.session_id < 1 or not fits({"sessions": {key: texts}}, "manifest"):
-        return "a manifest does not take its name, its model or its id"
+        return "a manifest does not accept its name, its model or its id"
     return ""
 
 
 def _exported(live: LiveSession, key: str, left_out: list[Problem], *, adopt: bool) -> Exported:
-    """A session with all of its fields but those that no manifest can hold, which are noted."""
+    """A session with all fields that a manifest can hold. The others are added to ``left_out``."""
     tag = live.remark.tag
     base = tag.base if tag else None
 
@@ -214,7 +214,7 @@ def _exported(live: LiveSession, key: str, left_out: list[Problem], *, adopt: bo
                 fields[name] = value
                 continue
             ours = base is not None and base.knows(f"{group}.{name}")
-            hint = "a plan shows it as no longer managed; its value stays as it is" if ours else ""
+            hint = "a plan shows it as no longer managed; its value does not change" if ours else ""
             left_out.append(
                 Problem(f"{_label(live)}: `{group}.{truncate(name)}` is left out: {reason}", hint)
             )
@@ -234,11 +234,11 @@ def _exported(live: LiveSession, key: str, left_out: list[Problem], *, adopt: bo
 
 
 def _unfit(group: str, name: str, value: JSON) -> str:
-    """What keeps a field from being in a manifest."""
+    """Why a field can't be in a manifest; empty if it can."""
     found = obstacle({name: value})
     if found:
         return f"it holds {found}"
-    # Of data and remark the schema takes all; to ask it of each value would take its time.
+    # The schema accepts any data and remark; checking each value would be slow.
     if group == "parameters" and not fits({"sessions": {"any": {group: {name: value}}}}, "manifest"):
-        return f"a manifest does not take {truncate(str(value))} for it"
+        return f"a manifest does not accept {truncate(str(value))}"
     return ""

@@ -1,4 +1,4 @@
-"""An exported catalog into its folder: nothing is overwritten unasked, and what is there then loads as what is live."""
+"""Writes an exported catalog: overwrites nothing without --force, and checks that it loads as what is live."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from reconciler.errors import CatalogError, Problem, ReconcilerError, Refused
 from reconciler.export.select import Selection
 from reconciler.values import MISSING, same
 
-#: How many files are named where there are more.
+#: How many files a message names.
 _NAMED = 5
 
 
 def check_folder(folder: Path, files: Sequence[str] = (CATALOG_FILE,), *, force: bool) -> None:
-    """See that an export to this folder would overwrite nothing, or is meant to, and mixes with no other manifests.
+    """Check that an export to this folder overwrites nothing without ``force``, and mixes with no other manifests.
 
     Args:
-        files: what the export is going to write, as far as that is known yet.
+        files: the files that the export will write, as far as they are known.
 
     Raises:
-        Refused: there are files of these names and no ``force``, or there are manifests that the export does not
-            replace: they would be part of the catalog.
+        Refused: files of these names exist and ``force`` is false, or the folder has manifests that the export does
+            not replace, which would become part of the catalog.
     """
     there = [file for file in files if (folder / file).exists() or (folder / file).is_symlink()]
     if there and not force:
         raise Refused(
-            f"{folder} has {_few(there)} already",
-            "export to a folder of its own, or say --force to overwrite",
+            f"{folder} already has {_few(there)}",
+            "export to an empty folder, or overwrite with --force",
         )
     if CATALOG_FILE in files and len(files) > 1 and folder.is_dir():
         try:
@@ -39,8 +39,8 @@ def check_folder(folder: Path, files: Sequence[str] = (CATALOG_FILE,), *, force:
             raise Refused(f"{folder} {error.message}", error.hint) from None
         if others:
             raise Refused(
-                f"{folder} has manifests that would be part of the exported catalog: {_few(others)}",
-                "take them away, or export to a folder of its own",
+                f"{folder} has manifests that would become part of the exported catalog: {_few(others)}",
+                "remove them, or export to an empty folder",
             )
 
 
@@ -52,15 +52,15 @@ def _few(files: Sequence[str]) -> str:
 def write_catalog(
     folder: Path, selection: Selection, files: Mapping[str, str], *, force: bool = False
 ) -> None:
-    """Write the texts of an export, load them, and compare; unless all is well, the folder is as it was before.
+    """Write the files of an export, load them, and compare. If anything fails, the folder is restored.
 
     Raises:
-        Refused: something would be overwritten without ``force``, or mixed with.
-        ReconcilerError: a file can't be written, or would not load as what is live.
+        Refused: something would be overwritten without ``force``, or other manifests would be mixed in.
+        ReconcilerError: a file can't be written, or the export would not load as what is live.
     """
     check_folder(folder, list(files), force=force)
     data: dict[str, bytes | None] = {path: text.encode() for path, text in files.items()}
-    # Without its catalog.yaml a folder is no catalog: should this be cut short, nobody plans with one half of it.
+    # A folder without catalog.yaml is not a catalog: if this is interrupted, nobody plans with half of it.
     with replaced(folder, {CATALOG_FILE: None}), replaced(folder, data):
         _check(folder, selection)
 
@@ -91,5 +91,5 @@ def _check(folder: Path, selection: Selection) -> None:
         if wrong or session.lifecycle != one.session.lifecycle:
             raise ReconcilerError(
                 f"the export of #{one.session_id} would not load as it is live: {_few(wrong) or 'lifecycle'}",
-                "leave the session out, and report this, please",
+                "please report this; to go on, export without this session",
             )

@@ -1,4 +1,4 @@
-"""Which models there are: as the account says, as a file holds it, or as was known when this program was released."""
+"""Lists of language models: what an account offers, what a file holds, or what was known at release."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from reconciler.errors import ReconcilerError
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 
-#: The version of the form in which a list is written to a file.
+#: The version of the file format.
 VERSION: Final = 1
-#: The largest file that a list is read from, in bytes.
+#: The largest file that is read, in bytes.
 MAX_FILE: Final = 10 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. ``context`` is how many tokens it reads, ``temperature`` the least and the most that it takes;
-    None is what nobody has said."""
+    """One model. ``context`` is its context size in tokens, ``temperature`` its lowest and highest temperature; None
+    means unknown."""
 
     name: str
     context: int | None = None
@@ -33,8 +33,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """A list of models. ``origin`` says where it is from, for people, as in "not among …"; ``shipped`` is whether
-    it is the one that came with this program, and ``date`` the day (or moment) of it."""
+    """A list of models. ``origin`` describes its source in messages, as in "not among …"; ``shipped`` says whether it
+    is the list that ships with this program, and ``date`` its day or moment."""
 
     models: Mapping[str, Model]
     origin: str
@@ -45,14 +45,14 @@ class Models:
         return name in self.models
 
     def nearest(self, name: str) -> str | None:
-        """The model that somebody meant, if there is one that is spelt nearly so."""
+        """The model with the most similar name, if any is similar."""
         found = nearest(name[:200].lower(), {one.lower(): one for one in self.models})
         return next((one for one in self.models if one.lower() == found), None)
 
 
 @cache
 def shipped() -> Models:
-    """The models that were known when this program was released."""
+    """The models that were known at release."""
     import yaml
 
     text = files("reconciler").joinpath("language_models/known.yaml").read_text(encoding="utf-8")
@@ -68,23 +68,23 @@ def shipped() -> Models:
 def offered(body: Any, origin: str, date: str) -> Models:
     """The list in a service's answer, which is OpenAI's: ``{"data": [{"id": …}, …]}``.
 
-    What the service does not say of a model, its context and its temperatures, is taken from what was known at release.
+    Contexts and temperatures, which the service does not give, are those known at release.
 
     Raises:
-        ApiError: the answer is no such list.
+        ApiError: the answer is not such a list.
     """
     rows = body.get("data") if isinstance(body, dict) else None
     names = _names(rows)
     if names is None:
-        raise ApiError("list_models", 'the answer is no list of models: `{"data": [{"id": …}, …]}`')
+        raise ApiError("list_models", 'the answer is not a list of models: `{"data": [{"id": …}, …]}`')
     return Models(_with_facts(names), origin, date)
 
 
 def read_models(path: Path) -> Models:
-    """A list from a file that ``reconciler models --out`` wrote, or that holds a service's answer as it came.
+    """A list from a file: one that ``reconciler models --out`` wrote, or a service's raw answer.
 
     Raises:
-        ReconcilerError: it is not one.
+        ReconcilerError: the file can't be read, or is neither.
     """
     try:
         with path.open("rb") as file:
@@ -106,7 +106,8 @@ def read_models(path: Path) -> Models:
             when = f", taken {truncate(date)}" if isinstance(date, str) else ""
             return Models(_with_facts(names), f"the models in {path.name}{when}", str(date or ""))
     raise ReconcilerError(
-        f"{path} is no list of models that this version knows", "`reconciler models --out FILE` makes one"
+        f"{path} is not a list of models that this version can read",
+        "`reconciler models --out FILE` writes one",
     )
 
 
@@ -130,7 +131,7 @@ def models_document(models: Models, endpoint: str) -> dict[str, Any]:
 
 
 def _names(rows: Any) -> list[str] | None:
-    """The names in a list of rows, sorted; None where it is no such list."""
+    """The names in a list of rows, sorted; None if it is not such a list."""
     if not isinstance(rows, list):
         return None
     names = [row.get("id") if isinstance(row, dict) else None for row in rows]

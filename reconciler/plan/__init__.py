@@ -1,4 +1,4 @@
-"""Comparing: a plan is a pure function of a catalog and a snapshot. No I/O, no clock."""
+"""Plans. A plan is a pure function of a catalog and a snapshot: no I/O, no clock."""
 
 from reconciler.plan.build import make_plan as make_plan
 from reconciler.plan.types import Action as Action

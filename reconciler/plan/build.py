@@ -1,4 +1,4 @@
-"""Making a plan: give every live session its place, compare those that are wanted, and list what to do."""
+"""Make a plan: assign every live session to a key, compare it with what is wanted, and list what to do."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from reconciler.values import MISSING
 
 @dataclass(slots=True)
 class _Places:
-    """Every live session, by what it is to this catalog."""
+    """Every live session, by its relation to this catalog."""
 
-    held: dict[str, list[LiveSession]] = field(default_factory=dict)  # by the key that it has or is to have
-    moved: dict[int, Identity] = field(default_factory=dict)  # by session_id: the identity it has so far
+    held: dict[str, list[LiveSession]] = field(default_factory=dict)  # by the key that it has or will have
+    moved: dict[int, Identity] = field(default_factory=dict)  # by session_id: its current identity
     leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
     managed: int = 0
     unmanaged: list[LiveSession] = field(default_factory=list)
@@ -157,7 +157,7 @@ def _compare_key(
 
 
 def _as_kept(catalog: Catalog, snapshot: Snapshot) -> Catalog:
-    """The catalog as the service can keep it: where that is known to trim prompts, none is wanted any other way."""
+    """The catalog as the service can store it: if that trims prompts, the wanted prompts are trimmed, too."""
     contract = snapshot.contract
     if contract is None or contract.service.prompt_ends != "both":
         return catalog
@@ -171,7 +171,7 @@ def _as_kept(catalog: Catalog, snapshot: Snapshot) -> Catalog:
 def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
     places = _Places()
     name, environment = catalog.name, catalog.environment
-    # What is not ours becomes ours under a key that the catalog holds, or not at all.
+    # An unmanaged session can only be adopted under a key that the catalog has.
     adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
     moved = {
         identity: key
@@ -208,9 +208,9 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
 
 
 def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]]:
-    """Keys that two sessions would have after the plan, and adoptions of what can't be adopted.
+    """Refusals for keys that two sessions would have, and for adoptions that are not possible; and all these keys.
 
-    Which of two sessions should stay is decided by rule only where both carry the same identity already.
+    A rule decides which of two sessions stays only if both already carry the same identity.
     """
     found = []
     unclear = set()
@@ -222,8 +222,8 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
             found.append(
                 Refusal(
                     "identity",
-                    f"{key} would be {ids} at once, after what is adopted or moved",
-                    f"take the adopt or moved entry of {key} out of the catalog",
+                    f"{key} would be {ids} at once, after an adoption or a move",
+                    f"remove the adopt or moved entry of {key} from the catalog",
                     key,
                 )
             )
@@ -235,8 +235,8 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
             found.append(
                 Refusal(
                     "adopt",
-                    f"{key} is to adopt #{session_id}, which this very plan lets go",
-                    f"take the adopt entry of {key} out of the catalog until that is applied",
+                    f"{key} is to adopt #{session_id}, which this plan stops managing",
+                    f"remove the adopt entry of {key} from the catalog until this plan is applied",
                     key,
                 )
             )
@@ -245,8 +245,8 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
             found.append(
                 Refusal(
                     "adopt",
-                    f"{key} is to adopt #{session_id}, which is not live, or not free: another catalog may own it",
-                    f"take the adopt entry of {key} out of the catalog, or correct the number",
+                    f"{key} is to adopt #{session_id}, which is not live, or is managed by another catalog",
+                    f"remove the adopt entry of {key} from the catalog, or correct the number",
                     key,
                 )
             )
@@ -255,7 +255,7 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
 
 
 def _leave(catalog: Catalog, live: LiveSession) -> Action:
-    """The action that lets a session of ours go, with all that is in it."""
+    """The action that stops managing a session, or hands it over."""
     tag = live.remark.tag
     assert tag is not None
     seen = observed(live)
@@ -265,7 +265,7 @@ def _leave(catalog: Catalog, live: LiveSession) -> Action:
         identity=to or tag.identity,
         session_id=live.session_id,
         name=live.name,
-        reason="listed under forgotten: it stays live, without us" if to is None else f"handed over to {to}",
+        reason="listed under forgotten: it stays live, unmanaged" if to is None else f"handed over to {to}",
         protected=tag.protected,
         was=tag.was,
         moved_from=None if to is None else tag.identity,
@@ -309,7 +309,7 @@ def _delete_extra(catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSe
 
 
 def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:
-    """What a reviewer should know of one session's comparison."""
+    """What a reviewer should know about one session's comparison."""
     notes = [
         Note(
             "kept-live",
@@ -321,7 +321,7 @@ def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Not
     ]
     tag = live.remark.tag
     if tag is not None and tag.base_text is None and compared.changes:
-        message = "its tag holds no digests, so who changed what is not known"
+        message = "its tag holds no digests, so it is unknown who changed what"
         notes.append(Note("two-way", message, wanted.key, live.session_id))
     return notes
 
@@ -333,11 +333,11 @@ def _change(
     compared: Comparison,
     moved_from: Identity | None,
 ) -> Action | None:
-    """The action that makes a live session the wanted one, or None where nothing has to be written."""
+    """The action that changes a live session to the wanted one, or None if nothing has to be written."""
     tag = live.remark.tag
     kind: ActionKind
     if tag is None:
-        kind, reason = "adopt", "adopted: it becomes ours, with its messages"
+        kind, reason = "adopt", "adopted: it becomes managed, with its messages"
     elif moved_from is not None:
         kind, reason = "move", f"was {moved_from}"
     elif compared.changes:

@@ -1,7 +1,7 @@
-"""What the service is known not to be able to do, by its contract: guards that no flag lifts.
+"""What the service can't do, according to its contract: guards that no flag lifts.
 
-Nothing here concerns the built-in contract, which has every call and no limit. A contract that ``reconciler
-doctor`` learned may lack the update call, have a create that does not take everything in, or keep too short a remark.
+The built-in contract has every call and no limit. A contract that ``reconciler doctor`` learned may lack the update
+call, have a create that ignores some fields, or limit the length of the remark.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHOWN = 5  # keys named in a sentence
 
 
 def missing_capabilities(actions: Sequence[Action], snapshot: Snapshot) -> tuple[Refusal, ...]:
-    """Why the service can't carry out these actions; empty where it can, or where nothing is known of it."""
+    """Why the service can't carry out these actions. Empty if it can, or if nothing is known about it."""
     contract = snapshot.contract
     if contract is None:
         return ()
@@ -79,7 +79,7 @@ def _without_update(actions: Sequence[Action], contract: Contract) -> list[Refus
             Refusal(
                 "no_update",
                 f"the service has no update call, and this would change {_keys(changed)}",
-                "leave them as they are; or give them new keys, which makes new sessions without the messages",
+                "leave them as they are; or give them new keys, which creates new sessions without the messages",
             )
         )
     ignores = contract.operation("create_session").ignores
@@ -88,9 +88,9 @@ def _without_update(actions: Sequence[Action], contract: Contract) -> list[Refus
         found.append(
             Refusal(
                 "no_tag",
-                "the service takes no session_remark when it makes a session, and has no update call: "
-                f"{_keys(creates)} could never be known as ours again",
-                "a service that takes one; on this one sessions can only be looked at",
+                "the service accepts no session_remark when it creates a session, and has no update call: "
+                f"{_keys(creates)} could never be recognised as managed",
+                "use a service that accepts one; on this one, sessions can only be read",
             )
         )
     elif creates and ignores:
@@ -101,16 +101,16 @@ def _without_update(actions: Sequence[Action], contract: Contract) -> list[Refus
             found.append(
                 Refusal(
                     "no_update",
-                    f"the service does not take {_listed(sorted(ignores))} when it makes a session, and has no update "
-                    f"call: {_keys(lost)} could not be made as wanted",
-                    "leave these fields out of the catalog",
+                    f"the service does not accept {_listed(sorted(ignores))} when it creates a session, and has no "
+                    f"update call: {_keys(lost)} could not be created as declared",
+                    "remove these fields from the catalog",
                 )
             )
     return found
 
 
 def _beyond_update(actions: Sequence[Action], contract: Contract, ignores: frozenset[str]) -> list[Refusal]:
-    """What an update is known not to take in, and would have to."""
+    """Refusals for fields that an update is known to ignore, and would have to change."""
     found = []
     lost: set[str] = set()
     changed = []
@@ -125,10 +125,10 @@ def _beyond_update(actions: Sequence[Action], contract: Contract, ignores: froze
         found.append(
             Refusal(
                 "no_update",
-                f"the service's update does not take {_listed(sorted(lost))}, and this would change it in "
+                f"the service's update does not accept {_listed(sorted(lost))}, and this would change it in "
                 f"{_keys(changed)}",
                 "leave these fields as they are live, or name them under lifecycle.ignore_changes; or give the "
-                "sessions new keys, which makes new ones without the messages",
+                "sessions new keys, which creates new ones without the messages",
             )
         )
     never = ignores & contract.operation("create_session").ignores
@@ -141,16 +141,16 @@ def _beyond_update(actions: Sequence[Action], contract: Contract, ignores: froze
         found.append(
             Refusal(
                 "no_update",
-                f"the service takes {_listed(sorted(never))} neither when it makes a session nor in an update: "
-                f"{_keys(unmade)} could not be made as wanted",
-                "leave these fields out of the catalog",
+                f"the service takes {_listed(sorted(never))} neither when it creates a session nor in an update: "
+                f"{_keys(unmade)} could not be created as declared",
+                "remove these fields from the catalog",
             )
         )
     return found
 
 
 def _sent(change: FieldChange) -> bool:
-    """Whether a change is written at all: what is only let go stays as it is."""
+    """Whether a change is written at all. A released field keeps its value."""
     return change.path != PROTECTION and change.cause != "released"
 
 
@@ -168,11 +168,11 @@ def _too_long(actions: Sequence[Action], snapshot: Snapshot, contract: Contract)
     return [
         Refusal(
             "remark_limit",
-            f"the service {kept}, and the tag that makes a session ours takes up to {longest} here: "
-            f"{_keys([action for _, action in over])} could not be known as ours again",
-            "shorter names of catalog, environment and keys, and fewer keys under remark"
+            f"the service {kept}, and the tag that marks a session as managed takes up to {longest} here: "
+            f"{_keys([action for _, action in over])} could not be recognised as managed",
+            "use shorter names for catalog, environment and keys, and fewer keys under remark"
             if limit
-            else "a service that keeps one; on this one sessions can only be looked at",
+            else "use a service that keeps one; on this one, sessions can only be read",
         )
     ]
 
@@ -186,13 +186,13 @@ def _tagging(actions: Iterable[Action]) -> list[Action]:
 
 
 def _size(action: Action, lives: Mapping[int, LiveSession], *, whole: bool) -> int:
-    """How long (bytes) the remark would be that the action writes, with digests or without."""
+    """The length (bytes) of the remark that the action writes, with digests or without."""
     live = lives.get(action.session_id) if action.session_id is not None else None
     keys = dict(live.remark.keys) if live else {}
     for change in action.fields:
         if change.path.startswith("remark.") and change.after is not MISSING:
             keys[change.path.removeprefix("remark.")] = change.after
-    # A digest is as long as any other, whatever it is of.
+    # All digests have the same length, whatever they are of.
     tag = make_tag(
         action.identity,
         dict.fromkeys((*action.managed, *action.held)),

@@ -1,4 +1,4 @@
-"""Comparing one session, field by field, three ways: wanted, live, and as last written (*base*).
+"""Compare one session field by field, three ways: wanted, live, and as last written (*base*).
 
 ==================  ====================  ===================  ==========================================
 wanted and live     live and base         wanted and base      outcome
@@ -12,7 +12,7 @@ not wanted          in base                                    released: the val
 not wanted          not in base                                nothing: it belongs to others
 ==================  ====================  ===================  ==========================================
 
-Where the tag holds no digests, there is no base: differences are shown as of unknown cause.
+If the tag holds no digests, there is no base, and the cause of a difference is unknown.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from reconciler.ownership.tag import Base, Tag, field_code
 from reconciler.plan.types import PROTECTION, Cause, Detail, FieldChange
 from reconciler.values import DIGEST_LENGTH, MISSING, same
 
-#: Nested values longer than this (in characters of JSON) are shown whole instead of explained: finding out where
-#: they differ takes time that grows faster than they do.
+#: Nested values longer than this (in characters of JSON) are shown in full instead of explained, since finding out
+#: where they differ takes superlinear time.
 EXPLAINED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came out for one session. ``kept`` are conflicts in which the live value stays."""
+    """The result for one session. ``kept`` are conflicts in which the live value stays."""
 
     changes: tuple[FieldChange, ...]
     managed: tuple[str, ...]
@@ -44,9 +44,9 @@ class Comparison:
 
 
 def equal(wanted: Session, live: LiveSession, tag: Tag) -> bool:
-    """The quick answer for the session that needs nothing, without taking it apart.
+    """A quick check for the session that needs no change.
 
-    True only where a full comparison would find no change; False where it has to look.
+    True only if a full comparison would find no change. False means that a full comparison is needed.
     """
     if (
         wanted.prompt != live.prompt
@@ -73,13 +73,13 @@ def equal(wanted: Session, live: LiveSession, tag: Tag) -> bool:
 
 @lru_cache(maxsize=1024)
 def _vouches_only_for(codes: str, parameters: tuple[str, ...]) -> bool:
-    """Whether a tag with these plain codes has nothing to release."""
+    """Whether a tag with these field codes has nothing to release."""
     wanted = {"n", "m", "p", *(field_code(f"parameters.{name}") for name in parameters)}
     return wanted.issuperset(codes)
 
 
 def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: OnConflict) -> Comparison:
-    """The full comparison of one wanted session with the live one. ``tag`` is None for one not ours yet."""
+    """The full comparison of one wanted session with the live one. ``tag`` is None for an unmanaged session."""
     base = tag.base if tag else None
     found = live.fields()
     changes: list[FieldChange] = []
@@ -96,7 +96,7 @@ def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: On
             managed.append(path)
             continue
         if before is not MISSING and base and base.known_rewrite(path, after, before):
-            held.append(path)  # both digests stay: what was sent, and what the server made of it
+            held.append(path)  # both digests stay: of what was sent, and of what the server stored
             continue
         cause = _cause(path, after, before, base)
         change = FieldChange(path, before, after, cause, explain(before, after))
@@ -135,15 +135,15 @@ def _released(base: Base, wanted: Mapping[str, Any], found: Mapping[str, Any]) -
 
 
 def explain(before: Any, after: Any) -> tuple[Detail, ...]:
-    """Where inside two nested values the difference lies; nothing for plain values, which speak for themselves."""
+    """Where two nested values differ. Empty for plain values, which need no explanation."""
     if not (isinstance(before, list | dict) and type(before) is type(after)):
         return ()
     if len(json.dumps(before)) + len(json.dumps(after)) > EXPLAINED:
         return ()
     from deepdiff import DeepDiff
 
-    # The tree view has every leaf that was added, removed or changed, with its path and both values.
-    # Two mappings with few keys in common would else be one change, of the whole into the whole.
+    # The tree view has every leaf that was added, removed or changed, with its path and both values. Without the
+    # threshold, two mappings with few keys in common would be one change.
     tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
     details = []
     for group in tree.values():

@@ -1,4 +1,4 @@
-"""A plan as its public JSON (``schemas/plan.schema.json``), which is all that renderers ever see."""
+"""A plan as its public JSON (``schemas/plan.schema.json``), the only form that renderers see."""
 
 from __future__ import annotations
 

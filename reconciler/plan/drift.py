@@ -1,4 +1,4 @@
-"""The part of a plan that is drift: what was changed outside git, field by field."""
+"""The drift in a plan: what was changed outside git, field by field."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reconciler.plan.types import Plan
 
 
 def drifted(plan: Plan) -> Plan:
-    """Only the sessions with fields that were changed outside git, and of them only these fields."""
+    """The plan reduced to the fields that were changed outside git, and to the sessions that have such fields."""
     actions = tuple(
         replace(action, fields=fields)
         for action in plan.actions

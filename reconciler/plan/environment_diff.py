@@ -1,4 +1,4 @@
-"""What turns one catalog into another: a plan between two wishes, with nothing live in it."""
+"""The difference between two environments of a catalog, as a plan. Nothing in it is live."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.values import MISSING, same
 
 
 def diff_environments(one: Catalog, other: Catalog) -> Plan:
-    """The actions that would make the sessions of ``one`` those of ``other``, by key. For reading, not for applying."""
+    """The actions that turn the sessions of ``one`` into those of ``other``, by key. Can't be applied."""
     actions = []
     for key, left in one.sessions.items():
         right = other.sessions.get(key)

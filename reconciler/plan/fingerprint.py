@@ -1,4 +1,4 @@
-"""The fingerprint of a live session: whether it moved since a plan was made against it."""
+"""The fingerprint of a live session, which tells whether it changed since a plan was made."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from reconciler.domain import LiveSession
 from reconciler.values import short_hash
 
-#: The path under which :func:`observed` shows the remark to the letter, our tag included.
+#: The path under which :func:`observed` has the remark as it is stored, with our tag.
 WHOLE_REMARK = "session_remark"
 
 
 def observed(live: LiveSession) -> dict[str, Any]:
-    """All that people can change of a session, by path: its fields, further config of others, the whole remark.
+    """Everything in a session that people can change, by path: its fields, unknown config keys, the whole remark.
 
-    Counters and times of the server are left out: a chat moves them, and does not make a plan stale.
+    The server's counters and times are left out: a chat changes them, and does not make a plan stale.
     """
     found = live.fields()
     for key, value in live.config.items():

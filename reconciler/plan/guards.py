@@ -1,4 +1,4 @@
-"""The guards: what a plan may do without being asked for by name."""
+"""Guards: the limits on what a plan may do unless a flag allows more."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def refusals(
     allow_empty: bool,
     allow_destroy: frozenset[str],
 ) -> tuple[Refusal, ...]:
-    """Every guard that says no to these actions, each with the exact flag that would allow them.
+    """The guards that refuse these actions, each with the exact flag that would allow them.
 
-    ``managed`` is how many live sessions are ours, ``wanted`` how many the catalog holds.
+    ``managed`` is the number of managed live sessions, ``wanted`` the number of sessions in the catalog.
     """
     deletes = [action for action in actions if action.kind == "delete"]
     updates = [action for action in actions if action.kind in ("update", "adopt", "move", "forget")]
@@ -28,7 +28,7 @@ def refusals(
         found.append(
             Refusal(
                 "allow_empty",
-                f"the catalog holds no sessions, and {_sessions(managed)} of it are live: all would be deleted",
+                f"the catalog is empty, and all of its live sessions ({managed}) would be deleted",
                 "--allow-empty",
             )
         )

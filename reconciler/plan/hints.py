@@ -1,4 +1,4 @@
-"""What a plan may not be meant to do: create what has a twin already, delete and create what looks renamed."""
+"""Notes on what is probably a mistake: creating a session that exists, or deleting and creating a renamed one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _WORK: Final = 8_000_000
 def hints(
     actions: Sequence[Action], unmanaged: Sequence[LiveSession], fragments: Mapping[str, Fragment]
 ) -> list[Note]:
-    """Notes on creates whose name an unmanaged session has, on what looks like a renamed key, and on fragments whose
-    change is behind the changes of several prompts."""
+    """Notes on creates with the name of an unmanaged session, on keys that look renamed, and on fragments whose change
+    explains the changes of prompts."""
     notes = _shared_changes(actions, fragments) if fragments else []
     creates = [action for action in actions if action.kind == "create"]
     if creates:
@@ -39,7 +39,7 @@ def hints(
 
 
 def _shared_changes(actions: Sequence[Action], fragments: Mapping[str, Fragment]) -> list[Note]:
-    """What is known of a fragment without its former text: the wanted prompts hold it, and the live ones do not."""
+    """Fragments that changed. Their previous texts are unknown: the wanted prompts hold them, the live ones do not."""
     changed = {
         action.key: change
         for action in actions
@@ -67,8 +67,8 @@ def _twins(creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[
     return [
         Note(
             "same-name",
-            f"is to be created, and {_numbers(ids)}, which nobody manages, has the same name: "
-            f'to take it over instead, add "adopt: {ids[0]}" to its manifest',
+            f"has the same name as {_numbers(ids)}, which is unmanaged: "
+            f'to adopt that session instead of creating one, add "adopt: {ids[0]}" to its manifest',
             action.key,
         )
         for action in creates
@@ -95,7 +95,7 @@ def _renames(creates: Sequence[Action], deletes: Sequence[Action]) -> list[Note]
             notes.append(
                 Note(
                     "maybe-renamed",
-                    f"looks like {found.key}, which is to be deleted with its messages. A rename? Then add: "
+                    f"looks like {found.key}, which would be deleted with its messages. If this is a rename, add: "
                     f"moved: [{{from: {found.key}, to: {create.key}}}]",
                     create.key,
                 )
@@ -112,13 +112,13 @@ def _prompt(action: Action) -> str:
 
 @dataclass(slots=True)
 class _Effort:
-    """What is left to spend on comparing prompts."""
+    """The budget that is left for comparing prompts."""
 
     pairs: int = _PAIRS
     work: int = _WORK
 
     def alike(self, left: str, right: str) -> bool:
-        """Whether two prompts are nearly the same; no for all that are asked about when nothing is left."""
+        """Whether two prompts are nearly the same. False when the budget is spent."""
         self.pairs -= 1
         left, right = left[:_COMPARED], right[:_COMPARED]
         if not left or not right:

@@ -1,8 +1,8 @@
-"""Saved plans: the public JSON, and beside each action what it takes to do it without the catalog.
+"""Saved plans: the public JSON, and for each action what is needed to apply it without the catalog.
 
-A saved plan is bound to its catalog, environment and endpoint, and carries a digest over all that it says, so that
-what is applied is what was reviewed. The digest is no signature: whoever may replace the file may replace the
-digest in it. A saved plan holds prompts in clear.
+A saved plan is bound to its catalog, environment and endpoint, and carries a digest of its content, so that what is
+applied is what was reviewed. The digest is not a signature: whoever can replace the file can replace the digest. A
+saved plan holds prompts in clear text.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from reconciler.plan.types import Action, Counts, Detail, FieldChange, Note, Pla
 from reconciler.schemas import check_document
 from reconciler.values import MISSING
 
-_AGAIN = "make the plan again, with the version that applies it, and review it"
+_AGAIN = "make the plan again with the version that applies it, and review it"
 
 
 def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[str, Any]:
-    """The plan as it goes into a file. ``created`` is a time (UTC, ISO 8601), ``run`` says who made it and where."""
+    """The plan as it is saved. ``created`` is a time (UTC, ISO 8601); ``run`` says who made it and where."""
     document = plan_to_document(plan)
     for public, action in zip(document["actions"], plan.actions, strict=True):
         public |= _execution(action)
@@ -36,39 +36,39 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
 
 
 def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
-    """Read a saved plan; gives the plan and its public JSON.
+    """Read a saved plan. Returns the plan and its public JSON.
 
     Raises:
-        Refused: it is not whole, was altered, or is of a version that is not known here.
+        Refused: it is incomplete, was altered, or has an unknown version.
     """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refused(f"{source} is no plan, or was cut off: it is not whole JSON", _AGAIN) from None
+        raise Refused(f"{source} is not a plan, or was truncated: it is not valid JSON", _AGAIN) from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if not isinstance(version, str):
         raise Refused(
-            f"{source} is no plan: it has no format_version", "reconciler plan --out FILE makes one"
+            f"{source} is not a plan: it has no format_version", "reconciler plan --out FILE makes one"
         )
     if not _known(version):
         raise Refused(
-            f"{source} is a plan of format {version}, and this version reads up to {FORMAT_VERSION}",
+            f"{source} is a plan of format {version}, and this version reads formats up to {FORMAT_VERSION}",
             "it was made by a newer version: apply it with that, or make the plan again",
         )
     problems = check_document(document, "plan")
     if problems:
-        raise Refused([Problem(f"{source} is no whole plan", _AGAIN), *problems])
+        raise Refused([Problem(f"{source} is not a complete plan", _AGAIN), *problems])
     if "digest" not in document:
         raise Refused(
-            f"{source} is the plan's public JSON, which is for reading: it lacks what an apply needs",
+            f"{source} is a plan's public JSON, which lacks what an apply needs",
             "reconciler plan --out FILE makes a plan that can be applied",
         )
     if document["digest"] != _digest(document):
-        raise Refused(f"{source} was altered since it was made: its digest does not hold", _AGAIN)
+        raise Refused(f"{source} was altered after it was saved: its digest does not match", _AGAIN)
     plan = _plan(document)
     scope = (plan.catalog, plan.environment)
     for action in plan.actions:
-        # One that is handed over to another catalog was ours before.
+        # A session that is handed over to another catalog belonged to this one before.
         sides = [one for one in (action.identity, action.moved_from) if one is not None]
         if scope not in [(one.catalog, one.environment) for one in sides]:
             where = f"{plan.catalog}@{plan.environment}" if plan.environment else plan.catalog

@@ -1,4 +1,4 @@
-"""What a plan is made of."""
+"""The types that a plan consists of."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROTECTION: Final = "lifecycle.prevent_destroy"
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """Where inside a nested value two sides differ; ``path`` is as in ``a.b[0]``."""
+    """Where two nested values differ. ``path`` has the form ``a.b[0]``."""
 
     path: str
     before: Any = MISSING
@@ -43,13 +43,13 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do to one session.
+    """One change to one session.
 
-    ``identity`` is the one that the session has afterwards (for a delete: had). ``managed`` are the paths whose
-    values the tag will vouch for, ``held`` those whose digests stay what they were: ignored, kept live by
-    policy, or kept by the server in a form of its own. ``fingerprint`` and ``against`` tell the live session
-    that the action was made against; both are empty for a create. ``keeper`` is the other session with this identity
-    that stays where this one is deleted.
+    ``identity`` is the session's identity afterwards (for a delete: before). ``managed`` are the paths whose values
+    the tag will have digests of, ``held`` those whose digests stay as they are: ignored fields, fields that policy
+    keeps live, and fields that the server stores in another form. ``fingerprint`` and ``against`` describe the live
+    session that the action was planned against; both are empty for a create. ``keeper`` is the session with the same
+    identity that stays if this one is deleted.
     """
 
     kind: ActionKind
@@ -85,7 +85,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a reviewer should know and no action says."""
+    """Something that a reviewer should know and that no action shows."""
 
     kind: str
     message: str
@@ -95,7 +95,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A guard that says no, why, and what would allow it. ``key`` is set where it is about one session."""
+    """A guard that refuses the plan, why, and what would allow it. ``key`` is set if it is about one session."""
 
     guard: str
     message: str
@@ -113,7 +113,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many live sessions are what, and how many need nothing."""
+    """How many live sessions there are of each kind, and how many need no change."""
 
     no_op: int = 0
     managed: int = 0
@@ -124,10 +124,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an apply would do. Apply refuses it while ``refusals`` is not empty.
+    """What an apply would do. Apply refuses the plan unless ``refusals`` is empty.
 
-    A plan that does not show everything an apply would do says what it is ``about``. ``lock`` says that whoever applies
-    it has to hold the lock, ``listing`` how the list was read; None where it came from a file.
+    ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
+    hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file.
     """
 
     catalog: str

@@ -1,7 +1,7 @@
-"""Plans as people and programs read them: text, JSON, Markdown, HTML and job annotations.
+"""Renders plans, reports, findings and problems. Plans: as text, JSON, Markdown, HTML and job annotations.
 
-Every renderer reads the plan's public JSON (``schemas/plan.schema.json``) and nothing else, and is imported when it
-is first used.
+Renderers read the public JSON form (for plans, ``schemas/plan.schema.json``) and nothing else. Each is imported when
+it is first used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.render.options import Detail as Detail
 from reconciler.render.options import RenderOptions as RenderOptions
 
-#: The forms of a plan, and where each is made.
+#: The forms of a plan, and the function that renders each.
 FORMS = {
     "text": ("reconciler.render.text", "render_plan_text"),
     "json": ("reconciler.render.json", "render_plan_json"),
@@ -26,10 +26,10 @@ FORMS = {
 def render_plan(document: Mapping[str, Any], form: str, *, options: RenderOptions) -> str:
     """A plan's public JSON in one of the :data:`FORMS`, ending in a line end.
 
-    The result is always valid UTF-8 when encoded, whatever texts the plan holds.
+    The result can always be encoded as UTF-8, whatever the plan holds.
 
     Raises:
-        KeyError: there is no such form, or the document is no plan.
+        KeyError: the form is unknown, or the document is not a plan.
     """
     module, name = FORMS[form]
     function: Callable[[Mapping[str, Any], RenderOptions], str] = getattr(import_module(module), name)

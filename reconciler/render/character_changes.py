@@ -1,28 +1,28 @@
-"""What a prompt difference hides from the eye: white space, composition, hidden and look-alike characters."""
+"""Points out what is hard to see in a difference: white space, composition, hidden and look-alike characters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from reconciler.render.prompt_diff import TextDiff
-from reconciler.text.characters import describe, look_for_characters, worth_a_look
+from reconciler.text.characters import describe, find_misleading, may_mislead
 
 
 def remarks(difference: TextDiff) -> list[str]:
-    """What a reader of a difference might miss, in sentence parts. They hold no text of others.
+    """What a reader of a difference might miss, as sentence parts without untrusted text.
 
-    White space alone, the composition of accents alone, and each hidden or look-alike character that comes
-    or goes, with its name, how often, and the line of its first occurrence.
+    Whether only white space or only the composition of accents changes, and each hidden or look-alike character that is
+    added or removed, with its name, its count, and the line of its first occurrence.
     """
     said: list[str] = []
     if difference.spaces_only:
         said.append("only white space changes")
     elif _composition_only(difference.before, difference.after):
         said.append("only the composition of accented letters changes: they look the same")
-    if worth_a_look(difference.after):
-        said += describe("adds", look_for_characters(_changed_text(difference, "+")))
-    if worth_a_look(difference.before):
-        said += describe("removes", look_for_characters(_changed_text(difference, "-")))
+    if may_mislead(difference.after):
+        said += describe("adds", find_misleading(_changed_text(difference, "+")))
+    if may_mislead(difference.before):
+        said += describe("removes", find_misleading(_changed_text(difference, "-")))
     return said
 
 

@@ -1,8 +1,8 @@
-"""A plan as job annotations: workflow commands for GitHub's runner, which also show up beside the job.
+"""A plan as job annotations: workflow commands for GitHub's runner, which shows them beside the job.
 
-The runner keeps ten annotations of each level for a step and only counts the rest, so that there is one for
-each kind of thing to say, not one for each session. That bound, and how a command is written and read, are in the
-runner's own source (https://github.com/actions/runner, ExecutionContext.cs and ActionCommand.cs).
+The runner keeps ten annotations of each level per step and only counts the rest, so there is one annotation per kind
+of message, not one per session. Source of that limit and of the syntax of commands: the runner's source
+(https://github.com/actions/runner, ExecutionContext.cs and ActionCommand.cs).
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ def _note_place(note: Mapping[str, Any]) -> str:
 
 
 def _cut(text: str) -> str:
-    """One item on one line, made visible before a line end of its own could part it in two."""
+    """An item on one line, with its own line ends escaped."""
     shown = visible(str(text)[:ITEM])
     return shown if len(str(text)) <= ITEM else f"{shown}…"
 
 
 def _list(items: Iterable[str]) -> str:
-    """One item a line, as many as go into a message, and how many do not."""
+    """One item per line, as many as fit into a message, and how many do not."""
     lines: list[str] = []
     used = left = 0
     for item in items:

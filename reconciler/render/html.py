@@ -1,10 +1,9 @@
-"""A plan as one self-contained page, for a reviewer who opens it as an artifact of a job.
+"""A plan as one self-contained HTML page, for reviewers who open it as a job artifact.
 
-The page asks for nothing: styles and script are in it, and its Content-Security-Policy allows these two by their
-hashes and nothing else. The list of changes is written by the template, which escapes; what is in a change is
-data, in a block that is no script, and is made into elements when somebody opens it, as text. So that thousands of
-long prompts do not make a page that no browser opens, there is a bound on what a page holds; up to that everything
-is in it.
+The page loads nothing: its styles and script are inline, and its Content-Security-Policy allows only these two, by
+hash. The template renders the list of changes, with escaping. The details of each change are data in a block that is
+not executed; the script turns them into elements, as text, when the reader opens the change. The size of a page is
+bounded, so that thousands of long prompts still open in a browser.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ from reconciler.render.view import (
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
 
-#: About how many characters of texts a page holds; each change gets an equal share, but never less than …
+#: About how many characters of text a page holds. Each change gets an equal share, but never less than …
 PAGE = 40_000_000
-#: … so many.
+#: … this many.
 SHARE = 4_000
 
-# Bounds on what is in the list itself, in characters.
+# Bounds on texts in the list itself, in characters.
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
 
 _PAGE = Path(__file__).parent / "page"
@@ -70,7 +69,7 @@ _SECTIONS = {
 
 
 def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str:
-    """The page. It holds the same in every ``detail``: a reader chooses in the browser."""
+    """The page. It is the same for every ``detail``, which readers choose in the browser."""
     style, script = _asset("plan.css"), _asset("plan.js")
     listed = changes(document)
     share = max(SHARE, PAGE // max(1, len(listed)))
@@ -149,7 +148,7 @@ def _number(item: Mapping[str, Any]) -> str:
 
 
 def _tiles(summary: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Totals that are filters, too. The usual three are always there."""
+    """The totals, which also act as filters. The first three are always shown."""
     shown = [what for at, what in enumerate((*TO_DO, "drift", "conflict")) if at < 3 or summary[what]]
     return [
         {
@@ -215,7 +214,7 @@ def _what(change: Change) -> str:
 
 
 def _data(change: Change, share: int) -> dict[str, Any]:
-    """One change for the script. Members of the object are named by their first letters, as in the script."""
+    """One change for the script. The keys of the object are abbreviated, as in the script."""
     action = change.first
     fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
     data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
@@ -287,7 +286,7 @@ def _more(lines: int) -> str:
 def _texts(
     hunks: Iterable[Hunk], share: int, *, size: str, said: Sequence[str], headers: Sequence[str]
 ) -> dict[str, Any]:
-    """Hunks for the script, as far as a change's share of the page reaches."""
+    """Hunks for the script, within the change's share of the page."""
     found: list[dict[str, Any]] = []
     left_out = 0
     for hunk, header in zip(hunks, headers, strict=True):
@@ -310,7 +309,7 @@ def _texts(
 
 
 def _segment(segment: Segment, line: Line) -> str | list[Any]:
-    """What is equal as a text, what is marked as ``[text]``, what is left out as ``["", how many characters]``."""
+    """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``."""
     if segment.skipped:
         return ["", segment.skipped]
     text = visible(segment.text)

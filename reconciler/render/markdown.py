@@ -1,9 +1,9 @@
-"""A plan for the comment of a pull request: Markdown within a bound of bytes.
+"""A plan as a comment on a pull request: Markdown of a limited size.
 
-Text of others is put into code spans and fenced blocks, in which no forge makes anything of it, or into escaped
-HTML where a fold's heading has to be HTML; see :mod:`reconciler.text.escape`.
+Untrusted text is put into code spans and fenced blocks, where no forge interprets it, or into escaped HTML where the
+heading of a fold has to be HTML; see :mod:`reconciler.text.escape`.
 
-What does not fit is left out in a stated order, the first of these first:
+What does not fit is omitted in this order:
 
 1. the details of changes: those of drift and conflicts are the last to go, deletes need none, and one that is too
    long for what room is left goes before a shorter one after it;
@@ -12,7 +12,7 @@ What does not fit is left out in a stated order, the first of these first:
 4. the names and reasons of deletes, then their lines: what stays is a list of their keys, and where that does not fit
    either, the first of them and how many more there are.
 
-Totals, and that the plan is refused, always stay.
+Totals, and whether the plan is refused, are always shown.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ from reconciler.render.view import (
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import html_text, markdown_code, markdown_text, quoted
 
-#: The least room that a plan can be told in.
+#: The smallest allowed ``max_bytes``.
 MIN_BYTES = 4_000
 
 # Rows of one difference and of one new text, and how many sessions a shared change names.
 _DIFF_LINES, _FIRST_LINES, _MEMBERS = 60, 10, 12
-# So many changes are unfolded.
+# Up to this many changes are unfolded.
 _OPEN = 5
-# After so many changes in a row whose details did not fit, no further ones are tried.
+# After this many consecutive changes whose details did not fit, the rest is not tried.
 _MISSES = 20
 
 _WHOLE = "the output of `reconciler plan --full`"
@@ -95,7 +95,7 @@ def marker(catalog: str, environment: str | None) -> str:
 
 
 def _identity(name: str) -> str:
-    # Percent-encoded there is no `>` that could end the comment; two hyphens are no part of any either.
+    # Percent-encoding leaves no `>` that could end the comment; `--` must not occur in one either.
     encoded = quote(name, safe="", errors="surrogatepass").replace("--", "%2D%2D")
     if len(encoded) <= 200:
         return encoded
@@ -117,7 +117,7 @@ class _Comment:
     def __init__(self, document: Mapping[str, Any], options: RenderOptions) -> None:
         self.document, self.options = document, options
         self.left_out: list[str] = []
-        # Bytes that are still free. What was left out is said in the last of them.
+        # Bytes that are left. Some are reserved for the note on what was omitted.
         self.whole = markdown_text(cut(options.whole or _WHOLE, MAX_NAME * 2))
         self.room = options.max_bytes - 600 - block_size(self.whole)
         self.hunks: dict[Any, str] = {}
@@ -207,7 +207,7 @@ class _Comment:
                     self.left_out.append("names and reasons of deletes")
                 self._take(block)
                 return [block]
-        # A quarter of the room is enough to count and list what else there is, but deletes go first.
+        # A quarter of the room is enough for everything else, since deletes have priority.
         keys = [short_key(str(a["key"])) for a in deletes]
         room = self.room - 200
         text, missing = key_list(keys, room * 3 // 4)
@@ -258,7 +258,7 @@ class _Comment:
         return [(heading, members) for heading, members in found if members]
 
     def _as_many_lines_as_fit(self, listed: Sequence[Change], lines: Mapping[int, str]) -> list[Change]:
-        """The first changes whose lines take up half of the room."""
+        """The first changes whose lines fit into half of the room."""
         shown: list[Change] = []
         half = self.room // 2
         for change in listed:
@@ -298,12 +298,12 @@ class _Comment:
         return blocks
 
     def _details(self, shown: Sequence[Change], lines: Mapping[int, str]) -> dict[int, str]:
-        """The details of as many changes as there is room for, in the order of review."""
+        """The details of as many changes as fit, in the order of review."""
         found: dict[int, str] = {}
         without = misses = 0
         for change in shown:
             line = block_size(lines[id(change)])
-            # Even a small detail takes about so much.
+            # Even a small detail takes about this much.
             if self.room + line < 250 or misses == _MISSES:
                 without += 1
                 continue
@@ -323,7 +323,7 @@ class _Comment:
         return found
 
     def _line(self, change: Change) -> str:
-        """One change as an item of a list."""
+        """One change as a list item."""
         action = change.first
         paths = [code(str(f["path"])) for f in action["fields"][:8]]
         if len(action["fields"]) > len(paths):

@@ -14,12 +14,12 @@ _VALUE, _LINE = 200, 1_000
 
 
 def as_block(lines: Iterable[str]) -> str:
-    """Lines as a block. A job may print it to its log, so that no line of it may be a workflow command."""
+    """Lines as a block, guarded: a job may print it to its log."""
     return guard("\n".join(lines))
 
 
 def block_size(block: str) -> int:
-    """How many bytes a block takes, with the empty line below it."""
+    """The size of a block in bytes, with the empty line below it."""
     return len(block.encode()) + 2
 
 
@@ -29,7 +29,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def short_key(key: str) -> str:
-    """A key for a list of keys, which makes it visible: no valid one is as long as this bound."""
+    """A key in a list of keys, cut if it is too long to be valid."""
     return key if len(key) <= MAX_NAME else f"{key[:MAX_NAME]}…"
 
 
@@ -59,7 +59,7 @@ def short_delete_line(action: Action) -> str:
 
 
 def before_and_after(field: Field, *, new: bool = False) -> str:
-    """Before → after. That a value comes or goes is said, but where everything is new."""
+    """``before → after``; or ``added …`` or ``removed …``, unless everything is new."""
     shown = [markdown_code(cut(quoted(field[s]), _VALUE)) for s in ("before", "after") if s in field]
     if len(shown) == 1 and not new:
         return f"{'added' if 'after' in field else 'removed'} {shown[0]}"
@@ -72,12 +72,12 @@ def fenced(rows: Sequence[str], language: str = "") -> list[str]:
 
 
 def indented(lines: Iterable[str]) -> list[str]:
-    """Lines as a part of a list's item."""
+    """Lines as part of a list item."""
     return [f"  {line}" for line in lines]
 
 
 def diff_row(op: str, line: Line | str) -> str:
-    """A line of a difference, in the way of a unified diff."""
+    """A line of a difference, as in a unified diff."""
     if isinstance(line, str):
         line = Line("+", (Segment(line),))
     text = "".join(
@@ -94,7 +94,7 @@ def _spaces_shown(segment: Segment, line: Line) -> str:
 
 
 def runs_of_lines(rows: Sequence[tuple[str | None, str]]) -> list[str]:
-    """Folds where there are details, lists of the lines between them."""
+    """Folds for changes with details, and lists of the lines between them."""
     blocks: list[str] = []
     items: list[str] = []
     for detail, line in rows:

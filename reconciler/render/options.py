@@ -1,22 +1,21 @@
-"""How a plan is to be rendered: what a person may choose, the same for every form."""
+"""Options of rendering, the same for every form."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-#: How much is shown: one line a session; what a reviewer needs; everything.
+#: How much is shown: one line per session, what a reviewer needs, or everything.
 Detail: TypeAlias = Literal["concise", "normal", "full"]
 
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """What a rendering depends on beside the plan. Forms take what concerns them and ignore the rest.
+    """Options of rendering. Each form uses those that apply to it.
 
-    ``color`` is for text. ``width`` is in terminal cells and kept within 40 and 200. ``max_bytes`` bounds Markdown, in
-    bytes of UTF-8. ``whole`` says, in Markdown that had to leave something out, where the whole plan is: a
-    sentence part such as ``the artifact plan.html of this job``; it is ours or the caller's, and is escaped
-    all the same.
+    ``color`` is for text. ``width`` is in terminal cells, limited to 40 to 200. ``max_bytes`` limits Markdown, in
+    bytes of UTF-8. ``whole`` says where the complete plan is, in Markdown that had to omit something: a sentence part
+    such as ``the artifact plan.html of this job``, which is escaped.
     """
 
     color: bool = False

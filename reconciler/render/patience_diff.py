@@ -1,8 +1,8 @@
-"""Which items two sequences have in common, in order: fast on any input, good on the usual ones.
+"""Patience diff: which items two sequences have in common, in order.
 
-Common ends are dropped, items that occur once on both sides are the anchors (patience diff), and between two
-anchors the same is done again. A stretch without anchors is compared item by item when it is small
-and otherwise counts as replaced. :mod:`difflib` would find a little more in such stretches, and take minutes for
+Common prefixes and suffixes are removed; items that occur exactly once on both sides are anchors; the stretches between
+anchors are compared in the same way. A stretch without anchors is compared item by item if it is small, and otherwise
+counts as replaced. :mod:`difflib` would find a little more in such stretches, and take minutes for
 long repetitive texts; here time grows with the length, whatever is in it.
 """
 
@@ -71,7 +71,7 @@ class _Comparison:
             yield from self._by_item(i, i_end, j, j_end)
 
     def _anchors(self, i: int, i_end: int, j: int, j_end: int) -> list[tuple[int, int]]:
-        """The longest rising chain of items that are in both stretches exactly once."""
+        """The longest increasing chain of items that occur exactly once in both stretches."""
         in_a = _once(self.a, i, i_end)
         in_b = _once(self.b, j, j_end)
         pairs = [(x, in_b[item]) for item, x in in_a.items() if item in in_b]
@@ -95,7 +95,7 @@ class _Comparison:
         return found[::-1]
 
     def _by_item(self, i: int, i_end: int, j: int, j_end: int) -> Iterator[tuple[int, int, int]]:
-        """The longest common subsequence, by the table."""
+        """The longest common subsequence, by dynamic programming."""
         a, b = self.a[i:i_end], self.b[j:j_end]
         width = len(b) + 1
         table = [[0] * width for _ in range(len(a) + 1)]
@@ -115,7 +115,7 @@ class _Comparison:
 
 
 def _once(items: Sequence[Hashable], start: int, end: int) -> dict[Hashable, int]:
-    """Where the items are that occur once between two places."""
+    """The positions of the items that occur exactly once in a stretch."""
     found: dict[Hashable, int] = {}
     for at in range(start, end):
         item = items[at]

@@ -1,4 +1,4 @@
-"""Problems as text: the place and what is wrong, the line that it is in with a caret below, and what to do."""
+"""Problems as text: the place, what is wrong, the source line with a caret below it, and what to do."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from reconciler.errors import Problem
 from reconciler.text.escape import guard, visible
 from reconciler.text.width import cells
 
-#: How wide a source line may get, in terminal cells; of a longer one the part around the caret is shown.
+#: The longest source line, in terminal cells; of a longer one, the part around the caret is shown.
 WIDTH = 120
 _BEFORE = 60
 _CUT = "…"
 
 
 def format_problem(problem: Problem) -> str:
-    """A problem in one to four lines, without a line end after the last; no character in it acts on a terminal.
+    """A problem in one to four lines, without a final line end. Control characters are escaped.
 
     ::
 
@@ -34,13 +34,13 @@ def format_problem(problem: Problem) -> str:
 
 
 def _around(source: str, at: int) -> tuple[str, str]:
-    """What is shown of a line before and from a character on, both made visible."""
+    """The parts of a line before and after a position that are shown, escaped."""
     if len(source) <= WIDTH and cells(whole := guard(visible(source))) <= WIDTH:
         before = guard(visible(source[:at]))
         return before, whole.removeprefix(before)
     before = guard(visible(source[max(at - WIDTH, 0) : at]))
     if at > _BEFORE or cells(before) > _BEFORE:
-        # Whole characters go, so that no escape is cut in half.
+        # Whole characters are dropped, so that no escape is cut in half.
         kept = source[max(at - _BEFORE, 0) : at]
         while cells(before := guard(visible(kept))) > _BEFORE:
             kept = kept[1:]

@@ -1,9 +1,8 @@
-"""How one text became another: hunks of lines, with the changed words marked inside them.
+"""The difference between two texts: hunks of lines, with the changed words marked.
 
-The structure is what the text, Markdown and HTML renderings share; it holds raw text, and whoever prints it
-escapes it. A *hunk* is a stretch of changed lines with three unchanged ones around it; a *line* is a row of
-*segments*, each the same on both sides or changed. Words are marked by word, and Chinese, Japanese kana and
-emoji by character, since there are no spaces to go by.
+The text, Markdown and HTML renderings share this structure. It holds raw text, which renderers escape. A *hunk* is a
+stretch of changed lines with three unchanged lines around it; a *line* is a list of *segments*, each equal on both
+sides or changed. Changes are marked by word; in Chinese, kana and emoji, which have no spaces, by character.
 
 All of it is linear in the length, but for small stretches (see :mod:`reconciler.render.patience_diff`): what both texts
 have in common at either end is cut off by comparing memory, before anything is looked at by line or by word.
@@ -31,16 +30,16 @@ _EXTEND = f"[{_MARKS}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
 _EXTENDING = re.compile(f"{_EXTEND}|\u200d")
 _TOKEN = re.compile(f"(?:(?![{CJK}])[\\w{_MARKS}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
 
-# Bounds on the marking of words. Beyond them lines count as replaced whole.
-_PAIRED = 400  # pairs of lines in one replaced stretch that are tried out
-_MARKED_LINE = 20_000  # characters of one pair of lines, common ends not counted
+# Bounds on the marking of words. Beyond them, whole lines count as replaced.
+_PAIRED = 400  # pairs of lines in one replaced stretch that are compared
+_MARKED_LINE = 20_000  # characters of one pair of lines, without common ends
 _MARKED_TEXT = 200_000  # characters of all pairs of one text
 _MARKED_PAIRS = 50  # pairs of lines of one text
-_ALIKE = 0.35  # how much of two lines must be equal for marks to help
+_ALIKE = 0.35  # the share of two lines that must be equal for marks to help
 
 
 class Segment(NamedTuple):
-    """A part of a line, equal on both sides or changed, or a number of characters that were left out."""
+    """A part of a line, equal on both sides or changed; or a number of omitted characters."""
 
     text: str
     changed: bool = False
@@ -48,7 +47,7 @@ class Segment(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line without its end. ``spaces`` says that it differs from its partner in white space only."""
+    """A line without its line end. ``spaces``: it differs from its counterpart in white space only."""
 
     op: Op
     segments: tuple[Segment, ...]
@@ -56,7 +55,7 @@ class Line(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The line as it is in its text."""
+        """The text of the line."""
         if len(self.segments) == 1:
             return self.segments[0].text
         return "".join(s.text for s in self.segments)
@@ -66,7 +65,7 @@ class Line(NamedTuple):
 class Hunk:
     """A stretch of changes with its context. Starts count from 1, as in a unified diff.
 
-    Where one hunk stands for those of many texts that do not lie at the same line, the starts are 0.
+    The starts are 0 if one hunk represents those of several texts at different lines.
     """
 
     before_start: int
@@ -84,14 +83,14 @@ class Hunk:
 
     @property
     def change(self) -> tuple[tuple[Op, str], ...]:
-        """What is changed, wherever it is: the lines from the first changed one to the last."""
+        """The change regardless of its position: the lines from the first changed one to the last."""
         changed = [at for at, line in enumerate(self.lines) if line.op != "="]
         return tuple((line.op, line.text) for line in self.lines[changed[0] : changed[-1] + 1])
 
 
 @dataclass(frozen=True)
 class TextDiff:
-    """How ``before`` became ``after``."""
+    """The difference between ``before`` and ``after``."""
 
     before: str
     after: str
@@ -99,38 +98,38 @@ class TextDiff:
 
     @cached_property
     def removed(self) -> int:
-        """How many lines went."""
+        """How many lines were removed."""
         return sum(line.op == "-" for hunk in self.hunks for line in hunk.lines)
 
     @cached_property
     def added(self) -> int:
-        """How many lines came."""
+        """How many lines were added."""
         return sum(line.op == "+" for hunk in self.hunks for line in hunk.lines)
 
     @cached_property
     def spaces_only(self) -> bool:
-        """Whether nothing but white space differs: blanks, tabs, and where lines end."""
+        """Whether only white space differs: spaces, tabs and line breaks."""
         return "".join(self.before.split()) == "".join(self.after.split())
 
     @cached_property
     def tokens(self) -> tuple[int, int]:
-        """About how many tokens each side has, by :func:`~reconciler.text.tokens.estimate_tokens`."""
+        """The approximate number of tokens on each side, by :func:`~reconciler.text.tokens.estimate_tokens`."""
         return estimate_tokens(self.before), estimate_tokens(self.after)
 
 
 def diff(before: str, after: str, *, mark: bool = True) -> TextDiff:
-    """Compare two texts by line, and the changed lines by word unless told not to."""
+    """Compare two texts by line and, with ``mark``, changed lines by word."""
     return TextDiff(before, after, tuple(_hunks(before, after, _Budget() if mark else _Budget(pairs=0))))
 
 
 def changed_part(before: str, after: str) -> tuple[str, str]:
-    """The lines of both texts from the first difference to the last: a cheap stand-in for a difference."""
+    """The lines of both texts from the first difference to the last: a cheap approximation of the difference."""
     start, end, end_after = _changed_span(before, after)
     return before[start:end], after[start:end_after]
 
 
 def shared(diffs: Sequence[TextDiff]) -> TextDiff:
-    """One difference for many that have the same changes: the first one, with the context that all share."""
+    """One difference for several with the same changes: the first one, with the context that all share."""
     first = diffs[0]
     hunks = []
     for same in zip(*(d.hunks for d in diffs), strict=True):
@@ -170,10 +169,10 @@ def _shared_length(contexts: Sequence[tuple[Line, ...]]) -> int:
 
 
 def elide(line: Line, *, equal: int = 80, changed: int = 400) -> Line:
-    """The line with the middle of its long stretches left out: more than so many characters, equal or changed.
+    """The line with long segments shortened to ``equal`` or ``changed`` characters.
 
-    What was changed is kept at its start; what is equal is kept where it borders on a change, or, in a
-    line without changes, at its start.
+    Changed segments keep their start. Equal segments keep the part next to a change or, in a line without changes, the
+    start.
     """
     if sum(len(s.text) for s in line.segments) <= 2 * equal:
         return line
@@ -198,7 +197,7 @@ def elide(line: Line, *, equal: int = 80, changed: int = 400) -> Line:
 
 
 def _whole(text: str, at: int) -> int:
-    """A place near this one that does not part a character from its marks or an emoji from its other half."""
+    """The nearest earlier position that splits neither a character from its combining marks nor an emoji sequence."""
     while 0 < at < len(text) and (_EXTENDING.match(text[at]) or text[at - 1] == "\u200d"):
         at -= 1
     return at
@@ -208,7 +207,7 @@ def _whole(text: str, at: int) -> int:
 
 
 def _common_start(a: str, b: str) -> int:
-    """How many characters two texts have in common at the start, by comparing memory."""
+    """The length of the common prefix, found by bisection."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
@@ -220,7 +219,7 @@ def _common_start(a: str, b: str) -> int:
 
 
 def _common_end(a: str, b: str, limit: int) -> int:
-    """How many characters two texts have in common at the end, at most ``limit``."""
+    """The length of the common suffix, at most ``limit``."""
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
@@ -232,7 +231,7 @@ def _common_end(a: str, b: str, limit: int) -> int:
 
 
 def _changed_span(before: str, after: str) -> tuple[int, int, int]:
-    """Where the lines that differ start in both, and where they end in each."""
+    """Where the differing lines start in both texts, and where they end in each."""
     start = before.rfind("\n", 0, _common_start(before, after)) + 1
     common = _common_end(before, after, min(len(before), len(after)) - start)
     end, end_after = len(before) - common, len(after) - common
@@ -250,7 +249,7 @@ def _changed_span(before: str, after: str) -> tuple[int, int, int]:
 def _lines(text: str, start: int, end: int) -> list[str]:
     """The lines of a stretch that starts at a line start and ends at one or at the end of the text.
 
-    A line end at the end of the text has an empty line after it; an empty text has no line.
+    A final line end is followed by an empty line; an empty text has no lines.
     """
     if not text or start == end < len(text):
         return []
@@ -276,7 +275,7 @@ def _context_after(text: str, end: int) -> int:
 
 @dataclass(slots=True)
 class _Budget:
-    """How much may still be marked in one text."""
+    """How much marking is left for one text."""
 
     pairs: int = _MARKED_PAIRS
     characters: int = _MARKED_TEXT
@@ -306,7 +305,7 @@ _Opcode: TypeAlias = tuple[Literal["=", "≠"], int, int, int, int]
 
 
 def _blocks(runs: Sequence[tuple[int, int, int]], a_end: int, b_end: int) -> Iterator[list[_Opcode]]:
-    """Equal and changed stretches, cut into hunks where more than twice the context is equal."""
+    """Equal and changed stretches, split into hunks where more than twice the context is equal."""
     block: list[_Opcode] = []
     i = j = 0
     for x, y, size in [*runs, (a_end, b_end, 0)]:
@@ -332,12 +331,12 @@ def _blocks(runs: Sequence[tuple[int, int, int]], a_end: int, b_end: int) -> Ite
 
 
 def words(text: str) -> list[str]:
-    """A line cut into what is marked as one: a word, a stretch of white space, a character of the rest."""
+    """A line split into units of marking: words, stretches of white space, and other single characters."""
     return _TOKEN.findall(text)
 
 
 def _replaced(removed: Sequence[str], added: Sequence[str], budget: _Budget) -> Iterator[Line]:
-    """Removed lines, then added ones, with the words marked in those that were changed into each other."""
+    """Removed lines, then added lines, with the changed words marked in pairs of lines."""
     minus: list[Line] = [Line("-", (Segment(text, True),)) for text in removed]
     plus: list[Line] = [Line("+", (Segment(text, True),)) for text in added]
     for i, j in _partners(removed, added) if budget.pairs else ():
@@ -357,7 +356,7 @@ def _replaced(removed: Sequence[str], added: Sequence[str], budget: _Budget) -> 
 
 
 def _partners(removed: Sequence[str], added: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Which removed line became which added one: the chain of pairs that are most alike, in order."""
+    """Pairs of removed and added lines: the most similar ones, in order."""
     if not removed or not added:
         return
     if len(removed) == len(added) == 1 or len(removed) * len(added) > _PAIRED:
@@ -387,7 +386,7 @@ def _likeness(a: set[str], b: set[str]) -> float:
 
 
 def _marked(a: str, b: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]] | None:
-    """Two lines as segments, or nothing where they have too little in common for marks to help."""
+    """Two lines as segments, or nothing if they have too little in common for marks to help."""
     start = _word_start(a, b, _common_start(a, b))
     tail = _word_end(a, b, _common_end(a, b, min(len(a), len(b)) - start))
     middle_a, middle_b = a[start : len(a) - tail], b[start : len(b) - tail]
@@ -405,7 +404,7 @@ def _marked(a: str, b: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]] |
 
 def _marked_words(a: list[str], b: list[str]) -> tuple[list[Segment], list[Segment], int]:
     runs = matches(a, b)
-    # A blank between two changed words is no island of sameness: marked, the phrase reads as one.
+    # A space between two changed words is marked as well, so that the phrase reads as one change.
     runs = [r for r in runs if not all(word.isspace() for word in a[r[0] : r[0] + r[2]])]
     left: list[Segment] = []
     right: list[Segment] = []
@@ -428,7 +427,7 @@ def _joined(segments: list[Segment]) -> tuple[Segment, ...]:
 
 
 def _word_start(a: str, b: str, at: int) -> int:
-    """The start of the word in which two lines part, so that no word is marked in half."""
+    """The start of the word in which two lines diverge, so that words are marked as a whole."""
     start = max(0, at - 64)
     found = start
     for text in (a, b):
@@ -442,7 +441,7 @@ def _word_start(a: str, b: str, at: int) -> int:
 
 
 def _word_end(a: str, b: str, tail: int) -> int:
-    """How many characters at the end are whole words that two lines share."""
+    """The length of the whole words that two lines share at the end."""
 
     def whole(text: str) -> int:
         at = len(text) - tail

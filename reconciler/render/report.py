@@ -1,4 +1,4 @@
-"""The report of an apply, as text or JSON, from its public JSON form."""
+"""Renders the report of an apply, as text or JSON, from its public JSON form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DID = {
     "move": "moved",
     "forget": "released",
 }
-_LISTED = 50  # applied actions are listed up to this many
+_LISTED = 50  # more applied actions than this are not listed
 _SHOWN = 60  # characters of a value
 
 

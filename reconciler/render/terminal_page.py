@@ -45,10 +45,10 @@ class Page:
         return "\n".join(self._lines) + "\n"
 
     def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
-        """Add a line, and more where it does not fit: these hang behind the gutter and the mark."""
+        """Add a line, wrapped if it does not fit. Continuation lines follow the gutter and the mark."""
         parts = [(span, "") if isinstance(span, str) else span for span in spans]
         plain = "".join([text for text, _ in parts])
-        if visible(plain) is not plain:  # nearly every line is fit to be seen as it is
+        if visible(plain) is not plain:  # most lines need no escaping
             parts = [(visible(text), style) for text, style in parts]
             plain = "".join([text for text, _ in parts])
         room = self.width - indent - len(gutter)
@@ -75,7 +75,7 @@ class Page:
         plain = "".join([text for text, _ in parts]).rstrip(" ")
         safe = guard(plain)
         if self._paint is None or safe != plain:
-            # A line that had to be guarded loses its colours: the command may lie across two of its parts.
+            # A line that had to be guarded loses its colours, since the command may span two of its parts.
             self._lines.append(safe)
             return
         left = len(plain)
@@ -88,7 +88,7 @@ class Page:
 
 
 def _slice(parts: Sequence[tuple[str, str]], start: int, end: int) -> list[tuple[str, str]]:
-    """The stretch of a row of styled texts from one place to another."""
+    """A slice of a list of styled texts, by character."""
     found = []
     at = 0
     for text, style in parts:
@@ -98,7 +98,7 @@ def _slice(parts: Sequence[tuple[str, str]], start: int, end: int) -> list[tuple
 
 
 class _Painter:
-    """Puts a rich style around a text, as ANSI codes of the 16 colours that follow the terminal's theme."""
+    """Styles text with ANSI codes, in the 16 colours that follow the terminal's theme."""
 
     def __init__(self) -> None:
         from rich.color import ColorSystem

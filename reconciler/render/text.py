@@ -1,8 +1,8 @@
 """A plan for a terminal or a log.
 
-Every line goes through :meth:`Page.put`: what is on it is made visible, wrapped to the width, and kept from
-being a workflow command, whoever wrote it. The lines of prompts stand behind a ``|``, so that no prompt can
-look like a part of the plan. Without colour the very same text comes out, byte for byte.
+Every line goes through :meth:`Page.put`, which escapes it, wraps it, and keeps it from being a workflow command.
+Lines of prompts follow a ``|``, so that no prompt can look like part of the plan. Without colour, the text is the
+same, byte for byte.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
 from reconciler.text.width import cells
 
-#: In normal detail: lines of a new text, lines of one difference, cells of a value, notes of a kind, and
-#: rows of session names under a change that many share.
+#: In normal detail: lines of a new text, lines of one difference, characters of a value, notes of a kind, and rows of
+#: session names under a shared change.
 FIRST_LINES = 3
 DIFF_LINES = 40
 VALUE_CELLS = 300
 NOTES = 5
 NAME_ROWS = 3
-# A hunk of so many lines that was already shown is referred to, not shown again.
+# A repeated hunk of at least this many lines is referred to, not shown again.
 _REPEATED = 4
 
 
@@ -62,7 +62,7 @@ class _Plan:
         self.document, self.page = document, page
         self.detail = options.detail
         self.full = options.detail == "full"
-        self.shown: dict[Any, str] = {}  # hunks that were shown, and under which key
+        self.shown: dict[Any, str] = {}  # the hunks already shown, and under which key
 
     def write(self) -> None:
         page, document = self.page, self.document
@@ -152,7 +152,7 @@ class _Plan:
         return max(difference.removed, difference.added)
 
     def _members(self, members: Sequence[Action]) -> None:
-        """Which sessions a change is shared by: all of them, or as many as go into a few rows."""
+        """The sessions that share a change: all of them, or as many as fit into a few rows."""
         names = [
             visible(f"{m['key']} #{m['session_id']}" if m["session_id"] is not None else str(m["key"]))
             for m in members
@@ -360,7 +360,7 @@ def _sign(field: Field) -> str:
 
 
 def cause_is_release(field: Field) -> bool:
-    """Whether a field only stops being ours: there is no value to show."""
+    """Whether a field is only released, so that there is no value to show."""
     return bool(field.get("cause") == "released")
 
 

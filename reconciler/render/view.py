@@ -1,7 +1,7 @@
-"""What a reviewer is shown of a plan, in which order, and what belongs together.
+"""What reviewers see of a plan, in which order, and how it is grouped.
 
-Every rendering for people starts from here, so that they agree: deletes first, then what was changed outside git, then
-the rest; sessions with identical differences as one change.
+All renderings for people share this, so that they agree: deletes first, then what was changed outside git, then the
+rest; sessions with identical differences as one change.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Field: TypeAlias = Mapping[str, Any]
 
 SYMBOLS = {"create": "+", "update": "~", "delete": "-", "adopt": "=", "move": ">", "forget": "/"}
 
-#: What became of the sessions, in the words of a summary. The first three are always told.
+#: The actions in the order of a summary. The first three are always shown.
 TO_DO = ("create", "update", "delete", "adopt", "move", "forget")
 
-#: Who changed a field, for the causes that need saying.
+#: Who changed a field, for the causes that are shown.
 CAUSES = {
     "drift": "drift: changed outside git",
     "conflict": "conflict: changed in git and outside of it",
@@ -30,21 +30,21 @@ CAUSES = {
     "released": "no longer managed, keeps its value",
 }
 
-#: A one-line text longer than this is shown as a text of its own, not as a value.
+#: A one-line string longer than this is shown as lines, not as a value.
 LONG = 80
-# Beyond so many changed characters a difference is told from others by its text, not by its hunks.
+# Differences with more changed characters than this are compared by their text, not by their hunks.
 _EXACT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One or more sessions to which the same happens. Only updates are ever more than one."""
+    """One or more sessions with the same change. Only updates are grouped."""
 
     members: Sequence[Action]
 
     @property
     def first(self) -> Action:
-        """The session that stands for all."""
+        """The session that represents all of them."""
         return self.members[0]
 
     @property
@@ -54,7 +54,7 @@ class Change:
 
     @property
     def causes(self) -> set[str]:
-        """The causes among its fields, those for which nothing needs to be said left out."""
+        """The causes of its fields that are shown: drift and conflict."""
         found = {str(f["cause"]) for f in self.first["fields"] if f.get("cause") in ("drift", "conflict")}
         return found | {"drift"} if self.first.get("drift") and not found else found
 
@@ -91,13 +91,13 @@ def _field_signature(field: Field) -> tuple[str, str, str]:
             what = repr(part)
     else:
         what = json.dumps([field.get(side, {"absent": side}) for side in ("before", "after")], sort_keys=True)
-    # A digest, since the texts of thousands of prompts would be held twice.
+    # A digest, to avoid holding the texts of thousands of prompts twice.
     digest = hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return str(field["path"]), str(field.get("cause")), digest
 
 
 def is_text(field: Field) -> bool:
-    """Whether a field is shown as lines: a prompt, and any other text of many lines or of great length."""
+    """Whether a field is shown as lines: a prompt, or another multi-line or long string."""
     values = [field[side] for side in ("before", "after") if side in field]
     if not values or not all(isinstance(v, str) for v in values):
         return False
@@ -105,7 +105,7 @@ def is_text(field: Field) -> bool:
 
 
 def text_diff(field: Field) -> TextDiff:
-    """The difference of a field of which :func:`is_text` holds."""
+    """The difference of a field for which :func:`is_text` is true."""
     return diff(field.get("before", ""), field.get("after", ""))
 
 
@@ -120,7 +120,7 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def what_changes(difference: TextDiff) -> str:
-    """How big a difference is: ``1 line removed, 2 added, about +12 tokens (now about 312)``."""
+    """The size of a difference: ``1 line removed, 2 added, about +12 tokens (now about 312)``."""
     parts = []
     if difference.removed and difference.added:
         parts.append(f"{count(difference.removed, 'line')} removed, {difference.added:,} added")
@@ -134,7 +134,7 @@ def what_changes(difference: TextDiff) -> str:
 
 
 def text_size(text: str) -> str:
-    """How big a text is: ``41 lines, about 300 tokens``."""
+    """The size of a text: ``41 lines, about 300 tokens``."""
     from reconciler.text.tokens import estimate_tokens
 
     if not text:
@@ -143,14 +143,14 @@ def text_size(text: str) -> str:
 
 
 def totals(summary: Mapping[str, int]) -> str:
-    """``1 to create, 2 to update, 1 to delete``, and the other actions where there are any."""
+    """``1 to create, 2 to update, 1 to delete``, and the other actions if there are any."""
     return ", ".join(
         f"{summary[what]:,} to {what}" for at, what in enumerate(TO_DO) if at < 3 or summary[what]
     )
 
 
 def outside_git(summary: Mapping[str, int]) -> str:
-    """How many sessions have drift or conflicts, or an empty text."""
+    """How many sessions have drift or conflicts; empty if none."""
     parts = []
     if summary["drift"]:
         parts.append(f"{count(summary['drift'], 'session')} changed outside git")
@@ -160,7 +160,7 @@ def outside_git(summary: Mapping[str, int]) -> str:
 
 
 def left_alone(summary: Mapping[str, int]) -> str:
-    """``12 unmanaged, 3 of other catalogs, 1 with an unreadable tag``, or an empty text."""
+    """``12 unmanaged, 3 of other catalogs, 1 with an unreadable tag``; empty if none."""
     parts = []
     if summary["unmanaged"]:
         parts.append(f"{summary['unmanaged']:,} unmanaged")
@@ -172,7 +172,7 @@ def left_alone(summary: Mapping[str, int]) -> str:
 
 
 def title(document: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Catalog, environment (empty where there is none) and endpoint, raw."""
+    """Catalog, environment (empty if there is none) and endpoint, unescaped."""
     return str(document["catalog"]), str(document["environment"] or ""), str(document["endpoint"])
 
 
@@ -184,7 +184,7 @@ _CALM = {
 
 
 def calm(document: Mapping[str, Any]) -> str:
-    """What to say of a plan without actions: never that all is well where it shows less than all."""
+    """The message for a plan without actions. It never claims more than the plan covers."""
     if document["refusals"]:
         return "The plan is refused."
     return _CALM.get(document.get("about", ""), "The live list matches the catalog.")

@@ -183,8 +183,19 @@ class Service:
         session = self._session(facts, given, message=True)
         page, size = read_paging(facts, given)
         size = min(size, self.quirks.max_page_size or size)
-        count, rows = self.store.list_messages(session.session_id, page=page, size=size)
-        return listing(count, page, size, [self._shape_message(row, session) for row in rows])
+        before = given.get("before")
+        count, rows = self.store.list_messages(
+            session.session_id,
+            page=page,
+            size=size,
+            newest_first=str(given.get("ordering") or "").startswith("-"),
+            before=None if before in (None, "") else int(read_number(facts, "before", before, whole=True)),
+        )
+        answer = listing(count, page, size, [self._shape_message(row, session) for row in rows])
+        if facts.pages == "before":
+            for name in ("count", "current_page"):  # whether a list by cursor counts is not known
+                answer.document.pop(name)
+        return answer
 
     def _create_message(self, facts: Operation, given: Mapping[str, JSON]) -> Answer:
         session = self._session(facts, given, message=True)
@@ -360,16 +371,16 @@ class Service:
         return json.dumps(value) if text else value
 
     def _shape_message(self, row: MessageRow, session: SessionRow) -> dict[str, JSON]:
-        facts = self.operations.get("create_message") or self.operations["list_messages"]
-        return {
-            "message_id": row.message_id,
-            facts.fields.get("session_id", "session_id"): row.session_id,
-            facts.fields.get("session_token", "session_token"): session.session_token,
-            facts.fields.get("category", "message_category"): row.category,
-            facts.fields.get("content", "message_content"): row.content,
-            facts.fields.get("meta", "meta_data"): row.meta,
-            "created_at": row.created_at,
-        }
+        shape = self.contract.message
+        document: dict[str, JSON] = {}
+        _put(document, shape.id, row.message_id)
+        _put(document, shape.session_id, row.session_id)
+        _put(document, shape.session_token, session.session_token)
+        _put(document, shape.category, row.category)
+        _put(document, shape.content, row.content)
+        _put(document, shape.meta, row.meta)
+        document["created_at"] = row.created_at
+        return document
 
 
 def _as_played(refusal: Refusal, status: Status) -> Refusal:

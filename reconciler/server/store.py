@@ -312,17 +312,27 @@ class Store:
         return self.list_messages(session_id, page=1, size=-1)[1]
 
     def list_messages(
-        self, session_id: int, *, page: int = 1, size: int = 20
+        self,
+        session_id: int,
+        *,
+        page: int = 1,
+        size: int = 20,
+        newest_first: bool = False,
+        before: int | None = None,
     ) -> tuple[int, list[MessageRow]]:
-        """How many messages a session has, and one page of them, oldest first, from one state of the database."""
+        """How many messages a session has, and those of one page, from one state of the database.
+
+        ``before`` narrows both to the messages with a lower id.
+        """
         with self._lock, self._transaction("BEGIN"):
+            below = 2**63 - 1 if before is None else before
             (count,) = self._connection.execute(
-                "SELECT count(*) FROM message WHERE session_id = ?", (session_id,)
+                "SELECT count(*) FROM message WHERE session_id = ? AND message_id < ?", (session_id, below)
             ).fetchone()
             rows = self._connection.execute(
-                f"SELECT {_MESSAGE} FROM message WHERE session_id = ? "  # noqa: S608
-                "ORDER BY message_id LIMIT ? OFFSET ?",
-                (session_id, size, max(0, (page - 1) * size)),
+                f"SELECT {_MESSAGE} FROM message WHERE session_id = ? AND message_id < ? "  # noqa: S608
+                f"ORDER BY message_id {'DESC' if newest_first else 'ASC'} LIMIT ? OFFSET ?",
+                (session_id, below, size, max(0, (page - 1) * size)),
             ).fetchall()
         return count, [_message(row) for row in rows]
 

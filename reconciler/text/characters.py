@@ -1,4 +1,4 @@
-"""Characters that a reader can't see or takes for others, found and named."""
+"""Finds and names characters that a reader can't see or mistakes for others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from reconciler.text.escape import has_hidden, hidden
 
-#: So many different characters are named in one difference; of the rest only the number is told.
+#: How many different characters are named in one difference; the rest are only counted.
 NAMED = 6
 
-# Letters of other alphabets that look like Latin ones. Told only in a word that has Latin letters too.
+# Letters of other alphabets that look like Latin ones. They are reported only in words that have Latin letters, too.
 _LOOK_ALIKE = (
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03b1\u03bd\u03bf\u03c1"
     "\u0405\u0406\u0408\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0430\u0435\u043e\u0440"
@@ -52,20 +52,20 @@ class Occurrences:
 
 
 def text_remarks(text: str) -> list[str]:
-    """The hidden and look-alike characters of a text that is new as a whole."""
-    if not worth_a_look(text):
+    """The hidden and look-alike characters of a new text, as sentence parts."""
+    if not may_mislead(text):
         return []
-    return list(describe("has", look_for_characters(enumerate(text.split("\n"), start=1))))
+    return list(describe("has", find_misleading(enumerate(text.split("\n"), start=1))))
 
 
-def worth_a_look(text: str) -> bool:
+def may_mislead(text: str) -> bool:
     # CR and the like are ASCII too, but in most texts LF and tabs are the only controls.
     return has_hidden(text.replace("\n", "").replace("\t", "")) or (
         not text.isascii() and _SUSPECT.search(text) is not None
     )
 
 
-def look_for_characters(lines: Iterable[tuple[int, str]]) -> dict[str, Occurrences]:
+def find_misleading(lines: Iterable[tuple[int, str]]) -> dict[str, Occurrences]:
     found: dict[str, Occurrences] = {}
     for number, text in lines:
         for char in hidden(text):
@@ -84,4 +84,4 @@ def describe(verb: str, found: dict[str, Occurrences]) -> Iterator[str]:
         like = ", which looks like a Latin letter," if what.looks_latin else ""
         yield f"{verb} {character_name(char)}{like}{times}{where}"
     if len(found) > NAMED:
-        yield f"{verb} {len(found) - NAMED} more kinds of characters that can't be seen"
+        yield f"{verb} {len(found) - NAMED} more kinds of invisible characters"

@@ -1,7 +1,7 @@
-r"""The one layer that text of others passes on its way into an output.
+r"""Escapes untrusted text for every kind of output.
 
-Names, keys, prompts, reasons, server messages and file names come from manifests and from the server; none
-of them may act on what they are printed to. What is done about it:
+Names, keys, prompts, reasons, server messages and file names come from manifests and from the server. None of them may
+have an effect on where they are printed:
 
 - :func:`visible` shows each character that can't be seen, or that steers what shows it, by its number:
   ``\x1b``, ``\u202e``. Escaped are all C0 and C1 controls, DEL, bidirectional controls, zero-width and
@@ -60,7 +60,7 @@ _TOKEN = re.compile(
 )
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
-# What a CI runner may take for an order. GitHub trims a line and looks for `::` at its start, and looks for
+# What a CI runner may interpret as a command. GitHub trims a line and looks for `::` at its start, and looks for
 # `##[` anywhere in it (actions/runner, ActionCommand.cs); Azure Pipelines looks for `##vso[`, TeamCity for
 # `##teamcity[`, both anywhere.
 _AT_START = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
@@ -68,7 +68,7 @@ _ANYWHERE = re.compile(r"#(?=#(?:\[|vso\[|teamcity\[))", re.IGNORECASE)
 
 
 def code_point(char: str) -> str:
-    r"""One character as its number, as Python writes it: ``\t``, ``\x1b``, ``\u202e``, ``\U000e0041``."""
+    r"""A character as a Python escape: ``\t``, ``\x1b``, ``\u202e``, ``\U000e0041``."""
     if char in _SHORT:
         return _SHORT[char]
     number = ord(char)
@@ -78,14 +78,14 @@ def code_point(char: str) -> str:
 
 
 def _suspect(text: str) -> bool:
-    """Whether a text may hold something that can't be seen. Most are plain ASCII, which is told at once."""
+    """Whether a text may hold invisible characters. Most texts are plain ASCII, which is fast to check."""
     return not (text.isascii() and text.isprintable()) and _SUSPECT.search(text) is not None
 
 
 def visible(text: str, *, keep_newlines: bool = False) -> str:
-    """The text with every character that can't be seen shown by its number.
+    """The text with every invisible character escaped.
 
-    With ``keep_newlines`` LF stays; CR never does.
+    ``keep_newlines`` keeps LF; CR is always escaped.
     """
     if not _suspect(text):
         return text
@@ -100,12 +100,12 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
 
 
 def hidden(text: str) -> Iterator[str]:
-    """The characters that :func:`visible` would show by their numbers, tabs and line ends aside."""
+    """The characters that :func:`visible` would escape, except tabs and line endings."""
     return (char for _, char in hidden_at(text))
 
 
 def hidden_at(text: str) -> Iterator[tuple[int, str]]:
-    """The characters of :func:`hidden`, each with its place in the text."""
+    """The characters of :func:`hidden`, each with its index in the text."""
     if _suspect(text):
         for match in _TOKEN.finditer(text):
             if match.lastgroup == "hidden" and match.group() not in "\t\n":
@@ -113,20 +113,20 @@ def hidden_at(text: str) -> Iterator[tuple[int, str]]:
 
 
 def has_hidden(text: str) -> bool:
-    """Whether :func:`hidden` may find something: one look at a long text spares a look at each of its lines."""
+    """Whether :func:`hidden` may find something. One check of a long text saves a check of each line."""
     return _suspect(text)
 
 
 def quoted(value: Any) -> str:
-    """A value as JSON on one line, with every character visible. Backslashes in texts are doubled, as JSON does."""
+    """A value as JSON on one line, with every character visible. Backslashes in strings are doubled, as JSON does."""
     return visible(json.dumps(value, ensure_ascii=False))
 
 
 def guard(text: str) -> str:
-    r"""The text with nothing in it that a CI runner takes for a workflow command.
+    r"""The text without anything that a CI runner interprets as a workflow command.
 
-    The first character of ``::`` at the start of a line, and of ``##[`` anywhere, is shown by its number.
-    Lines that are put together from pieces are guarded as wholes, since a command may arise at a seam.
+    The first character of ``::`` at the start of a line, and of ``##[`` anywhere, is escaped. Guard lines that are
+    joined from parts as a whole, since a command may form where two parts meet.
     """
     if "::" in text:
         text = _AT_START.sub(r"\1\\x3a", text)
@@ -136,15 +136,15 @@ def guard(text: str) -> str:
 
 
 def terminal(text: str, *, keep_newlines: bool = False) -> str:
-    """The text for a terminal or a log: :func:`visible`, and no line of it is a workflow command."""
+    """The text for a terminal or a log: :func:`visible`, and without workflow commands."""
     return guard(visible(text, keep_newlines=keep_newlines))
 
 
 # --- Markdown ------------------------------------------------------------------------------------------------
 
-# A word of prose that no Markdown dialect and no forge makes anything of: letters, or a short number, with the
-# punctuation of a sentence around it. Whatever else it may be (a mention, a reference, a link, a commit, an
-# emoji code, markup), it is shown as code, where nothing is made of anything.
+# A word that has no meaning in any Markdown dialect or forge: letters, or a short number, with the punctuation of a
+# sentence around it. Anything else (a mention, a reference, a link, a commit, an emoji code, markup) is rendered as
+# code, where nothing is interpreted.
 _OPEN, _CLOSE = "\"'(“‘（「《", "\"'),.;:!?”’，。；：！？、）」》—–…"
 _PLAIN_WORD = re.compile(
     f"[{_OPEN}]*(?:(?:[^\\W\\d_]+(?:['’][^\\W\\d_]+)?|[0-9]{{1,6}})(?:[，。；：！？、（）「」《》“”—][^\\W\\d_]*)*)?[{_CLOSE}]*"
@@ -157,7 +157,7 @@ _PIECE = re.compile(" +|`[^`]+`|`+|[^ `]+")
 def markdown_code(text: str) -> str:
     """The text as a code span: the one place in Markdown where no markup, mention, reference or link works.
 
-    The span's own backticks are more than any in the text in a row. An empty text makes a span of one blank.
+    Its delimiters are longer than any run of backticks in the text. An empty text gives a span of one space.
     """
     text = visible(text) or " "
     ticks = "`" * (_longest_run(text) + 1)
@@ -166,12 +166,12 @@ def markdown_code(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Prose for the middle of a Markdown line: plain words stay as they are, all others become code spans.
+    """Prose for the middle of a Markdown line: plain words are unchanged, all others become code spans.
 
-    What stands between two backticks becomes a code span too, as its writer meant it.
+    Text between two backticks becomes a code span too, as its author meant it.
     """
     parts: list[str] = []
-    odd: list[str] = []  # pieces in a row that are no plain words, and the blanks between them
+    odd: list[str] = []  # consecutive pieces that are not plain words, with the spaces between them
 
     def flush() -> None:
         blanks = odd.pop() if odd and odd[-1].isspace() else ""
@@ -194,7 +194,7 @@ def markdown_text(text: str) -> str:
 
 
 def fence(lines: str) -> str:
-    """A fence for a code block that no line of it can close."""
+    """A fence for a code block, which none of its lines can close."""
     return "`" * max(3, _longest_run(lines) + 1)
 
 
@@ -206,7 +206,7 @@ def _longest_run(text: str) -> int:
 
 
 def html_text(text: str) -> str:
-    """The text for an HTML element or a quoted attribute, in a place that no template escapes for."""
+    """The text for an HTML element or a quoted attribute, where no template escapes it."""
     return html.escape(visible(text), quote=True)
 
 
@@ -214,7 +214,7 @@ def html_text(text: str) -> str:
 
 
 def workflow_data(text: str) -> str:
-    """The message of a workflow command. LF may be in it and makes a new line of the annotation."""
+    """The message of a workflow command. LF starts a new line of the annotation."""
     shown = visible(text, keep_newlines=True).replace("%", "%25").replace("\n", "%0A")
     return _ANYWHERE.sub(r"\\x23", shown)
 

@@ -1,4 +1,4 @@
-"""The known word that somebody most likely meant by an unknown one."""
+"""Suggests a known word for an unknown one."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Prompts in the form in which they are compared and written."""
+"""The form in which prompts are compared and written."""
 
 from __future__ import annotations
 
 
 def normalise_prompt(text: str) -> str:
-    """The prompt with LF line endings and no white space at its end.
+    """The prompt with LF line endings and without trailing white space.
 
-    Nothing else changes: neither leading white space nor white space at the end of an inner line.
+    Leading white space and white space at the end of inner lines are kept.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

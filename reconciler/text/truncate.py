@@ -1,4 +1,4 @@
-"""Texts of others, cut to fit into a message."""
+"""Cuts untrusted text to fit into a message."""
 
 from __future__ import annotations
 

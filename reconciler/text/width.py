@@ -1,4 +1,4 @@
-"""How wide a text is in a terminal, and where to break it into rows."""
+"""Measures the width of text in a terminal, and breaks it into rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def cells(text: str) -> int:
 
 
 def breaks(text: str, first: int, rest: int) -> Iterator[int]:
-    """Where to break a text into rows of so many cells: after a blank if one is near, else anywhere.
+    """Where to break a text into rows of this many cells: after a space if one is near, else anywhere.
 
-    A character is never parted from its marks, nor an emoji from its other half.
+    A character is never separated from its combining marks, and no emoji sequence is split.
     """
     at, room = 0, first
     while at < len(text):

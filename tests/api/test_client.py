@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
+from reconciler.api.answers import LONGEST_PAUSE
 from reconciler.api.cancellation import Cancellation, Interrupted
-from reconciler.api.client import LONGEST_PAUSE
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
@@ -30,7 +30,7 @@ FORM = "is the address that of the session API? If so, describe its form in a fi
 CHECK = "check the address and the network, then run the command again"
 WHOSE = "the key came from MINDCRAFT_API_KEY; does it belong to https://api.example.com?"
 PATH = "if the address and the key are right, the contract's path may be wrong: see --contract"
-LIMITS = "the server limits how many calls it takes: lower --parallelism, or run the command again later"
+LIMITS = "the server limits the request rate: lower --parallelism, or run the command again later"
 REDIRECT = "redirects are not followed, so that the key stays with the address that you gave"
 
 #: What a server answered to a list, and all that is said of it.
@@ -43,7 +43,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
     ),
     (
         Answer({"message": f"bad key {API_KEY}!", "status": 403}, 403),
-        "listing sessions: HTTP 403 (the key may not do this): bad key …!",
+        "listing sessions: HTTP 403 (the key is not allowed to do this): bad key …!",
         WHOSE,
     ),
     (Answer(HTML, 401), "listing sessions: HTTP 401 (the key was not accepted)", WHOSE),
@@ -58,8 +58,23 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
     (Answer({"message": "no", "status": 400}, 422), "listing sessions: HTTP 422, status 400: no", ""),
     (Answer({"message": ["a", {"b": 1}]}, 400), "listing sessions: HTTP 400: ['a', {'b': 1}]", ""),
     (Answer({"message": "x" * 400}, 400), f"listing sessions: HTTP 400: {'x' * 300}", ""),
-    (Answer({"detail": "Not found."}, 404), "listing sessions: HTTP 404", PATH),
-    (Answer(HTML, 404), "listing sessions: HTTP 404 with a page that is no JSON", PATH),
+    (Answer({"detail": "Not found."}, 404), "listing sessions: HTTP 404: Not found.", PATH),
+    (
+        Answer({"size": ["请输入合法的整数。", "x"], "non_field_errors": ["y"]}, 400),
+        "listing sessions: HTTP 400: size: 请输入合法的整数。 x; y",
+        "",
+    ),
+    (
+        Answer({"message": "参数错误", "status": 400, "data": {"session_name": ["too long"]}}),
+        "listing sessions: HTTP 200, status 400: 参数错误; name: too long",
+        "",
+    ),
+    (
+        Answer({"message": "积分不足", "status": 406}),
+        "listing sessions: HTTP 200, status 406 (the account is out of points): 积分不足",
+        "no retry helps: top up the account, then run the command again",
+    ),
+    (Answer(HTML, 404), "listing sessions: HTTP 404 with a page that is not JSON", PATH),
     (
         Answer({"status": 405}, 405),
         "listing sessions: HTTP 405",
@@ -71,7 +86,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         "the contract's encoding may be wrong: see --contract",
     ),
     # It is in trouble.
-    (Answer(HTML, 502), "listing sessions: HTTP 502 with a page that is no JSON", ""),
+    (Answer(HTML, 502), "listing sessions: HTTP 502 with a page that is not JSON", ""),
     (Answer({"message": "维护中"}, 503), "listing sessions: HTTP 503: 维护中", ""),
     (Answer({"status": 500}), "listing sessions: HTTP 200, status 500", ""),
     (Answer({}, 429), "listing sessions: HTTP 429", LIMITS),
@@ -86,28 +101,28 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
     # It sends us elsewhere.
     (
         Answer(b"", 302, {"Location": "https://evil.example/v1/session/"}),
-        "listing sessions: HTTP 302: the server wants to be spoken to elsewhere: https://evil.example/v1/session/",
+        "listing sessions: HTTP 302: the server redirects to another address: https://evil.example/v1/session/",
         REDIRECT,
     ),
     (
         Answer(b"", 308, {"Location": "http://[no-address"}),
-        "listing sessions: HTTP 308: the server wants to be spoken to elsewhere: http://[no-address",
+        "listing sessions: HTTP 308: the server redirects to another address: http://[no-address",
         REDIRECT,
     ),
     (
         Answer(b"", 307, {"Location": f"https://evil.example/?key={API_KEY}"}),
-        "listing sessions: HTTP 307: the server wants to be spoken to elsewhere: https://evil.example/?key=…",
+        "listing sessions: HTTP 307: the server redirects to another address: https://evil.example/?key=…",
         REDIRECT,
     ),
-    (Answer(b"", 304), "listing sessions: HTTP 304: the server wants to be spoken to elsewhere", REDIRECT),
+    (Answer(b"", 304), "listing sessions: HTTP 304: the server redirects to another address", REDIRECT),
     # It can't be understood.
     (Answer(b""), "listing sessions: HTTP 200 with an empty answer", ""),
     (Answer(b"", 204), "listing sessions: HTTP 204 with an empty answer", ""),
-    (Answer(HTML), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer(b'{"count": 1, '), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer([]), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer(b"[" * 100_000), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
-    (Answer(b"\xff\xfe\xff"), "listing sessions: HTTP 200 with an answer that is no JSON object", ""),
+    (Answer(HTML), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer(b'{"count": 1, '), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer([]), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer(b"[" * 100_000), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
+    (Answer(b"\xff\xfe\xff"), "listing sessions: HTTP 200 with an answer that is not a JSON object", ""),
     (
         Answer(b"not gzip", headers={"Content-Encoding": "gzip"}),
         "listing sessions: the connection to https://api.example.com was cut",
@@ -215,7 +230,7 @@ def test_a_certificate_that_can_not_be_verified() -> None:
         with calling(url, endpoint=endpoint, tries=1) as client, pytest.raises(ApiError) as caught:
             client.read("list_sessions", {})
     (problem,) = caught.value.problems
-    assert problem.message.startswith(f"listing sessions: no safe connection to {url}: ")
+    assert problem.message.startswith(f"listing sessions: no secure connection to {url}: ")
     assert problem.hint == ("its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities")
     assert caught.value.outcome == "not done"
 
@@ -397,7 +412,7 @@ def test_a_key_that_no_header_can_carry_is_an_error_without_it(key: str) -> None
         assert stub.asked == []
     assert caught.value.problems == (
         Problem(
-            "listing sessions: no call to https://api.example.com can be made",
+            "listing sessions: no request can be sent to https://api.example.com",
             "check the address, and the key from MINDCRAFT_API_KEY",
         ),
     )
@@ -431,11 +446,11 @@ def test_bodies_are_what_the_contract_says(server: RunningServer) -> None:
         "model": "m",
         "prompt": " {{char}}\n",
         "temperature": "0.5",
-        "data": '{"语":[1,null]}',
+        "config_data": '{"语":[1,null]}',
         "session_remark": '{"a":1}',
     }
     assert update.headers["content-type"] == "application/json"
-    assert update.body == {"session_id": 1, "data": {"a": 1.5}}
+    assert (update.path, update.body) == ("/v1/session/1/", {"config_data": {"a": 1.5}})
 
 
 # The limiter

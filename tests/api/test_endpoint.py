@@ -52,30 +52,30 @@ def test_an_address_in_its_plain_form(address: str, plain: str) -> None:
 
 
 NOT_AN_ADDRESS = "give one like https://api.example.com, or local"
-IN_CLEAR = "use https; plain http is for this machine"
+IN_CLEAR = "use https; plain http is allowed for this machine only"
 NO_USER = "leave it out; the key comes from MINDCRAFT_API_KEY"
 
 BAD_ADDRESSES = [
-    ("", "'' is no address of a service", NOT_AN_ADDRESS),
-    ("api.example.com", "'api.example.com' is no address of a service", NOT_AN_ADDRESS),
-    ("localhost:8000", "'localhost:8000' is no address of a service", NOT_AN_ADDRESS),
-    ("Local", "'Local' is no address of a service", NOT_AN_ADDRESS),
-    ("https://", "'https://' is no address of a service", NOT_AN_ADDRESS),
-    ("https:///v1", "'https:///v1' is no address of a service", NOT_AN_ADDRESS),
-    ("ftp://example.com", "'ftp://example.com' is no address of a service", NOT_AN_ADDRESS),
-    ("file:///etc/passwd", "'file:///etc/passwd' is no address of a service", NOT_AN_ADDRESS),
-    ("https://example.com/?a=b", "'https://example.com/?a=b' is no address of a service", NOT_AN_ADDRESS),
-    ("https://example.com/#a", "'https://example.com/#a' is no address of a service", NOT_AN_ADDRESS),
-    ("https://exa mple.com", "'https://exa mple.com' is no address of a service", NOT_AN_ADDRESS),
-    ("https://a..b", "'https://a..b' is no address of a service", NOT_AN_ADDRESS),
-    ("https://.example.com", "'https://.example.com' is no address of a service", NOT_AN_ADDRESS),
-    ("https://*.example.com", "'https://*.example.com' is no address of a service", NOT_AN_ADDRESS),
-    ("https://%41.example.com", "'https://%41.example.com' is no address of a service", NOT_AN_ADDRESS),
-    ("https://a\x00b", "'https://a\\x00b' is no address of a service", NOT_AN_ADDRESS),
-    ("https://[::1", "'https://[::1' is no address of a service", NOT_AN_ADDRESS),
-    ("https://host:0", "'https://host:0' is no address of a service", NOT_AN_ADDRESS),
-    ("https://host:65536", "'https://host:65536' is no address of a service", NOT_AN_ADDRESS),
-    ("https://host:port", "'https://host:port' is no address of a service", NOT_AN_ADDRESS),
+    ("", "'' is not the address of a service", NOT_AN_ADDRESS),
+    ("api.example.com", "'api.example.com' is not the address of a service", NOT_AN_ADDRESS),
+    ("localhost:8000", "'localhost:8000' is not the address of a service", NOT_AN_ADDRESS),
+    ("Local", "'Local' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://", "'https://' is not the address of a service", NOT_AN_ADDRESS),
+    ("https:///v1", "'https:///v1' is not the address of a service", NOT_AN_ADDRESS),
+    ("ftp://example.com", "'ftp://example.com' is not the address of a service", NOT_AN_ADDRESS),
+    ("file:///etc/passwd", "'file:///etc/passwd' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://example.com/?a=b", "'https://example.com/?a=b' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://example.com/#a", "'https://example.com/#a' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://exa mple.com", "'https://exa mple.com' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://a..b", "'https://a..b' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://.example.com", "'https://.example.com' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://*.example.com", "'https://*.example.com' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://%41.example.com", "'https://%41.example.com' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://a\x00b", "'https://a\\x00b' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://[::1", "'https://[::1' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://host:0", "'https://host:0' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://host:65536", "'https://host:65536' is not the address of a service", NOT_AN_ADDRESS),
+    ("https://host:port", "'https://host:port' is not the address of a service", NOT_AN_ADDRESS),
     ("http://example.com", "'http://example.com' would send the API key in clear over a network", IN_CLEAR),
     ("http://10.0.0.1", "'http://10.0.0.1' would send the API key in clear over a network", IN_CLEAR),
     ("http://0.0.0.0", "'http://0.0.0.0' would send the API key in clear over a network", IN_CLEAR),
@@ -154,7 +154,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str, neede
     with pytest.raises(ReconcilerError) as caught:
         api_key(None, {"MINDCRAFT_API_KEY": key}, needed=needed)
     assert caught.value.problems == (
-        Problem("the API key from MINDCRAFT_API_KEY holds characters that no key has", "copy it again"),
+        Problem("the API key from MINDCRAFT_API_KEY contains characters that no key has", "copy it again"),
     )
     assert key not in str(caught.value)
 

@@ -151,7 +151,9 @@ def test_a_page_that_can_not_be_had_is_an_error(server: RunningServer) -> None:
     server.faults.add(Fault("status", status=403, where=lambda entry: entry.query["page"] == "2"))
     with calling(server.url, contract=paged(2)) as client, pytest.raises(ApiError) as caught:
         list_sessions(client)
-    assert str(caught.value) == "listing sessions: HTTP 403 (the key may not do this): 服务器内部错误"
+    assert (
+        str(caught.value) == "listing sessions: HTTP 403 (the key is not allowed to do this): 服务器内部错误"
+    )
 
 
 # Others write meanwhile (tests/api/test_listing_properties.py has every way)

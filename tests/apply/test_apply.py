@@ -21,7 +21,7 @@ from reconciler.render.report import render_report
 from reconciler.schemas import check_document, schema_names
 from reconciler.server import Fault, Quirks, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
-from tests.support import CONTRACT, calling, catalog, options, reconcile, snapshot, wanted
+from tests.support import CONTRACT, calling, catalog, options, reconcile, session_of, snapshot, wanted
 
 ALICE = wanted("alice")
 BOB = wanted("bob", name="Bob", prompt="Be brief.", parameters={"temperature": 0.5})
@@ -37,7 +37,7 @@ def server() -> Iterator[RunningServer]:
 def writes(server: RunningServer) -> list[tuple[str, Any]]:
     """Operation and session of each write, in order of arrival."""
     return [
-        (one.operation, (one.body or {}).get("session_id") or (one.body or {}).get("session_name"))
+        (one.operation, session_of(one) or (one.body or {}).get("session_name"))
         for one in server.log
         if one.method != "GET"
     ]
@@ -88,7 +88,7 @@ def test_what_is_sent_is_what_differs_and_no_more(server: RunningServer, tmp_pat
     ]
     (update,) = [one.body for one in server.log if one.operation == "update_session"]
     assert update is not None
-    assert sorted(update) == ["prompt", "session_id", "session_remark"]
+    assert sorted(update) == ["prompt", "session_remark"]
     assert [one.name for one in server.store.sessions()] == ["Alice", "Bob", "Dora"]
 
 
@@ -146,7 +146,7 @@ def test_a_refused_plan_is_not_applied(server: RunningServer, tmp_path: Path) ->
             apply_plan(plan, client, options(tmp_path), snapshot=there)
     assert caught.value.problems == (
         Problem(
-            "the catalog holds no sessions, and 2 sessions of it are live: all would be deleted",
+            "the catalog is empty, and all of its live sessions (2) would be deleted",
             "--allow-empty would allow it",
         ),
         Problem("it would delete 2 sessions, and the policy allows 1", "--max-deletes 2 would allow it"),
@@ -215,7 +215,9 @@ def test_a_path_that_is_wrong_is_not_taken_for_a_session_that_is_gone(
     server: RunningServer, tmp_path: Path
 ) -> None:
     """Half of the paths are assumed. A 404 of a call that is not there must not count as done."""
-    hint = "if the address and the key are right, the contract's path may be wrong: see --contract"
+    hint = (
+        "this call is only assumed to exist: `reconciler doctor --probe` finds the call that this service has"
+    )
     with calling(server.url) as client:
         reconcile(client, catalog(ALICE, BOB), tmp_path, parallelism=1)
         for operation in ("update_session", "delete_session"):
@@ -311,9 +313,9 @@ def test_what_is_not_as_it_was_written_is_said(server: RunningServer, tmp_path: 
         report = apply_plan(plan, client, options(tmp_path, parallelism=1, recheck=False), snapshot=there)
     assert report.verification == "differs"
     assert report.differences == (
-        "alice (#1) was written, and is not listed",
+        "alice (#1) was written, but is not listed",
         "bob (#2): the tag did not come back as written",
-        "carol (#3): data.style was sent, and is not there",
+        "carol (#3): data.style was sent, but is not there",
     )
     assert report.exit_code == ExitCode.PARTIAL
 

@@ -18,7 +18,7 @@ from reconciler.server import Fault, Quirks, RunningServer, Store, running_serve
 from tests.support import Direct, calling, catalog, options, reconcile, tag_of, wanted
 
 ALICE = wanted("alice")
-NOBODY = "nobody can tell yet whether it was done: plan again, which shows what is live then"
+NOBODY = "it is not known yet whether it was done: plan again to see what is live"
 CUT = "the connection to https://api.example.com was cut"
 
 #: A write whose answer is lost, after the work was done or before.
@@ -127,7 +127,7 @@ def test_a_create_is_given_up_when_the_server_stays_busy(server: RunningServer, 
             "failed",
             None,
             "creating the session alice: HTTP 429: 请求过于频繁",
-            "the server limits how many calls it takes: lower --parallelism, or run the command again later",
+            "the server limits the request rate: lower --parallelism, or run the command again later",
         )
     ]
     assert writes(server) == ["create_session"] * 6
@@ -144,7 +144,7 @@ def test_before_a_create_the_tag_is_looked_for(server: RunningServer, tmp_path: 
         server.store.insert_session(name="Alice", remark=remark)
         report = apply_plan(plan, client, options(tmp_path, recheck=False), snapshot=there)
     assert outcomes(report) == [
-        ("failed", 2, "it is live already as #2: somebody made it since the plan", "plan again")
+        ("failed", 2, "it is already live as #2: somebody created it after the plan", "plan again")
     ]
     assert writes(server) == []
 
@@ -157,7 +157,7 @@ def test_an_answer_without_the_id_is_an_answer(tmp_path: Path) -> None:
 
     with Terse(Store()) as client:
         _, report = reconcile(client, catalog(ALICE), tmp_path)
-    assert outcomes(report) == [("applied", None, "", "")]
+    assert outcomes(report) == [("applied", 1, "", "")]  # the list tells it
     assert report.verification == "verified"
 
 

@@ -22,7 +22,7 @@ from reconciler.server.log import LoggedRequest
 from tests.support import API_KEY, calling, catalog, options, reconcile, wanted
 
 MAKE_ROOM = (
-    "nothing is written to the service without a record of it: make room, or mend the folder's permissions"
+    "nothing is written to the service without a record of it: make room, or fix the folder's permissions"
 )
 
 

@@ -78,7 +78,7 @@ def test_an_edit_made_while_an_update_waits_is_left_alone(server: RunningServer,
 
     when_turned_away(server, "update_session", edit)
     report = apply(server, tmp_path, NEW_ALICE, BOB)
-    said = 'it changed since the plan: prompt was "A" when planned, found "by hand"; '
+    said = 'it changed after the plan was made: prompt was "A" when planned, found "by hand"; '
     assert outcomes(report) == [("alice", "failed", said + "remark.crm was nothing when planned, found 7")]
     assert [one.hint for one in report.results] == ["plan again"]
     row = server.store.session(1)
@@ -91,13 +91,13 @@ def test_a_session_that_was_let_go_while_its_delete_waits_stays(
     when_turned_away(server, "delete_session", lambda: server.store.update_session(2, remark="mine"))
     ((key, outcome, message),) = outcomes(apply(server, tmp_path, ALICE))
     assert (key, outcome) == ("bob", "failed")
-    assert message.startswith("it changed since the plan: session_remark was ")
+    assert message.startswith("it changed after the plan was made: session_remark was ")
     assert server.store.session(2)
 
 
 def test_one_that_was_given_another_name_is_found(server: RunningServer, tmp_path: Path) -> None:
     when_turned_away(server, "delete_session", lambda: server.store.update_session(2, name="Robert"))
-    said = 'it changed since the plan: name was "Bob" when planned, found "Robert"'
+    said = 'it changed after the plan was made: name was "Bob" when planned, found "Robert"'
     assert outcomes(apply(server, tmp_path, ALICE)) == [("bob", "failed", said)]
 
 
@@ -107,7 +107,7 @@ def test_one_that_is_not_found_by_its_name_after_an_answer_that_says_nothing_is_
     """503: it may be gone. It is not, under another name, which the list tells in the end."""
     when_turned_away(server, "delete_session", lambda: server.store.update_session(2, name="Robert"), 503)
     report = apply(server, tmp_path, ALICE)
-    assert report.differences == ("bob (#2) was deleted, and is still listed",)
+    assert report.differences == ("bob (#2) was deleted, but is still listed",)
     assert report.exit_code == ExitCode.PARTIAL
 
 
@@ -125,7 +125,7 @@ def test_what_is_changed_before_its_turn_comes_is_left_alone(server: RunningServ
 
     server.after.append(after)
     report = apply(server, tmp_path, NEW_ALICE, NEW_BOB)
-    said = 'it changed since the plan: prompt was "B" when planned, found "by hand"'
+    said = 'it changed after the plan was made: prompt was "B" when planned, found "by hand"'
     assert outcomes(report) == [("alice", "applied", ""), ("bob", "failed", said)]
 
 

@@ -79,8 +79,8 @@ def test_what_an_earlier_try_made_is_known_by_its_id(tmp_path: Path) -> None:
             bring_back(archived, client, tmp_path, settle=0)
         assert caught.value.problems == (
             Problem(
-                "alice was made as #2, and does not show in the list yet",
-                "run the restore again, which goes on",
+                "alice was made as #2, but is not listed yet",
+                "run the restore again to resume",
             ),
         )
         for _ in range(9):
@@ -158,9 +158,9 @@ def test_a_session_like_it_that_no_restore_made_is_in_the_way(server: RunningSer
             bring_back(archived, client, tmp_path)
     assert caught.value.problems == (
         Problem(
-            f"bookshop/alice is live as #{twin}, just as it was, and the journal {tmp_path / FILE} does not tell "
+            f"bookshop/alice is live as #{twin}, just as it was, and the journal {tmp_path / FILE} does not say "
             f"that a restore of {archived.id} made it",
-            "a restore that was cut short goes on only with the journal that it began with: name its folder with "
+            "a restore that was cut short resumes only with the journal that it began with: name its folder with "
             "--state-dir. If the session is not wanted, delete it and restore again",
         ),
     )
@@ -189,7 +189,7 @@ def test_a_restore_that_lost_its_lock_writes_no_more(server: RunningServer, tmp_
         with pytest.raises(ReconcilerError) as caught:
             bring_back(archived, client, tmp_path, holding=lambda: next(holding))
     assert caught.value.problems == (
-        Problem("the lock was lost: no more is written", "run the restore again, which goes on"),
+        Problem("the lock was lost: nothing more is written", "run the restore again to resume"),
     )
     assert writes(server)[began:] == ["create_session", "create_message"]
 
@@ -368,7 +368,7 @@ def test_what_can_never_be_finished_is_not_begun(server: RunningServer, tmp_path
         bring_back(archived, client, tmp_path)
     assert caught.value.problems == (
         Problem(
-            "the service does not take data when it makes a session, and has no update call: alice could not be "
+            "the service does not take data when it creates a session, and has no update call: alice could not be "
             "made as it was",
             f"reconciler archive show {archived.id} has what it was",
         ),

@@ -20,8 +20,8 @@ from tests.support import calling, catalog, live, options, reconcile, snapshot, 
 
 WAS = wanted("alice", prompt="A", parameters={"temperature": 0.2}, data={"a": 1})
 NOW = dataclasses.replace(WAS, prompt="B")
-HINT = "nothing was written: plan again, and review what has changed"
-STALE = Problem("the plan is stale: what it was made against is not live any more", HINT)
+HINT = "nothing was written: plan again and review what changed"
+STALE = Problem("the plan is stale: what it was made against is no longer live", HINT)
 
 
 def against(*there: LiveSession, now: Any = (NOW,)) -> Plan:

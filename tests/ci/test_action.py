@@ -260,7 +260,7 @@ def test_a_fork_can_be_planned_against_a_snapshot(start: Start, forge: Forge, se
     done = runner.run(catalog="shop", against="snapshot.json", save_plan="true")
     assert (done.ran, done.failed) == (PLANNED, "")
     assert "**1 to create, 0 to update, 0 to delete.**" in done.summary
-    assert "No comment, since it is not allowed here" in done.log
+    assert "No comment was posted: this job may not comment" in done.log
     assert (forge.comments, forge.writes, len(service.log)) == ([], ["POST"], before)
     assert list(done.artifacts["reconciler-plan"]) == ["plan.html"]
 

@@ -168,7 +168,7 @@ def test_where_it_is_forbidden_the_plan_is_in_the_summary(forge: Forge, tmp_path
     done = comment(tmp_path, github(forge, tmp_path))
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
-        "No comment, since it is not allowed here (403, Resource not accessible by integration). "
+        "No comment was posted: this job may not comment (403, Resource not accessible by integration). "
         "The plan is in the job's summary.\n"
     )
     assert summary(tmp_path) == PLAN + "\n"
@@ -192,7 +192,10 @@ def test_without_a_pull_request(forge: Forge, tmp_path: Path) -> None:
     (tmp_path / "event.json").write_text('{"ref": "refs/heads/main", "number": 7}')
     done = comment(tmp_path, env)
     assert (done.returncode, done.stdout, forge.calls) == (0, "", [])
-    assert done.stderr == "This job runs for no pull or merge request. The plan is in the job's summary.\n"
+    assert (
+        done.stderr
+        == "This job does not run for a pull or merge request. The plan is in the job's summary.\n"
+    )
     assert summary(tmp_path) == PLAN + "\n"
 
 
@@ -215,7 +218,7 @@ def test_a_long_rate_limit_is_not(forge: Forge, tmp_path: Path, headers: dict[st
     done = comment(tmp_path, github(forge, tmp_path))
     assert (done.returncode, len(forge.calls)) == (0, 1)
     assert done.stderr == (
-        "No comment, since the forge could not take it (403, API rate limit exceeded). "
+        "No comment was posted: the forge did not accept it (403, API rate limit exceeded). "
         "The plan is in the job's summary.\n"
     )
     assert summary(tmp_path) == PLAN + "\n"
@@ -326,7 +329,8 @@ def test_a_merge_request_without_a_token(forge: Forge, tmp_path: Path) -> None:
     done = comment(tmp_path, gitlab(forge, GITLAB_TOKEN=""))
     assert (done.returncode, forge.calls) == (0, [])
     assert done.stderr == (
-        "No comment, since it is not allowed here (GITLAB_TOKEN is empty, and without a token nobody may comment). "
+        "No comment was posted: this job may not comment (GITLAB_TOKEN is empty, "
+        "and without a token nobody may comment). "
         "The plan is in the job's artifacts.\n"
     )
 

@@ -19,7 +19,8 @@ from tests.cli.conftest import Shell
 
 ALICE = {"alice": {"name": "Alice", "prompt": "Be kind."}}
 NOT_IN_THE_CATALOG = (
-    "bob is not in the catalog: put it back there, or `reconciler forget bob`, before the next apply\n"
+    "bob is not in the catalog, so the next apply would delete it: put it back there, "
+    "or run `reconciler forget bob`\n"
 )
 
 
@@ -62,7 +63,7 @@ def test_a_restore_needs_no_catalog(shop: Shell, bob: str) -> None:
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
     assert (done.returncode, done.stderr) == (
         0,
-        "the catalog does not load, so nobody can say whether it wants a lock: none is taken (--lock takes one)\n",
+        "the catalog does not load, so its lock policy is unknown: no lock is taken (--lock takes one)\n",
     )
 
 
@@ -102,7 +103,7 @@ def test_a_restore_keeps_to_the_lock(shop: Shell, server: RunningServer, bob: st
     before = server.store.sessions()
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve", *flags)
     assert done.returncode == 3
-    assert f"locked by eve (#{number}, good until 2099-01-01T00:00:00Z)" in done.stderr
+    assert f"locked by eve (#{number}, valid until 2099-01-01T00:00:00Z)" in done.stderr
     assert server.store.sessions() == before
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve", "--no-lock")
     assert done.returncode == 0
@@ -162,14 +163,14 @@ def test_nothing_in_an_archive_reaches_the_terminal_as_control_codes(shop: Shell
     assert shop.run("archive", "list", "shop").stdout == shown + "\n"
     done = shop.run("archive", "restore", "\x1b", "shop")
     assert done.stdout == (
-        r"This will make again, with 0 messages, \x1b]0;k\x07 as it was before the \x1b[2J." + "\n"
+        r"This will create again, with 0 messages, \x1b]0;k\x07 as it was before the \x1b[2J." + "\n"
     )
 
 
 def test_what_can_not_be_read_is_not_passed_off_as_nothing(shop: Shell, bob: str) -> None:
     path = altered(shop, bob, key=1)
-    said = f"{path.relative_to(shop.folder)} is no archived session: key is of the wrong type\n"
-    hint = "      hint: it was cut off or altered: look for a copy of the file\n"
+    said = f"{path.relative_to(shop.folder)} is not an archived session: key is of the wrong type\n"
+    hint = "      hint: it was truncated or altered: look for a copy of the file\n"
     for command in (("show",), ("restore", "--auto-approve")):
         done = shop.run("archive", command[0], bob, "shop", *command[1:])
         assert (done.returncode, done.stdout, done.stderr) == (1, "", said + hint)
@@ -179,7 +180,7 @@ def test_what_can_not_be_read_is_not_passed_off_as_nothing(shop: Shell, bob: str
     done = shop.run("archive", "list", "shop", "--archive-dir", "nowhere")
     assert (done.returncode, done.stderr) == (
         1,
-        "there is no folder nowhere\n      hint: it is what --archive-dir names\n",
+        "there is no folder nowhere\n      hint: --archive-dir names it\n",
     )
 
 
@@ -236,6 +237,6 @@ def test_what_can_not_be_deleted_is_said(shop: Shell, bob: str, monkeypatch: pyt
     with redirect_stderr(err):
         code = run(["archive", "prune", str(shop.root), "--keep-days", "0", "--auto-approve"])
     path = shop.root / ".reconciler" / "archive" / f"{bob}.json"
-    hint = "      hint: mend the folder's permissions\n"
+    hint = "      hint: check the folder's permissions\n"
     assert (code, err.getvalue()) == (1, f"{path} can't be deleted: Permission denied\n{hint}")
     assert path.exists()

@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.server import RunningServer
 from tests.cli.conftest import Shell
+from tests.support import session_of
 
 
 def by_hand(server: RunningServer, name: str) -> int:
@@ -41,7 +42,7 @@ def test_what_did_not_drift_cannot_be_accepted(shop: Shell) -> None:
     assert done.returncode == 3
     assert done.stderr == (
         "nothing was changed outside git in alice.model, or there is no such session or field\n"
-        "      hint: reconciler drift shows what was\n"
+        "      hint: reconciler drift shows what was changed\n"
     )
 
 
@@ -49,9 +50,9 @@ def test_adopt_by_name_takes_over_what_fits_once(shop: Shell, server: RunningSer
     number = by_hand(server, "Alice")
     done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
     assert done.returncode == 0, done.stderr
-    assert [
-        (one.operation, one.body and one.body.get("session_id")) for one in server.log if one.method != "GET"
-    ] == [("update_session", number)]
+    assert [(one.operation, session_of(one)) for one in server.log if one.method != "GET"] == [
+        ("update_session", number)
+    ]
 
 
 def test_adopt_by_name_is_refused_where_it_fits_twice(shop: Shell, server: RunningServer) -> None:
@@ -59,9 +60,9 @@ def test_adopt_by_name_is_refused_where_it_fits_twice(shop: Shell, server: Runni
     done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
     assert done.returncode == 3
     assert done.stderr == (
-        f"'Alice' fits more than once: keys alice; sessions #{numbers[0]}, #{numbers[1]}\n"
+        f"the name 'Alice' is ambiguous: keys alice; sessions #{numbers[0]}, #{numbers[1]}\n"
         "nothing was adopted\n"
-        "      hint: say which is which: adopt KEY=SESSION_ID\n"
+        "      hint: name the pairs: reconciler adopt KEY=SESSION_ID\n"
     )
     assert {one.method for one in server.log} == {"GET"}
 
@@ -71,7 +72,9 @@ def test_adopt_change_forget(shop: Shell, server: RunningServer) -> None:
     assert shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve").returncode == 0
     done = shop.run("forget", "alice", "--catalog", "shop", "--auto-approve")
     assert done.returncode == 0
-    assert done.stderr == "Still in the catalog: alice. Take it out, or the next apply creates it anew.\n"
+    assert (
+        done.stderr == "Still in the catalog: alice. Remove it there, or the next apply creates it again.\n"
+    )
     found = server.store.session(number)
     assert found is not None
     assert found.remark == "by hand"
@@ -200,7 +203,7 @@ def test_mv_is_bound_by_the_policy(
 
 def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> None:
     for words, message in (
-        (("forget", "alice"), "no live session is ours under alice\n"),
+        (("forget", "alice"), "no managed session is live as alice\n"),
         (("mv", "alice", "bob2"), "no live session is bookshop/alice\n"),
     ):
         done = shop.run(*words, "--catalog", "shop", "--auto-approve")
@@ -215,11 +218,15 @@ def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> Non
     [
         (("explain", "alise"), "the catalog has no session 'alise'", "did you mean 'alice'?"),
         (("explain", "nobody"), "the catalog has no session 'nobody'", "check the key"),
-        (("adopt", "alise=1"), "the catalog has no alise", "did you mean 'alice'?"),
-        (("forget", "alise", "bob"), "neither the list nor the catalog has alise", "did you mean 'alice'?"),
+        (("adopt", "alise=1"), "the catalog has no session alise", "did you mean 'alice'?"),
+        (
+            ("forget", "alise", "bob"),
+            "neither the live list nor the catalog has alise",
+            "did you mean 'alice'?",
+        ),
         (
             ("forget", "nobody"),
-            "neither the list nor the catalog has nobody",
+            "neither the live list nor the catalog has nobody",
             "reconciler plan shows what is live",
         ),
         (("mv", "alise", "bob"), "no live session is bookshop/alise", "did you mean 'alice'?"),
@@ -252,8 +259,8 @@ def test_a_key_that_may_be_destroyed_and_is_not(shop: Shell) -> None:
     shop.write({"bob": {"name": "Bob", "prompt": "Be brief.", "parameters": {"temperature": 0.5}}})
     flags = ("--allow-destroy", "alise", "--allow-destroy", "bob", "--allow-destroy", "alice")
     said = (
-        "--allow-destroy alise: the plan deletes no session of this key; did you mean 'alice'?\n"
-        "--allow-destroy bob: the plan deletes no session of this key; the flag does nothing here\n"
+        "--allow-destroy alise: the plan deletes no session with this key; did you mean 'alice'?\n"
+        "--allow-destroy bob: the plan deletes no session with this key; the flag has no effect here\n"
     )
     for words in (("plan", "shop"), ("apply", "shop", "--auto-approve")):
         done = shop.run(*words, *flags)

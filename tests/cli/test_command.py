@@ -27,8 +27,8 @@ from tests.cli.conftest import COMMAND, Shell, until
 from tests.support import API_KEY
 
 NOBODY = (
-    "nobody is there to approve this: nothing was written\n"
-    "      hint: review it, and say --auto-approve, or call it from a terminal\n"
+    "this needs approval, and there is no terminal to ask on: nothing was written\n"
+    "      hint: run it in a terminal, or review it and add --auto-approve\n"
 )
 
 
@@ -126,7 +126,7 @@ def test_a_name_that_many_sessions_have_is_told_in_one_line(shop: Shell, server:
     for _ in range(7):
         server.store.insert_session(name="Alice")
     (note,) = shop.json("plan", "shop")["notes"]
-    assert "#1, #2, #3, #4, #5 or one of 2 more, which nobody manages, has the same name" in note["message"]
+    assert "has the same name as #1, #2, #3, #4, #5 or one of 2 more, which is unmanaged" in note["message"]
 
 
 def test_a_plan_is_written_into_what_is_no_file(shop: Shell) -> None:
@@ -169,7 +169,7 @@ def test_a_dash_is_no_file(shop: Shell, server: RunningServer, words: tuple[str,
     done = shop.run(*words)
     assert (done.returncode, done.stdout, server.log) == (64, "", [])
     assert done.stderr.endswith(
-        "'-' is no file. Say /dev/stdout for stdout, or ./- for a file of that name.\n"
+        "'-' is not a file. Use /dev/stdout for stdout, or ./- for a file of that name.\n"
     )
     assert not (shop.folder / "-").exists()
 
@@ -275,7 +275,7 @@ def test_what_failed_is_said_and_is_exit_code_4(shop: Shell, server: RunningServ
 @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("y", 3), ("", 3), ("no", 3), ("YES", 3)])
 def test_on_a_terminal_only_yes_is_a_yes(shop: Shell, server: RunningServer, answer: str, code: int) -> None:
     with shop.started("apply", "shop", "--settle", "0") as command:
-        command.wait_for("Apply these 2 changes? Only 'yes' is taken for one")
+        command.wait_for("Apply these 2 changes? Only 'yes' is accepted")
         assert "Plan: 2 to create" in command.out.read_text()
         command.answer(answer)
         ended, _, err = command.ended()
@@ -287,13 +287,13 @@ def test_on_a_terminal_only_yes_is_a_yes(shop: Shell, server: RunningServer, ans
 @pytest.mark.parametrize("command", [("apply", "shop"), ("doctor", "shop", "--probe")])
 def test_the_end_of_the_input_is_no_yes(shop: Shell, server: RunningServer, command: tuple[str, ...]) -> None:
     with shop.started(*command) as started:
-        started.wait_for("Only 'yes' is taken for one: ")
+        started.wait_for("Only 'yes' is accepted: ")
         os.write(started.terminal, b"\x04")  # Ctrl-D
         code, _, err = started.ended()
     assert (code, writes(server)) == (3, [])
-    assert err.endswith(" Only 'yes' is taken for one: \nnot approved: nothing was written\n")
+    assert err.endswith(" Only 'yes' is accepted: \nnot approved: nothing was written\n")
     with shop.started(*command) as started:
-        started.wait_for("Only 'yes' is taken for one: ")
+        started.wait_for("Only 'yes' is accepted: ")
         started.process.send_signal(signal.SIGINT)
         code, _, err = started.ended()
     assert (code, writes(server)) == (130, [])
@@ -306,7 +306,7 @@ def test_a_session_that_changed_while_one_was_asked_is_not_overwritten(
     shop.run("apply", "shop", "--auto-approve", "--parallelism", "1")
     shop.write({"alice": {"name": "Alice", "prompt": "Be bold."}})
     with shop.started("apply", "shop") as command:
-        command.wait_for("Only 'yes' is taken for one")
+        command.wait_for("Only 'yes' is accepted")
         server.store.update_session(1, prompt="edited meanwhile")
         command.answer("yes")
         code, _, err = command.ended()
@@ -321,7 +321,9 @@ def test_a_run_that_is_interrupted_ends_in_good_order(shop: Shell, server: Runni
     with shop.started("apply", "shop", "--auto-approve", "--parallelism", "1") as command:
         until(lambda: server.faults.hanging == 1)
         command.process.send_signal(signal.SIGINT)
-        command.wait_for("stopping: writes under way finish, no new ones start (again to end at once)\n")
+        command.wait_for(
+            "stopping: writes in flight finish, no new ones start (interrupt again to end at once)\n"
+        )
         server.faults.release()
         code, out, _ = command.ended()
     assert code == 130
@@ -351,7 +353,7 @@ def test_a_key_that_is_wrong_names_its_variable_and_is_not_shown(shop: Shell) ->
     done = shop.run("plan", "shop", MINDCRAFT_API_KEY="sk-another-secret")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "listing sessions: HTTP 403 (the key may not do this): API Key 无效\n"
+        "listing sessions: HTTP 403 (the key is not allowed to do this): API Key 无效\n"
         f"      hint: the key came from MINDCRAFT_API_KEY; does it belong to {shop.environ['MINDCRAFT_ENDPOINT']}?\n"
     )
     assert "sk-another-secret" not in done.stderr
@@ -373,7 +375,7 @@ def test_a_key_that_no_header_can_carry(shop: Shell, server: RunningServer, key:
     done = shop.run("plan", "shop", MINDCRAFT_API_KEY=key)
     assert done.returncode == 1
     assert done.stderr == (
-        "the API key from MINDCRAFT_API_KEY holds characters that no key has\n      hint: copy it again\n"
+        "the API key from MINDCRAFT_API_KEY contains characters that no key has\n      hint: copy it again\n"
     )
     assert server.log == []
 
@@ -410,7 +412,7 @@ def test_an_address_that_would_send_the_key_in_clear(shop: Shell) -> None:
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr == (
         "'http://example.com' would send the API key in clear over a network\n"
-        "      hint: use https; plain http is for this machine\n"
+        "      hint: use https; plain http is allowed for this machine only\n"
     )
 
 
@@ -428,7 +430,7 @@ def test_a_service_that_is_a_web_page(shop: Shell, server: RunningServer) -> Non
     server.faults.add(Fault("html", status=502))
     done = shop.run("plan", "shop", "--retries", "0")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "listing sessions: HTTP 502 with a page that is no JSON\n"
+    assert done.stderr == "listing sessions: HTTP 502 with a page that is not JSON\n"
 
 
 # Wrong usage

@@ -17,7 +17,7 @@ from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import RunningServer, Store
 from reconciler.text.normalise import normalise_prompt
 from tests.cli.conftest import Shell
-from tests.support import API_KEY
+from tests.support import API_KEY, session_of
 
 PERSONAS = Path(__file__).parents[3] / "shared" / "data" / "personas.jsonl"
 
@@ -25,7 +25,7 @@ PERSONAS = Path(__file__).parents[3] / "shared" / "data" / "personas.jsonl"
 def writes(server: RunningServer, after: int = 0) -> list[tuple[str, Any]]:
     """Operation and session of each write since so many requests."""
     return sorted(
-        (one.operation, (one.body or {}).get("session_id") or (one.body or {}).get("session_name"))
+        (one.operation, session_of(one) or (one.body or {}).get("session_name"))
         for one in server.log[after:]
         if one.method != "GET"
     )

@@ -53,105 +53,109 @@ def test_the_built_in_contract_fits_its_schema_and_is_the_one_of_the_file() -> N
     ],
 )
 def test_a_path_is_never_an_address(tmp_path: Path, path: str) -> None:
-    (problem,) = problems(changed(tmp_path, "path: /v1/session/update/", f"path: '{path}'"))
-    shown = f'`operations.update_session.path` is the string "{path}", and is no path on the service'
-    assert (problem.message, problem.place) == (shown, f"{tmp_path}/contract.yaml:39:11")
+    (problem,) = problems(
+        changed(tmp_path, "path: /v1/message/\n    encoding: none\n", f"path: '{path}'\n    encoding: none\n")
+    )
+    shown = f'`operations.list_messages.path` is the string "{path}", and is no path on the service'
+    assert (problem.message, problem.place) == (shown, f"{tmp_path}/contract.yaml:53:11")
 
 
 def test_a_path_that_ends_in_a_line_break_is_none(tmp_path: Path) -> None:
-    path = changed(tmp_path, "path: /v1/session/update/", 'path: "/v1/session/update/\\n"')
+    path = changed(
+        tmp_path, "path: /v1/message/\n    encoding: none\n", 'path: "/v1/message/\\n"\n    encoding: none\n'
+    )
     (problem,) = problems(path)
-    assert problem.message.startswith("`operations.update_session.path` is the string ")
+    assert problem.message.startswith("`operations.list_messages.path` is the string ")
 
 
 #: One change to the built-in contract, and what is said of it, with its place and the text below the caret.
 BAD_FILES = {
     "version": (
-        "contract: 1",
+        "contract: 2",
         "contract: 3",
-        "11:11: `contract` is 3, and this program reads versions `1`, `2`",
+        "12:11: `contract` is 3, and this program reads versions `1`, `2`",
         "3",
     ),
     "known": (
-        "known: assumed\n    method: GET",
+        "known: seen\n    method: GET",
         "known: assumd\n    method: GET",
-        '74:12: `operations.list_models.known` is the string "assumd", '
+        '80:12: `operations.list_models.known` is the string "assumd", '
         "and can be `documented`, `seen`, `assumed`, `learned`",
         "assumd",
     ),
     "encoding": (
         "encoding: multipart",
         "encoding: xml",
-        '26:15: `operations.create_session.encoding` is the string "xml", '
+        '27:15: `operations.create_session.encoding` is the string "xml", '
         "and can be `none`, `json`, `form`, `multipart`, `query`",
         "xml",
     ),
     "number": (
         "page_size: 100              # assumed",
         "page_size: 0  # assumed",
-        "21:16: `operations.list_sessions.page_size` is 0, and 1 is the least",
+        "22:16: `operations.list_sessions.page_size` is 0, and 1 is the least",
         "0  # assumed",
     ),
     "type": (
         "page_size: 100              # assumed",
         "page_size: many  # assumed",
-        '21:16: `operations.list_sessions.page_size` is the string "many", and has to be an integer',
+        '22:16: `operations.list_sessions.page_size` is the string "many", and has to be an integer',
         "many  # assumed",
     ),
     "no mapping": (
         "    fields: {}",
         "    fields: []",
-        "78:13: `operations.list_models.fields` is a list, and has to be a mapping",
+        "84:13: `operations.list_models.fields` is a list, and has to be a mapping",
         "[]",
     ),
-    "empty": ("name: mindcraft", "name: ''", "12:7: `name` is empty", "''"),
-    "missing": ("  remark: session_remark\n", "", "82:3: `session` has no `remark`", "session_id"),
+    "empty": ("name: mindcraft", "name: ''", "13:7: `name` is empty", "''"),
+    "missing": ("  remark: session_remark\n", "", "88:3: `session` has no `remark`", "session_id"),
     "unknown field": (
         "    page_size: 100              # assumed",
         "    page_sise: 100              # assumed",
-        "21:5: `page_sise` is not a field of `operations.list_sessions`",
+        "22:5: `page_sise` is not a field of `operations.list_sessions`",
         "page_sise",
     ),
     "unknown operation": (
         "  delete_session:",
         "  destroy_session:",
-        "43:3: `destroy_session` is not an operation of the API",
+        "44:3: `destroy_session` is not an operation of the API",
         "destroy_session:",
     ),
     "no session": (
-        "    fields: {session_id: session_id}\n",
-        "    fields: {}\n",
-        "43:3: `operations.delete_session` does not say which session is meant",
+        "    path: /v1/session/{session_id}/del/\n",
+        "    path: /v1/session/del/\n",
+        "44:3: `operations.delete_session` does not say which session is meant",
         "delete_session:",
     ),
     "duplicate call": (
         "  list_messages:",
         "  delete_session:\n    known: seen\n  list_messages:",
-        "49:3: the key `delete_session` is given twice, first in line 43",
+        "50:3: the key `delete_session` is given twice, first in line 44",
         "delete_session:",
     ),
     "duplicate field": (
         "name: mindcraft",
         "name: mindcraft\nname: other",
-        "13:1: the key `name` is given twice, first in line 12",
+        "14:1: the key `name` is given twice, first in line 13",
         "name: other",
     ),
     "tag": (
         "name: mindcraft",
         "name: !!python/name:os.system mindcraft",
-        "12:7: the tag `!!python/name:os.system` is not followed here: a catalog holds plain values only",
+        "13:7: the tag `!!python/name:os.system` is not followed here: a catalog holds plain values only",
         "!!python/name:os.system",
     ),
     "alias": (
-        "<<: *session_fields",
-        "<<: *sesion_fields",
-        "41:42: the alias `*sesion_fields` has no anchor before it",
+        "fields: *session_fields",
+        "fields: *sesion_fields",
+        "42:13: the alias `*sesion_fields` has no anchor before it",
         "*sesion_fields",
     ),
     "merge": (
-        "<<: *session_fields",
-        "<<: session_fields",
-        "41:42: `<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
+        "fields: *session_fields",
+        "fields: {<<: session_fields}",
+        "42:18: `<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
         "session_fields",
     ),
 }
@@ -191,8 +195,8 @@ def test_the_terminal_shows_the_line_with_a_caret(tmp_path: Path) -> None:
     path = changed(tmp_path, "name: mindcraft", "name: mindcraft\nname: other")
     (problem,) = problems(path)
     assert format_problem(problem) == (
-        f"{path}:13:1: the key `name` is given twice, first in line 12\n"
-        "   13 | name: other\n"
+        f"{path}:14:1: the key `name` is given twice, first in line 13\n"
+        "   14 | name: other\n"
         "      | ^\n"
         "      hint: keep one of the two"
     )
@@ -246,7 +250,7 @@ def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
 
 def test_a_call_that_the_service_does_not_have(tmp_path: Path) -> None:
     text = BUILT_IN.read_text(encoding="utf-8")
-    start, end = text.index("  list_models:"), text.index("# Where the fields stand")
+    start, end = text.index("  list_models:"), text.index("# Where the fields of a listed")
     path = tmp_path / "contract.yaml"
     path.write_text(text[:start] + text[end:], encoding="utf-8")
     contract = load_contract(path)

@@ -88,7 +88,7 @@ def test_a_field_three_ways(row: Row) -> None:
         message = f"{row.path} was changed in git and outside of it; the live value is kept by policy"
         notes = [Note("kept-live", message, "alice", 1)]
     if row.shown == "differs":
-        notes = [Note("two-way", "its tag holds no digests, so who changed what is not known", "alice", 1)]
+        notes = [Note("two-way", "its tag holds no digests, so it is unknown who changed what", "alice", 1)]
     assert list(plan.notes) == notes
     refused: list[Refusal] = []
     if row.shown == "refused":

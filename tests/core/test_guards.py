@@ -30,7 +30,7 @@ def test_an_empty_catalog_does_not_delete_all_that_it_manages() -> None:
     assert plan.refusals == (
         Refusal(
             "allow_empty",
-            "the catalog holds no sessions, and 3 sessions of it are live: all would be deleted",
+            "the catalog is empty, and all of its live sessions (3) would be deleted",
             "--allow-empty",
         ),
     )

@@ -21,7 +21,7 @@ def test_a_key_that_goes_and_one_that_comes_with_the_same_prompt() -> None:
     assert renames([wanted("old", prompt="A")], [wanted("new", prompt="A")]) == [
         Note(
             "maybe-renamed",
-            "looks like old, which is to be deleted with its messages. A rename? Then add: "
+            "looks like old, which would be deleted with its messages. If this is a rename, add: "
             "moved: [{from: old, to: new}]",
             "new",
         )

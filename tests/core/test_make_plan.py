@@ -148,7 +148,7 @@ def test_what_a_plan_lets_go_is_not_adopted_by_it() -> None:
     now = catalog(ALICE, adopt={"alice": 4}, forgotten=frozenset({"bob"}))
     plan = make_plan(now, snapshot(written(ALICE, 3), written(BOB, 4)))
     assert [(one.guard, one.message) for one in plan.refusals] == [
-        ("adopt", "alice is to adopt #4, which this very plan lets go")
+        ("adopt", "alice is to adopt #4, which this plan stops managing")
     ]
 
 
@@ -170,8 +170,8 @@ def test_a_create_whose_name_nobody_manages_points_it_out() -> None:
     assert plan.notes == (
         Note(
             "same-name",
-            "is to be created, and #4, #6, which nobody manages, has the same name: "
-            'to take it over instead, add "adopt: 4" to its manifest',
+            "has the same name as #4, #6, which is unmanaged: "
+            'to adopt that session instead of creating one, add "adopt: 4" to its manifest',
             "alice",
         ),
     )
@@ -208,7 +208,7 @@ def test_adopt_and_moved_entries_never_delete_what_was_not_ours(key: str) -> Non
 
 def test_a_session_is_adopted_by_its_number_with_its_remark_remembered() -> None:
     plan = make_plan(catalog(ALICE, adopt={"alice": 2}), snapshot(live(1), live(2, remark="by lery")))
-    assert brief(plan) == [("adopt", "alice", 2, "adopted: it becomes ours, with its messages")]
+    assert brief(plan) == [("adopt", "alice", 2, "adopted: it becomes managed, with its messages")]
     (action,) = plan.actions
     assert action.was == "by lery"
     assert action.fields == ()

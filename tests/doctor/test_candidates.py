@@ -1,9 +1,7 @@
-"""No call that a probe may send can reach another session than its own."""
+"""No candidate call can reach another session than the probe's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,7 @@ import pytest
 
 from reconciler.contract import Operation, load_contract
 from reconciler.doctor import candidates as module
-from reconciler.doctor.candidates import candidates, safe
-from reconciler.doctor.context import Look
-from reconciler.doctor.learned import Lessons
-from reconciler.doctor.session import Subject
-from reconciler.server import RunningServer, running_server
-from tests.support import calling
+from reconciler.doctor.candidates import can_address, candidates, is_safe
 
 CONTRACT = load_contract()
 NAMES = ("create_session", "update_session", "delete_session")
@@ -133,65 +126,57 @@ def test_a_data_file_that_could_hit_another_session_is_refused(
         candidates(CONTRACT, "delete_session")
 
 
-@contextmanager
-def _subject() -> Iterator[tuple[Subject, RunningServer]]:
-    with running_server(None) as server, calling(server.url) as client:
-        server.store.insert_session(name="other")
-        yield Subject(client, ID, [1], settle=1), server
-
-
-UPDATE = CONTRACT.operation("update_session")
-
-
-def test_nothing_is_written_before_the_session_is_seen() -> None:
-    with _subject() as (subject, server):
-        with pytest.raises(ValueError, match="own session alone"):
-            subject.write(UPDATE, {"name": "x"})
-        for number in (1, 2):
-            subject.id = number
-            with pytest.raises(ValueError, match="own session alone"):
-                subject.write(UPDATE, {"name": "x"})
-        subject.ids.add(1)  # even so: it was there before
-        subject.id = 1
-        with pytest.raises(ValueError, match="own session alone"):
-            subject.write(UPDATE, {"name": "x"})
-        assert server.log == []
-
-
-def test_nothing_is_made_under_another_name() -> None:
-    with _subject() as (subject, server):
-        for fields in ({}, {"name": "other"}, {"name": subject.name + " "}):
-            with pytest.raises(ValueError, match="own name alone"):
-                subject.create(CONTRACT.operation("create_session"), fields)
-        assert server.log == []
-
-
-def test_a_write_says_its_own_session_whatever_it_is_given() -> None:
-    with _subject() as (subject, server):
-        subject.create(CONTRACT.operation("create_session"), {"name": subject.name, "model": "m"})
-        assert subject.appear() == 0.0
-        subject.write(UPDATE, {"session_id": 1, "prompt": "x"})
-        assert server.log[-1].body == {"session_id": 2, "prompt": "x"}
-        unsafe = replace(UPDATE, fields={"prompt": "prompt"})
-        with pytest.raises(ValueError, match="own session alone"):
-            subject.write(unsafe, {"prompt": "x"})
-
-
-def test_looking_can_not_be_made_to_write() -> None:
-    with running_server(None) as server, calling(server.url) as client:
-        look = Look(client, Lessons(CONTRACT))
-        for name in ("create_session", "update_session", "delete_session", "create_message"):
-            with pytest.raises(ValueError, match="is no GET"):
-                look.get(CONTRACT.operation(name), {"session_id": 1})
-        assert server.log == []
-
-
 def test_what_counts_as_safe() -> None:
     def call(**facts: Any) -> Operation:
-        return replace(UPDATE, **facts)
+        return replace(CONTRACT.operation("update_session"), **facts)
 
-    assert safe(call())
-    assert not safe(call(encoding="none"))
-    assert not safe(call(fields={}))
-    assert safe(call(fields={}, path="/v1/session/{session_id}/"))
-    assert not safe(call(method="DELETE", path="/v1/session/", encoding="none", fields={}))
+    one = "/v1/session/{session_id}/"
+    by_token = {"session_token": "session_token"}
+    assert is_safe(call())
+    assert not is_safe(call(encoding="none"))
+    assert not is_safe(call(encoding="query"))
+    assert not is_safe(call(fields={}))
+    assert is_safe(call(fields={}, path=one))
+    assert is_safe(call(fields={}, path=one, encoding="query"))
+    assert is_safe(call(fields=by_token))
+    assert is_safe(call(fields={}, path="/v1/session/{session_token}/"))
+    assert not is_safe(call(method="DELETE", path="/v1/session/", encoding="none", fields={}))
+
+
+def test_a_call_that_needs_a_token_that_is_not_known() -> None:
+    update = CONTRACT.operation("update_session")
+    for path, fields, without_token in (
+        ("/v1/session/update/", ("session_id", "session_token"), True),
+        ("/v1/session/update/", ("session_token",), False),
+        ("/v1/session/{session_token}/", ("session_id",), False),
+    ):
+        call = replace(update, path=path, fields={name: name for name in fields})
+        assert can_address(call, token=True)
+        assert can_address(call, token=False) is without_token
+
+
+def test_a_candidate_by_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data file says what a call names a session by, in its path or its body."""
+    lines = [
+        {
+            "method": "POST",
+            "path": "{sessions}/{session_token}/del/",
+            "encoding": "none",
+            "by": ["session_token"],
+        },
+        {"method": "POST", "path": "{sessions}/del/", "encoding": "json", "by": ["session_token"]},
+        {
+            "method": "POST",
+            "path": "{sessions}/del/",
+            "encoding": "json",
+            "by": ["session_id", "session_token"],
+        },
+    ]
+    monkeypatch.setattr(module, "_file", lambda: {"delete_session": lines})
+    operations = {name: one for name, one in CONTRACT.operations.items() if name != "delete_session"}
+    found = candidates(replace(CONTRACT, operations=operations), "delete_session")
+    assert [(one.path, dict(one.fields)) for one in found[:3]] == [
+        ("/v1/session/{session_token}/del/", {}),
+        ("/v1/session/del/", {"session_token": "session_token"}),
+        ("/v1/session/del/", {"session_id": "session_id", "session_token": "session_token"}),
+    ]

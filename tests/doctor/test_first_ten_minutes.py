@@ -16,7 +16,7 @@ from tests.support import API_KEY
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "first-ten-minutes.md"
 ADDRESS = "https://api.mindcraft.com.cn"
-ASKED = "Only 'yes' is taken for one: "
+ASKED = "Only 'yes' is accepted: "
 
 
 @dataclass

@@ -71,7 +71,7 @@ def _then_the_next_one_cleans_up(
         assert code == 1
         doctor("doctor", "--auto-approve", *doctor.given(service))
     assert store.dump() == before
-    # Nor does the list as it was before pile up on disk.
+    # Nor does the list from before the probe pile up on disk.
     assert not [*(doctor.folder / "state").glob("before-*")]
 
 

@@ -13,7 +13,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.contract import Contract, Learned, Operation, Service, SessionShape, Status, load_contract
+from reconciler.contract import (
+    Contract,
+    Learned,
+    MessageShape,
+    Operation,
+    Service,
+    SessionShape,
+    Status,
+    load_contract,
+)
 from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract
 from reconciler.errors import ReconcilerError
 from reconciler.schemas import check_document, load_schema
@@ -29,6 +38,16 @@ NAMES = st.sampled_from(
 )
 PATHS = st.from_regex(r"/[a-z0-9._{}%~-]{1,10}(/[a-z0-9._-]{0,8}){0,3}", fullmatch=True)
 
+STEPS = st.lists(st.text("abc_-é:", min_size=1, max_size=5), min_size=1, max_size=3).map(tuple)
+OPTIONAL = (
+    "update_session",
+    "delete_session",
+    "get_session",
+    "list_messages",
+    "create_message",
+    "list_models",
+)
+
 
 def _operation(name: str) -> st.SearchStrategy[Operation]:
     return st.builds(
@@ -36,17 +55,22 @@ def _operation(name: str) -> st.SearchStrategy[Operation]:
         name=st.just(name),
         method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
         path=PATHS,
-        encoding=st.sampled_from(["none", "json", "form", "multipart"]),
+        encoding=st.sampled_from(["none", "json", "form", "multipart", "query"]),
         known=st.sampled_from(["documented", "seen", "assumed", "learned"]),
         fields=st.dictionaries(NAMES, WORDS, max_size=4).map(lambda found: {"session_id": "id", **found}),
         page_size=st.integers(1, 10_000) if name in ("list_sessions", "list_messages") else st.just(100),
-        left_out=st.sampled_from(["kept", "reset"]) if name == "update_session" else st.just("kept"),
+        left_out=st.sampled_from(["kept", "reset", "refused"])
+        if name == "update_session"
+        else st.just("kept"),
         ignores=st.frozensets(WORDS, max_size=3),
         answer=st.sampled_from(["document", "empty"]),
+        answer_in=st.just(()) | STEPS,
+        pages=st.sampled_from(["page", "before", "none"]) if name == "list_messages" else st.just("page"),
+        counts=st.sampled_from([None, "all", "page", "none"]),
+        longest_query=st.none() | st.integers(200, 65_536),
     )
 
 
-STEPS = st.lists(st.text("abc_-é:", min_size=1, max_size=5), min_size=1, max_size=3).map(tuple)
 SHAPES = st.builds(
     SessionShape,
     session_id=STEPS,
@@ -58,6 +82,15 @@ SHAPES = st.builds(
     data=STEPS,
     remark=STEPS,
     parameters=st.dictionaries(NAMES, STEPS, max_size=3),
+)
+MESSAGE = st.builds(
+    MessageShape,
+    id=STEPS,
+    session_id=STEPS,
+    session_token=STEPS,
+    category=STEPS,
+    content=STEPS,
+    meta=STEPS,
 )
 SERVICE = st.builds(
     Service,
@@ -71,12 +104,10 @@ CONTRACTS = st.builds(
     name=WORDS,
     operations=st.fixed_dictionaries(
         {name: _operation(name) for name in ("list_sessions", "create_session")},
-        optional={
-            name: _operation(name)
-            for name in ("update_session", "delete_session", "list_messages", "create_message", "list_models")
-        },
+        optional={name: _operation(name) for name in OPTIONAL},
     ),
     session=SHAPES,
+    message=MESSAGE,
     service=SERVICE,
     learned=st.none() | st.builds(Learned, at=WORDS, endpoint=WORDS, by=WORDS),
 )
@@ -111,7 +142,7 @@ def test_the_built_in_contract_is_written_as_it_is(tmp_path: Path) -> None:
 def test_a_learned_one_says_when_and_where() -> None:
     contract = learned_contract(load_contract(), at="2024-05-13T10:15:30Z", endpoint="https://a.example.com")
     assert contract_to_yaml(contract).splitlines()[3:9] == [
-        "contract: 1",
+        "contract: 2",
         "name: mindcraft",
         "",
         "learned:",
@@ -256,7 +287,7 @@ def test_a_disk_that_fills_up_meanwhile(
         code, out, err = doctor.probe("--format", "json")
         assert (code, json.loads(out)["written"]) == (1, "")
         assert json.loads(out)["learned"]["operations"]["update_session"]["known"] == "learned"
-        why = "No space left on device; --format json shows what was learned, too"
+        why = "No space left on device; --format json also shows what was learned"
         assert err == f"{doctor.written} was not written: {why}\n"
 
 
@@ -267,10 +298,10 @@ def test_a_probe_that_ends_early_says_that_nothing_was_written(
         doctor.server.faults.add(Fault("status", operation="create_session", status=400))
         code, out, err = doctor.probe()
         assert "the probe ended early" in out
-        assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
+        assert (code, err) == (1, f"{doctor.written} was not written: not everything was learned\n")
         doctor.server.faults.add(Fault("status", operation="list_sessions", status=400))
         code, _, err = doctor("doctor", "--write", str(doctor.written))
-        assert (code, err) == (1, f"{doctor.written} was not written: not all was learned\n")
+        assert (code, err) == (1, f"{doctor.written} was not written: not everything was learned\n")
 
 
 def test_what_was_learned_by_looking_alone_says_so(
@@ -280,19 +311,20 @@ def test_what_was_learned_by_looking_alone_says_so(
     with playing(Played("plain"), tmp_path, capsys) as doctor:
         _, out, _ = doctor("doctor", "--write", str(doctor.written))
         assert out.endswith(
-            f"What looking can tell, {tried} not tried, is in {doctor.written}: commands take it with --contract.\n"
+            f"What was learned without a probe, {tried} not tried, is in {doctor.written}: "
+            "commands read it with --contract.\n"
         )
-        assert f"  # by looking alone: {tried} were not tried\n" in doctor.written.read_text()
+        assert f"  # without a probe: {tried} were not tried\n" in doctor.written.read_text()
         with_it = ("--contract", str(doctor.written))
         _, out, _ = doctor("doctor", *with_it)
         line, follows = out.splitlines()[1:3]
         assert line.startswith("  ok       contract: mindcraft, learned from this address at 2")
-        assert line.endswith("Z, by looking alone")
+        assert line.endswith("Z, without a probe")
         assert follows == f"           → {tried} are still assumed: --probe tries them"
         _, out, _ = doctor.probe(*with_it)
-        assert out.endswith(f"What was learned is in {doctor.written}: commands take it with --contract.\n")
-        assert "by looking alone" not in doctor.written.read_text()
-        assert "by looking alone" not in doctor("doctor", *with_it)[1]
+        assert out.endswith(f"What was learned is in {doctor.written}: commands read it with --contract.\n")
+        assert "without a probe" not in doctor.written.read_text()
+        assert "without a probe" not in doctor("doctor", *with_it)[1]
 
 
 def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
@@ -318,5 +350,5 @@ def test_what_was_learned_goes_into_a_device_and_not_in_its_place(
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with playing(Played("plain"), tmp_path, capsys) as doctor, os.fdopen(reader, encoding="utf-8") as read:
         assert doctor("doctor", "--write", str(pipe))[0] == 0
-        assert read.read().count("contract: 1") == 1
+        assert read.read().count("contract: 2") == 1
     assert pipe.is_fifo()

@@ -109,7 +109,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         assert code == 1
         assert (
             "  FAILED create alice #1: it was made as #1, and not filled in: "
-            "updating the session alice (#1): HTTP 400: 不行\n      apply again, which goes on with it\n"
+            "updating the session alice (#1): HTTP 400: 不行\n      apply again to resume\n"
         ) in out
         (row,) = doctor.server.store.sessions()
         assert (row.name, row.prompt, row.remark) == ("reconciler is making b/alice", HALF_MADE_PROMPT, "")
@@ -117,7 +117,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         summary = json.loads(out)["summary"]
         assert (summary["create"], summary["unmanaged"]) == (1, 0)
         code, out, _ = doctor("doctor", "--format", "json", "--contract", str(doctor.written))
-        assert checks(out)["half-made"] == ("differs", "#1: an apply ended while it made them")
+        assert checks(out)["half-made"] == ("differs", "#1: an apply ended while it was creating them")
         doctor.server.faults.clear()
         assert run(doctor, "apply")[0] == 0
         assert [row.name for row in doctor.server.store.sessions()] == ["Alice"]
@@ -244,7 +244,7 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
             "keeps no session_remark",
             "alice",
             44,
-            "a service that keeps one; on this one sessions can only be looked at",
+            "use a service that keeps one; on this one, sessions can only be read",
         ),
     ):
         with service(contract(remark_limit=limit), tmp_path, capsys) as doctor:
@@ -255,8 +255,8 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
                 (refusal,) = json.loads(out)["refusals"]
                 assert (refusal["guard"], refusal["message"]) == (
                     "remark_limit",
-                    f"the service {kept}, and the tag that makes a session ours takes up to {needed} here: "
-                    f"{key} could not be known as ours again",
+                    f"the service {kept}, and the tag that marks a session as managed takes up to {needed} here: "
+                    f"{key} could not be recognised as managed",
                 )
                 assert refusal["allow"].startswith(allow)
             assert asked(doctor, "create_session") == 0
@@ -286,7 +286,7 @@ def test_no_update(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert refusal == {
             "guard": "no_update",
             "message": "the service has no update call, and this would change b (#1)",
-            "allow": "leave them as they are; or give them new keys, which makes new sessions without the messages",
+            "allow": "leave them as they are; or give them new keys, which creates new sessions without the messages",
         }
 
 
@@ -299,7 +299,7 @@ def test_no_update_to_fill_in_what_a_create_leaves_out(
         code, out, _ = run(doctor, "apply")
         assert code == 3
         assert (
-            "[no_update] the service does not take data and max_tokens when it makes a session, and has no update "
+            "[no_update] the service does not take data and max_tokens when it creates a session, and has no update "
             in " ".join(out.split())
         )
         put(doctor, {"b": {"name": "B", "prompt": "b"}})
@@ -319,9 +319,9 @@ def test_an_update_that_does_not_take_a_field(tmp_path: Path, capsys: pytest.Cap
             assert json.loads(out)["refusals"] == [
                 {
                     "guard": "no_update",
-                    "message": "the service's update does not take data, and this would change it in alice (#1)",
+                    "message": "the service's update does not accept data, and this would change it in alice (#1)",
                     "allow": "leave these fields as they are live, or name them under lifecycle.ignore_changes; or "
-                    "give the sessions new keys, which makes new ones without the messages",
+                    "give the sessions new keys, which creates new ones without the messages",
                 }
             ]
         assert doctor.server.store.sessions() == before
@@ -347,8 +347,8 @@ def test_a_field_that_neither_call_takes(tmp_path: Path, capsys: pytest.CaptureF
         assert code == 3
         (refusal,) = json.loads(out)["refusals"]
         assert refusal["message"] == (
-            "the service takes data neither when it makes a session nor in an update: "
-            "alice could not be made as wanted"
+            "the service takes data neither when it creates a session nor in an update: "
+            "alice could not be created as declared"
         )
         put(doctor, {"alice": {"name": "Alice", "prompt": "a"}})
         assert run(doctor, "apply")[0] == 0
@@ -362,7 +362,7 @@ def test_an_update_that_does_not_take_the_tag(tmp_path: Path, capsys: pytest.Cap
         put(doctor, {"alice": {**ALICE, "prompt": "new"}})
         code, out, _ = run(doctor, "apply")
         assert code == 3
-        assert "[no_update] the service's update does not take remark" in " ".join(out.split())
+        assert "[no_update] the service's update does not accept remark" in " ".join(out.split())
 
 
 def test_an_update_sends_nothing_that_it_does_not_take(
@@ -423,7 +423,7 @@ def test_a_plan_against_a_snapshot_knows_it_too(tmp_path: Path, capsys: pytest.C
     [
         (contract(without=("update_session",)), "has no call for update_session"),
         (contract(without=("delete_session",)), "has no call for delete_session"),
-        (UNTAGGED, "takes no session_remark when it makes a session"),
+        (UNTAGGED, "does not store session_remark on create"),
         (contract(remark_limit=64), "keeps 64 bytes of session_remark, and a lock needs 1"),
     ],
 )
@@ -434,7 +434,7 @@ def test_a_lock_that_can_not_be_had(
         put(doctor, {"alice": ALICE})
         code, _, err = run(doctor, "apply", "--lock")
         assert code == 3
-        assert err.startswith(f"no lock can be made: the service {reason}")
+        assert err.startswith(f"the lock can't be created: the service {reason}")
         assert "      hint: apply with --no-lock, and let something else keep two applies apart" in err
         assert doctor.server.store.sessions() == []
         assert run(doctor, "apply", "--no-lock")[0] == 0

@@ -89,13 +89,13 @@ def test_what_is_left_of_a_session() -> None:
         "results": [
             {
                 "session_id": 7,
-                "session_token": "[text of 7 characters]",
+                "session_token": "[string of 7 characters]",
                 "device_id": None,
-                "session_name": "[text of 3 characters]",
+                "session_name": "[string of 3 characters]",
                 "session_config": {
-                    "data": "[dict of 8 characters]",
+                    "data": "[object of 8 characters]",
                     "model": "m",
-                    "prompt": "[text of 7 characters]",
+                    "prompt": "[string of 7 characters]",
                     "max_tokens": "4000",
                 },
                 "session_remark": "",
@@ -274,8 +274,8 @@ def test_the_shape_of_an_answer_stays() -> None:
         **row,
         "session_config": {
             "model": "m",
-            "prompt": f"[text of {len(probe_prompt(ID))} characters]",
-            "data": "[dict of 8 characters]",
+            "prompt": f"[string of {len(probe_prompt(ID))} characters]",
+            "data": "[object of 8 characters]",
             "max_tokens": "4000",
         },
     }
@@ -304,7 +304,7 @@ def test_a_remark_is_a_probe_s_to_the_letter(remark: str, stays: bool) -> None:
     answer = redact_answer(
         CONTRACT.operation("update_session"), {}, {"data": {"session_remark": remark}}, CONTRACT
     )
-    assert answer["data"]["session_remark"] == (remark if stays else f"[text of {len(remark)} characters]")
+    assert answer["data"]["session_remark"] == (remark if stays else f"[string of {len(remark)} characters]")
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "utf-16-le"])
@@ -320,6 +320,6 @@ def test_a_list_that_can_not_be_read_is_not_recorded(
     with answering(Answer(body, headers=headers)) as stub:
         run(["doctor", str(tmp_path), "--endpoint", stub.url, "--retries", "0", "--record", str(folder)])
     (one,) = _files(folder)
-    assert one["answer"]["text"] == f"[no JSON, {len(body)} bytes]"
+    assert one["answer"]["text"] == f"[not JSON, {len(body)} bytes]"
     assert one["answer"]["headers"]["Location"] == "https://x/list/"
     assert "Ann" not in json.dumps(one)

@@ -13,12 +13,12 @@ from tests.doctor.support import playing
 
 BY_NAME = {service.name: service for service in SERVICES}
 NO_PLACE = (
-    "the tag has no place, so nothing can be managed here: plans that make or change sessions are refused"
+    "the tag does not fit, so nothing can be managed here: plans that create or change sessions are refused"
 )
 SHORT_NAMES = (
-    "the tag fits without digests, for short names of catalog and keys; what does not fit is refused"
+    "the tag fits only without digests and with short catalog names and keys; what does not fit is refused"
 )
-IN_TWO_CALLS = "what it leaves out is set by an update right after"
+IN_TWO_CALLS = "an update right after the create sets the others"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ IN_TWO_CALLS = "what it leaves out is set by an update right after"
             "remark",
             "differs",
             "at least 81 bytes are kept, 100 are refused",
-            "the tag fits without digests, which take 157: plans can't tell who changed what",
+            "the tag fits only without digests (157 bytes with them): plans can't tell who changed what",
         ),
         (
             "no update, and a remark of 39 bytes",
@@ -52,18 +52,18 @@ IN_TWO_CALLS = "what it leaves out is set by an update right after"
             "39 bytes are kept, 40 are refused",
             NO_PLACE,
         ),
-        ("a create that takes no prompt", "create takes", "differs", "all but prompt", IN_TWO_CALLS),
-        ("a create that refuses data", "create takes", "differs", "all but data", IN_TWO_CALLS),
+        ("a create that takes no prompt", "create stores", "differs", "all but prompt", IN_TWO_CALLS),
+        ("a create that refuses data", "create stores", "differs", "all but data", IN_TWO_CALLS),
         (
             "a create that takes shorter remarks than an update",
-            "remark at a create",
+            "remark in a create",
             "differs",
             "100 bytes are kept, 101 are refused",
-            "an update keeps more: sessions are made in two calls",
+            "an update keeps more: sessions are created in two calls",
         ),
     ],
 )
-def test_what_is_said(
+def test_the_line(
     service: str,
     name: str,
     verdict: str,
@@ -94,10 +94,10 @@ def test_the_fields_of_the_only_row(tmp_path: Path, capsys: pytest.CaptureFixtur
         else:
             assert found == [
                 ("The list of sessions", "unknown", "there are no sessions to look at"),
-                ("By writing to one session", "ok", "a text in 1 of 1 row"),
+                ("By writing to one session", "ok", "a string in 1 of 1 row"),
                 (
                     "By writing to one session",
                     "ok",
-                    "8 of 11 are there, and of the right type, in 1 row",
+                    "8 of 11 are present and of the right type, in 1 row",
                 ),
             ]

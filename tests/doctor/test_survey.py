@@ -1,4 +1,4 @@
-"""The doctor that only looks: what it says of what it sees, and that it sends nothing but GET."""
+"""The doctor without a probe: what it reports, and that it sends nothing but GET."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def look(doctor: Doctor, *arguments: str) -> tuple[int, dict[str, tuple[str, str
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-def test_looking_sends_get_alone(service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_survey_sends_only_get(service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(service, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
         given = doctor.given(service)
@@ -45,10 +45,10 @@ def test_looking_sends_get_alone(service: Any, tmp_path: Path, capsys: pytest.Ca
         # Nobody is there to be asked, so a probe is refused before it begins.
         code, _, err = doctor("doctor", "--probe", *given)
         assert (code, set(methods(doctor.server))) == (3, {"GET"})
-        assert "nobody is there to approve this: nothing was written" in err
+        assert "this needs approval, and there is no terminal to ask on: nothing was written" in err
 
 
-def test_the_whole_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         code, out, err = doctor("doctor")
         assert (code, err) == (0, "")
@@ -59,26 +59,26 @@ Connection
   ok       contract: mindcraft, not learned from a service
            → part of it is assumed: see docs/contract.md
   ok       address: {doctor.server.url} answers
-  ok       TLS: none, and none is needed on this machine
+  ok       TLS: not used, and not needed on this machine
   ok       clock: the same as ours
-  ok       key: none was given, and none is asked for
+  ok       key: none was given, and none is required
 
 The list of sessions
   ok       one page: 7 of 7 sessions
-  ok       fields: all 11 are there, and of the right type, in 7 rows
+  ok       fields: all 11 are present and of the right type, in 7 rows
   ok       further fields: session_config.top_p
-           → they are kept and left alone
-  unknown  page size: 100 are asked for, and all 7 come on one page
-  ok       name filter: finds whole names alone
-  ok       ordering: by session_id, upwards and downwards
+           → they are left unchanged
+  unknown  page size: 100 were requested, and all 7 fit on one page
+  ok       name filter: matches only whole names
+  ok       ordering: by session_id, ascending and descending
   ok       a page past the end: HTTP 404, status 404 in the body: 页码超出范围
-  ok       an ordering that is none: HTTP 400, status 400 in the body: 不支持的排序字段：no_such_field
+  ok       an invalid ordering: HTTP 400, status 400 in the body: 不支持的排序字段：no_such_field
 
 What is on the account
   ok       messages: can be listed by session_id
   ok       models: 2 are listed
   ok       sessions: 7 in all: 3 managed (2 by shop, 1 by x@y), 4 unmanaged
-  ok       tags: every one can be read
+  ok       tags: all can be read
   ok       duplicates: no identity is live twice
 
 17 ok, 0 differ, 1 unknown.
@@ -114,12 +114,12 @@ def _lock(store: Store, **delta: float) -> None:
             "differs",
             "#1, #8 are all shop/one",
         ),
-        (lambda store: _lock(store, minutes=1), "lock", "ok", "#8 locks shop@eu for ann, and is good until"),
+        (lambda store: _lock(store, minutes=1), "lock", "ok", "#8 locks shop@eu for ann, and is valid until"),
         (
             lambda store: _lock(store, minutes=-1),
             "lock",
             "differs",
-            "#8 locks shop@eu for ann, and ran out at",
+            "#8 locks shop@eu for ann, and expired at",
         ),
         (
             lambda store: store.insert_session(
@@ -127,7 +127,7 @@ def _lock(store: Store, **delta: float) -> None:
             ),
             "half-made",
             "differs",
-            "#8: an apply ended while it made them",
+            "#8: an apply ended while it was creating them",
         ),
         (lambda store: store.insert_session(model="gpt-x"), "models", "ok", "3 are listed"),
     ],
@@ -153,13 +153,13 @@ def test_what_is_on_the_account(
 @pytest.mark.parametrize(
     ("quirks", "name", "verdict", "seen"),
     [
-        (Quirks(max_page_size=3), "page size", "differs", "3 rows come, of 100 asked for"),
-        (Quirks(name_filter="partial"), "name filter", "ok", "finds a part of a name, too"),
+        (Quirks(max_page_size=3), "page size", "differs", "3 rows were returned, 100 were requested"),
+        (Quirks(name_filter="partial"), "name filter", "ok", "also matches part of a name"),
         (
             Quirks(ordering_ignored=True),
             "ordering",
             "differs",
-            "the list does not come in the order that is asked for",
+            "the list is not in the requested order",
         ),
         (
             Quirks(ordering_ignored=True),
@@ -167,12 +167,12 @@ def test_what_is_on_the_account(
             "differs",
             "the list of sessions can't be relied on: #7 came after #6, where ordering=-session_id was asked for",
         ),
-        (Quirks(numbers_as_text=True), "field session_config.max_tokens", "ok", "a text in 7 of 7 rows"),
+        (Quirks(numbers_as_text=True), "field session_config.max_tokens", "ok", "a string in 7 of 7 rows"),
         (
             Quirks(messages_by_token=True),
             "messages",
             "differs",
-            "can be listed by session_token, and not as the contract says",
+            "can be listed by session_token, not as the contract says",
         ),
     ],
 )
@@ -186,14 +186,14 @@ def test_services_that_differ(
         assert code == (1 if verdict == "differs" else 0)
 
 
-def test_an_order_that_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the line says follows from it is what a plan does."""
+def test_an_unordered_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan does what the line says."""
     with running_server(None, quirks=Quirks(ordering_ignored=True)) as server:
         fill(server.store)
         doctor = Doctor(server, tmp_path, capsys)
         _, out, _ = doctor("doctor")
-        follows = "it ends with an error (exit 1), never with a plan\n"
-        assert f"→ a listing that comes out of order can't be known to be whole: {follows}" in out
+        follows = "a plan ends with an error (exit 1)\n"
+        assert f"→ a list that is out of order can't be known to be complete: {follows}" in out
         code, _, err = doctor("plan", catalog=write_catalog(tmp_path / "catalog", {}))
         assert code == 1
         assert "the list of sessions can't be relied on: " in err
@@ -201,9 +201,9 @@ def test_an_order_that_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_large_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for most, seen in (
-        (None, "530 rows come, of as many asked for"),
-        (150, "150 rows come at most; 100 are asked for"),
-        (100, "100 rows come at most; 100 are asked for"),
+        (None, "530 rows were returned, as many as requested"),
+        (150, "at most 150 rows are returned; the contract requests 100"),
+        (100, "at most 100 rows are returned; the contract requests 100"),
     ):
         with running_server(None, quirks=Quirks(max_page_size=most)) as server:
             for number in range(530):
@@ -279,31 +279,37 @@ def _rows(**changes: Any) -> Any:
         ),
         (
             Answer({"ok": 1}),
-            [("one page", "no good count, max_pages, results in the answer, which holds: ok", "is this")],
+            [("one page", "the answer has no valid count, max_pages, results; its members: ok", "is this")],
         ),
         (
             Answer(listing(1, 2)),
-            [("one page", "2 of 2 rows are no objects", "the list can't be read like that")],
+            [("one page", "2 of 2 rows are not objects", "this list can't be read")],
         ),
         (
             Answer(_rows(session_config__prompt=...)),
-            [("field session_config.prompt", "missing in 1 of 1 row", "it counts as empty")],
+            [("field session_config.prompt", "missing in 1 of 1 row", "it is read as empty")],
         ),
         (
             Answer(_rows(session_config__max_tokens=...)),
-            [("field session_config.max_tokens", "missing", "what a catalog says of it would not stay")],
+            [
+                (
+                    "field session_config.max_tokens",
+                    "missing",
+                    "what a catalog says about it would not be kept",
+                )
+            ],
         ),
         (
             Answer(_rows(session_name=7)),
             [
-                ("field session_name", "int, not str, in 1 of 1 row", "the list can't be read like that"),
+                ("field session_name", "integer, not string, in 1 of 1 row", "this list can't be read"),
                 ("sessions", f"{MISFIT}: #1 has no text at session_name", ""),
             ],
         ),
         (
             Answer(_rows(session_remark=[1])),
             [
-                ("field session_remark", "list, not str, in 1 of 1 row", "the list can't be read like that"),
+                ("field session_remark", "array, not string, in 1 of 1 row", "this list can't be read"),
                 ("sessions", f"{MISFIT}: #1 has no text at session_remark", ""),
             ],
         ),
@@ -349,14 +355,14 @@ def test_a_field_in_another_form_is_no_trouble(tmp_path: Path, capsys: pytest.Ca
     with answering(Answer(rows)) as stub:
         document = _document(capsys, tmp_path, stub.url)
         seen = {one["name"]: (one["verdict"], one["seen"], one["follows"]) for one in document["checks"]}
-        assert seen["field session_token"] == ("ok", "not there", "sessions are addressed by their id")
-        assert seen["field session_config.data"] == ("ok", "a text in 1 of 1 row", "it is read as JSON")
+        assert seen["field session_token"] == ("ok", "missing", "sessions are addressed by their id")
+        assert seen["field session_config.data"] == ("ok", "a string in 1 of 1 row", "it is read as JSON")
         assert seen["field session_remark"] == (
             "ok",
             "an object in 1 of 1 row",
-            "it is read as the text of one",
+            "its JSON text is read as the remark",
         )
-        assert seen["further fields"] == ("ok", "new", "they are kept and left alone")
+        assert seen["further fields"] == ("ok", "new", "they are left unchanged")
 
 
 def test_no_key_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -392,7 +398,7 @@ def test_a_clock_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixt
     with answering(Answer(listing(), headers={"Date": "yesterday"})) as stub:
         checks = _document(capsys, tmp_path, stub.url)["checks"]
         (clock,) = (one for one in checks if one["name"] == "clock")
-        assert (clock["verdict"], clock["seen"]) == ("unknown", "the server does not tell its time")
+        assert (clock["verdict"], clock["seen"]) == ("unknown", "the server does not send its time")
 
 
 def test_trouble_that_passes_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -409,7 +415,7 @@ def test_a_contract_that_lists_by_post(tmp_path: Path, capsys: pytest.CaptureFix
         doctor.written.write_text(text)
         code, _, err = doctor("doctor", "--contract", str(doctor.written))
         assert code == 3
-        assert "the contract lists sessions by POST, and looking sends GET alone" in err
+        assert "the contract lists sessions by POST, but without --probe the doctor sends only GET" in err
         assert len(doctor.server.log) == sent
 
 

@@ -1,24 +1,17 @@
-"""A probe that meets trouble: it stops in time, cleans up, and says what it could not do."""
+"""A probe that runs into trouble stops in time, cleans up, and says what it could not do."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconciler.contract import Operation
-from reconciler.doctor.session import Subject
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.ownership.reserved import half_made_name, probe_name, probe_prompt, probe_remark
-from reconciler.ownership.tag import Identity
 from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.server.faults import Kind
-from tests.doctor.child import at_request, start
 from tests.doctor.services import SERVICES, Service
 from tests.doctor.support import Doctor, checks, methods, playing
 
@@ -44,23 +37,23 @@ def _on_first(server: RunningServer, operation: str, act: Callable[[], object]) 
     server.after.append(hook)
 
 
-def test_a_session_of_others_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_of_others_disappears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         _on_first(doctor.server, "update_session", lambda: doctor.server.store.delete_session(4))
         code, found = _probe(doctor)
         assert code == 1
-        assert found["the probe ended early"] == ("differs", "#4 went while the probe ran")
+        assert found["the probe ended early"] == ("differs", "#4 disappeared during the probe")
         # The delete call of this service names the session in its body: after an alarm that is not tried.
         assert found["clean-up"][0] == "differs"
-        assert found["the other sessions"] == ("differs", "#4 went")
-        assert found["the list as it was before"][1].startswith(f"is in {tmp_path}/state/before-")
+        assert found["the other sessions"] == ("differs", "#4 disappeared")
+        assert found["the list from before the probe"][1].startswith(f"is in {tmp_path}/state/before-")
         assert not doctor.written.exists()
         assert [entry.operation for entry in doctor.server.log].count("update_session") == 1
         assert "left over: #8 deleted" in doctor("doctor", "--auto-approve")[1]
         assert [row.session_id for row in doctor.server.store.sessions()] == [1, 2, 3, 5, 6, 7]
 
 
-def test_a_session_of_others_goes_where_the_path_holds_the_id(
+def test_a_session_of_others_disappears_and_the_path_holds_the_id(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with playing(BY_NAME["the id in the path, PATCH and DELETE"], tmp_path, capsys) as doctor:
@@ -72,7 +65,7 @@ def test_a_session_of_others_goes_where_the_path_holds_the_id(
 
 
 def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A service that takes the probe's update for one of every session: nothing else is tried on it."""
+    """A service that applies the probe's update to every session: nothing else is tried on it."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
 
@@ -83,7 +76,7 @@ def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.Capt
         _on_first(doctor.server, "update_session", overwrite)
         code, found = _probe(doctor)
         assert code == 1
-        seen = "#4, which was there before, now bears the probe's name or mark"
+        seen = "#4 existed before the probe, and now has the probe's name or mark"
         assert found["the probe ended early"] == ("differs", seen)
         assert found["the other sessions"] == (
             "differs",
@@ -94,13 +87,13 @@ def test_a_call_that_reaches_another_session(tmp_path: Path, capsys: pytest.Capt
         assert "  prose" in before.read_text()
 
 
-def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_others_write_during_a_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
         _on_first(doctor.server, "update_session", lambda: store.update_session(6, api_use_count=4))
         code, found = _probe(doctor)
         assert code == 0
-        seen = "all 7 are as they were, field by field; 1 were used meanwhile"
+        seen = "all 7 are unchanged, field by field; 1 used meanwhile"
         assert found["the other sessions"] == ("ok", seen)
         _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
         store.insert_session(name="new")
@@ -111,7 +104,7 @@ def test_others_are_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert doctor.learned().learned is not None
 
 
-def test_the_others_can_not_be_looked_at(
+def test_the_others_can_not_be_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(client: object) -> None:
@@ -137,7 +130,7 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         )
         assert found["delete"] == (
             "unknown",
-            "3 of 10 calls may delete a session, and the list shows it for 1 s after them: "
+            "3 of 10 calls may delete a session, but the list still shows it 1 s later: "
             f"{path}, json {said}; {path}, multipart {said}; {path}, form {said}",
         )
         assert not doctor.written.exists()
@@ -170,8 +163,8 @@ def _is_write(entry: LoggedRequest) -> bool:
     ],
     ids=lambda fault: fault.kind,
 )
-def test_answers_that_tell_nothing(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A gateway that answers in place of the service is no service without an update."""
+def test_inconclusive_answers(fault: Fault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway that answers instead of the service does not mean that the service has no update."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         doctor.server.faults.add(fault)
         code, found = _probe(doctor, "--retries", "0")
@@ -182,7 +175,7 @@ def test_answers_that_tell_nothing(fault: Fault, tmp_path: Path, capsys: pytest.
         ):
             verdict, seen = found[name]
             assert verdict == "unknown"
-            assert seen.startswith(f"{number} a session, and the list shows ")
+            assert seen.startswith(f"{number} a session, but the list ")
         assert not doctor.written.exists()
 
 
@@ -194,7 +187,7 @@ def test_success_that_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
             1,
             (
                 "unknown",
-                "1 of 30 calls may change a session, and the list shows no change within 1 s: "
+                "1 of 30 calls may change a session, but the list shows no change within 1 s: "
                 "POST /v1/session/update/, json is answered HTTP 200, status 200 in the body",
             ),
         )
@@ -202,10 +195,10 @@ def test_success_that_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("kind", ["wrong-type", "empty", "html"])
-def test_work_that_is_done_and_not_said(
+def test_work_that_is_done_without_a_valid_answer(
     kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the list shows counts for more than what is answered."""
+    """What the list shows counts for more than the answer."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         for operation in ("update_session", "delete_session"):
             doctor.server.faults.add(Fault(kind, operation=operation, worked=True))
@@ -218,15 +211,15 @@ def test_work_that_is_done_and_not_said(
 
 
 @pytest.mark.parametrize("name", ["prompt", "session_name"])
-def test_an_update_without_a_field_that_is_not_done(
+def test_an_update_without_a_field_that_fails(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def lacks_it(entry: LoggedRequest) -> bool:
         return entry.operation == "update_session" and name not in (entry.body or {})
 
     for fault, code, said in (
-        (Fault("status", status=500, where=lacks_it), 1, ("unknown", "the answers do not tell")),
-        (Fault("wrong-type", where=lacks_it), 1, ("unknown", "the answers do not tell")),
+        (Fault("status", status=500, where=lacks_it), 1, ("unknown", "the answers are not conclusive")),
+        (Fault("wrong-type", where=lacks_it), 1, ("unknown", "the answers are not conclusive")),
         (Fault("wrong-type", where=lacks_it, worked=True), 0, ("ok", "keep their values")),
         (Fault("status", status=400, where=lacks_it), 0, ("differs", "are reset: ")),
     ):
@@ -240,7 +233,7 @@ def test_an_update_without_a_field_that_is_not_done(
             assert doctor.written.exists() is (code == 0)
 
 
-def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_delete_that_is_listed_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(replace(PLAIN, quirks=("late-changes=0.3",)), tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()
         doctor.server.faults.add(Fault("status", operation="delete_session", status=500, worked=True))
@@ -255,8 +248,8 @@ def test_a_delete_that_shows_late(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert doctor.server.store.dump() == before
 
 
-def test_an_id_that_is_given_out_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second delete would hit whoever has the id by then."""
+def test_an_id_that_is_reused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second delete would reach whichever session has the id by then."""
     with playing(PLAIN, tmp_path, capsys) as doctor:
         store = doctor.server.store
 
@@ -285,7 +278,7 @@ def test_messages_that_are_added_by_token(tmp_path: Path, capsys: pytest.Capture
             {},
             (
                 "unknown",
-                "the contract's create_message does not say by what a session is meant that the list shows",
+                "the contract's create_message names a session by nothing that the list shows",
             ),
         ),
     ):
@@ -316,17 +309,17 @@ def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.Capture
         assert code == 1
         assert found["the probe ended early"][1].startswith("creating the session the probe's session: ")
         seen = found["clean-up"][1]
-        assert seen.endswith("may be there that the list does not show yet")
+        assert seen.endswith("may exist that the list does not show yet")
         assert doctor.server.store.dump() == before
 
 
-def test_a_list_that_is_too_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_that_lags_too_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(replace(PLAIN, quirks=("late-seconds=86400",)), tmp_path, capsys) as doctor:
         code, found = _probe(doctor, "--settle", "0.2")
         assert code == 1
-        seen = "a session was made, and the list does not show it within 0.2 s"
+        seen = "a session was created, but the list did not show it within 0.2 s"
         assert found["the probe ended early"] == ("differs", seen)
-        assert found["clean-up"][1].endswith("may be there that the list does not show yet")
+        assert found["clean-up"][1].endswith("may exist that the list does not show yet")
 
 
 def test_the_list_fails_while_cleaning_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,104 +360,13 @@ def test_trouble_that_passes(fault: Fault, tmp_path: Path, capsys: pytest.Captur
         before = doctor.server.store.dump()
         doctor.server.faults.add(fault)
         code, found = _probe(doctor)
-        assert (code, found["remark"]) == (0, ("ok", "255 bytes are kept; what is longer is refused"))
+        assert (code, found["remark"]) == (0, ("ok", "255 bytes are kept; longer remarks are refused"))
         assert doctor.server.store.dump() == before
         learned = doctor.learned().operation("update_session")
         assert (learned.path, learned.encoding, learned.left_out) == ("/v1/session/update/", "json", "kept")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("name", ["as the built-in contract says", "a create that takes no remark"])
-def test_a_signal(
-    name: str, number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service = BY_NAME[name]
-    with playing(service, tmp_path, capsys) as doctor:
-        assert doctor.probe()[0] == 0
-        writes = [n for n, method in enumerate(methods(doctor.server), start=1) if method != "GET"]
-    with playing(service, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        # Before, at and after the create; here and there; the delete; and in the clean-up itself.
-        for request in (writes[0] - 1, writes[0], writes[0] + 1, *writes[3:-3:8], writes[-2], writes[-1] + 1):
-            process = start(_arguments(doctor))
-
-            def send(process: object = process) -> None:
-                os.kill(process.pid, number)  # type: ignore[attr-defined]
-
-            with at_request(doctor.server, request, send) as met:
-                process.join()
-            assert met
-            assert process.exitcode == 130
-            assert doctor.server.store.dump() == before
-            assert not [
-                *(tmp_path / ".reconciler").glob("before-*")
-            ]  # all others were seen to be as they were
-
-
-def _arguments(doctor: Doctor) -> list[str]:
-    folder = str(doctor.folder)
-    return ["doctor", folder, "--probe", "--auto-approve", "--endpoint", doctor.server.url, "--settle", "3"]
-
-
-def test_a_second_signal_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        hang = doctor.server.faults.add(Fault("hang", operation="delete_session"))
-        process = start(_arguments(doctor))
-        assert process.pid is not None
-        deadline_free_wait(lambda: doctor.server.faults.struck(hang) == 1)
-        os.kill(process.pid, signal.SIGINT)
-        # The clean-up begins, and hangs in the same way.
-        deadline_free_wait(lambda: doctor.server.faults.struck(hang) == 2)
-        os.kill(process.pid, signal.SIGINT)
-        process.join()
-        assert process.exitcode == 130
-        doctor.server.faults.clear()
-        assert len(doctor.server.store.sessions()) == 8
-        assert doctor("doctor", "--auto-approve")[0] == 0
-        assert doctor.server.store.dump() == before
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_what_is_said_when_it_is_interrupted(
-    again: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    met = []
-
-    def interrupted(self: Subject, calls: Iterable[Operation]) -> object:
-        met.append(1)
-        if again or len(met) == 1:
-            raise KeyboardInterrupt
-        return remove(self, calls)
-
-    remove = Subject.remove
-    monkeypatch.setattr(Subject, "remove", interrupted)
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        code, out, err = doctor.probe()
-        assert code == 130
-        said = (
-            "interrupted: the session 'reconciler doctor probe "
-            if again
-            else "interrupted: what the probe made is deleted\n"
-        )
-        assert err.startswith(said)
-        assert ("' may be left\n" in err) is again
-        assert (f"the list as it was before is in {tmp_path}/state/before-" in err) is again
-        assert bool([*(tmp_path / "state").glob("before-*")]) is again
-        assert ("  ok       the other sessions: all 7 are as they were" in out) is not again
-        assert f"{doctor.written} was not written\n" in err
-        assert "update: POST /v1/session/update/, json" in out
-        assert (doctor.server.store.dump() == before) is not again
-
-
-def deadline_free_wait(holds: Callable[[], bool]) -> None:
-    """Wait for something that the server will see; a test that hangs is ended from outside."""
-    while not holds():
-        os.sched_yield()
-
-
-def test_nobody_says_yes(
+def test_a_probe_that_is_not_approved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -481,135 +383,3 @@ def test_nobody_says_yes(
         assert "ordering: by session_id" in out
         assert set(methods(doctor.server)) == {"GET"}
         assert not doctor.written.exists()
-
-
-def test_a_heading_stands_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        store = doctor.server.store
-        _leave(doctor)
-        _on_first(doctor.server, "update_session", lambda: store.update_session(1, prompt="new"))
-        _, out, _ = doctor.probe()
-        assert "the list as it was before: is in" in out
-        assert "left over: #8 deleted" in out
-        headings = [line for line in out.splitlines() if line[:1].isupper() and ":" not in line]
-        assert headings == [
-            "Connection",
-            "The list of sessions",
-            "What is on the account",
-            "By writing to one session",
-            "What earlier probes left",
-        ]
-
-
-def test_how_several_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        _leave(doctor)
-        _leave(doctor, remark="")
-        _, out, _ = doctor("doctor")
-        assert "reconciler doctor --auto-approve removes them, and nothing else.\n" in out
-
-
-def _leave(doctor: Doctor, **changes: object) -> int:
-    """Put on the account what a killed probe leaves, changed in these."""
-    fields = {"name": probe_name(ID), "prompt": probe_prompt(ID) + " Step 3.", "remark": probe_remark(ID)}
-    return doctor.server.store.insert_session(**{**fields, **changes})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"remark": ""},
-        {"remark": None, "prompt": ""},
-        {"remark": probe_remark(ID, 20)},
-        {"remark": probe_remark(ID, 60_000)},
-        {"name": ""},
-        {"name": "mine"},
-        {"prompt": f"\n {probe_prompt(ID)}"},
-    ],
-    ids=str,
-)
-def test_what_is_known_as_a_probe(
-    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        number = _leave(doctor, **changes)
-        code, out, _ = doctor("doctor")
-        assert code == 1
-        assert f"Left over from a killed probe: #{number}," in out
-        assert "7 in all" not in out
-        assert "sessions: 8 in all: 3 managed (2 by shop, 1 by x@y), 4 unmanaged\n" in out
-        assert doctor("doctor", "--auto-approve")[0] == 0
-        assert doctor.server.store.dump() == before
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"name": probe_name(ID) + " ", "remark": ""},
-        {"name": "reconciler doctor probe 1: safe to delete", "remark": ""},
-        {"name": "", "remark": "", "prompt": ""},
-        {"prompt": "You are a doctor."},
-        {"remark": "mine"},
-        {"remark": probe_remark("000000000000")},
-        {"remark": probe_remark(ID)[:-1] + ',"mine":1}'},
-        {"name": "mine", "prompt": "mine"},
-        {"name": "mine", "remark": ""},
-        {"remark": '{"reconciler":{"catalog":"shop","key":"k"}}'},
-        {"name": half_made_name(Identity("shop", None, "k")), "remark": ""},
-    ],
-    ids=str,
-)
-def test_what_only_looks_like_a_probe(
-    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        _leave(doctor, **changes)
-        before = doctor.server.store.dump()
-        _, out, _ = doctor("doctor", "--auto-approve")
-        assert "Left over" not in out
-        assert set(methods(doctor.server)) == {"GET"}
-        assert _probe(doctor)[0] in (0, 1)
-        assert doctor.server.store.dump() == before
-
-
-def test_a_probe_removes_what_an_earlier_one_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    service = BY_NAME["the id in the path, PATCH and DELETE"]
-    with playing(service, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        _leave(doctor)
-        _leave(doctor, remark="")
-        assert _probe(doctor)[0] == 0
-        assert doctor.server.store.dump() == before
-
-
-def test_a_left_over_is_removed_by_whatever_call_works(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The built-in contract's delete is not this service's: the candidates are tried, on what the probe made alone."""
-    for name in ("the id in the path, POST", "forms everywhere", "much at once"):
-        with playing(BY_NAME[name], tmp_path, capsys) as doctor:
-            before = doctor.server.store.dump()
-            number = _leave(doctor)
-            assert "left over: #8 deleted" in doctor("doctor", "--auto-approve")[1]
-            assert doctor.server.store.dump() == before
-            for entry in doctor.server.log:
-                body = entry.body or {}
-                assert entry.method == "GET" or f"/{number}/" in entry.path or str(body["session_id"]) == "8"
-
-
-def test_the_offer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("reconciler.cli.commands.doctor.approve", asked.append)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    with playing(PLAIN, tmp_path, capsys) as doctor:
-        before = doctor.server.store.dump()
-        _leave(doctor)
-        code, out, err = doctor("doctor")
-        assert (code, asked) == (0, ["Delete it?"])
-        assert f"Left over from a killed probe: #8, '{probe_name(ID)}', made 2" in err
-        assert "left over: #8 deleted" in out
-        assert doctor.server.store.dump() == before

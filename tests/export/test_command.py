@@ -58,7 +58,7 @@ def test_what_is_exported_loads_as_it_is_live_and_only_wants_adopting(
     captured = capsys.readouterr()
     assert captured.err == ""
     count = len(HARD_PROMPTS)
-    assert captured.out == f"shop: {count} sessions exported to {folder}, {count} of them to be adopted.\n"
+    assert captured.out == f"shop: {count} sessions exported to {folder}, {count} of them to adopt.\n"
     catalog = load_catalog(folder)
     by_id = {session_id: catalog.sessions[key] for key, session_id in catalog.adopt.items()}
     for row in server.store.sessions():
@@ -140,8 +140,8 @@ def test_nothing_that_is_there_is_overwritten_unasked(server: RunningServer, tmp
         export(tmp_path, server.url)
     assert caught.value.problems == (
         Problem(
-            f"{tmp_path} has catalog.yaml already",
-            "export to a folder of its own, or say --force to overwrite",
+            f"{tmp_path} already has catalog.yaml",
+            "export to an empty folder, or overwrite with --force",
         ),
     )
     assert server.log == []  # it is said before anything is read
@@ -149,7 +149,7 @@ def test_nothing_that_is_there_is_overwritten_unasked(server: RunningServer, tmp
     (tmp_path / "catalog.yaml").unlink()
     (tmp_path / "sessions").mkdir()
     (tmp_path / "sessions/alice.yaml").write_text("mine")
-    with pytest.raises(Refused, match=r"has sessions/alice\.yaml already"):
+    with pytest.raises(Refused, match=r"already has sessions/alice\.yaml"):
         export(tmp_path, server.url)
     assert files(tmp_path) == {"sessions/alice.yaml": "mine"}
 
@@ -166,8 +166,8 @@ def test_an_export_is_never_mixed_with_other_manifests(server: RunningServer, tm
         export(tmp_path, server.url, "--catalog", "shop", "--force")
     assert caught.value.problems == (
         Problem(
-            f"{tmp_path} has manifests that would be part of the exported catalog: sessions/alice.yaml",
-            "take them away, or export to a folder of its own",
+            f"{tmp_path} has manifests that would become part of the exported catalog: sessions/alice.yaml",
+            "remove them, or export to an empty folder",
         ),
     )
     assert files(tmp_path) == before
@@ -195,9 +195,9 @@ def test_what_is_left_out_is_said_and_the_exit_code_says_so_too(
     captured = capsys.readouterr()
     assert captured.err == (
         "#2 is left out: it has no name\n"
-        "#3 `Bob\\x1b[31m`: `parameters.temperature` is left out: a manifest does not take 9 for it\n"
+        "#3 `Bob\\x1b[31m`: `parameters.temperature` is left out: a manifest does not accept 9\n"
     )
-    assert captured.out == f"shop: 2 sessions exported to {tmp_path / 'shop'}, 2 of them to be adopted.\n"
+    assert captured.out == f"shop: 2 sessions exported to {tmp_path / 'shop'}, 2 of them to adopt.\n"
     assert plan(tmp_path / "shop", server.url) == 2
     assert load_catalog(tmp_path / "shop").sessions.keys() == {"alice", "bob-31m"}
 

@@ -71,7 +71,7 @@ sessions:
     prompt: "ring\\x07"
 """,
         "catalog.yaml": """\
-# `adopt` names the live session that a key takes over. Once that is applied, it may be taken out.
+# `adopt` is the id of the live session that a key takes over. Remove it once the adoption is applied.
 version: 1
 catalog: bookshop
 
@@ -127,7 +127,7 @@ def test_what_no_more_than_half_share_is_no_default() -> None:
     assert (
         composed(live(1, temperature=1), live(2, temperature=0, model="x"))["catalog.yaml"]
         == """\
-# `adopt` names the live session that a key takes over. Once that is applied, it may be taken out.
+# `adopt` is the id of the live session that a key takes over. Remove it once the adoption is applied.
 version: 1
 catalog: bookshop
 """
@@ -149,7 +149,7 @@ def test_an_environment_is_declared_for_its_sessions() -> None:
     assert (
         compose_catalog(selection)["catalog.yaml"]
         == """\
-# `adopt` names the live session that a key takes over. Once that is applied, it may be taken out.
+# `adopt` is the id of the live session that a key takes over. Remove it once the adoption is applied.
 version: 1
 catalog: bookshop
 

@@ -113,11 +113,11 @@ def test_the_tag_says_whether_a_session_is_protected() -> None:
         ),
         (
             {"temperature": 7, "prompt": ""},
-            "#1 `Alice`: `parameters.temperature` is left out: a manifest does not take 7 for it",
+            "#1 `Alice`: `parameters.temperature` is left out: a manifest does not accept 7",
         ),
         (
             {"max_tokens": "many"},
-            "#1 `Alice`: `parameters.max_tokens` is left out: a manifest does not take many for it",
+            "#1 `Alice`: `parameters.max_tokens` is left out: a manifest does not accept many",
         ),
         (
             {"data": {"n": float("inf")}},
@@ -140,8 +140,8 @@ def test_a_field_of_a_managed_session_that_is_left_out_would_be_released() -> No
     drifted = written(wanted("alice", parameters={"temperature": 1}), 1, temperature=7)
     assert select_sessions(snapshot(drifted)).left_out == (
         Problem(
-            "#1 `Alice`: `parameters.temperature` is left out: a manifest does not take 7 for it",
-            "a plan shows it as no longer managed; its value stays as it is",
+            "#1 `Alice`: `parameters.temperature` is left out: a manifest does not accept 7",
+            "a plan shows it as no longer managed; its value does not change",
         ),
     )
 
@@ -152,9 +152,9 @@ def test_a_managed_session_is_never_left_out_without_being_asked() -> None:
         select_sessions(snapshot(drifted, live(2)))
     assert caught.value.problems == (
         Problem(
-            "#1 `Alice` is managed, and can't be written to a catalog: its prompt holds half a character"
+            "#1 `Alice` is managed, but can't be expressed in a catalog: its prompt holds half a character"
             " (the lone surrogate U+D800)",
-            "a plan of an export without it would delete it: mend it first, or export with --only unmanaged",
+            "a plan of an export without it would delete it: fix it first, or export with --only unmanaged",
         ),
     )
     selection = select_sessions(snapshot(drifted, live(2)), only="unmanaged", folder="new")
@@ -167,7 +167,7 @@ def test_a_tag_that_can_not_be_read_leaves_its_session_out() -> None:
     assert keys(selection) == [("alice", 2, True)]
     (problem,) = selection.left_out
     assert problem.message.startswith("#1 `Alice` is left out: its tag can't be read (")
-    assert problem.hint == "a plan leaves it alone, too"
+    assert problem.hint == "a plan leaves it alone as well"
 
 
 def test_of_two_with_one_identity_the_first_is_exported() -> None:
@@ -176,7 +176,7 @@ def test_of_two_with_one_identity_the_first_is_exported() -> None:
     assert selection.left_out == (
         Problem(
             "#2 `Alice` is left out: it has the identity of #1",
-            "a plan would delete it; take its tag away in a console if it is to stay",
+            "a plan would delete it; to keep it, remove its tag in a console",
         ),
     )
 
@@ -199,15 +199,15 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
     assert caught.value.problems == (
         Problem(
             "the sessions of 2 catalogs are live: bookshop, library",
-            "say which one to export with --catalog, or --only unmanaged for the sessions of none",
+            "choose one with --catalog, or use --only unmanaged for unmanaged sessions",
         ),
     )
     with pytest.raises(UsageError) as caught:
         select_sessions(two, only="unmanaged", folder="Bookshop")
     assert caught.value.problems == (
         Problem(
-            "a catalog `bookshop` is live already, and a plan of an export of that name would delete its sessions",
-            "give the export a name of its own with --catalog",
+            "a catalog `bookshop` is live already, and a plan of an export with that name would delete its sessions",
+            "give the export another name with --catalog",
         ),
     )
     with pytest.raises(UsageError, match="`Book Shop` can't be the name of a catalog"):

@@ -14,7 +14,7 @@ from tests.faults.tally import Tally
 from tests.faults.world import PAGE, WAITING, Killer, World, open_world
 
 #: How many requests an undisturbed apply makes, one at a time.
-REQUESTS = 39
+REQUESTS = 43
 
 #: Of these every one is in the full run, and every so manyth in the small one.
 STEP = 5

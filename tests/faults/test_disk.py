@@ -73,7 +73,7 @@ def refused(world: World, *flags: str, prefix: Sequence[str], said: str) -> None
     world.close(world.apply())
 
 
-NO_ARCHIVE = "nothing is changed before its former state is on disk"
+NO_ARCHIVE = "nothing is changed before its previous state is on disk"
 NO_STATE = "it holds the archive and the journal, without which nothing is written to the service"
 
 

@@ -79,7 +79,7 @@ def test_a_lock_that_is_held_keeps_others_out_until_it_is_broken(world: World) -
     assert run.code == 3, run
     waiting, refused, hint = run.err.splitlines()
     assert waiting == f"waiting for the lock of lery, run 1234 (#{ticket})"
-    assert refused.startswith(f"locked by lery, run 1234 (#{ticket}, good until 2")
+    assert refused.startswith(f"locked by lery, run 1234 (#{ticket}, valid until 2")
     assert hint.endswith("break it with: reconciler unlock")
     assert world.store.dump() == before
     world.check(run, 3)
@@ -89,7 +89,7 @@ def test_a_lock_that_is_held_keeps_others_out_until_it_is_broken(world: World) -
     broken = world.here("unlock", *place, "--auto-approve")
     assert (
         broken.code == 0
-        and f"#{ticket}  lery, run 1234, good until" in broken.out
+        and f"#{ticket}  lery, run 1234, valid until" in broken.out
         and "1 removed." in broken.out
     )
     assert world.here("unlock", *place, "--auto-approve").out == "There is no lock.\n"
@@ -110,7 +110,7 @@ def test_a_killed_run_leaves_its_lock_and_the_next_one_says_whose_it_is(world: W
     world.server.faults.clear()
     (left,) = tickets(world)
     run = world.apply("--lock")
-    assert run.code == 3 and f"(#{left.session_id}, good until " in run.err, run
+    assert run.code == 3 and f"(#{left.session_id}, valid until " in run.err, run
     world.close(world.apply())  # without --lock, a lock is no matter
     world.here("unlock", str(world.folder), "--endpoint", world.server.url, "--auto-approve")
     world.close(world.apply("--lock"))
@@ -159,7 +159,7 @@ def test_a_saved_plan_takes_the_lock_that_its_catalog_asks_for(world: World, tmp
     before = world.store.dump()
     run = world.apply(what=out)
     assert (run.code, world.store.dump()) == (3, before), run
-    assert f"locked by lery, run 1234 (#{ticket}, good until 2" in run.err
+    assert f"locked by lery, run 1234 (#{ticket}, valid until 2" in run.err
     world.store.delete_session(ticket)
     world.close(world.apply(what=out))
 
@@ -251,8 +251,8 @@ def test_a_ticket_that_is_not_listed_in_time_is_given_back(tmp_path: Path, tally
         assert (run.code, tickets(world)) == (1, []), run
         assert [one.operation for one in run.writes] == ["create_session", "delete_session"]
         assert run.err == (
-            "the lock was made, and does not show in the list within 0.3 s\n"
-            "      hint: where the list lags for longer, say for how long with --settle SECONDS\n"
+            "the lock was created, but is not listed after 0.3 s\n"
+            "      hint: if the list lags longer than that, pass --settle SECONDS\n"
         )
         world.check(run, 1)
 

@@ -15,6 +15,7 @@ from reconciler.server import LoggedRequest, RunningServer
 from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import WANTED, WRITES, Run, World, open_world, write_catalog
+from tests.support import session_of
 
 ROUNDS = 50
 FEW = 2
@@ -74,8 +75,8 @@ class Watch:
         server.done.append(ends)
 
     def _is_lock(self, entry: LoggedRequest) -> bool:
-        body = entry.body or {}
-        row = self._world.store.session(int(body["session_id"])) if "session_id" in body else None
+        body, number = entry.body or {}, session_of(entry)
+        row = None if number is None else self._world.store.session(number)
         remarks = (body.get("session_remark"), row.remark if row else None)
         return any(parse_remark(text if isinstance(text, str) else None).lock is not None for text in remarks)
 

@@ -73,7 +73,9 @@ def test_a_deleted_session_is_made_again(
     row, messages, archive_id = applied
     run = restore(world, archive_id)
     assert run.code == 0 and len(run.log) == REQUESTS, run
-    assert f"Made again: #{world.store.sessions()[-1].session_id}, {len(messages)} messages added." in run.out
+    assert (
+        f"Created again: #{world.store.sessions()[-1].session_id}, {len(messages)} messages added." in run.out
+    )
     is_restored(world, row, messages)
     again = restore(world, archive_id)
     assert (again.code, again.writes) == (0, []), again
@@ -176,7 +178,7 @@ def test_an_overwritten_session_is_put_back(world: World) -> None:
     (row,) = [row for row in world.store.sessions() if row.name == "Change4" and row.remark]
     world.close(world.apply())
     run = restore(world, archived(world, "change4", "update"))
-    assert run.code == 0 and f"Put back: #{row.session_id} is as it was." in run.out, run
+    assert run.code == 0 and f"Restored: #{row.session_id} has its earlier values." in run.out, run
     found = world.store.session(row.session_id)
     assert found and of_people(found) == of_people(row)
     world.close(world.apply())
@@ -192,7 +194,7 @@ def test_what_is_in_the_way_of_a_restore(
     run = restore(world, archive_id)
     assert run.err == (
         f"shop/gone{MOST} is live as #{inserted}, so restoring it would make a second one\n"
-        "      hint: take that one out of the catalog and apply first, or restore into another account\n"
+        "      hint: remove that one from the catalog and apply first, or restore into another account\n"
     )
     assert (run.code, run.writes) == (3, []), run
 

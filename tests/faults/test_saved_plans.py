@@ -16,10 +16,10 @@ from reconciler.plan.saved import saved_to_plan
 from reconciler.server import SessionRow
 from tests.faults.world import World, session, tag_of
 
-AGAIN = "      hint: make the plan again, with the version that applies it, and review it\n"
+AGAIN = "      hint: make the plan again with the version that applies it, and review it\n"
 STALE = (
-    "the plan is stale: what it was made against is not live any more\n"
-    "      hint: nothing was written: plan again, and review what has changed\n"
+    "the plan is stale: what it was made against is no longer live\n"
+    "      hint: nothing was written: plan again and review what changed\n"
 )
 
 
@@ -147,14 +147,14 @@ def test_a_plan_that_was_altered(world: World, plan: Path) -> None:
         text.replace("You are somebody else now.", "You are somebody else now!"), encoding="utf-8"
     )
     run = world.apply(what=plan)
-    said = f"{plan} was altered since it was made: its digest does not hold\n{AGAIN}"
+    said = f"{plan} was altered after it was saved: its digest does not match\n{AGAIN}"
     assert (run.code, run.err, run.log) == (3, said, []), run
 
 
 def test_a_plan_that_was_cut_off(world: World, plan: Path) -> None:
     plan.write_bytes(plan.read_bytes()[:-100])
     run = world.apply(what=plan)
-    said = f"{plan} is no plan, or was cut off: it is not whole JSON\n{AGAIN}"
+    said = f"{plan} is not a plan, or was truncated: it is not valid JSON\n{AGAIN}"
     assert (run.code, run.err, run.log) == (3, said, []), run
 
 
@@ -173,7 +173,7 @@ def test_a_plan_of_a_newer_version(world: World, plan: Path) -> None:
     plan.write_text(json.dumps({**document, "format_version": "9.0"}))
     run = world.here(*world.applying(what=plan))
     said = (
-        f"{plan} is a plan of format 9.0, and this version reads up to {version}\n"
+        f"{plan} is a plan of format 9.0, and this version reads formats up to {version}\n"
         "      hint: it was made by a newer version: apply it with that, or make the plan again\n"
     )
     assert (run.code, run.err, run.log) == (3, said, []), run
@@ -253,8 +253,8 @@ def test_what_was_settled_when_the_plan_was_made(world: World, plan: Path) -> No
         run = world.here(*world.applying(*words, what=plan))
         assert (run.code, run.log) == (64, []), run
         assert run.err == (
-            f"--{flag} does nothing with a saved plan\n"
-            "      hint: all was settled when it was made: make it again with the flag\n"
+            f"--{flag} has no effect on a saved plan\n"
+            "      hint: the plan already contains it: make the plan again with the flag\n"
         )
     variables = {f"RECONCILER_{flag.upper().replace('-', '_')}": value for flag, value in SETTLED.items()}
     world.close(world.apply(what=plan, **variables))

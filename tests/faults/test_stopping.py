@@ -30,7 +30,7 @@ from tests.faults.world import (
     session,
 )
 
-STOPPING = "stopping: writes under way finish, no new ones start (again to end at once)"
+STOPPING = "stopping: writes in flight finish, no new ones start (interrupt again to end at once)"
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -168,7 +168,7 @@ def test_a_deadline_starts_no_new_writes(world: World, parallelism: int) -> None
         out, err = process.communicate(timeout=PATIENCE)
     run = Run(process.returncode, out, err, world.server.log)
     assert run.code == 4, run
-    assert "the deadline passed: writes under way finish, no new ones start\n" in run.err
+    assert "the deadline passed: writes in flight finish, no new ones start\n" in run.err
     assert f"Stopped (the deadline passed): {parallelism} applied, {18 - parallelism} not tried." in run.out
     assert len(run.writes) == parallelism
     world.check(run, 4)

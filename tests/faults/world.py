@@ -44,6 +44,7 @@ from reconciler.server import (
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import as_number
 from tests.faults.tally import Tally
+from tests.support import session_of
 
 CATALOG = "shop"
 WRITES = frozenset({"create_session", "update_session", "delete_session", "create_message", "clear_messages"})
@@ -55,7 +56,7 @@ PAGE = 10
 PATIENCE = 120
 
 #: What an apply says that gives the list time to show what was made a moment ago.
-WAITING = "a run made sessions a moment ago, and ended before it saw them listed, or is still at it: waiting "
+WAITING = "a recent run created sessions and ended before the list showed them, or is still running: waiting "
 
 _SCRIPT = Path(sys.executable).with_name("reconciler")
 COMMAND: Sequence[str] = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "reconciler"]
@@ -291,8 +292,9 @@ class World:
         """Keep what every session was, right before a write changes or ends it."""
 
         def before(entry: LoggedRequest) -> None:
-            if entry.operation in ("update_session", "delete_session") and entry.body:
-                row = self.store.session(int(entry.body["session_id"]))
+            number = session_of(entry)
+            if entry.operation in ("update_session", "delete_session") and number is not None:
+                row = self.store.session(number)
                 if row:
                     self._pending[id(entry)] = (row, self.store.messages(row.session_id))
                     self._first.setdefault(row.session_id, row)
@@ -523,5 +525,5 @@ def as_listed(message: MessageRow) -> dict[str, Any]:
         "message_id": message.message_id,
         "message_category": message.category,
         "message_content": message.content,
-        "meta_data": message.meta,
+        "message_meta": message.meta,
     }

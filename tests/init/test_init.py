@@ -44,7 +44,7 @@ def test_without_flags(tmp_path: Path) -> None:
     said = run("init", str(root))
     assert said == (
         "  catalog.yaml\n  sessions/first.yaml\n  .gitignore\n"
-        f"The catalog my-shop is made. Next: reconciler plan {root} --endpoint local\n"
+        f"Created the catalog my-shop. Next: reconciler plan {root} --endpoint local\n"
     )
     assert set(files(root)) == {"catalog.yaml", "sessions/first.yaml", ".gitignore"}
     assert ".reconciler/\n" in files(root)[".gitignore"]
@@ -132,7 +132,7 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
         said = process.stdout.read().decode()
         assert process.wait() == 0
     os.close(ours)
-    assert "The catalog books is made." in said
+    assert "Created the catalog books." in said
     assert load_catalog(root).sessions["guide"].model == "deepseek-chat"
 
 

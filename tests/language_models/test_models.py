@@ -63,7 +63,7 @@ def test_an_answer_that_is_no_list() -> None:
         with pytest.raises(ApiError) as raised:
             offered(body, "the models of a test", "")
         assert str(raised.value) == (
-            'listing models: the answer is no list of models: `{"data": [{"id": …}, …]}`'
+            'listing models: the answer is not a list of models: `{"data": [{"id": …}, …]}`'
         )
 
 
@@ -76,8 +76,8 @@ def test_a_file_that_is_no_list(text: str, tmp_path: Path) -> None:
     with pytest.raises(ReconcilerError) as raised:
         read_models(file)
     [problem] = raised.value.problems
-    assert problem.message == f"{file} is no list of models that this version knows"
-    assert problem.hint == "`reconciler models --out FILE` makes one"
+    assert problem.message == f"{file} is not a list of models that this version can read"
+    assert problem.hint == "`reconciler models --out FILE` writes one"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_two_sessions_that_would_share_a_key_are_refused_and_untouched(desk: Des
     desk.apply(catalog(ALICE))
     plan = desk.plan(catalog(ALICE, adopt={"alice": number}))
     assert [one.message for one in plan.refusals] == [
-        "alice would be #1 and #2 at once, after what is adopted or moved"
+        "alice would be #1 and #2 at once, after an adoption or a move"
     ]
     assert plan.empty
 
@@ -173,7 +173,7 @@ def test_adopting_what_is_gone_or_owned_is_refused_and_not_created(desk: Desk) -
         plan = desk.plan(catalog(ALICE, adopt={"alice": number}))
         assert plan.empty
         assert [one.message for one in plan.refusals] == [
-            f"alice is to adopt #{number}, which is not live, or not free: another catalog may own it"
+            f"alice is to adopt #{number}, which is not live, or is managed by another catalog"
         ]
 
 
@@ -182,8 +182,8 @@ def test_a_create_with_an_unmanaged_twin_is_pointed_out(desk: Desk) -> None:
     (note,) = desk.plan(catalog(ALICE)).notes
     assert (note.kind, note.key) == ("same-name", "alice")
     assert note.message == (
-        f"is to be created, and #{number}, which nobody manages, has the same name: "
-        f'to take it over instead, add "adopt: {number}" to its manifest'
+        f"has the same name as #{number}, which is unmanaged: "
+        f'to adopt that session instead of creating one, add "adopt: {number}" to its manifest'
     )
 
 
@@ -193,7 +193,7 @@ def test_a_key_that_looks_renamed_is_pointed_out(desk: Desk) -> None:
     assert [(note.kind, note.message) for note in plan.notes] == [
         (
             "maybe-renamed",
-            "looks like alice, which is to be deleted with its messages. A rename? Then add: "
+            "looks like alice, which would be deleted with its messages. If this is a rename, add: "
             "moved: [{from: alice, to: alicia}]",
         )
     ]

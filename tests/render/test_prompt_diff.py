@@ -204,7 +204,7 @@ def test_remarks_on_a_new_text() -> None:
     assert text_remarks("plain\n好的") == []
     assert text_remarks("a\u200b\nb\u200b") == ["has U+200B ZERO WIDTH SPACE 2 times, first in line 1"]
     many = "".join(chr(0xE0061 + n) for n in range(20))
-    assert text_remarks(many)[-1] == "has 14 more kinds of characters that can't be seen"
+    assert text_remarks(many)[-1] == "has 14 more kinds of invisible characters"
 
 
 def test_names() -> None:

@@ -101,8 +101,8 @@ def test_a_wide_address_is_warned_about(tmp_path: Path) -> None:
         assert answer.status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.communicate()[1] == (
-            "warning: whoever can reach 0.0.0.0 can read and change these sessions; "
-            "--require-key asks them for a key\n"
+            "warning: everyone who can reach 0.0.0.0 can read and change these sessions; "
+            "--require-key KEY protects them\n"
         )
 
 

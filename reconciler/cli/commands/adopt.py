@@ -34,7 +34,9 @@ from reconciler.state import FOLDER
 @click.command(cls=SectionedCommand)
 @click.argument("pairs", metavar="[KEY=SESSION_ID]...", nargs=-1)
 @click.option(
-    "--match", type=click.Choice(["name"]), help="Adopt every unmanaged session whose name a key has."
+    "--match",
+    type=click.Choice(["name"]),
+    help="Adopt every unmanaged session that has the name of a key's session.",
 )
 @catalog_option
 @catalog_options
@@ -45,14 +47,14 @@ from reconciler.state import FOLDER
 def command(
     pairs: tuple[str, ...], match: str | None, catalog: Path, state_dir: Path | None, **flags: Any
 ) -> int:
-    """Take live sessions over into the catalog, with their messages.
+    """Start managing live sessions, with their messages.
 
-    The session keeps its id and its messages, and becomes what the catalog says under KEY; the plan shows which
-    fields change. What its remark was is remembered, and given back by `reconciler forget`. The same can be
-    said in a manifest, for review: `adopt: SESSION_ID` under the session.
+    A session keeps its id and its messages, and is changed to match KEY in the catalog; the plan shows which fields
+    change. Its remark is remembered, and `reconciler forget` restores it. To have the adoption reviewed in git, write
+    `adopt: SESSION_ID` in the session's manifest instead. The guards of `policy` apply.
     """
     if bool(pairs) == bool(match):
-        raise UsageError("say which sessions to adopt: KEY=SESSION_ID, or --match name")
+        raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match name")
     loaded = split(flags, CatalogFlags).load(catalog)
     wanted = _pairs(pairs, loaded)
     policy = split(flags, PolicyFlags)
@@ -84,16 +86,16 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
         if not equals or not number.isdecimal():
             raise UsageError(f"{pair!r} is not of the form KEY=SESSION_ID", "for example: alice=17")
         if key not in catalog.sessions:
-            first = "add it to a manifest first: an adopted session becomes that"
-            raise UsageError(f"the catalog has no {key}", did_you_mean(key, catalog.sessions, first))
+            first = "add it to a manifest first: the adopted session is changed to match it"
+            raise UsageError(f"the catalog has no session {key}", did_you_mean(key, catalog.sessions, first))
         if key in wanted or int(number) in wanted.values():
-            raise UsageError(f"{pair}: a key or a session is named twice")
+            raise UsageError(f"{pair}: this key or session is named twice")
         wanted[key] = int(number)
     return wanted
 
 
 def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
-    """Which key adopts which session, by the exact name; refused where that is not clear."""
+    """Which key adopts which session, by exact name. Refused where that is ambiguous."""
     ours = {
         live.remark.tag.identity.key
         for live in snapshot
@@ -116,14 +118,16 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
         elif found:
             who = ", ".join(wanted)
             which = ", ".join(f"#{one}" for one in found)
-            problems.append(Problem(f"{name!r} fits more than once: keys {who}; sessions {which}"))
+            problems.append(Problem(f"the name {name!r} is ambiguous: keys {who}; sessions {which}"))
     if problems:
-        raise Refused([*problems, Problem("nothing was adopted", "say which is which: adopt KEY=SESSION_ID")])
+        raise Refused(
+            [*problems, Problem("nothing was adopted", "name the pairs: reconciler adopt KEY=SESSION_ID")]
+        )
     return adopt
 
 
 def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
-    """Say why a session that was named is not in the plan."""
+    """Refuse where a session that was named is not in the plan, and say why."""
     missing = wanted.keys() - {action.key for action in plan.actions}
     if missing and not plan.refusals:
         key = min(missing)
@@ -133,6 +137,6 @@ def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
                 "check the number, and --endpoint",
             )
         raise Refused(
-            f"{key} can't adopt #{wanted[key]}: {key} is live already, or #{wanted[key]} belongs to somebody",
+            f"{key} can't adopt #{wanted[key]}: {key} is already live, or #{wanted[key]} is already managed",
             "reconciler plan shows what is live",
         )

@@ -37,14 +37,14 @@ from reconciler.state import FOLDER
 @state_option
 @writing_options
 def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
-    """Make the live sessions what the catalog says, or do exactly what a saved PLAN says.
+    """Make the live sessions match the catalog, or apply a saved PLAN exactly.
 
-    Plans, shows the plan, asks, writes, and reads the list again to see that it came out right. What is deleted
-    or overwritten is first kept in the archive. In CI, say --auto-approve; with neither it nor a terminal to ask
-    on, nothing is written and the exit code is 3.
+    This makes a plan, shows it, asks for approval, writes, and reads the list again to verify the result. What is
+    deleted or overwritten is archived first. In CI, add --auto-approve; without it and without a terminal to ask on,
+    nothing is written and the exit code is 3.
 
-    A saved plan is applied without the catalog and without asking: it was reviewed. If a session that it touches
-    has changed since, the whole plan is refused.
+    A saved plan is applied without the catalog and without asking, since it was reviewed. If a session that it
+    touches has changed since, the whole plan is refused.
     """
     root = Path() if what.is_file() else what
     state = state_dir or root / FOLDER
@@ -68,10 +68,10 @@ def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
 
 
 def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
-    """A saved plan, if it is for the endpoint that is meant."""
+    """The job of a saved plan, if that is for this endpoint."""
     from reconciler.cli.planfile import read_plan
 
-    # A variable is for every command there is, so it is no mistake that it says nothing here.
+    # A variable is set for all commands, so it is no mistake that it has no effect here.
     source = click.get_current_context().get_parameter_source
     given = [
         name
@@ -81,8 +81,8 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
     ]
     if given:
         raise UsageError(
-            f"--{given[0].replace('_', '-')} does nothing with a saved plan",
-            "all was settled when it was made: make it again with the flag",
+            f"--{given[0].replace('_', '-')} has no effect on a saved plan",
+            "the plan already contains it: make the plan again with the flag",
         )
     plan, document = read_plan(path)
     endpoint = endpoint_name(flags["endpoint"])

@@ -1,4 +1,4 @@
-"""``reconciler archive``: what was deleted or overwritten, and how to get it back."""
+"""``reconciler archive``: list, show and restore what was deleted or overwritten."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group()
 def command() -> None:
-    """What was deleted or overwritten, and how to get it back.
+    """List and restore what was deleted or overwritten.
 
-    Before a session is deleted, it is kept with all its messages; before it is updated, as it was.
+    A session is archived before it is deleted, with all its messages, and before it is updated.
     """
 
 
@@ -52,7 +52,7 @@ def _folder_options(function: F) -> F:
 
 def _folder(catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> Path:
     if archive_dir is not None and not archive_dir.exists():
-        raise ReconcilerError(f"there is no folder {archive_dir}", "it is what --archive-dir names")
+        raise ReconcilerError(f"there is no folder {archive_dir}", "--archive-dir names it")
     return archive_dir or (state_dir or catalog / FOLDER) / archives.FOLDER
 
 
@@ -96,7 +96,7 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
 
 
 def _named(one: archives.Archived, problems: list[Problem]) -> tuple[int | None, str | None]:
-    """Its session's id and name, from the session itself where it was archived by an earlier version."""
+    """The session's id and name; from the session itself in an archive that an earlier version wrote."""
     if one.session_id is not None and one.name is not None:
         return one.session_id, one.name
     try:
@@ -112,12 +112,12 @@ def _named(one: archives.Archived, problems: list[Problem]) -> tuple[int | None,
 @catalog_argument
 @_folder_options
 def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Path | None) -> None:
-    """Print one archived session, messages and all, as JSON. ID may be the beginning of one."""
+    """Print one archived session as JSON, with its messages. ID may be abbreviated to its first characters."""
     found = archives.find_archived(_folder(catalog, state_dir, archive_dir), archive_id)
     try:
         click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
     except RecursionError:
-        raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deep") from None
+        raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deeply") from None
 
 
 @command.command(cls=SectionedCommand)
@@ -141,11 +141,11 @@ def restore(
     form: str,
     **flags: Any,
 ) -> None:
-    """Bring an archived session back. ID may be the beginning of one.
+    """Restore an archived session. ID may be abbreviated to its first characters.
 
-    One that was deleted is made again with its remark and its messages in order, under a new id. One that was
-    updated is put back to what it was. A restore that was cut short is run again with the same journal, and goes
-    on where it stopped.
+    A deleted session is created again under a new id, with its remark and with its messages in order. An updated
+    session gets its earlier values back. If a restore is interrupted, run it again with the same state folder: it
+    resumes where it stopped.
     """
     from reconciler.apply.restore import RestoreOptions
     from reconciler.apply.restore import restore as bring_back
@@ -153,7 +153,7 @@ def restore(
 
     folder = _folder(catalog, state_dir, archive_dir)
     found = archives.find_archived(folder, archive_id)
-    what = "put back" if found.messages is None else f"make again, with {len(found.messages)} messages,"
+    what = "restore" if found.messages is None else f"create again, with {len(found.messages)} messages,"
     click.echo(
         terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."),
         err=form == "json",
@@ -182,39 +182,38 @@ def restore(
         row = {"id": found.id, "key": identity.key, **asdict(done)}
         click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))
     elif found.messages is None:
-        click.echo(f"Put back: #{done.session_id} is as it was.")
+        click.echo(f"Restored: #{done.session_id} has its earlier values.")
     else:
-        verb = "Made again" if done.made else "Completed"
+        verb = "Created again" if done.made else "Completed"
         click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
     if found.messages is not None and loaded:
         _say_if_unwanted(identity, loaded)
 
 
 def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
-    """Say so where the next apply would delete the session again."""
+    """Warn where the next apply would delete the session again."""
     if identity.key in catalog.sessions.keys() | catalog.forgotten:
         return
     key = terminal(identity.key)
     where = f" --env {terminal(identity.environment)}" if identity.environment else ""
     click.echo(
-        f"{key} is not in the catalog: put it back there, or `reconciler forget {key}{where}`, "
-        "before the next apply",
+        f"{key} is not in the catalog, so the next apply would delete it: put it back there, "
+        f"or run `reconciler forget {key}{where}`",
         err=True,
     )
 
 
 def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog | None:
-    """The catalog that owns the session, if it is there and loads: a restore has to work without it.
+    """The catalog that owns the session, if it is there and loads; a restore has to work without it.
 
-    ``locking`` tells that it need not be asked whether there is to be a lock.
+    ``locking`` says that a flag decides whether to lock, so that the catalog's policy does not matter.
     """
     try:
         loaded = CatalogFlags(identity.environment, ()).load(folder)
     except ReconcilerError:
         if not locking and (folder / "catalog.yaml").exists():
             click.echo(
-                "the catalog does not load, so nobody can say whether it wants a lock: none is taken "
-                "(--lock takes one)",
+                "the catalog does not load, so its lock policy is unknown: no lock is taken (--lock takes one)",
                 err=True,
             )
         return None
@@ -228,7 +227,7 @@ def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog |
     "--keep-days",
     type=click.IntRange(0, 100_000),
     required=True,
-    help="Keep what is younger than so many days.",
+    help="Keep what is younger than this many days.",
 )
 @approve_option
 @format_option()
@@ -242,7 +241,8 @@ def prune(
 ) -> int:
     """Delete old archived sessions from this machine, for good.
 
-    So are files that a run which was killed left half written.
+    Half-written files that a killed run left behind are deleted, too. Exits with 4 when only some files could be
+    deleted.
     """
     from reconciler.cli.approve import approve
     from reconciler.cli.problems import print_problems
@@ -250,7 +250,7 @@ def prune(
     folder, now = _folder(catalog, state_dir, archive_dir), datetime.now(UTC)
     found, problems = archives.read_archive(folder)
     old = [one.path for one in found if one.moment < now - timedelta(days=keep_days)]
-    # What is younger than an hour, a run may still be writing.
+    # A run may still be writing a file that is younger than an hour.
     left = archives.unfinished(folder, now - max(timedelta(days=keep_days), timedelta(hours=1)))
     files = f" and {_count(left)}" if left else ""
     if (old or left) and not auto_approve:
@@ -275,9 +275,9 @@ def _count(files: Sequence[Path]) -> str:
 
 
 def _delete(path: Path) -> Problem | None:
-    """Delete a file, and say why not where that fails."""
+    """Delete a file. Returns what went wrong, if anything did."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        return Problem(f"{path} can't be deleted: {error.strerror}", "mend the folder's permissions")
+        return Problem(f"{path} can't be deleted: {error.strerror}", "check the folder's permissions")
     return None

@@ -16,14 +16,14 @@ import click
     help="On GitHub, the account that GITHUB_TOKEN belongs to. Only its comments are replaced.",
 )
 def command(plan: Path, author: str) -> None:
-    """Show a plan on the pull or merge request that this CI job runs for.
+    """Post a plan to the pull or merge request that this CI job runs for.
 
-    PLAN is a file that `reconciler plan --out-file markdown=PLAN` wrote. It becomes one comment, and the plans of
-    later runs replace it. The token comes from GITHUB_TOKEN or GITLAB_TOKEN, the rest from what GitHub and GitLab
-    tell their jobs.
+    PLAN is a file that `reconciler plan --out-file markdown=PLAN` wrote. It becomes one comment, which the plans of
+    later runs replace. The token comes from GITHUB_TOKEN or GITLAB_TOKEN, everything else from the variables that
+    GitHub and GitLab set for their jobs.
 
-    Where there is no request to comment on, or the token may not comment, as in a fork's pull request, the plan
-    goes to the job's summary, and the exit code is 0.
+    If there is no request to comment on, or the token may not comment (as in a pull request from a fork), the plan
+    goes to the job's summary and the exit code is 0.
     """
     from reconciler.ci.comment import put_comment, read_marker, write_summary
     from reconciler.ci.forge import ForbiddenError, PassingError, this_request
@@ -43,11 +43,11 @@ def command(plan: Path, author: str) -> None:
             if put.shortened:
                 write_summary(text)
             return
-        why = "This job runs for no pull or merge request."
+        why = "This job does not run for a pull or merge request."
     except ForbiddenError as error:
-        why = f"No comment, since it is not allowed here ({error})."
+        why = f"No comment was posted: this job may not comment ({error})."
     except PassingError as error:
-        why = f"No comment, since the forge could not take it ({error})."
+        why = f"No comment was posted: the forge did not accept it ({error})."
     except ReconcilerError:
         write_summary(text)
         raise

@@ -8,7 +8,7 @@ import click
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the set-up of completion for a shell.
+    """Print the completion script for a shell.
 
     \b
     bash:  reconciler completion bash > ~/.local/share/bash-completion/completions/reconciler

@@ -28,9 +28,9 @@ def command(
     detailed_exitcode: bool,
     **flags: Any,
 ) -> int:
-    """Compare what two environments of a catalog would be: what turns ONE into OTHER, as a plan shows it.
+    """Compare two environments of a catalog: show, as a plan, what turns ONE into OTHER.
 
-    Speaks to nobody.
+    This does not contact the service.
     """
     from reconciler.catalog import environments
     from reconciler.plan.document import plan_to_document

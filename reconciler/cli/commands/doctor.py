@@ -35,7 +35,7 @@ from reconciler.text.timestamps import write_timestamp
 if TYPE_CHECKING:
     from reconciler.api.client import Client
     from reconciler.contract import Contract
-    from reconciler.doctor.learned import Lessons
+    from reconciler.doctor.learned import LearnedFacts
     from reconciler.doctor.report import Report
     from reconciler.domain import Snapshot
 
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 @catalog_argument
 @connection_options
 @state_option
-@click.option("--probe", is_flag=True, help="Also make one session, learn by writing to it, and delete it.")
+@click.option("--probe", is_flag=True, help="Also create one session, learn by writing to it, and delete it.")
 @approve_option
 @click.option("--write", type=OutPath(), help="Write what was learned to this contract file.")
 @click.option(
     "--record",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Record every call in this new folder, key and prompts left out.",
+    help="Record every call in this new folder, without the key and the prompts.",
 )
 @click.option(
     "--settle",
     type=Seconds(0),
     default=30.0,
     show_default=True,
-    help="Seconds that the list may lag behind a write.",
+    help="How many seconds the list may lag behind a write.",
 )
 @format_option()
 def command(
@@ -71,17 +71,17 @@ def command(
     form: str,
     **flags: Any,
 ) -> int:
-    """Find out which lines of the contract hold on a real account.
+    """Find out which lines of the contract are true of a real account.
 
-    Without --probe it only looks: every call is a GET. With it, one session is made, named so that anybody sees
-    what it is, written to and deleted; no other session is ever written to, which the list before and after shows.
-    Only one probe should run on an account at a time.
+    Without --probe, every call is a GET. With --probe, one session is created, with a name that says what it is,
+    written to and deleted. No other session is ever written to; the list is compared before and after to show it.
+    Run only one probe at a time on an account.
 
-    CATALOG is where the embedded server's data is, for --endpoint local. The exit code is 1 where something differs
-    from the contract and was not written down with --write, and wherever another session changed during a probe.
+    CATALOG is the folder of the embedded server's data, for --endpoint local. The exit code is 1 if something differs
+    from the contract and was not written with --write, and if another session changed during a probe.
     """
     from reconciler.doctor.baseline import find_leftovers
-    from reconciler.doctor.learned import Lessons
+    from reconciler.doctor.learned import LearnedFacts
     from reconciler.doctor.record import Recorder
     from reconciler.doctor.report import Report
     from reconciler.doctor.survey import survey
@@ -91,28 +91,29 @@ def command(
         _check_writable(write)
     with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
-        lessons = Lessons(client.contract, afresh=probe)
+        learned = LearnedFacts(client.contract, afresh=probe)
         with telling() as tell:
-            tell("looking")
-            looked = survey(client, lessons)
-        report = Report(client.endpoint.name, client.contract, list(looked.checks))
-        if looked.snapshot is not None:
-            report.leftovers = find_leftovers(looked.snapshot)
-        visit = _Visit(client, lessons, report, _Page(report, form), state, settle, auto_approve, write)
-        visit.page.catch_up()
-        complete = looked.snapshot is not None
+            tell("reading the account")
+            surveyed = survey(client, learned)
+        snapshot = surveyed.snapshot
+        report = Report(client.endpoint.name, client.contract, list(surveyed.checks))
+        report.leftovers = () if snapshot is None else find_leftovers(snapshot)
+        output = _Output(report, form)
+        run = _Run(client, learned, report, output, state, settle, auto_approve, write)
+        output.show_new_checks()
+        complete = snapshot is not None
         if probe:
-            complete = visit.probe(looked.snapshot, signals)
-        elif looked.snapshot is not None:
-            visit.offer(looked.snapshot)
-        why = "not all was learned"
+            complete = run.probe(snapshot, signals)
+        elif snapshot is not None:
+            run.offer_cleanup(snapshot)
+        why = "not everything was learned"
         if complete:
-            why = _learned(report, lessons.contract, write)
+            why = _finish_contract(report, learned.contract, write)
         if recorder is not None:
             report.recorded = str(record)
             if recorder.failed:
                 click.echo(recorder.failed, err=True)
-    visit.page.finish()
+    output.finish()
     if write is not None and not report.written:
         click.echo(f"{write} was not written: {why}", err=True)
         return ExitCode.ERROR
@@ -121,15 +122,15 @@ def command(
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
 
 
-class _Page:
-    """The report on stdout: as text, what is known is shown before anything is asked."""
+class _Output:
+    """The report on stdout. As text, the checks so far are shown before each question."""
 
     def __init__(self, report: Report, form: str) -> None:
         self.report, self.form = report, form
         self._shown = 0
 
-    def catch_up(self) -> None:
-        """Show the checks that were not shown yet."""
+    def show_new_checks(self) -> None:
+        """Show the checks that have not been shown yet."""
         from reconciler.doctor.report import report_to_document
         from reconciler.render.doctor import render_checks
 
@@ -140,99 +141,102 @@ class _Page:
             self._shown = len(self.report.checks)
 
     def finish(self) -> None:
-        """Show the rest, or all of it as JSON."""
+        """Show the rest, or the whole report as JSON."""
         from reconciler.doctor.report import report_to_document
         from reconciler.render.doctor import render_doctor, render_end
 
-        self.catch_up()
+        self.show_new_checks()
         document = report_to_document(self.report)
         text = render_end(document) if self.form == "text" else render_doctor(document, self.form)
         click.echo(text, nl=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
-    """What writes, and asks before."""
+class _Run:
+    """The parts of a run that write, after asking for approval."""
 
     client: Client
-    lessons: Lessons
+    learned: LearnedFacts
     report: Report
-    page: _Page
+    output: _Output
     state: Path
     settle: float
     auto_approve: bool
     write: Path | None
 
     def probe(self, seen: Snapshot | None, signals: _Signals) -> bool:
-        """Run a probe. Gives whether it learned all that there is to learn, and left nothing."""
+        """Run a probe. Returns whether it learned everything and left nothing behind."""
         from reconciler.api.listing import list_sessions
-        from reconciler.doctor.baseline import drop_before, keep_before
-        from reconciler.doctor.context import PART
+        from reconciler.doctor.baseline import delete_baseline, save_baseline
+        from reconciler.doctor.context import PROBE_PART
         from reconciler.doctor.probe import Probe, new_probe
         from reconciler.doctor.report import Check
         from reconciler.ownership.reserved import probe_name
 
         report = self.report
         if seen is None:
-            why = "it was not begun, since the list can't be had whole, to compare it afterwards"
-            report.checks.append(Check(PART, "the probe", "unknown", why))
+            why = "not started, because the list can't be read as a whole, to compare it afterwards"
+            report.checks.append(Check(PROBE_PART, "the probe", "unknown", why))
             return False
         probe = new_probe()
         self._ask_to_probe(probe_name(probe))
-        snapshot = list_sessions(self.client)  # whoever was asked may have taken an hour
-        before = keep_before(self.state, probe, snapshot, taken=_now())
-        run = Probe(self.client, self.lessons, snapshot, probe=probe, settle=self.settle)
+        snapshot = list_sessions(self.client)  # the answer may have taken an hour
+        baseline = save_baseline(self.state, probe, snapshot, taken=_now())
+        probe_run = Probe(self.client, self.learned, snapshot, probe=probe, settle=self.settle)
         signals.probing = True
         try:
-            with telling() as run.bench.tell:
-                run.run()
+            with telling() as probe_run.context.progress:
+                probe_run.run()
         except KeyboardInterrupt:
-            click.echo(f"interrupted: {run.leftover or 'what the probe made is deleted'}", err=True)
-            if not run.untouched:
-                click.echo(f"the list as it was before is in {before}", err=True)
+            click.echo(f"interrupted: {probe_run.leftover or 'what the probe created is deleted'}", err=True)
+            if not probe_run.untouched:
+                click.echo(f"the list from before the probe is in {baseline}", err=True)
             if self.write is not None:
                 click.echo(f"{self.write} was not written", err=True)
             raise
         finally:
             signals.probing = False
-            report.checks += run.checks
-            report.untouched = run.untouched
-            if not (run.untouched and drop_before(before)):
-                report.checks.append(Check(PART, "the list as it was before", "ok", f"is in {before}"))
-            self.page.catch_up()
-        if run.leftover:
+            report.checks += probe_run.checks
+            report.untouched = probe_run.untouched
+            if not (probe_run.untouched and delete_baseline(baseline)):
+                report.checks.append(
+                    Check(PROBE_PART, "the list from before the probe", "ok", f"is in {baseline}")
+                )
+            self.output.show_new_checks()
+        if probe_run.leftover:
             return False
         removed = self._remove(snapshot) if report.leftovers else frozenset()
-        self._settle(lambda: list_sessions(self.client), removed, but=probe)
-        return run.complete
+        self._check_earlier(lambda: list_sessions(self.client), removed, skip=probe)
+        return probe_run.complete
 
     def _ask_to_probe(self, name: str) -> None:
         if self.auto_approve:
             return
         click.echo(
-            f"\nThe probe makes one session, {name!r}, tries up to a hundred calls on it, adds a message to it, and "
+            f"\nThe probe creates one session, {name!r}, tries up to a hundred calls on it, adds a message to it, and "
             "deletes it. No other session is written to.",
             err=True,
         )
         if self.report.leftovers:
             numbers = ", ".join(f"#{one.session_id}" for one in self.report.leftovers)
-            click.echo(f"It also deletes what an earlier probe left: {numbers}.", err=True)
+            click.echo(f"It also deletes what an earlier probe left behind: {numbers}.", err=True)
         approve("Go ahead?")
 
-    def offer(self, snapshot: Snapshot) -> None:
-        """Delete what a killed probe left, if that is wanted, and settle the lists that such probes kept."""
+    def offer_cleanup(self, snapshot: Snapshot) -> None:
+        """Delete what a killed probe left behind, if the user wants that, and compare the lists of earlier probes."""
         from reconciler.api.listing import list_sessions
 
-        removed = self._remove(snapshot) if self.report.leftovers and self._is_wanted() else frozenset()
-        self._settle(lambda: list_sessions(self.client) if removed else snapshot, removed)
+        wanted = bool(self.report.leftovers) and self._approves_cleanup()
+        removed = self._remove(snapshot) if wanted else frozenset()
+        self._check_earlier(lambda: list_sessions(self.client) if removed else snapshot, removed)
 
-    def _is_wanted(self) -> bool:
+    def _approves_cleanup(self) -> bool:
         from reconciler.doctor.report import report_to_document
         from reconciler.render.doctor import render_leftover
 
         if self.auto_approve:
             return True
-        if self.page.form != "text" or not sys.stdin.isatty():
+        if self.output.form != "text" or not sys.stdin.isatty():
             return False
         found = report_to_document(self.report)["leftovers"]
         for one in found:
@@ -244,16 +248,16 @@ class _Visit:
         return True
 
     def _remove(self, snapshot: Snapshot) -> frozenset[str]:
-        """Delete what killed probes left. Gives the ids of those of which nothing is left."""
-        from reconciler.doctor.baseline import EARLIER, remove_leftovers
+        """Delete what killed probes left behind. Returns the ids of the probes of which nothing is left."""
+        from reconciler.doctor.baseline import EARLIER, delete_leftovers
         from reconciler.doctor.report import Check
 
         report, found = self.report, self.report.leftovers
-        contract = self.lessons.contract
+        contract = self.learned.contract
         try:
             with telling() as tell:
-                tell("removing what a killed probe left")
-                left = remove_leftovers(self.client, contract, snapshot, found, self.settle)
+                tell("deleting what a killed probe left behind")
+                left = delete_leftovers(self.client, contract, snapshot, found, self.settle)
         except ReconcilerError as error:
             problem = error.problems[0]
             report.checks.append(Check(EARLIER, "left over", "differs", problem.message, problem.hint))
@@ -264,25 +268,27 @@ class _Visit:
         report.leftovers = left
         return frozenset(one.probe for one in found) - {one.probe for one in left}
 
-    def _settle(self, now: Callable[[], Snapshot], removed: frozenset[str], but: str = "") -> None:
-        from reconciler.doctor.baseline import EARLIER, settle_earlier
+    def _check_earlier(
+        self, read_list: Callable[[], Snapshot], removed: frozenset[str], skip: str = ""
+    ) -> None:
+        from reconciler.doctor.baseline import EARLIER, check_earlier_baselines
         from reconciler.doctor.report import Check
 
         try:
-            checks = settle_earlier(self.state, self.client.contract, now, removed, but)
+            checks = check_earlier_baselines(self.state, self.client.contract, read_list, removed, skip)
         except ReconcilerError as error:
             why = f"can't be compared: {error.problems[0].message}"
-            checks = [Check(EARLIER, "the lists before earlier probes", "unknown", why)]
+            checks = [Check(EARLIER, "the lists from before earlier probes", "unknown", why)]
         self.report.checks += checks
         if any(check.verdict == "differs" for check in checks):
             self.report.untouched = False
 
 
 def _check_writable(path: Path) -> None:
-    """See that the contract can be written, before anything is asked: afterwards all would have been for nothing.
+    """Check that the contract can be written before the run, which would otherwise be wasted.
 
     Raises:
-        ReconcilerError: it can't.
+        ReconcilerError: it can't be written.
     """
     try:
         check_writable(path)
@@ -290,20 +296,21 @@ def _check_writable(path: Path) -> None:
         raise ReconcilerError(f"the contract can't be written to {path}: {error.strerror}") from None
 
 
-def _learned(report: Report, contract: Contract, path: Path | None) -> str:
-    """Put the contract that came out into the report, and into a file where one is asked for.
+def _finish_contract(report: Report, contract: Contract, path: Path | None) -> str:
+    """Put the learned contract into the report, and into a file if the user named one.
 
-    Gives why it could not be written, empty where it was.
+    Returns why it could not be written, or an empty string.
     """
-    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract
+    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract, not_tried
 
     contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
     report.learned = contract_to_document(contract)
+    report.not_tried = not_tried(contract)
     if path is not None:
         try:
             write_out(path, contract_to_yaml(contract), mode=0o644)
         except OSError as error:
-            return f"{error.strerror}; --format json shows what was learned, too"
+            return f"{error.strerror}; --format json also shows what was learned"
         report.written = str(path)
     return ""
 
@@ -313,13 +320,13 @@ def _now() -> str:
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM end the run. That a probe cleans up first is said, once."""
+    """Ctrl-C and SIGTERM end the run. During a probe, the first one says that the probe cleans up first."""
 
     probing = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self.probing:
-            click.echo("\nending: the probe deletes what it made (again to end at once)", err=True)
+            click.echo("\nending: the probe deletes what it created (a second signal ends at once)", err=True)
             self.probing = False
         raise KeyboardInterrupt
 

@@ -36,15 +36,15 @@ from reconciler.state import FOLDER
     "--accept",
     metavar="KEY[.FIELD]",
     multiple=True,
-    help="Write the live value back into the manifest, for one field or all that drifted: "
+    help="Write the live value into the manifest, for one field or for all drifted fields of a session: "
     "alice.prompt, alice.parameters.temperature, alice. Repeatable.",
 )
 @output_options
 def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **flags: Any) -> int:
-    """Show what was changed outside git, and nothing else. Exits with 2 when there is any.
+    """Show what was changed outside git, and nothing else. Exits with 2 when there is drift.
 
-    `reconciler apply` writes git's values back; --accept keeps the live ones, by changing the manifest and only
-    the lines in it that hold the value, so that a good change made in a console can become a pull request.
+    `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
+    manifest that hold them, so that a good change made in a console can become a pull request.
     """
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
@@ -74,10 +74,12 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...],
         ]
         if not found:
             if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
-                hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "say KEY, or KEY.FIELD")
+                hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "give KEY, or KEY.FIELD")
                 raise UsageError(f"the catalog has no session for {asked!r}", hint)
             what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
-            raise Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was")
+            raise Refused(
+                f"nothing was changed outside git in {what}", "reconciler drift shows what was changed"
+            )
         accepted |= {(one.key, one.path): one for one in found}
     for file in accept_values(folder, accepted.values(), environment=which.env, variables=dict(which.var)):
         click.echo(f"changed {file}")

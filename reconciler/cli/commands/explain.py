@@ -21,7 +21,7 @@ _SHOWN = 48  # characters of a value
 @catalog_options
 @format_option()
 def command(key: str, catalog: Path, form: str, **flags: Any) -> None:
-    """Show a session as it comes out, and the file and line that each of its fields comes from."""
+    """Show a session as resolved, and the file and line that each of its fields comes from."""
     from reconciler.catalog.explain import explain
 
     which = split(flags, CatalogFlags)

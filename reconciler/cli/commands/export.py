@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     type=click.Choice(["managed", "unmanaged", "all"]),
     default="all",
     show_default=True,
-    help="The sessions of the catalog, those of none, or both. Those of other catalogs are never exported.",
+    help="Export managed sessions, unmanaged ones, or both. Sessions of other catalogs are never exported.",
 )
 @click.option(
     "--catalog",
     metavar="NAME",
     envvar="RECONCILER_EXPORT_CATALOG",
     show_envvar=True,
-    help="The catalog's name. Default: that of the only one that is live, else the folder's.",
+    help="The catalog's name. Default: the name of the only live catalog, else the folder's.",
 )
 @environment_option
 @click.option(
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     type=click.Choice(["per-session", "one"]),
     default="per-session",
     show_default=True,
-    help="A manifest for each session, or one for all.",
+    help="Write one manifest per session, or one for all.",
 )
-@click.option("--prompt-files", is_flag=True, help="Put each prompt into a file of its own.")
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--prompt-files", is_flag=True, help="Write each prompt to its own file.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 def command(
     folder: Path,
     state_dir: Path | None,
@@ -59,11 +59,11 @@ def command(
     force: bool,
     **flags: Any,
 ) -> int:
-    """Write the live sessions as a catalog into the folder DIR.
+    """Write the live sessions as a catalog into the folder DIR. Writes nothing to the service.
 
-    Sessions that nobody manages get keys made from their names, and an `adopt` line: a plan of the exported catalog
-    shows that they are taken over, and nothing else. Those that are managed keep their keys and need
-    nothing. Writes nothing to the service. Exits with 4 when something can't be written to a catalog and is left out.
+    Unmanaged sessions get keys made from their names, and an `adopt` line, so that a plan of the exported catalog
+    shows their adoption and no other change. Managed sessions keep their keys. Exits with 4 when some sessions can't
+    be represented in a catalog and are left out.
     """
     from reconciler.export import check_folder, compose_catalog, select_sessions, write_catalog
     from reconciler.render.problems import format_problem
@@ -91,5 +91,5 @@ def _summary(selection: Selection, folder: Path) -> str:
     adopted = sum(one.adopt for one in selection.sessions)
     text = f"{selection.catalog}: {count} session{'' if count == 1 else 's'} exported to {folder}"
     if adopted:
-        text += f", {adopted} of them to be adopted"
+        text += f", {adopted} of them to adopt"
     return terminal(f"{text}.")

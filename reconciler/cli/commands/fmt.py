@@ -17,9 +17,10 @@ from reconciler.errors import ExitCode
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 when a file is not formatted.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 def command(catalog: Path, check: bool, diff: bool, var: tuple[tuple[str, str], ...]) -> int:
-    """Write a catalog's manifests in one way: fields in order, prompts as blocks, no white space at the end of lines.
+    """Format a catalog's manifests: fields in order, prompts as blocks, no trailing white space.
 
-    Comments, anchors and quoting stay. What the catalog means never changes. Lists the files that changed, or would.
+    Comments, anchors and quoting stay, and the catalog's meaning never changes. Lists the files that were changed, or
+    would be with --check.
     """
     from reconciler.catalog.format import formatted, write_formatted
     from reconciler.text.escape import terminal

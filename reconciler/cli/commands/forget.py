@@ -40,10 +40,10 @@ _SHOWS = "reconciler plan shows what is live"
 @state_option
 @writing_options
 def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flags: Any) -> int:
-    """Let sessions go without deleting them.
+    """Stop managing sessions without deleting them.
 
-    Our tag goes, the remark becomes what it was before us, and the session stays as it is, with its messages. The
-    same can be said in the catalog, for review: `forgotten: [KEY]`.
+    The tag is removed, the remark becomes what it was before the adoption, and the session stays as it is, with its
+    messages. To have it reviewed in git, write `forgotten: [KEY]` in the catalog instead. The guards of `policy` apply.
     """
     loaded = split(flags, CatalogFlags).load(catalog)
     left = {key: session for key, session in loaded.sessions.items() if key not in keys}
@@ -57,14 +57,16 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
         if unknown:
             raise UsageError(
                 [
-                    Problem(f"neither the list nor the catalog has {key}", did_you_mean(key, live, _SHOWS))
+                    Problem(
+                        f"neither the live list nor the catalog has {key}", did_you_mean(key, live, _SHOWS)
+                    )
                     for key in unknown
                 ]
             )
         part = policy.plan(without, snapshot, Selection("forget", frozenset(keys)))
         missing = sorted(set(keys) - {action.key for action in part.actions})
         if missing:
-            raise Refused(f"no live session is ours under {', '.join(missing)}", _SHOWS)
+            raise Refused(f"no managed session is live as {', '.join(missing)}", _SHOWS)
         return part
 
     keep = keep_for_catalog(without)
@@ -79,7 +81,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
     still = sorted(loaded.sessions.keys() & set(keys))
     if code == ExitCode.OK and still:
         click.echo(
-            f"Still in the catalog: {', '.join(still)}. Take it out, or the next apply creates it anew.",
+            f"Still in the catalog: {', '.join(still)}. Remove it there, or the next apply creates it again.",
             err=True,
         )
     return code

@@ -20,7 +20,7 @@ _SHOWN = 8  # keys in a line of text
 @catalog_options
 @format_option("text", "json", "mermaid", "dot")
 def command(catalog: Path, form: str, **flags: Any) -> None:
-    """Show which fragments and templates reach which sessions."""
+    """Show which sessions use which fragments and templates."""
     from reconciler.catalog.graph import graph
 
     which = split(flags, CatalogFlags)
@@ -45,7 +45,7 @@ def _text(found: Graph) -> Iterator[str]:
             yield f"{kind} {name}: {count}" + (f": {', '.join(keys[:_SHOWN])}{more}" if keys else "")
 
 
-# Names and keys are of letters, digits, dots, dashes and underscores alone: none needs escaping in quotes.
+# Names and keys hold only letters, digits, dots, dashes and underscores, so that none needs escaping in quotes.
 
 
 def _mermaid(found: Graph) -> Iterator[str]:

@@ -16,7 +16,7 @@ from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
 from reconciler.values import DEEPEST, nested_deeper
 
-#: The events of the journal that do not tell what became of a write.
+#: The events of the journal that do not say how a write ended.
 _NO_RESULT = ("start", "intent", "listed", "end")
 
 
@@ -26,7 +26,7 @@ _NO_RESULT = ("start", "intent", "listed", "end")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many runs to show.")
 @format_option()
 def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> None:
-    """Show what was applied and restored from this machine: run by run, the newest first, from the journal."""
+    """Show the runs that applied or restored something from this machine, newest first, from the journal."""
     entries = journals.read_journal((state_dir or catalog / FOLDER) / journals.FILE)
     runs: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
@@ -40,7 +40,7 @@ def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> Non
     for run in newest:
         click.echo("\n".join(_lines(run)))
     if not newest:
-        click.echo("Nothing was applied from here yet.")
+        click.echo("Nothing was applied from this machine yet.")
 
 
 def _lines(run: list[dict[str, Any]]) -> list[str]:

@@ -19,24 +19,26 @@ _MODEL: Final = "deepseek-chat"
     "--name",
     envvar="RECONCILER_INIT_NAME",
     show_envvar=True,
-    help="The catalog's name, which stays. Default: made from the folder's.",
+    help="The catalog's name; it can't be changed later. Default: made from the folder's.",
 )
 @click.option(
     "--model",
     envvar="RECONCILER_INIT_MODEL",
     show_envvar=True,
-    help=f"The model of all sessions that name none. Default: {_MODEL}.",
+    help=f"The model of all sessions that set none. Default: {_MODEL}.",
 )
 @click.option(
     "--ci",
     type=click.Choice([*CI, "none"]),
-    help="Also make the files that plan and apply in CI. Default: none.",
+    help="Also create the files that plan and apply in CI. Default: none.",
 )
-@click.option("--example", type=click.Choice(EXAMPLES), help="Start from an example in place of one session.")
+@click.option(
+    "--example", type=click.Choice(EXAMPLES), help="Start from an example instead of a single session."
+)
 def command(folder: Path, name: str | None, model: str | None, ci: str | None, example: str | None) -> None:
-    """Make a catalog that validates and plans. Overwrites nothing.
+    """Create a catalog that validates and plans. Overwrites nothing.
 
-    On a terminal it asks for what no flag says; elsewhere it takes the defaults.
+    On a terminal it asks for the values that no flag gives; elsewhere it uses the defaults.
     """
     from reconciler.text.escape import terminal
 
@@ -55,4 +57,4 @@ def command(folder: Path, name: str | None, model: str | None, ci: str | None, e
     for remark in made.remarks:
         click.echo(terminal(remark))
     where = "" if str(folder) == "." else f" {terminal(str(folder))}"
-    click.echo(f"The catalog {made.name} is made. Next: reconciler plan{where} --endpoint local")
+    click.echo(f"Created the catalog {made.name}. Next: reconciler plan{where} --endpoint local")

@@ -18,22 +18,22 @@ from reconciler.errors import ExitCode
 @click.option(
     "--models",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Check models against this list, which `reconciler models --out FILE` wrote. Default: those known at release.",
+    help="Check models against this list, which `reconciler models --out FILE` wrote. Default: the list at release.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(["info", "warning", "error"]),
     default="error",
     show_default=True,
-    help="Exit with 1 when something is found that matters at least so much.",
+    help="Exit with 1 when a finding has at least this severity.",
 )
 @click.option(
     "--prefix",
     default="",
     metavar="FOLDER",
-    help="With sarif: the catalog's folder, as seen from the top of the repository.",
+    help="With sarif: the catalog's folder, relative to the top of the repository.",
 )
-@click.option("--rules", is_flag=True, help="List the rules, and how much each matters by default.")
+@click.option("--rules", is_flag=True, help="List the rules and their default severities.")
 @format_option("text", "json", "sarif")
 def command(
     catalog: Path,
@@ -44,10 +44,10 @@ def command(
     form: str,
     **flags: Any,
 ) -> int:
-    """Look for what is allowed in a catalog, and most likely not meant. Speaks to nobody.
+    """Report what is valid in a catalog and probably a mistake. Does not contact the service.
 
-    The block `lint:` in catalog.yaml sets how much a rule matters, and a comment `# reconciler: ignore RULE -- reason`
-    lets something be. Without --env, every environment that the catalog declares is looked at.
+    The block `lint:` in catalog.yaml sets the severity of a rule, and a comment `# reconciler: ignore RULE -- reason`
+    suppresses a finding. Without --env, every environment that the catalog declares is checked.
     """
     from reconciler.language_models import read_models
     from reconciler.lint import RULES, lint, report_to_document

@@ -27,7 +27,7 @@ def account_models(connection: Connection, state: Path) -> Models:
     """The models that the account offers, as of now.
 
     Raises:
-        ReconcilerError: they can't be had.
+        ReconcilerError: they can't be read.
     """
     from reconciler.language_models import offered
 
@@ -42,7 +42,7 @@ def account_models(connection: Connection, state: Path) -> Models:
 @click.option(
     "--known",
     is_flag=True,
-    help="List what was known when this program was released. Asks nobody; needs no key.",
+    help="List the models known when this version was released. Needs no key and no service.",
 )
 @click.option(
     "--out",
@@ -55,8 +55,7 @@ def account_models(connection: Connection, state: Path) -> Models:
 def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **flags: Any) -> None:
     """List the models that the account offers.
 
-    What the service does not say of them, how much they read and which temperatures they take, is what was known at
-    release.
+    The service does not state context lengths and temperature ranges; these are the ones known at release.
     """
     from reconciler.language_models import models_document, shipped
     from reconciler.text.escape import terminal

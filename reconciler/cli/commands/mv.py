@@ -46,11 +46,11 @@ _IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
 @state_option
 @writing_options
 def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: Any) -> int:
-    """Give a live session another key. It keeps its id and its messages.
+    """Change a live session's key. It keeps its id and its messages.
 
-    OLD and NEW are keys of this catalog. To hand a session over to another catalog or environment, or to take one
-    over, write that side as CATALOG/KEY or CATALOG@ENVIRONMENT/KEY. The same can be said in the catalog, for
-    review: `moved: [{from: OLD, to: NEW}]`.
+    OLD and NEW are keys of this catalog. To move a session to or from another catalog or environment, write that side
+    as CATALOG/KEY or CATALOG@ENVIRONMENT/KEY. To have it reviewed in git, write `moved: [{from: OLD, to: NEW}]` in
+    the catalog instead. The guards of `policy` apply.
     """
     loaded = split(flags, CatalogFlags).load(catalog)
     source, target = _identity(old, loaded), _identity(new, loaded)
@@ -58,8 +58,8 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
         raise UsageError(f"{old} and {new} are the same")
     if not _ours(source, loaded) and not _ours(target, loaded):
         raise UsageError(
-            f"neither {source} nor {target} is of this catalog",
-            "call it in the catalog that hands the session over, or in the one that takes it",
+            f"neither {source} nor {target} belongs to this catalog",
+            "run it in the catalog that gives the session away, or in the one that receives it",
         )
     moving = _moving(loaded, source, target)
     policy = split(flags, PolicyFlags)
@@ -89,14 +89,14 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 def _identity(text: str, catalog: Catalog) -> Identity:
     matched = _IDENTITY.fullmatch(text)
     if matched is None:
-        raise UsageError(f"{text!r} is no key, and not of the form CATALOG/KEY or CATALOG@ENVIRONMENT/KEY")
+        raise UsageError(f"{text!r} is neither a key nor of the form CATALOG/KEY or CATALOG@ENVIRONMENT/KEY")
     if matched[1] is None:
         return catalog.identity(matched[3])
     return Identity(matched[1], matched[2], matched[3])
 
 
 def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> ReconcilerError:
-    """The error for a session that is not live: refused where the catalog knows it, else a key that nobody knows."""
+    """The error for a session that is not live: a refusal where the catalog has it, else a usage error."""
     live = live_keys(snapshot, source.catalog, source.environment)
     hint = "reconciler plan shows what is live"
     if source.key in live or (_ours(source, catalog) and source.key in catalog.sessions):
@@ -109,12 +109,12 @@ def _ours(identity: Identity, catalog: Catalog) -> bool:
 
 
 def _moving(catalog: Catalog, source: Identity, target: Identity) -> Catalog:
-    """The catalog as it is for this one move."""
+    """The catalog with this one move in it."""
     sessions = dict(catalog.sessions)
-    former = sessions.pop(source.key, None) if _ours(source, catalog) else None
+    earlier = sessions.pop(source.key, None) if _ours(source, catalog) else None
     if not _ours(target, catalog):
         return dataclasses.replace(catalog, sessions=sessions, handed_over={source.key: target})
-    wanted = sessions.get(target.key) or (former and dataclasses.replace(former, key=target.key))
+    wanted = sessions.get(target.key) or (earlier and dataclasses.replace(earlier, key=target.key))
     if wanted is None:
         raise UsageError(
             f"the catalog has neither {source.key} nor {target.key}", "add the new key to a manifest first"

@@ -16,7 +16,7 @@ from reconciler.cli.options import catalog_option, variables_option
     "--file",
     default="",
     metavar="FILE",
-    help="The manifest to add it to, from the catalog's folder; made if need be. "
+    help="The manifest to add it to, relative to the catalog's folder; created if missing. "
     "Default: the only one, else sessions/KEY.yaml.",
 )
 @click.option(
@@ -24,20 +24,21 @@ from reconciler.cli.options import catalog_option, variables_option
     default="",
     envvar="RECONCILER_NEW_NAME",
     show_envvar=True,
-    help="What people see. Default: made from the key.",
+    help="The display name. Default: made from the key.",
 )
 @click.option(
     "--model",
     default="",
     envvar="RECONCILER_NEW_MODEL",
     show_envvar=True,
-    help="Its model. Default: that of the catalog's defaults.",
+    help="The session's model. Default: the model in the catalog's defaults.",
 )
 @click.option(
     "--prompt-file",
     default="",
     metavar="FILE",
-    help="The file of its prompt, from the catalog's folder; made if need be. Default: it stands in the manifest.",
+    help="The file for its prompt, relative to the catalog's folder; created if missing. Default: none, "
+    "the prompt is in the manifest.",
 )
 @variables_option
 def command(

@@ -34,15 +34,15 @@ from reconciler.state import FOLDER
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Compare with a snapshot file (reconciler snapshot) in place of the live list. Needs no key.",
+    help="Compare with a snapshot file (see reconciler snapshot) instead of the live list. Needs no key.",
 )
 @policy_options
 @state_option
 @click.option(
     "--out",
     type=OutPath(),
-    help="Save the plan to this file, to apply exactly it later. It holds prompts; only you may read it. "
-    "A pipe or a device is written to; `-` is no name for stdout, /dev/stdout is.",
+    help="Save the plan to this file, to apply exactly that later. It holds prompts; only you can read it. "
+    "The file may be a pipe or a device, such as /dev/stdout.",
 )
 @exitcode_option
 @output_options
@@ -56,12 +56,10 @@ def command(
 ) -> int:
     """Show what an apply would change. Writes nothing to the service.
 
-    A plan that a guard refuses is shown whole all the same; the exit code is 3 then.
+    A plan that a guard refuses is still shown in full, and the exit code is 3.
     """
     if against and out:
-        raise UsageError(
-            "a plan made --against a file can't be saved to be applied", "plan against the live list"
-        )
+        raise UsageError("a plan made with --against can't be saved with --out", "plan against the live list")
     output = read_output(flags)
     with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
         from reconciler.plan.document import plan_to_document

@@ -8,9 +8,9 @@ import click
 @click.command()
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """Print a JSON Schema of a file format; without NAME, the names that there are.
+    """Print the JSON Schema of a file format. Without NAME, list the names.
 
-    Editors use it through a first line like `# yaml-language-server: $schema=manifest.schema.json`.
+    Editors use it through a first line such as `# yaml-language-server: $schema=manifest.schema.json`.
     """
     from reconciler.schemas import schema_names, schema_text
 

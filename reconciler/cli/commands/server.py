@@ -22,7 +22,7 @@ _testing = option_in("For testing")
 
 
 class _Command(SectionedCommand):
-    """A command whose help lists the quirks."""
+    """A command whose help ends with the quirks."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Quirks"):
@@ -45,23 +45,21 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     type=click.IntRange(0, 65535),
     default=8421,
     show_default=True,
-    help="The port to listen on; 0 takes any that is free.",
+    help="The port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The database file. Default: CATALOG/.reconciler/local.db, as `--endpoint local` uses it.",
+    help="The database file. Default: CATALOG/.reconciler/local.db, which `--endpoint local` uses, too.",
 )
 @contract_option
-@click.option(
-    "--require-key", metavar="KEY", help="Answer 401 and 403 to requests that do not carry this API key."
-)
+@click.option("--require-key", metavar="KEY", help="Answer 401 or 403 to requests without this API key.")
 @_testing(
     "--latency",
     type=click.FloatRange(0, 3_600_000),
     default=0.0,
     metavar="MS",
-    help="Milliseconds that every request waits.",
+    help="Delay every response by this many milliseconds.",
 )
 @_testing(
     "--quirk",
@@ -69,18 +67,18 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     multiple=True,
     metavar="NAME[=VALUE]",
     callback=_quirks,
-    help="Behave as some services do, see below. Repeatable.",
+    help="Behave as some services do: see the list below. Repeatable.",
 )
 @_testing(
     "--faults",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A YAML file of rules for what goes wrong, see docs/server.md.",
+    help="A YAML file of faults to inject: see docs/server.md.",
 )
 @click.option("--verbose", is_flag=True, help="Print a line to stderr for each request.")
 def command(catalog: Path, db: Path | None, **flags: Any) -> None:
     """Run the embedded server over CATALOG until Ctrl-C.
 
-    It speaks the session API and keeps what it is told in an SQLite file. Its page shows the sessions in a browser.
+    It serves the session API, keeps its data in an SQLite file, and shows the sessions on a page for the browser.
     """
     from reconciler.state import FOLDER, open_state
 
@@ -102,7 +100,7 @@ def serve(
     """Serve a database file until SIGINT or SIGTERM. ``latency`` is in milliseconds.
 
     Raises:
-        ReconcilerError: database, address, contract or faults are not usable.
+        ReconcilerError: the database, the address, the contract or the faults can't be used.
     """
     from reconciler.contract import load_contract
     from reconciler.server.faults import load_faults
@@ -129,8 +127,8 @@ def serve(
             server.done.append(_tell)
         if not is_loopback(host) and require_key is None:
             click.echo(
-                f"warning: whoever can reach {host} can read and change these sessions; "
-                "--require-key asks them for a key",
+                f"warning: everyone who can reach {host} can read and change these sessions; "
+                "--require-key KEY protects them",
                 err=True,
             )
         with _signals() as wait:
@@ -140,21 +138,21 @@ def serve(
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], object]]:
-    """Take the signals that end a server; gives what waits for one. The second one ends at once."""
+    """Handle the signals that end a server. Yields a function that waits for one. A second signal ends at once."""
     ended = threading.Event()
-    former: dict[signal.Signals, Any] = {}
+    previous: dict[signal.Signals, Any] = {}
 
     def end(number: int, frame: object) -> None:
         ended.set()
-        for one, handler in former.items():
+        for one, handler in previous.items():
             signal.signal(one, handler)
 
     for one in (signal.SIGINT, signal.SIGTERM):
-        former[one] = signal.signal(one, end)
+        previous[one] = signal.signal(one, end)
     try:
         yield ended.wait
     finally:
-        for one, handler in former.items():
+        for one, handler in previous.items():
             signal.signal(one, handler)
 
 

@@ -21,9 +21,9 @@ from reconciler.text.timestamps import write_timestamp
 @connection_options
 @state_option
 def command(file: Path, state_dir: Path | None, **flags: Any) -> None:
-    """Write the live list to FILE, to plan against without a key: `reconciler plan --against FILE`.
+    """Save the live list to FILE, to plan against it without a key: `reconciler plan --against FILE`.
 
-    It holds every session of the account, prompts and remarks included; only you may read it.
+    The file holds every session of the account with its prompt and remark; only you can read it.
     """
     from reconciler.api.snapshot_file import write_snapshot
 

@@ -31,9 +31,9 @@ from reconciler.text.escape import terminal
 def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve: bool, **flags: Any) -> None:
     """Break the lock of a catalog whose run is dead.
 
-    Another run may take the lock at once. One that lives and loses it learns of it when it renews it next, which it
-    does every 2 seconds, and at the latest 60 seconds after it last could; then it starts no more writes, and those
-    under way finish. So see that it is dead first. Of the catalog, catalog.yaml alone is read.
+    Make sure first that the run is dead, since another run may take the lock at once. A run that is alive notices the
+    loss when it next renews its lock: within 2 seconds, or, where the service does not answer, within 60 seconds of
+    the last renewal. It then starts no more writes and finishes those in flight. Only catalog.yaml is read.
     """
     from reconciler.api.lock import remove, tickets
     from reconciler.catalog import catalog_name
@@ -42,7 +42,7 @@ def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve
     with connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
         found = tickets(client, name, env)
         for ticket in found:
-            state = "expired" if ticket.expired else f"good until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"
+            state = "expired" if ticket.expired else f"valid until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"
             click.echo(f"#{ticket.session_id}  {terminal(ticket.holder)}, {state}")
         if not found:
             click.echo("There is no lock.")

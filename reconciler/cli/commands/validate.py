@@ -17,10 +17,10 @@ from reconciler.errors import CatalogError, Problem
 @catalog_options
 @format_option()
 def command(catalog: Path, form: str, **flags: Any) -> None:
-    """Check a catalog without speaking to anybody.
+    """Check a catalog without contacting the service.
 
-    Prints all that is wrong with file, line and column, and exits with 1; or says how many sessions it found.
-    Without --env, every environment that the catalog declares is checked.
+    Prints every error with its file, line and column, and exits with 1; or prints the number of sessions. Without
+    --env, every environment that the catalog declares is checked.
     """
     import json
 
@@ -28,7 +28,7 @@ def command(catalog: Path, form: str, **flags: Any) -> None:
 
     which = split(flags, CatalogFlags)
     names: list[str | None] = [which.env] if which.env else [*environments(catalog)] or [None]
-    problems: dict[Problem, None] = {}  # what is wrong in several environments is said once
+    problems: dict[Problem, None] = {}  # an error in several environments is printed once
     found = []
     for name in names:
         try:

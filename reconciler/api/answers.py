@@ -1,0 +1,166 @@
+"""What an answer says: the body of a success, or the error that a failure is, worded so that a person knows what to do.
+
+The status in the body counts as much as that of HTTP. A failure is worded in one of three ways, and each is read: the
+service's envelope, a bare ``detail``, or a mapping of fields to lists of texts, as Django REST framework writes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
+from reconciler.api.errors import ApiError, Outcome
+from reconciler.contract import Operation
+from reconciler.values import as_number
+
+#: Longest server message that is passed on, in characters.
+MESSAGE_LENGTH = 300
+
+#: A server that asks for a longer pause than this (seconds) is not waited for.
+LONGEST_PAUSE = 120.0
+
+_PROBE = "`reconciler doctor --probe` finds the call that this service has"
+
+_HINTS = {
+    402: "no retry helps: top up the account, then run the command again",
+    404: "if the address and the key are right, the contract's path may be wrong: see --contract",
+    405: "the contract's method or path may be wrong: see --contract",
+    406: "no retry helps: top up the account, then run the command again",
+    415: "the contract's encoding may be wrong: see --contract",
+    429: "the server limits the request rate: lower --parallelism, or run the command again later",
+}
+
+#: Where an answer words what is wrong with the call as a whole.
+_WHOLE = ("message", "detail", "error")
+
+#: Where Django REST framework puts what concerns no single field.
+_ALL_FIELDS = "non_field_errors"
+
+
+def read_answer(operation: Operation, response: requests.Response, endpoint: Endpoint, session: str) -> Any:
+    """The body of an answer that says success, None where it has none.
+
+    Raises:
+        ApiError: it says anything else, or can't be understood.
+    """
+    status = response.status_code
+    body, readable = read_body(response)
+    body_status = as_number(body.get("status")) if isinstance(body, dict) else None
+    body_status = body_status if type(body_status) is int else 0
+    if 200 <= status < 300 and (body_status == 0 or 200 <= body_status < 300):
+        bodiless = status == 204 or (operation.answer == "empty" and not response.content)
+        if isinstance(body, dict) or (bodiless and operation.method != "GET"):
+            return body
+        what = "an empty answer" if not response.content else "an answer that is not a JSON object"
+        raise ApiError(
+            operation.name,
+            f"HTTP {status} with {what}",
+            session=session,
+            http_status=status,
+            passing=True,
+        )
+    effective = body_status if 200 <= status < 300 else status
+    said = _passed_on("; ".join(_texts(body, operation)), endpoint)
+    what = f"HTTP {status}" + (f", status {body_status}" if body_status and body_status != status else "")
+    # 4xx is answered before any work is done (RFC 9110, 15.5; RFC 6585, 4).
+    outcome: Outcome = "not done" if 300 <= effective < 500 or 300 <= status < 400 else "unknown"
+    hint = _hint(operation, effective)
+    passing = effective in (408, 425, 429) or effective >= 500
+    retry_after = _retry_after(response) if effective in (429, 503) else None
+    if effective in (401, 403):
+        what, hint = what + _about_key(effective, endpoint), _about_key_source(endpoint)
+    elif effective in (402, 406):
+        what += " (the account is out of points)"
+    elif 300 <= status < 400:
+        what += ": the server redirects to another address"
+        said = _passed_on(response.headers.get("Location", ""), endpoint)
+        hint = "redirects are not followed, so that the key stays with the address that you gave"
+    elif status >= 400 and not readable and not said:
+        what += " with a page that is not JSON"
+    if retry_after is not None and retry_after > LONGEST_PAUSE:
+        passing = False
+        hint = f"the server asks for a pause of {retry_after:g} s: run the command again after it"
+    raise ApiError(
+        operation.name,
+        what,
+        session=session,
+        hint=hint,
+        outcome=outcome,
+        http_status=status,
+        body_status=body_status,
+        server_message=said,
+        retry_after=retry_after,
+        passing=passing,
+    )
+
+
+def read_body(response: requests.Response) -> tuple[Any, bool]:
+    """The answer's JSON, and whether it is any."""
+    try:
+        return json.loads(response.content), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _hint(operation: Operation, status: int) -> str:
+    if status in (404, 405, 415) and operation.known == "assumed":
+        return f"this call is only assumed to exist: {_PROBE}"
+    return _HINTS.get(status, "")
+
+
+def _texts(body: Any, operation: Operation) -> Iterator[str]:
+    """What a failure says, with fields under this program's names."""
+    if isinstance(body, list):
+        yield from (text for text in body if isinstance(text, str))
+    if not isinstance(body, Mapping):
+        return
+    for name in _WHOLE:
+        text = body.get(name)
+        text = text.get("message") if isinstance(text, Mapping) else text
+        if text:
+            yield str(text)
+    ours = {wire: name for name, wire in operation.fields.items()}
+    for fields in (body, body.get("data")):
+        for wire, texts in fields.items() if isinstance(fields, Mapping) else ():
+            told = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+            if told and wire not in _WHOLE:
+                yield " ".join(told) if wire == _ALL_FIELDS else f"{ours.get(wire, wire)}: {' '.join(told)}"
+
+
+def _about_key(status: int, endpoint: Endpoint) -> str:
+    if not endpoint.api_key:
+        return " (no key was given)"
+    return " (the key was not accepted)" if status == 401 else " (the key is not allowed to do this)"
+
+
+def _about_key_source(endpoint: Endpoint) -> str:
+    if endpoint.api_key:
+        return f"the key came from {endpoint.key_source}; does it belong to {endpoint.name}?"
+    return f"set {KEY_VARIABLE}, or name a file with --api-key-file"
+
+
+def _passed_on(text: str, endpoint: Endpoint) -> str:
+    """A text of the server's as it may be shown: short, and without the key, should it hold that."""
+    if endpoint.api_key:
+        text = text.replace(endpoint.api_key, "…")
+    return text[:MESSAGE_LENGTH]
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number, or a date)."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) < 10 else 1e9
+    try:
+        when = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(response.headers["Date"])
+        return max(0.0, (when - now).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
