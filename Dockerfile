@@ -20,7 +20,7 @@ RUN useradd --uid 10001 --user-group --create-home reconciler
 COPY --from=build /opt/reconciler /opt/reconciler
 ENV PATH="/opt/reconciler/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1
-# By number, so that a cluster that asks for a user other than root can see that it is one.
+# A numeric user, so that a cluster that requires a non-root user can check it.
 USER 10001:10001
 WORKDIR /catalog
 ENTRYPOINT ["reconciler"]

@@ -1,34 +1,26 @@
-"""``reconciler init`` and ``reconciler new``: a catalog to begin with, and one more session for it.
-
-Nothing that is there is ever overwritten, and what was written stays only if the catalog loads with it.
-"""
+"""``reconciler init``: a first catalog. Nothing is overwritten, and what was written stays only if it loads."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from reconciler import resources
-from reconciler.catalog.files import Root, UnreadableError, check_path
-from reconciler.catalog.load import CATALOG_FILE, environments, load_catalog
-from reconciler.catalog.manifests import manifest_names
+from reconciler.catalog.documents import CATALOG_FILE
+from reconciler.catalog.load import environments, load_catalog
 from reconciler.catalog.replace import replaced
-from reconciler.errors import Problem, ReconcilerError, Refused, UsageError
+from reconciler.errors import ReconcilerError, Refused, UsageError
+from reconciler.ownership.key import KEY_RULE, is_key, suggest_key
 from reconciler.state import FOLDER
 from reconciler.strict_yaml.edit import set_value
 from reconciler.strict_yaml.emit import entry_lines
-from reconciler.strict_yaml.encoding import decode
-from reconciler.strict_yaml.read import parse
-from reconciler.values import JSON
 
 #: The examples that a catalog can start from, and the systems that there are CI files for.
 EXAMPLES: Final = ("bookshop", "academy")
 CI: Final = ("github", "gitlab")
 
-KEY: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 #: Of the files for GitHub, those that a first set-up needs.
 _GITHUB: Final = ("pull-request.yml", "deploy.yml", "drift.yml")
 
@@ -64,8 +56,7 @@ sessions:
 
 def slug(text: str) -> str:
     """A text as the name of a catalog; ``personas`` where nothing of it can stay."""
-    found = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:63].strip("-._")
-    return found or "personas"
+    return suggest_key(text) or "personas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +81,8 @@ def start(folder: Path, name: str, model: str, *, ci: str = "", example: str = "
         Refused: one of the files is there already.
         ReconcilerError: they can't be written, or what was in the folder before does not go with them.
     """
-    if not KEY.fullmatch(name):
-        raise UsageError(
-            f"{name!r} can't be the name of a catalog",
-            "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit",
-        )
+    if not is_key(name):
+        raise UsageError(f"{name!r} is not a valid catalog name", KEY_RULE)
     files = _example(example, name) if example else _first(name, model)
     files |= _ci_files(ci) if ci else {}
     remarks = []
@@ -165,85 +153,3 @@ def _top(folder: Path) -> Path | None:
     """The top of the git repository that a folder is in."""
     here = folder.resolve()
     return next((one for one in (here, *here.parents) if (one / ".git").exists()), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A session to add. What is empty is left to be chosen; ``prompt_file`` is made where it is not there."""
-
-    key: str
-    file: str = ""
-    name: str = ""
-    model: str = ""
-    prompt_file: str = ""
-
-
-def add(root: Path, wanted: Wanted, variables: Mapping[str, JSON]) -> tuple[str, ...]:
-    """Add a session to a catalog; gives the files that were made or changed.
-
-    It goes to the file that is named; else to the only manifest there is, or into one of its own.
-
-    Raises:
-        UsageError: the key can't be one, or a path leads out of the catalog.
-        Refused: there is such a session.
-        ReconcilerError: the catalog does not load, without it or with it.
-    """
-    key = wanted.key
-    if not KEY.fullmatch(key):
-        raise UsageError(
-            f"{key!r} can't be the key of a session",
-            "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit",
-        )
-    for path in filter(None, (wanted.file, wanted.prompt_file)):
-        try:
-            check_path(path)
-        except UnreadableError as error:
-            raise UsageError(f"{path} {error.message}", error.hint) from None
-    names: list[str | None] = [*environments(root)] or [None]
-    before = [load_catalog(root, one, variables) for one in names]
-    if any(key in catalog.sessions for catalog in before):
-        raise Refused(f"there is a session {key!r} already", "choose another key")
-    folder = Root(root)
-    manifests = manifest_names(folder, _document(folder, CATALOG_FILE))
-    file = wanted.file or (manifests[0] if len(manifests) == 1 else f"sessions/{key}.yaml")
-    name = wanted.name or re.sub(r"[-._]+", " ", key).title()
-    text = f"You are {name}.\n\nAnswer in the language in which you are asked. If you do not know something, say so.\n"
-    fields: dict[str, Any] = {"name": name}
-    if wanted.model:
-        fields["model"] = wanted.model
-    fields["prompt"] = {"file": wanted.prompt_file} if wanted.prompt_file else text
-    files: dict[str, bytes] = {}
-    if wanted.prompt_file and not folder.has(wanted.prompt_file):
-        files[wanted.prompt_file] = text.encode()
-    files[file] = _with_session(folder, file, key, fields)
-    with replaced(root, files):
-        after = [load_catalog(root, one, variables) for one in names]
-        if not all(key in catalog.sessions for catalog in after):
-            raise ReconcilerError(
-                Problem(
-                    "the catalog does not include this file",
-                    "name one that `include` in catalog.yaml matches, like sessions/more.yaml",
-                    file,
-                )
-            )
-    return tuple(files)
-
-
-def _document(folder: Root, name: str) -> JSON:
-    data = folder.read(name)
-    return parse(data, data.decode("utf-8-sig")).document
-
-
-def _with_session(folder: Root, file: str, key: str, fields: Mapping[str, Any]) -> bytes:
-    """A manifest with one more session; one that is not there yet is made."""
-    if not (Path(folder.folder) / PurePosixPath(file)).exists():
-        return ("sessions:\n" + "\n".join(entry_lines(key, dict(fields), 2)) + "\n").encode()
-    try:
-        data = folder.read(file)
-    except UnreadableError as error:
-        raise ReconcilerError(Problem(f"this file {error.message}", error.hint, file)) from None
-    text = decode(file, data)
-    if isinstance(text, Problem):
-        raise ReconcilerError(text)
-    mark = "\ufeff" if data.startswith("\ufeff".encode()) else ""
-    return set_value(mark + text, ("sessions", key), dict(fields), file=file).encode()

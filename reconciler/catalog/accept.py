@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reconciler.catalog.documents import CATALOG_FILE
+from reconciler.catalog.environments import Environment
 from reconciler.catalog.layers import overlay
-from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, Loader, loaded
+from reconciler.catalog.load import load, load_catalog
+from reconciler.catalog.loaded import Loaded
 from reconciler.catalog.replace import replaced
 from reconciler.domain import GROUPS, Catalog
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.edit import edit
 from reconciler.strict_yaml.emit import obstacle
-from reconciler.strict_yaml.outline import Path as Steps
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.read import parse
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
@@ -69,10 +72,10 @@ def accept_values(
         CatalogError: the catalog can't be loaded as it is.
         ReconcilerError: a session is not in the catalog, or a value can't be kept; no file has changed then.
     """
-    loader = loaded(root, environment, variables)
-    before = loader.catalog()
+    loaded = load(root, environment, variables)
+    before = loaded.catalog
     wanted = [change for change in changes if not _is_so_already(before, change)]
-    places = _Places(loader)
+    places = _Places(loaded)
     edits: dict[str, list[Change]] = {}
     files: dict[str, bytes | None] = {}
     for change in wanted:
@@ -81,7 +84,7 @@ def accept_values(
         if prompt_file is not None:
             files[prompt_file] = places.prompt(prompt_file, change)
         else:
-            edits.setdefault(place.file, []).append(_edit(place, change, loader))
+            edits.setdefault(place.file, []).append(_edit(place, change, loaded.environment))
     for file, made in edits.items():
         files[file] = edit(places.text(file), made, file=file).encode()
     with replaced(Path(root), files):
@@ -133,7 +136,7 @@ def _check(
         ReconcilerError: it does not, or can't be loaded any more.
     """
     try:
-        after = loaded(root, before.environment, variables).catalog()
+        after = load_catalog(root, before.environment, variables)
     except CatalogError as error:
         # The places are those of a text that is about to be taken back.
         raise ReconcilerError(
@@ -162,7 +165,7 @@ class _Place:
     """Where a session's own values stand: ``own`` are those there, ``inherited`` what they are laid over."""
 
     file: str
-    path: Steps
+    path: NodePath
     own: Mapping[str, Any]
     inherited: Mapping[str, Any]
 
@@ -170,14 +173,12 @@ class _Place:
 class _Places:
     """Where everything is declared, in a catalog that loads."""
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
-        patterns = loader.head.get("include", [DEFAULT_INCLUDE])
-        found = {CATALOG_FILE}.union(*map(loader.root.expand, patterns))
-        self.documents = {file: self._document(file) for file in sorted(found)}
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.documents = {file: self._document(file) for file in (CATALOG_FILE, *loaded.manifests)}
         self.uses = Counter(file for document in self.documents.values() for file in _files(document))
         self.shared: dict[str, Any] = {}
-        for layer in loader.shared:
+        for layer in loaded.defaults:
             self.shared = overlay(self.shared, layer.fields)
 
     def _document(self, file: str) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class _Places:
 
     def text(self, file: str) -> str:
         """The text of a file, with its line ends and its byte order mark."""
-        return self.loader.root.read(file).decode()
+        return self.loaded.root.read(file).decode()
 
     def of(self, change: Accepted) -> _Place:
         """Where the value of a session is its own.
@@ -196,15 +197,16 @@ class _Places:
             ReconcilerError: it is made from something else, so that there is no such place.
         """
         layers = [
-            (layer.source.file, layer.path, layer.fields) for layer in self.loader.layers.get(change.key, ())
+            (layer.source.file, layer.path, layer.fields)
+            for layer in self.loaded.composed.get(change.key, ())
         ]
         if not layers:
-            file = self.loader.files[change.key]
+            file = self.loaded.files[change.key]
             own = self.documents[file]["sessions"][change.key]
             layers = [("", (), self.shared), (file, ("sessions", change.key), own)]
-        environment = self.loader.environment.name
-        if environment is not None and self.loader.head.get("environments"):
-            patch: Steps = ("environments", environment, "sessions", change.key)
+        environment = self.loaded.environment.name
+        if environment is not None and self.loaded.has_environments:
+            patch: NodePath = ("environments", environment, "sessions", change.key)
             if layers[-1][1] != patch:
                 layers.append((CATALOG_FILE, patch, {}))
         file, path, own = layers[-1]
@@ -259,7 +261,7 @@ def _is_composed(prompt: JSON) -> bool:
     return isinstance(prompt, list) or (isinstance(prompt, dict) and not prompt.keys() <= {"file"} | {"text"})
 
 
-def _edit(place: _Place, change: Accepted, loader: Loader) -> Change:
+def _edit(place: _Place, change: Accepted, environment: Environment) -> Change:
     """The change to the file that the session's own values stand in.
 
     Raises:
@@ -268,9 +270,7 @@ def _edit(place: _Place, change: Accepted, loader: Loader) -> Change:
     path = (*place.path, *change.steps)
     group, *name = change.steps
     if group == "name":
-        return Change(
-            "set", path, _without_affixes(change, loader.environment.prefix, loader.environment.suffix)
-        )
+        return Change("set", path, _without_affixes(change, environment.prefix, environment.suffix))
     if not name:
         return Change("set", path, _value(change), prompt=group == "prompt")
     inherited = (place.inherited.get(group) or {}).get(name[0], MISSING)

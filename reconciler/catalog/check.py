@@ -8,8 +8,10 @@ from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
+from reconciler.ownership.key import KEY_RULE, suggest_key
 from reconciler.schemas import fits, load_schema
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
@@ -67,7 +69,7 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
 
 def _one_a_place(errors: Iterable[Any]) -> Iterator[Any]:
     """The errors, without those about a value whose type is wrong to begin with."""
-    mistyped: set[Path] = set()
+    mistyped: set[NodePath] = set()
     for error in errors:
         path = tuple(error.absolute_path)
         if path in mistyped:
@@ -79,7 +81,7 @@ def _one_a_place(errors: Iterable[Any]) -> Iterator[Any]:
 
 def _worded(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterator[Problem]:
     for error in errors:
-        path: Path = tuple(error.absolute_path)
+        path: NodePath = tuple(error.absolute_path)
         what = _named(path, schema)
         if "propertyNames" in error.absolute_schema_path:
             yield source.at_key((*path, error.instance), *_bad_key(path, error.instance))
@@ -119,7 +121,7 @@ _ADD: Final = {
 }
 
 
-def _named(path: Path, schema: SchemaName) -> str:
+def _named(path: NodePath, schema: SchemaName) -> str:
     """What a value is called in a message."""
     if not path:
         return "catalog.yaml" if schema == "catalog" else "this manifest"
@@ -132,21 +134,18 @@ def _named(path: Path, schema: SchemaName) -> str:
 # Keys ---------------------------------------------------------------------------------------------------------
 
 
-def _bad_key(path: Path, key: str) -> tuple[str, str]:
+def _bad_key(path: NodePath, key: str) -> tuple[str, str]:
     if path[-1] == "remark":
         return (
             "`reconciler` is no key for you: a session's identity is kept under it",
             "give the key another name",
         )
-    slug = re.sub(r"[^a-z0-9._-]+", "-", key[:63].lower()).strip("-._")
-    hint = f"{_KEYS}, like `{slug}`" if slug else _KEYS
-    return f"`{truncate(key)}` can't be the key of a session", hint
+    suggested = suggest_key(key)
+    hint = f"{KEY_RULE}, like `{suggested}`" if suggested else KEY_RULE
+    return f"`{truncate(key)}` is not a valid session key", hint
 
 
-_KEYS: Final = "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
-
-
-def _unknown(path: Path, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
+def _unknown(path: NodePath, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
     known = list(error.schema["properties"])
     message = f"`{truncate(key)}` is not a field of {what}"
     if not path and schema == "manifest":
@@ -178,7 +177,7 @@ def _listed(words: Sequence[str], last: str = "and") -> str:
 # Values -------------------------------------------------------------------------------------------------------
 
 
-def _bad_value(path: Path, error: Any, what: str) -> tuple[str, str]:
+def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
     value, schema = error.instance, error.schema
     match error.validator:
         case "type":
@@ -220,7 +219,7 @@ def _bad_value(path: Path, error: Any, what: str) -> tuple[str, str]:
             return _bad_text(path, value, schema, what)
 
 
-def _bad_text(path: Path, value: str, schema: Any, what: str) -> tuple[str, str]:
+def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, str]:
     """A text that does not match its pattern."""
     if "ignore_changes" in path:
         close = _closest(value, _FIELDS)
@@ -232,7 +231,7 @@ def _bad_text(path: Path, value: str, schema: Any, what: str) -> tuple[str, str]
         return f"{_shown(value)} is no field of a session", hint
     if path == ("catalog",):
         message, hint = _bad_key(path, value)
-        return message.replace("the key of a session", "the name of a catalog"), hint
+        return message.replace("session key", "catalog name"), hint
     if path[0] in ("moved", "forgotten"):
         message, hint = _bad_key(path, value)
         return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.catalog.layers import Layer
-from reconciler.catalog.load import Loader, loaded
+from reconciler.catalog.load import load
+from reconciler.catalog.loaded import Loaded
 from reconciler.domain import Session
 from reconciler.errors import UsageError
-from reconciler.strict_yaml.places import Path as Place
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.values import JSON
@@ -38,20 +39,20 @@ def explain(
         CatalogError: the catalog is wrong.
         UsageError: it has no such session.
     """
-    loader = loaded(root, environment, variables)
-    sessions = loader.catalog().sessions
+    loaded = load(root, environment, variables)
+    sessions = loaded.catalog.sessions
     session = sessions.get(key)
     if session is None:
         close = nearest(key, sessions)
         raise UsageError(
             f"the catalog has no session {key!r}", f"did you mean {close!r}?" if close else "check the key"
         )
-    layers = loader.layers.get(key) or loader.plain_layers(key)
+    layers = loaded.layers(key)
     origins = []
     for path, value in session.fields().items():
         origins.append(_origin(path, value, layers))
         if path == "prompt":
-            origins += _parts(layers, loader)
+            origins += _parts(layers, loaded)
     return session, origins
 
 
@@ -66,11 +67,11 @@ def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin:
     raise RuntimeError(f"{path} comes from nowhere")
 
 
-def _parts(layers: Sequence[Layer], loader: Loader) -> list[Origin]:
+def _parts(layers: Sequence[Layer], loaded: Loaded) -> list[Origin]:
     """The parts of a prompt that is put together, and the fragments' own places."""
     layer = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
     prompt: Any = layer.fields["prompt"]
-    place: Place = (*layer.path, "prompt")
+    place: NodePath = (*layer.path, "prompt")
     if isinstance(prompt, dict) and "parts" in prompt:
         prompt, place = prompt["parts"], (*place, "parts")
     if not isinstance(prompt, list):
@@ -80,11 +81,11 @@ def _parts(layers: Sequence[Layer], loader: Loader) -> list[Origin]:
         name = part.get("fragment")
         label, source, at = layer.label, layer.source, (*place, number)
         if name is not None:
-            label, source, at = f"fragment {name}", loader.parts.fragments[name][1], ("fragments", name)
+            label, source, at = f"fragment {name}", loaded.fragments[name].source, ("fragments", name)
         origins.append(_at(f"prompt[{number}]", part, label, source, at))
     return origins
 
 
-def _at(path: str, value: JSON, layer: str, source: Source, place: Place) -> Origin:
+def _at(path: str, value: JSON, layer: str, source: Source, place: NodePath) -> Origin:
     problem = source.at_key(place, "")
     return Origin(path, value, layer, problem.file, problem.line)

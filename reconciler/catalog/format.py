@@ -19,19 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.catalog.files import Root, UnreadableError
-from reconciler.catalog.load import CATALOG_FILE, Loader, environments
-from reconciler.catalog.manifests import manifest_names
+from reconciler.catalog.documents import CATALOG_FILE, read_text
+from reconciler.catalog.files import Root
+from reconciler.catalog.load import environments, load, open_root
+from reconciler.catalog.loaded import Loaded
 from reconciler.catalog.replace import replaced
-from reconciler.catalog.templating import Renderer
-from reconciler.domain import Catalog
-from reconciler.errors import CatalogError, Problem
 from reconciler.schemas import load_schema
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.emit import literal
-from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.outline import Node, Outline
-from reconciler.strict_yaml.outline import Path as Place
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.read import parse
 from reconciler.strict_yaml.splices import Splice, splices
 from reconciler.text.normalise import normalise_prompt
@@ -62,21 +59,19 @@ def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[F
     Raises:
         CatalogError: the catalog can't be loaded.
     """
-    before = _meaning(_Edited(root, {}), variables or {})
+    before = _load_all(open_root(root), variables)
     folder = Root(root)
-    names = [CATALOG_FILE]
     changed: list[Formatted] = []
-    for name in names:
-        data, text = _read(folder, name)
-        if name == CATALOG_FILE:
-            names += manifest_names(folder, parse(data, text).document)
+    for name in (CATALOG_FILE, *before[0].manifests):
+        data, text = read_text(folder, name)
         mark = _MARK if data.startswith(_MARK.encode()) else ""
         after = format_text(text)
         if after != text:
             changed.append(Formatted(name, mark + text, mark + after))
-    overlay = {one.name: one.after.encode() for one in changed}
-    if changed and _meaning(_Edited(root, overlay), variables or {}) != before:
-        raise RuntimeError("formatting would change what the catalog means")
+    if changed:
+        after_all = _load_all(_Edited(root, {one.name: one.after.encode() for one in changed}), variables)
+        if [one.catalog for one in after_all] != [one.catalog for one in before]:
+            raise RuntimeError("formatting would change the catalog's meaning")
     return changed
 
 
@@ -91,13 +86,10 @@ def write_formatted(root: Path, changed: Sequence[Formatted]) -> None:
 
 
 class _Edited(Root):
-    """A catalog's folder, some of whose files have other contents than on disk."""
+    """A catalog's folder in which some files have other contents than on disk."""
 
-    def __init__(self, folder: Path, edited: dict[str, bytes]) -> None:
-        try:
-            super().__init__(folder)
-        except UnreadableError as error:
-            raise CatalogError(Problem(f"{folder} {error.message}", error.hint)) from None
+    def __init__(self, folder: Path, edited: Mapping[str, bytes]) -> None:
+        super().__init__(folder)
         self._edited = edited
 
     def read(self, path: str) -> bytes:
@@ -105,31 +97,14 @@ class _Edited(Root):
         return self._edited[path] if path in self._edited else super().read(path)
 
 
-def _meaning(folder: Root, variables: Mapping[str, JSON]) -> list[Catalog]:
-    """What a catalog comes to, in each of its environments.
+def _load_all(folder: Root, variables: Mapping[str, JSON] | None) -> list[Loaded]:
+    """The catalog in each of its environments.
 
     Raises:
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [*environments(folder.folder)] or [None]
-    found = []
-    with Renderer() as renderer:
-        for name in names:
-            loader = Loader(folder, name, variables, renderer)
-            loader.load()
-            found.append(loader.catalog())
-    return found
-
-
-def _read(folder: Root, name: str) -> tuple[bytes, str]:
-    try:
-        data = folder.read(name)
-    except UnreadableError as error:
-        raise CatalogError(Problem(f"this file {error.message}", error.hint, name)) from None
-    text = decode(name, data)
-    if isinstance(text, Problem):
-        raise CatalogError(text)
-    return data, text
+    return [load(folder, name, variables) for name in names]
 
 
 def format_text(text: str) -> str:
@@ -191,7 +166,7 @@ def _compared(document: JSON) -> JSON:
     return found
 
 
-def _fields_in(document: JSON) -> Iterator[Place]:
+def _fields_in(document: JSON) -> Iterator[NodePath]:
     """Where a document holds fields of a session: sessions, templates, defaults, and those of environments."""
 
     def keys(value: JSON) -> list[str]:
@@ -210,13 +185,10 @@ def _fields_in(document: JSON) -> Iterator[Place]:
             yield ("environments", name, "sessions", key)
 
 
-def _written(outline: Outline, document: JSON) -> Iterator[tuple[Place, Node]]:
+def _written(outline: Outline, document: JSON) -> Iterator[tuple[NodePath, Node]]:
     """The mappings that hold fields of a session, where they are written in lines."""
     for path in _fields_in(document):
-        node: Node | None = outline.root
-        for step in path:
-            entry = node.entry(step) if node else None
-            node = entry.value if entry else None
+        node = outline.node(path)
         if node is not None and node.kind == "mapping" and not node.flow:
             yield path, node
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.catalog.load import loaded
+from reconciler.catalog.load import load
 from reconciler.values import JSON
 
 
@@ -26,17 +26,13 @@ def graph(
     Raises:
         CatalogError: the catalog is wrong.
     """
-    loader = loaded(root, environment, variables)
-    loader.catalog()
-    templates: dict[str, set[str]] = {name: set() for name in loader.templates.names()}
-    for key, layers in loader.layers.items():
+    loaded = load(root, environment, variables)
+    templates: dict[str, set[str]] = {name: set() for name in loaded.templates}
+    for key, layers in loaded.composed.items():
         for layer in layers:
             if layer.path[0] == "templates":
                 templates[str(layer.path[1])].add(key)
     return Graph(
-        {
-            name: tuple(sorted(set(loader.parts.users.get(name, ()))))
-            for name in sorted(loader.parts.fragments)
-        },
+        {name: use.keys for name, use in sorted(loaded.fragments.items())},
         {name: tuple(sorted(keys)) for name, keys in sorted(templates.items())},
     )

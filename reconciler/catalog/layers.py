@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import Problem
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.values import JSON
 
@@ -28,7 +29,7 @@ class Layer:
     label: str
     fields: Mapping[str, Any]
     source: Source
-    path: Path
+    path: NodePath
 
 
 class TemplateError(Exception):
@@ -90,7 +91,7 @@ class Templates:
         return self._found.keys()
 
     def flat(
-        self, extends: str | Sequence[str], source: Source, path: Path
+        self, extends: str | Sequence[str], source: Source, path: NodePath
     ) -> tuple[Sequence[Layer], dict[str, JSON]]:
         """The layers that a session or template stands on, the first one first, and what they come to together.
 
@@ -118,12 +119,12 @@ class Templates:
         self,
         names: Sequence[str],
         source: Source,
-        path: Path,
+        path: NodePath,
         above: tuple[Layer, ...],
         once: dict[str, Layer],
     ) -> None:
         for number, name in enumerate(names):
-            place: Path = (*path, number) if len(names) > 1 else path
+            place: NodePath = (*path, number) if len(names) > 1 else path
             layer = self._found.get(name)
             if layer is None:
                 close = nearest(name, self._found)

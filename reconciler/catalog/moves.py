@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import Problem
+from reconciler.ownership.key import parse_identity
 from reconciler.ownership.tag import Identity
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,10 @@ class Ownership:
     forgotten: frozenset[str]
 
 
-def read_identity(text: str, catalog: str, environment: str | None) -> Identity:
-    """``key``, ``catalog/key`` or ``catalog@environment/key``; what is left out is this catalog's."""
-    scope, slash, key = text.rpartition("/")
-    if not slash:
-        return Identity(catalog, environment, key)
-    name, _, other = scope.partition("@")
-    return Identity(name, other or None, key)
+def _identity(text: str, catalog: str, environment: str | None) -> Identity:
+    identity = parse_identity(text, catalog, environment)
+    assert identity is not None  # the schema has the same pattern
+    return identity
 
 
 def ownership(
@@ -46,8 +45,8 @@ def ownership(
     handed_over: dict[str, Identity] = {}
     seen: dict[Identity, int] = {}
     for number, entry in enumerate(head.get("moved", ())):
-        place: Path = ("moved", number)
-        source_, target = (read_identity(entry[side], catalog, environment) for side in ("from", "to"))
+        place: NodePath = ("moved", number)
+        source_, target = (_identity(entry[side], catalog, environment) for side in ("from", "to"))
         ours = [one == Identity(catalog, environment, one.key) for one in (source_, target)]
         problem = None
         if source_ == target:

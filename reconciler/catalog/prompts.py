@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from reconciler.errors import Problem
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
@@ -20,7 +21,7 @@ from reconciler.values import JSON
 BLANK_LINE: Final = "\n\n"
 
 #: Reads a prompt's file, once however often it is used; None where that is a problem that was noted.
-ReadFile: TypeAlias = Callable[[str, Source, Path], str | None]
+ReadFile: TypeAlias = Callable[[str, Source, NodePath], str | None]
 
 #: Renders a template: its text, its name for messages, the variables. Raises :class:`RenderError`.
 Render: TypeAlias = Callable[[str, Mapping[str, JSON]], str]
@@ -60,7 +61,7 @@ class Prompts:
             )
 
     def text(
-        self, key: str, prompt: Any, source: Source, path: Path, variables: Mapping[str, JSON]
+        self, key: str, prompt: Any, source: Source, path: NodePath, variables: Mapping[str, JSON]
     ) -> str | None:
         """The text of a prompt; None where there is a problem, which was noted.
 
@@ -84,7 +85,7 @@ class Prompts:
         return normalise_prompt(separator.join(normalise_prompt(text) for text in texts if text is not None))
 
     def _part(
-        self, key: str, part: Any, source: Source, path: Path, variables: Mapping[str, JSON]
+        self, key: str, part: Any, source: Source, path: NodePath, variables: Mapping[str, JSON]
     ) -> str | None:
         if isinstance(part, str):
             return part
@@ -129,7 +130,7 @@ class Prompts:
             self._note_template(error, home, at, file, text)
             return None
 
-    def _note_template(self, error: RenderError, home: Source, at: Path, file: str, text: str) -> None:
+    def _note_template(self, error: RenderError, home: Source, at: NodePath, file: str, text: str) -> None:
         if not file:
             line = f" (line {error.line} of the template)" if error.line > 1 else ""
             self.note(home.at_value(at, error.message + line, error.hint))

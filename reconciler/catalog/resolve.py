@@ -11,7 +11,8 @@ from reconciler.catalog.expand import ExpandError, Expansion, combinations, rows
 from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.prompts import Prompts, ReadFile
 from reconciler.errors import Problem
-from reconciler.strict_yaml.places import Path, Source
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
 from reconciler.values import JSON
 
 #: What a session says of how it is made, and not of what it is.
@@ -36,7 +37,7 @@ class Resolved:
     key: str
     fields: Mapping[str, Any]
     source: Source
-    path: Path
+    path: NodePath
     layers: Sequence[Layer]
     adopt: int | None = None
     line: int = 0
@@ -59,7 +60,7 @@ class Composer:
 
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
         """The session or sessions that a declaration makes; none where there is a problem, or it is skipped here."""
-        path: Path = ("sessions", key)
+        path: NodePath = ("sessions", key)
         try:
             for expansion in self._expansions(key, declared, path):
                 found = self._one(expansion, declared, path)
@@ -70,7 +71,7 @@ class Composer:
         except ExpandError as error:
             self._note_expansion(error, declared, path)
 
-    def _expansions(self, key: str, declared: Declared, path: Path) -> Iterator[Expansion]:
+    def _expansions(self, key: str, declared: Declared, path: NodePath) -> Iterator[Expansion]:
         given = declared.given
         if "matrix" in given and "from" in given:
             message = f"`{key}` has both `matrix` and `from`"
@@ -84,7 +85,7 @@ class Composer:
         else:
             yield Expansion(key, {}, {})
 
-    def _one(self, expansion: Expansion, declared: Declared, path: Path) -> Resolved | None:
+    def _one(self, expansion: Expansion, declared: Declared, path: NodePath) -> Resolved | None:
         given, source = declared.given, declared.source
         patch = self.environment.patches.get(expansion.key, {})
         if patch.get("skip"):
@@ -100,7 +101,7 @@ class Composer:
         fields = overlay(fields, own)
         layers.append(Layer(f"session {path[1]}", own, source, path))
         if patch:
-            place: Path = ("environments", self.environment.name or "", "sessions", expansion.key)
+            place: NodePath = ("environments", self.environment.name or "", "sessions", expansion.key)
             if "extends" in patch:
                 lower, base = self.templates.flat(patch["extends"], self.head, (*place, "extends"))
                 fields = overlay(fields, base)
@@ -116,7 +117,7 @@ class Composer:
         fields = {name: value for name, value in fields.items() if name not in MAKING}
         if "prompt" in fields:
             last = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
-            at: Path = (*last.path, "prompt")
+            at: NodePath = (*last.path, "prompt")
             text = self.prompts.text(expansion.key, fields["prompt"], last.source, at, variables)
             if text is None:
                 return None
@@ -127,7 +128,7 @@ class Composer:
         return Resolved(expansion.key, fields, source, path, layers, adopt, expansion.line)
 
     def _base(
-        self, extends: str | Sequence[str] | None, source: Source, path: Path, layers: list[Layer]
+        self, extends: str | Sequence[str] | None, source: Source, path: NodePath, layers: list[Layer]
     ) -> Mapping[str, JSON]:
         """What defaults and templates come to together; the same for all sessions with the same ``extends``."""
         names = () if extends is None else (extends,) if isinstance(extends, str) else tuple(extends)
@@ -142,7 +143,7 @@ class Composer:
             cached = self._bases[names] = overlay(base, flat) if names else base
         return cached
 
-    def _note_expansion(self, error: ExpandError, declared: Declared, path: Path) -> None:
+    def _note_expansion(self, error: ExpandError, declared: Declared, path: NodePath) -> None:
         kind = "matrix" if "matrix" in declared.given else "from"
         if not error.line:
             self.note(declared.source.at_key((*path, kind), error.message, error.hint))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from reconciler.catalog.load import CATALOG_FILE
+from reconciler.catalog.documents import CATALOG_FILE
 from reconciler.export.select import Exported, Selection
 from reconciler.strict_yaml.emit import Prompt, entry_lines, key_text, mapping_lines
 from reconciler.values import JSON, same

@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-#: The longest valid key.
-LONGEST: Final = 63
-#: The key if nothing is left of a name.
+from reconciler.ownership.key import LONGEST_KEY
+
+#: Where nothing is left of a name.
 NAMELESS: Final = "session"
 
 _HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
@@ -23,11 +23,11 @@ _OTHER = re.compile("[^a-z0-9]+")
 
 
 def key_from_name(name: str) -> str:
-    """A key for a name: lower-case letters and digits, separated by hyphens, at most :data:`LONGEST` characters."""
+    """A key for a name on its own: at most ``LONGEST_KEY`` lower-case letters and digits, separated by hyphens."""
     text = _APOSTROPHES.sub("", name)
     if not text.isascii():
         text = _in_ascii(text)
-    return truncate_key(_OTHER.sub("-", text.lower()).strip("-"), LONGEST) or NAMELESS
+    return truncate_key(_OTHER.sub("-", text.lower()).strip("-"), LONGEST_KEY) or NAMELESS
 
 
 def _in_ascii(text: str) -> str:
@@ -61,7 +61,7 @@ def make_keys(names: Iterable[tuple[int, str]], taken: Collection[str] = ()) -> 
         key = plain = key_from_name(name)
         while key in used:
             suffix = f"-{session_id}"
-            plain = truncate_key(plain, LONGEST - len(suffix))
+            plain = truncate_key(plain, LONGEST_KEY - len(suffix))
             key = plain = plain + suffix
         used.add(key)
         keys[session_id] = key

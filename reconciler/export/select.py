@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from reconciler.domain import Lifecycle, LiveSession, Session, Snapshot
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.export.keys import key_from_name, make_keys
+from reconciler.ownership.key import KEY_RULE, is_key
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.schemas import fits
 from reconciler.strict_yaml.emit import obstacle
@@ -18,8 +18,6 @@ from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 Only: TypeAlias = Literal["managed", "unmanaged", "all"]
-
-_KEY: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,9 @@ def select_sessions(
         ReconcilerError: a managed session can't be expressed in a catalog; a plan without it would delete it.
     """
     name = catalog or _name(snapshot, only, environment, folder)
-    for what, given in (("a catalog", name), ("an environment", environment)):
-        if given is not None and not _KEY.fullmatch(given):
-            raise UsageError(
-                f"`{given}` can't be the name of {what}",
-                "use up to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit",
-            )
+    for what, given in (("catalog", name), ("environment", environment)):
+        if given is not None and not is_key(given):
+            raise UsageError(f"`{given}` is not a valid {what} name", KEY_RULE)
     found = _Found(name, environment)
     for live in snapshot:
         found.put(live)
@@ -194,8 +189,8 @@ def _unwritable(live: LiveSession, key: str) -> str:
         found = obstacle(text)
         if found:
             return f"its {field} holds {found}"
-    if not _KEY.fullmatch(key):
-        return f"its key `{truncate(key)}` can't be one"
+    if not is_key(key):
+        return f"its key `{truncate(key)}` is not valid"
     if live.session_id < 1 or not fits({"sessions": {key: texts}}, "manifest"):
         return "a manifest does not accept its name, its model or its id"
     return ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from reconciler.catalog.documents import CATALOG_FILE, DEFAULT_INCLUDE
 from reconciler.catalog.files import Root, UnreadableError
-from reconciler.catalog.load import CATALOG_FILE, DEFAULT_INCLUDE, load_catalog
+from reconciler.catalog.load import load_catalog
 from reconciler.catalog.replace import replaced
 from reconciler.errors import CatalogError, Problem, ReconcilerError, Refused
 from reconciler.export.select import Selection

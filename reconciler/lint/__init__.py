@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from reconciler.catalog import environments
-from reconciler.catalog.load import loaded
-from reconciler.errors import Problem
+from reconciler.catalog.load import load
 from reconciler.language_models import Models, shipped
-from reconciler.lint.document import report_to_document as report_to_document
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
+from reconciler.lint.report import Finding, Report, report_to_document
 from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
 from reconciler.lint.secrets import masked
 from reconciler.values import JSON
 
 __all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint", "report_to_document"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A violation of a rule, and its severity."""
-
-    rule: str
-    severity: Severity
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All findings, by file and line. ``ignored`` counts those that a comment suppresses."""
-
-    catalog: str
-    sessions: int
-    models: Models
-    findings: tuple[Finding, ...]
-    ignored: int
-
-    def count(self, severity: Severity) -> int:
-        """How many findings have exactly this severity."""
-        return sum(finding.severity == severity for finding in self.findings)
-
-    def reaches(self, severity: Severity) -> bool:
-        """Whether any finding has at least this severity."""
-        least = SEVERITIES.index(severity)
-        return any(SEVERITIES.index(finding.severity) >= least for finding in self.findings)
 
 
 def lint(
@@ -67,11 +37,10 @@ def lint(
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
-    loaders = [loaded(root, name, variables) for name in names]
-    catalogs = [loader.catalog() for loader in loaders]
-    written = read_written(root)
+    loaded = [load(root, name, variables) for name in names]
+    written = read_written(root, loaded[0].manifests)
     comments = Comments(written.documents)
-    subjects = [Subject(loader, written, comments, models or shipped()) for loader in loaders]
+    subjects = [Subject(one, written, comments, models or shipped()) for one in loaded]
     given = written.documents[0].document.get("lint", {})
     found: dict[
         Finding, None
@@ -88,5 +57,5 @@ def lint(
             finding = Finding(rule.name, severity, problem)
             (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
-    sessions = {key for catalog in catalogs for key in catalog.sessions}
-    return Report(catalogs[0].name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))
+    sessions = {key for one in loaded for key in one.catalog.sessions}
+    return Report(loaded[0].catalog.name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))

@@ -12,12 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from reconciler.catalog.files import Root, UnreadableError
-from reconciler.catalog.load import CATALOG_FILE
-from reconciler.catalog.manifests import manifest_names
-from reconciler.errors import CatalogError, Problem, ReconcilerError
-from reconciler.strict_yaml.encoding import decode
+from reconciler.catalog.documents import CATALOG_FILE, read_text
+from reconciler.catalog.load import open_root
 from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.read import parse
 from reconciler.values import JSON
@@ -62,19 +60,17 @@ class Document(File):
         self.document: JSON = parse(data, text).document
         self.outline = Outline(text)
 
-    def spot(self, path: Sequence[str | int]) -> Spot | None:
+    def spot(self, path: NodePath) -> Spot | None:
         """Where a value is written; None if it is not written in this file."""
-        node, keys = self.outline.root, []
-        for step in path:
-            entry = node.entry(step)
-            if entry is None:
-                return None
-            keys.append(Mark(self, entry.begin))
-            node = entry.value
+        entries = self.outline.entries(path)
+        if len(entries) < len(path):
+            return None
+        keys = [Mark(self, entry.begin) for entry in entries]
+        node = entries[-1].value if entries else self.outline.root
         at = keys[-1].char if node.is_empty and keys else node.begin
         return Spot(Mark(self, at), tuple(keys))
 
-    def key_spot(self, path: Sequence[str | int]) -> Spot | None:
+    def key_spot(self, path: NodePath) -> Spot | None:
         """Where the key of a value is written."""
         found = self.spot(path)
         return found and Spot(found.covers[-1], found.covers)
@@ -157,21 +153,16 @@ class Written:
         yield from self.prompts.values()
 
 
-def read_written(root: Path) -> Written:
-    """Read a catalog that loads.
+def read_written(root: Path, manifests: Sequence[str]) -> Written:
+    """Read the files of a catalog that loads: catalog.yaml and its manifests.
 
     Raises:
         CatalogError: a file changed after it was loaded, and can no longer be read.
     """
-    try:
-        folder = Root(root)
-        written = Written()
-        head = _document(folder, CATALOG_FILE)
-        written.add(head)
-        for name in manifest_names(folder, head.document):
-            written.add(_document(folder, name))
-    except UnreadableError as error:
-        raise ReconcilerError(f"{root} {error.message}", error.hint) from None
+    folder = open_root(root)
+    written = Written()
+    for name in (CATALOG_FILE, *manifests):
+        written.add(Document(name, *read_text(folder, name)))
     owners: dict[str, tuple[Mark, ...]] = {}
     tables: set[str] = set()
     for document in written.documents:
@@ -184,25 +175,10 @@ def read_written(root: Path) -> Written:
             else:
                 written.texts.append(Text(kind, node.text, document, node, covers))
     for name, covers in sorted(owners.items()):
-        data, text = _read(folder, name)
+        data, text = read_text(folder, name)
         file = written.prompts[name] = File(name, data, text)
         written.texts.append(Text("table" if name in tables else "prompt", text, file, None, covers))
     return written
-
-
-def _read(folder: Root, name: str) -> tuple[bytes, str]:
-    try:
-        data = folder.read(name)
-    except UnreadableError as error:
-        raise CatalogError(Problem(f"this file {error.message}", error.hint, name)) from None
-    text = decode(name, data)
-    if isinstance(text, Problem):
-        raise CatalogError(text)
-    return data, text
-
-
-def _document(folder: Root, name: str) -> Document:
-    return Document(name, *_read(folder, name))
 
 
 _Found: TypeAlias = tuple[Literal["prompt", "name", "file", "from"], Node, tuple[Mark, ...]]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.catalog.load import Loader
+from reconciler.catalog.loaded import Loaded
 from reconciler.domain import Session
 from reconciler.language_models import Models
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import Document, Kind, Mark, Spot, Text, Written
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
+from reconciler.strict_yaml.path import NodePath
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
@@ -49,7 +50,7 @@ class Rule:
 class Subject:
     """What the rules check: the catalog as it resolves in one environment, and as it is written."""
 
-    loader: Loader
+    loaded: Loaded
     written: Written
     comments: Comments
     models: Models
@@ -57,7 +58,7 @@ class Subject:
     @property
     def sessions(self) -> Iterable[Session]:
         """The resolved sessions."""
-        return self.loader.sessions.values()
+        return self.loaded.catalog.sessions.values()
 
     def texts(self, *kinds: Kind) -> Iterator[Text]:
         """The texts of these kinds."""
@@ -65,15 +66,17 @@ class Subject:
 
     def spot(self, key: str, *fields: str) -> Spot:
         """Where a field of a session is written: in the session, or in a layer below it. Without either, its key."""
-        own = self.written.document(self.loader.files[key])
-        layers: list[tuple[Document | None, Sequence[str | int], bool]]
-        if key in self.loader.layers:
+        own = self.written.document(self.loaded.files[key])
+        layers: list[tuple[Document | None, NodePath, bool]]
+        if key in self.loaded.composed:
             layers = [
                 (self.written.document(layer.source.file), layer.path, fields[0] in layer.fields)
-                for layer in self.loader.layers[key]
+                for layer in self.loaded.composed[key]
             ]
         else:
-            layers = [(self.written.document(one.source.file), one.path, True) for one in self.loader.shared]
+            layers = [
+                (self.written.document(one.source.file), one.path, True) for one in self.loaded.defaults
+            ]
             layers.append((own, ("sessions", key), True))
         above = next((d.key_spot(path) for d, path, _ in layers if d and path[0] == "sessions"), None)
         for document, path, said in reversed(layers):

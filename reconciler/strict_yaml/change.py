@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from reconciler.strict_yaml.outline import Path
+from reconciler.strict_yaml.path import NodePath, dotted
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
 
@@ -23,14 +23,14 @@ class Change:
     """
 
     kind: Kind
-    path: Path
+    path: NodePath
     value: JSON = None
     prompt: bool = False
 
     @property
     def name(self) -> str:
         """The path, for people."""
-        return ".".join(map(str, self.path))
+        return dotted(self.path)
 
 
 class ImpossibleError(Exception):
@@ -54,7 +54,7 @@ def changed(document: JSON, change: Change) -> JSON:
     return changed_within(document, change.path, change)
 
 
-def changed_within(value: JSON, path: Path, change: Change) -> JSON:
+def changed_within(value: JSON, path: NodePath, change: Change) -> JSON:
     """What is found somewhere in a document after a change, the rest of whose path is ``path`` from there.
 
     Raises:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.faults import Fault
 from reconciler.strict_yaml.places import Source
-from reconciler.strict_yaml.read import Fault, parse
+from reconciler.strict_yaml.read import parse
 from reconciler.values import JSON
 
 
@@ -17,7 +18,8 @@ class Document:
     """What a file says.
 
     ``value`` is what could be made of it despite ``problems``. A ``broken`` file is not YAML at all, and has no value.
-    ``values`` counts mappings, lists, keys and scalars, with every alias written out.
+    ``values`` counts mappings, lists, keys and scalars, with every alias expanded; ``text`` counts the characters that
+    expanding the aliases adds.
     """
 
     value: JSON
@@ -25,6 +27,7 @@ class Document:
     problems: tuple[Problem, ...] = ()
     broken: bool = False
     values: int = 0
+    text: int = 0
 
 
 def read_document(path: Path, what: str) -> Document:
@@ -48,7 +51,7 @@ def parse_document(file: str, data: bytes) -> Document:
     source = Source(file, data, text)
     parsed = parse(data, text)
     problems = tuple(_problem(source, fault) for fault in parsed.faults)
-    return Document(parsed.document, source, problems, parsed.broken, parsed.values)
+    return Document(parsed.document, source, problems, parsed.broken, parsed.values, parsed.text)
 
 
 def _problem(source: Source, fault: Fault) -> Problem:

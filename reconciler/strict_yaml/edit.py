@@ -20,7 +20,8 @@ from typing import Any, Final
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.strict_yaml.change import Change, ImpossibleError, changed, normalised
 from reconciler.strict_yaml.emit import obstacle
-from reconciler.strict_yaml.outline import LINE_END, Node, Outline, Path
+from reconciler.strict_yaml.outline import LINE_END, Node, Outline
+from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.read import parse
 from reconciler.strict_yaml.splices import Splice, splices
 from reconciler.values import JSON, same
@@ -29,7 +30,7 @@ _MARK: Final = "\ufeff"
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
-def set_value(text: str, path: Path, value: JSON, *, prompt: bool = False, file: str = "") -> str:
+def set_value(text: str, path: NodePath, value: JSON, *, prompt: bool = False, file: str = "") -> str:
     """The text with this value at this path; keys that are missing on the way are added.
 
     Where the value is a mapping or a list, only what differs in it is touched.
@@ -47,7 +48,7 @@ def set_value(text: str, path: Path, value: JSON, *, prompt: bool = False, file:
     return edit(text, [Change("set", path, value, prompt)], file=file)
 
 
-def remove_value(text: str, path: Path, *, file: str = "") -> str:
+def remove_value(text: str, path: NodePath, *, file: str = "") -> str:
     """The text without the key, or the item of a list, at this path. A mapping that loses its last key becomes ``{}``.
 
     Raises:
@@ -57,7 +58,7 @@ def remove_value(text: str, path: Path, *, file: str = "") -> str:
     return edit(text, [Change("remove", path)], file=file)
 
 
-def rename_key(text: str, path: Path, new: str, *, file: str = "") -> str:
+def rename_key(text: str, path: NodePath, new: str, *, file: str = "") -> str:
     """The text with the key at the end of this path renamed; its value and its place stay.
 
     Raises:
@@ -67,7 +68,7 @@ def rename_key(text: str, path: Path, new: str, *, file: str = "") -> str:
     return edit(text, [Change("rename", path, new)], file=file)
 
 
-def add_item(text: str, path: Path, item: JSON, *, file: str = "") -> str:
+def add_item(text: str, path: NodePath, item: JSON, *, file: str = "") -> str:
     """The text with one more item at the end of the list at this path, which is made where it is missing.
 
     Raises:
@@ -134,7 +135,7 @@ class _Editor:
             error.at = error.at or _way(self.outline, change.path)[-1].begin
             raise self._error(error) from None
         # First what differs within the value, then the value as a whole.
-        for steps in (_parts(self.outline.root, self.document, change), [change]):
+        for steps in (_parts(self.outline, self.document, change), [change]):
             try:
                 edited = self._after(steps)
             except ImpossibleError as error:
@@ -152,7 +153,7 @@ class _Editor:
         steps: list[Change] = []
         try:
             for change in changes:
-                steps += _parts(self.outline.root, self.document, change)
+                steps += _parts(self.outline, self.document, change)
                 wanted = changed(wanted, change)
             edited = self._after(steps)
         except ImpossibleError:
@@ -226,21 +227,19 @@ def _touches(one: Splice, made: list[Splice]) -> bool:
     return (at > 0 and made[at - 1].end >= one.start) or (at < len(made) and made[at].start <= one.end)
 
 
-def _parts(root: Node, document: JSON, change: Change) -> list[Change]:
+def _parts(outline: Outline, document: JSON, change: Change) -> list[Change]:
     """The changes that setting a mapping or a list comes down to; any other change is its only part."""
     if change.kind != "set":
         return [change]
-    node: Node | None = root
     value = document
     for step in change.path:
-        entry = node.entry(step) if node else None
-        node = entry.value if entry else None
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
             return [change]  # something new
     if same(value, change.value):
         return []
+    node = outline.node(change.path)
     if node is None:
         return [change]
     sets, removals = _differences(node, value, change)
@@ -276,16 +275,11 @@ def _differences(node: Node, old: JSON, change: Change) -> tuple[list[Change], l
     return sets, removals
 
 
-def _way(outline: Outline, path: Path) -> list[Node]:
+def _way(outline: Outline, path: NodePath) -> list[Node]:
     """The keys and values along a path, as far as they are written out, the document first."""
-    node = outline.root
-    way = [node]
-    for step in path:
-        entry = node.entry(step)
-        if entry is None:
-            break
-        node = entry.value
-        way += [entry.key, node] if entry.key else [node]
+    way = [outline.root]
+    for entry in outline.entries(path):
+        way += [entry.key, entry.value] if entry.key else [entry.value]
     return way
 
 

@@ -13,7 +13,8 @@ import math
 import re
 from typing import Final, NamedTuple
 
-from reconciler.strict_yaml.read import MAX_DEPTH, MAX_DIGITS
+from reconciler.strict_yaml.faults import MAX_DEPTH
+from reconciler.strict_yaml.scalars import MAX_DIGITS
 from reconciler.values import JSON
 
 #: Mappings and lists that would go beyond this column are written one entry a line.

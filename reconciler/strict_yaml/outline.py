@@ -11,13 +11,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, StreamEndEvent
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
-#: The way to a value in a document: keys, and positions in lists.
-Path: TypeAlias = tuple[str | int, ...]
+from reconciler.strict_yaml.path import NodePath, Step
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 #: What may stand between two things of YAML: white space, line ends, comments.
@@ -59,7 +58,7 @@ class Node:
         """Whether there is no text at all, which means null."""
         return self.kind == "scalar" and not self.style and self.start == self.end
 
-    def entry(self, step: str | int) -> Entry | None:
+    def entry(self, step: Step) -> Entry | None:
         """What a step of a path leads to, where it is written out here."""
         if isinstance(step, str):
             return self.own.get(step)
@@ -99,6 +98,25 @@ class Outline:
         start = self._next()
         nothing = isinstance(start, StreamEndEvent)
         self.root = Node("scalar", 0, 0, 0) if nothing else self._node(self._next(), flow=False)
+
+    def entries(self, path: NodePath) -> list[Entry]:
+        """The entries along a path, as far as they are written out."""
+        node = self.root
+        found: list[Entry] = []
+        for step in path:
+            entry = node.entry(step)
+            if entry is None:
+                break
+            found.append(entry)
+            node = entry.value
+        return found
+
+    def node(self, path: NodePath) -> Node | None:
+        """The node that a path leads to; ``None`` if it is not written out there."""
+        entries = self.entries(path)
+        if len(entries) < len(path):
+            return None
+        return entries[-1].value if entries else self.root
 
     def aliases(self, anchor: str) -> list[Node]:
         """The aliases of an anchor, in the order of the text."""

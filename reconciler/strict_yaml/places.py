@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import yaml
 from yaml import (
@@ -20,12 +20,11 @@ from yaml import (
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
 from reconciler.errors import Problem
-from reconciler.strict_yaml.read import MAX_DEPTH
+from reconciler.strict_yaml.faults import MAX_DEPTH
+from reconciler.strict_yaml.path import NodePath
 
 #: So many values of one text are given a place. Of what comes after them, the place is that of what it is in.
 MAX_SPOTS: Final = 1_000_000
-#: The way to a value in a document: keys, and positions in lists.
-Path: TypeAlias = tuple[str | int, ...]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -53,12 +52,12 @@ class Source:
         """The line that a character is in, counting from 1."""
         return bisect_right(self._starts, index)
 
-    def at_key(self, path: Path, message: str, hint: str = "") -> Problem:
+    def at_key(self, path: NodePath, message: str, hint: str = "") -> Problem:
         """A problem with a key of a mapping: the place is the key's."""
         key, _ = self._find(path)
         return self.at(key, message, hint)
 
-    def at_value(self, path: Path, message: str, hint: str = "") -> Problem:
+    def at_value(self, path: NodePath, message: str, hint: str = "") -> Problem:
         """A problem with a value. An empty one has no place of its own: there it is the key's."""
         key, spot = self._find(path)
         return self.at(key if spot.empty else spot.at, message, hint)
@@ -77,7 +76,7 @@ class Source:
     def _spots(self) -> _Spots:
         return _Spots(self._data)
 
-    def _find(self, path: Path) -> tuple[int, _Spot]:
+    def _find(self, path: NodePath) -> tuple[int, _Spot]:
         """The places of a key (of the value, where it has none) and of its value; of what is not there,
         those of the nearest thing above it that is."""
         spot = self._spots.root

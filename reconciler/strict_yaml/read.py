@@ -17,10 +17,8 @@ recursive walk. The events carry their places, which are looked at only when the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from sys import intern
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -36,27 +34,16 @@ from yaml import (
 )
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 
+from reconciler.strict_yaml.faults import MAX_DEPTH, TAG_HINT, TOO_DEEP, Fault, find_forbidden, syntax_fault
+from reconciler.strict_yaml.scalars import MERGE, NUMERIC, WORDS, Refused, read_number
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
-#: The deepest nesting, of mappings and lists, aliases written out.
-MAX_DEPTH: Final = 100
-MAX_DIGITS: Final = 1000
 #: What the aliases of one file may add, each use counted as if it were written out: values, and characters of text.
 MAX_ALIAS_VALUES: Final = 1_000_000
 MAX_ALIAS_TEXT: Final = 100 * 2**20
 #: After so many faults in one text the rest of it is not read.
 MAX_FAULTS: Final = 1000
-
-
-class Fault(NamedTuple):
-    """One thing that is wrong with a text. ``at`` counts characters, without a byte order mark."""
-
-    at: int
-    message: str
-    hint: str = ""
-    #: Whether the fault is a key that stands in its mapping a second time.
-    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +64,7 @@ class Parsed:
 
 def parse(data: bytes, text: str) -> Parsed:
     """Read a text, given as UTF-8 (a byte order mark is fine) and decoded."""
-    fault = _forbidden(data, text)
+    fault = find_forbidden(data, text)
     if fault:
         return Parsed(None, (fault,), broken=True)
     reader = _Reader(data, text)
@@ -86,7 +73,7 @@ def parse(data: bytes, text: str) -> Parsed:
     except _StoppedError:
         return Parsed(None, tuple(reader.faults), broken=True)
     except yaml.YAMLError as error:
-        fault = _syntax_fault(error, text)
+        fault = syntax_fault(error, text)
         # What is found in the same line, after another fault, most likely comes of it.
         if not reader.faults or "\n" in text[reader.faults[-1].at : fault.at]:
             reader.faults.append(fault)
@@ -94,80 +81,11 @@ def parse(data: bytes, text: str) -> Parsed:
     return Parsed(document, tuple(reader.faults), values=reader.values, text=reader.alias_text)
 
 
-class _Kind:
-    """What a key is that is no text."""
+class _NoKey:
+    """Stands for a key that has been reported as a fault."""
 
 
-class _Refused(NamedTuple):
-    """A plain scalar that no value is made from."""
-
-    message: str
-    hint: str
-
-
-_MERGE: Final = _Kind()  # the plain scalar <<
-_NO_KEY: Final = _Kind()  # a fault, noted already
-
-# A plain scalar is one of a few words, starts like a number, or is a text.
-_WORDS: Final[dict[str, Any]] = {
-    "": None,
-    "~": None,
-    "null": None,
-    "Null": None,
-    "NULL": None,
-    "true": True,
-    "True": True,
-    "TRUE": True,
-    "false": False,
-    "False": False,
-    "FALSE": False,
-    "<<": _MERGE,
-}
-_NUMERIC: Final = frozenset("-+.0123456789")
-_INTEGER = re.compile(r"[-+]?[0-9]+").fullmatch
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?").fullmatch
-_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+").fullmatch
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)").fullmatch
-# The timestamps of YAML 1.1 (yaml.org/type/timestamp.html).
-_DATE = re.compile(
-    r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:(?:[Tt]|[ \t]+)([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?"
-).fullmatch
-
-_QUOTE: Final = "put it in quotes if it is a text"
-
-
-def _number(text: str) -> Any:
-    """The value of a plain scalar that starts like a number; a text of that kind is the text itself."""
-    if _INTEGER(text):
-        return int(text) if len(text) <= MAX_DIGITS else _too_long(text)
-    if _FLOAT(text):
-        value = float(text)
-        if value in (float("inf"), float("-inf")):
-            return _Refused("this number is larger than any that programs can carry", _QUOTE)
-        return value
-    if _BASED(text):
-        return int(text, 0) if len(text) <= MAX_DIGITS else _too_long(text)
-    if _NOT_FINITE(text):
-        return _Refused(f"`{text}` is not a number that JSON can carry", _QUOTE)
-    when = _DATE(text)
-    if when and not _is_possible(when):
-        return _Refused(f"`{text}` is written like a date, and there is no such day or time", _QUOTE)
-    return text
-
-
-def _too_long(text: str) -> _Refused:
-    digits = text.lstrip("+-").removeprefix("0x").removeprefix("0o")
-    return _Refused(f"this integer has {len(digits):,} digits, and {MAX_DIGITS:,} is the most", _QUOTE)
-
-
-def _is_possible(when: re.Match[str]) -> bool:
-    year, month, day, hour, minute, second = (int(part or 0) for part in when.groups())
-    try:
-        date(year, month, day)
-    except ValueError:
-        return False
-    return hour < 24 and minute < 60 and second <= 60  # 60 is a leap second
+_NO_KEY: Final = _NoKey()
 
 
 class _StoppedError(Exception):
@@ -236,7 +154,7 @@ class _Reader:
         if kind is AliasEvent:
             return self._alias(event, depth)
         if depth == MAX_DEPTH:
-            self._stop(event, *_TOO_DEEP)
+            self._stop(event, *TOO_DEEP)
         if event.tag is not None:
             self._refuse_tag(event)
         anchor = event.anchor and self._open(event)
@@ -257,8 +175,8 @@ class _Reader:
             if (
                 event.__class__ is ScalarEvent
                 and not event.style  # it is plain …
-                and (key := event.value) not in _WORDS
-                and key[0] not in _NUMERIC  # … and a text …
+                and (key := event.value) not in WORDS
+                and key[0] not in NUMERIC  # … and a text …
                 and event.anchor is None
                 and event.tag is None  # … and nothing else is to be thought of
             ) or (key := self._key(event, depth)).__class__ is str:
@@ -297,13 +215,13 @@ class _Reader:
         if event.style:
             if "\0" in text:
                 self._fault(event, "there is a NUL character in this text", "take the `\\0` out")
-        elif text in _WORDS:
-            value = _WORDS[text]
-            if value is _MERGE:
+        elif text in WORDS:
+            value = WORDS[text]
+            if value is MERGE:
                 value = text
-        elif text[0] in _NUMERIC:
-            value = _number(text)
-            if value.__class__ is _Refused:
+        elif text[0] in NUMERIC:
+            value = read_number(text)
+            if value.__class__ is Refused:
                 self._fault(event, value.message, value.hint)
                 value = text
         if event.tag is not None:
@@ -315,9 +233,9 @@ class _Reader:
         return value
 
     def _key(self, event: Any, depth: int) -> Any:
-        """A key that is not simply a plain text: a text all the same, or a :class:`_Kind`."""
-        if event.__class__ is ScalarEvent and not event.style and _WORDS.get(event.value) is _MERGE:
-            return _MERGE
+        """A key that is not simply a plain text: a text all the same, or ``MERGE``, or ``_NO_KEY``."""
+        if event.__class__ is ScalarEvent and not event.style and WORDS.get(event.value) is MERGE:
+            return MERGE
         key = self._value(event, depth)
         if isinstance(key, str):
             return key
@@ -401,7 +319,7 @@ class _Reader:
                 "use fewer of them, above all aliases within what other aliases name",
             )
         if depth + weight.depth > MAX_DEPTH:
-            self._stop(event, *_TOO_DEEP)
+            self._stop(event, *TOO_DEEP)
         return anchor.value
 
     def _weigh(self, value: JSON) -> _Weight:
@@ -433,7 +351,9 @@ class _Reader:
 
     def _refuse_tag(self, event: Any) -> None:
         tag = truncate(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
-        self._fault(event, f"the tag `{tag}` is not followed here: a catalog holds plain values only", _TAG)
+        self._fault(
+            event, f"the tag `{tag}` is not followed here: a catalog holds plain values only", TAG_HINT
+        )
 
     def _fault(self, event: Any, message: str, hint: str, *, repeated: bool = False) -> None:
         self.faults.append(Fault(event.start_mark.index, message, hint, repeated))
@@ -445,219 +365,10 @@ class _Reader:
         raise _StoppedError
 
 
-_TOO_DEEP: Final = (f"this is nested more than {MAX_DEPTH} levels deep", "flatten it")
 _BRACES: Final = "put the whole text in quotes, or start it in the line after a `|`"
-_TAG: Final = "take the tag out, and put the value in quotes if it is a text"
 
 
 def _what(value: JSON) -> str:
     if value is None:
         return "null"
     return "a truth value" if isinstance(value, bool) else "a number"
-
-
-# What libyaml would not, or not safely, refuse by itself.
-_DIRECTIVE = re.compile(r"^%(?!YAML[ \t]+1\.2[ \t]*$).*", re.MULTILINE)
-_SEPARATORS: Final = ("\x85", "\u2028", "\u2029")
-# What it refuses, though without saying where.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
-
-
-def _forbidden(data: bytes, text: str) -> Fault | None:
-    # libyaml compares every %TAG with all before it: half a million of them keep it busy for minutes.
-    if data.startswith((b"%", b"\xef\xbb\xbf%")) or b"\n%" in data or b"\r%" in data:
-        found = _DIRECTIVE.search(text.replace("\r", "\n"))
-        if found:
-            directive = truncate(found.group().split()[0])
-            return Fault(
-                found.start(),
-                f"a line that starts with `%` is a directive, and `{directive}` is not followed here",
-                "take the line out, or indent it if it is part of a text",
-            )
-    for separator in _SEPARATORS:
-        if separator in text:
-            return Fault(
-                text.index(separator),
-                f"there is a U+{ord(separator):04X} here, which some readers of YAML take for a line end",
-                f"replace it, write it as `\\u{ord(separator):04x}` in double quotes,"
-                " or keep the prompt in a file of its own",
-            )
-    return None
-
-
-# libyaml's words for what is wrong (its scanner.c and parser.c): ours, what to do, and whether the better place
-# is where the thing began.
-_TAB: Final = ("a tab is used for indentation here", "indent with spaces", False)
-_NAMELESS: Final = (
-    "`&` and `*` start an anchor or an alias, and its name, of letters and digits, is missing or goes on oddly",
-    "put the text in quotes if it is one",
-    True,
-)
-_SYNTAX: Final[dict[str, tuple[str, str, bool]]] = {
-    # Newer releases of libyaml stop at a depth of their own, before they hand out the first event of it.
-    "exceeded maximum nesting depth": (*_TOO_DEEP, False),
-    "could not find expected ':'": (
-        "this line is neither `key: value` nor part of the text above it",
-        "put a `: ` after the key, or indent the line if it belongs to a text",
-        True,
-    ),
-    "mapping values are not allowed in this context": (
-        "a `: ` can't stand here",
-        "put the text in quotes if it holds a `: `; else look at the indentation",
-        False,
-    ),
-    "mapping keys are not allowed in this context": (
-        "a key can't stand here",
-        "put it on a line of its own, indented like the keys beside it",
-        False,
-    ),
-    "block sequence entries are not allowed in this context": (
-        "a list can't start here",
-        "put each `- ` on a line of its own, or the text in quotes if it is one",
-        False,
-    ),
-    "did not find expected key": (
-        "this does not fit in here: a key was expected",
-        "indent it like the keys beside it, or put the whole value in quotes",
-        False,
-    ),
-    "did not find expected '-' indicator": (
-        "this does not fit in here: an entry of a list, with its `- `, was expected",
-        "indent it like what it belongs to",
-        False,
-    ),
-    "did not find expected ',' or ']'": (
-        "a `,` or `]` was expected here",
-        "put a text in quotes if it holds `,`, `[`, `]`, `{`, `}` or a quote",
-        False,
-    ),
-    "did not find expected ',' or '}'": (
-        "a `,` or `}` was expected here",
-        "put a text in quotes if it holds `,`, `[`, `]`, `{`, `}` or a quote",
-        False,
-    ),
-    "did not find expected node content": (
-        "a value was expected here",
-        "write one, or put the text in quotes if this is part of it",
-        False,
-    ),
-    "found unexpected document indicator": (
-        "this quoted text runs into a line that starts with `---` or `...`",
-        "close the quote before it, or indent the line",
-        True,
-    ),
-    "found unexpected ':'": ("a `:` can't stand here", "put the text in quotes if it holds one", False),
-    "did not find expected comment or line break": (
-        "the text has to start on the line after `|` or `>`",
-        "move it there, and indent it",
-        True,
-    ),
-    "found an indentation indicator equal to 0": (
-        "the number after `|` or `>` says how far the text is indented, and can't be 0",
-        "leave the number out",
-        True,
-    ),
-    "found a tab character where an indentation space is expected": _TAB,
-    "found a tab character that violates indentation": _TAB,
-    "did not find expected alphabetic or numeric character": _NAMELESS,
-    "did not find expected <document start>": (
-        "the document has ended before this",
-        "look for a bracket too many, a line that is not indented enough, or a line with `...`",
-        False,
-    ),
-}
-
-
-def _syntax_fault(error: Any, text: str) -> Fault:
-    """What libyaml could not get over, in our words."""
-    if isinstance(error, yaml.reader.ReaderError):
-        return _control_fault(text)
-    began, at = error.context_mark, error.problem_mark.index
-    if error.problem == "found character that cannot start any token":
-        return _odd_start(text, at)
-    if error.problem in _ESCAPES:
-        return _escape_fault(text, at)
-    if at >= len(text.rstrip()) and error.problem in _UNCLOSED:
-        opening = text[began.index]
-        return Fault(began.index, f"this `{opening}` is never closed", _UNCLOSED[error.problem])
-    if error.problem == "found unexpected end of stream":
-        within = '`\\"`' if text[began.index] == '"' else "`''`"
-        return Fault(
-            began.index, "this quote is never closed", f"close it; a quote within is written as {within}"
-        )
-    if text[:at].rstrip(" ")[-1:] in ("'", '"') and error.problem == "did not find expected key":
-        return Fault(
-            at,
-            "the quotes ended before this",
-            "a quote within is written as `''` in single quotes, as `\\\"` in double ones",
-        )
-    if at >= len(text.rstrip()) and error.problem == "did not find expected node content":
-        last = len(text.rstrip()) - 1
-        return Fault(
-            last, "the file ends after this, where a value was expected", "write it, and close what is open"
-        )
-    if error.context in ("while scanning a tag", "while parsing a tag", "while parsing a node"):
-        return Fault(began.index, "`!` starts a tag, and tags are not followed here", _TAG)
-    message, hint, from_the_start = _SYNTAX.get(
-        error.problem, (f"this is not YAML: {error.problem}", *_UNFORESEEN)
-    )
-    return Fault(began.index if from_the_start and began else at, message, hint)
-
-
-_UNFORESEEN: Final = ("look at the quotes, the brackets and the indentation around it", False)
-_UNCLOSED: Final = {
-    "did not find expected ',' or ']'": "add the `]`, or put the text in quotes if it is one",
-    "did not find expected ',' or '}'": "add the `}`, or put the text in quotes if it is one",
-}
-
-
-def _control_fault(text: str) -> Fault:
-    found = _CONTROL.search(text)
-    assert found is not None  # it is UTF-8, so nothing else is left that libyaml refuses
-    code = ord(found.group())
-    if code == 0:
-        return Fault(
-            found.start(),
-            "there is a NUL character here",
-            "take it out; save the file as UTF-8 if it is UTF-16",
-        )
-    escape = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    return Fault(
-        found.start(),
-        f"there is a control character (U+{code:04X}) here",
-        f"take it out, or write it as `{escape}` in double quotes",
-    )
-
-
-def _odd_start(text: str, at: int) -> Fault:
-    if text[at] == "\t":
-        message, hint, _ = _TAB
-        return Fault(at, message, hint)
-    return Fault(at, f'a value can\'t start with "{text[at]}"', "put it in quotes")
-
-
-_ESCAPES: Final = frozenset(
-    {
-        "found unknown escape character",
-        "did not find expected hexdecimal number",
-        "found invalid Unicode character escape code",
-    }
-)
-
-
-def _escape_fault(text: str, at: int) -> Fault:
-    start = text.rindex("\\", 0, at + 1)
-    code = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))").match(text, start)
-    if code is None:
-        return Fault(
-            start,
-            f"`{text[start : start + 2]}` does not start an escape of double quotes",
-            "write a backslash as `\\\\`, or use single quotes",
-        )
-    if 0xD800 <= int(code.group(1) or code.group(2), 16) <= 0xDFFF:
-        return Fault(
-            start,
-            f"`{code.group()}` is half a character (a lone surrogate)",
-            "write the character itself, or its number in full, like `\\U0001f600`",
-        )
-    return Fault(start, f"`{code.group()}` is no character of Unicode", "write the character itself")

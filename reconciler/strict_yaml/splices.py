@@ -33,7 +33,8 @@ from reconciler.strict_yaml.emit import (
     single_quoted,
     write,
 )
-from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline, Path
+from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline
+from reconciler.strict_yaml.path import NodePath
 from reconciler.values import JSON
 
 
@@ -51,10 +52,10 @@ class _Spot(NamedTuple):
     node: Node
     value: JSON
     above: tuple[Node, ...]
-    rest: Path
+    rest: NodePath
 
 
-def _walk(root: Node, document: JSON, path: Path) -> _Spot:
+def _walk(root: Node, document: JSON, path: NodePath) -> _Spot:
     """Go along a path as far as it is written out."""
     node, value = root, document
     above: list[Node] = []

@@ -5,13 +5,42 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from reconciler.catalog import load_catalog
 from reconciler.catalog.files import MAX_FILE
 from reconciler.domain import Catalog, Session
 from reconciler.errors import CatalogError
 from reconciler.render.problems import format_problem
-from tests.catalog.bad_input import CATALOG, SESSION, Content, Fifo, Folder, Large, Link, Locked
+
+CATALOG = "version: 1\ncatalog: shop\ndefaults: {model: deepseek-chat}\n"
+SESSION = "sessions:\n  alice:\n    name: Alice\n    prompt: Hello.\n"
+DATA = SESSION + "    data:\n"
+
+
+class Link(NamedTuple):
+    """A symlink."""
+
+    target: str
+
+
+class Fifo(NamedTuple):
+    """A named pipe that nobody writes to."""
+
+
+class Large(NamedTuple):
+    """A file of one byte more than is read."""
+
+
+class Locked(NamedTuple):
+    """A file that nobody but root may read."""
+
+
+class Folder(NamedTuple):
+    """A folder, where a file belongs."""
+
+
+Content: TypeAlias = "str | bytes | Link | Fifo | Large | Locked | Folder | None"
 
 
 def write_catalog(folder: Path, files: Mapping[str, Content]) -> Path:

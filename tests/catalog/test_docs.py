@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reconciler.catalog import files, load
+from reconciler.catalog import documents, files, problems
+from reconciler.strict_yaml import faults, scalars
 from reconciler.strict_yaml import read as strict_yaml
 from tests.catalog.support import complaint
 from tests.catalog.support import load as load_files
@@ -37,10 +38,10 @@ def test_the_example_of_a_problem(tmp_path: Path) -> None:
 def test_the_figures() -> None:
     for figure in (
         f"{strict_yaml.MAX_ALIAS_VALUES:,} values or {strict_yaml.MAX_ALIAS_TEXT // 2**20} MiB",
-        f"more than {strict_yaml.MAX_DEPTH} levels",
-        f"more than {strict_yaml.MAX_DIGITS:,} digits",
+        f"more than {faults.MAX_DEPTH} levels",
+        f"more than {scalars.MAX_DIGITS:,} digits",
         f"{files.MAX_FILE // 2**20} MiB",
-        f"{files.MAX_FILES:,} files, {load.MAX_TEXT // 2**30} GiB of text and {load.MAX_VALUES:,} values",
-        f"the first {load.MAX_PROBLEMS:,}",
+        f"{files.MAX_FILES:,} files, {documents.MAX_TEXT // 2**30} GiB of text and {documents.MAX_VALUES:,} values",
+        f"the first {problems.MAX_PROBLEMS:,}",
     ):
         assert figure in TEXT

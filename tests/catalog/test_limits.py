@@ -10,13 +10,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog import check, load
+from reconciler.catalog import check, documents, load
 from reconciler.errors import CatalogError, Problem
 from reconciler.strict_yaml import places
 from reconciler.strict_yaml import read as strict_yaml
-from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, MAX_DEPTH, MAX_FAULTS, parse
-from tests.catalog.bad_input import CATALOG, DATA, SESSION
-from tests.catalog.support import complaint, write_catalog
+from reconciler.strict_yaml.faults import MAX_DEPTH
+from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, MAX_FAULTS, parse
+from tests.catalog.support import CATALOG, DATA, SESSION, complaint, write_catalog
 
 
 def messages(text: str) -> list[str]:
@@ -116,7 +116,7 @@ def test_problems_are_told_up_to_a_number(tmp_path: Path) -> None:
         tmp_path,
         {"sessions/a.yaml": "sessions:\n" + "".join(f"  s{n}: {{name: 1}}\n" for n in range(3000))},
     )
-    assert said.startswith("there are 1,000 problems or more, and the rest was not looked at")
+    assert said.startswith("there are 1,000 or more problems; the rest was not checked")
     assert said.count("`name` is 1") == 1000
 
 
@@ -152,11 +152,11 @@ def test_the_catalog_as_a_whole_is_bounded(
         tmp_path, {"catalog.yaml": defaults, "sessions/a.yaml": sessions, "p.md": "x" * 10_000}
     )
     load.load_catalog(root)
-    monkeypatch.setattr(load, limit, value)
+    monkeypatch.setattr(documents, limit, value)
     with pytest.raises(CatalogError) as caught:
         load.load_catalog(root)
     (problem,) = caught.value.problems
-    assert problem.message.startswith("up to here, the catalog comes to more than ")
+    assert problem.message.startswith("up to here, the catalog holds more than ")
     assert problem.file == "sessions/a.yaml"
 
 

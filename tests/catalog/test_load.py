@@ -15,8 +15,7 @@ from reconciler.catalog.files import Root
 from reconciler.domain import Lifecycle, Limit, Policy, Session
 from reconciler.errors import CatalogError
 from reconciler.text.normalise import normalise_prompt
-from tests.catalog.bad_input import CATALOG, SESSION, Link
-from tests.catalog.support import complaint, load, session, write_catalog
+from tests.catalog.support import CATALOG, SESSION, Link, complaint, load, session, write_catalog
 
 ALICE = Session("alice", "Alice", "deepseek-chat", "Hello.")
 
@@ -84,7 +83,7 @@ def test_the_least_there_can_be(tmp_path: Path) -> None:
 def test_the_environment_is_noted(tmp_path: Path) -> None:
     root = write_catalog(tmp_path, {})
     assert load_catalog(root, "staging").environment == "staging"
-    with pytest.raises(CatalogError, match="`Staging!` can't be the name of an environment"):
+    with pytest.raises(CatalogError, match="`Staging!` is not a valid environment name"):
         load_catalog(root, "Staging!")
 
 

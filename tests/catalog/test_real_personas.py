@@ -12,8 +12,7 @@ import yaml
 
 from reconciler import load_catalog
 from reconciler.text.normalise import normalise_prompt
-from tests.catalog.bad_input import CATALOG
-from tests.catalog.support import load
+from tests.catalog.support import CATALOG, load
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = Path(os.environ.get("RECONCILER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))

@@ -210,7 +210,7 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
             "give the export another name with --catalog",
         ),
     )
-    with pytest.raises(UsageError, match="`Book Shop` can't be the name of a catalog"):
+    with pytest.raises(UsageError, match="`Book Shop` is not a valid catalog name"):
         select_sessions(two, catalog="Book Shop")
-    with pytest.raises(UsageError, match="`Staging!` can't be the name of an environment"):
+    with pytest.raises(UsageError, match="`Staging!` is not a valid environment name"):
         select_sessions(two, catalog="x", environment="Staging!")

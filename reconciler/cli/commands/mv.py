@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,11 @@ from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
+from reconciler.ownership.key import KEY_RULE, parse_identity
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
-
-_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
-_IDENTITY = re.compile(rf"(?:({_NAME})(?:@({_NAME}))?/)?({_NAME})")
 
 
 @click.command(cls=SectionedCommand)
@@ -87,12 +84,13 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 
 
 def _identity(text: str, catalog: Catalog) -> Identity:
-    matched = _IDENTITY.fullmatch(text)
-    if matched is None:
-        raise UsageError(f"{text!r} is neither a key nor of the form CATALOG/KEY or CATALOG@ENVIRONMENT/KEY")
-    if matched[1] is None:
-        return catalog.identity(matched[3])
-    return Identity(matched[1], matched[2], matched[3])
+    identity = parse_identity(text, catalog.name, catalog.environment)
+    if identity is None:
+        raise UsageError(
+            f"{text!r} is not a valid key",
+            "write KEY, CATALOG/KEY or CATALOG@ENVIRONMENT/KEY; in each, " + KEY_RULE,
+        )
+    return identity
 
 
 def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> ReconcilerError:

@@ -51,8 +51,8 @@ def command(
     var: tuple[tuple[str, str], ...],
 ) -> None:
     """Add a session to a manifest. Nothing else in the file changes."""
-    from reconciler.scaffold import Wanted, add
+    from reconciler.catalog.add_session import NewSession, add_session
     from reconciler.text.escape import terminal
 
-    for changed in add(catalog, Wanted(key, file, name, model, prompt_file), dict(var)):
+    for changed in add_session(catalog, NewSession(key, file, name, model, prompt_file), dict(var)):
         click.echo(terminal(changed))

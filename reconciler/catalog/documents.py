@@ -1,0 +1,188 @@
+"""The files of one catalog: read, decoded, parsed and checked against their schema, one at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from reconciler.catalog.check import SchemaName, check
+from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.problems import Problems
+from reconciler.errors import CatalogError, Problem
+from reconciler.strict_yaml.document import parse_document
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
+from reconciler.text.truncate import truncate
+from reconciler.values import JSON
+
+CATALOG_FILE: Final = "catalog.yaml"
+DEFAULT_INCLUDE: Final = "sessions/**/*.yaml"
+
+#: The limits of a whole catalog: characters of text, with aliases expanded; and values, with aliases and defaults
+#: expanded. A million sessions of 600 characters stay well below both.
+MAX_TEXT: Final = 2 * 2**30
+MAX_VALUES: Final = 50_000_000
+
+
+class Document(NamedTuple):
+    """What could be read of a file. ``invalid`` holds the keys of the sessions that do not fit the schema."""
+
+    fields: dict[str, Any]
+    invalid: frozenset[str]
+    source: Source
+
+
+class Documents:
+    """Reads a catalog's files. What is wrong with them goes to ``problems``; reading goes on with what is left."""
+
+    def __init__(self, root: Root, problems: Problems) -> None:
+        self.root = root
+        self._problems = problems
+        self._prompts: dict[str, str | None] = {}  # None: a file with a problem
+        self._text = 0
+        self._values = 0
+
+    def read(self, file: str, schema: SchemaName) -> Document:
+        """A document, checked against the schema of this name; an empty one if the file can't be parsed."""
+        try:
+            data = self.root.read(file)
+        except UnreadableError as error:
+            self._problems.note(self._unreadable(file, error))
+            return _nothing(Source(file, b"", ""))
+        document = parse_document(file, data)
+        for problem in document.problems:
+            self._problems.note(problem)
+        if document.broken:
+            return _nothing(document.source)
+        source = document.source
+        self.count(source, len(data) + document.text, document.values)
+        places = {(problem.line, problem.column) for problem in document.problems}
+        problems, invalid = check(document.value, schema, source)
+        for problem in problems:
+            if (problem.line, problem.column) not in places:  # the parser has reported that place already
+                self._problems.note(problem)
+        return Document(mapping(document.value), invalid, source)
+
+    def manifests(self, include: JSON, source: Source) -> list[str]:
+        """The manifests that catalog.yaml includes, sorted. An explicit pattern has to match a file; the default one
+        does not."""
+        if include is None:
+            patterns: list[Any] = [DEFAULT_INCLUDE]
+        else:
+            patterns = include if isinstance(include, list) else []
+        found: set[str] = set()
+        for number, pattern in enumerate(patterns):
+            if not isinstance(pattern, str) or not pattern:
+                continue
+            place = ("include", number)
+            try:
+                matched = self.root.expand(pattern)
+            except UnreadableError as error:
+                message = f"the pattern `{truncate(pattern)}` {error.message}"
+                self._problems.note(source.at_value(place, message, error.hint))
+                continue
+            if not matched and include is not None:
+                self._problems.note(
+                    source.at_value(
+                        place,
+                        f"the pattern `{truncate(pattern)}` matches no file",
+                        "check the spelling or remove the pattern; paths are relative to the folder of catalog.yaml",
+                    )
+                )
+            found.update(matched)
+        return sorted(found - {CATALOG_FILE})
+
+    def prompt(self, path: str, source: Source, place: NodePath) -> str | None:
+        """The text of a prompt's or table's file, which is read only once; ``None`` if there is a problem with it.
+
+        Args:
+            source: the document that names the file, at ``place``.
+        """
+        if path in self._prompts:
+            return self._prompts[path]
+        self._prompts[path] = None
+        try:
+            data = self.root.read(path)
+        except UnreadableError as error:
+            message = f"the prompt file `{truncate(path)}` {error.message}"
+            self._problems.note(source.at_value(place, message, error.hint))
+            return None
+        self.count(source, len(data), 1)
+        text = decode(path, data)
+        if isinstance(text, Problem):
+            self._problems.note(text)
+            return None
+        if "\0" in text:
+            self._problems.note(
+                Source(path, data, text).at(
+                    text.index("\0"),
+                    "this is a NUL character",
+                    "remove it; if the file is UTF-16, save it as UTF-8",
+                )
+            )
+            return None
+        self._prompts[path] = text
+        return text
+
+    def count(self, source: Source, text: int, values: int) -> None:
+        """Count characters and values towards the limits of the catalog.
+
+        Raises:
+            StoppedError: a limit is exceeded; ``source`` is the file at which it was.
+        """
+        self._text += text
+        self._values += values
+        if self._text > MAX_TEXT or self._values > MAX_VALUES:
+            self._problems.stop(
+                Problem(
+                    f"up to here, the catalog holds more than {MAX_TEXT // 2**30} GiB of text"
+                    f" or {MAX_VALUES:,} values",
+                    "split the catalog",
+                    source.file,
+                )
+            )
+
+    def again(self, file: str) -> Source | None:
+        """A file that was read before; ``None`` if it was changed or removed in the meantime."""
+        try:
+            data, text = read_text(self.root, file)
+        except CatalogError:
+            return None
+        return Source(file, data, text)
+
+    def _unreadable(self, file: str, error: UnreadableError) -> Problem:
+        if file == CATALOG_FILE and error.message == "does not exist":
+            for other in ("catalog.yml", "catalog.json"):
+                if self.root.has(other):
+                    return Problem("there is no catalog.yaml here", f"rename {other} to catalog.yaml", file)
+            return Problem(
+                "there is no catalog.yaml here",
+                "a catalog is a folder that contains this file; check the path of the folder",
+                file,
+            )
+        return Problem(f"this file {error.message}", error.hint, file)
+
+
+def read_text(root: Root, file: str) -> tuple[bytes, str]:
+    """The bytes of a file, and its text without a byte order mark.
+
+    Raises:
+        CatalogError: it can't be read, or is not UTF-8.
+    """
+    try:
+        data = root.read(file)
+    except UnreadableError as error:
+        raise CatalogError(Problem(f"this file {error.message}", error.hint, file)) from None
+    text = decode(file, data)
+    if isinstance(text, Problem):
+        raise CatalogError(text)
+    return data, text
+
+
+def mapping(value: JSON) -> dict[str, Any]:
+    """The value if it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _nothing(source: Source) -> Document:
+    return Document({}, frozenset(), source)
