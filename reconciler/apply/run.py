@@ -32,6 +32,7 @@ from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.plan.capabilities import refuse_if_unable
+from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
 from reconciler.text.timestamps import write_timestamp
 
@@ -95,7 +96,7 @@ def apply_plan(
     with Journal(options.state / journals.FILE) as journal:
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
-            snapshot, seen = list_sessions(client), client.limiter.now()
+            snapshot, seen = list_sessions(client, keep=keep_for_plan(plan)), client.limiter.now()
             refuse_if_stale(plan, snapshot)
         refuse_if_unable(plan, snapshot)
         lives = {live.session_id: live for live in snapshot}
@@ -109,12 +110,12 @@ def apply_plan(
             options.settle,
             look_first=not full,
             seen=seen,
-            calls=_calls_to_look(client, len(snapshot)),
+            calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
         results = _carry_out(plan.actions, lives, writer, options, on_result)
-        report = _report(run, plan, verify(plan, results, writer, stop))
+        report = _report(run, plan, verify(plan, results, writer, stop, pages=_pages(client, snapshot)))
         with suppress(ReconcilerError):  # what is done is done, and the report says it
             journal.record(run, "end", _counts(report))
     return report
@@ -122,8 +123,12 @@ def apply_plan(
 
 def _is_cheaper(plan: Plan, client: Client, snapshot: Snapshot) -> bool:
     """Whether to read the whole list again takes fewer calls than to look for each session before it is created."""
-    pages = len(snapshot) // client.contract.operation("list_sessions").page_size
-    return plan.count("create") > pages + 1
+    return plan.count("create") > _pages(client, snapshot)
+
+
+def _pages(client: Client, snapshot: Snapshot) -> int:
+    """How many calls it takes to read the whole list."""
+    return 1 + snapshot.total // client.contract.operation("list_sessions").page_size
 
 
 def _counts(report: Report) -> dict[str, Any]:

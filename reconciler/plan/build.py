@@ -96,8 +96,8 @@ def make_plan(
         counts=Counts(
             no_op=draft.no_op,
             managed=places.managed,
-            unmanaged=len(places.unmanaged),
-            foreign=places.foreign,
+            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+            foreign=places.foreign + snapshot.left_out.foreign,
             unreadable=len(places.unreadable),
         ),
         notes=(
@@ -108,6 +108,7 @@ def make_plan(
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
         about=None if only is None else "part",
         lock=catalog.policy.lock,
+        listing=snapshot.listing,
     )
 
 

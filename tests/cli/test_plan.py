@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.disk import write_out
+from reconciler.domain import Listing
+from reconciler.plan.saved import saved_to_plan
 from reconciler.schemas import check_document
 from reconciler.server import RunningServer
 from tests.cli.conftest import COMMAND, Shell, writes
@@ -31,6 +33,29 @@ def test_a_plan_as_json_is_the_public_document(shop: Shell, server: RunningServe
     assert check_document(document, "plan") == []
     assert document["endpoint"] == server.url
     assert [one["key"] for one in document["actions"]] == ["alice", "bob"]
+    assert document["listing"] == {"calls": 1, "passes": 1, "way": "fast"}
+
+
+def test_a_plan_says_what_its_listing_took(shop: Shell, server: RunningServer) -> None:
+    """A session is deleted while the list is read. The saved plan says it, too; one against a file lists nothing."""
+    for number in range(250):
+        server.store.insert_session(name=f"chat {number}")
+    server.before.append(lambda entry: server.store.delete_session(1) if entry.number == 3 else None)
+    document = shop.json("plan", "shop", "--parallelism", "1", "--out", "plan.json")
+    assert document["summary"]["unmanaged"] == 249
+    assert document["listing"] == {"calls": 7, "passes": 2, "way": "fast"}
+    plan, saved = saved_to_plan((shop.folder / "plan.json").read_bytes(), "plan.json")
+    assert plan.listing == Listing(7, 2, "fast")
+    assert saved["listing"] == document["listing"]
+    shop.run("snapshot", "list.json")
+    assert "listing" not in shop.json("plan", "shop", "--against", "list.json")
+
+
+def test_a_name_that_many_sessions_have_is_told_in_one_line(shop: Shell, server: RunningServer) -> None:
+    for _ in range(7):
+        server.store.insert_session(name="Alice")
+    (note,) = shop.json("plan", "shop")["notes"]
+    assert "has the same name as #1, #2, #3, #4, #5 or one of 2 more, which is unmanaged" in note["message"]
 
 
 def test_a_plan_is_written_into_what_is_no_file(shop: Shell) -> None:
