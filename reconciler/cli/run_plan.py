@@ -59,7 +59,8 @@ class Writing:
 settle_option = option_in("Timing")(
     "--settle",
     type=Seconds(0),
-    help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract states.",
+    help="How many seconds the list may lag behind a write. "
+    "Default: 10, or four times the lag that the contract states.",
 )
 
 
@@ -206,7 +207,9 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
 
         click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
     elif not stdout_is_read():
-        raise Refused("nobody reads the plan any more: nothing was written", "use --auto-approve")
+        raise Refused(
+            "the reader of the plan went away: nothing was written", "add --auto-approve to apply it unread"
+        )
     count = len(plan.actions)
     approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
 
