@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from reconciler.api.cancellation import Cancellation, Interrupted
+from reconciler.api.client import Client
 from reconciler.api.decode import answered
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import poll
@@ -58,6 +59,12 @@ _PROVEN_HINT: Final = (
     f"the service does not do what the contract says any more: {_PROBE} learns it anew; "
     "then plan again and apply with --contract contract.yaml"
 )
+
+
+def tries_changes(plan: Plan, client: Client) -> bool:
+    """Whether an apply tries an update or a delete first, so that it has to know all sessions as they were before."""
+    due = canaries_due(client.contract, plan.canary, client.endpoint.name)
+    return any(CALLS[action.kind] in due for action in plan.actions if action.kind != "create")
 
 
 @dataclass(slots=True)

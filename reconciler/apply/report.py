@@ -98,7 +98,8 @@ class Report:
             return ExitCode.PARTIAL
         applied = self.count("applied")
         if applied == len(self.results):
-            return ExitCode.OK if self.verification in ("verified", "skipped") else ExitCode.PARTIAL
+            # Every write is known to have been done. A list that can't be read does not say otherwise.
+            return ExitCode.PARTIAL if self.verification == "differs" else ExitCode.OK
         if applied or self.count("unknown"):
             return ExitCode.PARTIAL
         return ExitCode.ERROR

@@ -239,7 +239,7 @@ class _Work:
         found = sorted(name for name in not_carried(create, payload) if payload[name] not in (None, "", {}))
         if found and "update_session" not in self.client.contract.operations:
             raise Refused(
-                f"the service does not take {', '.join(found)} when it makes a session, and has no update call: "
+                f"the service does not take {', '.join(found)} when it creates a session, and has no update call: "
                 f"{self._label} could not be made as it was",
                 f"reconciler archive show {self.archived.id} has what it was",
             )

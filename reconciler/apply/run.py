@@ -19,11 +19,11 @@ from typing import Any
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
-from reconciler.api.listing import list_sessions
+from reconciler.api.listing import list_sessions, whole
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
-from reconciler.apply.canary import Canaries
+from reconciler.apply.canary import Canaries, tries_changes
 from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
 from reconciler.apply.report import Canary, Report, Result
@@ -33,6 +33,7 @@ from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.plan.capabilities import refuse_if_unable
+from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
 from reconciler.text.timestamps import write_timestamp
 
@@ -96,7 +97,8 @@ def apply_plan(
     with Journal(options.state / journals.FILE) as journal:
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
-            snapshot, seen = list_sessions(client), client.limiter.now()
+            keep = whole if tries_changes(plan, client) else keep_for_plan(plan)
+            snapshot, seen = list_sessions(client, keep=keep), client.limiter.now()
             refuse_if_stale(plan, snapshot)
         refuse_if_unable(plan, snapshot)
         lives = {live.session_id: live for live in snapshot}
@@ -110,23 +112,32 @@ def apply_plan(
             options.settle,
             look_first=not full,
             seen=seen,
-            calls=_calls_to_look(client, len(snapshot)),
+            calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
-        canaries = Canaries(plan, writer, stop, known=lives, before=lives)
+        canaries = Canaries(plan, writer, stop, lives, before=lives if _is_whole(snapshot) else None)
         results = _carry_out(plan.actions, lives, canaries, options, on_result)
-        verified = verify(plan, results, writer, stop, canaries.remember)
+        verified = verify(plan, results, writer, stop, canaries.remember, pages=_pages(client, snapshot))
         report = _report(run, plan, verified, canaries.done, stop)
         with suppress(ReconcilerError):  # what is done is done, and the report says it
             journal.record(run, "end", _counts(report))
     return report
 
 
+def _is_whole(snapshot: Snapshot) -> bool:
+    """Whether a snapshot holds all sessions, and all of each."""
+    return snapshot.total == len(snapshot) and all(live.row for live in snapshot)
+
+
 def _is_cheaper(plan: Plan, client: Client, snapshot: Snapshot) -> bool:
     """Whether to read the whole list again takes fewer calls than to look for each session before it is created."""
-    pages = len(snapshot) // client.contract.operation("list_sessions").page_size
-    return plan.count("create") > pages + 1
+    return plan.count("create") > _pages(client, snapshot)
+
+
+def _pages(client: Client, snapshot: Snapshot) -> int:
+    """How many calls it takes to read the whole list."""
+    return 1 + snapshot.total // client.contract.operation("list_sessions").page_size
 
 
 def _counts(report: Report) -> dict[str, Any]:

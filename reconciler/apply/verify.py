@@ -19,6 +19,7 @@ from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.tag import Identity
+from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import PROTECTION, Action, Plan
 from reconciler.values import MISSING, same
 
@@ -47,20 +48,27 @@ Remember: TypeAlias = Callable[[Action, LiveSession, Mapping[str, Any]], Result]
 
 
 def verify(
-    plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, remember: Remember
+    plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, remember: Remember, *, pages: int
 ) -> Verified:
-    """Read the list again, and let the tags remember what the server stored differently. Never raises."""
+    """Look at what was written, and let the tags remember what the server stored differently. Never raises.
+
+    ``pages`` is how many calls it takes to read the whole list. If the service finds sessions by name, and that takes
+    fewer calls, only the names of what was written are asked for. A double that another run made has the same name.
+    """
     if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return Verified(results, "skipped", stopped=stop.reason)
     try:
-        findings, now = _wait_until_listed(results, writer)
+        seen = _by_names(results, writer, pages)
+        if seen is None:
+            seen = _wait_until_listed(plan, results, writer)
+        findings, now = seen
         results = [
             writer.confirm(before, after)
             for before, after in zip(results, look_again(results, now), strict=True)
         ]
         twice = doubles(now, plan.catalog, plan.environment)
         if findings.rewrites:
-            findings = _confirm_rewrites(results, findings.rewrites, now, writer, remember)
+            findings = _confirm_rewrites(plan, results, findings.rewrites, now, writer, remember)
         findings.differences += twice
     except Interrupted:
         return Verified(results, "skipped", stopped=stop.reason)
@@ -71,10 +79,31 @@ def verify(
     )
 
 
-def _wait_until_listed(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
+def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findings, Snapshot] | None:
+    """What the list shows under the names of what was written; None where the whole list has to tell.
+
+    That is the case if it takes fewer calls, if the service is not known to find sessions by name, if it is unknown
+    what was written, and if anything differs from what was sent: it may be the name.
+    """
+    contract = writer.client.contract
+    filtered = "name" in contract.operation("list_sessions").fields and (
+        contract.service.name_filter in ("exact", "partial")
+    )
+    names = sorted({result.action.name for result in results if result.outcome == "applied"})
+    if not filtered or len(names) >= pages or any(result.outcome == "unknown" for result in results):
+        return None
+    lives = {live.session_id: live for name in names for live in list_sessions(writer.client, name=name)}
+    now = Snapshot(tuple(lives[number] for number in sorted(lives)), writer.client.endpoint.name, contract)
+    findings = compare(results, now)
+    return None if findings.differences or findings.rewrites else (findings, now)
+
+
+def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
     """Compare with the live list until it shows what was written, for as long as it may lag."""
+    made = [result.session_id for result in results if result.session_id is not None]
+    keep = keep_for_plan(plan, ids=made)
     for _ in poll(writer.client.limiter, writer.settle):
-        now = list_sessions(writer.client)
+        now = list_sessions(writer.client, keep=keep)
         findings = compare(look_again(results, now), now)
         if not findings.differences:
             break
@@ -82,19 +111,24 @@ def _wait_until_listed(results: list[Result], writer: Writer) -> tuple[Findings,
 
 
 def _confirm_rewrites(
-    results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer, remember: Remember
+    plan: Plan,
+    results: list[Result],
+    rewrites: Sequence[Rewrite],
+    now: Snapshot,
+    writer: Writer,
+    remember: Remember,
 ) -> Findings:
     """Let the tags remember what the server made of these fields, and look again.
 
     A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
     again, with the tag: what comes out the same way again is the server's form of it.
     """
-    failed = _send_again(results, rewrites, rewrites, now, writer, remember)
-    findings, now = _wait_until_listed(results, writer)
+    failed = _send_again(results, rewrites, rewrites, now, remember, writer)
+    findings, now = _wait_until_listed(plan, results, writer)
     kept = [one for one in rewrites if one in findings.rewrites]
     if len(kept) < len(rewrites):
-        failed += _send_again(results, rewrites, kept, now, writer, remember)
-        findings, now = _wait_until_listed(results, writer)
+        failed += _send_again(results, rewrites, kept, now, remember, writer)
+        findings, now = _wait_until_listed(plan, results, writer)
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
         findings.differences.append(
@@ -119,8 +153,8 @@ def _send_again(
     rewrites: Sequence[Rewrite],
     kept: Sequence[Rewrite],
     now: Snapshot,
-    writer: Writer,
     remember: Remember,
+    writer: Writer,
 ) -> list[str]:
     """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
 

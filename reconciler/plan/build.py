@@ -97,8 +97,8 @@ def make_plan(
         counts=Counts(
             no_op=draft.no_op,
             managed=places.managed,
-            unmanaged=len(places.unmanaged),
-            foreign=places.foreign,
+            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+            foreign=places.foreign + snapshot.left_out.foreign,
             unreadable=len(places.unreadable),
         ),
         notes=(
@@ -111,6 +111,7 @@ def make_plan(
         about=None if only is None else "part",
         lock=catalog.policy.lock,
         canary=catalog.policy.canary,
+        listing=snapshot.listing,
     )
 
 

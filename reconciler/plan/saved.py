@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.tag import CREATED, Identity
 from reconciler.plan.document import FORMAT_VERSION, plan_to_document
@@ -112,7 +113,7 @@ def _identity(identity: Identity) -> dict[str, Any]:
 
 
 def _plan(document: Mapping[str, Any]) -> Plan:
-    summary = document["summary"]
+    summary, listing = document["summary"], document.get("listing")
     return Plan(
         catalog=document["catalog"],
         environment=document["environment"],
@@ -135,6 +136,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         ),
         lock=document.get("lock", False),
         canary=document.get("canary"),
+        listing=Listing(**listing) if listing else None,
     )
 
 

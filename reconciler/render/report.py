@@ -50,7 +50,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
             f"  stored differently: {terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}: "
             f"sent {_value(one['sent'])}, stored {_value(one['stored'])}; this form is remembered"
         )
-    lines += [f"  NOT AS WRITTEN {terminal(difference)}" for difference in document["differences"]]
+    found = "NOT VERIFIED" if document["verification"] == "failed" else "NOT AS WRITTEN"
+    lines += [f"  {found} {terminal(difference)}" for difference in document["differences"]]
     summary = document["summary"]
     counts = [f"{summary['applied']} applied"]
     counts += [

@@ -264,6 +264,9 @@ class Quirks:
     utc_offset: float = _quirk(
         0.0, "Times are local: this many hours ahead of UTC, which they do not say.", "HOURS", _hours
     )
+    time_resolution: Literal["second", "minute", "day"] = _choice(
+        "second", "Times are truncated to whole seconds, minutes or days.", "second", "minute", "day"
+    )
     points: int | None = _quirk(
         None, "An account can pay for this many writes; each further one is rejected.", "WRITES", _whole(0)
     )
@@ -274,7 +277,7 @@ class Quirks:
         _status,
     )
     query_limit: int | None = _quirk(
-        None, "A longer query is rejected with 414 and an HTML page.", "BYTES", _whole(1)
+        None, "A longer query is rejected with 414 and an HTML page.", "BYTES", _whole(0)
     )
     strict_encoding: bool = _quirk(
         False, "Bodies in another encoding than the contract's are rejected with 415."

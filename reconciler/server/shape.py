@@ -11,6 +11,7 @@ from reconciler.server.store import MessageRow, SessionRow
 from reconciler.values import JSON
 
 _TIME = "%Y-%m-%d %H:%M:%S"
+_TRUNCATED = {"second": _TIME, "minute": "%Y-%m-%d %H:%M:00", "day": "%Y-%m-%d 00:00:00"}
 
 
 class Shapes:
@@ -79,13 +80,14 @@ class Shapes:
         return json.dumps(value) if text else value
 
     def _time(self, text: str) -> str:
-        if not self._quirks.utc_offset:
+        quirks = self._quirks
+        if not quirks.utc_offset and quirks.time_resolution == "second":
             return text
         try:
             moment = datetime.strptime(text, _TIME)
         except ValueError:  # a test may store any text
             return text
-        return (moment + timedelta(hours=self._quirks.utc_offset)).strftime(_TIME)
+        return (moment + timedelta(hours=quirks.utc_offset)).strftime(_TRUNCATED[quirks.time_resolution])
 
 
 def put(document: dict[str, JSON], path: tuple[str, ...], value: JSON) -> None:

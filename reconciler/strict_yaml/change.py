@@ -1,4 +1,4 @@
-"""A change to a document, and what the document says after it. How a text comes to say that is for others."""
+"""A change to a document, and the document after it. Editing the text is up to :mod:`reconciler.strict_yaml.edit`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def changed_within(value: JSON, path: NodePath, change: Change) -> JSON:
         return [*value[:step], *new, *value[step + 1 :]]
     if isinstance(value, list | dict):
         raise ImpossibleError(f"there is no `{change.name}`")
-    raise ImpossibleError(f"`{change.name}` leads through what is no mapping")
+    raise ImpossibleError(f"`{change.name}` leads through a value that is not a mapping")
 
 
 def _at_key(value: dict[str, JSON], key: str, change: Change) -> JSON:
@@ -92,7 +92,7 @@ def _at_key(value: dict[str, JSON], key: str, change: Change) -> JSON:
     if change.kind == "remove":
         return {one: found for one, found in value.items() if one != key}
     if change.value in value and change.value != key:
-        raise ImpossibleError(f"there is a `{change.value}` already", "choose another name")
+        raise ImpossibleError(f"there is already a `{change.value}`", "choose another name")
     return {change.value if one == key else one: found for one, found in value.items()}
 
 
@@ -105,7 +105,7 @@ def listed(value: JSON, change: Change) -> list[JSON]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise ImpossibleError(f"`{change.name}` is no list")
+        raise ImpossibleError(f"`{change.name}` is not a list")
     return value
 
 

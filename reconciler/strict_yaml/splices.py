@@ -5,7 +5,7 @@ on one line, or braces, fill the first; a block literal fills both; a block mapp
 there before, and whatever comes, one slot is replaced each; what stands between and around them, such as a
 comment on the line of the key, is left alone.
 
-A value that is not written out at its place (an alias, or what a merge key brings in) is overruled there.
+A value that is not written out at its place (an alias, or what a merge key brings in) is overridden there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Splice(NamedTuple):
     text: str
 
 
-class _Spot(NamedTuple):
+class _Reached(NamedTuple):
     """Where a walk along a path came to: a node, what it means, the nodes above it, and the steps not gone."""
 
     node: Node
@@ -55,17 +55,17 @@ class _Spot(NamedTuple):
     rest: NodePath
 
 
-def _walk(root: Node, document: JSON, path: NodePath) -> _Spot:
+def _walk(root: Node, document: JSON, path: NodePath) -> _Reached:
     """Go along a path as far as it is written out."""
     node, value = root, document
     above: list[Node] = []
     for position, step in enumerate(path):
         entry = node.entry(step)
         if entry is None:
-            return _Spot(node, value, tuple(above), path[position:])
+            return _Reached(node, value, tuple(above), path[position:])
         above.append(node)
         node, value = entry.value, value[step]
-    return _Spot(node, value, tuple(above), ())
+    return _Reached(node, value, tuple(above), ())
 
 
 def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
@@ -77,55 +77,55 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
     if change.prompt:
         change = replace(change, value=Prompt(change.value))
     path = change.path if change.kind in ("set", "append") else change.path[:-1]
-    spot = _walk(outline.root, document, path)
-    hand = _Hand(outline, spot.above)
-    if spot.rest or spot.node.kind == "alias":
-        return hand.overrule(spot, change)
+    reached = _walk(outline.root, document, path)
+    editor = _Editor(outline, reached.above)
+    if reached.rest or reached.node.kind == "alias":
+        return editor.override(reached, change)
     if change.kind == "set":
-        return hand.replace(spot.node, change.value)
+        return editor.replace(reached.node, change.value)
     if change.kind == "append":
-        if spot.node.kind != "list" or not spot.node.entries:
-            return hand.replace(spot.node, [*listed(spot.value, change), change.value])
-        return hand.append(spot.node, change.value)
+        if reached.node.kind != "list" or not reached.node.entries:
+            return editor.replace(reached.node, [*listed(reached.value, change), change.value])
+        return editor.append(reached.node, change.value)
     step = change.path[-1]
-    entry = spot.node.entry(step)
+    entry = reached.node.entry(step)
     if entry is None:
         raise ImpossibleError(
-            f"`{change.name}` is not written here: it comes in through `<<`",
-            "change it where it is written, or write the values out in place of the `<<`",
-            spot.node.begin,
+            f"`{change.name}` is not written here: it is merged in with `<<`",
+            "change it where it is written, or replace the `<<` with the values",
+            reached.node.begin,
         )
     if change.kind == "rename":
-        return hand.rename(entry, change.value)
-    return hand.remove(spot.node, entry)
+        return editor.rename(entry, change.value)
+    return editor.remove(reached.node, entry)
 
 
-class _Hand:
-    """Writes into one text at one place. ``above`` are the nodes that the place is in, outermost first."""
+class _Editor:
+    """Edits one text at one place. ``above`` are the nodes that the place is in, outermost first."""
 
     def __init__(self, outline: Outline, above: Sequence[Node]) -> None:
         self.outline = outline
         self.text = outline.text
         self.above = above
 
-    def overrule(self, spot: _Spot, change: Change) -> list[Splice]:
+    def override(self, reached: _Reached, change: Change) -> list[Splice]:
         """A change to what is not written out at its place: missing, an alias, or brought in by a merge key."""
-        node, rest = spot.node, spot.rest
+        node, rest = reached.node, reached.rest
         if change.kind in ("remove", "rename"):
             rest = (*rest, change.path[-1])
         if node.kind == "mapping":
-            whole, key = changed_within(spot.value, rest, change), str(rest[0])
+            whole, key = changed_within(reached.value, rest, change), str(rest[0])
             new = whole[key]
             if node.flow:
                 return self._add_to_flow(node, f"{_flow_key(key)} {flow(new)}")
             return self._add_lines(node, entry_lines(key, new, node.column, self._step([*self.above, node])))
         if not rest:  # an alias as a whole
             return self.replace(
-                node, change.value if change.kind == "set" else [*listed(spot.value, change), change.value]
+                node, change.value if change.kind == "set" else [*listed(reached.value, change), change.value]
             )
-        new = changed_within(spot.value, rest, change)
+        new = changed_within(reached.value, rest, change)
         if node.kind == "alias" and isinstance(new, dict) and change.kind in ("set", "append"):
-            # What is not overruled still comes from the alias.
+            # What is not overridden still comes from the alias.
             new = {Raw("<<"): Raw(f"*{node.anchor}"), rest[0]: new[rest[0]]}
         return self.replace(node, new)
 
@@ -321,7 +321,7 @@ class _Hand:
             raise ImpossibleError("an item of a list has no key", at=entry.begin)
         written = _one_line(new, key, in_flow=True)
         if len(written) > LONGEST_KEY:
-            raise ImpossibleError(f"a key of over {LONGEST_KEY:,} characters can't be put here", at=key.begin)
+            raise ImpossibleError(f"a key here can't be longer than {LONGEST_KEY:,} characters", at=key.begin)
         return [Splice(key.start, key.end, written)]
 
 

@@ -273,7 +273,7 @@ def test_a_plan_that_nobody_has_read_is_not_approved(world: World) -> None:
     arguments = [one for one in world.applying() if one != "--auto-approve"]
     run = unread(world, *arguments)
     assert (run.code, run.writes) == (3, []), run
-    assert run.err.startswith("nobody reads the plan any more: nothing was written\n")
+    assert run.err.startswith("the reader of the plan went away: nothing was written\n")
 
 
 def test_a_reader_that_has_seen_enough(world: World) -> None:

@@ -106,7 +106,7 @@ CASES: dict[str, tuple[Edit, str]] = {
     "a text in double quotes keeps them": (
         setting(*ALICE, "data", "room", "name", to="Attic"),
         Refusal(
-            "`sessions.alice.data.room.name` can't be changed for itself alone: `*shelf` in line 23 is the same"
+            "`sessions.alice.data.room.name` can't be changed alone: `*shelf` in line 23 refers to the same value"
         ),
     ),
     "a block": (
@@ -222,7 +222,7 @@ CASES: dict[str, tuple[Edit, str]] = {
     "what others stand for": (
         setting(*ALICE, "data", "books", to=[]),
         Refusal(
-            "`sessions.alice.data.books` can't be changed for itself alone: `*shelf` in line 23 is the same"
+            "`sessions.alice.data.books` can't be changed alone: `*shelf` in line 23 refers to the same value"
         ),
     ),
     "a key is removed": (
@@ -272,7 +272,7 @@ CASES: dict[str, tuple[Edit, str]] = {
     ),
     "what a merge key brings in can't be removed": (
         removing(*BOB, "model"),
-        Refusal("`sessions.bob.model` is not written here: it comes in through `<<`"),
+        Refusal("`sessions.bob.model` is not written here: it is merged in with `<<`"),
     ),
     "nothing is there to be removed": (
         removing(*ALICE, "remark"),
@@ -290,7 +290,7 @@ CASES: dict[str, tuple[Edit, str]] = {
 -   alice:   # the first of them
 +   "1":   # the first of them""",
     ),
-    "a key that is taken": (renaming(*ALICE, to="bob"), Refusal("there is a `bob` already")),
+    "a key that is taken": (renaming(*ALICE, to="bob"), Refusal("there is already a `bob`")),
     "no such key": (renaming("sessions", "carol", to="dora"), Refusal("there is no `sessions.carol`")),
     "a list that is not there yet": (
         adding("moved", item={"from": "alice", "to": "alice-en"}),
@@ -305,18 +305,18 @@ CASES: dict[str, tuple[Edit, str]] = {
     "an item at the end of brackets": (
         adding(*ALICE, "data", "books", item="three"),
         Refusal(
-            "`sessions.alice.data.books` can't be changed for itself alone: `*shelf` in line 23 is the same"
+            "`sessions.alice.data.books` can't be changed alone: `*shelf` in line 23 refers to the same value"
         ),
     ),
-    "what is no list": (adding(*ALICE, "name", item="x"), Refusal("`sessions.alice.name` is no list")),
+    "what is not a list": (adding(*ALICE, "name", item="x"), Refusal("`sessions.alice.name` is not a list")),
     "a path through a text": (
         setting(*ALICE, "name", "first", to="x"),
-        Refusal("`sessions.alice.name.first` leads through what is no mapping"),
+        Refusal("`sessions.alice.name.first` leads through a value that is not a mapping"),
     ),
     "a value that YAML can't hold": (
         setting(*ALICE, "name", to="a\ud800"),
         Refusal(
-            "`sessions.alice.name` can't be written in YAML: it holds half a character (the lone surrogate U+D800)"
+            "`sessions.alice.name` can't be written in YAML: it holds the lone surrogate U+D800, half of a character"
         ),
     ),
 }
@@ -347,7 +347,7 @@ def test_an_error_says_where() -> None:
         setting(*ALICE, "data", "books", to=[])(MANIFEST)
     assert caught.value.problems == (
         Problem(
-            "`sessions.alice.data.books` can't be changed for itself alone: `*shelf` in line 23 is the same",
+            "`sessions.alice.data.books` can't be changed alone: `*shelf` in line 23 refers to the same value",
             "write the value out in line 23, and try again",
             "readers.yaml",
             13,
@@ -436,7 +436,7 @@ def test_small_texts(case: str) -> None:
 
 def test_half_a_character_is_never_written() -> None:
     for path, value in ((("a\ud800",), 1), (("a",), {"\udfff": 1})):
-        with pytest.raises(ReconcilerError, match=r"it holds half a character \(the lone surrogate U\+D"):
+        with pytest.raises(ReconcilerError, match=r"it holds the lone surrogate U\+D"):
             set_value("a: 1\n", path, value)
 
 

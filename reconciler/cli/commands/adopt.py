@@ -27,6 +27,7 @@ from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
@@ -68,7 +69,8 @@ def command(
             _insist(part, wanted, snapshot)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     return run_plan(
         job,
         split(flags, Writing),

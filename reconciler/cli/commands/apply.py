@@ -24,6 +24,7 @@ from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Policy, Snapshot
 from reconciler.errors import Refused, UsageError
+from reconciler.plan.keep import keep_for_catalog, keep_for_plan
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
@@ -58,7 +59,11 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
 def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
     catalog = which.load(folder)
     return Job(
-        catalog.name, catalog.environment, catalog.policy, lambda snapshot: policy.plan(catalog, snapshot)
+        catalog.name,
+        catalog.environment,
+        catalog.policy,
+        lambda snapshot: policy.plan(catalog, snapshot),
+        keep=keep_for_catalog(catalog),
     )
 
 
@@ -95,4 +100,12 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
 
     commit = document["made_by"].get("commit")
     policy = Policy(lock=plan.lock)
-    return Job(plan.catalog, plan.environment, policy, still_true, reviewed=True, commit=commit)
+    return Job(
+        plan.catalog,
+        plan.environment,
+        policy,
+        still_true,
+        reviewed=True,
+        commit=commit,
+        keep=keep_for_plan(plan),
+    )

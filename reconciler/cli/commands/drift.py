@@ -48,10 +48,12 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     """
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
+    from reconciler.plan.keep import keep_for_catalog
 
     output = read_output(flags)
     loaded = split(flags, CatalogFlags).load(catalog)
-    snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER)
+    keep = keep_for_catalog(loaded)
+    snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER, keep)
     plan = drifted(make_plan(loaded, snapshot))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))

@@ -63,9 +63,10 @@ def command(
     output = read_output(flags)
     with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
         from reconciler.plan.document import plan_to_document
+        from reconciler.plan.keep import keep_for_catalog
 
         loaded = split(flags, CatalogFlags).load(catalog)
-        snapshot = live()
+        snapshot = live(keep_for_catalog(loaded))
     plan = split(flags, PolicyFlags).plan(loaded, snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan

@@ -58,8 +58,7 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     "require_keys",
     multiple=True,
     metavar="KEY",
-    help="Answer 401 or 403 to requests without this API key. Repeatable: each key is an account of its "
-    "own, which sees its own sessions only.",
+    help="Answer 401 or 403 to requests without this API key. Repeatable: each key has an account of its own.",
 )
 @_testing(
     "--latency",
