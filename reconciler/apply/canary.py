@@ -40,6 +40,7 @@ from reconciler.apply.write import Call, Writer
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
 from reconciler.plan.canaries import CALLS, canaries_due
 from reconciler.plan.types import Action, Plan
@@ -154,6 +155,8 @@ class Canaries:
             return result
         except ReconcilerError as failure:
             verdict = Verdict((f"the list could not be read afterwards: {failure.problems[0].message}",))
+        if result.outcome == "unknown" and verdict.nothing:
+            return result  # it was lost on the way, as far as anybody can tell: that proves nothing
         return self._judged(action, result, calls, verdict)
 
     # Looking
@@ -167,7 +170,9 @@ class Canaries:
         return self._look_changed(action, calls[-1])
 
     def _look_created(self, action: Action, result: Result, call: Call, *, whole: bool) -> Verdict:
-        known = self.known if self.before is None else {**self.known, **self.before}
+        there = self.known if self.before is None else {**self.known, **self.before}
+        # A run that was killed may have left the session half-made: this one has just completed it.
+        known = {number: live for number, live in there.items() if reserved_kind(live) != "half-made"}
         for _ in poll(self.writer.client.limiter, self.writer.settle):
             lives = self._list(name=action.name)
             verdict = judge_created(action, call.payload, lives.values(), known, result.session_id)

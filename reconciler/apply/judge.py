@@ -50,7 +50,7 @@ class Verdict:
 
     ``proof`` says that another look can't change it. ``touched`` are the sessions that the write may have changed or
     taken though it was not about them, as they were. ``strangers`` are sessions of others that are gone. ``found`` is
-    the session that the write was about, as it is.
+    the session that the write was about, as it is; ``nothing`` says that nothing at all shows of the write.
     """
 
     problems: tuple[str, ...] = ()
@@ -58,6 +58,7 @@ class Verdict:
     touched: tuple[LiveSession, ...] = ()
     strangers: frozenset[int] = frozenset()
     found: LiveSession | None = None
+    nothing: bool = False
 
 
 def kept(sent: Any, stored: Any, before: Any = MISSING) -> bool:
@@ -122,7 +123,7 @@ def judge_created(
             made is None and fresh and live.name == action.name and live.remark.tag is None
         ):
             return Verdict((_unread(live),), proof=True, found=live)
-    return Verdict(("the session that it created is not listed",))
+    return Verdict(("the session that it created is not listed",), nothing=True)
 
 
 def judge_updated(
@@ -130,11 +131,15 @@ def judge_updated(
 ) -> Verdict:
     """What two lists show of an update: the session is as wanted, and the others are as they were."""
     problems = target_problems(action, sent, before, after)
+    number = action.session_id or 0
+    nothing = bool(problems) and number in before and number in after
+    nothing = nothing and not _changes(before[number], after[number])
     others = _Others(action, sent, before, after, explained)
     proof = False
-    for number, now in after.items():
-        if number not in before and now.raw_remark == sent.get("remark") and now.remark.tag is not None:
-            problems.append(f"it created #{number}")
+    for other, now in after.items():
+        new = other != number and other not in before
+        if new and now.raw_remark == sent.get("remark") and now.remark.tag is not None:
+            problems.append(f"it created #{other}")
             proof = True
     for was, now in others.changed():
         problems.append(f"{_label(was)} changed: {', '.join(_changes(was, now))}")
@@ -143,7 +148,8 @@ def judge_updated(
     ours = [live for live in gone if others.ours(live)]
     problems += [f"{_list(ours)} {'is' if len(ours) == 1 else 'are'} gone"] if ours else []
     touched = (*(was for was, _ in others.changed()), *ours)
-    return Verdict(tuple(problems), proof, touched, found=after.get(action.session_id or 0))
+    nothing = nothing and not proof and not touched
+    return Verdict(tuple(problems), proof, touched, found=after.get(number), nothing=nothing)
 
 
 def judge_deleted(
@@ -165,7 +171,8 @@ def judge_deleted(
     changed = others.changed()
     problems += [f"{_label(was)} changed: {', '.join(_changes(was, now))}" for was, now in changed]
     touched = (*gone, *(was for was, _ in changed))
-    return Verdict(tuple(problems), False, touched, strangers, found)
+    nothing = found is not None and not touched
+    return Verdict(tuple(problems), False, touched, strangers, found, nothing)
 
 
 def target_problems(action: Action, sent: Mapping[str, Any], before: Lives, after: Lives) -> list[str]:
