@@ -85,7 +85,12 @@ def _tried(canary: Mapping[str, Any]) -> list[str]:
     lines += [f"      sent: {terminal(canary['sent'])}", f"      answered: {terminal(canary['answered'])}"]
     if canary["outcome"] == "failed":
         lines.append(f"      seen: {terminal(canary['message'])}")
-    return lines + [f"      archived: {terminal(one)}" for one in canary["archived"]]
+    for archived in map(terminal, canary["archived"]):
+        lines.append(
+            f"      archived as it was: {archived}. Put it back before the next apply, once the contract is"
+        )
+        lines.append(f"      right: reconciler archive restore {archived} --contract contract.yaml")
+    return lines
 
 
 def _label(result: Mapping[str, Any]) -> str:
