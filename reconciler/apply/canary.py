@@ -147,7 +147,7 @@ class Canaries:
         error = calls[-1].sent.error
         if result.outcome == "failed" and error is not None:
             if error.problems[0].message in result.message and not (error.passing or error.out_of_points):
-                self._refusal(action, calls[-1], result)
+                return self._refusal(action, calls[-1], result)
             return result
         try:
             verdict = self._look(action, result, calls, whole=whole)
@@ -278,7 +278,7 @@ class Canaries:
         )
         return self.writer.archive.put("canary", identity, live, [] if gone else None)
 
-    def _refusal(self, action: Action, call: Call, result: Result) -> None:
+    def _refusal(self, action: Action, call: Call, result: Result) -> Result:
         """Take note of a write that the service refused. What is no fault of one session ends the run."""
         error = call.sent.error
         assert error is not None
@@ -286,6 +286,9 @@ class Canaries:
         self._record(action, result, call, "refused", result.message)
         if error.status in _NO_SUCH_CALL or self._refused >= _REFUSALS:
             self.stop.set(f"the first {_word(call)} was refused")
+            return replace(result, hint=self._hint(call))
+        proven = self.writer.client.contract.operation(call.operation).proven
+        return result if proven or result.hint else replace(result, hint=self._hint(call))
 
     def _hint(self, call: Call) -> str:
         return _PROVEN_HINT if self.writer.client.contract.operation(call.operation).proven else ASSUMED_HINT

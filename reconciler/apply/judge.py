@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -185,7 +185,7 @@ def target_problems(action: Action, sent: Mapping[str, Any], before: Lives, afte
         return [f"#{number} is as it was"]
     beside = [] if was is None else sorted(_changes(was, now).keys() - sent.keys())
     if beside:
-        return [f"#{number} changed in {' and '.join(beside)}, too, which was not sent"]
+        return [f"#{number} changed in {_and(beside)}, which the call did not carry"]
     if action.kind == "forget":
         tag = now.remark.tag
         ours = tag is not None and tag.identity == action.identity
@@ -210,7 +210,7 @@ def _misses(
         and not kept(change.after, found.get(change.path, MISSING), earlier.get(change.path, MISSING))
     ]
     fields = sorted({path if path.startswith("parameters.") else call_field(path) for path in lost})
-    return [f"#{live.session_id} did not keep {' and '.join(fields)}"] if lost else []
+    return [f"#{live.session_id} did not keep {_and(fields)}"] if lost else []
 
 
 def _unread(live: LiveSession) -> str:
@@ -308,6 +308,11 @@ def _list(lives: Iterable[LiveSession]) -> str:
     labels = [_label(live) for live in lives]
     more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
     return ", ".join(labels[:_NAMED]) + more
+
+
+def _and(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _numbers(lives: Iterable[LiveSession]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.listing import list_sessions
 from reconciler.apply import Result, apply_plan
+from reconciler.apply.canary import ASSUMED_HINT
 from reconciler.apply.report import INTERRUPTED, Report, report_to_document
 from reconciler.domain import Limit, Policy
 from reconciler.errors import ExitCode, Problem, Refused
@@ -225,9 +226,7 @@ def test_a_path_that_is_wrong_is_not_taken_for_a_session_that_is_gone(
     server: RunningServer, tmp_path: Path
 ) -> None:
     """Half of the paths are assumed. A 404 of a call that is not there must not count as done."""
-    hint = (
-        "this call is only assumed to exist: `reconciler doctor --probe` finds the call that this service has"
-    )
+    hint = ASSUMED_HINT
     with calling(server.url, contract=CONTRACT) as client:
         reconcile(client, catalog(ALICE, BOB), tmp_path)
     for now, result in (

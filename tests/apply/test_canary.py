@@ -287,7 +287,7 @@ def test_a_delete_that_takes_its_neighbour(
 @pytest.mark.parametrize(
     ("quirks", "seen"),
     [
-        ({"update_resets": True}, "#2 changed in data, too, which was not sent"),
+        ({"update_resets": True}, "#2 changed in data, which the call did not carry"),
         ({"update_ignores": frozenset({"prompt"})}, "#2 did not keep prompt"),
         (
             {"update_ignores": frozenset({"remark"})},
@@ -394,7 +394,7 @@ def test_a_call_that_is_not_there_ends_the_run(shop: Shell, serve: Callable[...,
     code, report = applied(shop, EDITED)
     assert code == 1
     assert "Stopped (the first update was refused): 0 applied, 1 failed, 2 not tried." in report
-    assert "`reconciler doctor --probe` finds the call that this service has" in report
+    assert HINT in report
     assert len(writes(server)) == 1
 
 
