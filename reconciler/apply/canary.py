@@ -257,12 +257,13 @@ class Canaries:
     def _fail(self, action: Action, result: Result, call: Call, verdict: Verdict) -> Result:
         seen = "; ".join(verdict.problems)
         archived = []
+        touched = [live.session_id for live in verdict.touched]
         for live in verdict.touched:
             try:
                 archived.append(self._archive(action, live, gone=self._gone(live)))
             except ReconcilerError as error:
                 seen += f"; #{live.session_id} could not be archived as it was: {error.problems[0].message}"
-        self._record(action, result, call, "failed", seen, archived)
+        self._record(action, result, call, "failed", seen, archived, touched)
         self.stop.set(f"the first {_word(call)} did not do what it should")
         return replace(result, outcome="failed", message=seen, hint=self._hint(call))
 
@@ -301,6 +302,7 @@ class Canaries:
         outcome: Literal["passed", "refused", "failed"],
         message: str = "",
         archived: Sequence[str] = (),
+        touched: Sequence[int] = (),
     ) -> None:
         operation = self.writer.client.contract.operation(call.operation)
         canary = Canary(
@@ -322,7 +324,11 @@ class Canaries:
             "operation": canary.operation,
             "outcome": canary.outcome,
         }
-        more = {"message": message, "archive": list(archived)} if outcome != "passed" else {}
+        more = (
+            {"message": message, "archive": list(archived), "touched": list(touched)}
+            if outcome != "passed"
+            else {}
+        )
         with suppress(ReconcilerError):  # the next intent finds the journal broken, and is not carried out
             self.writer.journal.record(self.writer.archive.run, "canary", {**facts, **more})
 

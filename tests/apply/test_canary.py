@@ -344,6 +344,27 @@ def test_a_create_that_loses_something_stops_before_the_others(
     assert writes(server) == ["create_session"]
 
 
+def test_what_a_canary_lost_is_never_called_drift(shop: Shell, serve: Callable[..., RunningServer]) -> None:
+    """Nobody changed it. Once the contract is right, the field is written, and drift is drift again."""
+    serve(data_field="somewhere_else")
+    code, _ = applied(shop, SESSIONS)
+    assert code == 4
+    server = serve()
+    learned = ["--contract", str(learned_file(shop.folder))]
+    assert shop.run("drift", "shop", *learned).returncode == 0
+    (change,) = [
+        change
+        for action in shop.json("plan", "shop", *learned)["actions"]
+        for change in action["fields"]
+        if action["key"] == "alice"
+    ]
+    assert (change["path"], change["cause"]) == ("data.shelf", "unknown")
+    assert shop.run("apply", "shop", "--auto-approve", *learned).returncode == 0
+    assert shop.run("plan", "shop", "--detailed-exitcode", *learned).returncode == 0
+    server.store.update_session(1, data={})
+    assert shop.run("drift", "shop", *learned).returncode == 2
+
+
 @pytest.mark.parametrize("answer", ["both", "token", "none"])
 def test_what_is_left_of_a_tag_is_found_without_an_id(
     shop: Shell, serve: Callable[..., RunningServer], answer: str

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.doubt import without_own_damage
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -51,18 +52,18 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
     job = (
         _saved(what, state, flags)
         if what.is_file()
-        else _catalog(what, split(flags, CatalogFlags), split(flags, PolicyFlags))
+        else _catalog(what, state, split(flags, CatalogFlags), split(flags, PolicyFlags))
     )
     return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
 
 
-def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
+def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
     catalog = which.load(folder)
     return Job(
         catalog.name,
         catalog.environment,
         catalog.policy,
-        lambda snapshot: policy.plan(catalog, snapshot),
+        lambda snapshot: without_own_damage(policy.plan(catalog, snapshot), state),
         keep=keep_for_catalog(catalog),
     )
 

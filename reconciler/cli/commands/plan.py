@@ -67,7 +67,9 @@ def command(
 
         loaded = split(flags, CatalogFlags).load(catalog)
         snapshot = live(keep_for_catalog(loaded))
-    plan = split(flags, PolicyFlags).plan(loaded, snapshot)
+    from reconciler.cli.doubt import without_own_damage
+
+    plan = without_own_damage(split(flags, PolicyFlags).plan(loaded, snapshot), state_dir or catalog / FOLDER)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
