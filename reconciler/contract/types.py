@@ -62,11 +62,6 @@ class Operation:
         """Whether an update has to carry every field, since what it leaves out is lost or not allowed."""
         return self.left_out != "kept"
 
-    @property
-    def proven(self) -> bool:
-        """Whether the call is known to work from its documentation or from the service itself."""
-        return self.known in ("documented", "learned")
-
 
 @dataclass(frozen=True, slots=True)
 class SessionShape:

@@ -48,36 +48,6 @@ def set_value(text: str, path: NodePath, value: JSON, *, prompt: bool = False, f
     return edit(text, [Change("set", path, value, prompt)], file=file)
 
 
-def remove_value(text: str, path: NodePath, *, file: str = "") -> str:
-    """The text without the key, or the item of a list, at this path. A mapping that loses its last key becomes ``{}``.
-
-    Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: there is nothing at the path, or it can't be removed without changing something else.
-    """
-    return edit(text, [Change("remove", path)], file=file)
-
-
-def rename_key(text: str, path: NodePath, new: str, *, file: str = "") -> str:
-    """The text with the key at the end of this path renamed; its value and its place stay.
-
-    Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: there is no such key, there is one of the new name, or it is not written out there.
-    """
-    return edit(text, [Change("rename", path, new)], file=file)
-
-
-def add_item(text: str, path: NodePath, item: JSON, *, file: str = "") -> str:
-    """The text with one more item at the end of the list at this path, which is made where it is missing.
-
-    Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: there is something else than a list, or it can't be added to without changing something else.
-    """
-    return edit(text, [Change("append", path, item)], file=file)
-
-
 def edit(text: str, changes: Sequence[Change], *, file: str = "") -> str:
     """The text with all of these changes, made in this order.
 

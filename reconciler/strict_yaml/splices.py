@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.strict_yaml.change import Change, ImpossibleError, changed_within, listed
+from reconciler.strict_yaml.change import Change, ImpossibleError, changed_within
 from reconciler.strict_yaml.emit import (
-    LONGEST_KEY,
     STEP,
     Prompt,
     Raw,
@@ -76,7 +75,7 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
     """
     if change.prompt:
         change = replace(change, value=Prompt(change.value))
-    path = change.path if change.kind in ("set", "append") else change.path[:-1]
+    path = change.path[:-1] if change.kind == "remove" else change.path
     reached = _walk(outline.root, document, path)
     editor = _Editor(outline, reached.above)
     if reached.rest or reached.node.kind == "alias":
@@ -84,8 +83,6 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
     if change.kind == "set":
         return editor.replace(reached.node, change.value)
     if change.kind == "append":
-        if reached.node.kind != "list" or not reached.node.entries:
-            return editor.replace(reached.node, [*listed(reached.value, change), change.value])
         return editor.append(reached.node, change.value)
     step = change.path[-1]
     entry = reached.node.entry(step)
@@ -95,8 +92,6 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
             "change it where it is written, or replace the `<<` with the values",
             reached.node.begin,
         )
-    if change.kind == "rename":
-        return editor.rename(entry, change.value)
     return editor.remove(reached.node, entry)
 
 
@@ -111,7 +106,7 @@ class _Editor:
     def override(self, reached: _Reached, change: Change) -> list[Splice]:
         """A change to what is not written out at its place: missing, an alias, or brought in by a merge key."""
         node, rest = reached.node, reached.rest
-        if change.kind in ("remove", "rename"):
+        if change.kind == "remove":
             rest = (*rest, change.path[-1])
         if node.kind == "mapping":
             whole, key = changed_within(reached.value, rest, change), str(rest[0])
@@ -120,11 +115,9 @@ class _Editor:
                 return self._add_to_flow(node, f"{_flow_key(key)} {flow(new)}")
             return self._add_lines(node, entry_lines(key, new, node.column, self._step([*self.above, node])))
         if not rest:  # an alias as a whole
-            return self.replace(
-                node, change.value if change.kind == "set" else [*listed(reached.value, change), change.value]
-            )
+            return self.replace(node, change.value)
         new = changed_within(reached.value, rest, change)
-        if node.kind == "alias" and isinstance(new, dict) and change.kind in ("set", "append"):
+        if node.kind == "alias" and isinstance(new, dict) and change.kind == "set":
             # What is not overridden still comes from the alias.
             new = {Raw("<<"): Raw(f"*{node.anchor}"), rest[0]: new[rest[0]]}
         return self.replace(node, new)
@@ -286,7 +279,7 @@ class _Editor:
                     return step
         return STEP
 
-    # Removing and renaming
+    # Removing
 
     def remove(self, node: Node, entry: Entry) -> list[Splice]:
         """Take an entry out of a mapping or list."""
@@ -313,16 +306,6 @@ class _Editor:
             ):
                 end = self.outline.next_line(end)
         return [Splice(start, end, "")]
-
-    def rename(self, entry: Entry, new: str) -> list[Splice]:
-        """Give an entry of a mapping another key."""
-        key = entry.key
-        if key is None:
-            raise ImpossibleError("an item of a list has no key", at=entry.begin)
-        written = _one_line(new, key, in_flow=True)
-        if len(written) > LONGEST_KEY:
-            raise ImpossibleError(f"a key here can't be longer than {LONGEST_KEY:,} characters", at=key.begin)
-        return [Splice(key.start, key.end, written)]
 
 
 def _last(node: Node) -> Node:
