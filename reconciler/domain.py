@@ -9,9 +9,9 @@ The value of a field is always whole: lists and nested mappings are not looked i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: The groups of fields that hold keys of their own.
 GROUPS = ("parameters", "data", "remark")
+
+#: The name of the embedded server among endpoints.
+LOCAL: Final = "local"
 
 OnConflict: TypeAlias = Literal["overwrite", "keep-live", "fail"]
 
@@ -48,13 +51,18 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an apply may do without being asked again. ``None`` means no bound."""
+    """What an apply may do without being asked again. ``None`` means no bound.
+
+    ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
+    contract calls for (:func:`reconciler.plan.canaries.canaries_due`).
+    """
 
     max_deletes: Limit | None = Limit(count=10)
     max_updates: Limit | None = None
     max_changes: Limit | None = None
     on_conflict: OnConflict = "overwrite"
     lock: bool = False
+    canary: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,22 +160,70 @@ class LiveSession:
         return found
 
 
+#: Whose a session is that a listing counts and does not keep.
+Others: TypeAlias = Literal["unmanaged", "foreign"]
+
+#: What a listing keeps of a session: all or a part of it, or only whose it is, to be counted.
+Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
+
+#: How a list was read (:mod:`reconciler.api.listing`): one pass in parallel, several of them united, or a sweep.
+Way: TypeAlias = Literal["fast", "united", "sweep"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many sessions a listing counted and did not keep."""
+
+    unmanaged: int = 0
+    foreign: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a listing took: calls of the service (retries aside), readings of the list, and the way that succeeded."""
+
+    calls: int
+    passes: int
+    way: Way
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent listing, in the order of ``session_id``.
+    """One complete listing, in the order of ``session_id``.
 
-    ``endpoint`` names where it came from, ``contract`` says what can be done there; None where that is not known.
+    It holds every session that was there throughout, but for those of others that were ``left_out`` on purpose.
+    ``endpoint`` names where it came from, ``contract`` says what can be done there, ``listing`` how it was read; None
+    where that is not known.
     """
 
     sessions: tuple[LiveSession, ...]
     endpoint: str = ""
     contract: Contract | None = None
+    left_out: LeftOut = LeftOut()
+    listing: Listing | None = None
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)
 
     def __len__(self) -> int:
         return len(self.sessions)
+
+    @property
+    def total(self) -> int:
+        """How many sessions were listed, those that were left out included."""
+        return len(self.sessions) + self.left_out.unmanaged + self.left_out.foreign
+
+    def reduced(self, keep: Keep) -> Snapshot:
+        """The snapshot with only what is kept of each session."""
+        rows = [keep(live) for live in self.sessions]
+        return replace(
+            self,
+            sessions=tuple(row for row in rows if isinstance(row, LiveSession)),
+            left_out=LeftOut(
+                self.left_out.unmanaged + rows.count("unmanaged"),
+                self.left_out.foreign + rows.count("foreign"),
+            ),
+        )
 
 
 def flatten(session: Session | LiveSession) -> dict[str, JSON]:

@@ -55,31 +55,31 @@ sessions:
 
 
 def slug(text: str) -> str:
-    """A text as the name of a catalog; ``personas`` where nothing of it can stay."""
+    """The catalog name that is most like a text; ``personas`` if nothing of the text is left."""
     return suggest_key(text) or "personas"
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """What ``init`` made: the files, and what is left for somebody to do."""
+class Scaffold:
+    """What ``init`` created, and what is left to do by hand."""
 
     name: str
     files: tuple[str, ...]
     remarks: tuple[str, ...]
 
 
-def start(folder: Path, name: str, model: str, *, ci: str = "", example: str = "") -> Started:
-    """Make a catalog.
+def start(folder: Path, name: str, model: str, *, ci: str = "", example: str = "") -> Scaffold:
+    """Create a catalog.
 
     Args:
-        folder: where; it is made if need be.
+        folder: where; created if it does not exist.
         ci: one of :data:`CI`, or empty.
         example: one of :data:`EXAMPLES`, which is copied under this name; or empty for one session.
 
     Raises:
-        UsageError: the name can't be one.
-        Refused: one of the files is there already.
-        ReconcilerError: they can't be written, or what was in the folder before does not go with them.
+        UsageError: the name is not valid.
+        Refused: one of the files exists already.
+        ReconcilerError: they can't be written, or the folder's other files keep the catalog from loading.
     """
     if not is_key(name):
         raise UsageError(f"{name!r} is not a valid catalog name", KEY_RULE)
@@ -92,7 +92,7 @@ def start(folder: Path, name: str, model: str, *, ci: str = "", example: str = "
         files[".gitignore"] = f"# What runs leave on this machine.\n{FOLDER}/\n".encode()
     there = [file for file in files if (folder / file).exists() or (folder / file).is_symlink()]
     if there:
-        raise Refused(f"{folder} has {', '.join(there[:5])} already", "start in a folder of its own")
+        raise Refused(f"{folder} already has {', '.join(there[:5])}", "start in another folder")
     if ci and (top := _top(folder)) is not None and top != folder.resolve():
         remarks.append(
             f"Move the CI files to the top of the repository, {top}, and set the catalog's folder in them."
@@ -101,11 +101,11 @@ def start(folder: Path, name: str, model: str, *, ci: str = "", example: str = "
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReconcilerError(
-            f"the folder {folder} can't be made: {error.strerror}", "name another"
+            f"the folder {folder} can't be created: {error.strerror}", "choose another folder"
         ) from None
     with replaced(folder, files):
         _load(folder)
-    return Started(name, tuple(files), tuple(remarks))
+    return Scaffold(name, tuple(files), tuple(remarks))
 
 
 def _load(folder: Path) -> None:
@@ -143,7 +143,7 @@ def _example(example: str, name: str) -> dict[str, bytes]:
 def _ci_files(ci: str) -> dict[str, bytes]:
     folder = resources.folder("examples") / "ci" / ci
     if not folder.is_dir():
-        raise ReconcilerError(f"this installation has no CI files for {ci}", "install the program again")
+        raise ReconcilerError(f"this installation has no CI files for {ci}", "reinstall the program")
     if ci == "gitlab":
         return {".gitlab-ci.yml": (folder / ".gitlab-ci.yml").read_bytes()}
     return {f".github/workflows/reconciler-{name}": (folder / name).read_bytes() for name in _GITHUB}

@@ -13,15 +13,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reconciler.domain import LOCAL as LOCAL
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.text.hosts import is_loopback
 
 DEFAULT_ENDPOINT = "https://api.mindcraft.com.cn"
 ENDPOINT_VARIABLE = "MINDCRAFT_ENDPOINT"
 KEY_VARIABLE = "MINDCRAFT_API_KEY"
-
-#: The endpoint that stands for the embedded server.
-LOCAL = "local"
 
 _BEFORE_PATH = re.compile(r"[^:/]*:?/*[^/?#]*")
 #: A host as a name: labels of at most 63 characters (RFC 1035, 2.3.4), other scripts than Latin included.

@@ -81,5 +81,5 @@ class ApiError(ReconcilerError):
         return self.status in (429, 503)
 
 
-class ListingUnsettledError(ReconcilerError):
-    """The list kept changing while it was read, so nothing can be concluded from it."""
+class UnreliableListError(ReconcilerError):
+    """The server lists something else than it counts, or not in order: nothing can be concluded from the list."""

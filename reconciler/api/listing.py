@@ -1,47 +1,85 @@
-"""Listing: every session, as one consistent snapshot, from a server that gives pages and promises nothing.
+"""Listing: every session, from a server that gives pages and promises nothing, while others write.
 
-Rows shift between pages while others write. A missed row would be created a second time; so a listing proves
-that it missed none, or is made again, or fails.
+A missed session would be created a second time. So a listing proves from the answers that it holds every
+session that was there from the first request to the last, and none twice. What others create, change and
+delete meanwhile neither spoils the proof nor delays it for ever.
 
-Pages are asked for newest first (``ordering=-session_id``): the first page, then the rest over a pool of
-threads, then once more the newest row. The listing holds when
+The proofs rest on three facts. *Ids grow*: a session that was not there when the listing began has a higher
+id than those that were; how far this is relied on, and what is checked of it, is said below. *An answer is
+cut from one moment*: its rows, and the count of all sessions, are those of one state of the list. *The list
+is ordered*: a page holds its rows in the order that was asked for, which every page is checked for; a page
+that does not is the server's fault, whatever others do.
 
-1. count and number of pages are the same on every page,
-2. the ids strictly fall over all pages, so that none repeats,
-3. there are as many rows as the count says, and
-4. after the last page, the count and the newest id are still what the first page said.
+**The first page.** Each reading of the list begins with the newest page (``ordering=-session_id``). Where
+that holds as many rows as the server counts, it is the whole list, from one moment, and all is done.
+Otherwise let *edge* be the lowest id on it, and *below* the count less the rows on it: exactly so many
+sessions have an id under the edge, and the others are on the page. Only the former are left to be read,
+oldest first. Creates come last in that order, so they shift no page of it. Because the edge lies a page below
+the newest id, an id that becomes visible late (given out before the newest, committed after it) does not
+disturb the count either.
 
-Why that proves it. Ids only grow, so a session that was made after the first page was read has the highest id for as
-long as it is there. By (4) none of those is left at the end; with an unchanged count, none of the sessions of the
-first page's moment is gone either. So all of them were there all the time, and a session that came and went would have
-raised the count of every page read meanwhile, which (1) excludes. Every page was cut from the same rows.
+**The fast pass** reads these pages in parallel. It is complete when exactly *below* different ids under the
+edge came. Proof: by the growth of ids, nothing comes in under the edge, so what came is a subset of what was
+there at the first page; a subset of the same size is the whole. The order in which the answers came, and what
+was on which page, do not matter. Where rows are missing, a deletion shifted them over a page's edge before
+they were read. A second and a third pass are united with the first: by the same argument each first page
+holds for all rows that were read after it, so the listing is complete as soon as the rows since one of the
+three first pages are as many as that one says. A row that was deleted before any pass saw it makes its first
+page unreachable; the first page of the next pass does not count it, and starts afresh.
 
-Oldest first, the same checks would not do: a deletion on an early page and a creation on the last one cancel out in
-every count, and the row that slipped over a page's edge in between is missed unseen.
+**The sweep** reads the pages under the edge from the last to the first, one after the other, oldest first.
+Proof: let pages have *n* rows, and let the position of a session be the number of sessions with lower ids.
+Positions never rise, since nothing comes in under the edge. Before page *p* is read, every session that was
+there throughout and was not seen has a position under *p·n*; this holds for the last page by the choice of
+*p*. When page *p* is read, such a session is at a position from *(p-1)·n* on, and on the page, or at one
+below, where it stays, and will be seen on a later page. After page 1 nothing is below. The sweep does not
+need an unchanged count, and it takes as many calls as there are pages, whatever others do. It does need pages
+of one size, which is checked on each of them.
+
+Reading several pages of a sweep at once is not safe: a session that falls from page *p* to *p-1* after *p-1*
+was read and before *p* was is on neither.
+
+**At the end** the newest page is looked at again, and further ones down to the edge, so that a session of
+ours that was made meanwhile is in the result. These pages also tell how many of the sessions of the first
+page's moment are still there. So "others deleted some" and "the server does not list what it counts" are told
+apart: where rows are missing although the newest page and the count are what they were, or where a sweep saw
+fewer sessions than are left, the server is at fault, and that is an error.
+
+**A listing by name** is one page in nearly every case, and then from one moment. Over several pages, a
+session that is renamed into the filter comes in under the edge. The look at the end shows it by a count that
+rose, and the pass does not count as complete; one that is renamed into it and another that is renamed out of
+it in the same pass go unnoticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, Protocol, TypeAlias
 
 from reconciler.api.client import Client
 from reconciler.api.decode import decode_session
-from reconciler.api.errors import ApiError, ListingUnsettledError
+from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.api.prefetch import prefetched
-from reconciler.api.rate_limit import backoff
+from reconciler.api.seen import Row, Seen
 from reconciler.bulk import no_garbage_collection
-from reconciler.domain import LiveSession, Snapshot
+from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Snapshot, Way
 from reconciler.values import as_number
 
-#: How often a listing is made before it counts as one that will not settle.
-LISTING_TRIES = 6
+#: How many fast passes are made at most, and how many sweeps.
+PASSES = 3
+SWEEPS = 2
+
+#: Where a pass misses more than this, about as many were deleted meanwhile, and another one has hardly a chance.
+FEW_MISSING = 8
 
 #: More pages than this are taken for a mistake of the server.
 MOST_PAGES = 100_000
+
+#: How often a first page is read that does not fit its count.
+_FIRST_TRIES = 3
 
 #: How many pages are fetched before they are looked at, for each connection.
 _AHEAD = 2
@@ -49,118 +87,334 @@ _AHEAD = 2
 #: Called after each page with how many rows came so far, and how many there are.
 OnRows = Callable[[int, int], None]
 
-
-class _UnsettledError(Exception):
-    """A check did not hold. The text says which."""
+Ordering: TypeAlias = Literal["session_id", "-session_id"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class Page:
+    """One answer: how many sessions there are, and the ids and rows of this page in the order of the answer."""
+
     count: int
-    max_pages: int
-    rows: list[Any]
+    ids: list[int]
+    rows: list[Row]
 
 
-def list_sessions(client: Client, *, name: str | None = None, on_rows: OnRows | None = None) -> Snapshot:
+class Pages(Protocol):
+    """Where pages come from. A page past the end is None."""
+
+    def one(self, ordering: Ordering, number: int) -> Page | None:
+        """One page; page 1 is always there."""
+
+    def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
+        """Pages in the order of their numbers; in which order they are read is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A complete list: what is kept of it in the order of ids, how many of others are only counted, how it was read."""
+
+    sessions: tuple[LiveSession, ...]
+    left_out: LeftOut
+    listing: Listing
+
+
+def whole(live: LiveSession) -> LiveSession:
+    """Keep a session as it came."""
+    return live
+
+
+def list_sessions(
+    client: Client, *, name: str | None = None, keep: Keep = whole, on_rows: OnRows | None = None
+) -> Snapshot:
     """All sessions, or those that the server finds for a name (filter again: how it matches is not promised).
 
+    ``keep`` says of each session what is kept of it, or whose it is where it is only counted.
+
     Raises:
-        ListingUnsettledError: the list kept changing while it was read.
+        UnreliableListError: the server does not list what it counts, or not in order.
         ApiError: a page could not be had.
     """
-    reason = ""
-    for attempt in range(1, LISTING_TRIES + 1):
-        try:
-            rows = _one_pass(client, name, on_rows)
-        except _UnsettledError as error:
-            reason = str(error)
-            if attempt < LISTING_TRIES:
-                client.limiter.sleep(backoff(attempt, base=0.05, cap=2.0))
-            continue
-        rows.reverse()
-        return Snapshot(tuple(rows), client.endpoint.name, client.contract)
-    raise ListingUnsettledError(
-        f"the list of sessions would not settle in {LISTING_TRIES} tries: {reason}",
-        "others write while it is read, or the server does not order by session_id: run the command again later",
-    )
-
-
-def _one_pass(client: Client, name: str | None, on_rows: OnRows | None) -> list[LiveSession]:
-    first = _page(client, name, 1)
-    shape = client.contract.session
-    rows: list[LiveSession] = []
     with no_garbage_collection():
-        for page in chain([first], _further_pages(client, name, first)):
-            rows += [decode_session(row, shape) for row in page.rows]
-            if on_rows:
-                on_rows(len(rows), first.count)
-    _check_rows(rows, first.count)
-    if len(rows) > len(first.rows):
-        newest = _page(client, name, 1, size=1)
-        newest_id = decode_session(newest.rows[0], shape).session_id if newest.rows else None
-        if newest.count != first.count or newest_id != rows[0].session_id:
-            raise _UnsettledError("sessions were made or deleted while it was read")
-    return rows
-
-
-def _further_pages(client: Client, name: str | None, first: _Page) -> Iterator[_Page]:
-    if len(first.rows) >= first.count:
-        return
-    if not first.rows:
-        raise _UnsettledError(f"the first page is empty, and the server counts {first.count}")
-    # The server may give fewer rows than asked for and still count its pages by what was asked.
-    pages = max(first.max_pages, -(-first.count // len(first.rows)))
-    if pages > MOST_PAGES:
-        raise ApiError(
-            "list_sessions",
-            f"the answer does not fit the contract: {first.count} sessions on {pages} pages",
-            hint="is the address that of the session API?",
-        )
-    found = prefetched(
-        lambda number: _page(client, name, number),
-        range(2, pages + 1),
-        workers=client.connections,
-        ahead=_AHEAD * client.connections,
+        found = read_list(_ClientPages(client, name, keep), filtered=_filters(client, name), on_rows=on_rows)
+    return Snapshot(
+        found.sessions, client.endpoint.name, client.contract, left_out=found.left_out, listing=found.listing
     )
-    with closing(found):
-        for number, page in enumerate(found, start=2):
-            if (page.count, page.max_pages) != (first.count, first.max_pages):
-                raise _UnsettledError(
-                    f"page {number} counts {page.count} sessions on {page.max_pages} pages, "
-                    f"and page 1 {first.count} on {first.max_pages}"
-                )
-            yield page
 
 
-def _check_rows(rows: list[LiveSession], count: int) -> None:
-    if len(rows) != count:
-        raise _UnsettledError(f"the server counts {count}, and {len(rows)} rows came")
-    last: int | None = None
-    for row in rows:
-        if last is not None and row.session_id >= last:
-            raise _UnsettledError(
-                f"#{row.session_id} came after #{last}, so pages overlap or are not in order"
+def read_list(pages: Pages, *, filtered: bool = False, on_rows: OnRows | None = None) -> Found:
+    """The list behind these pages, complete. ``filtered`` says that sessions may be renamed into it.
+
+    Takes at most ``PASSES + SWEEPS`` readings, each of one call for every page that there is when it begins and one for
+    the first page; and after each sweep, or a complete pass, as many as there are pages to see what is new.
+
+    Raises:
+        UnreliableListError: the server does not list what it counts, or not in order.
+        ApiError: a page could not be had.
+    """
+    return _Reading(pages, filtered, on_rows or (lambda done, total: None)).read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What the first page of a reading says; ``number`` is that of the reading.
+
+    ``size`` is the number of rows on a full page. So many sessions as ``below`` have ids under the ``edge``.
+    """
+
+    number: int
+    page: Page
+    count: int
+    newest: int
+    edge: int
+    size: int
+
+    @property
+    def below(self) -> int:
+        return self.count - self.size
+
+    @property
+    def pages(self) -> int:
+        return -(-self.below // self.size)
+
+    def unchanged(self, first: Page) -> bool:
+        """Whether nobody created or deleted a session, by the first page of then and that of now."""
+        return (first.count, first.ids) == (self.count, self.page.ids)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The list while it is read."""
+
+    pages: Pages
+    filtered: bool
+    on_rows: OnRows
+    calls: int = 0
+    number: int = 0  # of the reading that is under way
+    seen: Seen = field(default_factory=Seen)
+    twice: int | None = None  # an id that a pass saw on two pages
+
+    def read(self) -> Found:
+        first = self._first()
+        starts: list[_Start] = []
+        inexplicable = 0
+        while len(starts) < PASSES and not _is_whole(first):
+            start = self._start(first, len(starts) + 1)
+            starts.append(start)
+            self._pass(start)
+            first = self._first()
+            reached = self._complete(starts)
+            if reached is not None:
+                deleted = self._see_new(reached, first)
+                # A session that was renamed into the filter may stand in for one that was missed.
+                if not self.filtered or (deleted is not None and deleted >= 0):
+                    way: Way = "fast" if reached is start else "united"
+                    return self._found(reached.number, start.number, way)
+            inexplicable += start.unchanged(first)
+            if start.below - self._count(start) > FEW_MISSING:
+                break
+        if _is_whole(first):
+            return self._whole(first, len(starts) + 1, "fast")
+        if inexplicable == len(starts):
+            raise self._miscounted(starts[-1])
+        return self._swept(first, len(starts))
+
+    def _swept(self, first: Page, passes: int) -> Found:
+        problem = None
+        for number in range(passes + 1, passes + 1 + SWEEPS):
+            self.seen = Seen()
+            if _is_whole(first):
+                return self._whole(first, number, "sweep")
+            start = self._start(first, number)
+            steady = self._sweep(start)
+            first = self._first()
+            deleted = self._see_new(start, first)
+            seen = self.seen.count(number, start.newest + 1)
+            if not steady:
+                problem = _unreliable("the server changes the number of rows on a page while it is read")
+            elif deleted is not None and seen < start.count - deleted:
+                problem = self._miscounted(start)
+            else:
+                return self._found(number, number, "sweep")
+        assert problem is not None
+        raise problem
+
+    def _whole(self, page: Page, number: int, way: Way) -> Found:
+        """The list that is on one page."""
+        self.seen = Seen()
+        self.number = number
+        self._add(page)
+        self.on_rows(page.count, page.count)
+        return self._found(number, number, way)
+
+    def _start(self, first: Page, number: int) -> _Start:
+        self.number, self.twice = number, None
+        self._add(first)
+        start = _Start(number, first, first.count, first.ids[-1], first.ids[0], len(first.ids))
+        if start.pages > MOST_PAGES:
+            raise ApiError(
+                "list_sessions",
+                f"the answer does not fit the contract: {start.count} sessions on {start.pages + 1} pages",
+                hint="is the address that of the session API?",
             )
-        last = row.session_id
+        self.on_rows(start.size, start.count)
+        return start
 
+    def _pass(self, start: _Start) -> None:
+        done = start.size
+        self.calls += start.pages
+        with closing(self.pages.several("session_id", range(1, start.pages + 1))) as found:
+            for page in found:
+                if page is None:  # others deleted so many that it is past the end
+                    continue
+                _check_order(page, "session_id")
+                self._add(page, start.edge)
+                done = min(done + len(page.ids), start.count)
+                self.on_rows(done, start.count)
 
-def _page(client: Client, name: str | None, number: int, size: int | None = None) -> _Page:
-    operation = client.contract.operation("list_sessions")
-    query: dict[str, Any] = {"ordering": "-session_id", "page": number, "size": size or operation.page_size}
-    if name is not None:
-        query["name"] = name
-    try:
-        body = client.read("list_sessions", query)
-    except ApiError as error:
-        if error.status == 404 and number > 1:
-            raise _UnsettledError(f"page {number} is not there any more") from None
-        raise
-    count, max_pages = as_number(body.get("count")), as_number(body.get("max_pages"))
-    results = body.get("results")
-    if type(count) is not int or type(max_pages) is not int or type(results) is not list:
-        raise ApiError(
-            "list_sessions",
-            "the answer does not fit the contract: count, max_pages and results are not all there",
-            hint="is the address that of the session API?",
+    def _sweep(self, start: _Start) -> bool:
+        """Read from the last page to the first. False where the pages were not of one size."""
+        done = start.size
+        for number in range(start.pages, 0, -1):
+            self.calls += 1
+            page = self.pages.one("session_id", number)
+            if page is None:
+                continue
+            _check_order(page, "session_id")
+            before = (number - 1) * start.size
+            if len(page.ids) != max(0, min(start.size, page.count - before)):
+                return False
+            self._add(page)
+            done = min(done + len(page.ids), start.count)
+            self.on_rows(done, start.count)
+        return True
+
+    def _first(self) -> Page:
+        """The newest page. Read again where it does not fit its count, which some servers take a moment before."""
+        for attempt in range(1, _FIRST_TRIES + 1):
+            page = self._newest(1)
+            if len(page.ids) <= page.count and bool(page.ids) == bool(page.count):
+                break
+            if attempt == _FIRST_TRIES:
+                raise _unreliable(f"the server counts {page.count}, and {len(page.ids)} rows came")
+        return page
+
+    def _newest(self, number: int) -> Page:
+        """A page of the newest sessions, turned round: the oldest of them first."""
+        self.calls += 1
+        page = self.pages.one("-session_id", number) or Page(0, [], [])
+        _check_order(page, "-session_id")
+        return Page(page.count, page.ids[::-1], page.rows[::-1])
+
+    def _see_new(self, start: _Start, first: Page) -> int | None:
+        """Take in what is newer than the start, as :func:`_deleted` says."""
+        self._add(first)
+        page, number = first, 1
+        last = -(-first.count // max(1, len(first.ids)))
+        while page.ids and page.ids[0] > start.edge and number < last:
+            number += 1
+            page = self._newest(number)
+            self._add(page)
+        return _deleted(start, page, number) if number == 1 or len(first.ids) == start.size else None
+
+    def _complete(self, starts: list[_Start]) -> _Start | None:
+        """The last start since which every session was seen that it counts."""
+        return next((start for start in reversed(starts) if self._count(start) == start.below), None)
+
+    def _count(self, start: _Start) -> int:
+        """How many sessions under the edge of this start were seen since."""
+        return self.seen.count(start.number, start.edge)
+
+    def _add(self, page: Page, edge: int = 0) -> None:
+        twice = self.seen.add(page.ids, page.rows, self.number)
+        if twice is not None and twice < edge:
+            self.twice = twice
+
+    def _found(self, since: int, passes: int, way: Way) -> Found:
+        listing = Listing(self.calls, passes, way)
+        return Found(self.seen.sessions(since), self.seen.left_out(since), listing)
+
+    def _miscounted(self, start: _Start) -> UnreliableListError:
+        if self.twice is not None:
+            return _unreliable(f"#{self.twice} is on two pages, and others of {start.count} on none")
+        seen = self.seen.count(start.number, start.newest + 1)
+        return _unreliable(
+            f"the server counts {start.count}, and {seen} came, though nobody deleted any meanwhile"
         )
-    return _Page(count, max_pages, results)
+
+
+def _filters(client: Client, name: str | None) -> bool:
+    named = name is not None and "name" in client.contract.operation("list_sessions").fields
+    return named and client.contract.service.name_filter != "none"
+
+
+def _is_whole(first: Page) -> bool:
+    """Whether the newest page is all there is."""
+    return len(first.ids) == first.count
+
+
+def _deleted(start: _Start, page: Page, number: int) -> int | None:
+    """How many of the sessions that there were at the start are gone, None where this page of the newest can't tell.
+
+    Less than none where sessions came in that are no newer.
+    """
+    if number > 1 and not page.ids:
+        return None
+    if number * start.size < page.count and page.ids[0] > start.newest:
+        return None
+    newer = (number - 1) * start.size + sum(session_id > start.newest for session_id in page.ids)
+    return start.count - (page.count - newer)
+
+
+def _check_order(page: Page, ordering: Ordering) -> None:
+    ids = page.ids if ordering == "session_id" else page.ids[::-1]
+    for one, other in pairwise(ids):
+        if one >= other:
+            first, second = (one, other) if ordering == "session_id" else (other, one)
+            raise _unreliable(f"#{second} came after #{first}, where ordering={ordering} was asked for")
+
+
+def _unreliable(what: str) -> UnreliableListError:
+    return UnreliableListError(
+        f"the list of sessions can't be relied on: {what}",
+        "the server does not order by session_id, or lists a session twice or not at all: "
+        "run the command again, and reconciler doctor if it says the same",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ClientPages:
+    """The pages of the service."""
+
+    client: Client
+    name: str | None
+    keep: Keep
+
+    def one(self, ordering: Ordering, number: int) -> Page | None:
+        operation = self.client.contract.operation("list_sessions")
+        query: dict[str, Any] = {"ordering": ordering, "page": number, "size": operation.page_size}
+        if self.name is not None:
+            query["name"] = self.name
+        try:
+            body = self.client.read("list_sessions", query)
+        except ApiError as error:
+            if error.status == 404 and number > 1:
+                return None
+            raise
+        count, results = as_number(body.get("count")), body.get("results")
+        if type(count) is not int or type(results) is not list:
+            raise ApiError(
+                "list_sessions",
+                "the answer does not fit the contract: count and results are not both there",
+                hint="is the address that of the session API?",
+            )
+        lives = [decode_session(row, self.client.contract.session) for row in results]
+        return Page(count, [live.session_id for live in lives], [self.keep(live) for live in lives])
+
+    def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
+        connections = self.client.connections
+        return prefetched(
+            lambda number: self.one(ordering, number),
+            numbers,
+            workers=connections,
+            ahead=_AHEAD * connections,
+        )

@@ -148,6 +148,26 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
     return max(moments, default=None)
 
 
+def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> frozenset[int]:
+    """The sessions, by id, that a canary went wrong with or touched, and that no run wrote to since."""
+    runs: set[Any] = set()
+    found: set[int] = set()
+    for entry in entries:
+        run, event, number = entry.get("run"), entry.get("event"), entry.get("session_id")
+        if event == "start" and entry.get("endpoint") == endpoint:
+            runs.add(run)
+        elif run not in runs:
+            continue
+        elif event == "canary" and entry.get("outcome") == "failed":
+            touched = entry.get("touched")
+            found |= {
+                one for one in (number, *(touched if type(touched) is list else ())) if type(one) is int
+            }
+        elif event == "applied" and type(number) is int:
+            found.discard(number)
+    return frozenset(found)
+
+
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """All entries, oldest first. A torn line (its run was killed) is passed over; no file means no entries.
 

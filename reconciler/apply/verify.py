@@ -6,9 +6,9 @@ which the tag is made to remember, so that the next plan is empty. Anything else
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.listing import list_sessions
@@ -19,6 +19,7 @@ from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.tag import Identity
+from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import PROTECTION, Action, Plan
 from reconciler.values import MISSING, same
 
@@ -42,19 +43,32 @@ class Verified:
     stopped: str = ""
 
 
-def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation) -> Verified:
-    """Read the list again, and let the tags remember what the server stored differently. Never raises."""
+#: Sends one more update of a session, so that its tag tells what the server made of it (:meth:`Writer.remember`).
+Remember: TypeAlias = Callable[[Action, LiveSession, Mapping[str, Any]], Result]
+
+
+def verify(
+    plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, remember: Remember, *, pages: int
+) -> Verified:
+    """Look at what was written, and let the tags remember what the server stored differently. Never raises.
+
+    ``pages`` is how many calls it takes to read the whole list. If the service finds sessions by name, and that takes
+    fewer calls, only the names of what was written are asked for. A double that another run made has the same name.
+    """
     if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return Verified(results, "skipped", stopped=stop.reason)
     try:
-        findings, now = _wait_until_listed(results, writer)
+        seen = _by_names(results, writer, pages)
+        if seen is None:
+            seen = _wait_until_listed(plan, results, writer)
+        findings, now = seen
         results = [
             writer.confirm(before, after)
             for before, after in zip(results, look_again(results, now), strict=True)
         ]
         twice = doubles(now, plan.catalog, plan.environment)
         if findings.rewrites:
-            findings = _confirm_rewrites(results, findings.rewrites, now, writer)
+            findings = _confirm_rewrites(plan, results, findings.rewrites, now, writer, remember)
         findings.differences += twice
     except Interrupted:
         return Verified(results, "skipped", stopped=stop.reason)
@@ -65,10 +79,31 @@ def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation
     )
 
 
-def _wait_until_listed(results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
+def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findings, Snapshot] | None:
+    """What the list shows under the names of what was written; None where the whole list has to tell.
+
+    That is the case if it takes fewer calls, if the service is not known to find sessions by name, if it is unknown
+    what was written, and if anything differs from what was sent: it may be the name.
+    """
+    contract = writer.client.contract
+    filtered = "name" in contract.operation("list_sessions").fields and (
+        contract.service.name_filter in ("exact", "partial")
+    )
+    names = sorted({result.action.name for result in results if result.outcome == "applied"})
+    if not filtered or len(names) >= pages or any(result.outcome == "unknown" for result in results):
+        return None
+    lives = {live.session_id: live for name in names for live in list_sessions(writer.client, name=name)}
+    now = Snapshot(tuple(lives[number] for number in sorted(lives)), writer.client.endpoint.name, contract)
+    findings = compare(results, now)
+    return None if findings.differences or findings.rewrites else (findings, now)
+
+
+def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
     """Compare with the live list until it shows what was written, for as long as it may lag."""
+    made = [result.session_id for result in results if result.session_id is not None]
+    keep = keep_for_plan(plan, ids=made)
     for _ in poll(writer.client.limiter, writer.settle):
-        now = list_sessions(writer.client)
+        now = list_sessions(writer.client, keep=keep)
         findings = compare(look_again(results, now), now)
         if not findings.differences:
             break
@@ -76,19 +111,24 @@ def _wait_until_listed(results: list[Result], writer: Writer) -> tuple[Findings,
 
 
 def _confirm_rewrites(
-    results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer
+    plan: Plan,
+    results: list[Result],
+    rewrites: Sequence[Rewrite],
+    now: Snapshot,
+    writer: Writer,
+    remember: Remember,
 ) -> Findings:
     """Let the tags remember what the server made of these fields, and look again.
 
     A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
     again, with the tag: what comes out the same way again is the server's form of it.
     """
-    failed = _send_again(results, rewrites, rewrites, now, writer)
-    findings, now = _wait_until_listed(results, writer)
+    failed = _send_again(results, rewrites, rewrites, now, remember, writer)
+    findings, now = _wait_until_listed(plan, results, writer)
     kept = [one for one in rewrites if one in findings.rewrites]
     if len(kept) < len(rewrites):
-        failed += _send_again(results, rewrites, kept, now, writer)
-        findings, now = _wait_until_listed(results, writer)
+        failed += _send_again(results, rewrites, kept, now, remember, writer)
+        findings, now = _wait_until_listed(plan, results, writer)
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
         findings.differences.append(
@@ -109,7 +149,12 @@ def _confirm_rewrites(
 
 
 def _send_again(
-    results: list[Result], rewrites: Sequence[Rewrite], kept: Sequence[Rewrite], now: Snapshot, writer: Writer
+    results: list[Result],
+    rewrites: Sequence[Rewrite],
+    kept: Sequence[Rewrite],
+    now: Snapshot,
+    remember: Remember,
+    writer: Writer,
 ) -> list[str]:
     """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
 
@@ -135,7 +180,7 @@ def _send_again(
         elif (payload := rewritten_payload(action, live, again, form, operation)) is None:
             reason = "the remark has no room for it"
         else:
-            result = writer.remember(action, live, payload)
+            result = remember(action, live, payload)
             if result.outcome == "applied":
                 continue
             reason = result.message
@@ -215,13 +260,14 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
             return result
         live = by_id.get(action.session_id or 0)
         gone = action.kind == "delete"
-        done = live is None if gone else live is not None and _arrived(action, live)
+        done = live is None if gone else live is not None and arrived(action, live)
         return Result(action, "applied", action.session_id) if done else result
 
     return [again(result) for result in results]
 
 
-def _arrived(action: Action, live: LiveSession) -> bool:
+def arrived(action: Action, live: LiveSession) -> bool:
+    """Whether a live session is as an action was to make it."""
     tag = live.remark.tag
     if action.kind == "forget":
         return tag is None and not live.remark.unreadable

@@ -1,9 +1,10 @@
 """What is wanted: a folder with a ``catalog.yaml`` becomes a :class:`reconciler.domain.Catalog`.
 
-The format is described for its users in ``docs/catalog.md`` and, field by field, in ``schemas/catalog.schema.json``
-and ``schemas/manifest.schema.json``. One idea a file: ``files`` reads below one folder and nowhere else,
-``strict_yaml`` makes a document of a text, ``check`` words what does not fit the schema, ``places`` finds the
-line that a problem stands in, and ``load`` puts the documents together.
+``docs/catalog.md`` describes the format for its users; ``schemas/catalog.schema.json`` and
+``schemas/manifest.schema.json`` define it field by field. In the order in which a file passes through the modules:
+``files`` reads below one folder and nowhere else, ``documents`` decodes, parses and checks it (``check`` describes
+what does not fit the schema), ``build`` makes sessions of it with ``defaults``, ``layers``, ``prompts`` and
+``resolve``, and ``loaded`` is the result. ``load`` has the functions that others call.
 """
 
 from reconciler.catalog.load import catalog_name, environments, load_catalog

@@ -1,10 +1,10 @@
-"""Writing live values into the manifests, so that a change made elsewhere can be kept (``drift --accept``).
+"""Writing live values into the manifests, to keep a change that was made elsewhere (``drift --accept``).
 
-A value goes to where it is the session's own: its block in a manifest, or, where the catalog has environments, the
-patch of the chosen one, since the block is for all of them. A prompt in a file that nothing else uses goes to that
-file. What comes from the defaults, a template, an alias or a merge key is overruled in the session's own place, so that
-no other session changes. All edits are made or none; the catalog is loaded again, and has to say exactly what was
-accepted.
+A value is written into the session's block in its manifest. If the catalog has environments, it goes into the patch
+of the chosen one, because the block applies to all of them. A prompt from a file that nothing else uses goes into that
+file. A value from the defaults, a template, an alias or a merge key is overridden in the session's block, so that no
+other session changes. Either all edits are made or none. The edited catalog is loaded again, and must match exactly
+what was accepted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconciler.catalog.documents import CATALOG_FILE
+from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.environments import Environment
 from reconciler.catalog.layers import overlay
 from reconciler.catalog.load import load, load_catalog
@@ -38,7 +38,7 @@ _PLAIN_FIELDS = ("name", "model", "prompt")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A live value to keep. ``path`` names the field, as in ``parameters.temperature``; ``value`` is
+    """A live value to accept. ``path`` names the field, as in ``parameters.temperature``; ``value`` is
     :data:`~reconciler.values.MISSING` for a field that the live session does not have."""
 
     key: str
@@ -107,19 +107,19 @@ def _is_so_already(catalog: Catalog, change: Accepted) -> bool:
     group, *name = change.steps
     if group not in (GROUPS if name else _PLAIN_FIELDS):
         raise ReconcilerError(
-            f"`{change.path}` is no field",
-            "fields are `name`, `model`, `prompt`, `parameters.…`, `data.…` and `remark.…`",
+            f"`{change.path}` is not a field",
+            "the fields are `name`, `model`, `prompt`, `parameters.…`, `data.…` and `remark.…`",
         )
     if not name and not isinstance(change.value, str):
         raise ReconcilerError(
-            f"`{change}` can't be kept: the live session has none, and the catalog needs one"
+            f"`{change}` can't be accepted: the live session has no value, but the catalog requires one"
         )
     fields = session.fields()
     if change.value is MISSING:
         return change.path not in fields
     found = obstacle(change.value)
     if found:
-        raise ReconcilerError(f"`{change}` can't be kept: the live value holds {found}")
+        raise ReconcilerError(f"`{change}` can't be accepted: the live value holds {found}")
     return change.path in fields and same(fields[change.path], _value(change))
 
 
@@ -130,18 +130,18 @@ def _value(change: Accepted) -> JSON:
 def _check(
     before: Catalog, changes: Iterable[Accepted], root: str | Path, variables: Mapping[str, JSON] | None
 ) -> None:
-    """See that the catalog says what was accepted, and otherwise what it said before.
+    """Check that the catalog has the accepted values and is otherwise unchanged.
 
     Raises:
-        ReconcilerError: it does not, or can't be loaded any more.
+        ReconcilerError: it is not so, or the catalog can't be loaded any more.
     """
     try:
         after = load_catalog(root, before.environment, variables)
     except CatalogError as error:
-        # The places are those of a text that is about to be taken back.
+        # The positions refer to a text that is about to be reverted.
         raise ReconcilerError(
             [
-                Problem(f"a live value can't be kept: {one.message}", one.hint, one.file)
+                Problem(f"a live value can't be accepted: {one.message}", one.hint, one.file)
                 for one in error.problems
             ]
         ) from None
@@ -156,13 +156,13 @@ def _check(
         for path in sorted(fields.keys() | found.keys()):
             if not same(fields.get(path, MISSING), found.get(path, MISSING)):
                 raise ReconcilerError(
-                    f"`{key}.{path}` would not come out as it is live", "write it into the manifest by hand"
+                    f"`{key}.{path}` would not match the live value", "edit the manifest by hand"
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a session's own values stand: ``own`` are those there, ``inherited`` what they are laid over."""
+    """The block of a session that gets its values: those it has (``own``) and those it inherits (``inherited``)."""
 
     file: str
     path: NodePath
@@ -171,7 +171,7 @@ class _Place:
 
 
 class _Places:
-    """Where everything is declared, in a catalog that loads."""
+    """The blocks, documents and prompt files of a catalog that loads."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
@@ -187,14 +187,19 @@ class _Places:
         return document if isinstance(document, dict) else {}
 
     def text(self, file: str) -> str:
-        """The text of a file, with its line ends and its byte order mark."""
-        return self.loaded.root.read(file).decode()
-
-    def of(self, change: Accepted) -> _Place:
-        """Where the value of a session is its own.
+        """The text of a file, with its line ends and its byte order mark.
 
         Raises:
-            ReconcilerError: it is made from something else, so that there is no such place.
+            CatalogError: the file was removed in the meantime.
+        """
+        data, _ = read_text(self.loaded.root, file)
+        return data.decode()
+
+    def of(self, change: Accepted) -> _Place:
+        """The block to write a session's value into.
+
+        Raises:
+            ReconcilerError: there is none, because the value is made from something else.
         """
         layers = [
             (layer.source.file, layer.path, layer.fields)
@@ -212,40 +217,40 @@ class _Places:
         file, path, own = layers[-1]
         if "matrix" in own or "from" in own:
             raise ReconcilerError(
-                f"`{change}` can't be kept: this session is one of many that are made from `{path[-1]}`",
-                f"change by hand what `{path[-1]}` in {file} is made from",
+                f"`{change}` can't be accepted: this session is one of several made from `{path[-1]}`",
+                f"edit `{path[-1]}` in {file} by hand",
             )
         inherited: dict[str, Any] = {}
         for _, _, fields in layers[:-1]:
             inherited = overlay(inherited, fields)
         if change.path == "prompt" and _is_composed(own.get("prompt", inherited.get("prompt"))):
             raise ReconcilerError(
-                f"`{change}` can't be kept: the prompt is put together, and the change may belong to any part",
-                f"change that part by hand; `reconciler explain {change.key}` shows where they are",
+                f"`{change}` can't be accepted: the prompt has several parts, and the change may belong to any of them",
+                f"edit the part by hand; `reconciler explain {change.key}` shows where each is",
             )
         return _Place(file, path, own, inherited)
 
     def prompt_file(self, place: _Place, change: Accepted) -> str | None:
-        """The file that holds the prompt that changes, if one does, and nothing else uses it."""
+        """The file that holds the changed prompt; ``None`` if there is none or others use it too."""
         prompt = place.own.get("prompt") if change.path == "prompt" else None
         if not isinstance(prompt, dict) or "file" not in prompt or self.uses[prompt["file"]] > 1:
             return None
         return str(prompt["file"])
 
     def prompt(self, file: str, change: Accepted) -> bytes:
-        """What that file is to hold: the prompt, with the line ends and the white space at the end that it has."""
-        former = self.text(file)
-        body = former.removeprefix(_MARK)
+        """The new contents of that file: the prompt, with the file's line ends and trailing white space."""
+        before = self.text(file)
+        body = before.removeprefix(_MARK)
         text = _value(change)
         if "\r\n" in body:
             text = text.replace("\n", "\r\n")
-        # Of two byte order marks the first is that of the file.
-        mark = former[: len(former) - len(body)] or (_MARK if text.startswith(_MARK) else "")
+        # Of two byte order marks, the first belongs to the file.
+        mark = before[: len(before) - len(body)] or (_MARK if text.startswith(_MARK) else "")
         return f"{mark}{text}{body[len(body.rstrip()) :] or chr(10)}".encode()
 
 
 def _files(value: JSON) -> Iterator[str]:
-    """The files that a document names, each as often as it does."""
+    """The files that a document names, once for each mention."""
     if isinstance(value, dict):
         if isinstance(value.get("file"), str):
             yield value["file"]
@@ -257,15 +262,15 @@ def _files(value: JSON) -> Iterator[str]:
 
 
 def _is_composed(prompt: JSON) -> bool:
-    """Whether a prompt is more than one text, or is made from one."""
+    """Whether a prompt has parts or is a template."""
     return isinstance(prompt, list) or (isinstance(prompt, dict) and not prompt.keys() <= {"file"} | {"text"})
 
 
 def _edit(place: _Place, change: Accepted, environment: Environment) -> Change:
-    """The change to the file that the session's own values stand in.
+    """The change to the file that holds the session's block.
 
     Raises:
-        ReconcilerError: what the environment puts around the name is not there.
+        ReconcilerError: the name lacks the environment's prefix or suffix.
     """
     path = (*place.path, *change.steps)
     group, *name = change.steps
@@ -277,7 +282,7 @@ def _edit(place: _Place, change: Accepted, environment: Environment) -> Change:
     own = (place.own.get(group) or {}).get(name[0], MISSING)
     if change.value is not MISSING:
         return Change("set", path, _over(inherited, own, change.value))
-    # Over a value, null says that there is to be none.
+    # Null removes an inherited value.
     return Change("remove", path) if inherited is MISSING else Change("set", path, None)
 
 
@@ -285,14 +290,14 @@ def _without_affixes(change: Accepted, prefix: str, suffix: str) -> str:
     name = str(change.value)
     if not (name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix) + len(suffix)):
         raise ReconcilerError(
-            f"`{change}` can't be kept: in this environment, names start with `{prefix}` and end with `{suffix}`",
-            "change the name back, or the environment's `name_prefix` and `name_suffix`",
+            f"`{change}` can't be accepted: in this environment, names start with `{prefix}` and end with `{suffix}`",
+            "change the live name back, or edit the environment's `name_prefix` and `name_suffix`",
         )
     return name[len(prefix) : len(name) - len(suffix)]
 
 
 def _over(inherited: JSON, own: JSON, value: JSON) -> JSON:
-    """What has to be laid over what is inherited to come to a value; what is said already stays."""
+    """What to write over an inherited value to get a value. Keys that are written already stay."""
     if not isinstance(value, dict) or not isinstance(inherited, dict):
         return value
     said = own if isinstance(own, dict) else {}

@@ -1,4 +1,4 @@
-"""What does not fit the schema, said as a colleague would: what it is, what it should be, what to do."""
+"""The problems of a document that does not fit its schema: what is wrong, what is expected, what to do."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from reconciler.values import JSON
 
 SchemaName: TypeAlias = Literal["catalog", "manifest"]
 
-#: After so many problems in one document the rest of it is not looked at.
+#: After this many problems, the rest of a document is not checked.
 MAX_PROBLEMS: Final = 1000
 
 
 class Checked(NamedTuple):
-    """What keeps a document from fitting its schema, and the keys of the sessions that do not fit."""
+    """What is wrong with a document, and the keys of its invalid sessions."""
 
     problems: list[Problem]
-    odd: frozenset[str]
+    invalid: frozenset[str]
 
 
 _FITS: Final = Checked([], frozenset())
@@ -40,35 +40,34 @@ def check(document: JSON, schema: SchemaName, source: Source) -> Checked:
     from jsonschema.validators import extend
 
     validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-    narrowed, odd = _narrow(document)
-    errors = _one_a_place(validator(load_schema(schema)).iter_errors(narrowed))
-    # What an alias or a merge key repeats is said once.
-    problems = list(dict.fromkeys(islice(_worded(errors, schema, source), MAX_PROBLEMS)))
-    if not problems:  # the two libraries disagree: what one refuses is never let through
-        raise RuntimeError(f"{source.file} does not fit the {schema} schema, and nobody can say why")
-    return Checked(problems, odd)
+    narrowed, invalid = _narrow(document)
+    errors = _one_per_value(validator(load_schema(schema)).iter_errors(narrowed))
+    # A value that aliases or merge keys repeat is reported once.
+    problems = list(dict.fromkeys(islice(_describe(errors, schema, source), MAX_PROBLEMS)))
+    if not problems:  # the libraries disagree; a document that one of them rejects is never accepted
+        raise RuntimeError(f"{source.file} does not fit the {schema} schema, but no error was found")
+    return Checked(problems, invalid)
 
 
 def _narrow(document: JSON) -> tuple[JSON, frozenset[str]]:
-    """The document without the sessions that fit, since jsonschema takes 120 times as long for each; and the
-    keys of the others."""
+    """The document with only its invalid sessions, and their keys: jsonschema is slow, 120 times jsonschema-rs."""
     sessions = document.get("sessions") if isinstance(document, dict) else None
     if not isinstance(sessions, dict):
         return document, frozenset()
-    odd = {k: v for k, v in sessions.items() if not fits({"sessions": {k: v}}, "manifest")}
-    return {**document, "sessions": dict(islice(odd.items(), MAX_PROBLEMS))}, frozenset(odd)
+    invalid = {k: v for k, v in sessions.items() if not fits({"sessions": {k: v}}, "manifest")}
+    return {**document, "sessions": dict(islice(invalid.items(), MAX_PROBLEMS))}, frozenset(invalid)
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    # As JSON Schema has it, `$` is the very end; for Python, a last line end may follow.
+    # In JSON Schema, `$` matches only at the very end; in Python, also before a final line end.
     from jsonschema import ValidationError
 
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield ValidationError("pattern")
 
 
-def _one_a_place(errors: Iterable[Any]) -> Iterator[Any]:
-    """The errors, without those about a value whose type is wrong to begin with."""
+def _one_per_value(errors: Iterable[Any]) -> Iterator[Any]:
+    """The errors, with only the type error of a value that has the wrong type."""
     mistyped: set[NodePath] = set()
     for error in errors:
         path = tuple(error.absolute_path)
@@ -79,7 +78,7 @@ def _one_a_place(errors: Iterable[Any]) -> Iterator[Any]:
         yield error
 
 
-def _worded(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterator[Problem]:
+def _describe(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterator[Problem]:
     for error in errors:
         path: NodePath = tuple(error.absolute_path)
         what = _named(path, schema)
@@ -92,37 +91,42 @@ def _worded(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterat
         elif error.validator == "required":
             unknown = [key for key in error.instance if key not in error.schema["properties"]]
             for key in error.validator_value:
-                if key not in error.instance and not _closest(key, unknown):  # or else it is there, misspelt
+                if key not in error.instance and not _closest(
+                    key, unknown
+                ):  # otherwise it is there, but misspelt
                     yield source.at_value(path, f"{what} has no `{key}`", _ADD[key])
         elif error.validator == "anyOf":
             yield source.at_value(path, f"{what} has no `sessions`", _ADD["sessions"])
         elif error.validator == "oneOf":
             if isinstance(error.instance, dict) and not error.instance.keys() - error.schema["properties"]:
-                yield source.at_value(path, *_no_text(error.instance, what))
+                yield source.at_value(path, *_no_source(error.instance, what))
         else:
             yield source.at_value(path, *_bad_value(path, error, what))
 
 
-def _no_text(value: dict[str, JSON], what: str) -> tuple[str, str]:
-    """A prompt, a part of one or a fragment that names no text, or more than one."""
+def _no_source(value: dict[str, JSON], what: str) -> tuple[str, str]:
+    """A prompt, a part of one or a fragment with no source of text, or with several."""
     given = [name for name in ("file", "text", "fragment", "parts") if name in value]
     if not given:
         return f"{what} has no `file`", _ADD["file"]
-    return f"{what} has {_listed(given)} at once", "keep one of them; a list of parts joins several"
+    return (
+        f"{what} has {_listed(given)}, but only one of them is allowed",
+        "keep one of them; to join several, write a list of parts",
+    )
 
 
 _ADD: Final = {
-    "version": "write `version: 1`, which is the version of this format",
-    "catalog": "give the catalog a name that stays: `catalog: bookshop`",
-    "sessions": "write its sessions below `sessions:`, by their keys",
+    "version": "add `version: 1`, the version of this format",
+    "catalog": "add the permanent name of the catalog, like `catalog: bookshop`",
+    "sessions": "add `sessions:` with the sessions below it, by key",
     "from": "write both sides: `{from: alice, to: alice-en}`",
     "to": "write both sides: `{from: alice, to: alice-en}`",
-    "file": "name the file, like `{file: prompts/alice.md}`, or write the text itself",
+    "file": "name the file, like `{file: prompts/alice.md}`, or write the text here",
 }
 
 
 def _named(path: NodePath, schema: SchemaName) -> str:
-    """What a value is called in a message."""
+    """The name of a value in a message."""
     if not path:
         return "catalog.yaml" if schema == "catalog" else "this manifest"
     if isinstance(path[-1], int):
@@ -137,8 +141,8 @@ def _named(path: NodePath, schema: SchemaName) -> str:
 def _bad_key(path: NodePath, key: str) -> tuple[str, str]:
     if path[-1] == "remark":
         return (
-            "`reconciler` is no key for you: a session's identity is kept under it",
-            "give the key another name",
+            "the key `reconciler` is reserved: it holds the session's identity",
+            "rename the key",
         )
     suggested = suggest_key(key)
     hint = f"{KEY_RULE}, like `{suggested}`" if suggested else KEY_RULE
@@ -158,12 +162,12 @@ def _unknown(path: NodePath, key: str, error: Any, schema: SchemaName, what: str
     if close:
         return message, f"did you mean `{close}`?"
     if len(known) == 1:
-        return message, f"its only field is `{known[0]}`"
+        return message, f"the only field is `{known[0]}`"
     return message, f"the fields of {what} are {_listed(known)}"
 
 
 def _closest(word: str, known: Sequence[str]) -> str | None:
-    """The known word that somebody meant, if there is one: spelt nearly so, or in camel case."""
+    """The known word that was probably meant: one with nearly the same letters, in any case."""
     plain = {re.sub(r"[^a-z0-9]", "", one.lower()): one for one in known}
     close = nearest(re.sub(r"[^a-z0-9]", "", word.lower()[:100]), plain, 0.7)
     return plain[close] if close else None
@@ -185,34 +189,34 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
         case "enum":
             close = _closest(str(value), schema["enum"])
             return (
-                f"{what} is {_shown(value)}, and can be {_listed(schema['enum'], 'or')}",
-                f"did you mean `{close}`?" if close else "write one of these",
+                f"{what} is {_shown(value)}; expected {_listed(schema['enum'], 'or')}",
+                f"did you mean `{close}`?" if close else "write one of these values",
             )
         case "const":
             return (
-                f"{what} is {_shown(value)}, and this program reads version {schema['const']}",
-                f"write `version: {schema['const']}`, or use a program that reads the other",
+                f"{what} is {_shown(value)}, but this release reads version {schema['const']}",
+                f"write `version: {schema['const']}`, or use a release that reads the other version",
             )
         case "minimum":
             return (
-                f"{what} is {_shown(value)}, and {schema['minimum']} is the least",
+                f"{what} is {_shown(value)}; the minimum is {schema['minimum']}",
                 f"write {_wanted(schema)}",
             )
         case "maximum":
             return (
-                f"{what} is {_shown(value)}, and {schema['maximum']} is the most",
+                f"{what} is {_shown(value)}; the maximum is {schema['maximum']}",
                 f"write {_wanted(schema)}",
             )
         case "maxItems":
             return (
-                f"{what} has {len(value)} entries, and {schema['maxItems']} is the most",
+                f"{what} has {len(value)} entries; the maximum is {schema['maxItems']}",
                 "use wider patterns",
             )
         case "minLength":
-            return f"{what} is empty", "write it, or take the line out"
+            return f"{what} is empty", "write a value or remove the line"
         case "maxLength":
             return (
-                f"{what} has {len(value):,} characters, and {schema['maxLength']:,} is the most",
+                f"{what} has {len(value):,} characters; the maximum is {schema['maxLength']:,}",
                 "shorten it",
             )
         case _:
@@ -220,15 +224,15 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
 
 
 def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, str]:
-    """A text that does not match its pattern."""
+    """A string that does not match its pattern."""
     if "ignore_changes" in path:
         close = _closest(value, _FIELDS)
         hint = (
             f"did you mean `{close}`?"
             if close
-            else "name one, like `parameters.temperature`, or a group, like `data`"
+            else "write a field, like `parameters.temperature`, or a group, like `data`"
         )
-        return f"{_shown(value)} is no field of a session", hint
+        return f"{_shown(value)} is not a field of a session", hint
     if path == ("catalog",):
         message, hint = _bad_key(path, value)
         return message.replace("session key", "catalog name"), hint
@@ -236,13 +240,13 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
         message, hint = _bad_key(path, value)
         return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"
     if path[0] == "lint" and "allow" in path:
-        return f"{_shown(value)} is no number of a character", "write it as `U+00A0`"
+        return f"{_shown(value)} is not a code point", "write it like `U+00A0`"
     if path[0] == "policy":
         return (
-            f"{what} is {_shown(value)}, and has to be {_wanted(schema)}",
+            f"{what} is {_shown(value)}; expected {_wanted(schema)}",
             'write a percentage without spaces, up to "100%"',
         )
-    return f"{what} is blank", "write it, or take the line out"
+    return f"{what} is blank", "write a value or remove the line"
 
 
 _FIELDS: Final = (
@@ -262,48 +266,48 @@ def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
     wanted = _types(schema)
     if value is None:
         return _empty(schema, what)
-    message = f"{what} is {_shown(value)}, and has to be {_wanted(schema)}"
+    message = f"{what} is {_shown(value)}; expected {_wanted(schema)}"
     if "boolean" in wanted:
-        return message, "write `true` or `false`; `yes`, `no`, `on` and `off` are texts"
+        return message, "write `true` or `false`; `yes`, `no`, `on` and `off` are strings"
     if "number" in wanted or "integer" in wanted:
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", value):
-            return message, f"take the quotes away: {value}"
+            return message, f"remove the quotes: {value}"
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
-            return message, f"write the comma as a point: {value.replace(',', '.')}"
-        return message, "write it in digits, without quotes and words"
+            return message, f"use a decimal point: {value.replace(',', '.')}"
+        return message, "write digits, without quotes or words"
     if "string" in wanted and not isinstance(value, dict | list):
-        return message, "put it in quotes, which makes it a text"
+        return message, "put it in quotes to make it a string"
     if "string" in wanted:
-        return message, "write the text itself; one of several lines starts below a `|`"
+        return message, "write the text itself; several lines go below a `|`"
     if what == "`sessions`":
-        return message, "write each session below a key of its own, like `alice:`"
+        return message, "write each session below its key, like `alice:`"
     if "array" in wanted:
-        return message, "write it in brackets, like `[one, other]`, or with a `- ` before each"
-    return message, "write `key: value` in lines of their own"
+        return message, "write it in brackets, like `[one, other]`, or each item on a line after `- `"
+    return message, "write `key: value` pairs, each on its own line"
 
 
 def left_empty(parameter: str) -> tuple[str, str]:
-    """Message and hint for a parameter that is null where there is nothing to remove."""
+    """Message and hint for a parameter that is null although there is no inherited value to remove."""
     return _empty(load_schema("manifest")["$defs"]["parameters"]["properties"][parameter], f"`{parameter}`")
 
 
 def _empty(schema: Any, what: str) -> tuple[str, str]:
     if schema.get("title"):  # the whole document
-        message = f"{what} holds nothing, or nothing but comments"
+        message = f"{what} is empty or holds only comments"
         if schema["title"] == "Catalog":
-            return message, "start it with `version: 1` and, below it, `catalog: ` and a name"
-        return message, "write `sessions: {}` if it is to hold none, or remove the file"
+            return message, "start it with the lines `version: 1` and `catalog: NAME`"
+        return message, "write `sessions: {}` if it has none, or remove the file"
     if what == "`sessions`":
-        return f"{what} is left empty", "write sessions below it, by their keys, or `sessions: {}` for none"
+        return f"{what} is empty", "write the sessions below it, by key, or `sessions: {}` if there are none"
     if schema["type"] == "object":
-        return f"{what} is left empty", "write its fields below it, indented, or take the line out"
-    return f"{what} is left empty", f"write {_wanted(schema)}, or take the line out"
+        return f"{what} is empty", "write its fields below it, indented, or remove the line"
+    return f"{what} is empty", f"write {_wanted(schema)} or remove the line"
 
 
 def _shown(value: JSON) -> str:
-    """A value in a message."""
+    """A value as a message shows it."""
     if isinstance(value, str):
-        return f'the text "{truncate(value, 40)}"'
+        return f'the string "{truncate(value, 40)}"'
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -312,27 +316,29 @@ def _shown(value: JSON) -> str:
 
 
 def _types(schema: Any) -> list[str]:
-    """The types that a value may have. Null is left out: where it may stand, it only removes something."""
+    """The types that a value can have, without null, which only removes an inherited value."""
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else [one for one in types if one != "null"]
 
 
 def _wanted(schema: Any) -> str:
-    """What a value has to be, from its schema."""
+    """What a schema expects, in words."""
     types = _types(schema)
     low, high = schema.get("minimum"), schema.get("maximum")
     if "integer" in types and "string" in types:
-        return 'a whole number or a percentage, like 10 or "10%"'
+        return 'an integer or a percentage, like 10 or "10%"'
     if "object" in types and "number" in types:
-        return "a text, a number or a mapping"
+        return "a string, a number or a mapping"
     if "object" in types and "string" in types:
-        return "a text, or `{file: …}`"
+        return "a string or `{file: …}`"
     if "array" in types and "string" in types:
-        return "a text or a list of texts"
+        return "a string or a list of strings"
     wanted = types[0]
     if wanted in ("number", "integer"):
-        kind = "a number" if wanted == "number" else "a whole number"
+        kind = "a number" if wanted == "number" else "an integer"
         if low is None:
             return kind
         return kind + (f" from {low} to {high}" if high is not None else f" of at least {low}")
-    return {"string": "a text", "boolean": "true or false", "array": "a list", "object": "a mapping"}[wanted]
+    return {"string": "a string", "boolean": "true or false", "array": "a list", "object": "a mapping"}[
+        wanted
+    ]

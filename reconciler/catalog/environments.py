@@ -1,4 +1,4 @@
-"""Environments: variants of a catalog that live side by side."""
+"""Environments: variants of a catalog that are live side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.values import JSON
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is different in the chosen environment; everything is empty where none was declared."""
+    """What the chosen environment changes; all empty if the catalog declares none."""
 
     name: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Environment:
 
 
 def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environment | Problem:
-    """The environment of this name, or what is wrong with choosing it."""
+    """The environment of this name, or the problem with choosing it."""
     declared: Mapping[str, Any] = head.get("environments") or {}
     if not declared:
         return Environment(name)
@@ -34,7 +34,7 @@ def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environ
     if name is None:
         return source.at_key(
             ("environments",),
-            "this catalog has environments, and none was chosen",
+            "this catalog has environments, but none was chosen",
             f"choose one with --env: {known}",
         )
     if name not in declared:
@@ -42,7 +42,7 @@ def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environ
         return source.at_key(
             ("environments",),
             f"there is no environment `{name}`",
-            f"did you mean `{close}`?" if close else f"there are {known}",
+            f"did you mean `{close}`?" if close else f"known environments: {known}",
         )
     found = declared[name] or {}
     return Environment(

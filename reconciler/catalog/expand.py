@@ -1,7 +1,6 @@
-"""One declaration, many sessions: combinations of a matrix, rows of a table.
+"""Many sessions from one declaration: the combinations of a matrix or the rows of a table.
 
-In the key and the name, ``{axis}``, ``{axis.field}`` or ``{column}`` stands for a value; nowhere else is anything
-replaced.
+``{axis}``, ``{axis.field}`` and ``{column}`` are replaced in the key and the name, and nowhere else.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def combinations(matrix: Mapping[str, Any], name: str | None) -> Iterator[Expans
         count *= len(values)
     if count > MAX_SESSIONS:
         raise ExpandError(
-            f"this makes {count:,} sessions, and {MAX_SESSIONS:,} is the most", "use fewer values"
+            f"this makes {count:,} sessions; the maximum is {MAX_SESSIONS:,}", "use fewer values"
         )
     for combination in product(*axes.values()):
         chosen = dict(zip(axes, combination, strict=True))
@@ -66,7 +65,7 @@ def _matches(chosen: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
     for axis, value in excluded.items():
         if axis not in chosen:
             raise ExpandError(
-                f"`exclude` names `{axis}`, which is no axis", f"the axes are {', '.join(chosen)}"
+                f"`exclude` names `{axis}`, which is not an axis", f"the axes are {', '.join(chosen)}"
             )
         own = chosen[axis]
         if own != value and not (isinstance(own, dict) and own.get("id") == value):
@@ -83,7 +82,7 @@ def rows(declared: Mapping[str, Any], text: str, name: str | None) -> Iterator[E
     read = _csv if declared["file"].endswith(".csv") else _jsonl
     for count, (line, row) in enumerate(read(text), 1):
         if count > MAX_SESSIONS:
-            raise ExpandError(f"this table has more than {MAX_SESSIONS:,} rows", "split it", line)
+            raise ExpandError(f"this table has more than {MAX_SESSIONS:,} rows", "split the table", line)
         try:
             fields: dict[str, Any] = {} if name is None else {"name": fill(name, row)}
             for path, column in declared.get("fields", {}).items():
@@ -118,8 +117,8 @@ def fill(pattern: str, values: Mapping[str, JSON]) -> str:
             value = value.get(field, _NOTHING) if field and isinstance(value, dict) else _NOTHING
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ExpandError(
-                f"`{{{steps}}}` stands for no text or number",
-                f"there are {', '.join(f'`{{{name}}}`' for name in values)}",
+                f"`{{{steps}}}` is not a string or a number",
+                f"available: {', '.join(f'`{{{name}}}`' for name in values)}",
             )
         return str(value)
 
@@ -135,14 +134,16 @@ def _csv(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for row in reader:
             if None in row or any(value is None for value in row.values()):
                 raise ExpandError(
-                    "this row has another number of cells than the first one",
-                    "quote cells with a comma in them",
+                    "this row has a different number of cells than the header",
+                    "quote cells that contain a comma",
                     reader.line_num,
                 )
             yield reader.line_num, row
     except csv.Error as error:
         raise ExpandError(
-            f"this is no CSV: {error}", "quote cells with a comma, a quote or a line end", reader.line_num
+            f"this is not valid CSV: {error}",
+            "quote cells that contain a comma, a quote or a line break",
+            reader.line_num,
         ) from None
 
 
@@ -153,20 +154,22 @@ def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise ExpandError("this line is no JSON", "write one object a line", number) from None
+            raise ExpandError("this line is not valid JSON", "write one object per line", number) from None
         if not isinstance(row, dict):
-            raise ExpandError("this line is no object", "write one object a line", number)
+            raise ExpandError("this line is not a JSON object", "write one object per line", number)
         yield number, row
 
 
 def _typed(path: str, value: str) -> Any:
-    """A cell as the field wants it: numbers for parameters, texts for the rest."""
+    """A cell as the type of its field: a number for parameters, a string for the rest."""
     if not path.startswith("parameters."):
         return value
     try:
         number = float(value)
     except ValueError:
-        raise ExpandError(f'"{value}" is no number, and `{path}` wants one', "write it in digits") from None
+        raise ExpandError(
+            f'"{value}" is not a number, but `{path}` requires one', "write it in digits"
+        ) from None
     return int(number) if number.is_integer() else number
 
 

@@ -21,7 +21,7 @@ from reconciler.values import JSON
 @dataclass(frozen=True, slots=True)
 class Origin:
     """One field: its value, and the layer, file and line that gave it. ``path`` is as in :mod:`reconciler.domain`,
-    or ``prompt[0]`` for the first part of a prompt that is put together."""
+    or ``prompt[0]`` for the first part of a prompt with parts."""
 
     path: str
     value: JSON
@@ -64,11 +64,11 @@ def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin:
             continue
         steps = (group, name) if name else (group,)
         return _at(path, value, layer.label, layer.source, (*layer.path, *steps))
-    raise RuntimeError(f"{path} comes from nowhere")
+    raise RuntimeError(f"{path} has no origin")
 
 
 def _parts(layers: Sequence[Layer], loaded: Loaded) -> list[Origin]:
-    """The parts of a prompt that is put together, and the fragments' own places."""
+    """The parts of a prompt, those from fragments with the fragment's place."""
     layer = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
     prompt: Any = layer.fields["prompt"]
     place: NodePath = (*layer.path, "prompt")

@@ -1,12 +1,11 @@
 """Reading below one folder, and nowhere else.
 
-A catalog is untrusted: a pull request may hold any path and any symlink. A path is judged by its text first
-(nothing absolute, no ``..``, nothing hidden, which is where keys and tokens live: ``.git/config``, ``.env``). Then
-its real place is looked up, every symlink followed, and only what really lies below the root, in nothing hidden,
-is opened.
+A catalog is untrusted: a pull request may contain any path and any symlink. A path is checked as text first: it must
+not be absolute, contain ``..`` or be hidden, because keys and tokens are in hidden files (``.git/config``, ``.env``).
+Then all symlinks are resolved, and only what is really below the root and not hidden is opened.
 
-Between that look and the opening somebody could put a symlink in the file's place; so it is opened with
-``O_NOFOLLOW`` and has to be the very file that was looked at. Walking down with a descriptor for each folder would
+Between the check and the opening, somebody could replace the file with a symlink. So it is opened with
+``O_NOFOLLOW``, and must be the very file that was checked. Walking down with a descriptor for each folder would
 close the gap for folders, too, on POSIX alone; but a catalog is a finished checkout, and who can swap its folders
 while it is read can also change what they hold.
 
@@ -41,13 +40,13 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
-_FROM_THE_ROOT: Final = "write the path from the folder of catalog.yaml, without going up"
+_FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
 _NOT_HIDDEN: Final = (
-    "hidden files hold keys and tokens, so none of them is read; give it a name without a dot in front"
+    "hidden files often hold keys and tokens, so none is read; use a name without a leading dot"
 )
 _OUTSIDE: Final = (
     "leads out of the catalog's folder through a symlink",
-    "put the file itself into the catalog; nothing outside of it is read",
+    "put the file itself into the catalog; nothing outside it is read",
 )
 
 
@@ -77,18 +76,20 @@ class Root:
         check_path(path)
         self._files += 1
         if self._files > MAX_FILES:
-            raise UnreadableError(f"is one file too many: {MAX_FILES:,} is the most", "split the catalog")
+            raise UnreadableError(f"is one file too many; the maximum is {MAX_FILES:,}", "split the catalog")
         parent, _, name = path.rpartition("/")
         try:
             return self._read(os.path.join(self._folder(parent), name))
         except (FileNotFoundError, NotADirectoryError):
             raise UnreadableError("does not exist", _spelling(path)) from None
         except PermissionError:
-            raise UnreadableError("may not be read", "give yourself the right to read it") from None
+            raise UnreadableError(
+                "can't be read: permission denied", "give yourself read permission"
+            ) from None
         except OSError as error:
             reason = (error.strerror or "unknown error").lower()
             raise UnreadableError(
-                f"can't be read: {reason}", "see whether other programs can open it"
+                f"can't be read: {reason}", "check whether other programs can open it"
             ) from None
 
     def has(self, name: str) -> bool:
@@ -100,14 +101,12 @@ class Root:
         if stat.S_ISLNK(seen.st_mode):
             place = self._real(place)
             if not os.path.exists(place):
-                raise UnreadableError(
-                    "is a symlink to nothing", "mend the link, or put the file in its place"
-                )
+                raise UnreadableError("is a broken symlink", "fix the link, or put the file in its place")
             seen = os.lstat(place)
         if stat.S_ISDIR(seen.st_mode):
             raise UnreadableError("is a folder", "name a file in it")
         if not stat.S_ISREG(seen.st_mode):
-            raise UnreadableError("is not a regular file", "put a plain file in its place")
+            raise UnreadableError("is not a regular file", "replace it with a regular file")
         if seen.st_size > MAX_FILE:
             raise UnreadableError(f"is over {MAX_FILE // 2**20} MiB", "split it")
         with open(os.open(place, _FLAGS), "rb") as file:
@@ -170,7 +169,9 @@ class Root:
                     if not entry.name.startswith("."):
                         yield (f"{folder}/{entry.name}" if folder else entry.name), entry
         except PermissionError:
-            raise UnreadableError(f"reaches the folder `{folder}`, which may not be read", _RIGHT) from None
+            raise UnreadableError(
+                f"reaches the folder `{folder}`, which can't be read: permission denied", _RIGHT
+            ) from None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -180,7 +181,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-_RIGHT: Final = "give yourself the right to read it"
+_RIGHT: Final = "give yourself read permission"
 
 
 def check_path(path: str) -> None:
@@ -204,5 +205,5 @@ def _hidden(parts: list[str]) -> bool:
 
 def _spelling(path: str) -> str:
     if "\\" in path:
-        return "write `/` between folders, on every system"
-    return "check the spelling; paths are written from the folder of catalog.yaml"
+        return "use `/` as the separator, on every system"
+    return "check the spelling; paths are relative to the folder of catalog.yaml"

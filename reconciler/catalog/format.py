@@ -1,14 +1,14 @@
-"""``reconciler fmt``: one way to write what may be written in many.
+"""``reconciler fmt``: one canonical way to write a manifest.
 
-Nothing is parsed and written again. Lines change their places, and a prompt its style, so that comments, anchors,
-quoting and indentation stay as they are. What is done:
+Nothing is parsed and dumped again. Lines move and prompts change their style; comments, anchors, quoting and
+indentation stay as they are. What is done:
 
 - the fields of a session, a template, the defaults or a patch stand in order: what makes it (``extends``, ``matrix``,
   ``from``), then what it is, as in the schema; each with the comments above it;
 - a prompt of several lines that stands in quotes becomes a block (``|``);
-- white space at the end of lines goes, and a file ends in one line end.
+- trailing white space is removed, and a file ends in one line break.
 
-Each of these is done only where the text says the same as before: the strict reader reads both.
+Each of these is done only if the meaning of the text stays the same: the strict parser reads both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON, same
 
 _MARK: Final = "\ufeff"
-#: One edit may make way for another; so all are tried again until there is none.
+#: One edit may make another possible, so all are tried again until nothing changes.
 _ROUNDS: Final = 10
 #: What stands before the fields that the schema names: what a session is made from.
 _FIRST: Final = ("<<", "extends", "matrix", "from")
@@ -43,7 +43,7 @@ _FIRST: Final = ("<<", "extends", "matrix", "from")
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """A file whose text is not as it is to be. ``name`` is relative to the catalog's root."""
+    """A file that is not formatted. ``name`` is relative to the catalog's root."""
 
     name: str
     before: str
@@ -51,7 +51,7 @@ class Formatted:
 
 
 def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[Formatted]:
-    """What of a catalog's manifests would change, catalog.yaml first. Nothing is written.
+    """The manifests of a catalog that formatting would change, catalog.yaml first. Nothing is written.
 
     Args:
         variables: as for :func:`reconciler.load_catalog`.
@@ -76,7 +76,7 @@ def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[F
 
 
 def write_formatted(root: Path, changed: Sequence[Formatted]) -> None:
-    """Put the new texts in place of the former, all of them or none.
+    """Write the formatted texts: all of them or none.
 
     Raises:
         ReconcilerError: a file can't be written.
@@ -108,7 +108,7 @@ def _load_all(folder: Root, variables: Mapping[str, JSON] | None) -> list[Loaded
 
 
 def format_text(text: str) -> str:
-    """A manifest, or catalog.yaml, as it is to be written. The strict reader has found no fault with it."""
+    """A manifest or catalog.yaml, formatted. The strict parser must have found no fault with it."""
     if not text.strip():
         return text
     for _ in range(_ROUNDS):
@@ -121,7 +121,7 @@ def format_text(text: str) -> str:
 
 
 def _apply(text: str, find: Callable[[str, Outline, JSON], list[list[Splice]]]) -> str:
-    """The text with all edits, or with those of them that alone leave its meaning as it is."""
+    """The text with all edits, or with those that keep its meaning when made one by one."""
     document = _document(text)
     edits = find(text, Outline(text), document)
     together = _spliced(text, [one for edit in edits for one in edit])
@@ -145,7 +145,7 @@ def _document(text: str) -> JSON:
 
 
 def _says(text: str, document: JSON) -> bool:
-    """Whether a text says this, but for what does not count in a prompt."""
+    """Whether a text has this meaning, apart from what normalising removes from a prompt."""
     parsed = parse(text.encode("utf-8", "surrogatepass"), text)
     return not parsed.faults and same(_compared(parsed.document), _compared(document))
 

@@ -12,7 +12,7 @@ from reconciler.values import JSON
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The keys of the sessions that each fragment and each template reaches, sorted. What reaches none is there."""
+    """The keys of the sessions that each fragment and each template reaches, sorted; those that reach none included."""
 
     fragments: Mapping[str, tuple[str, ...]]
     templates: Mapping[str, tuple[str, ...]]

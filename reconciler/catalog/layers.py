@@ -1,6 +1,6 @@
-"""Layers of a session, and how they become one: pure, over documents that fit their schema.
+"""Merging the layers of a session. Pure, for documents that fit their schema.
 
-From the first to the last: the catalog's defaults, the environment's defaults, the templates that a session
+From the lowest to the highest: the catalog's defaults, the environment's defaults, the templates that a session
 extends, the session itself, the environment's patch for it. A later layer wins: mappings are merged key by key, at any
 depth; everything else is replaced; ``null`` removes what an earlier layer gave. A null where there is nothing to remove
 stays: in ``data`` and ``remark`` it is a value.
@@ -18,13 +18,13 @@ from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.values import JSON
 
-#: How many templates may stand one above the other.
+#: The longest chain of templates that extend each other.
 MAX_TEMPLATES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a session: what it says, and where. ``label`` is for people: ``template tutor``."""
+    """One layer of a session: its fields and their place. ``label`` names it for people: ``template tutor``."""
 
     label: str
     fields: Mapping[str, Any]
@@ -41,7 +41,7 @@ class TemplateError(Exception):
 
 
 def merge(base: Mapping[str, JSON], own: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Two mappings as one, by the rules above. Neither is changed."""
+    """Two mappings merged by the rules above. Neither is changed."""
     merged = dict(base)
     for key, value in own.items():
         if key not in merged:
@@ -56,7 +56,7 @@ def merge(base: Mapping[str, JSON], own: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def overlay(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Two layers of a session as one: merged, but for the prompt, which is replaced whole whatever its form."""
+    """Two layers of a session merged, except the prompt, which is always replaced whole."""
     merged = merge(base, own)
     if "prompt" in own:
         merged["prompt"] = own["prompt"]
@@ -64,21 +64,21 @@ def overlay(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Templates:
-    """The catalog's templates, by name, and what a chain of them comes to."""
+    """The catalog's templates by name, and chains of them merged."""
 
     def __init__(self) -> None:
         self._found: dict[str, Layer] = {}
         self._chains: dict[tuple[str, ...], tuple[tuple[Layer, ...], dict[str, JSON]]] = {}
 
     def add(self, name: str, fields: Mapping[str, Any], source: Source) -> Problem | None:
-        """Take a template in; gives the problem where there is one of this name already."""
+        """Add a template. Returns a problem if there is one of this name already."""
         first = self._found.get(name)
         if first is not None:
             there = first.source.at_key(first.path, "")
             return source.at_key(
                 ("templates", name),
                 f"the template `{name}` is declared twice, first in {there.file}:{there.line}",
-                "give one of the two another name, or take it out",
+                "rename or remove one of the two",
             )
         self._found[name] = Layer(f"template {name}", fields, source, ("templates", name))
         return None
@@ -103,8 +103,8 @@ class Templates:
         names = (extends,) if isinstance(extends, str) else tuple(extends)
         cached = self._chains.get(names)
         if cached is None:
-            # What two templates build on alike counts once, where it comes first: else the later of the two would bring
-            # back what the earlier one has changed of it.
+            # A template that two others extend counts once, where it comes first. Otherwise the later of the two would
+            # undo what the earlier one overrides.
             once: dict[str, Layer] = {}
             self._collect(names, source, path, (), once)
             layers = tuple(once.values())
@@ -144,7 +144,7 @@ class Templates:
                     source.at_value(
                         place,
                         f"the template `{name}` extends itself: {chain}; it is declared in {first.file}:{first.line}",
-                        "break the circle",
+                        "remove one of these `extends`",
                     )
                 )
             if len(above) >= MAX_TEMPLATES:
@@ -152,9 +152,9 @@ class Templates:
                 raise TemplateError(
                     source.at_value(
                         place,
-                        f"more than {MAX_TEMPLATES} templates stand one above the other, "
-                        f"the lowest in {first.file}:{first.line}",
-                        "put some of them together",
+                        f"more than {MAX_TEMPLATES} templates extend each other in a chain, "
+                        f"which starts in {first.file}:{first.line}",
+                        "merge some of them",
                     )
                 )
             extends = layer.fields.get("extends")

@@ -1,7 +1,7 @@
-"""Who is to own what: ``adopt``, ``moved`` and ``forgotten``, checked against each other and the sessions.
+"""Changes of ownership: ``moved`` and ``forgotten``, checked against each other and the sessions.
 
-Each of these names sessions that are live already, so a mistake would cost a chat history: what is not clear is an
-error here, and never left to an order of lines.
+Both name sessions that are live already, and a mistake could cost a chat history. So whatever is ambiguous is an error,
+and nothing depends on the order of lines.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.strict_yaml.places import Source
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What :class:`~reconciler.domain.Catalog` says of it, under the same names."""
+    """The fields of :class:`~reconciler.domain.Catalog` with these names."""
 
     moved: Mapping[str, Identity]
     handed_over: Mapping[str, Identity]
@@ -50,27 +50,27 @@ def ownership(
         ours = [one == Identity(catalog, environment, one.key) for one in (source_, target)]
         problem = None
         if source_ == target:
-            problem = ("this entry moves a session to where it is", "take it out")
+            problem = ("this entry moves a session to its own key", "remove it")
         elif not any(ours):
             problem = (
-                "neither side of this entry is of this catalog and environment",
-                "write it in the catalog that hands the session over, or in the one that takes it",
+                "neither side of this entry belongs to this catalog and environment",
+                "write it in the catalog that hands the session over, or in the one that takes it over",
             )
         elif source_ in seen or target in seen:
             twice = source_ if source_ in seen else target
             problem = (
-                f"`{twice.key}` is named in two entries of `moved`",
-                "write one entry from the first key to the last",
+                f"`{twice.key}` appears in two entries of `moved`",
+                "write one entry, from the first key to the last",
             )
         elif ours[0] and wanted(source_.key):
             problem = (
-                f"`{source_.key}` is moved away, and still in the catalog",
-                f"take the session `{source_.key}` out, or this entry",
+                f"`{source_.key}` is moved away, but still in the catalog",
+                f"remove the session `{source_.key}`, or this entry",
             )
         elif ours[1] and not wanted(target.key):
             problem = (
-                f"`{target.key}` is moved to, and not in the catalog",
-                f"add the session `{target.key}`, or take this entry out",
+                f"`{target.key}` is the target of a move, but not in the catalog",
+                f"add the session `{target.key}`, or remove this entry",
             )
         if problem:
             note(source.at_value(place, *problem))
@@ -83,9 +83,9 @@ def ownership(
     for number, key in enumerate(forgotten):
         problem = None
         if wanted(key):
-            problem = (f"`{key}` is forgotten, and still in the catalog", "take one of the two out")
+            problem = (f"`{key}` is forgotten, but still in the catalog", "remove one of the two")
         elif key in handed_over or Identity(catalog, environment, key) in moved.values():
-            problem = (f"`{key}` is forgotten and moved at once", "take one of the two out")
+            problem = (f"`{key}` is both forgotten and moved", "remove one of the two")
         if problem:
             note(source.at_value(("forgotten", number), *problem))
     return Ownership(moved, handed_over, frozenset(forgotten))

@@ -1,7 +1,7 @@
-"""Prompts: from whatever form a catalog gives them in to one text.
+"""Prompts: one string from any form that a catalog allows.
 
-A prompt is a text, a file, or parts that are joined: files, texts and fragments. Nothing in any of them is interpreted
-unless ``template: jinja`` stands beside it.
+A prompt is a string, a file, or a list of parts to join: files, strings and fragments. Nothing in them is interpreted
+unless ``template: jinja`` is set.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
 
-#: What stands between two parts where nothing else is said.
+#: The default separator of parts.
 BLANK_LINE: Final = "\n\n"
 
-#: Reads a prompt's file, once however often it is used; None where that is a problem that was noted.
+#: Reads a prompt's file, only once; None if there is a problem, which has been noted.
 ReadFile: TypeAlias = Callable[[str, Source, NodePath], str | None]
 
 #: Renders a template: its text, its name for messages, the variables. Raises :class:`RenderError`.
@@ -37,18 +37,18 @@ class RenderError(Exception):
 
 @dataclass(slots=True)
 class Prompts:
-    """What prompts are made of, for one catalog. ``note`` takes the problems."""
+    """Assembles the prompts of one catalog, and passes problems to ``note``."""
 
     read: ReadFile
     render: Render
     note: Callable[[Problem], None]
     fragments: dict[str, tuple[Any, Source]] = field(default_factory=dict)
-    #: Which sessions use a fragment, by its name; and its text, where it is the same for all of them.
+    #: By name of a fragment: the sessions that use it, and its text if it is the same for all of them.
     users: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
     def add_fragment(self, name: str, value: Any, source: Source) -> None:
-        """Take a fragment in."""
+        """Add a fragment."""
         first = self.fragments.setdefault(name, (value, source))
         if first[1] is not source:
             there = first[1].at_key(("fragments", name), "")
@@ -56,7 +56,7 @@ class Prompts:
                 source.at_key(
                     ("fragments", name),
                     f"the fragment `{name}` is declared twice, first in {there.file}:{there.line}",
-                    "give one of the two another name, or take it out",
+                    "rename or remove one of the two",
                 )
             )
 

@@ -1,4 +1,4 @@
-"""Writing several files, all of them or none."""
+"""Writing several files: all of them or none."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from reconciler.errors import Problem, ReconcilerError
 
 @contextmanager
 def replaced(root: Path, files: Mapping[str, bytes | None]) -> Iterator[None]:
-    """Write files; unless the block ends well, everything is put back to what it was before.
+    """Write files. If the block raises, everything is restored.
 
-    Each file is written beside its place and then takes it, so that at no time there is a part of one. They take
-    their places in the given order. Folders are made, and a file that is replaced keeps its rights.
+    Each file is written under a temporary name and then renamed, so that no file is ever half written. They are renamed
+    in the given order. Missing folders are created, and a replaced file keeps its permissions.
 
     Args:
         root: the folder that nothing is written outside of.
-        files: by path below it, with ``/`` between folders; ``None`` takes a file away.
+        files: by path below it, with ``/`` between folders; ``None`` removes a file.
 
     Raises:
         ReconcilerError: a file can't be written, or lies outside of ``root`` through a symlink.
@@ -36,12 +36,12 @@ def replaced(root: Path, files: Mapping[str, bytes | None]) -> Iterator[None]:
 
 
 class _Swap:
-    """A file and what comes into its place; ``former`` is what was there, once it has."""
+    """A file to replace. ``before`` is what it held, once it is replaced."""
 
     def __init__(self, place: Path, staged: Path | None) -> None:
         self.place = place
         self.staged = staged
-        self.former: bytes | None = None
+        self.before: bytes | None = None
 
 
 class _Writer:
@@ -58,8 +58,8 @@ class _Writer:
         if not place.is_relative_to(self.root):
             raise ReconcilerError(
                 Problem(
-                    "this is outside of the folder, through a symlink",
-                    "put a plain folder in its place",
+                    "this leads out of the folder through a symlink",
+                    "replace the symlink with a real folder",
                     path,
                 )
             )
@@ -78,11 +78,11 @@ class _Writer:
         """Let what was written take its place."""
         try:
             with suppress(FileNotFoundError):
-                swap.former = swap.place.read_bytes()
+                swap.before = swap.place.read_bytes()
             if swap.staged is not None:
                 self.done.append(swap)
                 swap.staged.replace(swap.place)
-            elif swap.former is not None:
+            elif swap.before is not None:
                 self.done.append(swap)
                 swap.place.unlink()
         except OSError as error:
@@ -91,11 +91,11 @@ class _Writer:
     def undo(self) -> None:
         """Put back what was there."""
         for swap in reversed(self.done):
-            if swap.former is None:
+            if swap.before is None:
                 swap.place.unlink(missing_ok=True)
                 continue
             beside = swap.place.with_name(f".{swap.place.name[:100]}.{os.getpid()}.old")
-            _write(beside, swap.former, like=swap.place)
+            _write(beside, swap.before, like=swap.place)
             beside.replace(swap.place)
         for path in self.staged:
             path.unlink(missing_ok=True)
@@ -125,5 +125,5 @@ def _write(path: Path, data: bytes, *, like: Path) -> None:
 def _failed(path: str, error: OSError) -> ReconcilerError:
     reason = (error.strerror or "unknown error").lower()
     return ReconcilerError(
-        Problem(f"this can't be written: {reason}", "see whether there is room, and a right to write", path)
+        Problem(f"this can't be written: {reason}", "check the free disk space and the permissions", path)
     )

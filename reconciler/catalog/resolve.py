@@ -1,4 +1,4 @@
-"""Sessions that are put together: from templates, patches, parts, matrices and tables."""
+"""Composed sessions: made from templates, patches, prompt parts, matrices and tables."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.values import JSON
 
-#: What a session says of how it is made, and not of what it is.
-MAKING: Final = frozenset({"extends", "matrix", "from", "variables", "adopt", "skip"})
+#: Fields that say how a session is made, and are no part of the result.
+COMPOSITION_FIELDS: Final = frozenset({"extends", "matrix", "from", "variables", "adopt", "skip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """One session, all layers merged. ``fields`` are as in a manifest, the prompt as one text (None: a problem).
+    """One session with all layers merged. ``fields`` are as in a manifest, with the prompt as one string.
 
-    ``layers`` are what it was made of, the first one first; ``line`` is the row of a table that it came from.
+    ``layers`` are those merged, lowest first; ``line`` is the row of the table that it came from, 0 if none.
     """
 
     key: str
@@ -45,21 +45,21 @@ class Resolved:
 
 @dataclass(slots=True)
 class Composer:
-    """Puts sessions together. ``note`` takes the problems."""
+    """Composes sessions, and passes problems to ``note``."""
 
     defaults: Sequence[Layer]
     templates: Templates
     environment: Environment
     prompts: Prompts
     read: ReadFile
-    variables: Mapping[str, JSON]  # those of catalog and environment
-    given: Mapping[str, JSON]  # those of the command line, which win
+    variables: Mapping[str, JSON]  # from the catalog and the environment
+    given: Mapping[str, JSON]  # from the command line; these win
     head: Source
     note: Callable[[Problem], None]
     _bases: dict[tuple[str, ...], Mapping[str, JSON]] = field(default_factory=dict)
 
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
-        """The session or sessions that a declaration makes; none where there is a problem, or it is skipped here."""
+        """The sessions that a declaration makes; none if there is a problem or the environment skips it."""
         path: NodePath = ("sessions", key)
         try:
             for expansion in self._expansions(key, declared, path):
@@ -114,7 +114,7 @@ class Composer:
             **expansion.variables,
             **self.given,
         }
-        fields = {name: value for name, value in fields.items() if name not in MAKING}
+        fields = {name: value for name, value in fields.items() if name not in COMPOSITION_FIELDS}
         if "prompt" in fields:
             last = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
             at: NodePath = (*last.path, "prompt")
@@ -130,7 +130,7 @@ class Composer:
     def _base(
         self, extends: str | Sequence[str] | None, source: Source, path: NodePath, layers: list[Layer]
     ) -> Mapping[str, JSON]:
-        """What defaults and templates come to together; the same for all sessions with the same ``extends``."""
+        """Defaults and templates merged. Cached, as it is the same for all sessions with the same ``extends``."""
         names = () if extends is None else (extends,) if isinstance(extends, str) else tuple(extends)
         if names:
             templates, flat = self.templates.flat(names, source, path)

@@ -44,7 +44,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
-            raise SecurityError("powers are not to be had in a prompt")
+            raise SecurityError("powers are not available in prompts")
         if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
             raise SecurityError("only numbers can be multiplied")
         if operator == "%" and not (isinstance(left, int | float) and isinstance(right, int | float)):
@@ -59,14 +59,14 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and argument.startswith("_"):
-            raise SecurityError("names that start with an underscore are not to be had in a prompt")
+            raise SecurityError("names that start with an underscore are not available in prompts")
         return super().getitem(obj, argument)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(attribute, str) and attribute.startswith("_"):
-            raise SecurityError("names that start with an underscore are not to be had in a prompt")
+            raise SecurityError("names that start with an underscore are not available in prompts")
         if isinstance(obj, str) and attribute in ("format", "format_map"):
-            raise SecurityError("`format` is not to be had in a prompt")
+            raise SecurityError("`format` is not available in prompts")
         return super().getattr(obj, attribute)
 
 
@@ -85,7 +85,7 @@ def _check(tree: nodes.Template) -> None:
     for kind, word in _REFUSED.items():
         found = tree.find(kind)
         if found is not None:
-            raise jinja2.TemplateSyntaxError(f"`{word}` is not to be had in a prompt", found.lineno)
+            raise jinja2.TemplateSyntaxError(f"`{word}` is not available in prompts", found.lineno)
 
 
 def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,24 +98,24 @@ def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -
             length += len(part)
             if length > SIZE:
                 return {
-                    "message": f"the template comes to more than {SIZE:,} characters",
-                    "hint": "make it shorter",
+                    "message": f"the template renders to more than {SIZE:,} characters",
+                    "hint": "shorten it",
                 }
             parts.append(part)
         return {"text": "".join(parts)}
     except jinja2.TemplateSyntaxError as error:
-        return {"message": f"the template is wrong: {error.message}", "line": error.lineno}
+        return {"message": f"the template is invalid: {error.message}", "line": error.lineno}
     except SecurityError as error:
-        return {"message": f"the template may not do this: {error}", "line": _line(error)}
+        return {"message": f"the template does something that is not allowed: {error}", "line": _line(error)}
     except jinja2.UndefinedError as error:
         message = str(error.message)
         return {
-            "message": f"the template asks for what is not there: {message}",
-            "hint": "declare it below `variables:`, or give it with --var NAME=VALUE",
+            "message": f"the template refers to something undefined: {message}",
+            "hint": "declare it below `variables:`, or pass --var NAME=VALUE",
             "line": _line(error),
         }
     except (MemoryError, RecursionError, OverflowError):
-        return {"message": "the template takes too much memory", "hint": "make it simpler"}
+        return {"message": "the template takes too much memory", "hint": "simplify it"}
     except Exception as error:
         return {"message": f"the template fails: {error}", "line": _line(error)}
 

@@ -1,8 +1,8 @@
-"""Jinja for the parts of a prompt that ask for it: sandboxed, and in a process of its own.
+"""Jinja for prompts with ``template: jinja``: sandboxed, in a separate process.
 
-A catalog may be a stranger's. Jinja's sandbox keeps a template from our objects; what it can't keep a template from
-is taking for ever or filling the memory, since a single operation (``10 ** 10 ** 9``) can't be interrupted. So
-templates are rendered in a child process, which may use so much memory and time, and is killed when it uses more.
+A catalog may be untrusted. Jinja's sandbox protects the program's objects, but can't stop a template from running
+forever or filling the memory: a single operation (``10 ** 10 ** 9``) can't be interrupted. So templates are rendered
+in a child process with limited memory and time, which is killed when it exceeds them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from reconciler.values import JSON
 if TYPE_CHECKING:
     import subprocess
 
-#: What one template may take (seconds), and come to (characters).
+#: The limits of one template: seconds of time, and characters of output.
 TIME: Final = 0.9
 SIZE: Final = 2**20
 
 
 class Renderer:
-    """Renders templates in a child process, which is started with the first of them. Close it when done."""
+    """Renders templates in a child process, which is started for the first one. Close it when done."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
@@ -63,7 +63,7 @@ class Renderer:
         except (BrokenPipeError, TimeoutError, EOFError) as error:
             self.close()
             limit = f"more than {TIME:g} s" if isinstance(error, TimeoutError) else "too much memory"
-            raise RenderError(f"the template takes {limit}", "make it simpler") from None
+            raise RenderError(f"the template takes {limit}", "simplify it") from None
         if "text" in answer:
             return str(answer["text"])
         raise RenderError(answer["message"], answer.get("hint", ""), answer.get("line", 0))
@@ -78,7 +78,9 @@ class Renderer:
                 stdout=subprocess.PIPE,
                 env={"PATH": os.environ.get("PATH", "")},
             )
-            self._answer(self._child, 10.0)  # it says when it is ready: starting is not the template's time
+            self._answer(
+                self._child, 10.0
+            )  # it reports when it is ready; the start does not count as the template's time
         return self._child
 
     def _answer(self, child: subprocess.Popen[bytes], time: float = TIME) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.endpoint import LOCAL, endpoint_name
-from reconciler.api.listing import list_sessions
+from reconciler.api.listing import list_sessions, whole
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.progress import Step, progress
-from reconciler.domain import Snapshot
+from reconciler.domain import Keep, Snapshot
 
 
-def live_or_against(file: Path | None, connection: Connection, state: Path) -> Snapshot:
-    """The live list, or the one in a snapshot file.
+def live_or_against(file: Path | None, connection: Connection, state: Path, keep: Keep = whole) -> Snapshot:
+    """The live list, or the one in a snapshot file. ``keep`` is what is needed of it.
 
     Raises:
         ReconcilerError: it can't be read.
@@ -25,22 +25,23 @@ def live_or_against(file: Path | None, connection: Connection, state: Path) -> S
         from reconciler.api.snapshot_file import read_snapshot
         from reconciler.contract import load_contract
 
-        return read_snapshot(file, load_contract(connection.contract))
+        return read_snapshot(file, load_contract(connection.contract)).reduced(keep)
     with connect(connection, state) as client, progress("listing") as step:
-        return list_sessions(client, on_rows=step)
+        return list_sessions(client, keep=keep, on_rows=step)
 
 
 @contextmanager
 def listing(
     connection: Connection, state: Path, *, against: Path | None = None
-) -> Iterator[Callable[[], Snapshot]]:
-    """Read the live list in the background while the block does something else. Yields a function that waits for it.
+) -> Iterator[Callable[[Keep], Snapshot]]:
+    """Read the live list in the background while the block does something else. Yields a function that waits for it
+    and is told what to keep of it; until then, sessions are kept whole.
 
     That function raises the errors of the listing, so that errors which the block finds meanwhile come first. A file
     and the embedded server are read only when the function is called, since neither takes long.
     """
     if against is not None or endpoint_name(connection.endpoint) == LOCAL:
-        yield lambda: live_or_against(against, connection, state)
+        yield lambda keep: live_or_against(against, connection, state, keep)
         return
     begun = _Listing(connection, state)
     begun.start()
@@ -59,17 +60,23 @@ class _Listing(threading.Thread):
         self._connection = connection
         self._state = state
         self._step: Step = _nothing
+        self._keep: Keep = whole
         self._snapshot: Snapshot | None = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
             with connect(self._connection, self._state, stop=self.stop) as client:
-                self._snapshot = list_sessions(client, on_rows=lambda done, total: self._step(done, total))
+                self._snapshot = list_sessions(
+                    client,
+                    keep=lambda live: self._keep(live),
+                    on_rows=lambda done, total: self._step(done, total),
+                )
         except BaseException as error:
             self._error = error
 
-    def wait(self) -> Snapshot:
+    def wait(self, keep: Keep) -> Snapshot:
+        self._keep = keep
         with progress("listing") as step:
             self._step = step
             self.join()
@@ -77,7 +84,7 @@ class _Listing(threading.Thread):
         if self._error is not None:
             raise self._error
         assert self._snapshot is not None
-        return self._snapshot
+        return self._snapshot.reduced(keep)
 
 
 def _nothing(done: int, total: int) -> None:

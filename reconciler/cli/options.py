@@ -203,6 +203,7 @@ def policy_options(function: F) -> F:
             _limit("--max-deletes", "deletes", "10"),
             change_limits,
             conflict_option,
+            canary_option,
             _guard(
                 "--allow-empty",
                 is_flag=True,
@@ -231,6 +232,15 @@ conflict_option = _guard(
     type=click.Choice(["overwrite", "keep-live", "fail"]),
     help="What to do with a field that was changed both in git and outside it. "
     "Default: the catalog's policy, else overwrite.",
+)
+
+
+canary_option = _guard(
+    "--canary",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Send the first N writes of each kind alone, and go on only if the list shows exactly what they should do. "
+    "Default: the catalog's policy, else 1 of each kind that the contract does not prove.",
 )
 
 
@@ -274,6 +284,7 @@ class PolicyFlags:
     max_updates: Limit | None = None
     max_changes: Limit | None = None
     on_conflict: OnConflict | None = None
+    canary: int | None = None
     allow_empty: bool = False
     allow_destroy: tuple[str, ...] = ()
 
@@ -283,7 +294,7 @@ class PolicyFlags:
 
         given = {
             name: value
-            for name in ("max_deletes", "max_updates", "max_changes", "on_conflict")
+            for name in ("max_deletes", "max_updates", "max_changes", "on_conflict", "canary")
             if (value := getattr(self, name)) is not None
         }
         if given:

@@ -18,7 +18,7 @@ import click
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
-from reconciler.api.listing import list_sessions
+from reconciler.api.listing import list_sessions, whole
 from reconciler.apply import journal as journals
 from reconciler.apply.journal import last_unseen_create, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
@@ -31,7 +31,7 @@ from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
-from reconciler.domain import Policy, Snapshot
+from reconciler.domain import Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import Plan
@@ -59,7 +59,8 @@ class Writing:
 settle_option = option_in("Timing")(
     "--settle",
     type=Seconds(0),
-    help="Seconds that the list may lag behind a write. Default: 10, or four times the lag that the contract states.",
+    help="How many seconds the list may lag behind a write. "
+    "Default: 10, or four times the lag that the contract states.",
 )
 
 
@@ -103,7 +104,7 @@ class Job:
     """What to run: for which catalog and environment, and how to make the plan from the live list.
 
     A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None if the
-    folder's commit is meant.
+    folder's commit is meant. ``keep`` is what the plan needs of the list.
     """
 
     catalog: str
@@ -112,6 +113,7 @@ class Job:
     plan: Callable[[Snapshot], Plan]
     reviewed: bool = False
     commit: str | None = None
+    keep: Keep = whole
 
 
 def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
@@ -162,7 +164,7 @@ def _run(
     ) as holding:
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
         with progress("listing") as step:
-            snapshot = list_sessions(client, on_rows=step)
+            snapshot = list_sessions(client, keep=job.keep, on_rows=step)
         plan = job.plan(snapshot)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
@@ -206,7 +208,9 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
 
         click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
     elif not stdout_is_read():
-        raise Refused("nobody reads the plan any more: nothing was written", "use --auto-approve")
+        raise Refused(
+            "the reader of the plan went away: nothing was written", "add --auto-approve to apply it unread"
+        )
     count = len(plan.actions)
     approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
 

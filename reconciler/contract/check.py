@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -18,6 +19,8 @@ from reconciler.values import JSON
 #: 300 values, four levels deep.
 MAX_VALUES: Final = 10_000
 MAX_DEPTH: Final = 20
+#: The operations that name no session.
+_ABOUT_NO_SESSION: Final = ("list_sessions", "create_session", "list_models")
 #: So many problems of one file are listed.
 MAX_PROBLEMS: Final = 100
 
@@ -31,7 +34,7 @@ def check_contract(document: Document) -> list[Problem]:
         return [large]
     found = list(document.problems)
     places = {(problem.line, problem.column) for problem in found}
-    others = [*_misfits(document), *_unaddressed(document)]
+    others = [*_misfits(document), *_unaddressed(document), *_placeholders(document)]
     # A problem at the place of a fault in the YAML is most likely a consequence of it.
     found += [problem for problem in others if (problem.line, problem.column) not in places]
     return sorted(dict.fromkeys(found), key=lambda problem: problem.order)
@@ -67,6 +70,24 @@ def _unaddressed(document: Document) -> Iterator[Problem]:
                 ("operations", name),
                 f"`operations.{name}` does not say which session is meant",
                 "put {session_id} or {session_token} into its path, or session_id or session_token among its fields",
+            )
+
+
+def _placeholders(document: Document) -> Iterator[Problem]:
+    """What stands in braces in a path, and can't be filled in."""
+    for name, facts in _mapping(_mapping(document.value).get("operations")).items():
+        path = str(_mapping(facts).get("path"))
+        found = re.findall(r"\{([^{}]*)\}", path)
+        allowed = () if name in _ABOUT_NO_SESSION else SESSION_NAMES
+        wrong = [one for one in found if one not in allowed or found.count(one) > 1]
+        if wrong:
+            hint = "a path may hold {session_id} and {session_token}, each once"
+            if not allowed:
+                hint = "this call is about no session: write its path without braces"
+            yield document.source.at_value(
+                ("operations", name, "path"),
+                f"`operations.{name}.path` holds `{{{truncate(wrong[0])}}}`",
+                hint,
             )
 
 

@@ -9,6 +9,7 @@ from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import was_before
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
@@ -96,18 +97,21 @@ def make_plan(
         counts=Counts(
             no_op=draft.no_op,
             managed=places.managed,
-            unmanaged=len(places.unmanaged),
-            foreign=places.foreign,
+            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+            foreign=places.foreign + snapshot.left_out.foreign,
             unreadable=len(places.unreadable),
         ),
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
+            *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
         about=None if only is None else "part",
         lock=catalog.policy.lock,
+        canary=catalog.policy.canary,
+        listing=snapshot.listing,
     )
 
 

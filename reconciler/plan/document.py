@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from reconciler import __version__
@@ -29,6 +30,8 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
     }
     if plan.about is not None:
         document["about"] = plan.about
+    if plan.listing is not None:
+        document["listing"] = asdict(plan.listing)
     return document
 
 

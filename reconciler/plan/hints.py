@@ -17,6 +17,9 @@ _NEARLY: Final = 0.9
 #: Prompts are compared this far (characters), and this many pairs at most. Finding out what two texts have in common
 #: takes time that grows with how many of their characters are the same: so many such pairs (some four million a
 #: second, a quarter of a million for two pages of prose) are looked at in a plan, since this is only a hint.
+#: How many sessions of the same name are told by number.
+_NAMED: Final = 5
+
 _COMPARED: Final = 2_000
 _PAIRS: Final = 400
 _WORK: Final = 8_000_000
@@ -64,13 +67,18 @@ def _twins(creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[
     return [
         Note(
             "same-name",
-            f"has the same name as #{', #'.join(map(str, ids))}, which is unmanaged: "
+            f"has the same name as {_numbers(ids)}, which is unmanaged: "
             f'to adopt that session instead of creating one, add "adopt: {ids[0]}" to its manifest',
             action.key,
         )
         for action in creates
         if (ids := by_name.get(action.name))
     ]
+
+
+def _numbers(ids: Sequence[int]) -> str:
+    named = ", ".join(f"#{one}" for one in ids[:_NAMED])
+    return named if len(ids) <= _NAMED else f"{named} or one of {len(ids) - _NAMED} more"
 
 
 def _renames(creates: Sequence[Action], deletes: Sequence[Action]) -> list[Note]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.tag import CREATED, Identity
 from reconciler.plan.document import FORMAT_VERSION, plan_to_document
@@ -30,6 +31,8 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
     document["created"] = created
     document["made_by"] = dict(run)
     document["lock"] = plan.lock
+    if plan.canary is not None:
+        document["canary"] = plan.canary
     document["digest"] = _digest(document)
     return document
 
@@ -110,7 +113,7 @@ def _identity(identity: Identity) -> dict[str, Any]:
 
 
 def _plan(document: Mapping[str, Any]) -> Plan:
-    summary = document["summary"]
+    summary, listing = document["summary"], document.get("listing")
     return Plan(
         catalog=document["catalog"],
         environment=document["environment"],
@@ -132,6 +135,8 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             for one in document["refusals"]
         ),
         lock=document.get("lock", False),
+        canary=document.get("canary"),
+        listing=Listing(**listing) if listing else None,
     )
 
 

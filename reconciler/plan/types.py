@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from reconciler.domain import Listing
 from reconciler.ownership.tag import CREATED, Identity, Was
 from reconciler.values import MISSING
 
@@ -126,7 +127,8 @@ class Plan:
     """What an apply would do. Apply refuses the plan unless ``refusals`` is empty.
 
     ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
-    hold the catalog's lock.
+    hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file. ``canary`` is the
+    policy's of that name.
     """
 
     catalog: str
@@ -138,6 +140,8 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     about: About | None = None
     lock: bool = False
+    canary: int | None = None
+    listing: Listing | None = None
 
     @property
     def empty(self) -> bool:

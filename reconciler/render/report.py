@@ -43,12 +43,15 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
                 lines.append(f"      {terminal(one['hint'])}")
     left = [one for one in results if one["outcome"] == "not tried"]
     lines += [f"  not tried: {one['action']} {_label(one)}" for one in left]
+    for one in document["canaries"]:
+        lines += _tried(one)
     for one in document["rewritten"]:
         lines.append(
             f"  stored differently: {terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}: "
             f"sent {_value(one['sent'])}, stored {_value(one['stored'])}; this form is remembered"
         )
-    lines += [f"  NOT AS WRITTEN {terminal(difference)}" for difference in document["differences"]]
+    found = "NOT VERIFIED" if document["verification"] == "failed" else "NOT AS WRITTEN"
+    lines += [f"  {found} {terminal(difference)}" for difference in document["differences"]]
     summary = document["summary"]
     counts = [f"{summary['applied']} applied"]
     counts += [
@@ -69,6 +72,25 @@ _VERIFIED = {
     "failed": "Not verified: the list could not be read again. Plan again to see what is live.",
     "skipped": "Not verified: the list was not read again. Plan again to see what is live.",
 }
+
+
+def _tried(canary: Mapping[str, Any]) -> list[str]:
+    """What was tried on one session first. Where that did not pass, all that is known of it."""
+    label = f"{canary['action']} {_label(canary)}"
+    if canary["outcome"] == "passed":
+        return [f"  tried first: {label}, and the list shows exactly that"]
+    lines = [
+        f"  tried first: {label}, which {'was refused' if canary['outcome'] == 'refused' else 'went wrong'}"
+    ]
+    lines += [f"      sent: {terminal(canary['sent'])}", f"      answered: {terminal(canary['answered'])}"]
+    if canary["outcome"] == "failed":
+        lines.append(f"      seen: {terminal(canary['message'])}")
+    for archived in map(terminal, canary["archived"]):
+        lines.append(
+            f"      archived as it was: {archived}. Put it back before the next apply, once the contract is"
+        )
+        lines.append(f"      right: reconciler archive restore {archived} --contract contract.yaml")
+    return lines
 
 
 def _label(result: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.values import JSON
@@ -22,20 +22,26 @@ class Answer:
 class Refusal(Exception):  # noqa: N818 - an answer like any other
     """The request is rejected. ``status`` is the HTTP status, ``body`` the one in the body, 0 for none.
 
-    The message is sent to the client.
+    The message is sent to the client. ``fields`` holds what is wrong with each field, by wire name; it is empty if the
+    refusal is about the call as a whole.
     """
 
-    def __init__(self, status: int, message: str, body: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, body: int | None = None, fields: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.body = status if body is None else body
+        self.fields = dict(fields or {})
 
-    @property
-    def answer(self) -> Answer:
-        """The refusal as an answer."""
+    def answer(self, *, bare: bool = False) -> Answer:
+        """The refusal as an answer: in the envelope, or bare, in the words of Django REST framework."""
         if self.status in _BODILESS:
             return Answer(self.status, None)
+        if bare:
+            texts = {name: [text] for name, text in self.fields.items()}
+            return Answer(self.status, texts or {"detail": self.message})
         document = envelope(self.body, self.message)
         if not self.body:
             del document["status"]
@@ -52,17 +58,10 @@ class SessionNotFound(Refusal):
 class BadRequest(Refusal):
     """The call is invalid."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(400, message)
+    def __init__(self, message: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(400, message, fields=fields)
 
 
 def envelope(status: int, message: str = "", **more: JSON) -> dict[str, JSON]:
     """The envelope of every answer."""
     return {"message": message, "status": status, **more}
-
-
-def listing(count: int, page: int, size: int, rows: list[dict[str, JSON]]) -> Answer:
-    pages = max(1, math.ceil(count / size))
-    if page > pages:
-        raise Refusal(404, "页码超出范围")
-    return Answer(200, envelope(200, count=count, max_pages=pages, current_page=page, results=rows))

@@ -7,6 +7,7 @@ import hmac
 import sqlite3
 import time
 from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,6 +22,7 @@ from reconciler.server.body import LARGEST, BadBody, decode_body, encoding_of
 from reconciler.server.faults import Fault, Faults
 from reconciler.server.log import Hook, LoggedRequest
 from reconciler.server.service import Service
+from reconciler.server.store import FIRST_ACCOUNT
 from reconciler.server.wire import Closed, Half, Reset, gone
 from reconciler.values import JSON
 
@@ -36,14 +38,15 @@ class RequestHandler:
     """Handles requests: authentication, faults, hooks, and the log.
 
     Args:
-        require_key: the key that every request must carry; ``None`` asks for none.
+        keys: the keys of the accounts, of which every request must carry one. The first account has ``api_id``
+            :data:`FIRST_ACCOUNT`, the next one more. Without any, requests need none and see every account.
         hosts: the host names that requests may use; ``None`` allows any. This stops DNS rebinding, where a page of
             another site makes a browser send requests to loopback under that site's name.
         keep_log: whether requests are kept in ``log``. Turn it off for servers that run for days.
     """
 
     service: Service
-    require_key: str | None = None
+    keys: Sequence[str] = ()
     hosts: frozenset[str] | None = None
     latency: float = 0.0
     keep_log: bool = True
@@ -98,8 +101,7 @@ class RequestHandler:
 
         entry = self.enter(request, "page")
         try:
-            self._admit(request)
-            page = render_page(self.service.store, entry.query)
+            page = render_page(self.service.store, entry.query, self._admit(request))
             response: Response = HTMLResponse(page, headers=page_headers())
         except (Refusal, sqlite3.Error) as error:
             response = self._failed(error)
@@ -108,6 +110,9 @@ class RequestHandler:
 
     async def _answer(self, request: Request, entry: LoggedRequest) -> Response:
         body = await _read(request)
+        limit = self.service.quirks.query_limit
+        if limit is not None and len(request.scope["query_string"]) > limit:
+            return HTMLResponse(_PAGE.format(status=414), 414)  # as a proxy in front of the service answers
         fields = decode_body(request.headers.get("content-type", ""), body)
         entry.body = fields if body else None
         for hook in list(self.before):
@@ -126,14 +131,14 @@ class RequestHandler:
 
     def _work(self, request: Request, entry: LoggedRequest, fields: dict[str, JSON]) -> Response:
         try:
-            self._admit(request)
+            api_id = self._admit(request)
             if not entry.operation:
                 raise Refusal(404, "接口不存在")
             if request.method not in self._methods(entry.operation):
                 raise Refusal(405, "不支持的请求方法")
-            if entry.body is not None:
-                self._check_encoding(entry.operation, request.headers.get("content-type", ""))
-            call = Call(path=request.path_params, query=entry.query, body=fields)
+            if not self._reads_body(entry, request.headers.get("content-type", "")):
+                fields = {}
+            call = Call(path=request.path_params, query=entry.query, body=fields, api_id=api_id)
             response = respond(self.service.work(entry.operation, call))
         except (Refusal, sqlite3.Error) as error:
             return self._failed(error)
@@ -145,16 +150,16 @@ class RequestHandler:
     def _failed(self, error: Exception) -> Response:
         match error:
             case Refusal():
-                return respond(error.answer)
+                refusal = error
             case BadBody():
-                status, message = 400, f"请求体无法解析：{error}"
+                refusal = Refusal(400, f"请求体无法解析：{error}")
             case sqlite3.Error():
-                status, message = 500, f"数据库错误：{error}"
+                refusal = Refusal(500, f"数据库错误：{error}")
             case _:
                 # A bug, in this server or in a test's hook: running_server() raises it when it ends.
                 self.errors.append(error)
-                status, message = 500, "服务器内部错误"
-        return respond(Answer(status, envelope(status, message)))
+                refusal = Refusal(500, "服务器内部错误")
+        return respond(refusal.answer(bare=self.service.quirks.bare_errors))
 
     async def _break(
         self, fault: Fault, request: Request, entry: LoggedRequest, whole: Response | None = None
@@ -188,34 +193,44 @@ class RequestHandler:
             case "body-status":
                 return JSONResponse(envelope(status, fault.message or _message(status)), 200)
             case _:
-                document = envelope(status, fault.message or _message(status))
+                refusal = Refusal(status, fault.message or _message(status))
+                document = refusal.answer(bare=self.service.quirks.bare_errors).document
                 return JSONResponse(document, status, _retry_after(fault))
 
     def _methods(self, operation: str) -> tuple[str, ...]:
         method = self.service.operations[operation].method
         return ("GET", "HEAD") if method == "GET" else (method,)
 
-    def _check_encoding(self, operation: str, content_type: str) -> None:
-        """Any known encoding is accepted, unless the service is strict."""
+    def _reads_body(self, entry: LoggedRequest, content_type: str) -> bool:
+        """Whether the fields of a body are read. Any known encoding is, unless the service is strict."""
+        quirks, wanted = self.service.quirks, self.service.operations[entry.operation].encoding
         encoding = encoding_of(content_type)
-        wanted = self.service.operations[operation].encoding
-        if encoding is None or (self.service.quirks.strict_encoding and encoding != wanted != "none"):
-            raise Refusal(415, f"不支持的内容类型：{content_type}")
+        strict = quirks.strict_encoding or quirks.unread_encoding
+        fits = encoding is not None and (not strict or encoding == wanted or wanted in ("none", "query"))
+        if entry.body is None or fits:
+            return True
+        if quirks.unread_encoding:
+            return False
+        raise Refusal(415, f"不支持的内容类型：{content_type}")
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request) -> int | None:
+        """The account that makes a request; ``None`` if no key is needed."""
         host = request.headers.get("host", "").lower()
         if self.hosts is not None and host.rpartition(":")[0] not in self.hosts and host not in self.hosts:
             raise Refusal(403, "不支持的主机名")
         origin = request.headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host:
             raise Refusal(403, "不支持跨站请求")
-        if self.require_key is None:
-            return
+        if not self.keys:
+            return None
         authorization = request.headers.get("authorization")
         if authorization is None:
             raise Refusal(401, "未提供 API Key")
-        if not hmac.compare_digest(_key(authorization).encode(), self.require_key.encode()):
-            raise Refusal(403, "API Key 无效")
+        given = _key(authorization).encode()
+        for number, key in enumerate(self.keys):
+            if hmac.compare_digest(given, key.encode()):
+                return FIRST_ACCOUNT + number
+        raise Refusal(403, "API Key 无效")
 
 
 @dataclass(frozen=True, slots=True)

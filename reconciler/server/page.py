@@ -25,12 +25,15 @@ ROWS = 50
 MOST = 20_000
 
 
-def render_page(store: Store, query: Mapping[str, str]) -> str:
-    """The page. ``q`` in the query is a part of a name, ``page`` counts from 1; invalid values are ignored."""
+def render_page(store: Store, query: Mapping[str, str], api_id: int | None = None) -> str:
+    """The page of an account, or of all of them if ``api_id`` is ``None``.
+
+    ``q`` in the query is a part of a name, ``page`` counts from 1; invalid values are ignored.
+    """
     wanted = query.get("q", "")
     asked = query.get("page", "")
     page = max(1, int(asked)) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1
-    count, rows = store.list_sessions(page=page, size=ROWS, name=wanted or None, partial=True)
+    count, rows = store.list_sessions(page=page, size=ROWS, name=wanted or None, partial=True, api_id=api_id)
     return _template().render(
         query=wanted,
         count=count,

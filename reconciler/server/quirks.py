@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +13,9 @@ from reconciler.text.nearest import nearest
 
 #: The fields that a create or an update may ignore, by the contract's names.
 IGNORABLE = ("prompt", "remark", "data", "temperature", "max_tokens", "history_length")
+
+#: The calls that are about the messages of a session.
+_MESSAGE_CALLS = ("list_messages", "create_message", "clear_messages")
 
 #: The fields that an update may empty if it leaves them out.
 EMPTIED = ("name", "model", "prompt")
@@ -39,6 +43,22 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 86400:
         raise ValueError(f"{text!r} is not a number of seconds")
     return seconds
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 99.0
+    if not -24 <= hours <= 24:
+        raise ValueError(f"{text!r} is not a number of hours between -24 and 24")
+    return hours
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", text):
+        raise ValueError(f"{text!r} is not the name of a field")
+    return text
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -69,9 +89,15 @@ def _playable(status: Status) -> bool:
     return 200 <= status.http <= 599
 
 
-#: How the plainest service answers a call about a missing session, and an invalid call.
+#: How the plainest service answers a call about a missing session, an invalid call, and a write without points.
 _NOT_FOUND = Status(404, 404)
 _BAD_REQUEST = Status(400, 400)
+_OUT_OF_POINTS = Status(406, 406)
+
+
+def _choice(default: str | None, text: str, *words: str) -> Any:
+    """A field whose value is one of these words."""
+    return _quirk(default, text, "|".join(words), _one_of(*words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +133,28 @@ class Quirks:
     remark_limit: int | None = _quirk(
         None, "session_remark holds at most this many bytes of UTF-8.", "BYTES", _whole(0)
     )
+    remark_characters: int | None = _quirk(
+        None, "session_remark holds at most this many characters.", "CHARACTERS", _whole(0)
+    )
     remark_over: Literal["refuse", "cut"] = _quirk(
         "refuse",
         "What happens to a longer remark: it is rejected with 400, or truncated.",
         "refuse|cut",
         _one_of("refuse", "cut"),
+    )
+    remark_escaped: bool = _quirk(
+        False, "Quotes, angle brackets and ampersands of a remark are stored as HTML entities."
+    )
+    data_field: str | None = _quirk(
+        None, "The wire name of data in writes. The contract's name is ignored.", "NAME", _name
+    )
+    create_answer: Literal["row", "both", "token", "none"] = _choice(
+        "row",
+        "What a create answers: the session, its id and token, its token alone, or neither.",
+        "row",
+        "both",
+        "token",
+        "none",
     )
     create_ignores: frozenset[str] = _quirk(
         frozenset(),
@@ -131,6 +174,9 @@ class Quirks:
     update_resets: bool = _quirk(
         False, "An update resets the fields that it leaves out, except name and model."
     )
+    update_wants_all: bool = _quirk(
+        False, "An update that leaves a field out is rejected with 400, which names the field."
+    )
     update_empties: frozenset[str] = _quirk(
         frozenset(),
         "An update empties these fields if it leaves them out, of " + ", ".join(EMPTIED) + ".",
@@ -140,11 +186,108 @@ class Quirks:
     update_ignores: frozenset[str] = _quirk(
         frozenset(), "An update ignores these fields.", "FIELD,…", _some_of(*IGNORABLE)
     )
+    update_hits: Literal["named", "other", "both", "none"] = _choice(
+        "named",
+        "What an update changes, whatever it answers: the session, its neighbour by id, both, or none.",
+        "named",
+        "other",
+        "both",
+        "none",
+    )
+    updated_at: Literal["updates", "messages", "never"] = _choice(
+        "updates",
+        "What sets updated_at: updates, updates and new messages, or nothing after the create.",
+        "updates",
+        "messages",
+        "never",
+    )
     no_update: bool = _quirk(False, "There is no update call; it answers 404.")
     delete_204: bool = _quirk(False, "A delete answers 204 without a body.")
+    delete_hits: Literal["named", "other", "both", "none"] = _choice(
+        "named",
+        "What a delete removes, whatever it answers: the session, its neighbour by id, both, or none.",
+        "named",
+        "other",
+        "both",
+        "none",
+    )
+    path_names: Literal["id", "token"] | None = _choice(
+        None, "What names a session in a path. Default: as in the contract.", "id", "token"
+    )
+    both_names: bool = _quirk(
+        False, "A call that can name a session by id and by token is rejected with 400 unless it has both."
+    )
     messages_by_token: bool = _quirk(False, "Messages are addressed by session_token only.")
+    message_filters: Literal["session_id", "session_token", "both", "none"] | None = _choice(
+        None,
+        "What filters the list of messages. Others are ignored; a list without a filter has every message of the "
+        "account. Default: as in the contract, and a list without a filter is rejected.",
+        "session_id",
+        "session_token",
+        "both",
+        "none",
+    )
+    message_pages: Literal["page", "before", "both", "first", "all"] | None = _choice(
+        None,
+        "How the list of messages is paged: by page, by before_message_id, by both; or every answer is the first "
+        "page, or the whole list. Default: as in the contract.",
+        "page",
+        "before",
+        "both",
+        "first",
+        "all",
+    )
+    message_counts: Literal["all", "left", "page", "none"] | None = _choice(
+        None,
+        "What count is: the messages of the list, of them those before the cursor, those of the page, or absent. "
+        "Default: as in the contract.",
+        "all",
+        "left",
+        "page",
+        "none",
+    )
+    message_max_pages: Literal["all", "left", "page", "none"] = _choice(
+        "left",
+        "The number of messages that max_pages is computed from, or none if it is absent.",
+        "all",
+        "left",
+        "page",
+        "none",
+    )
+    message_order: Literal["asked", "newest", "oldest"] = _choice(
+        "asked",
+        "Which message comes first: as the request asks, or always the newest or the oldest.",
+        "asked",
+        "newest",
+        "oldest",
+    )
+    utc_offset: float = _quirk(
+        0.0, "Times are local: this many hours ahead of UTC, which they do not say.", "HOURS", _hours
+    )
+    time_resolution: Literal["second", "minute", "day"] = _choice(
+        "second", "Times are truncated to whole seconds, minutes or days.", "second", "minute", "day"
+    )
+    points: int | None = _quirk(
+        None, "An account can pay for this many writes; each further one is rejected.", "WRITES", _whole(0)
+    )
+    out_of_points: Status = _quirk(  # noqa: RUF009 - it is frozen
+        _OUT_OF_POINTS,
+        "The status of a write without points, in HTTP and in the body. Default: 406 in both.",
+        "HTTP[/BODY]",
+        _status,
+    )
+    query_limit: int | None = _quirk(
+        None, "A longer query is rejected with 414 and an HTML page.", "BYTES", _whole(0)
+    )
     strict_encoding: bool = _quirk(
         False, "Bodies in another encoding than the contract's are rejected with 415."
+    )
+    unread_encoding: bool = _quirk(
+        False, "Bodies in another encoding than the contract's are taken for empty ones."
+    )
+    bare_errors: bool = _quirk(
+        False,
+        "Errors come without the envelope, as Django REST framework words them: detail, or a list of texts by field.",
     )
     not_found: Status = _quirk(  # noqa: RUF009 - it is frozen
         _NOT_FOUND,
@@ -183,7 +326,8 @@ def learned_quirks(contract: Contract) -> Quirks:
     endings = service.prompt_line_endings
     update = contract.operations.get("update_session")
     delete = contract.operations.get("delete_session")
-    messages = contract.operations.get("list_messages")
+    messages = [one for name, one in contract.operations.items() if name in _MESSAGE_CALLS]
+    longest = [one.longest_query for one in contract.operations.values() if one.longest_query is not None]
     return Quirks(
         max_page_size=service.largest_page,
         name_filter=service.name_filter or "exact",
@@ -198,9 +342,8 @@ def learned_quirks(contract: Contract) -> Quirks:
         create_ignores=contract.operation("create_session").ignores & frozenset(IGNORABLE),
         update_ignores=update.ignores & frozenset(IGNORABLE) if update is not None else frozenset(),
         delete_204=delete is not None and delete.answer == "empty",
-        messages_by_token=messages is not None
-        and "session_token" in messages.fields
-        and "session_id" not in messages.fields,
+        messages_by_token=bool(messages) and all(one.named_by == ("session_token",) for one in messages),
+        query_limit=min(longest, default=None),
         not_found=_played(service.not_found, _NOT_FOUND),
         bad_request=_played(service.bad_request, _BAD_REQUEST),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ def running_server(
     quirks: Quirks | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
-    require_key: str | None = None,
+    require_key: str | Sequence[str] | None = None,
     latency: float = 0.0,
     keep_log: bool = True,
 ) -> Iterator[RunningServer]:
@@ -93,7 +93,8 @@ def running_server(
         db: the database file, created if it does not exist; ``None`` keeps everything in memory.
         quirks: how the service behaves; ``None`` means what the contract says.
         port: 0 picks a free one.
-        require_key: the API key that every request must carry as a bearer token.
+        require_key: the API key that every request must carry as a bearer token. Several keys are as many accounts
+            (``api_id`` 70, 71, …), each of which sees its own sessions only.
         latency: seconds that every request waits before it is processed.
         keep_log: whether requests are kept in the log.
 
@@ -105,7 +106,7 @@ def running_server(
     try:
         handler = RequestHandler(
             Service(store, contract, learned_quirks(contract) if quirks is None else quirks),
-            require_key=require_key,
+            keys=[require_key] if isinstance(require_key, str) else list(require_key or ()),
             hosts=LOOPBACK | {host.lower()} if is_loopback(host) else None,
             latency=latency,
             keep_log=keep_log,

@@ -17,13 +17,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.errors import ReconcilerError
 from reconciler.values import JSON
 
 #: The default parameters of a session: the values of the API's documented example.
 DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}
+
+#: The ``api_id`` of the first account.
+FIRST_ACCOUNT = 70
 
 #: The fields by which sessions can be sorted, ascending or, with a leading ``-``, descending.
 ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
@@ -64,7 +67,7 @@ _SESSION = (
     "session_id, session_token, api_id, device_id, name, model, prompt, parameters, data, extra, remark, "
     "api_use_count, created_at, updated_at"
 )
-_MESSAGE = "message_id, session_id, category, content, meta, created_at"
+_MESSAGE = "message_id, session_id, category, content, meta, message.created_at, session_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,15 @@ class MessageRow:
     content: str
     meta: JSON
     created_at: str
+    session_token: str
+
+
+class MessagePage(NamedTuple):
+    """One page of a list of messages. ``total`` counts the whole list, ``left`` the messages before the cursor."""
+
+    total: int
+    left: int
+    rows: list[MessageRow]
 
 
 class Store:
@@ -152,7 +164,7 @@ class Store:
         data: JSON = None,
         extra: Mapping[str, JSON] | None = None,
         remark: str | None = "",
-        api_id: int = 70,
+        api_id: int = FIRST_ACCOUNT,
         device_id: str | None = None,
         api_use_count: int = 0,
         created_at: str | None = None,
@@ -209,6 +221,7 @@ class Store:
         name: str | None = None,
         partial: bool = False,
         hidden: Iterable[int] = (),
+        api_id: int | None = None,
     ) -> tuple[int, list[SessionRow]]:
         """How many sessions match, and one page of them, from one state of the database.
 
@@ -217,11 +230,16 @@ class Store:
             ordering: one of :data:`ORDERINGS`, downwards with a leading ``-``; ties go by id.
             name: sessions of exactly this name, or with ``partial`` those whose name contains it.
             hidden: ids to leave out.
+            api_id: sessions of this account only; ``None`` for those of every account.
         """
-        wanted, values = [], []
+        wanted: list[str] = []
+        values: list[str | int] = []
         if name is not None:
             wanted.append("instr(name, ?) > 0" if partial else "name = ?")
             values.append(name)
+        if api_id is not None:
+            wanted.append("api_id = ?")
+            values.append(api_id)
         concealed = list(hidden)
         if concealed:
             wanted.append("session_id NOT IN (SELECT value FROM json_each(?))")
@@ -243,18 +261,36 @@ class Store:
             ).fetchall()
         return count, [_session(row) for row in rows]
 
+    def neighbour(self, session_id: int, *, api_id: int | None = None) -> SessionRow | None:
+        """The next session by id, or the previous one if there is none; ``None`` for the only session."""
+        account = "" if api_id is None else "AND api_id = ?"
+        with self._lock:
+            row = self._connection.execute(
+                f"SELECT {_SESSION} FROM session WHERE session_id <> ? {account} "  # noqa: S608
+                "ORDER BY session_id < ?, abs(session_id - ?) LIMIT 1",
+                (session_id, *(() if api_id is None else (api_id,)), session_id, session_id),
+            ).fetchone()
+        return None if row is None else _session(row)
+
+    def touch_session(self, session_id: int) -> None:
+        """Set ``updated_at`` of a session to the present time."""
+        with self._lock:
+            self._connection.execute(
+                "UPDATE session SET updated_at = ? WHERE session_id = ?", (_now(), session_id)
+            )
+
     def change_session(
-        self, session_id: int, change: Callable[[SessionRow], SessionRow]
+        self, session_id: int, change: Callable[[SessionRow], SessionRow], *, touch: bool = True
     ) -> SessionRow | None:
         """Read a session, change it and write it back in one transaction; return the changed session.
 
-        ``None`` where there is no such session. ``updated_at`` becomes the present time.
+        ``None`` where there is no such session. ``updated_at`` becomes the present time, unless ``touch`` is false.
         """
         with self._lock, self._transaction("BEGIN IMMEDIATE"):
             row = self.session(session_id)
             if row is None:
                 return None
-            row = replace(change(row), updated_at=_now())
+            row = replace(change(row), updated_at=_now() if touch else row.updated_at)
             self._connection.execute(
                 "UPDATE session SET device_id = ?, name = ?, model = ?, prompt = ?, parameters = ?, data = ?, "
                 "extra = ?, remark = ?, api_use_count = ?, updated_at = ? WHERE session_id = ?",
@@ -309,32 +345,46 @@ class Store:
 
     def messages(self, session_id: int) -> list[MessageRow]:
         """All messages of a session, oldest first."""
-        return self.list_messages(session_id, page=1, size=-1)[1]
+        return self.list_messages(session_id, page=1, size=-1).rows
 
     def list_messages(
         self,
-        session_id: int,
+        session_id: int | None = None,
         *,
         page: int = 1,
         size: int = 20,
         newest_first: bool = False,
         before: int | None = None,
-    ) -> tuple[int, list[MessageRow]]:
-        """How many messages a session has, and those of one page, from one state of the database.
+        api_id: int | None = None,
+    ) -> MessagePage:
+        """One page of messages, from one state of the database.
 
-        ``before`` narrows both to the messages with a lower id.
+        Args:
+            session_id: messages of this session only; ``None`` for those of every session.
+            page: counts from 1, among the messages before the cursor.
+            size: -1 for all rows.
+            before: the cursor: messages with a lower id only.
+            api_id: messages of this account only; ``None`` for those of every account.
         """
+        wanted, values = ["true"], []
+        for column, value in (("session_id", session_id), ("api_id", api_id)):
+            if value is not None:
+                wanted.append(f"{column} = ?")
+                values.append(value)
+        source = f"FROM message JOIN session USING (session_id) WHERE {' AND '.join(wanted)}"
+        below = 2**63 - 1 if before is None else min(max(before, 0), 2**63 - 1)
         with self._lock, self._transaction("BEGIN"):
-            below = 2**63 - 1 if before is None else before
-            (count,) = self._connection.execute(
-                "SELECT count(*) FROM message WHERE session_id = ? AND message_id < ?", (session_id, below)
+            # Literals and names of ours only.
+            total, left = self._connection.execute(
+                f"SELECT count(*), count(*) FILTER (WHERE message_id < ?) {source}",
+                (below, *values),
             ).fetchone()
             rows = self._connection.execute(
-                f"SELECT {_MESSAGE} FROM message WHERE session_id = ? AND message_id < ? "  # noqa: S608
+                f"SELECT {_MESSAGE} {source} AND message_id < ? "
                 f"ORDER BY message_id {'DESC' if newest_first else 'ASC'} LIMIT ? OFFSET ?",
-                (session_id, below, size, max(0, (page - 1) * size)),
+                (*values, below, size, max(0, (page - 1) * size)),
             ).fetchall()
-        return count, [_message(row) for row in rows]
+        return MessagePage(total, left, [_message(row) for row in rows])
 
     def clear_messages(self, session_id: int) -> int:
         """Remove the messages of a session; return how many there were."""
@@ -436,8 +486,8 @@ def _session(row: tuple[Any, ...]) -> SessionRow:
 
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
-    message_id, session_id, category, content, meta, created_at = row
-    return MessageRow(message_id, session_id, category, content, json.loads(meta), created_at)
+    message_id, session_id, category, content, meta, created_at, session_token = row
+    return MessageRow(message_id, session_id, category, content, json.loads(meta), created_at, session_token)
 
 
 def _dump(value: JSON) -> str:

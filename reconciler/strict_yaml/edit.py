@@ -5,7 +5,7 @@ replaced (:mod:`reconciler.strict_yaml.splices`). Nothing is parsed and written 
 quoting, odd indentation, anchors, line ends and a byte order mark stay as they are. A value
 keeps its style (plain, quoted, block, braces) as far as that can hold the new one.
 
-A value that is shared is never changed for others: what comes from an alias or through a merge key is overruled
+A value that is shared is never changed for others: what comes from an alias or through a merge key is overridden
 where it is used. And nothing is taken on trust: the strict reader reads the edited text, and it has to say what
 the former text said with exactly the wanted change; else there is no edit but an error with the place.
 """
@@ -48,36 +48,6 @@ def set_value(text: str, path: NodePath, value: JSON, *, prompt: bool = False, f
     return edit(text, [Change("set", path, value, prompt)], file=file)
 
 
-def remove_value(text: str, path: NodePath, *, file: str = "") -> str:
-    """The text without the key, or the item of a list, at this path. A mapping that loses its last key becomes ``{}``.
-
-    Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: there is nothing at the path, or it can't be removed without changing something else.
-    """
-    return edit(text, [Change("remove", path)], file=file)
-
-
-def rename_key(text: str, path: NodePath, new: str, *, file: str = "") -> str:
-    """The text with the key at the end of this path renamed; its value and its place stay.
-
-    Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: there is no such key, there is one of the new name, or it is not written out there.
-    """
-    return edit(text, [Change("rename", path, new)], file=file)
-
-
-def add_item(text: str, path: NodePath, item: JSON, *, file: str = "") -> str:
-    """The text with one more item at the end of the list at this path, which is made where it is missing.
-
-    Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: there is something else than a list, or it can't be added to without changing something else.
-    """
-    return edit(text, [Change("append", path, item)], file=file)
-
-
 def edit(text: str, changes: Sequence[Change], *, file: str = "") -> str:
     """The text with all of these changes, made in this order.
 
@@ -105,9 +75,7 @@ class _Editor:
         half = _HALF.search(text)
         if half:
             raise CatalogError(
-                self._problem(
-                    half.start(), "there is half a character here (a lone surrogate)", "take it out"
-                )
+                self._problem(half.start(), "this is a lone surrogate, half of a character", "remove it")
             )
         parsed = _parse(text)
         if parsed.faults:
@@ -132,7 +100,7 @@ class _Editor:
         try:
             wanted = changed(self.document, change)
         except ImpossibleError as error:
-            error.at = error.at or _way(self.outline, change.path)[-1].begin
+            error.at = error.at or _nodes_along(self.outline, change.path)[-1].begin
             raise self._error(error) from None
         # First what differs within the value, then the value as a whole.
         for steps in (_parts(self.outline, self.document, change), [change]):
@@ -275,7 +243,7 @@ def _differences(node: Node, old: JSON, change: Change) -> tuple[list[Change], l
     return sets, removals
 
 
-def _way(outline: Outline, path: NodePath) -> list[Node]:
+def _nodes_along(outline: Outline, path: NodePath) -> list[Node]:
     """The keys and values along a path, as far as they are written out, the document first."""
     way = [outline.root]
     for entry in outline.entries(path):
@@ -285,13 +253,13 @@ def _way(outline: Outline, path: NodePath) -> list[Node]:
 
 def _shared(outline: Outline, change: Change) -> ImpossibleError:
     """Why a change would change something else, too."""
-    way = _way(outline, change.path)
+    way = _nodes_along(outline, change.path)
     for one in (*way, *way[-1].all()):
         used = outline.aliases(one.anchor) if one.anchor and one.kind != "alias" else []
         if used:
             line = len(LINE_END.findall(outline.text[: used[0].begin])) + 1
             return ImpossibleError(
-                f"`{change.name}` can't be changed for itself alone: `*{one.anchor}` in line {line} is the same",
+                f"`{change.name}` can't be changed alone: `*{one.anchor}` in line {line} refers to the same value",
                 f"write the value out in line {line}, and try again",
                 one.begin,
             )

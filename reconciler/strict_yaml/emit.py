@@ -1,7 +1,7 @@
 """From a value to YAML, in the way that a person would write it, and so that the strict reader gives the same value.
 
 Everything is written by YAML 1.2 and read the same by readers of 1.1: a text that one of them would take for a
-number, a date or a truth value stands in quotes. What can't be seen is escaped, and so needs double quotes.
+number, a date or a boolean stands in quotes. What can't be seen is escaped, and so needs double quotes.
 
 A value is written for a place: the column of the mapping or list that it is in, and the step by which that
 place indents. What comes back is a *head*, which stands on the line of the key, and the *lines* below it.
@@ -56,7 +56,7 @@ def _obstacle(value: JSON, depth: int) -> str:
         if odd is None:
             return ""
         code = ord(odd.group())
-        return f"half a character (the lone surrogate U+{code:04X})" if code else "a NUL character"
+        return f"the lone surrogate U+{code:04X}, half of a character" if code else "a NUL character"
     if isinstance(value, float) and not math.isfinite(value):
         return "a number that is not finite"
     if isinstance(value, int):
@@ -130,7 +130,7 @@ def _escaped(char: str) -> str:
 
 
 def scalar(value: JSON, *, flow: bool) -> str:
-    """A text, number, truth value or null, on one line."""
+    """A text, number, boolean or null, on one line."""
     if isinstance(value, Raw):
         return str(value)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""From the bytes of a file to its text: UTF-8, with or without a byte order mark, and nothing else."""
+"""Decoding a file: UTF-8 with or without a byte order mark, nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAVE = "save the file as UTF-8"
 
 
 def decode(file: str, data: bytes) -> str | Problem:
-    """The text of a file, without its byte order mark; or what keeps it from being one. ``file`` names it."""
+    """The text of a file without its byte order mark, or the problem with it. ``file`` is its name in the problem."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -34,7 +34,7 @@ def _at(file: str, data: bytes, error: UnicodeDecodeError) -> Problem:
     end = min((at for at in (data.find(b"\n", start), data.find(b"\r", start)) if at >= 0), default=len(data))
     message = f"byte {error.start} of this file, 0x{data[error.start]:02x}, is not UTF-8"
     if data[error.start] == 0xED and data[error.start + 1 : error.start + 2] >= b"\xa0":
-        message = f"at byte {error.start} of this file there is half a character (a lone surrogate)"
+        message = f"at byte {error.start} of this file is a lone surrogate, half of a character"
     return Problem(
         message,
         _SAVE,

@@ -1,4 +1,4 @@
-"""Where in a text a problem stands. Nothing here runs unless there is one."""
+"""The line and column of a problem. Nothing here runs unless there is one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.strict_yaml.faults import MAX_DEPTH
 from reconciler.strict_yaml.path import NodePath
 
 #: So many values of one text are given a place. Of what comes after them, the place is that of what it is in.
-MAX_SPOTS: Final = 1_000_000
+MAX_POSITIONS: Final = 1_000_000
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -59,12 +59,12 @@ class Source:
 
     def at_value(self, path: NodePath, message: str, hint: str = "") -> Problem:
         """A problem with a value. An empty one has no place of its own: there it is the key's."""
-        key, spot = self._find(path)
-        return self.at(key if spot.empty else spot.at, message, hint)
+        key, position = self._find(path)
+        return self.at(key if position.empty else position.at, message, hint)
 
     def first(self, index: int) -> int | None:
         """The line in which the key was given first that stands at this character a second time."""
-        first = self._spots.first.get(index)
+        first = self._positions.first.get(index)
         return None if first is None else self.line(first)
 
     @cached_property
@@ -73,23 +73,23 @@ class Source:
         return [0, *(end.end() for end in _LINE_END.finditer(self._text))]
 
     @cached_property
-    def _spots(self) -> _Spots:
-        return _Spots(self._data)
+    def _positions(self) -> _Positions:
+        return _Positions(self._data)
 
-    def _find(self, path: NodePath) -> tuple[int, _Spot]:
+    def _find(self, path: NodePath) -> tuple[int, _Position]:
         """The places of a key (of the value, where it has none) and of its value; of what is not there,
         those of the nearest thing above it that is."""
-        spot = self._spots.root
-        at = spot.at
+        position = self._positions.root
+        at = position.at
         for step in path:
-            found = spot.children.get(step)
+            found = position.children.get(step)
             if found is None:
                 break
-            at, spot = found
-        return at, spot
+            at, position = found
+        return at, position
 
 
-class _Spot:
+class _Position:
     """The place of a value, and of what is in it."""
 
     __slots__ = ("at", "children", "empty", "is_list")
@@ -99,68 +99,68 @@ class _Spot:
         self.empty = False
         self.is_list = False
         #: By key or position: the place of the key (in a list, of the value), and the value.
-        self.children: Mapping[str | int, tuple[int, _Spot]] = _NOTHING
+        self.children: Mapping[str | int, tuple[int, _Position]] = _NOTHING
 
 
 _NOTHING: Final[Mapping[str | int, Any]] = {}
 
 
-class _Spots:
+class _Positions:
     """The places of everything in a text, as far as it can be read."""
 
     def __init__(self, data: bytes) -> None:
-        self.root = _Spot(0)
+        self.root = _Position(0)
         #: Of each key that is given again in its mapping, the place of the first.
         self.first: dict[int, int] = {}
         self._next: Callable[[], Any] = CParser(data).get_event
-        self._anchors: dict[str | None, _Spot] = {}
+        self._anchors: dict[str | None, _Position] = {}
         self._number = 0
         try:
             self._next()  # the start of the stream
             if self._next().__class__ is DocumentStartEvent:
                 event: Any = self._next()
-                self.root = _Spot(event.start_mark.index)
+                self.root = _Position(event.start_mark.index)
                 self._fill(self.root, event, 0)
         except (yaml.YAMLError, _StoppedError):
             pass  # what was found before it is kept
 
-    def _fill(self, spot: _Spot, event: Any, depth: int) -> None:
+    def _fill(self, position: _Position, event: Any, depth: int) -> None:
         """Find the places of all that is in the value which starts with this event."""
         self._count(1)
         if event.__class__ is AliasEvent:
             target = self._anchors.get(event.anchor)
             if target is not None:
-                spot.children, spot.is_list = target.children, target.is_list
+                position.children, position.is_list = target.children, target.is_list
             return
         if event.anchor is not None:
-            self._anchors[event.anchor] = spot
+            self._anchors[event.anchor] = position
         if event.__class__ is ScalarEvent:
-            spot.empty = not event.value and not event.style
+            position.empty = not event.value and not event.style
         elif depth == MAX_DEPTH:
             raise _StoppedError
         elif event.__class__ is MappingStartEvent:
-            self._fill_mapping(spot, depth + 1)
+            self._fill_mapping(position, depth + 1)
         else:
-            spot.is_list = True
-            items: dict[str | int, tuple[int, _Spot]] = {}
-            spot.children = items
+            position.is_list = True
+            items: dict[str | int, tuple[int, _Position]] = {}
+            position.children = items
             while (event := self._next()).__class__ is not SequenceEndEvent:
-                child = _Spot(event.start_mark.index)
+                child = _Position(event.start_mark.index)
                 items[len(items)] = child.at, child
                 self._fill(child, event, depth + 1)
 
-    def _fill_mapping(self, spot: _Spot, depth: int) -> None:
-        own: dict[str | int, tuple[int, _Spot]] = {}
-        spot.children = own
-        merged: list[_Spot] = []
+    def _fill_mapping(self, position: _Position, depth: int) -> None:
+        own: dict[str | int, tuple[int, _Position]] = {}
+        position.children = own
+        merged: list[_Position] = []
         while (event := self._next()).__class__ is not MappingEndEvent:
             key = event.value if event.__class__ is ScalarEvent else None
             at = event.start_mark.index
-            self._fill(_Spot(at), event, depth)
+            self._fill(_Position(at), event, depth)
             if key in own:
                 self.first[at] = own[key][0]
             event_of_value = self._next()
-            value = _Spot(event_of_value.start_mark.index)
+            value = _Position(event_of_value.start_mark.index)
             if key is not None:
                 own[key] = at, value
             self._fill(value, event_of_value, depth)
@@ -168,11 +168,11 @@ class _Spots:
                 merged = [child for _, child in value.children.values()] if value.is_list else [value]
         for one in merged:
             self._count(len(own) + len(one.children))
-            spot.children = own = {**one.children, **own}
+            position.children = own = {**one.children, **own}
 
     def _count(self, number: int) -> None:
         self._number += number
-        if self._number > MAX_SPOTS:
+        if self._number > MAX_POSITIONS:
             raise _StoppedError
 
 

@@ -1,18 +1,17 @@
-"""From a text to a document, by YAML 1.2's core rules, or to what keeps it from being one.
+"""A strict YAML 1.2 parser: from a text to a document, or to the faults in it.
 
-libyaml's scanner and parser do the work; what is built from their events is decided here. Only what JSON can
-carry is built: mappings with texts for keys, lists, texts, numbers, booleans and null. A tag is never followed,
-so that nothing in a text can ask for anything to be made or run.
+libyaml scans and parses; this module builds the document from its events. The document holds only what JSON can
+express: mappings with string keys, lists, strings, numbers, booleans and null. Tags are refused, so a text can't
+make the parser construct or run anything.
 
-Plain scalars are read by the core schema (YAML 1.2.2, section 10.3.2): ``no``, ``on``, ``1:30`` and
-``2024-05-13`` are texts, ``0777`` is 777, ``0o17`` is 15. Beyond the specification, merge keys (``<<``) are
-understood. What two readers of YAML would understand in two ways is refused: an anchor given twice, a directive
-that asks for other rules, a line separator of Unicode (a line end in YAML 1.1, none in 1.2), and a plain scalar
-that looks like a date and is none.
+Plain scalars follow the core schema (YAML 1.2.2, section 10.3.2): ``no``, ``on``, ``1:30`` and ``2024-05-13`` are
+strings, ``0777`` is 777, ``0o17`` is 15. Merge keys (``<<``) are supported as an extension. What different YAML
+parsers read differently is refused: a duplicate anchor, a directive other than ``%YAML 1.2``, a Unicode line
+separator (a line break in YAML 1.1, none in 1.2), and a plain scalar that looks like a date but is not one.
 
-Speed: an event costs half a microsecond in libyaml's binding, whatever is done here. Composed nodes cost twice
-that, since they call back for each and all live until the end; so documents are built from events, in one
-recursive walk. The events carry their places, which are looked at only when there is a fault.
+Speed: an event costs half a microsecond in libyaml's binding. Composed nodes cost twice that, because each needs a
+callback and all of them live until the end. So the document is built from events in one recursive walk. Events
+carry their positions, which are read only if there is a fault.
 """
 
 from __future__ import annotations
@@ -39,20 +38,20 @@ from reconciler.strict_yaml.scalars import MERGE, NUMERIC, WORDS, Refused, read_
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
-#: What the aliases of one file may add, each use counted as if it were written out: values, and characters of text.
+#: What the aliases of one file may add when they are expanded: values, and characters of text.
 MAX_ALIAS_VALUES: Final = 1_000_000
 MAX_ALIAS_TEXT: Final = 100 * 2**20
-#: After so many faults in one text the rest of it is not read.
+#: After this many faults, the rest of a text is not read.
 MAX_FAULTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a text says.
+    """The result of parsing.
 
-    ``document`` is what could be made of it: with faults in it, other things can still be checked; where it is
-    not even YAML, ``broken`` is true and there is none. ``values`` and ``text`` say how much there is: values
-    (mappings, lists, keys and scalars), and characters that aliases add when they are written out.
+    ``document`` is what could be parsed. With faults, it can still be checked further. If the text is not YAML at all,
+    ``broken`` is true and ``document`` is None. ``values`` counts mappings, lists, keys and scalars, with aliases
+    expanded; ``text`` counts the characters that expanding the aliases adds.
     """
 
     document: JSON
@@ -63,7 +62,7 @@ class Parsed:
 
 
 def parse(data: bytes, text: str) -> Parsed:
-    """Read a text, given as UTF-8 (a byte order mark is fine) and decoded."""
+    """Parse a text, given both as UTF-8 (with or without a byte order mark) and decoded."""
     fault = find_forbidden(data, text)
     if fault:
         return Parsed(None, (fault,), broken=True)
@@ -74,7 +73,7 @@ def parse(data: bytes, text: str) -> Parsed:
         return Parsed(None, tuple(reader.faults), broken=True)
     except yaml.YAMLError as error:
         fault = syntax_fault(error, text)
-        # What is found in the same line, after another fault, most likely comes of it.
+        # An error on the same line as an earlier fault is most likely a consequence of it.
         if not reader.faults or "\n" in text[reader.faults[-1].at : fault.at]:
             reader.faults.append(fault)
         return Parsed(None, tuple(reader.faults), broken=True)
@@ -89,11 +88,11 @@ _NO_KEY: Final = _NoKey()
 
 
 class _StoppedError(Exception):
-    """The rest of the text is not worth reading, or not safe to; the reader's last fault says why."""
+    """Reading on would be pointless or unsafe. The last fault says why."""
 
 
 class _Weight(NamedTuple):
-    """A value with its aliases written out. ``depth`` is 0 for a scalar."""
+    """The size of a value with its aliases expanded. ``depth`` is 0 for a scalar."""
 
     values: int
     text: int
@@ -101,7 +100,7 @@ class _Weight(NamedTuple):
 
 
 class _Anchor:
-    """What an anchor names. While its value is being built, ``finished`` is false."""
+    """The value of an anchor. ``finished`` is false while the value is being built."""
 
     __slots__ = ("finished", "value")
 
@@ -111,7 +110,7 @@ class _Anchor:
 
 
 class _Reader:
-    """Builds one document from the events of one text, and notes what is wrong with it."""
+    """Builds one document from the events of one text, and collects the faults."""
 
     def __init__(self, data: bytes, text: str) -> None:
         self.faults: list[Fault] = []
@@ -121,17 +120,17 @@ class _Reader:
         self.alias_text = 0
         self._next: Callable[[], Any] = CParser(data).get_event
         self._anchors: dict[str, _Anchor] = {}
-        #: By identity; the value is kept with it, so that no other can come to have that identity.
+        #: By id(); the value is kept too, so that its id can't be reused.
         self._weights: dict[int, tuple[JSON, _Weight]] = {}
-        #: Of each mapping with a merge key, by identity: what the merged ones come to, keys that recur included.
+        #: For each mapping with a merge key, by id(): the sizes of the merged mappings, repeated keys included.
         self._merged: dict[int, tuple[JSON, list[_Weight]]] = {}
 
     def document(self) -> JSON:
-        """The only document of the text; ``None``, too, where there is nothing but comments.
+        """The only document of the text; ``None`` also for a text with nothing but comments.
 
         Raises:
             yaml.YAMLError: the text is not YAML.
-            _StoppedError: there is no point, or a danger, in reading on.
+            _StoppedError: reading on would be pointless or unsafe.
         """
         self._next()  # the start of the stream
         if self._next().__class__ is StreamEndEvent:
@@ -142,8 +141,8 @@ class _Reader:
         if another.__class__ is DocumentStartEvent:
             self._stop(
                 another,
-                "a second document starts here, and a file holds one",
-                "take the `---` out, or move what follows to a file of its own",
+                "a second document starts here; a file can hold only one",
+                "remove the `---`, or move what follows to another file",
             )
         return document
 
@@ -174,16 +173,16 @@ class _Reader:
             pairs += 1
             if (
                 event.__class__ is ScalarEvent
-                and not event.style  # it is plain …
+                and not event.style  # a plain scalar …
                 and (key := event.value) not in WORDS
-                and key[0] not in NUMERIC  # … and a text …
+                and key[0] not in NUMERIC  # … that is a string …
                 and event.anchor is None
-                and event.tag is None  # … and nothing else is to be thought of
+                and event.tag is None  # … and nothing else: the fast path
             ) or (key := self._key(event, depth)).__class__ is str:
                 if key in built:
                     again = f"the key `{truncate(key)}` is given twice"
                     self._fault(event, again, "keep one of the two", repeated=True)
-                key = intern(key)  # the same few keys stand in every session: keep them once
+                key = intern(key)  # the same few keys recur in every session
                 event = take()
                 built[key] = scalar(event) if event.__class__ is ScalarEvent else self._value(event, depth)
             elif key is _NO_KEY:
@@ -214,7 +213,7 @@ class _Reader:
         value: JSON = text
         if event.style:
             if "\0" in text:
-                self._fault(event, "there is a NUL character in this text", "take the `\\0` out")
+                self._fault(event, "this string contains a NUL character", "remove the `\\0`")
         elif text in WORDS:
             value = WORDS[text]
             if value is MERGE:
@@ -233,7 +232,7 @@ class _Reader:
         return value
 
     def _key(self, event: Any, depth: int) -> Any:
-        """A key that is not simply a plain text: a text all the same, or ``MERGE``, or ``_NO_KEY``."""
+        """A key that is not a simple plain scalar: a string, ``MERGE``, or ``_NO_KEY``."""
         if event.__class__ is ScalarEvent and not event.style and WORDS.get(event.value) is MERGE:
             return MERGE
         key = self._value(event, depth)
@@ -243,37 +242,41 @@ class _Reader:
             if self._text.startswith("{{", event.start_mark.index - 1):
                 self._fault(
                     event,
-                    "a plain text can't start with `{{`, which is YAML's way to start a mapping",
+                    "a plain string can't start with `{{`, which starts a mapping in YAML",
                     _BRACES,
                 )
                 return _NO_KEY
             what = "a mapping" if isinstance(key, dict) else "a list"
-            self._fault(event, f"{what} can't be a key: keys are texts", "put it in quotes if it is a text")
+            self._fault(
+                event, f"{what} can't be a key: keys are strings", "put it in quotes if it is a string"
+            )
             return _NO_KEY
         text = truncate(event.value if event.__class__ is ScalarEvent else str(key))
         if not text:
-            self._fault(event, "there is no key before this `:`", "write one, or take the line out")
+            self._fault(event, "there is no key before this `:`", "write one or remove the line")
         else:
             self._fault(
-                event, f"the key `{text}` is {_what(key)}, and keys are texts", f'put it in quotes: "{text}"'
+                event,
+                f"the key `{text}` is {_what(key)}; keys must be strings",
+                f'put it in quotes: "{text}"',
             )
         return text
 
     def _merge(self, event: Any, depth: int) -> list[dict[str, JSON]]:
-        """The mappings that a merge key brings in."""
+        """The mappings that a merge key merges."""
         value = self._value(event, depth)
         mappings = value if isinstance(value, list) else [value]
         if all(isinstance(one, dict) for one in mappings):
             return mappings
         self._fault(
             event,
-            "`<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
-            "name a mapping by its alias, like `<<: *base`",
+            "`<<` merges a mapping or a list of mappings; this is neither",
+            "refer to a mapping by its alias, like `<<: *base`",
         )
         return []
 
     def _with_merged(self, own: dict[str, JSON], mappings: list[dict[str, JSON]]) -> dict[str, JSON]:
-        """Own keys win, then those of an earlier mapping (yaml.org/type/merge.html)."""
+        """The mapping's own keys win, then those of earlier merged mappings (yaml.org/type/merge.html)."""
         whole: dict[str, JSON] = {}
         for one in reversed(mappings):
             whole |= one
@@ -286,7 +289,7 @@ class _Reader:
             self._fault(
                 event,
                 f"the anchor `&{truncate(event.anchor)}` is given twice",
-                "give each anchor a name of its own",
+                "give each anchor its own name",
             )
         anchor = self._anchors[event.anchor] = _Anchor()
         return anchor
@@ -298,14 +301,14 @@ class _Reader:
             self._fault(
                 event,
                 f"the alias `*{name}` has no anchor before it",
-                f"put `&{name}` where the value stands, or, if this is a text, put it in quotes",
+                f"put `&{name}` before the value that it stands for; if this is a string, put it in quotes",
             )
             return None
         if not anchor.finished:
             self._stop(
                 event,
-                f"the alias `*{name}` stands within what it names, so that there is no end of it",
-                "write out what is meant",
+                f"the alias `*{name}` is inside the value of its own anchor",
+                "write the value out instead of the alias",
             )
         weight = self._weigh(anchor.value)
         self.values += weight.values
@@ -314,16 +317,16 @@ class _Reader:
         if self.alias_values > MAX_ALIAS_VALUES or self.alias_text > MAX_ALIAS_TEXT:
             self._stop(
                 event,
-                f"with this, the aliases of this file stand for more than {MAX_ALIAS_VALUES:,} values"
+                f"with this one, the aliases of this file expand to more than {MAX_ALIAS_VALUES:,} values"
                 f" or {MAX_ALIAS_TEXT // 2**20} MiB of text",
-                "use fewer of them, above all aliases within what other aliases name",
+                "use fewer aliases, above all aliases inside values that other aliases refer to",
             )
         if depth + weight.depth > MAX_DEPTH:
             self._stop(event, *TOO_DEEP)
         return anchor.value
 
     def _weigh(self, value: JSON) -> _Weight:
-        """What a value comes to when it is written out. Each mapping and list is looked through once."""
+        """The size of a value with its aliases expanded. Each mapping and list is visited once."""
         if isinstance(value, str):
             return _Weight(1, len(value), 0)
         if not isinstance(value, dict | list):
@@ -340,8 +343,8 @@ class _Reader:
             values += weight.values
             text += weight.text
             depth = max(depth, weight.depth)
-        # Written out, a key that is merged in ten times stands there ten times. That is how merges of merges grow
-        # without end in readers that write them out, while here they only cost what is left of them.
+        # A key that is merged ten times counts ten times. In parsers that copy, merges of merges grow without bound;
+        # here they only cost the merged result.
         for weight in self._merged.get(id(value), (None, []))[1]:
             values += weight.values
             text += weight.text
@@ -351,9 +354,7 @@ class _Reader:
 
     def _refuse_tag(self, event: Any) -> None:
         tag = truncate(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
-        self._fault(
-            event, f"the tag `{tag}` is not followed here: a catalog holds plain values only", TAG_HINT
-        )
+        self._fault(event, f"the tag `{tag}` is not supported: only plain values are allowed", TAG_HINT)
 
     def _fault(self, event: Any, message: str, hint: str, *, repeated: bool = False) -> None:
         self.faults.append(Fault(event.start_mark.index, message, hint, repeated))
@@ -365,10 +366,10 @@ class _Reader:
         raise _StoppedError
 
 
-_BRACES: Final = "put the whole text in quotes, or start it in the line after a `|`"
+_BRACES: Final = "put the whole string in quotes, or write it below a `|`"
 
 
 def _what(value: JSON) -> str:
     if value is None:
         return "null"
-    return "a truth value" if isinstance(value, bool) else "a number"
+    return "a boolean" if isinstance(value, bool) else "a number"

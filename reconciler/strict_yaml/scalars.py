@@ -11,7 +11,7 @@ MAX_DIGITS: Final = 1000
 
 
 class Refused(NamedTuple):
-    """A plain scalar that no value is made from."""
+    """Why a plain scalar is refused."""
 
     message: str
     hint: str
@@ -23,7 +23,7 @@ class _Merge:
 
 MERGE: Final = _Merge()
 
-# A plain scalar is one of a few words, starts like a number, or is a text.
+# A plain scalar is one of these words, or starts like a number, or is a string.
 WORDS: Final[dict[str, Any]] = {
     "": None,
     "~": None,
@@ -49,31 +49,31 @@ _DATE = re.compile(
     r"(?:(?:[Tt]|[ \t]+)([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?"
 ).fullmatch
 
-_QUOTE: Final = "put it in quotes if it is a text"
+_QUOTE: Final = "put it in quotes if it is a string"
 
 
 def read_number(text: str) -> Any:
-    """The value of a plain scalar that starts like a number; a text of that kind is the text itself."""
+    """The value of a plain scalar that starts like a number: a number, the string itself, or a :class:`Refused`."""
     if _INTEGER(text):
         return int(text) if len(text) <= MAX_DIGITS else _too_long(text)
     if _FLOAT(text):
         value = float(text)
         if value in (float("inf"), float("-inf")):
-            return Refused("this number is larger than any that programs can carry", _QUOTE)
+            return Refused("this number is too large for a 64-bit float", _QUOTE)
         return value
     if _BASED(text):
         return int(text, 0) if len(text) <= MAX_DIGITS else _too_long(text)
     if _NOT_FINITE(text):
-        return Refused(f"`{text}` is not a number that JSON can carry", _QUOTE)
+        return Refused(f"`{text}` is not a number in JSON", _QUOTE)
     when = _DATE(text)
     if when and not _is_possible(when):
-        return Refused(f"`{text}` is written like a date, and there is no such day or time", _QUOTE)
+        return Refused(f"`{text}` looks like a date, but there is no such day or time", _QUOTE)
     return text
 
 
 def _too_long(text: str) -> Refused:
     digits = text.lstrip("+-").removeprefix("0x").removeprefix("0o")
-    return Refused(f"this integer has {len(digits):,} digits, and {MAX_DIGITS:,} is the most", _QUOTE)
+    return Refused(f"this integer has {len(digits):,} digits; the maximum is {MAX_DIGITS:,}", _QUOTE)
 
 
 def _is_possible(when: re.Match[str]) -> bool:

@@ -5,7 +5,7 @@ on one line, or braces, fill the first; a block literal fills both; a block mapp
 there before, and whatever comes, one slot is replaced each; what stands between and around them, such as a
 comment on the line of the key, is left alone.
 
-A value that is not written out at its place (an alias, or what a merge key brings in) is overruled there.
+A value that is not written out at its place (an alias, or what a merge key brings in) is overridden there.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from reconciler.strict_yaml.change import Change, ImpossibleError, changed_within, listed
+from reconciler.strict_yaml.change import Change, ImpossibleError, changed_within
 from reconciler.strict_yaml.emit import (
-    LONGEST_KEY,
     STEP,
     Prompt,
     Raw,
@@ -46,7 +45,7 @@ class Splice(NamedTuple):
     text: str
 
 
-class _Spot(NamedTuple):
+class _Reached(NamedTuple):
     """Where a walk along a path came to: a node, what it means, the nodes above it, and the steps not gone."""
 
     node: Node
@@ -55,17 +54,17 @@ class _Spot(NamedTuple):
     rest: NodePath
 
 
-def _walk(root: Node, document: JSON, path: NodePath) -> _Spot:
+def _walk(root: Node, document: JSON, path: NodePath) -> _Reached:
     """Go along a path as far as it is written out."""
     node, value = root, document
     above: list[Node] = []
     for position, step in enumerate(path):
         entry = node.entry(step)
         if entry is None:
-            return _Spot(node, value, tuple(above), path[position:])
+            return _Reached(node, value, tuple(above), path[position:])
         above.append(node)
         node, value = entry.value, value[step]
-    return _Spot(node, value, tuple(above), ())
+    return _Reached(node, value, tuple(above), ())
 
 
 def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
@@ -76,56 +75,50 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
     """
     if change.prompt:
         change = replace(change, value=Prompt(change.value))
-    path = change.path if change.kind in ("set", "append") else change.path[:-1]
-    spot = _walk(outline.root, document, path)
-    hand = _Hand(outline, spot.above)
-    if spot.rest or spot.node.kind == "alias":
-        return hand.overrule(spot, change)
+    path = change.path[:-1] if change.kind == "remove" else change.path
+    reached = _walk(outline.root, document, path)
+    editor = _Editor(outline, reached.above)
+    if reached.rest or reached.node.kind == "alias":
+        return editor.override(reached, change)
     if change.kind == "set":
-        return hand.replace(spot.node, change.value)
+        return editor.replace(reached.node, change.value)
     if change.kind == "append":
-        if spot.node.kind != "list" or not spot.node.entries:
-            return hand.replace(spot.node, [*listed(spot.value, change), change.value])
-        return hand.append(spot.node, change.value)
+        return editor.append(reached.node, change.value)
     step = change.path[-1]
-    entry = spot.node.entry(step)
+    entry = reached.node.entry(step)
     if entry is None:
         raise ImpossibleError(
-            f"`{change.name}` is not written here: it comes in through `<<`",
-            "change it where it is written, or write the values out in place of the `<<`",
-            spot.node.begin,
+            f"`{change.name}` is not written here: it is merged in with `<<`",
+            "change it where it is written, or replace the `<<` with the values",
+            reached.node.begin,
         )
-    if change.kind == "rename":
-        return hand.rename(entry, change.value)
-    return hand.remove(spot.node, entry)
+    return editor.remove(reached.node, entry)
 
 
-class _Hand:
-    """Writes into one text at one place. ``above`` are the nodes that the place is in, outermost first."""
+class _Editor:
+    """Edits one text at one place. ``above`` are the nodes that the place is in, outermost first."""
 
     def __init__(self, outline: Outline, above: Sequence[Node]) -> None:
         self.outline = outline
         self.text = outline.text
         self.above = above
 
-    def overrule(self, spot: _Spot, change: Change) -> list[Splice]:
+    def override(self, reached: _Reached, change: Change) -> list[Splice]:
         """A change to what is not written out at its place: missing, an alias, or brought in by a merge key."""
-        node, rest = spot.node, spot.rest
-        if change.kind in ("remove", "rename"):
+        node, rest = reached.node, reached.rest
+        if change.kind == "remove":
             rest = (*rest, change.path[-1])
         if node.kind == "mapping":
-            whole, key = changed_within(spot.value, rest, change), str(rest[0])
+            whole, key = changed_within(reached.value, rest, change), str(rest[0])
             new = whole[key]
             if node.flow:
                 return self._add_to_flow(node, f"{_flow_key(key)} {flow(new)}")
             return self._add_lines(node, entry_lines(key, new, node.column, self._step([*self.above, node])))
         if not rest:  # an alias as a whole
-            return self.replace(
-                node, change.value if change.kind == "set" else [*listed(spot.value, change), change.value]
-            )
-        new = changed_within(spot.value, rest, change)
-        if node.kind == "alias" and isinstance(new, dict) and change.kind in ("set", "append"):
-            # What is not overruled still comes from the alias.
+            return self.replace(node, change.value)
+        new = changed_within(reached.value, rest, change)
+        if node.kind == "alias" and isinstance(new, dict) and change.kind == "set":
+            # What is not overridden still comes from the alias.
             new = {Raw("<<"): Raw(f"*{node.anchor}"), rest[0]: new[rest[0]]}
         return self.replace(node, new)
 
@@ -286,7 +279,7 @@ class _Hand:
                     return step
         return STEP
 
-    # Removing and renaming
+    # Removing
 
     def remove(self, node: Node, entry: Entry) -> list[Splice]:
         """Take an entry out of a mapping or list."""
@@ -313,16 +306,6 @@ class _Hand:
             ):
                 end = self.outline.next_line(end)
         return [Splice(start, end, "")]
-
-    def rename(self, entry: Entry, new: str) -> list[Splice]:
-        """Give an entry of a mapping another key."""
-        key = entry.key
-        if key is None:
-            raise ImpossibleError("an item of a list has no key", at=entry.begin)
-        written = _one_line(new, key, in_flow=True)
-        if len(written) > LONGEST_KEY:
-            raise ImpossibleError(f"a key of over {LONGEST_KEY:,} characters can't be put here", at=key.begin)
-        return [Splice(key.start, key.end, written)]
 
 
 def _last(node: Node) -> Node:

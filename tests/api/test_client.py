@@ -134,15 +134,15 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         CHECK,
     ),
     # It is another service's.
-    (Answer({}), NO_FIT + "count, max_pages and results are not all there", IS_IT),
+    (Answer({}), NO_FIT + "count and results are not both there", IS_IT),
     (
         Answer({"count": True, "max_pages": 1, "results": []}),
-        NO_FIT + "count, max_pages and results are not all there",
+        NO_FIT + "count and results are not both there",
         IS_IT,
     ),
     (
         Answer({"count": 0, "max_pages": 1, "results": {}}),
-        NO_FIT + "count, max_pages and results are not all there",
+        NO_FIT + "count and results are not both there",
         IS_IT,
     ),
     (

@@ -1,29 +1,27 @@
-"""A listing is one consistent state of the list, or an error: never a state that there was not."""
+"""Listing over HTTP: which calls it takes, what it says of servers that can't be relied on, and what it keeps."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import random
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from reconciler.api import listing as module
-from reconciler.api.endpoint import Endpoint
-from reconciler.api.errors import ApiError, ListingUnsettledError
-from reconciler.api.listing import LISTING_TRIES, list_sessions
+from reconciler.api.client import Client
+from reconciler.api.errors import ApiError, UnreliableListError
+from reconciler.api.listing import list_sessions
 from reconciler.contract import Contract
-from reconciler.errors import Problem
+from reconciler.domain import LeftOut, Listing, LiveSession, Others
 from reconciler.server import Fault, Quirks, RunningServer, Store, running_server
 from reconciler.server.log import LoggedRequest
-from tests.support import CONTRACT, Answer, Still, answering, calling, listing, row
+from tests.support import CONTRACT, Answer, answering, calling, listing, row
 
-LATER = (
-    "others write while it is read, or the server does not order by session_id: run the command again later"
+AGAIN = (
+    "the server does not order by session_id, or lists a session twice or not at all: "
+    "run the command again, and reconciler doctor if it says the same"
 )
+UNRELIABLE = "the list of sessions can't be relied on: "
 
 
 def paged(size: int) -> Contract:
@@ -52,16 +50,14 @@ def pages(server: RunningServer) -> list[tuple[str, str]]:
     return [(one.query["page"], one.query["size"]) for one in server.log]
 
 
-def unsettled(server: RunningServer, size: int = 2) -> str:
-    """What a listing that will not settle says."""
-    one_by_one = calling(server.url, contract=paged(size), connections=1)
-    with one_by_one as client, pytest.raises(ListingUnsettledError) as caught:
+def unreliable(client: Client) -> str:
+    """What a listing says of a server that can't be relied on."""
+    with pytest.raises(UnreliableListError) as caught:
         list_sessions(client)
     (problem,) = caught.value.problems
-    assert problem.hint == LATER
-    start = f"the list of sessions would not settle in {LISTING_TRIES} tries: "
-    assert problem.message.startswith(start)
-    return problem.message.removeprefix(start)
+    assert problem.hint == AGAIN
+    assert problem.message.startswith(UNRELIABLE)
+    return problem.message.removeprefix(UNRELIABLE)
 
 
 # The plain ways
@@ -93,7 +89,10 @@ def test_more_pages_are_followed_by_a_look_at_the_newest(
     assert tuple(one.session_id for one in found) == ids(server.store)
     assert len(server.log) == requests
     assert pages(server)[0] == ("1", str(size))
-    assert pages(server)[-1] == ("1", "1")
+    assert pages(server)[-1] == ("1", str(size))
+    ways = [one.query["ordering"] for one in server.log]
+    assert ways == ["-session_id", *["session_id"] * (requests - 2), "-session_id"]
+    assert found.listing == Listing(requests, 1, "fast")
 
 
 def test_progress_is_told_by_rows(server: RunningServer) -> None:
@@ -122,7 +121,7 @@ def test_a_server_may_give_fewer_rows_than_asked_and_count_its_pages_by_what_was
     def page(*numbers: int) -> Answer:
         return Answer(listing(*(row(one) for one in numbers), count=5, max_pages=1))
 
-    with answering(page(9, 8), page(5, 3), page(1), page(9)) as stub:
+    with answering(page(9, 8), page(1, 3), page(5, 8), page(9, 8)) as stub:
         with calling(stub.url, connections=1) as client:
             assert [one.session_id for one in list_sessions(client)] == [1, 3, 5, 8, 9]
         assert len(stub.asked) == 4
@@ -144,12 +143,12 @@ def test_a_page_that_fails_is_read_again_and_not_the_whole_list(server: RunningS
     server.faults.add(Fault("status", when="nth 2", status=500))
     with calling(server.url, contract=paged(2), connections=1) as client:
         assert len(list_sessions(client)) == 5
-    assert pages(server) == [("1", "2"), ("2", "2"), ("2", "2"), ("3", "2"), ("1", "1")]
+    assert pages(server) == [("1", "2"), ("1", "2"), ("1", "2"), ("2", "2"), ("1", "2")]
 
 
 def test_a_page_that_can_not_be_had_is_an_error(server: RunningServer) -> None:
     fill(server.store, 5)
-    server.faults.add(Fault("status", status=403, where=lambda entry: entry.query["page"] == "3"))
+    server.faults.add(Fault("status", status=403, where=lambda entry: entry.query["page"] == "2"))
     with calling(server.url, contract=paged(2)) as client, pytest.raises(ApiError) as caught:
         list_sessions(client)
     assert (
@@ -157,227 +156,107 @@ def test_a_page_that_can_not_be_had_is_an_error(server: RunningServer) -> None:
     )
 
 
-# When it does not hold, once
+# Others write meanwhile (tests/api/test_listing_properties.py has every way)
 
 
-#: What others do between two pages: positions that go, and how many come, in this order.
-CHANGES: dict[str, tuple[int | str, ...]] = {
-    "the newest goes": (-1,),
-    "the oldest goes": (0,),
-    "one in the middle goes": (3,),
-    "most go": (0, 0, 0, 0, 0),
-    "one comes": ("one more",),
-    "one comes and the oldest goes": ("one more", 0),
-    "the newest goes and one comes": (-1, "one more"),
-    "one that was read goes and one comes": (-2, "one more"),
-    "one comes and goes": ("one more", -1),
-}
-
-
-def meddle(store: Store, *moves: int | str) -> None:
-    """Insert sessions, and delete those at these positions."""
-    for move in moves:
-        if isinstance(move, int):
-            store.delete_session(ids(store)[move])
-        else:
-            fill(store, 1)
-
-
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("at", [2, 3, 4, 5])
-def test_a_change_while_it_is_read_is_seen_and_the_list_read_again(
-    server: RunningServer, change: str, at: int
+@pytest.mark.parametrize("connections", [1, 4])
+def test_while_others_write_it_takes_one_pass_more_and_misses_nothing(
+    server: RunningServer, connections: int
 ) -> None:
-    fill(server.store, 7)
-    before = ids(server.store)
-    server.before.append(lambda entry: meddle(server.store, *CHANGES[change]) if entry.number == at else None)
+    fill(server.store, 9)
+
+    def write(entry: LoggedRequest) -> None:
+        fill(server.store, 1)
+        if entry.number == 3:
+            server.store.delete_session(ids(server.store)[0])
+
+    server.before.append(write)
+    with calling(server.url, contract=paged(2), connections=connections) as client:
+        found = list_sessions(client)
+    assert found.listing is not None
+    assert found.listing.passes == 2
+    assert {2, 3, 4, 5, 6, 7, 8, 9} <= {one.session_id for one in found} <= set(ids(server.store)) | {1}
+
+
+def test_deletions_all_the_time_lead_to_a_sweep_from_the_last_page_to_the_first(
+    server: RunningServer,
+) -> None:
+    fill(server.store, 60)
+    server.before.append(lambda _: server.store.delete_session(ids(server.store)[0]))
     with calling(server.url, contract=paged(2), connections=1) as client:
-        found = tuple(one.session_id for one in list_sessions(client))
-    assert found == ids(server.store)
-    harmless = before == ids(server.store)
-    assert (pages(server).count(("1", "2")) == 1) == harmless
+        found = list_sessions(client)
+    assert found.listing is not None
+    assert found.listing.way == "sweep"
+    assert set(ids(server.store)) <= {one.session_id for one in found}
+    numbers = [int(one.query["page"]) for one in server.log if one.query["ordering"] == "session_id"]
+    sweep = numbers[numbers.index(max(numbers)) + 1 :]
+    assert sweep == list(range(sweep[0], 0, -1))
 
 
-# When it never holds
-
-
-def always(change: Callable[[], None]) -> Callable[[LoggedRequest], None]:
-    """A hook that changes something before every page but the first."""
-    return lambda entry: change() if entry.query["page"] != "1" else None
-
-
-def test_a_count_that_changes(server: RunningServer) -> None:
+def test_what_was_made_meanwhile_is_there(server: RunningServer) -> None:
     fill(server.store, 5)
-    server.before.append(always(lambda: fill(server.store, 1)))
-    found = re.fullmatch(
-        r"page 2 counts (\d+) sessions on \d pages, and page 1 (\d+) on \d", unsettled(server)
-    )
-    assert found is not None
-    assert int(found[1]) == int(found[2]) + 1
+    server.before.append(lambda entry: fill(server.store, 3) if entry.number == 3 else None)
+    with calling(server.url, contract=paged(2), connections=1) as client:
+        assert [one.session_id for one in list_sessions(client)] == list(range(1, 9))
 
 
-def test_a_page_that_is_gone(server: RunningServer) -> None:
-    fill(server.store, 5)
-
-    def shrink(entry: LoggedRequest) -> None:
-        while len(server.store.sessions()) > (2 if entry.query["page"] != "1" else 0):
-            meddle(server.store, 0)
-        if entry.query["page"] == "1":
-            fill(server.store, 5)
-
-    server.before.append(shrink)
-    assert unsettled(server) == "page 2 is not there any more"
+def test_a_count_that_lags_behind_its_rows_is_asked_for_again() -> None:
+    """Some servers count and select in two statements, and a session may be made in between."""
+    answers = (listing(row(2), row(1), count=1), listing(row(2), row(1)))
+    with answering(*map(Answer, answers)) as stub, calling(stub.url) as client:
+        assert [one.session_id for one in list_sessions(client)] == [1, 2]
+        assert len(stub.asked) == 2
 
 
-def test_rows_that_move_over_a_pages_edge(server: RunningServer) -> None:
-    """One comes and one goes before each page: the count stays, and a row comes twice."""
-    fill(server.store, 5)
-    server.before.append(always(lambda: meddle(server.store, 0, "one more")))
-    assert re.fullmatch(r"#(\d+) came after #\1, so pages overlap or are not in order", unsettled(server))
+# Servers that can't be relied on
 
 
 def test_a_server_that_does_not_order_as_asked() -> None:
     with running_server(None, quirks=Quirks(ordering_ignored=True)) as server:
         for number in range(5):
             server.store.insert_session(updated_at=f"2024-09-12 15:13:{number * 7 % 5:02}")
-        said = unsettled(server)
-    assert said == "#5 came after #3, so pages overlap or are not in order"
-
-
-def test_an_order_that_is_wrong_on_one_page_alone() -> None:
-    answer = Answer(listing(row(1), row(2)))
-    with answering(answer) as stub, calling(stub.url) as client:
-        with pytest.raises(ListingUnsettledError) as caught:
-            list_sessions(client)
-        assert len(stub.asked) == LISTING_TRIES
-        assert len(client.limiter.slept) == LISTING_TRIES - 1  # type: ignore[attr-defined]
-    assert caught.value.problems == (
-        Problem(
-            "the list of sessions would not settle in 6 tries: "
-            "#2 came after #1, so pages overlap or are not in order",
-            LATER,
-        ),
-    )
+        with calling(server.url, contract=paged(2)) as client:
+            said = unreliable(client)
+        assert said == "#5 came after #3, where ordering=-session_id was asked for"
+        assert len(server.log) == 1
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "said", "calls"),
     [
-        ([listing(row(3), row(3))], "#3 came after #3, so pages overlap or are not in order"),
-        ([listing(row(3), row(2), count=1)], "the server counts 1, and 2 rows came"),
-        ([listing(count=3)], "the first page is empty, and the server counts 3"),
-        ([listing(row(3), count=2), listing(count=2)], "the server counts 2, and 1 rows came"),
+        ([listing(row(3), row(3))], "#3 came after #3, where ordering=-session_id was asked for", 1),
         (
-            [listing(row(3), count=2, max_pages=2), listing(row(1), count=2, max_pages=3)],
-            "page 2 counts 2 sessions on 3 pages, and page 1 2 on 2",
+            [listing(row(3), count=3), listing(row(2), row(1), count=3)],
+            "#1 came after #2, where ordering=session_id was asked for",
+            3,
         ),
+        ([listing(row(3), row(2), count=1)], "the server counts 1, and 2 rows came", 3),
+        ([listing(count=3)], "the server counts 3, and 0 rows came", 3),
         (
-            [listing(row(3), count=2), listing(row(1), count=2), listing(row(4), count=2)],
-            "sessions were made or deleted while it was read",
-        ),
-        (
-            [listing(row(3), count=2), listing(row(1), count=2), listing(row(3), count=1)],
-            "sessions were made or deleted while it was read",
-        ),
-        (
-            [listing(row(3), count=2), listing(row(1), count=2), listing(count=2)],
-            "sessions were made or deleted while it was read",
+            [listing(row(3), count=2), listing(count=2)] * 3 + [listing(row(3), count=2)],
+            "the server counts 2, and 1 came, though nobody deleted any meanwhile",
+            7,
         ),
     ],
 )
-def test_pages_that_do_not_fit_together(answers: list[Any], said: str) -> None:
-    with (
-        answering(*(Answer(one) for one in answers * LISTING_TRIES)) as stub,
-        calling(stub.url, connections=1) as client,
-        pytest.raises(ListingUnsettledError) as caught,
-    ):
-        list_sessions(client)
-    assert str(caught.value) == f"the list of sessions would not settle in 6 tries: {said}"
+def test_pages_that_do_not_fit_together(answers: list[Any], said: str, calls: int) -> None:
+    with answering(*map(Answer, answers)) as stub, calling(stub.url, connections=1) as client:
+        assert unreliable(client) == said
+        assert len(stub.asked) == calls
 
 
-# Others write between the pages: at random, and in every way there is
+# What is kept
 
 
-@pytest.mark.parametrize("block", range(4))
-def test_whatever_others_do_meanwhile_the_result_is_a_state_of_the_list_or_an_error(block: int) -> None:
-    """200 random interleavings of inserts and deletes with the pages of a listing."""
-    outcomes: dict[str, int] = {"settled": 0, "unsettled": 0}
-    for seed in range(block * 50, block * 50 + 50):
-        with running_server(None) as server:
-            outcomes[_interleave(server, random.Random(seed))] += 1
-    assert outcomes["settled"] > 5
-    assert outcomes["unsettled"] > 5
+def test_what_is_not_kept_is_counted(server: RunningServer) -> None:
+    fill(server.store, 7)
 
+    def keep(live: LiveSession) -> LiveSession | Others:
+        if live.session_id == 3:
+            return live
+        return "foreign" if live.session_id < 3 else "unmanaged"
 
-def _interleave(server: RunningServer, chance: random.Random) -> str:
-    store = server.store
-    fill(store, chance.randint(3, 14))
-    eager = chance.choice([0.1, 0.3, 0.7])
-    states = [ids(store)]
-
-    def write(_: LoggedRequest) -> None:
-        while chance.random() < eager:
-            here = ids(store)
-            if here and chance.random() < 0.5:
-                # Mostly at the ends, where a change that undoes another does the most harm.
-                store.delete_session(chance.choice([here[0], here[-1], chance.choice(here)]))
-            else:
-                fill(store, 1)
-            states.append(ids(store))
-
-    server.before.append(write)
-    size, connections = chance.randint(1, 4), chance.choice([1, 4])
-    with calling(server.url, contract=paged(size), connections=connections) as client:
-        try:
-            found = list_sessions(client)
-        except ListingUnsettledError:
-            return "unsettled"
-    assert tuple(one.session_id for one in found) in states
-    return "settled"
-
-
-def test_in_every_way_that_others_can_write_between_three_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five sessions, pages of two: every insert, delete or pair of them in every gap. One pass, no second try."""
-    monkeypatch.setattr(module, "LISTING_TRIES", 1)
-    gone = range(5)
-    moves: list[tuple[int | str, ...]] = [(), ("one more",), *((one,) for one in gone)]
-    moves += [("one more", one) for one in range(6)]
-    moves += [(one, "one more") for one in gone]
-    settled = 0
-    for gaps in itertools.product(moves, repeat=3):
-        client = _Meddled(gaps)
-        try:
-            found = [one.session_id for one in list_sessions(client)]  # type: ignore[arg-type]
-        except ListingUnsettledError:
-            continue
-        assert found in client.states, gaps
-        settled += 1
-    assert settled == 8  # in each gap nothing, or one that comes and goes
-
-
-class _Meddled:
-    """A client of a list on which others write before each call but the first."""
-
-    contract, connections = paged(2), 1
-    endpoint, pace = Endpoint("local", "http://127.0.0.1:1"), Still()
-
-    def __init__(self, gaps: Any) -> None:
-        self.gaps = [(), *gaps]
-        self.states = [[1, 2, 3, 4, 5]]
-        self.newest = 5
-
-    def read(self, _name: str, query: Any) -> Any:
-        for move in self.gaps.pop(0) if self.gaps else ():
-            here = list(self.states[-1])
-            if isinstance(move, int):
-                del here[move : move + 1]
-            else:
-                self.newest += 1
-                here.append(self.newest)
-            self.states.append(here)
-        here, page, size = self.states[-1], query["page"], query["size"]
-        count = max(1, -(-len(here) // size))
-        if page > count:
-            raise ApiError("list_sessions", "HTTP 404", http_status=404)
-        found = here[::-1][(page - 1) * size : page * size]
-        return listing(*(row(one) for one in found), count=len(here), max_pages=count)
+    with calling(server.url, contract=paged(2)) as client:
+        found = list_sessions(client, keep=keep)
+    assert [one.name for one in found] == ["s2"]
+    assert (found.left_out, found.total) == (LeftOut(unmanaged=4, foreign=2), 7)

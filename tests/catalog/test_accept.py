@@ -149,7 +149,7 @@ sessions/readers.yaml:
     "of a nested value from the defaults, what differs": (
         {"alice.data.shop": {"city": "杭州", "floor": 2}},
         Refusal(
-            "`sessions.alice.data.shop` can't be changed for itself alone: `*shelf` in line 20 is the same"
+            "`sessions.alice.data.shop` can't be changed alone: `*shelf` in line 20 refers to the same value"
         ),
     ),
     "of a nested value from the defaults, what differs, where an alias stands": (
@@ -217,24 +217,26 @@ sessions/readers.yaml:
         {"alicia.name": "x"},
         Refusal("there is no session `alicia` in the catalog"),
     ),
-    "a field that there is not": ({"alice.colour": "x"}, Refusal("`colour` is no field")),
+    "a field that there is not": ({"alice.colour": "x"}, Refusal("`colour` is not a field")),
     "a value that no catalog can hold": (
         {"alice.parameters.temperature": 7},
-        Refusal("a live value can't be kept: `temperature` is 7, and 2 is the most"),
+        Refusal("a live value can't be accepted: `temperature` is 7; the maximum is 2"),
     ),
     "a value that no YAML can hold": (
         {"alice.remark.a": "\ud800"},
         Refusal(
-            "`alice.remark.a` can't be kept: the live value holds half a character (the lone surrogate U+D800)"
+            "`alice.remark.a` can't be accepted: the live value holds the lone surrogate U+D800, half of a character"
         ),
     ),
     "a session without a prompt": (
         {"alice.prompt": MISSING},
-        Refusal("`alice.prompt` can't be kept: the live session has none, and the catalog needs one"),
+        Refusal(
+            "`alice.prompt` can't be accepted: the live session has no value, but the catalog requires one"
+        ),
     ),
     "a null over what the defaults give, which would take it away": (
         {"carol.data.shop": None},
-        Refusal("`carol.data.shop` would not come out as it is live"),
+        Refusal("`carol.data.shop` would not match the live value"),
     ),
 }
 
@@ -374,7 +376,7 @@ COMPOSED: dict[str, tuple[dict[str, Any], str]] = {
     "a prompt of parts": (
         {"desk.prompt": "Be kind.\n\nBe long."},
         Refusal(
-            "`desk.prompt` can't be kept: the prompt is put together, and the change may belong to any part"
+            "`desk.prompt` can't be accepted: the prompt has several parts, and the change may belong to any of them"
         ),
     ),
     "another field of a session of parts": (
@@ -385,7 +387,7 @@ COMPOSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "one of many": (
         {"greek-a.model": "gpt-4o-mini"},
-        Refusal("`greek-a.model` can't be kept: this session is one of many that are made from `greek`"),
+        Refusal("`greek-a.model` can't be accepted: this session is one of several made from `greek`"),
     ),
 }
 
@@ -444,8 +446,8 @@ def test_in_an_environment_a_name_keeps_what_is_put_around_it(tmp_path: Path) ->
         accept_values(tmp_path, [Accepted("latin", "name", "Latein")], environment="staging")
     assert caught.value.problems == (
         Problem(
-            "`latin.name` can't be kept: in this environment, names start with `[staging] ` and end with ``",
-            "change the name back, or the environment's `name_prefix` and `name_suffix`",
+            "`latin.name` can't be accepted: in this environment, names start with `[staging] ` and end with ``",
+            "change the live name back, or edit the environment's `name_prefix` and `name_suffix`",
         ),
     )
     assert files(tmp_path) == texts

@@ -227,35 +227,35 @@ WRONG = {
         "catalog.yaml:5:16: the template `a` extends itself: a → b → a; it is declared in catalog.yaml:4\n"
         "    5 |   b: {extends: a}\n"
         "      |                ^\n"
-        "      hint: break the circle",
+        "      hint: remove one of these `extends`",
     ),
     "a fragment declared twice": (
         {"catalog": "fragments: {f: x}\n", "a_yaml": "fragments:\n  f: y\n"},
         "sessions/a.yaml:2:3: the fragment `f` is declared twice, first in catalog.yaml:3\n"
         "    2 |   f: y\n"
         "      |   ^\n"
-        "      hint: give one of the two another name, or take it out",
+        "      hint: rename or remove one of the two",
     ),
     "a template declared twice": (
         {"catalog": "templates: {f: {}}\n", "a_yaml": "templates:\n  f: {}\n"},
         "sessions/a.yaml:2:3: the template `f` is declared twice, first in catalog.yaml:3\n"
         "    2 |   f: {}\n"
         "      |   ^\n"
-        "      hint: give one of the two another name, or take it out",
+        "      hint: rename or remove one of the two",
     ),
     "a part that is two things at once": (
         {"catalog": "sessions: {a: {name: A, model: m, prompt: [{text: t, file: f}]}}\n"},
-        "catalog.yaml:3:44: this entry of `prompt` has `file` and `text` at once\n"
+        "catalog.yaml:3:44: this entry of `prompt` has `file` and `text`, but only one of them is allowed\n"
         "    3 | sessions: {a: {name: A, model: m, prompt: [{text: t, file: f}]}}\n"
         "      |                                            ^\n"
-        "      hint: keep one of them; a list of parts joins several",
+        "      hint: keep one of them; to join several, write a list of parts",
     ),
     "an unknown variable": (
         {"catalog": 'sessions: {a: {name: A, model: m, prompt: [{text: "{{ x }}", template: jinja}]}}\n'},
-        "catalog.yaml:3:51: the template asks for what is not there: 'x' is undefined\n"
+        "catalog.yaml:3:51: the template refers to something undefined: 'x' is undefined\n"
         '    3 | sessions: {a: {name: A, model: m, prompt: [{text: "{{ x }}", template: jinja}]}}\n'
         "      |                                                   ^\n"
-        "      hint: declare it below `variables:`, or give it with --var NAME=VALUE",
+        "      hint: declare it below `variables:`, or pass --var NAME=VALUE",
     ),
     "nothing to make a prompt of": (
         {"catalog": "templates: {t: {model: m}}\nsessions: {a: {name: A, extends: t}}\n"},
@@ -284,20 +284,20 @@ WRONG = {
     ),
     "a pattern that asks for what is not there": (
         {"catalog": 'sessions:\n  t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'},
-        "catalog.yaml:4:7: `{y}` stands for no text or number\n"
+        "catalog.yaml:4:7: `{y}` is not a string or a number\n"
         '    4 |   t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'
         "      |       ^\n"
-        "      hint: there are `{x}`",
+        "      hint: available: `{x}`",
     ),
     "a row with a cell too many": (
         {
             "catalog": 'sessions:\n  t: {from: {file: t.csv, key: "{a}"}, name: N, model: m, prompt: p}\n',
             "t_csv": "a,b\n1,2\n3,4,5\n",
         },
-        "t.csv:3:1: this row has another number of cells than the first one\n"
+        "t.csv:3:1: this row has a different number of cells than the header\n"
         "    3 | 3,4,5\n"
         "      | ^\n"
-        "      hint: quote cells with a comma in them",
+        "      hint: quote cells that contain a comma",
     ),
     "a cell that is no number": (
         {
@@ -305,7 +305,7 @@ WRONG = {
             "name: N, model: m, prompt: p}\n",
             "t_csv": "a,b\n1,warm\n",
         },
-        't.csv:2:1: "warm" is no number, and `parameters.temperature` wants one\n'
+        't.csv:2:1: "warm" is not a number, but `parameters.temperature` requires one\n'
         "    2 | 1,warm\n"
         "      | ^\n"
         "      hint: write it in digits",
@@ -326,7 +326,7 @@ ENVIRONMENTS = "environments: {staging: {}, production: {sessions: {alise: {skip
     [
         (
             None,
-            "catalog.yaml:3:1: this catalog has environments, and none was chosen\n"
+            "catalog.yaml:3:1: this catalog has environments, but none was chosen\n"
             "    3 | environments: {staging: {}, production: {sessions: {alise: {skip: true}}}}\n"
             "      | ^\n"
             "      hint: choose one with --env: staging, production",

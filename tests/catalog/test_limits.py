@@ -62,7 +62,7 @@ def test_bombs_cost_what_their_text_costs(
     monkeypatch.setattr(strict_yaml._Reader, "_weigh", weigh)
     text = bomb(levels, width, item)
     (message,) = messages(text)
-    assert message.startswith("with this, the aliases of this file stand for more than 1,000,000 values")
+    assert message.startswith("with this one, the aliases of this file expand to more than 1,000,000 values")
     assert events <= text.count("\n") * (width + 10)
     assert weighed <= 4 * events
 
@@ -103,7 +103,7 @@ def test_a_flood_of_directives_never_reaches_libyaml(monkeypatch: pytest.MonkeyP
         "a\r...\r%TAG !a! x\r--- b\r",
     ):
         (message,) = messages(text)
-        assert message == "a line that starts with `%` is a directive, and `%TAG` is not followed here"
+        assert message == "a line that starts with `%` is a directive, and `%TAG` is not supported"
 
 
 def test_faults_are_told_up_to_a_number() -> None:
@@ -163,7 +163,7 @@ def test_the_catalog_as_a_whole_is_bounded(
 def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.catalog.files.MAX_FILES", 2)
     said = complaint(tmp_path, {"sessions/a.yaml": SESSION, "sessions/b.yaml": "sessions: {}\n"})
-    assert said.startswith("sessions/b.yaml: this file is one file too many: 2 is the most")
+    assert said.startswith("sessions/b.yaml: this file is one file too many; the maximum is 2")
 
 
 def test_a_first_place_that_is_gone_costs_no_more_than_its_line(
@@ -177,7 +177,7 @@ def test_a_first_place_that_is_gone_costs_no_more_than_its_line(
 
 
 def test_places_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "MAX_SPOTS", 12)
+    monkeypatch.setattr(places, "MAX_POSITIONS", 12)
     said = complaint(
         tmp_path,
         {"sessions/a.yaml": "sessions:\n  a: {name: A, prompt: p}\n  b: {name: B, prompt: p, model: 5}\n"},
@@ -206,7 +206,7 @@ def test_the_good_path_looks_for_no_places(tmp_path: Path, monkeypatch: pytest.M
     def never(*_: Any) -> Any:
         raise AssertionError("looked for a place without need")
 
-    monkeypatch.setattr(places, "_Spots", never)
+    monkeypatch.setattr(places, "_Positions", never)
     monkeypatch.setattr(places.Source, "at", never)
     root = write_catalog(tmp_path, {"sessions/a.yaml": SESSION})
     assert len(load.load_catalog(root).sessions) == 1

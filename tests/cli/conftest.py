@@ -55,6 +55,11 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def writes(server: RunningServer) -> list[str]:
+    """The operations of the requests that wrote something, in order."""
+    return [one.operation for one in server.log if one.method != "GET"]
+
+
 @dataclass
 class Shell:
     """Runs ``reconciler`` in an empty environment, in the folder that holds the catalog ``shop``."""

@@ -128,6 +128,24 @@ BAD_FILES = {
         "44:3: `operations.delete_session` does not say which session is meant",
         "delete_session:",
     ),
+    "unknown placeholder": (
+        "    path: /v1/session/{session_id}/del/\n",
+        '    path: "/v1/session/{id}/del/{session_id}/"\n',
+        "47:11: `operations.delete_session.path` holds `{id}`",
+        '"/v1/session/{id}/del/{session_id}/"',
+    ),
+    "the same placeholder twice": (
+        "    path: /v1/session/{session_id}/del/\n",
+        '    path: "/v1/session/{session_id}/{session_id}/"\n',
+        "47:11: `operations.delete_session.path` holds `{session_id}`",
+        '"/v1/session/{session_id}/{session_id}/"',
+    ),
+    "a session where there is none": (
+        "    path: /v1/models\n",
+        "    path: /v1/models/{session_id}\n",
+        "82:11: `operations.list_models.path` holds `{session_id}`",
+        "/v1/models/{session_id}",
+    ),
     "duplicate call": (
         "  list_messages:",
         "  delete_session:\n    known: seen\n  list_messages:",
@@ -143,7 +161,7 @@ BAD_FILES = {
     "tag": (
         "name: mindcraft",
         "name: !!python/name:os.system mindcraft",
-        "13:7: the tag `!!python/name:os.system` is not followed here: a catalog holds plain values only",
+        "13:7: the tag `!!python/name:os.system` is not supported: only plain values are allowed",
         "!!python/name:os.system",
     ),
     "alias": (
@@ -155,7 +173,7 @@ BAD_FILES = {
     "merge": (
         "fields: *session_fields",
         "fields: {<<: session_fields}",
-        "42:18: `<<` brings in the keys of a mapping, or of each mapping in a list, and this is neither",
+        "42:18: `<<` merges a mapping or a list of mappings; this is neither",
         "session_fields",
     ),
 }
@@ -215,7 +233,7 @@ def test_a_file_that_is_no_yaml_or_not_there(tmp_path: Path) -> None:
         ("a: [", "1:4: the file ends after this, where a value was expected"),
         ("just a text", '1:1: the contract is the string "just a text", and has to be a mapping'),
         ("", "1:1: the contract is empty, and has to be a mapping"),
-        ("a: 1\n---\nb: 2", "2:1: a second document starts here, and a file holds one"),
+        ("a: 1\n---\nb: 2", "2:1: a second document starts here; a file can hold only one"),
     ):
         path.write_text(text, encoding="utf-8")
         (problem,) = problems(path)
@@ -233,7 +251,7 @@ def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
         return problem.message
 
     for text in ("&a [*a]", "&a {a: *a}"):
-        assert said(text).startswith("the alias `*a` stands within what it names")
+        assert said(text).startswith("the alias `*a` is inside the value of its own anchor")
     too_many = "this file has more than 10,000 values, with its aliases written out"
     assert said(f"[{'1, ' * 10_001}]") == too_many
     assert said("[" * 100_000) == "this is nested more than 100 levels deep"
@@ -244,7 +262,9 @@ def test_a_file_that_is_a_bomb_or_holds_itself(tmp_path: Path) -> None:
             for before, name in pairwise("abcdefghijklm")
         ]
         for count in (4, 12):
-            expected = too_many if count == 4 else "with this, the aliases of this file stand for more than"
+            expected = (
+                too_many if count == 4 else "with this one, the aliases of this file expand to more than"
+            )
             assert said("\n".join([f"a: &a {start}", *levels[:count]])).startswith(expected)
 
 

@@ -109,7 +109,7 @@ def test_the_tag_says_whether_a_session_is_protected() -> None:
         ({"prompt": "a\0b"}, "#1 `Alice` is left out: its prompt holds a NUL character"),
         (
             {"name": "Al\ud83d"},
-            "#1 `Al\ud83d` is left out: its name holds half a character (the lone surrogate U+D83D)",
+            "#1 `Al\ud83d` is left out: its name holds the lone surrogate U+D83D, half of a character",
         ),
         (
             {"temperature": 7, "prompt": ""},
@@ -125,7 +125,7 @@ def test_the_tag_says_whether_a_session_is_protected() -> None:
         ),
         (
             {"remark": '{"a":["\\ud800"]}'},
-            "#1 `Alice`: `remark.a` is left out: it holds half a character (the lone surrogate U+D800)",
+            "#1 `Alice`: `remark.a` is left out: it holds the lone surrogate U+D800, half of a character",
         ),
     ],
 )
@@ -152,8 +152,8 @@ def test_a_managed_session_is_never_left_out_without_being_asked() -> None:
         select_sessions(snapshot(drifted, live(2)))
     assert caught.value.problems == (
         Problem(
-            "#1 `Alice` is managed, but can't be expressed in a catalog: its prompt holds half a character"
-            " (the lone surrogate U+D800)",
+            "#1 `Alice` is managed, but can't be expressed in a catalog:"
+            " its prompt holds the lone surrogate U+D800, half of a character",
             "a plan of an export without it would delete it: fix it first, or export with --only unmanaged",
         ),
     )

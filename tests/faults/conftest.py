@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from reconciler.api.rate_limit import RateLimiter
-from reconciler.server import service
+from reconciler.server import lag
 from tests.faults.tally import Tally
 from tests.faults.world import World, open_world
 
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(RateLimiter, "now", lambda _: clock.now())
     monkeypatch.setattr(RateLimiter, "sleep", sleep)
-    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=clock.now))
+    monkeypatch.setattr(lag, "time", SimpleNamespace(monotonic=clock.now))
     return clock
 
 

@@ -197,7 +197,7 @@ def test_a_file_that_is_no_plan(world: World, tmp_path: Path, text: bytes) -> No
     plan.write_bytes(text)
     run = world.here(*world.applying(what=plan))
     assert (run.code, run.log) == (3, []), run
-    assert run.err.startswith(f"{plan} is no plan"), run
+    assert run.err.startswith(f"{plan} is not a plan"), run
 
 
 def test_a_plan_that_is_not_there(world: World) -> None:

@@ -194,7 +194,10 @@ def test_the_block_is_checked(tmp_path: Path) -> None:
         lint(planted(tmp_path, {"catalog.yaml": HEAD + "lint: {tood: off, todo: loud}\n"}))
     assert [(one.message, one.hint) for one in raised.value.problems] == [
         ("`tood` is not a field of `lint`", "did you mean `todo`?"),
-        ('`todo` is the text "loud", and can be `off`, `info`, `warning` or `error`', "write one of these"),
+        (
+            '`todo` is the string "loud"; expected `off`, `info`, `warning` or `error`',
+            "write one of these values",
+        ),
     ]
 
 

@@ -93,7 +93,7 @@ def test_nothing_is_overwritten(file: str, tmp_path: Path) -> None:
     (tmp_path / "sessions").mkdir()
     (tmp_path / file).write_text("mine")
     said = run("init", str(tmp_path), code=3)
-    assert said == f"{tmp_path} has {file} already\n      hint: start in a folder of its own\n"
+    assert said == f"{tmp_path} already has {file}\n      hint: start in another folder\n"
     assert files(tmp_path) == {file: "mine"}
 
 

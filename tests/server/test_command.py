@@ -77,9 +77,7 @@ def test_its_flags_reach_the_server(tmp_path: Path) -> None:
         assert answers[0].headers["Retry-After"] == "3"
         requests.get(url + "/v1/models", timeout=10)
         requests.get(url + "/%1b[31mred", timeout=10)
-        delete = requests.post(
-            url + "/v1/session/delete/", json={"session_id": 1}, headers=headers, timeout=10
-        )
+        delete = requests.post(url + "/v1/session/1/del/", headers=headers, timeout=10)
         assert delete.status_code == 204
         process.send_signal(signal.SIGINT)
         assert process.communicate()[1].splitlines() == [
@@ -87,9 +85,25 @@ def test_its_flags_reach_the_server(tmp_path: Path) -> None:
             "POST /v1/session/ create_session 201",
             "GET /v1/models list_models 401",
             r"GET /\x1b[31mred - 401",
-            "POST /v1/session/delete/ delete_session 204",
+            "POST /v1/session/1/del/ delete_session 204",
         ]
     assert (tmp_path / "other.db").exists()
+
+
+def test_each_key_has_an_account_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(url: str, key: str) -> requests.Response:
+        new = {"session_name": "a", "model": "m"}
+        return requests.post(
+            url + "/v1/session/", json=new, headers={"Authorization": f"Bearer {key}"}, timeout=10
+        )
+
+    with started(tmp_path, "--require-key", "first", "--require-key", "second") as (_, _, url):
+        assert [create(url, key).status_code for key in ("first", "second", "third")] == [201, 201, 403]
+    monkeypatch.setenv("RECONCILER_REQUIRE_KEY", "first\nsecond")
+    with started(tmp_path) as (_, _, url):
+        assert [create(url, key).json()["data"]["api_id"] for key in ("first", "second")] == [70, 71]
+        listed = requests.get(url + "/v1/session/", headers={"Authorization": "Bearer second"}, timeout=10)
+        assert listed.json()["count"] == 2
 
 
 def test_a_wide_address_is_warned_about(tmp_path: Path) -> None:

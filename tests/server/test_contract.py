@@ -10,7 +10,7 @@ from reconciler.contract import Contract, load_contract
 from reconciler.server import running_server
 
 OTHER = """
-contract: 1
+contract: 2
 name: other
 operations:
   list_sessions: {known: learned, method: GET, path: /api/personas, encoding: none,
@@ -34,6 +34,7 @@ session:
   data: config.data
   parameters: {temperature: config.temp}
   remark: note
+message: {id: number, session_id: session, session_token: token, category: who, content: text, meta: more}
 """
 
 

@@ -365,11 +365,11 @@ BAD_FILES = {
     ),
     "tag": (
         "- {kind: !!str cut}",
-        ["1:10: the tag `!!str` is not followed here: a catalog holds plain values only"],
+        ["1:10: the tag `!!str` is not supported: only plain values are allowed"],
     ),
     "two documents": (
         "- {kind: cut}\n---\n- {kind: reset}",
-        ["2:1: a second document starts here, and a file holds one"],
+        ["2:1: a second document starts here; a file can hold only one"],
     ),
     "every one": (
         "- {kind: cut, oftn: 1}\n- {kind: cut}\n- 5",

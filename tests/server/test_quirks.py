@@ -4,45 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import requests
 
-from reconciler.server import Quirks, RunningServer, running_server
-from reconciler.server.quirks import parse_quirks, quirk_help
-
-NEW = {"session_name": "a", "model": "m"}
-
-
-class Service:
-    """A server with quirks, and what a test asks of it."""
-
-    def __init__(self, server: RunningServer, http: requests.Session) -> None:
-        self.server = server
-        self.http = http
-
-    def listing(self, **query: object) -> dict[str, Any]:
-        answer = self.http.get(self.server.url + "/v1/session/", params={k: str(v) for k, v in query.items()})
-        document: dict[str, Any] = answer.json()
-        return document
-
-    def names(self, **query: object) -> list[str]:
-        return [row["session_name"] for row in self.listing(**query)["results"]]
-
-    def create(self, **fields: object) -> requests.Response:
-        return self.http.post(self.server.url + "/v1/session/", json={**NEW, **fields})
-
-    def update(self, **fields: object) -> requests.Response:
-        return self.http.post(self.server.url + "/v1/session/update/", json=fields)
-
-
-@contextmanager
-def service(*quirks: str) -> Iterator[Service]:
-    with running_server(None, quirks=parse_quirks(quirks)) as server, requests.Session() as http:
-        yield Service(server, http)
+from reconciler.contract import load_contract
+from reconciler.server import Quirks
+from reconciler.server.quirks import learned_quirks, parse_quirks, quirk_help
+from tests.server.support import NEW, service
 
 
 def test_fewer_rows_than_asked_for() -> None:
@@ -76,14 +45,14 @@ def test_a_filter_that_is_ignored() -> None:
 )
 def test_how_it_says_no(value: str, status: int, body: object) -> None:
     with service(f"not-found={value}") as one:
-        _said(one.update(session_id=1, prompt="x"), status, body, "会话不存在")
+        _said(one.update(1, prompt="x"), status, body, "会话不存在")
         assert one.create(temperature="warm").status_code == 400
         assert one.http.get(f"{one.server.url}/v1/session/?page=9").status_code == 404
         assert one.http.get(f"{one.server.url}/v1/nothing").status_code == 404
     with service(f"bad-request={value}") as one:
         _said(one.create(temperature="warm"), status, body, "参数格式错误：temperature")
         _said(one.create(session_name=""), status, body, "缺少参数：session_name")
-        assert one.update(session_id=1, prompt="x").status_code == 404
+        assert one.update(1, prompt="x").status_code == 404
 
 
 def _said(answer: requests.Response, status: int, body: object, message: str) -> None:
@@ -108,7 +77,7 @@ def test_a_new_session_is_late_by_calls() -> None:
         assert [one.names() for _ in range(4)] == [["old"], ["old"], ["old", "a"], ["old", "a"]]
         one.create(session_name="b")
         assert one.listing(session_name="b")["count"] == 0
-        assert one.update(session_id=session_id + 1, prompt="x").status_code == 200
+        assert one.update(session_id + 1, prompt="x").status_code == 200
 
 
 def test_a_new_session_is_late_by_seconds() -> None:
@@ -143,14 +112,14 @@ def test_prompts_that_are_rewritten(quirk: str, stored: str) -> None:
     with service(quirk) as one:
         data = one.create(prompt="  a\r\nb\rc\n d\n").json()["data"]
         assert data["session_config"]["prompt"] == stored
-        data = one.update(session_id=1, prompt="  a\r\nb\rc\n d\n").json()["data"]
+        data = one.update(1, prompt="  a\r\nb\rc\n d\n").json()["data"]
         assert data["session_config"]["prompt"] == stored
 
 
 def test_prompts_up_to_a_limit() -> None:
     with service("prompt-limit=3") as one:
         assert one.create(prompt="爱爱爱").status_code == 201
-        answer = one.update(session_id=1, prompt="爱爱爱爱")
+        answer = one.update(1, prompt="爱爱爱爱")
         assert (answer.status_code, answer.json()["message"]) == (400, "prompt 过长，最多 3 字符")
 
 
@@ -161,7 +130,7 @@ def test_remarks_up_to_a_limit(limit: int) -> None:
         answer = one.create(session_remark="x" * (limit + 1))
         assert answer.status_code == 400
         assert answer.json() == {"message": f"session_remark 过长，最多 {limit} 字节", "status": 400}
-        assert one.update(session_id=1, session_remark="x" * (limit + 1)).status_code == 400
+        assert one.update(1, session_remark="x" * (limit + 1)).status_code == 400
         assert one.listing()["count"] == 1
 
 
@@ -173,7 +142,9 @@ def test_remarks_that_are_cut_off_between_letters() -> None:
 
 def test_a_create_that_takes_not_everything_in() -> None:
     with service("create-ignores=remark,max_tokens,data") as one:
-        data = one.create(session_remark="x", max_tokens=7, data={"a": 1}, temperature=1).json()["data"]
+        data = one.create(session_remark="x", max_tokens=7, config_data={"a": 1}, temperature=1).json()[
+            "data"
+        ]
         assert data["session_remark"] == ""
         assert data["session_config"] == {
             "data": {},
@@ -183,14 +154,14 @@ def test_a_create_that_takes_not_everything_in() -> None:
             "temperature": 1,
             "history_length": 4,
         }
-        data = one.update(session_id=1, session_remark="x", max_tokens=7).json()["data"]
+        data = one.update(1, session_remark="x", max_tokens=7).json()["data"]
         assert (data["session_remark"], data["session_config"]["max_tokens"]) == ("x", 7)
 
 
 def test_an_update_that_resets_what_it_leaves_out() -> None:
     with service("update-resets") as one:
-        one.create(prompt="p", session_remark="r", data={"a": 1}, temperature=1)
-        data = one.update(session_id=1, max_tokens=7).json()["data"]
+        one.create(prompt="p", session_remark="r", config_data={"a": 1}, temperature=1)
+        data = one.update(1, max_tokens=7).json()["data"]
         assert (data["session_name"], data["session_remark"]) == ("a", "")
         assert data["session_config"] == {
             "data": {},
@@ -204,26 +175,26 @@ def test_an_update_that_resets_what_it_leaves_out() -> None:
 
 def test_an_update_that_empties_some_of_what_it_leaves_out() -> None:
     with service("update-empties=prompt,name") as one:
-        one.create(prompt="p", session_remark="r", data={"a": 1})
-        data = one.update(session_id=1, session_name="b").json()["data"]
+        one.create(prompt="p", session_remark="r", config_data={"a": 1})
+        data = one.update(1, session_name="b").json()["data"]
         assert (data["session_name"], data["session_remark"]) == ("b", "r")
         assert (data["session_config"]["prompt"], data["session_config"]["data"]) == ("", {"a": 1})
-        assert one.update(session_id=1, prompt="p").json()["data"]["session_name"] == ""
+        assert one.update(1, prompt="p").json()["data"]["session_name"] == ""
 
 
 def test_an_update_that_takes_not_everything_in() -> None:
     with service("update-ignores=max_tokens,data") as one:
-        one.create(prompt="p", max_tokens=5, data={"a": 1})
-        config = one.update(session_id=1, prompt="q", max_tokens=7, data={}).json()["data"]["session_config"]
+        one.create(prompt="p", max_tokens=5, config_data={"a": 1})
+        config = one.update(1, prompt="q", max_tokens=7, config_data={}).json()["data"]["session_config"]
         assert (config["prompt"], config["max_tokens"], config["data"]) == ("q", 5, {"a": 1})
 
 
 def test_a_create_that_refuses_what_it_does_not_know() -> None:
     with service("create-refuses=data,max_tokens") as one:
-        answer = one.create(data={"a": 1})
-        assert (answer.status_code, answer.json()["message"]) == (400, "不支持的参数：data")
+        answer = one.create(config_data={"a": 1})
+        assert (answer.status_code, answer.json()["message"]) == (400, "不支持的参数：config_data")
         assert one.create(temperature=1).status_code == 201
-        assert one.update(session_id=1, data={"a": 1}).status_code == 200
+        assert one.update(1, config_data={"a": 1}).status_code == 200
 
 
 def test_a_create_that_takes_shorter_remarks_than_an_update() -> None:
@@ -231,20 +202,20 @@ def test_a_create_that_takes_shorter_remarks_than_an_update() -> None:
         answer = one.create(session_remark="x" * 101)
         assert (answer.status_code, answer.json()["message"]) == (400, "session_remark 过长，最多 100 字节")
         assert one.create(session_remark="x" * 100).status_code == 201
-        assert one.update(session_id=1, session_remark="x" * 60_000).status_code == 200
+        assert one.update(1, session_remark="x" * 60_000).status_code == 200
 
 
 def test_a_list_that_shows_changes_late() -> None:
     with service("late-changes=0.5", "name-filter=partial") as one:
         for name in ("anna", "anne", "bob"):
             one.create(session_name=name)
-        one.update(session_id=1, session_name="zoe")
-        one.update(session_id=1, session_name="zoë")
-        one.http.post(one.server.url + "/v1/session/delete/", json={"session_id": 3})
+        one.update(1, session_name="zoe")
+        one.update(1, session_name="zoë")
+        assert one.delete(3).status_code == 200
         listing = one.listing(ordering="-session_id")
         assert [row["session_name"] for row in listing["results"]] == ["bob", "anne", "anna"]
         assert one.listing(session_name="ann", size=1, page=2)["results"][0]["session_name"] == "anne"
-        assert one.update(session_id=3, session_name="x").status_code == 404
+        assert one.update(3, session_name="x").status_code == 404
         while one.listing()["count"] == 3:
             time.sleep(0.02)
         assert [row["session_name"] for row in one.listing()["results"]] == ["zoë", "anne"]
@@ -253,17 +224,16 @@ def test_a_list_that_shows_changes_late() -> None:
 def test_no_update_call() -> None:
     with service("no-update") as one:
         one.create()
-        answer = one.update(session_id=1, prompt="x")
+        answer = one.update(1, prompt="x")
         assert (answer.status_code, answer.json()["message"]) == (404, "接口不存在")
 
 
 def test_a_delete_without_a_body() -> None:
     with service("delete-204") as one:
         one.create()
-        url = one.server.url + "/v1/session/delete/"
-        answer = one.http.post(url, json={"session_id": 1})
+        answer = one.delete()
         assert (answer.status_code, answer.content) == (204, b"")
-        assert one.http.post(url, json={"session_id": 1}).status_code == 404
+        assert one.delete().status_code == 404
 
 
 def test_messages_addressed_by_token() -> None:
@@ -275,7 +245,7 @@ def test_messages_addressed_by_token() -> None:
         assert answer.json() == {"message": "缺少参数：session_token", "status": 400}
         message = {"session_token": token, "message_category": "tip", "message_content": "hi"}
         assert one.http.post(url, json=message).status_code == 201
-        assert one.http.get(url, params={"session_token": token}).json()["count"] == 1
+        assert one.http.get(url, params={"session_token": token}).json()["max_pages"] == 1
 
 
 def test_only_the_encoding_of_the_contract() -> None:
@@ -284,8 +254,14 @@ def test_only_the_encoding_of_the_contract() -> None:
         assert one.http.post(url, json=NEW).status_code == 415
         assert one.http.post(url, data=NEW).status_code == 415
         assert one.http.post(url, files={k: (None, v) for k, v in NEW.items()}).status_code == 201
-        assert one.http.post(url + "update/", data={"session_id": "1"}).status_code == 415
-        assert one.http.post(url + "update/", json={"session_id": "1"}).status_code == 200
+        assert one.http.post(url + "1/", data={"prompt": "x"}).status_code == 415
+        assert one.http.post(url + "1/", json={"prompt": "x"}).status_code == 200
+        # What is left to the query is not read.
+        assert one.http.post(url, params=NEW).json()["message"] == "缺少参数：session_name、model"
+
+
+def test_the_built_in_contract_is_that_of_the_plainest_service() -> None:
+    assert learned_quirks(load_contract()) == Quirks()
 
 
 def test_every_quirk_can_be_spelled() -> None:
@@ -299,6 +275,9 @@ def test_every_quirk_can_be_spelled() -> None:
         "HTTP[/BODY]": "410/7",
         "CHARACTERS": "9",
         "EMPTIED,…": "name,prompt",
+        "NAME": "data",
+        "HOURS": "-3.5",
+        "WRITES": "0",
     }
     for spelled, _ in quirk_help():
         name, sign, value = spelled.partition("=")
@@ -316,6 +295,8 @@ def test_every_quirk_can_be_spelled() -> None:
         ("remark-limit=-1", "the quirk 'remark-limit': '-1' is not an integer of at least 0"),
         ("late-seconds=nan", "the quirk 'late-seconds': 'nan' is not a number of seconds"),
         ("name-filter=fuzzy", "the quirk 'name-filter': 'fuzzy' is none of: exact, partial, none"),
+        ("utc-offset=25", "the quirk 'utc-offset': '25' is not a number of hours between -24 and 24"),
+        ("data-field=a b", "the quirk 'data-field': 'a b' is not the name of a field"),
         ("trim-prompts=yes", "the quirk 'trim-prompts' takes no value"),
         ("not-found=404/x", "the quirk 'not-found': 'x' is not an integer of at least 0"),
         ("not-found=100", "the quirk 'not-found': '100' is not an integer of at least 200"),
@@ -327,11 +308,8 @@ def test_every_quirk_can_be_spelled() -> None:
         ),
         (
             "zzz",
-            "there is no quirk 'zzz'; there are: max-page-size, name-filter, ordering-ignored, late-seconds, "
-            "late-calls, late-changes, numbers-as-text, trim-prompts, trim-end, prompt-limit, line-endings, "
-            "remark-limit, remark-over, create-ignores, create-refuses, create-remark-limit, update-resets, "
-            "update-empties, update-ignores, no-update, delete-204, messages-by-token, strict-encoding, "
-            "not-found, bad-request",
+            "there is no quirk 'zzz'; there are: "
+            + ", ".join(name.partition("=")[0] for name, _ in quirk_help()),
         ),
     ],
 )

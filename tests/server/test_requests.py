@@ -51,7 +51,7 @@ def test_a_body_that_can_not_be_read(
 def test_a_number_of_thousands_of_digits(server: RunningServer, http: requests.Session) -> None:
     for digits in (400, 5000):
         answer = http.post(
-            server.url + "/v1/session/delete/",
+            server.url + "/v1/message/clear/",
             data=b'{"session_id": ' + b"9" * digits + b"}",
             headers={"Content-Type": JSON_TYPE},
         )
@@ -67,13 +67,17 @@ def test_a_content_type_that_is_not_spoken(server: RunningServer, http: requests
 
 
 def test_a_path_or_a_method_that_is_none(server: RunningServer, http: requests.Session) -> None:
-    for path in ("/v1/session", "/v1/nothing/", "/v1/session/1/", "/%00", "/v1/session/%FF/"):
+    for path in ("/v1/session", "/v1/nothing/", "/v1/session/1/2/", "/%00", "/v1/sessions/%FF/"):
         answer = http.get(server.url + path)
         assert answer.status_code == 404
         assert answer.json() == {"message": "接口不存在", "status": 404}
-    answer = http.put(server.url + "/v1/session/")
-    assert answer.status_code == 405
-    assert answer.json() == {"message": "不支持的请求方法", "status": 405}
+    for answer in (http.put(server.url + "/v1/session/"), http.get(server.url + "/v1/session/1/")):
+        assert answer.status_code == 405
+        assert answer.json() == {"message": "不支持的请求方法", "status": 405}
+    for name in ("del", "-1", "1.5", "%00", "%FF"):  # no number, so no path of the service
+        answer = http.post(f"{server.url}/v1/session/{name}/")
+        assert answer.status_code == 404
+        assert answer.json() == {"message": "接口不存在", "status": 404}
 
 
 def test_a_body_that_is_too_large(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,9 +139,9 @@ def test_any_prompt_is_read_again_as_it_was(text: str, column: int, step: int) -
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("a\ud800b", "half a character (the lone surrogate U+D800)"),
-        ({"a": ["\udfff"]}, "half a character (the lone surrogate U+DFFF)"),
-        ({"\ud800": 1}, "half a character (the lone surrogate U+D800)"),
+        ("a\ud800b", "the lone surrogate U+D800, half of a character"),
+        ({"a": ["\udfff"]}, "the lone surrogate U+DFFF, half of a character"),
+        ({"\ud800": 1}, "the lone surrogate U+D800, half of a character"),
         ("a\0b", "a NUL character"),
         (float("nan"), "a number that is not finite"),
         ([float("-inf")], "a number that is not finite"),

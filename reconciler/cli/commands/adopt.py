@@ -14,6 +14,7 @@ from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    canary_option,
     catalog_option,
     catalog_options,
     change_limits,
@@ -26,6 +27,7 @@ from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
@@ -41,6 +43,7 @@ from reconciler.state import FOLDER
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @state_option
 @writing_options
 def command(
@@ -66,7 +69,8 @@ def command(
             _insist(part, wanted, snapshot)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     return run_plan(
         job,
         split(flags, Writing),

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.doubt import without_own_damage
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -24,6 +25,7 @@ from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Policy, Snapshot
 from reconciler.errors import Refused, UsageError
+from reconciler.plan.keep import keep_for_catalog, keep_for_plan
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
@@ -50,15 +52,19 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
     job = (
         _saved(what, state, flags)
         if what.is_file()
-        else _catalog(what, split(flags, CatalogFlags), split(flags, PolicyFlags))
+        else _catalog(what, state, split(flags, CatalogFlags), split(flags, PolicyFlags))
     )
     return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
 
 
-def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
+def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
     catalog = which.load(folder)
     return Job(
-        catalog.name, catalog.environment, catalog.policy, lambda snapshot: policy.plan(catalog, snapshot)
+        catalog.name,
+        catalog.environment,
+        catalog.policy,
+        lambda snapshot: without_own_damage(policy.plan(catalog, snapshot), state),
+        keep=keep_for_catalog(catalog),
     )
 
 
@@ -95,4 +101,12 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
 
     commit = document["made_by"].get("commit")
     policy = Policy(lock=plan.lock)
-    return Job(plan.catalog, plan.environment, policy, still_true, reviewed=True, commit=commit)
+    return Job(
+        plan.catalog,
+        plan.environment,
+        policy,
+        still_true,
+        reviewed=True,
+        commit=commit,
+        keep=keep_for_plan(plan),
+    )

@@ -46,13 +46,17 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
     manifest that hold them, so that a good change made in a console can become a pull request.
     """
+    from reconciler.cli.doubt import without_own_damage
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
+    from reconciler.plan.keep import keep_for_catalog
 
     output = read_output(flags)
     loaded = split(flags, CatalogFlags).load(catalog)
-    snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER)
-    plan = drifted(make_plan(loaded, snapshot))
+    keep = keep_for_catalog(loaded)
+    state = state_dir or catalog / FOLDER
+    snapshot = live_or_against(None, split(flags, Connection), state, keep)
+    plan = drifted(without_own_damage(make_plan(loaded, snapshot), state))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
     put_out(plan_to_document(plan), output)

@@ -13,6 +13,7 @@ from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    canary_option,
     catalog_option,
     catalog_options,
     change_limits,
@@ -24,6 +25,7 @@ from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
@@ -36,6 +38,7 @@ _SHOWS = "reconciler plan shows what is live"
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @state_option
 @writing_options
 def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flags: Any) -> int:
@@ -68,7 +71,8 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
             raise Refused(f"no managed session is live as {', '.join(missing)}", _SHOWS)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(without)
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = run_plan(
         job,
         split(flags, Writing),

@@ -13,6 +13,7 @@ from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    canary_option,
     catalog_option,
     catalog_options,
     change_limits,
@@ -27,6 +28,7 @@ from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.ownership.key import KEY_RULE, parse_identity
 from reconciler.ownership.tag import Identity
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 
@@ -38,6 +40,7 @@ from reconciler.state import FOLDER
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @conflict_option
 @state_option
 @writing_options
@@ -66,7 +69,8 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
             raise _not_live(source, loaded, snapshot)
         return part
 
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan)
+    keep = keep_for_catalog(moving)
+    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = run_plan(
         job,
         split(flags, Writing),

@@ -63,10 +63,13 @@ def command(
     output = read_output(flags)
     with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
         from reconciler.plan.document import plan_to_document
+        from reconciler.plan.keep import keep_for_catalog
 
         loaded = split(flags, CatalogFlags).load(catalog)
-        snapshot = live()
-    plan = split(flags, PolicyFlags).plan(loaded, snapshot)
+        snapshot = live(keep_for_catalog(loaded))
+    from reconciler.cli.doubt import without_own_damage
+
+    plan = without_own_damage(split(flags, PolicyFlags).plan(loaded, snapshot), state_dir or catalog / FOLDER)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 

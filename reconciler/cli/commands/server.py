@@ -53,7 +53,13 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     help="The database file. Default: CATALOG/.reconciler/local.db, which `--endpoint local` uses, too.",
 )
 @contract_option
-@click.option("--require-key", metavar="KEY", help="Answer 401 or 403 to requests without this API key.")
+@click.option(
+    "--require-key",
+    "require_keys",
+    multiple=True,
+    metavar="KEY",
+    help="Answer 401 or 403 to requests without this API key. Repeatable: each key has an account of its own.",
+)
 @_testing(
     "--latency",
     type=click.FloatRange(0, 3_600_000),
@@ -91,7 +97,7 @@ def serve(
     host: str,
     port: int,
     contract: Path | None,
-    require_key: str | None,
+    require_keys: Sequence[str],
     latency: float,
     quirks: Sequence[str],
     faults: Path | None,
@@ -104,8 +110,8 @@ def serve(
     """
     from reconciler.contract import load_contract
     from reconciler.server.faults import load_faults
+    from reconciler.server.operations import served_operations
     from reconciler.server.run import running_server
-    from reconciler.server.service import served_operations
     from reconciler.text.hosts import is_loopback
 
     api = load_contract(contract)
@@ -117,7 +123,7 @@ def serve(
         quirks=played,
         host=host,
         port=port,
-        require_key=require_key,
+        require_key=require_keys,
         latency=latency / 1000,
         keep_log=False,
     ) as server:
@@ -125,7 +131,7 @@ def serve(
             server.faults.add(rule)
         if verbose:
             server.done.append(_tell)
-        if not is_loopback(host) and require_key is None:
+        if not is_loopback(host) and not require_keys:
             click.echo(
                 f"warning: everyone who can reach {host} can read and change these sessions; "
                 "--require-key KEY protects them",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.server import RunningServer
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, writes
 from tests.support import session_of
 
 
@@ -91,10 +91,6 @@ def test_mv_keeps_the_session(shop: Shell, server: RunningServer) -> None:
 
 
 # Guards
-
-
-def writes(server: RunningServer) -> list[str]:
-    return [one.operation for one in server.log if one.method != "GET"]
 
 
 def refused(guard: str, message: str, allow: str) -> str:

@@ -1,0 +1,91 @@
+"""A model of the service's list, on which others write between any two requests, for the tests of the listing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from reconciler.api.listing import Ordering, Page
+from reconciler.domain import LiveSession
+from reconciler.ownership.remark import Remark
+
+#: ``create``; ``update``; ``begin`` (an id is given out, its session becomes visible later) and ``end`` (it does);
+#: ``join`` (a session with a lower id than all others is renamed into the filter); or a number: delete the session at
+#: this position, modulo how many there are.
+Move = str | int
+
+
+@dataclass
+class Model:
+    """The list: ids in order, and what is done to it before each request."""
+
+    ids: list[int]
+    size: int
+    moves: Iterator[Iterable[Move]] = field(default_factory=lambda: iter(()))
+    #: In which order the pages of a pass are read.
+    order: Callable[[list[int]], list[int]] = field(default=lambda numbers: numbers)
+    #: How the rows of a page are altered, for servers that do what they must not.
+    distort: Callable[[Model, Ordering, int, list[int]], list[int]] = field(
+        default=lambda model, ordering, number, ids: ids
+    )
+    requests: int = 0
+    most: int = 0  # sessions at one time
+    throughout: set[int] = field(default_factory=set)  # there at each request so far
+    ever: set[int] = field(default_factory=set)  # there at some request
+    version: int = 0
+    _newest: int = 0
+    _late: list[tuple[int, int]] = field(default_factory=list)  # ids to come, and how many came since
+
+    def __post_init__(self) -> None:
+        self._newest = max(self.ids, default=0)
+
+    def one(self, ordering: Ordering, number: int) -> Page | None:
+        self._write()
+        ids = self.ids if ordering == "session_id" else self.ids[::-1]
+        start = (number - 1) * self.size
+        if number > 1 and start >= len(ids):
+            return None
+        ids = self.distort(self, ordering, number, ids[start : start + self.size])
+        return Page(len(self.ids), list(ids), [_session(one, self.version) for one in ids])
+
+    def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
+        pages = {number: self.one(ordering, number) for number in self.order(list(numbers))}
+        yield from (pages[number] for number in numbers)
+
+    def _write(self) -> None:
+        for move in next(self.moves, ()):
+            self._do(move)
+        here = set(self.ids)
+        self.throughout = self.throughout & here if self.requests else here
+        self.ever |= here
+        self.most = max(self.most, len(here))
+        self.requests += 1
+
+    def _do(self, move: Move) -> None:
+        if isinstance(move, int):
+            if self.ids:
+                del self.ids[move % len(self.ids)]
+        elif move == "update":
+            self.version += 1
+        elif move == "join":
+            self.ids.insert(0, min(self.ids, default=0) - 1)
+        elif move == "end":
+            self._end()
+        else:
+            self._newest += 1
+            if move == "begin":
+                self._late.append((self._newest, 0))
+                return
+            self.ids.append(self._newest)
+            self._late = [(one, since + 1) for one, since in self._late]
+            # What is committed late comes before a page of newer ones does: that much is relied on.
+            while self._late and self._late[0][1] >= self.size - 1:
+                self._end()
+
+    def _end(self) -> None:
+        if self._late:
+            self.ids = sorted([*self.ids, self._late.pop(0)[0]])
+
+
+def _session(session_id: int, version: int) -> LiveSession:
+    return LiveSession(session_id, f"v{version}", "", "", {}, {}, None, Remark(), {}, {})
