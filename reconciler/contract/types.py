@@ -58,6 +58,11 @@ class Operation:
         return tuple(one for one in SESSION_NAMES if f"{{{one}}}" in self.path or one in self.fields)
 
     @property
+    def proven(self) -> bool:
+        """Whether the call is known to work, from its documentation or from the service itself."""
+        return self.known in ("documented", "learned")
+
+    @property
     def wants_all_fields(self) -> bool:
         """Whether an update has to carry every field, since what it leaves out is lost or not allowed."""
         return self.left_out != "kept"
