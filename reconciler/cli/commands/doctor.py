@@ -105,9 +105,8 @@ def command(
         if snapshot is not None:
             unknown = run.probe(snapshot, signals) if probe else run.offer_cleanup(snapshot)
             complete = not unknown
-            contract = learned_contract(
-                learned.contract, at=_now(), endpoint=report.endpoint, unknown=unknown
-            )
+            at = _now()
+            contract = learned_contract(learned.contract, at=at, endpoint=report.endpoint, unknown=unknown)
             why = _finish_contract(report, contract, write)
         elif probe:
             run.refuse_to_probe()
@@ -119,6 +118,11 @@ def command(
     if write is not None and not report.written:
         click.echo(f"{write} was not written: {why}", err=True)
         return ExitCode.ERROR
+    return _exit_code(report, complete)
+
+
+def _exit_code(report: Report, complete: bool) -> ExitCode:
+    """``complete`` says whether all was found out that a contract should say."""
     if not complete or report.leftovers or report.left_behind or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
