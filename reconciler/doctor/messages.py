@@ -29,6 +29,7 @@ from reconciler.doctor.context import (
     ok_if,
     rows_of,
 )
+from reconciler.doctor.listing import TRIES
 from reconciler.domain import LiveSession
 from reconciler.values import as_number
 
@@ -54,15 +55,42 @@ _NO_ID: Final = 2**31 - 1
 
 
 def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
-    """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read."""
+    """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read.
+
+    Somebody may have deleted the session by now; then another one is asked for.
+    """
     listing = context.contract.operations.get("list_messages")
     if listing is None or listing.method != "GET" or not listing.named_by or not rows:
         why = "the contract has no read-only call for them" if rows else "there is no session to ask about"
         context.report("messages", "unknown", why)
         return
-    shape = context.contract.session
-    number, token = value_at(rows[0], shape.session_id), value_at(rows[0], shape.session_token)
-    live = Address(int(as_number(number) or 0), token if type(token) is str else None)
+    for _ in range(TRIES):
+        live = _address_of(context.contract, rows[0])
+        operation, failures = _try_listing(context, listing, live)
+        if operation is not None:
+            break
+        rows = [row for row in rows_of(context.list()) or () if type(row) is dict]
+        if not rows or any(_address_of(context.contract, row) == live for row in rows):
+            break
+    if operation is None:
+        context.report("messages", "differs", f"can't be listed {'; '.join(failures)}", _NO_ARCHIVE)
+    elif operation.named_by == listing.named_by:
+        context.report("messages", "ok", f"can be listed by {_by(operation)}")
+    else:
+        context.learned.learn_operation("list_messages", replace(operation, known="learned"))
+        seen = f"can be listed by {_by(operation)}, not as the contract says ({'; '.join(failures)})"
+        context.report("messages", "differs", seen)
+
+
+def _address_of(contract: Contract, row: Any) -> Address:
+    number, token = value_at(row, contract.session.session_id), value_at(row, contract.session.session_token)
+    return Address(int(as_number(number) or 0), token if type(token) is str else None)
+
+
+def _try_listing(
+    context: SurveyContext, listing: Operation, live: Address
+) -> tuple[Operation | None, Sequence[str]]:
+    """The first way to list the messages of a session that works, None if there is none; and why others do not."""
     failures = []
     for operation in _addressings(context.contract, listing, live):
         by = _by(operation)
@@ -74,15 +102,9 @@ def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
             failures.append(f"by {by}: it is ignored, and the messages of other sessions are returned")
         elif not all(_is_of(context.contract, row, live) for row in found):
             failures.append(f"by {by}: the messages of other sessions are returned")
-        elif operation.named_by == listing.named_by:
-            context.report("messages", "ok", f"can be listed by {by}")
-            return
         else:
-            context.learned.learn_operation("list_messages", replace(operation, known="learned"))
-            seen = f"can be listed by {by}, not as the contract says ({'; '.join(failures)})"
-            context.report("messages", "differs", seen)
-            return
-    context.report("messages", "differs", f"can't be listed {'; '.join(failures)}", _NO_ARCHIVE)
+            return operation, failures
+    return None, failures
 
 
 def probe_messages(context: ProbeContext) -> None:
