@@ -140,9 +140,9 @@ class Comparison:
         """Whether nothing changed but by chats and by others."""
         return not self.gone and not self.changed
 
-    def with_deleted_by_others(self) -> Comparison:
-        """The same, where it is known that others delete sessions."""
-        return replace(self, gone=(), deleted=self.deleted + len(self.gone))
+    def blaming(self, gone: Collection[int]) -> Comparison:
+        """The same, where the probe may have taken only these. Others deleted the rest of those that are gone."""
+        return replace(self, gone=gone, deleted=len({*self.gone} - {*gone}))
 
     def __str__(self) -> str:
         words = []

@@ -8,7 +8,7 @@ more, to check that the probe changed no other session.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from reconciler.api.client import Client
@@ -183,13 +183,9 @@ class Probe:
             return f"a session {self.name!r} may exist that the list does not show yet"
         return ""
 
-    def _others_vanish(self, gone: Collection[int]) -> bool:
-        """Whether others deleted these, as far as the list can tell. It is watched again only if that is in doubt."""
-        session = self.context.session
-        if session.doubted.intersection(gone) or session.managed.intersection(gone):
-            return False
+    def _others_vanish(self) -> bool:
         try:
-            return session.is_restless()
+            return self.context.session.is_restless()
         except ReconcilerError:
             return False
 
@@ -202,8 +198,11 @@ class Probe:
             self.context.report("the other sessions", "unknown", f"the list can't be read again: {reason}")
             return
         found = compare(self.before, after, self.context.session.probe)
-        if found.gone and self._others_vanish(found.gone):
-            found = found.with_deleted_by_others()
+        session = self.context.session
+        gone = {*found.gone, *session.doubted} - {live.session_id for live in after}
+        suspects = gone & (session.managed | session.doubted)
+        others = gone != suspects and self._others_vanish()
+        found = found.blaming(suspects if others else gone)
         self.untouched = found.untouched
         follows = "somebody else may have written at the same time; each call of the probe named its own session only"
         self.context.report(

@@ -298,6 +298,11 @@ class ProbeSession:
             self.patience = min(self.patience, max(2 * self.lag, _SHORT_PATIENCE))
         return live
 
+    def note_others(self) -> None:
+        """Note which sessions of others there are, so that a call can have taken only what vanishes from now on."""
+        if not self.harm_seen and not self._nothing_is_gone():
+            self._look()
+
     def check_other_sessions(self, *, worked: bool = True) -> None:
         """Check that the last call neither took nor overwrote a session of others.
 
@@ -317,11 +322,12 @@ class ProbeSession:
                 f"{_numbers(self.overwritten)} existed before the probe, and now has the probe's name or mark",
                 "the last call reached another session than the one that it named",
             )
-        if gone and not (worked and self._is_harmless(gone, before)):
+        suspects = self._suspects(gone, before, worked)
+        if suspects:
             self.harm_seen = True
-            self.doubted |= gone
+            self.doubted |= suspects
             raise ProbeStopped(
-                f"{_numbers(gone)} disappeared during the probe",
+                f"{_numbers(suspects)} disappeared during the probe",
                 "somebody else may have deleted it: run the probe again when nobody writes to the account",
             )
 
@@ -333,13 +339,16 @@ class ProbeSession:
             self._restless = self.lag == 0 and any(self._look() for _ in watched)
         return self._restless
 
-    def _is_harmless(self, gone: frozenset[int], before: frozenset[int]) -> bool:
-        """Whether these were deleted by somebody else, as far as the list can tell."""
+    def _suspects(self, gone: frozenset[int], before: frozenset[int], worked: bool) -> frozenset[int]:
+        """Those of the sessions that are gone that the last call may have taken, as far as the list can tell."""
         number = self.id or 0
         lower = max((one for one in before if one < number), default=0)
         higher = min((one for one in before if one > number), default=0)
-        suspicious = gone & (self.managed | {lower, higher}) or 2 * len(gone) > len(before)
-        return not suspicious and self.is_restless()
+        conspicuous = gone & (self.managed | {lower, higher})
+        if conspicuous or not gone:
+            return conspicuous
+        harmless = worked and 2 * len(gone) <= len(before) and self.is_restless()
+        return frozenset() if harmless else gone
 
     def _nothing_is_gone(self) -> bool:
         """Whether one answer proves that no session of others is gone: as many as before, and none is new."""
@@ -365,8 +374,7 @@ class ProbeSession:
 
     def delete(self, calls: Iterable[Operation]) -> Deletion:
         """Delete the session with the first of these calls that works. The list decides whether one did."""
-        if not self.harm_seen and not self._nothing_is_gone():
-            self._look()  # so that what vanishes from now on is all that a call may have taken
+        self.note_others()
         tried: list[tuple[Operation, Reply]] = []
         refused: list[tuple[Operation, Reply]] = []
         for operation in calls:
