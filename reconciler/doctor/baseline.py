@@ -19,7 +19,7 @@ from reconciler.contract import Contract
 from reconciler.doctor.candidates import candidates
 from reconciler.doctor.context import FIRST_VALUES, SECOND_VALUES, describe_answers
 from reconciler.doctor.report import Check, Leftover
-from reconciler.doctor.session import ProbeSession
+from reconciler.doctor.session import ProbeSession, some_numbers
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import probe_id, probe_name, probe_prompt, reserved_kind
@@ -115,8 +115,6 @@ _DELETE = "it contains every prompt: delete it when you no longer need it"
 #: The fields of a session that a chat changes.
 _USAGE_FIELDS: Final = frozenset(("api_use_count", "updated_at"))
 
-_SHOWN: Final = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -147,10 +145,10 @@ class Comparison:
     def __str__(self) -> str:
         words = []
         if self.gone:
-            words.append(f"{_numbers(self.gone)} disappeared")
+            words.append(f"{some_numbers(self.gone)} disappeared")
         if self.changed:
             where = sorted({name for names in self.changed.values() for name in names})
-            words.append(f"{_numbers(self.changed)} changed in {', '.join(where)}")
+            words.append(f"{some_numbers(self.changed)} changed in {', '.join(where)}")
         if self.untouched:
             same = self.count - self.deleted - self.edited
             share = "all" if same == self.count else f"{same} of"
@@ -226,12 +224,6 @@ def _is_sent(name: str, value: Any) -> bool:
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     return {name for name in {**before, **after} if before.get(name) != after.get(name)}
-
-
-def _numbers(numbers: Iterable[int]) -> str:
-    found = sorted(numbers)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(f"#{number}" for number in found[:_SHOWN]) + more
 
 
 def find_leftovers(snapshot: Snapshot) -> list[Leftover]:

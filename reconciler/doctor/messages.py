@@ -31,7 +31,7 @@ from reconciler.doctor.context import (
 )
 from reconciler.doctor.listing import TRIES
 from reconciler.domain import LiveSession
-from reconciler.values import as_number
+from reconciler.values import as_number, same
 
 _Pages: TypeAlias = Literal["before", "page", "none"]
 
@@ -47,6 +47,9 @@ _PAGES: Final[Mapping[_Pages, str]] = {
     "page": "by number",
     "none": "there are none: one response has all messages, or they can't be read",
 }
+
+#: What the probe's messages carry besides their text.
+_META: Final[Mapping[str, Any]] = {"probe": ["message", 1, None, {"爱": True}]}
 
 _NO_ARCHIVE: Final = "deletes are refused, because the messages could not be archived first"
 
@@ -129,14 +132,17 @@ def probe_messages(context: ProbeContext) -> None:
             continue
         for pages in dict.fromkeys((listing.pages, *_PAGES)):
             paged = _paged(operation, pages)
-            found = _read(context, paged, live)
-            if isinstance(found, str):
-                failures[f"by {by}: {found}"] = None
-            elif found == added:
+            rows = _read(context, paged, live)
+            if isinstance(rows, str):
+                failures[f"by {by}: {rows}"] = None
+                continue
+            texts = [str(value_at(row, contract.message.content)) for row in rows]
+            found = list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
+            if found == added:
                 _learn(context, paged, live)
+                _report_meta(context, rows)
                 return
-            else:
-                failures[f"by {by}: {len(found)} of {len(added)} came"] = None
+            failures[f"by {by}: {len(found)} of {len(added)} came"] = None
     context.unknown.append("list_messages")
     context.report("messages", "differs", f"can't be read {'; '.join(failures)}", _NO_ARCHIVE)
 
@@ -146,12 +152,12 @@ def _add(context: ProbeContext, creating: Operation) -> list[str]:
     texts = [f"Message {number} of 3 of reconciler doctor." for number in (1, 2, 3)]
     refused: list[tuple[Operation, Reply]] = []
     for operation in _creates(context, creating):
-        reply = context.session.write(operation, {"category": "tip", "content": texts[0], "meta": {}})
+        reply = context.session.write(operation, {"category": "tip", "content": texts[0], "meta": _META})
         if not context.session.maybe_applied:
             refused.append((operation, reply))
             continue
         for text in texts[1:]:
-            reply = context.session.write(operation, {"category": "tip", "content": text, "meta": {}})
+            reply = context.session.write(operation, {"category": "tip", "content": text, "meta": _META})
         if reply.error is not None:
             refused.append((operation, reply))
             break
@@ -187,6 +193,21 @@ def _learn(context: ProbeContext, found: Operation, live: LiveSession) -> None:
     context.report("count of messages", ok_if(stated.counts in (None, counts)), seen)
 
 
+def _report_meta(context: ProbeContext, rows: Sequence[dict[str, Any]]) -> None:
+    """Whether what a message carries besides its text is returned as it was sent."""
+    contract = context.learned.contract
+    if "meta" not in contract.operation("create_message").fields:
+        return
+    lost = "an archive, and what is restored from it, does not have it as it was"
+    returned = [value_at(row, contract.message.meta) for row in rows]
+    if all(same(one, _META) for one in returned):
+        context.report("meta of messages", "ok", "is returned as it was sent")
+    elif any(returned):
+        context.report("meta of messages", "differs", "is returned, but not as it was sent", lost)
+    else:
+        context.report("meta of messages", "differs", "is not returned", lost)
+
+
 def _count(
     context: ProbeContext, found: Operation, live: LiveSession
 ) -> tuple[Literal["all", "page", "none"] | None, str]:
@@ -204,18 +225,16 @@ def _count(
     )
 
 
-def _read(context: ProbeContext, operation: Operation, live: LiveSession) -> list[str] | str:
-    """The texts of the session's messages in order, read one a page; or why they can't be read."""
+def _read(context: ProbeContext, operation: Operation, live: LiveSession) -> list[dict[str, Any]] | str:
+    """The session's messages in order, read one a page; or why they can't be read."""
     contract = context.learned.contract
     size = operation.page_size if operation.pages == "none" else 1
     operations = {**contract.operations, "list_messages": replace(operation, page_size=size)}
     client = context.client.with_contract(replace(contract, operations=operations))
     try:
-        rows = list_messages(client, live, "")
+        return [dict(row) for row in list_messages(client, live, "")]
     except ApiError as error:
         return error.problems[0].message
-    texts = [str(value_at(dict(row), contract.message.content)) for row in rows]
-    return list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
 
 
 def _addressings(contract: Contract, operation: Operation, live: LiveSession | Address) -> list[Operation]:

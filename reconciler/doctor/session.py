@@ -51,6 +51,8 @@ _LONGEST_PAUSE: Final = 1.0
 #: How long (seconds) to watch at most whether sessions of others vanish while nothing is sent.
 _WATCH: Final = 2.0
 
+_SHOWN: Final = 5  # sessions named in a sentence
+
 
 class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
     """The probe cannot or must not continue. What it created is still deleted."""
@@ -319,7 +321,7 @@ class ProbeSession:
         if self.overwritten:
             self.harm_seen = True
             raise ProbeStopped(
-                f"{_numbers(self.overwritten)} existed before the probe, and now has the probe's name or mark",
+                f"{some_numbers(self.overwritten)} existed before the probe, and now has the probe's name or mark",
                 "the last call reached another session than the one that it named",
             )
         suspects = self._suspects(gone, before, worked)
@@ -327,7 +329,7 @@ class ProbeSession:
             self.harm_seen = True
             self.doubted |= suspects
             raise ProbeStopped(
-                f"{_numbers(suspects)} disappeared during the probe",
+                f"{some_numbers(suspects)} disappeared during the probe",
                 "somebody else may have deleted it: run the probe again when nobody writes to the account",
             )
 
@@ -422,5 +424,8 @@ def _is_gone(live: LiveSession | None) -> bool:
     return live is None
 
 
-def _numbers(numbers: Iterable[int]) -> str:
-    return ", ".join(f"#{number}" for number in sorted(numbers))
+def some_numbers(numbers: Iterable[int]) -> str:
+    """Sessions by their ids: the first few, and how many more."""
+    found = sorted(numbers)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(f"#{number}" for number in found[:_SHOWN]) + more

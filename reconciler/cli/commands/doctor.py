@@ -74,11 +74,12 @@ def command(
     """Find out which lines of the contract are true of a real account.
 
     Without --probe, every call is a GET. With --probe, one session is created, with a name that says what it is,
-    written to and deleted. No other session is ever written to; the list is compared before and after to show it.
+    written to and deleted. No other session is ever written to; the list is compared before and after to show it,
+    also while others use the account.
     Run only one probe at a time on an account.
 
     CATALOG is the folder of the embedded server's data, for --endpoint local. The exit code is 1 if something differs
-    from the contract and was not written with --write, and if another session changed during a probe.
+    from the contract and was not written with --write, and if a probe may have changed another session.
     """
     from reconciler.doctor.baseline import find_leftovers
     from reconciler.doctor.learned import LearnedFacts, learned_contract
