@@ -131,7 +131,9 @@ class Load:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("url", help="the address of the service")
     parser.add_argument("--sessions", type=Path, required=True, help="JSON list of the ids it may touch")
     for kind in KINDS:
