@@ -64,7 +64,8 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     counts = getattr(node, "workeroutput", {}).get(_NAME)
     if counts:
         node.config.stash[_TALLY].add(counts)
-    node.config.stash[_TABLE].extend(tuple(row) for row in getattr(node, "workeroutput", {}).get(_BUSY, ()))
+    rows = getattr(node, "workeroutput", {}).get(_BUSY, ())
+    node.config.stash[_TABLE].extend((row, wanted, seen) for row, wanted, seen in rows)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
