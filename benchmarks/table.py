@@ -33,8 +33,9 @@ class Command:
     """A command that is timed.
 
     ``arguments`` may name ``{folder}`` (the workload's), ``{url}``, ``{scratch}`` (an empty folder, new at each run)
-    and ``{tools}``. ``expect`` stands in the output of a run that did what it was to do. One that ``writes``, or during
-    which others create so many sessions a second as ``creates``, gets a server of its own at each run. ``needs`` names the package without which it can't be run.
+    and ``{tools}``. ``expect`` stands in the output of a run that did what it was to do. One that ``writes`` gets a
+    server of its own at each run, as does one during which others create ``creates`` sessions a second. ``needs``
+    names the package without which it can't be run.
     """
 
     name: str

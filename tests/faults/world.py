@@ -239,14 +239,19 @@ class World:
         return self.run(*self.applying(*flags, what=what), killer=killer, **more)
 
     def run(
-        self, *arguments: str, killer: Killer | None = None, prefix: Sequence[str] = (), **env: str
+        self,
+        *arguments: str,
+        killer: Killer | None = None,
+        prefix: Sequence[str] = (),
+        patience: float = PATIENCE,
+        **env: str,
     ) -> Run:
-        """Run the command to its end."""
+        """Run the command to its end, at the latest after ``patience`` (seconds)."""
         began = len(self.server.log)
         with self.start(*arguments, prefix=prefix, **env) as process:
             if killer:
                 killer.aim(process.pid)
-            out, err = process.communicate(timeout=PATIENCE)
+            out, err = process.communicate(timeout=patience)
         return Run(process.returncode, out, err, self.server.log[began:])
 
     def here(self, *arguments: str) -> Run:
