@@ -64,13 +64,14 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     counts = getattr(node, "workeroutput", {}).get(_NAME)
     if counts:
         node.config.stash[_TALLY].add(counts)
-    rows = getattr(node, "workeroutput", {}).get(_BUSY, ())
-    node.config.stash[_TABLE].extend((row, wanted, seen) for row, wanted, seen in rows)
+    table: list[tuple[str, str, str]] = node.config.stash[_TABLE]
+    table.extend(getattr(node, "workeroutput", {}).get(_BUSY, ()))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     tally = config.stash[_TALLY]
     if tally.scenarios:
         terminalreporter.write_line(str(tally))
-    for row, wanted, seen in sorted(config.stash[_TABLE]):
+    table = config.stash[_TABLE]
+    for row, wanted, seen in sorted(table):
         terminalreporter.write_line(f"{row}: wanted {wanted}; seen {seen}")
