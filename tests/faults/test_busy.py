@@ -60,7 +60,7 @@ def right(document: dict[str, Any], wanted: set[Planned]) -> None:
 def test_creates_and_updates_of_others_cost_nothing(
     tmp_path: Path, tally: Tally, busy_table: Table, full: bool
 ) -> None:
-    others, times = (20_000, 100) if full else (5_000, 3)
+    others, times = (20_000, 100) if full else (5_000, 2)
     with open_account(tmp_path, tally, others=others, ours=200, latency=0.02) as account:
         wanted = account.disturb(10, 10, 5)
         document, _ = plan(account)
@@ -114,7 +114,7 @@ def test_a_snapshot_holds_every_session_that_was_there_throughout(tmp_path: Path
 
 
 def test_an_apply_is_verified(tmp_path: Path, tally: Tally, busy_table: Table, full: bool) -> None:
-    others, times, parts = (20_000, 20, (40, 40, 20)) if full else (2_000, 2, (8, 8, 4))
+    others, times, parts = (20_000, 20, (40, 40, 20)) if full else (2_000, 1, (8, 8, 4))
     flags = (*FLAGS, "--max-deletes", "100%")
     with open_account(tmp_path, tally, others=others, ours=200, latency=0.02, flags=flags) as account:
         world = account.world
@@ -164,7 +164,7 @@ def peak(run: Run) -> int:
 
 def test_two_applies_with_a_lock(tmp_path: Path, tally: Tally, busy_table: Table, full: bool) -> None:
     """Each has something to write, and all that one writes comes before all that the other one does."""
-    others, times = (20_000, 20) if full else (2_000, 2)
+    others, times = (20_000, 20) if full else (2_000, 1)
     flags = (*FLAGS, "--lock", "--lock-timeout", "100")
     with open_account(tmp_path, tally, others=others, ours=20, flags=flags) as account:
         world = account.world
