@@ -296,7 +296,7 @@ def test_no_link_and_no_device_is_read(tmp_path: Path) -> None:
     assert found == []
     assert [one.message for one in problems] == [
         f"{tmp_path}/a.json is not an archived session: Too many levels of symbolic links",
-        f"{tmp_path}/b.json is not an archived session: it is no regular file",
+        f"{tmp_path}/b.json is not an archived session: it is not a regular file",
     ]
 
 
