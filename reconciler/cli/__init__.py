@@ -31,6 +31,7 @@ GROUPS = {
         "plan": "Show what an apply would change.",
         "apply": "Make the live sessions match the catalog.",
         "show": "Show a saved plan.",
+        "list": "List the live sessions, and who manages each.",
         "drift": "Show what was changed outside git.",
         "snapshot": "Save the live list to a file to plan against.",
         "comment": "Post a plan to the pull request that a CI job runs for.",
