@@ -102,7 +102,9 @@ class Builder:
         defaults = Defaults(self._default_layers(head), known=known)
         self._note_empty(defaults.parameters, head.source, ("defaults",))
         self._add_document(head, defaults)
-        manifests = self._documents.manifests(head.fields.get("include"), head.source)
+        manifests = self._documents.manifests(
+            head.fields.get("include"), head.fields.get("exclude"), head.source
+        )
         for file in manifests:
             self._add_document(self._documents.read(file, "manifest"), defaults)
         self._compose(head, defaults)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from reconciler.server import RunningServer
-from tests.cli.conftest import COMMAND, Shell
+from tests.cli.conftest import COMMAND, Shell, writes
 
 
 def test_a_valid_catalog_needs_no_key_and_no_service(shop: Shell, server: RunningServer) -> None:
@@ -52,3 +54,73 @@ def test_a_catalog_does_not_choose_the_address_or_the_key(shop: Shell, server: R
         assert done.returncode == 1
         assert done.stderr.startswith(f"catalog.yaml:5:1: `{name}` is not a field of")
     assert {one.operation for one in server.log} <= {"list_sessions"}  # at the address that the user gave
+
+
+EVE = "sessions:\n  eve: {name: Eve, prompt: Be somebody.}\n"
+
+
+def test_a_manifest_may_end_in_yml(shop: Shell) -> None:
+    (shop.root / "sessions" / "more.yml").write_text(EVE)
+    assert shop.run("validate", "shop").stdout == "bookshop: 3 sessions, all valid.\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        (
+            "eve.yaml",
+            "list it under `include` in catalog.yaml, or under `exclude` if it is not meant to be read",
+        ),
+        (
+            "session/eve.yml",
+            "list it under `include` in catalog.yaml, or under `exclude` if it is not meant to be read",
+        ),
+        (
+            "sessions/eve.YAML",
+            "rename it to sessions/eve.yaml, or list it under `exclude` in catalog.yaml",
+        ),
+    ],
+)
+def test_a_manifest_that_is_not_read_is_an_error(shop: Shell, path: str, hint: str) -> None:
+    file = shop.root / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(EVE)
+    for command in ("validate", "plan"):
+        done = shop.run(command, "shop")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"{path}: this file is a manifest, and the catalog does not read it: it declares `eve`\n"
+            f"      hint: {hint}\n"
+        )
+    head = shop.root / "catalog.yaml"
+    head.write_text(head.read_text() + f"exclude: ['{path}']\n")
+    assert shop.run("validate", "shop").stdout == "bookshop: 2 sessions, all valid.\n"
+
+
+def test_other_files_are_no_manifests(shop: Shell) -> None:
+    for path, text in {
+        "workflow.yaml": "on: push\njobs: {}\n",
+        "pods.yaml": "kind: A\nsessions: {}\n",
+        "broken.yml": "sessions: [\n",
+        "empty.yml": "",
+        ".hidden/eve.yaml": EVE,
+        "node_modules/eve.yaml": EVE,
+        "other/catalog.yaml": "version: 1\ncatalog: other\n",
+        "other/sessions/eve.yaml": EVE,
+    }.items():
+        file = shop.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert shop.run("validate", "shop").returncode == 0
+
+
+def test_a_key_does_not_leave_the_catalog_while_its_file_is_there(shop: Shell, server: RunningServer) -> None:
+    """A renamed folder or suffix would otherwise delete what is live."""
+    shop.run("apply", "shop", "--auto-approve")
+    before = writes(server)
+    (shop.root / "sessions").rename(shop.root / "personas")
+    done = shop.run("apply", "shop", "--auto-approve", "--allow-empty")
+    assert done.returncode == 1
+    assert done.stderr.startswith("personas/all.yaml: this file is a manifest")
+    assert "it declares `alice`, `bob`\n" in done.stderr
+    assert writes(server) == before
