@@ -154,6 +154,7 @@ class Builder:
                 name: FragmentUse(source, tuple(sorted(set(prompts.users.get(name, ())))))
                 for name, (_, source) in prompts.fragments.items()
             },
+            self._documents.suspect,
         )
 
     def _default_layers(self, head: Document) -> list[Layer]:

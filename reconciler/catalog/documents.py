@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 from reconciler.catalog.check import SchemaName, check
@@ -24,6 +25,21 @@ DEFAULT_INCLUDE: Final = ("sessions/**/*.yaml", "sessions/**/*.yml")
 MAX_TEXT: Final = 2 * 2**30
 MAX_VALUES: Final = 50_000_000
 
+_HASH: Final = re.compile(rb" #[^ \t#]")
+_HASH_AFTER_TAB: Final = re.compile(rb"\t#[^ \t#]")
+
+
+def _is_suspect(data: bytes) -> bool:
+    """Whether a file may hold what :mod:`reconciler.lint.slips` looks for in the text of files. Takes no time to
+    speak of; never false where there is something."""
+    return (
+        b"<<<<<<<" in data
+        or b">>>>>>>" in data
+        or _HASH.search(data) is not None
+        or _HASH_AFTER_TAB.search(data) is not None
+        or any(f"{end}：".encode() in data for end in "eltsakdnh")  # the last letters of the fields
+    )
+
 
 class Document(NamedTuple):
     """What could be read of a file. ``invalid`` holds the keys of the sessions that do not fit the schema."""
@@ -42,6 +58,8 @@ class Documents:
         self._prompts: dict[str, str | None] = {}  # None: a file with a problem
         self._text = 0
         self._values = 0
+        #: Whether some file may hold a slip: see :class:`reconciler.catalog.loaded.Loaded`.
+        self.suspect = False
 
     def read(self, file: str, schema: SchemaName) -> Document:
         """A document, checked against the schema of this name; an empty one if the file can't be parsed."""
@@ -50,6 +68,7 @@ class Documents:
         except UnreadableError as error:
             self._problems.note(self._unreadable(file, error))
             return _nothing(Source(file, b"", ""))
+        self.suspect = self.suspect or _is_suspect(data)
         document = parse_document(file, data)
         for problem in document.problems:
             self._problems.note(problem)
@@ -115,6 +134,7 @@ class Documents:
             message = f"the prompt file `{truncate(path)}` {error.message}"
             self._problems.note(source.at_value(place, message, error.hint))
             return None
+        self.suspect = self.suspect or _is_suspect(data)
         self.count(source, len(data), 1)
         text = decode(path, data)
         if isinstance(text, Problem):

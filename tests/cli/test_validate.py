@@ -124,3 +124,75 @@ def test_a_key_does_not_leave_the_catalog_while_its_file_is_there(shop: Shell, s
     assert done.stderr.startswith("personas/all.yaml: this file is a manifest")
     assert "it declares `alice`, `bob`\n" in done.stderr
     assert writes(server) == before
+
+
+def test_what_is_nearly_always_a_mistake_is_a_warning(shop: Shell) -> None:
+    (shop.root / "notes.md").write_text("Be kind.\n")
+    (shop.root / "merged.md").write_text("<<<<<<< HEAD\nBe kind.\n=======\n>>>>>>> main\n")
+    (shop.root / "sessions" / "more.yaml").write_text(
+        "sessions:\n"
+        "  empty: {name: Empty, prompt: ''}\n"
+        "  typo: {name: Typo, prompt: x, model: deepseek-chatt}\n"
+        "  path: {name: Path, prompt: notes.md}\n"
+        "  cut:\n"
+        "    name: Cut\n"
+        "    prompt: Answer in issue #1 style\n"
+        "  wide:\n"
+        "    name: Wide\n"
+        "      model：gpt-4o\n"
+        "    prompt: x\n"
+        "  merged: {name: Merged, prompt: {file: merged.md}}\n"
+    )
+    places = {
+        "merged.md:1:1": "merge-conflict",
+        "sessions/more.yaml:2:32": "empty-prompt",
+        "sessions/more.yaml:3:40": "unknown-model",
+        "sessions/more.yaml:4:30": "prompt-is-path",
+        "sessions/more.yaml:7:29": "cut-by-comment",
+        "sessions/more.yaml:10:7": "full-width-colon",
+    }
+    done = shop.run("validate", "shop")
+    assert (done.returncode, done.stdout) == (0, "bookshop: 8 sessions, all valid, 6 warnings.\n")
+    for place, rule in places.items():
+        assert any(
+            line.startswith(f"{place}: warning: ") and line.endswith(f" [{rule}]")
+            for line in done.stderr.splitlines()
+        ), (place, done.stderr)
+    assert "hint: did you mean `deepseek-chat`?" in done.stderr
+    strict = shop.run("validate", "shop", "--strict")
+    assert (strict.returncode, strict.stderr) == (1, done.stderr.replace(": warning: ", ": error: "))
+    document = shop.json("validate", "shop")
+    assert [one["rule"] for one in document["warnings"]] == list(places.values())
+    plan = shop.run("plan", "shop")
+    assert plan.returncode == 0
+    assert plan.stderr == "6 warnings about the catalog: reconciler validate shop\n"
+
+
+def test_a_warning_is_turned_off_where_the_catalog_says_so(shop: Shell) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": ""}}, lint={"empty-prompt": "off"})
+    assert shop.run("validate", "shop", "--strict").returncode == 0
+    assert shop.run("plan", "shop").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "sessions:\n  alice:\n    name：Alice\n    prompt: Hi.\n",
+            "sessions/all.yaml:3:9: this colon is full-width (`：`)\n",
+        ),
+        (
+            "sessions:\n  alice:\n    name: Alice\n    prompt: Hi.\n    model：gpt\n",
+            "sessions/all.yaml:5:10: this colon is full-width (`：`)\n",
+        ),
+        (
+            "sessions:\n<<<<<<< HEAD\n  alice:\n=======\n  bob:\n>>>>>>> main\n",
+            "sessions/all.yaml:2:1: this is left over from a merge conflict\n",
+        ),
+    ],
+)
+def test_a_slip_that_breaks_the_file_is_named(shop: Shell, text: str, said: str) -> None:
+    (shop.root / "sessions" / "all.yaml").write_text(text)
+    done = shop.run("validate", "shop")
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
