@@ -196,3 +196,58 @@ def test_a_slip_that_breaks_the_file_is_named(shop: Shell, text: str, said: str)
     done = shop.run("validate", "shop")
     assert done.returncode == 1
     assert done.stderr.startswith(said)
+
+
+def test_all_errors_of_a_table_are_at_their_cells(shop: Shell) -> None:
+    (shop.root / "tables").mkdir()
+    (shop.root / "tables" / "g.csv").write_text(
+        "who,slug,heat\n"
+        "Ann,ann,0.2\n"
+        ",,\n"
+        '"Ben, the\nelder",ben,warm\n'
+        "Cid,ann,0.3\n"
+        "Dan,Not A Key,0.4\n"
+        "Eve,eve\n"
+        ",fay,0.5\n"
+        " , , \n"
+        "Gus,gus,hot\n"
+    )
+    shop.write(
+        {
+            "guide": {
+                "from": {
+                    "file": "tables/g.csv",
+                    "key": "{slug}",
+                    "fields": {"name": "who", "parameters.temperature": "heat"},
+                },
+                "prompt": "Be kind.",
+            }
+        }
+    )
+    done = shop.run("validate", "shop")
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("tables/")] == [
+        'tables/g.csv:5:12: "warm" is not a number, but `parameters.temperature` requires one',
+        "tables/g.csv:6:5: this makes the session `ann`, which is already declared in tables/g.csv:2",
+        "tables/g.csv:7:5: this makes the key `Not A Key`, which is not a valid session key",
+        "tables/g.csv:8:1: this row has 2 cells, and the header 3",
+        "tables/g.csv:9:2: the session `fay` has no `name`",
+        'tables/g.csv:11:9: "hot" is not a number, but `parameters.temperature` requires one',
+    ]
+
+
+def test_blank_rows_of_a_table_are_skipped(shop: Shell) -> None:
+    (shop.root / "g.csv").write_text(",,\nwho,slug,heat\nAnn,ann,0.2\n,,\n\n , ,\n")
+    shop.write({"guide": {"from": {"file": "g.csv", "key": "{slug}"}, "name": "{who}", "prompt": "Be kind."}})
+    assert shop.run("validate", "shop").stdout == "bookshop: 1 session, all valid.\n"
+
+
+def test_a_column_that_is_not_there_is_said_once(shop: Shell) -> None:
+    (shop.root / "g.csv").write_text("who,slug\nAnn,ann\nBen,ben\n")
+    shop.write({"guide": {"from": {"file": "g.csv", "key": "{id}"}, "name": "{who}", "prompt": "Be kind."}})
+    assert shop.run("validate", "shop").stderr == (
+        "g.csv:1:1: there is no column `id`\n"
+        "    1 | who,slug\n"
+        "      | ^\n"
+        "      hint: the columns are who, slug\n"
+    )
