@@ -251,3 +251,72 @@ def test_a_column_that_is_not_there_is_said_once(shop: Shell) -> None:
         "      | ^\n"
         "      hint: the columns are who, slug\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (
+            "sessions:\n  alice:\n    name: Alice\n    prompt: Hi.\n    temperature: 0.3\n",
+            [
+                "sessions/all.yaml:5:5: `temperature` is not a field of the session `alice`",
+                "      hint: `temperature` belongs below `parameters`",
+            ],
+        ),
+        (
+            "sessions:\n  alice:\n    name: Alice\n    prompt: Hi.\n    prevent_destroy: true\n",
+            [
+                "sessions/all.yaml:5:5: `prevent_destroy` is not a field of the session `alice`",
+                "      hint: `prevent_destroy` belongs below `lifecycle`",
+            ],
+        ),
+        (
+            "sessions:\n  alice:\n    name: Alice\n    parameters:\n      prompt: Hi.\n",
+            [
+                "sessions/all.yaml:5:7: `prompt` is not a field of `parameters`",
+                "      hint: `prompt` belongs one level higher, beside `parameters`",
+                "sessions/all.yaml:2:3: the session `alice` has no `prompt`",
+            ],
+        ),
+        (
+            "sessions:\n  alice:\n  name: Alice\n  prompt: Hi.\n  parameters: {temperature: 0.3}\n",
+            [
+                "sessions/all.yaml:3:3: `name`, `prompt` and `parameters` are fields of a session, not a session",
+                "      hint: indent these below `alice:`",
+            ],
+        ),
+        (
+            "sessions: {}\nprompt: Hi.\n",
+            [
+                "sessions/all.yaml:2:1: `prompt` is not a field of this manifest",
+                "      hint: `prompt` belongs below the key of a session, below `sessions`",
+            ],
+        ),
+    ],
+)
+def test_a_field_on_the_wrong_level_is_told_where_it_belongs(
+    shop: Shell, manifest: str, said: list[str]
+) -> None:
+    (shop.root / "sessions" / "all.yaml").write_text(manifest)
+    done = shop.run("validate", "shop")
+    assert done.returncode == 1
+    found = [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith(("sessions/", "      hint: `", "      hint: indent"))
+    ]
+    assert sorted(found) == sorted(said)
+
+
+@pytest.mark.parametrize(
+    ("field", "home"),
+    [
+        ("temperature: 0.3", "`temperature` belongs below `parameters`, below `defaults`"),
+        ("model: gpt-4o", "`model` belongs below `defaults`"),
+        ("max_deletes: 3", "`max_deletes` belongs below `policy`"),
+    ],
+)
+def test_a_field_of_catalog_yaml_on_the_wrong_level(shop: Shell, field: str, home: str) -> None:
+    head = shop.root / "catalog.yaml"
+    head.write_text(f"version: 1\ncatalog: bookshop\n{field}\n")
+    assert f"      hint: {home}\n" in shop.run("validate", "shop").stderr
