@@ -83,6 +83,8 @@ class Bench:
         if command.writes:
             return stack.enter_context(pages(None, command.latency))
         assert command.workload is not None
+        if command.creates:
+            return stack.enter_context(pages(folder / "rows.jsonl", command.latency, command.creates))
         place = (command.workload.name, command.latency)
         if place not in self.urls:
             # The largest is not kept: it would take the memory that the others are measured in.

@@ -78,9 +78,12 @@ def writing(journal: Path) -> float | None:
 
 
 @contextmanager
-def pages(rows: Path | None, latency: int) -> Iterator[str]:
-    """The address of a page server in a process of its own. ``latency`` is in milliseconds."""
-    command = [sys.executable, str(HERE / "pages.py"), "--latency", str(latency)]
+def pages(rows: Path | None, latency: int, creates: int = 0) -> Iterator[str]:
+    """The address of a page server in a process of its own. ``latency`` is in milliseconds.
+
+    Others create so many sessions as ``creates`` a second.
+    """
+    command = [sys.executable, str(HERE / "pages.py"), "--latency", str(latency), "--creates", str(creates)]
     if rows is not None:
         command.append(str(rows))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
