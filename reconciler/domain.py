@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
 from reconciler.values import JSON
@@ -112,8 +113,9 @@ class Catalog:
 
     ``adopt`` says which live session a key is to take over; ``moved`` maps the key that a session is to have to
     the identity that it had; ``handed_over`` maps a key that goes to the identity that another catalog or
-    environment gives it; ``forgotten`` are keys whose sessions stay live without us. ``fragments`` tell which prompts
-    share which text, by its name.
+    environment gives it, or :data:`~reconciler.ownership.key.EVERY_KEY` to where all sessions go; ``forgotten`` are
+    keys whose sessions stay live without us. ``fragments`` tell which prompts share which text, by its name.
+    ``environments`` are all that the catalog declares.
     """
 
     name: str
@@ -125,6 +127,12 @@ class Catalog:
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    environments: frozenset[str] = frozenset()
+
+    def receiver(self, key: str) -> Identity | None:
+        """The identity under which another catalog or environment gets the session of a key, if one does."""
+        every = self.handed_over.get(EVERY_KEY)
+        return self.handed_over.get(key) or (every and replace(every, key=key))
 
     def identity(self, key: str) -> Identity:
         """The identity of one of its sessions."""

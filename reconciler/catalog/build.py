@@ -115,7 +115,7 @@ class Builder:
             head.fields,
             head.fields["catalog"],
             self._environment.name,
-            self._sessions.__contains__,
+            self._sessions,
             head.source,
             self._note,
         )
@@ -137,6 +137,7 @@ class Builder:
             moves.handed_over,
             moves.forgotten,
             {name: Fragment(text, frozenset(prompts.users[name])) for name, text in prompts.texts.items()},
+            frozenset(head.get("environments") or ()),
         )
         return Loaded(
             catalog,

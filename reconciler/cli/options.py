@@ -210,6 +210,12 @@ def policy_options(function: F) -> F:
                 help="Allow an empty catalog to delete every session that it manages.",
             ),
             _guard(
+                "--allow-recreate",
+                is_flag=True,
+                help="Allow most of the catalog to be created although as many of its sessions are live under another "
+                "catalog's or environment's name.",
+            ),
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -286,6 +292,7 @@ class PolicyFlags:
     on_conflict: OnConflict | None = None
     canary: int | None = None
     allow_empty: bool = False
+    allow_recreate: bool = False
     allow_destroy: tuple[str, ...] = ()
 
     def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
@@ -303,7 +310,12 @@ class PolicyFlags:
         # comparison would take longer than the comparison.
         gc.freeze()
         plan = make_plan(
-            catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy, only=only
+            catalog,
+            snapshot,
+            allow_empty=self.allow_empty,
+            allow_recreate=self.allow_recreate,
+            allow_destroy=self.allow_destroy,
+            only=only,
         )
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:

@@ -15,6 +15,7 @@ from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
+from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
     Action,
@@ -63,15 +64,16 @@ def make_plan(
     snapshot: Snapshot,
     *,
     allow_empty: bool = False,
+    allow_recreate: bool = False,
     allow_destroy: Collection[str] = (),
     only: Selection | None = None,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
-    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_destroy`` are keys whose
-    sessions may be deleted although they are protected. ``only`` restricts the plan to one kind of action on some
-    keys; the guards then judge these actions alone. What a guard refuses is in the plan's ``refusals``, and all
-    actions are still listed.
+    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_recreate`` lets it create what
+    is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
+    although they are protected. ``only`` restricts the plan to one kind of action on some keys; the guards then judge
+    these actions alone. What a guard refuses is in the plan's ``refusals``, and all actions are still listed.
     """
     catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
@@ -89,22 +91,20 @@ def make_plan(
         allow_empty=allow_empty,
         allow_destroy=frozenset(allow_destroy),
     )
+    renamed = find_renamed(catalog, actions, snapshot)
+    if not allow_recreate:
+        guarded += recreate_refusals(renamed, len(catalog.sessions))
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
-        counts=Counts(
-            no_op=draft.no_op,
-            managed=places.managed,
-            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
-            foreign=places.foreign + snapshot.left_out.foreign,
-            unreadable=len(places.unreadable),
-        ),
+        counts=_counts(draft, places, snapshot),
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
+            *rename_notes(renamed),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
@@ -112,6 +112,16 @@ def make_plan(
         lock=catalog.policy.lock,
         canary=catalog.policy.canary,
         listing=snapshot.listing,
+    )
+
+
+def _counts(draft: _Draft, places: _Places, snapshot: Snapshot) -> Counts:
+    return Counts(
+        no_op=draft.no_op,
+        managed=places.managed,
+        unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+        foreign=places.foreign + snapshot.left_out.foreign,
+        unreadable=len(places.unreadable),
     )
 
 
@@ -203,7 +213,7 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
             places.foreign += 1
             continue
         places.managed += 1
-        if key in catalog.forgotten or key in catalog.handed_over:
+        if key in catalog.forgotten or catalog.receiver(key) is not None:
             places.leaving.append(live)
         else:
             places.held.setdefault(key, []).append(live)
@@ -262,7 +272,7 @@ def _leave(catalog: Catalog, live: LiveSession) -> Action:
     tag = live.remark.tag
     assert tag is not None
     seen = observed(live)
-    to = catalog.handed_over.get(tag.identity.key)
+    to = catalog.receiver(tag.identity.key)
     return Action(
         kind="forget" if to is None else "move",
         identity=to or tag.identity,
