@@ -210,6 +210,11 @@ def policy_options(function: F) -> F:
                 help="Allow an empty catalog to delete every session that it manages.",
             ),
             _guard(
+                "--renew",
+                is_flag=True,
+                help="Send fields again that the service kept in another form, or not at all. It may keep them now.",
+            ),
+            _guard(
                 "--allow-recreate",
                 is_flag=True,
                 help="Allow most of the catalog to be created although as many of its sessions are live under another "
@@ -294,6 +299,7 @@ class PolicyFlags:
     allow_empty: bool = False
     allow_recreate: bool = False
     allow_destroy: tuple[str, ...] = ()
+    renew: bool = False
 
     def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
         """The plan under the catalog's policy, with what the flags override."""
@@ -316,6 +322,7 @@ class PolicyFlags:
             allow_recreate=self.allow_recreate,
             allow_destroy=self.allow_destroy,
             only=only,
+            renew=self.renew,
         )
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:

@@ -51,6 +51,7 @@ class _Draft:
     notes: list[Note] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     no_op: int = 0
+    rewritten: int = 0
 
     def select(self, only: Selection) -> None:
         """Drop what is not about the selected sessions."""
@@ -67,17 +68,19 @@ def make_plan(
     allow_recreate: bool = False,
     allow_destroy: Collection[str] = (),
     only: Selection | None = None,
+    renew: bool = False,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
     ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_recreate`` lets it create what
     is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
     although they are protected. ``only`` restricts the plan to one kind of action on some keys; the guards then judge
-    these actions alone. What a guard refuses is in the plan's ``refusals``, and all actions are still listed.
+    these actions alone. With ``renew``, fields that the service keeps in another form are sent again. What a guard
+    refuses is in the plan's ``refusals``, and all actions are still listed.
     """
     catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
-    draft = _compare_all(catalog, places)
+    draft = _compare_all(catalog, places, renew=renew)
     if only is not None:
         draft.select(only)
     actions = sorted(
@@ -122,10 +125,11 @@ def _counts(draft: _Draft, places: _Places, snapshot: Snapshot) -> Counts:
         unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
         foreign=places.foreign + snapshot.left_out.foreign,
         unreadable=len(places.unreadable),
+        rewritten=draft.rewritten,
     )
 
 
-def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
+def _compare_all(catalog: Catalog, places: _Places, *, renew: bool) -> _Draft:
     draft = _Draft()
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
@@ -134,7 +138,7 @@ def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
     draft.actions += [_leave(catalog, live) for live in places.leaving]
     for key, lives in places.held.items():
         if key not in unclear:
-            _compare_key(catalog, places, key, lives, draft)
+            _compare_key(catalog, places, key, lives, draft, renew=renew)
     known = places.held.keys() | unclear
     draft.actions += [
         _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known
@@ -143,7 +147,7 @@ def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
 
 
 def _compare_key(
-    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft
+    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft, *, renew: bool
 ) -> None:
     """Compare the live sessions of one key with what is wanted under it; the first of them is the one that stays."""
     live = lives[0]
@@ -160,7 +164,8 @@ def _compare_key(
     if tag and live.session_id not in places.moved and equal(wanted, live, tag):
         draft.no_op += 1
         return
-    compared = compare(wanted, live, tag, catalog.policy.on_conflict)
+    compared = compare(wanted, live, tag, catalog.policy.on_conflict, renew=renew)
+    draft.rewritten += len(compared.rewritten)
     draft.notes += _notes(wanted, live, compared)
     action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
     if action:
@@ -386,6 +391,7 @@ _REASONS = {
     "git": "changed in git",
     "unknown": "differs from the catalog",
     "released": "fields no longer managed",
+    "renewed": "fields kept in another form are sent again",
 }
 
 
