@@ -32,8 +32,7 @@ from reconciler.domain import LiveSession
 from reconciler.ownership.remark import parse_remark
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.types import PROTECTION, Action
-from reconciler.text.normal_forms import key_as_kept
-from reconciler.values import MISSING, same
+from reconciler.values import MISSING, key_as_kept, same
 
 #: Sessions by id, as one listing had them.
 Lives = Mapping[int, LiveSession]

@@ -20,7 +20,7 @@ from reconciler.ownership.remark import (
 from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan.types import PROTECTION, Action
-from reconciler.text.normal_forms import key_as_kept
+from reconciler.values import key_as_kept
 
 
 def create_payload(action: Action, operation: Operation) -> dict[str, Any]:

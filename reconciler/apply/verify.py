@@ -21,8 +21,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import PROTECTION, Action, Plan
-from reconciler.text.normal_forms import key_as_kept
-from reconciler.values import MISSING, same
+from reconciler.values import MISSING, key_as_kept, same
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
 from reconciler.domain import Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
+from reconciler.plan.adoptions import GONE
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import Plan
 from reconciler.render.options import RenderOptions
@@ -194,7 +195,10 @@ def _run(
             )
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
-    return report.exit_code
+    gone = [note for note in plan.notes if note.kind == GONE]
+    for note in gone:
+        click.echo(f"not done: {note.key} {note.message}", err=True)
+    return ExitCode.PARTIAL if gone and report.exit_code == ExitCode.OK else report.exit_code
 
 
 def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:

@@ -9,6 +9,7 @@ from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import was_before
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.plan.adoptions import check_adoptions
 from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
@@ -80,7 +81,7 @@ def make_plan(
     """
     catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
-    draft = _compare_all(catalog, places, renew=renew)
+    draft = _compare_all(catalog, places, snapshot, renew=renew)
     if only is not None:
         draft.select(only)
     actions = sorted(
@@ -129,12 +130,16 @@ def _counts(draft: _Draft, places: _Places, snapshot: Snapshot) -> Counts:
     )
 
 
-def _compare_all(catalog: Catalog, places: _Places, *, renew: bool) -> _Draft:
+def _compare_all(catalog: Catalog, places: _Places, snapshot: Snapshot, *, renew: bool) -> _Draft:
     draft = _Draft()
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
     draft.refusals, unclear = _unclear(catalog, places)
+    adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
+    draft.refusals += adoptions.refusals
+    draft.notes += adoptions.notes
+    unclear |= adoptions.unclear
     draft.actions += [_leave(catalog, live) for live in places.leaving]
     for key, lives in places.held.items():
         if key not in unclear:
@@ -226,7 +231,7 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
 
 
 def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]]:
-    """Refusals for keys that two sessions would have, and for adoptions that are not possible; and all these keys.
+    """Refusals for keys that two sessions would have, and these keys.
 
     A rule decides which of two sessions stays only if both already carry the same identity.
     """
@@ -245,30 +250,6 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
                     key,
                 )
             )
-    there = {live.session_id for live in places.unmanaged}
-    there |= {live.session_id for lives in places.held.values() for live in lives}
-    leaving = {live.session_id for live in places.leaving}
-    for key, session_id in catalog.adopt.items():
-        if session_id in leaving:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which this plan stops managing",
-                    f"remove the adopt entry of {key} from the catalog until this plan is applied",
-                    key,
-                )
-            )
-            unclear.add(key)
-        elif session_id not in there and key not in places.held:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which is not live, or is managed by another catalog",
-                    f"remove the adopt entry of {key} from the catalog, or correct the number",
-                    key,
-                )
-            )
-            unclear.add(key)
     return found, unclear
 
 

@@ -29,8 +29,7 @@ from typing import Any, Final
 from reconciler.domain import LiveSession, OnConflict, Session
 from reconciler.ownership.tag import Base, Tag, field_code
 from reconciler.plan.types import PROTECTION, Cause, Detail, FieldChange
-from reconciler.text.normal_forms import key_as_kept
-from reconciler.values import DIGEST_LENGTH, MISSING, same
+from reconciler.values import DIGEST_LENGTH, MISSING, key_as_kept, same
 
 #: Nested values longer than this (in characters of JSON) are shown in full instead of explained, since finding out
 #: where they differ takes superlinear time.
