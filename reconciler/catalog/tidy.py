@@ -29,18 +29,18 @@ def remove_adopt_lines(root: Path, loaded: Loaded, keys: Collection[str]) -> tup
         file: read_text(loaded.root, file) for file in {CATALOG_FILE, *(loaded.files[one] for one in keys)}
     }
     documents = {file: mapping(parse(*read).document) for file, read in texts.items()}
-    name = loaded.environment.name
+    name = loaded.environment.name or ""
     patches = mapping(mapping(mapping(documents[CATALOG_FILE].get("environments")).get(name)).get("sessions"))
     for key in keys:
         file = loaded.files[key]
         if "adopt" in mapping(mapping(documents[file].get("sessions")).get(key)):
             edits.setdefault(file, []).append(Change("remove", ("sessions", key, "adopt")))
-        elif name is not None and "adopt" in mapping(patches.get(key)):
+        elif "adopt" in mapping(patches.get(key)):
             patch = {field: value for field, value in patches[key].items() if field != "adopt"}
             patches = {**patches, key: patch}
         else:
             left.append(key)
-    if name is not None:
+    if name:
         patches = {key: patch for key, patch in patches.items() if patch or key not in keys}
         environment = mapping(mapping(documents[CATALOG_FILE].get("environments")).get(name))
         if patches != mapping(environment.get("sessions")):
