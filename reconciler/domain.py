@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
 from reconciler.values import JSON
@@ -111,9 +112,11 @@ class Catalog:
     Attributes:
         adopt: the id of the live session that a key takes over.
         moved: the previous identity of the session that gets this key.
-        handed_over: the identity in another catalog or environment that the session of this key gets.
+        handed_over: the identity in another catalog or environment that the session of this key gets;
+            :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
         forgotten: the keys of sessions that stay live, but are not managed any more.
         fragments: the texts that several prompts share, by name.
+        environments: all environments that the catalog declares.
     """
 
     name: str
@@ -125,6 +128,12 @@ class Catalog:
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    environments: frozenset[str] = frozenset()
+
+    def receiver(self, key: str) -> Identity | None:
+        """The identity under which another catalog or environment gets the session of a key, if one does."""
+        every = self.handed_over.get(EVERY_KEY)
+        return self.handed_over.get(key) or (every and replace(every, key=key))
 
     def identity(self, key: str) -> Identity:
         """The identity of the session with this key."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -60,6 +60,24 @@ def same(left: Any, right: Any) -> bool:
             and all(same(value, right[key]) for key, value in left.items())
         )
     return bool(left == right)
+
+
+def key_as_kept(key: str, kept: Iterable[str], wanted: Collection[str]) -> str | None:
+    """The form in which a service keeps a key that is not there to the letter; None if it is not there at all.
+
+    A service may keep ``é`` in another Unicode normal form than it was sent.
+
+    ``kept`` are the keys that are there. One of the ``wanted`` keys is itself, and no form of another.
+    """
+    if key.isascii():
+        return None
+    import unicodedata
+
+    form = unicodedata.normalize("NFC", key)
+    for one in kept:
+        if not one.isascii() and one not in wanted and unicodedata.normalize("NFC", one) == form:
+            return one
+    return None
 
 
 def nested_deeper(value: Any, levels: int) -> bool:

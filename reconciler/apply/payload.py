@@ -20,6 +20,7 @@ from reconciler.ownership.remark import (
 from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan.types import PROTECTION, Action
+from reconciler.values import key_as_kept
 
 
 def create_payload(action: Action, operation: Operation) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def update_payload(action: Action, live: LiveSession, operation: Operation) -> d
     }
     remark = fitting_remark(
         live.raw_remark,
-        {**live.remark.keys, **_group(values, "remark")},
+        _merged(live.remark.keys, _group(values, "remark")),
         _tag_after(action, live, values),
         operation.remark_limit,
     )
@@ -89,8 +90,14 @@ def _changed(
         values = {**_as_it_is(live), **values}
     payload: dict[str, Any] = {**address(operation, live), **_top_level(values), "remark": remark}
     if "data" in payload or operation.wants_all_fields:
-        payload["data"] = {**live.data, **payload.get("data", {})}
+        payload["data"] = _merged(live.data, payload.get("data", {}))
     return payload
+
+
+def _merged(live: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The live keys with these in their place, those included that the service keeps in another normal form."""
+    forms = {key_as_kept(key, live, values) for key in values.keys() - live.keys()}
+    return {**{key: value for key, value in live.items() if key not in forms}, **values}
 
 
 def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
@@ -121,7 +128,7 @@ def rewritten_payload(
         protected=bool(live.remark.tag and live.remark.tag.protected),
         was=action.was,
     )
-    remark = compose_remark(live.raw_remark, {**live.remark.keys, **_group(sent, "remark")}, tag)
+    remark = compose_remark(live.raw_remark, _merged(live.remark.keys, _group(sent, "remark")), tag)
     if operation.remark_limit is not None and remark_size(remark) > operation.remark_limit:
         return None
     return _changed(live, sent, remark, operation)
