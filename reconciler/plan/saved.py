@@ -125,6 +125,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
+            rewritten=summary.get("rewritten", 0),
         ),
         notes=tuple(
             Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
