@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
 from reconciler.values import JSON
@@ -193,7 +194,7 @@ class Snapshot:
 
     It holds every session that was there throughout, but for those of others that were ``left_out`` on purpose.
     ``endpoint`` names where it came from, ``contract`` says what can be done there, ``listing`` how it was read; None
-    where that is not known.
+    where that is not known. ``account`` is the mark of the account that was listed.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -201,6 +202,7 @@ class Snapshot:
     contract: Contract | None = None
     left_out: LeftOut = LeftOut()
     listing: Listing | None = None
+    account: Account = UNKNOWN
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

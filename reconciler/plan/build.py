@@ -112,6 +112,7 @@ def make_plan(
         lock=catalog.policy.lock,
         canary=catalog.policy.canary,
         listing=snapshot.listing,
+        account=snapshot.account,
     )
 
 
@@ -308,7 +309,7 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
 
 def _delete_extra(catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession) -> Action:
     reason = f"a second session with this identity; #{keeper.session_id} stays"
-    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id)
+    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id, outside="double")
 
 
 def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.apply import archive as archives
+from reconciler.cli.account import key_mark, other_account_option
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import (
     CatalogFlags,
@@ -31,8 +32,9 @@ from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.ownership.account import Account
 from reconciler.ownership.tag import Identity
-from reconciler.state import FOLDER, open_state
+from reconciler.state import FOLDER, make_salt, open_state
 from reconciler.text.escape import terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -128,6 +130,7 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 @approve_option
 @settle_option
 @lock_options
+@other_account_option
 @format_option()
 def restore(
     archive_id: str,
@@ -138,6 +141,7 @@ def restore(
     settle: float | None,
     lock: bool | None,
     lock_timeout: float,
+    other_account: bool,
     form: str,
     **flags: Any,
 ) -> None:
@@ -163,6 +167,11 @@ def restore(
     identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
     loaded = _catalog_of(catalog, identity, locking=lock is not None)
     state = open_state(state_dir or catalog / FOLDER)
+    make_salt(state)
+    if found.account is None:
+        click.echo(
+            f"{found.id} does not say which account it is from: an earlier version archived it", err=True
+        )
     with connect(split(flags, Connection), state) as client:
         lag = client.contract.settle if settle is None else settle
         with hold_lock(
@@ -176,7 +185,17 @@ def restore(
         ) as holding:
             wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
             with progress("restoring") as step:
-                options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
+                options = RestoreOptions(
+                    state,
+                    folder,
+                    lag,
+                    by,
+                    run,
+                    holding,
+                    on_message=step,
+                    account=Account(key=key_mark(client, state)),
+                    other_account=other_account,
+                )
                 done = bring_back(found, client, options)
     if form == "json":
         row = {"id": found.id, "key": identity.key, **asdict(done)}
