@@ -119,17 +119,21 @@ def _texts(body: Any, operation: Operation) -> Iterator[str]:
         yield from (text for text in body if isinstance(text, str))
     if not isinstance(body, Mapping):
         return
-    for name in _WHOLE:
-        text = body.get(name)
-        text = text.get("message") if isinstance(text, Mapping) else text
-        if text:
-            yield str(text)
     ours = {wire: name for name, wire in operation.fields.items()}
+    by_field: dict[str, str] = {}
     for fields in (body, body.get("data")):
         for wire, texts in fields.items() if isinstance(fields, Mapping) else ():
             told = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
             if told and wire not in _WHOLE:
-                yield " ".join(told) if wire == _ALL_FIELDS else f"{ours.get(wire, wire)}: {' '.join(told)}"
+                by_field[wire] = " ".join(told)
+    for name in _WHOLE:
+        text = body.get(name)
+        text = text.get("message") if isinstance(text, Mapping) else text
+        # An envelope may repeat what it says of each field, under the service's names.
+        if text and not (by_field and all(f"{wire}: {said}" in str(text) for wire, said in by_field.items())):
+            yield str(text)
+    for wire, said in by_field.items():
+        yield said if wire == _ALL_FIELDS else f"{ours.get(wire, wire)}: {said}"
 
 
 def _about_key(status: int, endpoint: Endpoint) -> str:

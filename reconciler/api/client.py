@@ -83,6 +83,19 @@ class Client:
         if not self._shared:
             self._transport.close()
 
+    def with_contract(self, contract: Contract) -> Client:
+        """A client over the same connections that speaks by another contract."""
+        client = Client(
+            self.endpoint,
+            contract,
+            connections=self.connections,
+            tries=self.tries,
+            limiter=self.limiter,
+            transport=self._transport,
+        )
+        client.observer = self.observer
+        return client
+
     def uncancellable(self) -> Client:
         """A client over the same connections whose calls go on when the run is asked to stop."""
         client = Client(

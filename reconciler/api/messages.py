@@ -190,7 +190,7 @@ class _Told:
 def _read(client: Client, operation: Operation, live: LiveSession, label: str) -> Reading:
     reading = Reading(operation, client.contract.message, live)
     for page in range(1, MOST_PAGES + 1):
-        query = _query(operation, live, page, min(reading.rows, default=None))
+        query = page_query(operation, live, page, min(reading.rows, default=None))
         try:
             body = client.read("list_messages", query, session=label)
         except ApiError as error:
@@ -210,11 +210,12 @@ def _unchanged(client: Client, operation: Operation, live: LiveSession, label: s
     if operation.pages != "before":
         return _read(client, operation, live, label).rows == reading.rows
     again = Reading(operation, client.contract.message, live)
-    again.take(client.read("list_messages", _query(operation, live, 1, None), session=label))
+    again.take(client.read("list_messages", page_query(operation, live, 1, None), session=label))
     return max(again.rows, default=0) == max(reading.rows, default=0)
 
 
-def _query(operation: Operation, live: LiveSession, page: int, oldest: int | None) -> dict[str, Any]:
+def page_query(operation: Operation, live: LiveSession, page: int, oldest: int | None) -> dict[str, Any]:
+    """The fields, by our names, that ask for one page; with a cursor, ``oldest`` is the lowest id so far."""
     query: dict[str, Any] = {**address(operation, live), "size": operation.page_size}
     if operation.pages == "before":
         query["ordering"] = "-message_id"

@@ -22,6 +22,7 @@ from reconciler.plan import make_plan
 from reconciler.plan.environment_diff import diff_environments
 from reconciler.render.problems import format_problem
 from reconciler.server import RunningServer, running_server
+from tests.support import LEARNED
 
 ACADEMY = Path(__file__).parents[2] / "examples" / "academy"
 PERSONAS = Path(
@@ -366,7 +367,7 @@ def test_a_small_catalog_cannot_make_gigabytes(tmp_path: Path) -> None:
 def test_a_plan_says_which_fragment_is_behind_a_change(tmp_path: Path) -> None:
     prompts = "  a: {name: A, prompt: [{fragment: rules}, {text: one}]}\n  b: {name: B, prompt: [{fragment: rules}]}\n"
     head = "defaults: {{model: m}}\nfragments: {{rules: {0}}}\nsessions:\n"
-    with running_server(None) as server, Client(Endpoint("test", server.url), load_contract()) as client:
+    with running_server(None) as server, Client(Endpoint("test", server.url), LEARNED) as client:
         put(tmp_path, catalog=head.format("Be kind.") + prompts)
         plan = make_plan(load_catalog(tmp_path), list_sessions(client))
         assert plan.notes == ()

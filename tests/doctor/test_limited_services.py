@@ -230,14 +230,14 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
             "keeps 64 bytes of session_remark",
             "a" * 63,
             102,
-            "shorter names of catalog, environment and keys",
+            "use shorter names for catalog, environment and keys",
         ),
         (
             20,
             "keeps 20 bytes of session_remark",
             "alice",
             44,
-            "shorter names of catalog, environment and keys",
+            "use shorter names for catalog, environment and keys",
         ),
         (
             0,
@@ -299,7 +299,7 @@ def test_no_update_to_fill_in_what_a_create_leaves_out(
         code, out, _ = run(doctor, "apply")
         assert code == 3
         assert (
-            "[no_update] the service does not take data and max_tokens when it creates a session, and has no update "
+            "[no_update] the service does not accept data and max_tokens when it creates a session, and has no update "
             in " ".join(out.split())
         )
         put(doctor, {"b": {"name": "B", "prompt": "b"}})
@@ -402,7 +402,7 @@ def test_a_plan_made_by_another_contract(tmp_path: Path, capsys: pytest.CaptureF
         assert code == 3
         assert err == (
             "the service has no update call, and this would change alice (#1)\n"
-            "      hint: what would help: leave them as they are; or give them new keys, which makes new sessions "
+            "      hint: what would help: leave them as they are; or give them new keys, which creates new sessions "
             "without the messages\n"
         )
         assert doctor.server.store.dump() == before

@@ -179,7 +179,8 @@ def test_adopting_what_is_gone_or_owned_is_refused_and_not_created(desk: Desk) -
 
 def test_a_create_with_an_unmanaged_twin_is_pointed_out(desk: Desk) -> None:
     number = by_hand(desk, name="Alice")
-    (note,) = desk.plan(catalog(ALICE)).notes
+    canary, note = desk.plan(catalog(ALICE)).notes
+    assert canary.kind == "canary"
     assert (note.kind, note.key) == ("same-name", "alice")
     assert note.message == (
         f"has the same name as #{number}, which is unmanaged: "
@@ -190,7 +191,7 @@ def test_a_create_with_an_unmanaged_twin_is_pointed_out(desk: Desk) -> None:
 def test_a_key_that_looks_renamed_is_pointed_out(desk: Desk) -> None:
     desk.apply(catalog(ALICE))
     plan = desk.plan(catalog(replace(ALICE, key="alicia", prompt="You are Alice!")))
-    assert [(note.kind, note.message) for note in plan.notes] == [
+    assert [(note.kind, note.message) for note in plan.notes if note.kind != "canary"] == [
         (
             "maybe-renamed",
             "looks like alice, which would be deleted with its messages. If this is a rename, add: "
