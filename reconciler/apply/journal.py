@@ -233,7 +233,11 @@ def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any])
                 continue
             if all(entry.get(name) == value for name, value in scope.items()):
                 run, found, sessions = entry.get("run"), to, set(to.sessions)
-        elif run == entry.get("run") and entry.get("event") == "applied" and type(number) is int:
+        elif run != entry.get("run") or found is None:
+            continue
+        elif entry.get("event") == "end":
+            found = account_from_json(entry.get("account")) or found
+        elif entry.get("event") == "applied" and type(number) is int:
             (sessions.discard if entry.get("action") == "delete" else sessions.add)(number)
     return None if found is None else make_account(found.numbers, sessions, found.key)
 

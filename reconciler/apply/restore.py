@@ -164,6 +164,9 @@ class _Work:
         expected = self.archived.account
         if expected is not None and not self.options.other_account:
             there = {live.session_id for live in lives}
+            # That the archived session itself is gone says nothing about the account.
+            others = tuple(one for one in expected.sessions if one != self.original.session_id)
+            expected = replace(expected, sessions=others)
             sentence = other_account(f"{self.archived.id} was archived", expected, self.account, there)
             if sentence:
                 raise Refused(

@@ -108,11 +108,7 @@ def apply_plan(
         archive = replace(archive, account=options.account or snapshot.account)
         lives = {live.session_id: live for live in snapshot}
         archive.make_sure(_room_for(plan.actions, lives))
-        scope = {"catalog": plan.catalog, "environment": plan.environment, "endpoint": client.endpoint.name}
-        account = account_to_json(archive.account)
-        journal.record(
-            run, "start", {**scope, "account": account, "actions": len(plan.actions), **options.who}
-        )
+        journal.record(run, "start", _opening(plan, archive, options))
         writer = Writer(
             client,
             archive,
@@ -129,8 +125,27 @@ def apply_plan(
         verified = verify(plan, results, writer, stop, canaries.remember, pages=_pages(client, snapshot))
         report = _report(run, plan, verified, canaries.done, stop)
         with suppress(ReconcilerError):  # what is done is done, and the report says it
-            journal.record(run, "end", _counts(report))
+            journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
+    """What the journal says of a run when it begins."""
+    return {
+        "catalog": plan.catalog,
+        "environment": plan.environment,
+        "endpoint": archive.endpoint,
+        "account": account_to_json(archive.account),
+        "actions": len(plan.actions),
+        **options.who,
+    }
+
+
+def _seen_account(verified: Verified, archive: Archive) -> dict[str, Any]:
+    """The account, where only what was created shows its number: an empty list has none."""
+    if archive.account.numbers or not verified.account.numbers:
+        return {}
+    return {"account": account_to_json(replace(verified.account, key=archive.account.key))}
 
 
 def _is_whole(snapshot: Snapshot) -> bool:

@@ -157,7 +157,6 @@ def _run(
     by = who(root)
     if job.commit:
         by = {**by, "commit": job.commit}
-    make_salt(state)
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with hold_lock(
@@ -170,10 +169,7 @@ def _run(
         wanted=locking,
     ) as holding:
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
-        with progress("listing") as step:
-            snapshot = list_sessions(client, keep=job.keep, on_rows=step)
-        snapshot = with_key(snapshot, key_mark(client, state))
-        _check_account(job, writing, snapshot, state)
+        snapshot = _listed(job, writing, client, state)
         plan = job.plan(snapshot)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
@@ -205,6 +201,20 @@ def _run(
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
     return report.exit_code
+
+
+def _listed(job: Job, writing: Writing, client: Client, state: Path) -> Snapshot:
+    """The live list, once it is clear that it is of the right account.
+
+    Raises:
+        Refused: it is of another one, and nobody allows that.
+    """
+    make_salt(state)
+    with progress("listing") as step:
+        snapshot = list_sessions(client, keep=job.keep, on_rows=step)
+    snapshot = with_key(snapshot, key_mark(client, state))
+    _check_account(job, writing, snapshot, state)
+    return snapshot
 
 
 def _check_account(job: Job, writing: Writing, snapshot: Snapshot, state: Path) -> None:

@@ -309,7 +309,7 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
 
 def _delete_extra(catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession) -> Action:
     reason = f"a second session with this identity; #{keeper.session_id} stays"
-    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id, outside="double")
+    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id)
 
 
 def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:

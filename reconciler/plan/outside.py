@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.types import Action, Note, Outside, Plan
+
+#: The kinds of notes on sessions that are live twice.
+_DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +34,35 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, Written])
     The snapshot has to hold the sessions that were written, whoever they belong to now.
     """
     lives = {live.session_id: live for live in snapshot}
-    actions = [_explained(action, written.get(action.key), lives) for action in plan.actions]
-    explained = {written[action.key].session_id for action in actions if action.key in written}
+    copies = {note.key: note.session_id for note in plan.notes if note.kind == "copy"}
+    actions = [_explained(action, written.get(action.key), lives, copies) for action in plan.actions]
+    shown = {(action.outside, action.key) for action in actions}
     ours = {one.session_id for one in written.values()}
-    notes = [
-        replace(note, drift=True)
-        if note.kind == "unreadable-tag"
-        and note.session_id not in explained
-        and (note.session_id in ours or _names_catalog(lives.get(note.session_id or 0), plan.catalog))
-        else note
-        for note in plan.notes
-    ]
+    altered = {one.session_id for key, one in written.items() if ("tag-altered", key) in shown}
+
+    def is_drift(note: Note) -> bool:
+        if note.kind == "unreadable-tag" and note.session_id not in altered:
+            live = lives.get(note.session_id or 0)
+            return note.session_id in ours or _names_catalog(live, plan.catalog)
+        return note.kind == "copy" or (note.kind in _DOUBLES and ("double", note.key) not in shown)
+
+    notes = [replace(note, drift=True) if is_drift(note) else note for note in plan.notes]
     notes += [note for action in actions if (note := _way_back(action, written.get(action.key)))]
     return replace(plan, actions=tuple(actions), notes=tuple(notes))
 
 
-def _explained(action: Action, written: Written | None, lives: Mapping[int, LiveSession]) -> Action:
+def _explained(
+    action: Action,
+    written: Written | None,
+    lives: Mapping[int, LiveSession],
+    copies: Mapping[str | None, int | None],
+) -> Action:
+    """The action with what happened outside git. ``copies`` are copies of sessions, by the key in their tags."""
+    if action.keeper is not None:
+        return replace(action, outside="double")
+    if action.kind == "create" and written is None and action.key in copies:
+        reason = f"deleted outside git: #{copies[action.key]} is a copy of it, so it was live"
+        return replace(action, reason=reason, outside="deleted")
     if written is None or action.kind not in ("create", "adopt"):
         return action
     number = written.session_id

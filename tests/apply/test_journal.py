@@ -59,6 +59,7 @@ def test_a_run_in_the_journal(server: RunningServer, tmp_path: Path) -> None:
             "catalog": "bookshop",
             "environment": "staging",
             "endpoint": "https://api.example.com",
+            "account": {"api_ids": [], "key": "", "sessions": []},
             "actions": 2,
             "user": "lery",
             "commit": "abc",
