@@ -76,6 +76,7 @@ def test_a_run_in_the_journal(server: RunningServer, tmp_path: Path) -> None:
             "failed": 1,
             "unknown": 0,
             "not_tried": 0,
+            "account": {"api_ids": [70], "key": "", "sessions": [1]},
         },
     ]
     assert API_KEY not in (tmp_path / FILE).read_text(encoding="utf-8")

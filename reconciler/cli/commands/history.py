@@ -51,7 +51,7 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     who = start.get("job") or start.get("user") or "unknown"
     commit = f", commit {str(start['commit'])[:12]}" if start.get("commit") else ""
     where = f"{start.get('catalog')}{environment} to {start.get('endpoint')}"
-    account = account_from_json(start.get("account"))
+    account = account_from_json((end or {}).get("account")) or account_from_json(start.get("account"))
     if account is not None and account.numbers:
         where += f", {account}"
     if start.get("restores"):
