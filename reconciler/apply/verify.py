@@ -22,14 +22,18 @@ from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import PROTECTION, Action, Plan
-from reconciler.values import MISSING, same
+from reconciler.values import MISSING, key_as_kept, same
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words."""
+    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words.
+
+    ``key_forms`` are fields whose key alone has another form, which no tag has to remember.
+    """
 
     rewrites: list[Rewrite] = field(default_factory=list)
+    key_forms: list[Rewrite] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
 
@@ -82,7 +86,7 @@ def verify(
         results,
         "differs" if findings.differences else "verified",
         findings.differences,
-        findings.rewrites,
+        [*findings.rewrites, *findings.key_forms],
         account=now.account,
     )
 
@@ -299,14 +303,19 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
         findings.differences.append(f"{label}: the tag did not come back as written{why}")
         return
     found = live.fields()
+    wanted = {*action.managed, *action.held}
     for change in action.fields:
         if change.path == PROTECTION or change.cause == "released":
             continue
-        stored = found.get(change.path, MISSING)
-        if stored is MISSING:
+        path = change.path if change.path in found else key_as_kept(change.path, found, wanted)
+        stored = MISSING if path is None else found[path]
+        if stored is MISSING and not (tag.base and change.path.startswith(("data.", "remark."))):
             findings.differences.append(f"{label}: {change.path} was sent, but is not there")
         elif same(stored, change.after):
-            continue
+            if path != change.path:
+                findings.key_forms.append(
+                    Rewrite(action.key, live.session_id, change.path, change.after, stored, path)
+                )
         elif tag.base and not tag.base.wrote(change.path, change.after):
             findings.differences.append(f"{label}: {change.path} was written by another run since")
         else:

@@ -17,6 +17,7 @@ from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
+    from reconciler.catalog.loaded import Loaded
     from reconciler.plan.types import Plan, Selection
 
 T = TypeVar("T")
@@ -99,9 +100,17 @@ class CatalogFlags:
         Raises:
             CatalogError: with everything that is wrong.
         """
-        from reconciler.catalog import load_catalog
+        return self.load_with_origins(folder).catalog
 
-        return load_catalog(folder, self.env, dict(self.var))
+    def load_with_origins(self, folder: Path) -> Loaded:
+        """The catalog, and where everything in it came from.
+
+        Raises:
+            CatalogError: with everything that is wrong.
+        """
+        from reconciler.catalog.load import load
+
+        return load(folder, self.env, dict(self.var))
 
 
 class _Variable(click.ParamType[tuple[str, str]]):
@@ -210,6 +219,17 @@ def policy_options(function: F) -> F:
                 help="Allow an empty catalog to delete every session that it manages.",
             ),
             _guard(
+                "--renew",
+                is_flag=True,
+                help="Send fields again that the service kept in another form, or not at all. It may keep them now.",
+            ),
+            _guard(
+                "--allow-recreate",
+                is_flag=True,
+                help="Allow most of the catalog to be created although as many of its sessions are live under another "
+                "catalog's or environment's name.",
+            ),
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -286,7 +306,9 @@ class PolicyFlags:
     on_conflict: OnConflict | None = None
     canary: int | None = None
     allow_empty: bool = False
+    allow_recreate: bool = False
     allow_destroy: tuple[str, ...] = ()
+    renew: bool = False
 
     def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
         """The plan under the catalog's policy, with what the flags override."""
@@ -303,7 +325,13 @@ class PolicyFlags:
         # comparison would take longer than the comparison.
         gc.freeze()
         plan = make_plan(
-            catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy, only=only
+            catalog,
+            snapshot,
+            allow_empty=self.allow_empty,
+            allow_recreate=self.allow_recreate,
+            allow_destroy=self.allow_destroy,
+            only=only,
+            renew=self.renew,
         )
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:

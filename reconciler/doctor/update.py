@@ -72,8 +72,11 @@ def find_update(context: ProbeContext) -> None:
         return
     operation, since = tried[live.prompt]
     late = f"; the list shows it after {limiter.now() - since:.1f} s" if session.was_late else ""
-    if late:
-        earlier = list(takewhile(partial(ne, operation), possible))
+    earlier = list(takewhile(partial(ne, operation), possible))
+    if earlier:
+        # The list may have shown a later call's change only because it lags, at the most since the first of them.
+        first = min(started for one, started in tried.values() if one in earlier)
+        session.lag = max(session.lag, limiter.now() - first)
         operation = _first_that_works(context, earlier) or operation
     context.update = replace(as_learned(operation), left_out="kept", ignores=frozenset())
     verdict = context.learned.learn_operation("update_session", context.update)

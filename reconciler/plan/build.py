@@ -9,12 +9,14 @@ from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import was_before
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.plan.adoptions import check_adoptions
 from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
+from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
     Action,
@@ -50,6 +52,7 @@ class _Draft:
     notes: list[Note] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     no_op: int = 0
+    rewritten: int = 0
 
     def select(self, only: Selection) -> None:
         """Drop what is not about the selected sessions."""
@@ -63,19 +66,22 @@ def make_plan(
     snapshot: Snapshot,
     *,
     allow_empty: bool = False,
+    allow_recreate: bool = False,
     allow_destroy: Collection[str] = (),
     only: Selection | None = None,
+    renew: bool = False,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
-    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_destroy`` are keys whose
-    sessions may be deleted although they are protected. ``only`` restricts the plan to one kind of action on some
-    keys; the guards then judge these actions alone. What a guard refuses is in the plan's ``refusals``, and all
-    actions are still listed.
+    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_recreate`` lets it create what
+    is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
+    although they are protected. ``only`` restricts the plan to one kind of action on some keys; the guards then judge
+    these actions alone. With ``renew``, fields that the service keeps in another form are sent again. What a guard
+    refuses is in the plan's ``refusals``, and all actions are still listed.
     """
     catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
-    draft = _compare_all(catalog, places)
+    draft = _compare_all(catalog, places, snapshot, renew=renew)
     if only is not None:
         draft.select(only)
     actions = sorted(
@@ -89,22 +95,20 @@ def make_plan(
         allow_empty=allow_empty,
         allow_destroy=frozenset(allow_destroy),
     )
+    renamed = find_renamed(catalog, actions, snapshot)
+    if not allow_recreate:
+        guarded += recreate_refusals(renamed, len(catalog.sessions))
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
-        counts=Counts(
-            no_op=draft.no_op,
-            managed=places.managed,
-            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
-            foreign=places.foreign + snapshot.left_out.foreign,
-            unreadable=len(places.unreadable),
-        ),
+        counts=_counts(draft, places, snapshot),
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
+            *rename_notes(renamed),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
@@ -116,16 +120,31 @@ def make_plan(
     )
 
 
-def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
+def _counts(draft: _Draft, places: _Places, snapshot: Snapshot) -> Counts:
+    return Counts(
+        no_op=draft.no_op,
+        managed=places.managed,
+        unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+        foreign=places.foreign + snapshot.left_out.foreign,
+        unreadable=len(places.unreadable),
+        rewritten=draft.rewritten,
+    )
+
+
+def _compare_all(catalog: Catalog, places: _Places, snapshot: Snapshot, *, renew: bool) -> _Draft:
     draft = _Draft()
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
     draft.refusals, unclear = _unclear(catalog, places)
+    adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
+    draft.refusals += adoptions.refusals
+    draft.notes += adoptions.notes
+    unclear |= adoptions.unclear
     draft.actions += [_leave(catalog, live) for live in places.leaving]
     for key, lives in places.held.items():
         if key not in unclear:
-            _compare_key(catalog, places, key, lives, draft)
+            _compare_key(catalog, places, key, lives, draft, renew=renew)
     known = places.held.keys() | unclear
     draft.actions += [
         _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known
@@ -134,7 +153,7 @@ def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
 
 
 def _compare_key(
-    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft
+    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft, *, renew: bool
 ) -> None:
     """Compare the live sessions of one key with what is wanted under it; the first of them is the one that stays."""
     live = lives[0]
@@ -151,7 +170,8 @@ def _compare_key(
     if tag and live.session_id not in places.moved and equal(wanted, live, tag):
         draft.no_op += 1
         return
-    compared = compare(wanted, live, tag, catalog.policy.on_conflict)
+    compared = compare(wanted, live, tag, catalog.policy.on_conflict, renew=renew)
+    draft.rewritten += len(compared.rewritten)
     draft.notes += _notes(wanted, live, compared)
     action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
     if action:
@@ -204,7 +224,7 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
             places.foreign += 1
             continue
         places.managed += 1
-        if key in catalog.forgotten or key in catalog.handed_over:
+        if key in catalog.forgotten or catalog.receiver(key) is not None:
             places.leaving.append(live)
         else:
             places.held.setdefault(key, []).append(live)
@@ -212,7 +232,7 @@ def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
 
 
 def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]]:
-    """Refusals for keys that two sessions would have, and for adoptions that are not possible; and all these keys.
+    """Refusals for keys that two sessions would have, and these keys.
 
     A rule decides which of two sessions stays only if both already carry the same identity.
     """
@@ -231,30 +251,6 @@ def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]
                     key,
                 )
             )
-    there = {live.session_id for live in places.unmanaged}
-    there |= {live.session_id for lives in places.held.values() for live in lives}
-    leaving = {live.session_id for live in places.leaving}
-    for key, session_id in catalog.adopt.items():
-        if session_id in leaving:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which this plan stops managing",
-                    f"remove the adopt entry of {key} from the catalog until this plan is applied",
-                    key,
-                )
-            )
-            unclear.add(key)
-        elif session_id not in there and key not in places.held:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which is not live, or is managed by another catalog",
-                    f"remove the adopt entry of {key} from the catalog, or correct the number",
-                    key,
-                )
-            )
-            unclear.add(key)
     return found, unclear
 
 
@@ -263,7 +259,7 @@ def _leave(catalog: Catalog, live: LiveSession) -> Action:
     tag = live.remark.tag
     assert tag is not None
     seen = observed(live)
-    to = catalog.handed_over.get(tag.identity.key)
+    to = catalog.receiver(tag.identity.key)
     return Action(
         kind="forget" if to is None else "move",
         identity=to or tag.identity,
@@ -377,6 +373,7 @@ _REASONS = {
     "git": "changed in git",
     "unknown": "differs from the catalog",
     "released": "fields no longer managed",
+    "renewed": "fields kept in another form are sent again",
 }
 
 

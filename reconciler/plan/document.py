@@ -49,6 +49,7 @@ def _summary(plan: Plan) -> dict[str, int]:
         "unmanaged": counts.unmanaged,
         "foreign": counts.foreign,
         "unreadable": counts.unreadable,
+        "rewritten": counts.rewritten,
     }
 
 

@@ -127,6 +127,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
+            rewritten=summary.get("rewritten", 0),
         ),
         notes=tuple(
             Note(

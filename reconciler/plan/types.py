@@ -13,7 +13,7 @@ from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
 About: TypeAlias = Literal["drift", "environments", "part"]
-Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released"]
+Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released", "renewed"]
 
 #: What happened to a whole session outside git: it was deleted, lost its tag, has another or a broken one, or is live
 #: twice.
@@ -120,13 +120,17 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many live sessions there are of each kind, and how many need no change."""
+    """How many live sessions there are of each kind, and how many need no change.
+
+    ``rewritten`` is the number of fields that the service keeps in another form than they were sent, or not at all.
+    """
 
     no_op: int = 0
     managed: int = 0
     unmanaged: int = 0
     foreign: int = 0
     unreadable: int = 0
+    rewritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,7 @@ def test_a_plan_as_a_document() -> None:
             "unmanaged": 1,
             "foreign": 1,
             "unreadable": 0,
+            "rewritten": 0,
         },
         "actions": [
             {

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.contract import Contract
     from reconciler.doctor.learned import LearnedFacts
     from reconciler.doctor.report import Report
+    from reconciler.doctor.survey import Survey
     from reconciler.domain import Snapshot
 
 
@@ -84,7 +85,6 @@ def command(
     from reconciler.doctor.learned import LearnedFacts, learned_contract
     from reconciler.doctor.record import Recorder
     from reconciler.doctor.report import Report
-    from reconciler.doctor.survey import survey
 
     state = state_dir or catalog / FOLDER
     if write is not None:
@@ -92,9 +92,7 @@ def command(
     with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
         learned = LearnedFacts(client.contract, afresh=probe)
-        with telling() as tell:
-            tell("reading the account")
-            surveyed = survey(client, learned, probe=probe)
+        surveyed = _survey(client, learned, probe=probe)
         snapshot = surveyed.snapshot
         report = Report(client.endpoint.name, client.contract, list(surveyed.checks))
         report.leftovers = () if snapshot is None else find_leftovers(snapshot)
@@ -122,6 +120,15 @@ def command(
     if not complete or report.leftovers or report.left_behind or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
+
+
+def _survey(client: Client, learned: LearnedFacts, *, probe: bool) -> Survey:
+    """Find out what GETs can tell, with a note on the terminal meanwhile."""
+    from reconciler.doctor.survey import survey
+
+    with telling() as tell:
+        tell("reading the account")
+        return survey(client, learned, probe=probe)
 
 
 class _Output:
