@@ -14,6 +14,7 @@ from typing import Final
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
+from reconciler.plan.adoptions import GONE
 from reconciler.plan.types import Action, Note, Outside, Plan
 
 #: The kinds of notes on sessions that are live twice.
@@ -44,6 +45,8 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, Written])
         if note.kind == "unreadable-tag" and note.session_id not in altered:
             live = lives.get(note.session_id or 0)
             return note.session_id in ours or _names_catalog(live, plan.catalog)
+        if note.kind == GONE:
+            return note.key is not None and note.key in written
         return note.kind == "copy" or (note.kind in _DOUBLES and ("double", note.key) not in shown)
 
     notes = [replace(note, drift=True) if is_drift(note) else note for note in plan.notes]
@@ -94,7 +97,7 @@ def _way_back(action: Action, written: Written | None) -> Note | None:
         return None
     number = written.session_id
     message = (
-        f"#{number} is live without its tag, so apply would create {action.key} a second time: "
+        "it is live without its tag, so apply would create a second one: "
         f"`reconciler adopt {action.key}={number}` takes it over again, with its messages"
     )
     return Note("tag-removed", message, action.key, number)

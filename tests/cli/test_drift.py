@@ -91,9 +91,8 @@ def test_a_tag_that_was_removed(applied: Shell, server: RunningServer) -> None:
         '  + alice  "Alice"  [drift]\n'
         f"      reason: the tag of #{number} was removed outside git (applied on TODAY)\n\n"
         "Notes:\n"
-        f"  [tag-removed] alice (#{number}): #{number} is live without its tag, so apply would create alice a second "
-        "time:\n"
-        f"    `reconciler adopt alice={number}` takes it over again, with its messages\n\n"
+        f"  [tag-removed] alice #{number} it is live without its tag, so apply would create a second one: `reconciler\n"
+        f"      adopt alice={number}` takes it over again, with its messages\n\n"
         "Plan: 1 to create, 0 to update, 0 to delete.\n"
         "Attention: 1 session changed outside git.\n"
         "Left alone: 1 unmanaged.\n"
@@ -112,6 +111,15 @@ def test_a_tag_that_was_removed_where_the_catalog_adopts_the_session(
     assert shop.run("apply", "shop", "--auto-approve").returncode == 0
     server.store.update_session(number, remark="by hand")
     assert "reason: its tag was removed outside git (applied on TODAY)\n" in drift(shop)
+
+
+def test_a_session_that_was_deleted_where_the_catalog_adopts_it(shop: Shell, server: RunningServer) -> None:
+    number = server.store.insert_session(name="Alice", prompt="Be kind.", remark="by hand")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind.", "adopt": number}})
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    server.store.delete_session(number)
+    document = shop.json("drift", "shop", code=2)
+    assert [note["key"] for note in document["notes"] if note.get("drift")] == ["alice"]
 
 
 def test_a_tag_that_was_altered(applied: Shell, server: RunningServer) -> None:
