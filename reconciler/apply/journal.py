@@ -254,7 +254,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             while line := file.readline(_LONGEST):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
-                    if isinstance(entry, dict):
+                    # A stranger may have written the file: what we write has the name of its run.
+                    if isinstance(entry, dict) and isinstance(entry.get("run", ""), str):
                         entries.append(entry)
     except (FileNotFoundError, NotADirectoryError):
         return []
