@@ -86,7 +86,7 @@ def mark_key(key: str, salt: bytes | None) -> str:
         return NO_KEY
     if salt is None:
         return ""
-    hashed = scrypt(key.encode(), salt=salt, n=2**12, r=8, p=1, dklen=12)
+    hashed = scrypt(key.encode(), salt=salt, n=2**10, r=8, p=1, dklen=12)
     return f"{sha256(b'reconciler salt ' + salt).hexdigest()[:12]}:{hashed.hex()}"
 
 
