@@ -105,7 +105,8 @@ class Catalog:
     ``adopt`` says which live session a key is to take over; ``moved`` maps the key that a session is to have to
     the identity that it had; ``handed_over`` maps a key that goes to the identity that another catalog or
     environment gives it; ``forgotten`` are keys whose sessions stay live without us. ``fragments`` tell which prompts
-    share which text, by its name.
+    share which text, by its name. ``id`` tells it from other catalogs of its name, and ``former_ids`` are those that it
+    had.
     """
 
     name: str
@@ -117,10 +118,21 @@ class Catalog:
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    id: str | None = None
+    former_ids: frozenset[str] = frozenset()
 
     def identity(self, key: str) -> Identity:
         """The identity of one of its sessions."""
         return Identity(self.name, self.environment, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the journal of this machine says of a catalog: the ids of the sessions that it ``made``, and of those that it
+    ``wrote`` in any way."""
+
+    made: frozenset[int] = frozenset()
+    wrote: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +197,7 @@ class Snapshot:
 
     It holds every session that was there throughout, but for those of others that were ``left_out`` on purpose.
     ``endpoint`` names where it came from, ``contract`` says what can be done there, ``listing`` how it was read; None
-    where that is not known.
+    where that is not known. ``messages`` says of some sessions, by id, how many messages they have.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -193,6 +205,7 @@ class Snapshot:
     contract: Contract | None = None
     left_out: LeftOut = LeftOut()
     listing: Listing | None = None
+    messages: Mapping[int, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

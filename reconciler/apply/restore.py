@@ -31,7 +31,7 @@ from reconciler.apply.payload import making_payload, not_carried, restore_payloa
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.ownership.remark import parse_remark
+from reconciler.ownership.remark import parse_remark, remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.text.timestamps import write_timestamp
 
@@ -223,7 +223,7 @@ class _Work:
         return (live.name, live.prompt, live.raw_remark) == (
             original.name,
             original.prompt,
-            original.raw_remark,
+            remark_of_another_session(original.raw_remark, original.remark),
         )
 
     def _half_made(self, live: LiveSession) -> bool:

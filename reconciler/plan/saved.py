@@ -103,6 +103,8 @@ def _execution(action: Action) -> dict[str, Any]:
         facts["against"] = dict(action.against)
     if action.keeper is not None:
         facts["keeper"] = action.keeper
+    if action.catalog_id is not None:
+        facts["catalog_id"] = action.catalog_id
     return facts
 
 
@@ -123,6 +125,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
+            copies=summary.get("copies", 0),
         ),
         notes=tuple(
             Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
@@ -154,6 +157,9 @@ def _action(document: Mapping[str, Any]) -> Action:
         fingerprint=document.get("fingerprint", ""),
         against=document.get("against", {}),
         keeper=document.get("keeper"),
+        messages=document.get("messages"),
+        own_double=document.get("own_double", False),
+        catalog_id=document.get("catalog_id"),
     )
 
 
