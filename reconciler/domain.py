@@ -128,8 +128,8 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the journal of this machine says of a catalog: the ids of the sessions that it ``made``, and of those that it
-    ``wrote`` in any way."""
+    """What this machine's journal says of a catalog: the ids of the sessions that it ``made``, and of all that it
+    ``wrote``."""
 
     made: frozenset[int] = frozenset()
     wrote: frozenset[int] = frozenset()

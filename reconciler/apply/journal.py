@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.disk import open_regular
+from reconciler.domain import Written
 from reconciler.errors import ReconcilerError
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 
@@ -146,6 +147,22 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
         with suppress(TypeError, ValueError):
             moments.append(read_timestamp(at))
     return max(moments, default=None)
+
+
+def written(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Written:
+    """The sessions that the runs of a catalog made, and those that they wrote. ``scope`` is as above."""
+    runs: set[Any] = set()
+    made: set[int] = set()
+    wrote: set[int] = set()
+    for entry in entries:
+        run, number = entry.get("run"), entry.get("session_id")
+        if entry.get("event") == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            runs.add(run)
+        elif run in runs and entry.get("event") == "applied" and type(number) is int:
+            wrote.add(number)
+            if entry.get("action") == "create":
+                made.add(number)
+    return Written(frozenset(made), frozenset(wrote))
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

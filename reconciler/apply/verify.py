@@ -20,6 +20,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
+from reconciler.plan.placing import is_copy
 from reconciler.plan.types import PROTECTION, Action, Plan
 from reconciler.values import MISSING, same
 
@@ -205,11 +206,12 @@ def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
     held: dict[Identity, list[int]] = {}
     for live in now:
         tag = live.remark.tag
-        if tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment):
+        ours = tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment)
+        if tag and ours and not is_copy(live):
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
-        f"the next apply keeps #{numbers[0]}"
+        f"the next apply keeps one with messages, or #{numbers[0]}"
         for identity, numbers in held.items()
         if len(numbers) > 1
     ]

@@ -137,6 +137,8 @@ class Builder:
             moves.handed_over,
             moves.forgotten,
             {name: Fragment(text, frozenset(prompts.users[name])) for name, text in prompts.texts.items()},
+            head.get("id"),
+            moves.former_ids,
         )
         return Loaded(
             catalog,

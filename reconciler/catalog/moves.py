@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from reconciler.errors import Problem
 from reconciler.ownership.key import parse_identity
 from reconciler.ownership.tag import Identity
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
+
+#: What a side of an entry begins with that is about the catalog's own id.
+_ID: Final = "id:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Ownership:
     moved: Mapping[str, Identity]
     handed_over: Mapping[str, Identity]
     forgotten: frozenset[str]
+    former_ids: frozenset[str]
 
 
 def _identity(text: str, catalog: str, environment: str | None) -> Identity:
@@ -43,9 +47,16 @@ def ownership(
     """Read ``moved`` and ``forgotten`` of catalog.yaml. ``wanted`` says whether the catalog holds a key."""
     moved: dict[str, Identity] = {}
     handed_over: dict[str, Identity] = {}
+    former_ids: set[str] = set()
     seen: dict[Identity, int] = {}
     for number, entry in enumerate(head.get("moved", ())):
         place: NodePath = ("moved", number)
+        if entry["from"].startswith(_ID) or entry["to"].startswith(_ID):
+            problem = _wrong_id(entry, head.get("id"))
+            if problem:
+                note(source.at_value(place, *problem))
+            former_ids.add(entry["from"].removeprefix(_ID))
+            continue
         source_, target = (_identity(entry[side], catalog, environment) for side in ("from", "to"))
         ours = [one == Identity(catalog, environment, one.key) for one in (source_, target)]
         problem = None
@@ -88,4 +99,20 @@ def ownership(
             problem = (f"`{key}` is both forgotten and moved", "remove one of the two")
         if problem:
             note(source.at_value(("forgotten", number), *problem))
-    return Ownership(moved, handed_over, frozenset(forgotten))
+    return Ownership(moved, handed_over, frozenset(forgotten), frozenset(former_ids))
+
+
+def _wrong_id(entry: Mapping[str, str], own: str | None) -> tuple[str, str] | None:
+    """What is wrong with an entry about the catalog's id, and what to do; None if nothing is."""
+    if not (entry["from"].startswith(_ID) and entry["to"].startswith(_ID)):
+        return (
+            "one side of this entry is an id and the other a key",
+            "write `id:` on both sides, or on neither",
+        )
+    if own is None:
+        return "this entry changes the catalog's id, but the catalog has none", "add `id` to catalog.yaml"
+    if entry["to"] != _ID + own:
+        return f"this entry does not lead to the catalog's id, which is `{own}`", f'write `to: "{_ID}{own}"`'
+    if entry["from"] == entry["to"]:
+        return "this entry changes the catalog's id to what it is", "remove it"
+    return None

@@ -67,7 +67,7 @@ def parse_remark(text: str | None) -> Remark:
     document = _object(text)
     if document is None:
         if OUR_KEY in text and _DAMAGED.search(text):
-            return Remark(unreadable="the remark is no JSON any more, so it was cut off, escaped or altered")
+            return Remark(unreadable="the remark is no JSON any more, so it was cut off or altered")
         return _EMPTY
     if OUR_KEY not in document:
         return Remark(document)

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, connect
 from reconciler.cli.keys import did_you_mean
-from reconciler.cli.live import live_or_against
+from reconciler.cli.live import live_or_against, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     catalog_argument,
@@ -54,11 +54,17 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     loaded = split(flags, CatalogFlags).load(catalog)
     keep = keep_for_catalog(loaded)
     snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER, keep)
+    snapshot = with_messages(
+        snapshot,
+        loaded.name,
+        loaded.environment,
+        lambda: connect(split(flags, Connection), state_dir or catalog / FOLDER),
+    )
     plan = drifted(make_plan(loaded, snapshot))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
     put_out(plan_to_document(plan), output)
-    return ExitCode.OK if plan.empty else ExitCode.CHANGES
+    return ExitCode.OK if plan.empty and not plan.undecided else ExitCode.CHANGES
 
 
 def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...], which: CatalogFlags) -> int:

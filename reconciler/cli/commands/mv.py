@@ -62,11 +62,12 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
     policy = split(flags, PolicyFlags)
 
     def plan(snapshot: Snapshot) -> Plan:
-        part = policy.plan(moving, snapshot, Selection("move", frozenset({target.key})))
+        part = policy.plan(moving, snapshot, Selection("move", frozenset({target.key})), state=state)
         if not part.actions and not part.refusals:
             raise _not_live(source, loaded, snapshot)
         return part
 
+    state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(moving)
     job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = run_plan(
@@ -74,7 +75,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
         split(flags, Writing),
         split(flags, Connection),
         root=catalog,
-        state=state_dir or catalog / FOLDER,
+        state=state,
     )
     if code == ExitCode.OK and _ours(source, loaded) and source.key in loaded.sessions:
         click.echo(

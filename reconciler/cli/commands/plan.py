@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
-from reconciler.cli.live import listing
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.live import listing, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     OutPath,
@@ -67,7 +67,12 @@ def command(
 
         loaded = split(flags, CatalogFlags).load(catalog)
         snapshot = live(keep_for_catalog(loaded))
-    plan = split(flags, PolicyFlags).plan(loaded, snapshot)
+    state = state_dir or catalog / FOLDER
+    if against is None:
+        snapshot = with_messages(
+            snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
+        )
+    plan = split(flags, PolicyFlags).plan(loaded, snapshot, state=state)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
@@ -75,4 +80,4 @@ def command(
     put_out(plan_to_document(plan), output)
     if plan.refusals:
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK
+    return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
