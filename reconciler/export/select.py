@@ -33,8 +33,8 @@ class Exported:
 class Selection:
     """What is exported, in the order of session ids.
 
-    ``left_out`` lists what was asked for but can't be exported, ``notes`` what else the user should know. ``catalog_id``
-    is the id that managed sessions carry; None if none does.
+    ``left_out`` lists what was asked for but can't be exported, ``notes`` what else the user should know.
+    ``catalog_id`` is the id that managed sessions carry; None if none does.
     """
 
     catalog: str
