@@ -385,7 +385,9 @@ def test_a_second_one_is_found_by_its_name(server: RunningServer, tmp_path: Path
         server.after.append(another)
         report = apply_plan(plan, client, options(tmp_path, recheck=False), snapshot=there)
     assert report.verification == "differs"
-    assert report.differences == ("alice is live 2 times: #321, #322; the next apply keeps one with messages, or #321",)
+    assert report.differences == (
+        "alice is live 2 times: #321, #322; the next apply keeps one with messages, or #321",
+    )
 
 
 def test_a_list_that_lags_is_waited_for(tmp_path: Path) -> None:

@@ -160,7 +160,9 @@ def test_of_two_sessions_with_one_identity_the_one_with_messages_stays(
 
 
 @pytest.mark.parametrize("messages", [{}, {3: 0}, {5: 4}])
-def test_doubles_are_left_alone_until_it_is_known_how_many_messages_each_has(messages: dict[int, int]) -> None:
+def test_doubles_are_left_alone_until_it_is_known_how_many_messages_each_has(
+    messages: dict[int, int],
+) -> None:
     twins = snapshot(written(ALICE, 3, prompt="Changed."), written(ALICE, 5))
     plan = make_plan(catalog(ALICE), with_counts(twins, messages))
     assert plan.empty
