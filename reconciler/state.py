@@ -1,4 +1,4 @@
-"""The folder ``.reconciler``: what a run leaves on this machine. Never needed for a plan; there is no state file."""
+"""The folder ``.reconciler``: what runs leave on this machine. No plan needs it; there is no state file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ FOLDER = ".reconciler"
 
 
 def open_state(folder: Path) -> Path:
-    """The folder, made if need be: for its owner alone, and kept out of git.
+    """The folder, created if it does not exist: readable by its owner only, and ignored by git.
 
     Raises:
-        ReconcilerError: it can't be made or written to.
+        ReconcilerError: it can't be created or written to, or it contains a symbolic link.
     """
     try:
         for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
-            # A catalog may be a stranger's pull request: it must not choose where we read and write.
+            # A catalog may come from a stranger's pull request, which must not decide where we read and write.
             if path.is_symlink():
                 raise ReconcilerError(
                     f"{path} is a symbolic link", "remove it, or name a folder with --state-dir"

@@ -1,7 +1,7 @@
-"""The journal: an append-only file of JSON lines, the intent before each write and the result after it.
+"""The journal: an append-only file of JSON lines, with the intent before each write and the result after it.
 
-Many workers write to it, and an fsync takes longer than a line: whoever comes while one is under way shares the
-next, so that a pool of sixteen waits for two of them and not for sixteen.
+Many workers write to it, and an fsync takes longer than writing a line. Workers that arrive during an fsync share the
+next one, so a pool of sixteen waits for two of them instead of sixteen.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 FILE = "journal.jsonl"
 
-#: The longest line that is read whole (bytes); ours have a few hundred.
+#: The longest line that is read (bytes). Lines of this program have a few hundred.
 _LONGEST = 2**20
 
 
 class Journal:
-    """Appends to one file. Use it in a ``with``; safe to use from many threads."""
+    """Appends to one file. Use it as a context manager; safe to use from many threads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,7 +38,7 @@ class Journal:
             raise self._unwritable(error) from None
         self._condition = threading.Condition()
         self._waiting: list[bytes] = []
-        self._written = 0  # lines handed in
+        self._written = 0  # lines passed in
         self._synced = 0  # lines on disk
         self._syncing = False
         self._broken: OSError | None = None
@@ -53,16 +53,16 @@ class Journal:
         """Append what happened in a run, with the time.
 
         Raises:
-            ReconcilerError: as :meth:`append`.
+            ReconcilerError: as for :meth:`append`.
         """
         at = write_timestamp(datetime.now(UTC), "milliseconds")
         self.append({"run": run, "at": at, "event": event, **facts})
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one entry; when this returns, it is on disk.
+        """Write one entry. It is on disk when this returns.
 
         Raises:
-            ReconcilerError: it is not. Nothing may be written to the service then.
+            ReconcilerError: it is not on disk. Then nothing may be written to the service.
         """
         line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
         with self._condition:
@@ -78,7 +78,7 @@ class Journal:
                 raise self._unwritable(self._broken)
 
     def _sync(self) -> None:
-        """Write what waits, and sync it, while others queue up. Called and left with the lock held."""
+        """Write and sync the waiting lines, while others queue up. The lock is held on entry and on return."""
         lines, self._waiting = self._waiting, []
         upto = self._written
         self._syncing = True
@@ -105,7 +105,7 @@ class Journal:
 
 
 def _end_torn_line(path: Path, descriptor: int) -> None:
-    """End a line that a killed run left unfinished, so that ours does not run into it."""
+    """End a line that a killed run left unfinished, so that the next one is not appended to it."""
     if os.fstat(descriptor).st_size == 0:
         return
     with path.open("rb") as file:
@@ -120,11 +120,11 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> datetime | None:
-    """When a run last made something that it may not have seen in the list: it could be made twice before that shows.
+    """The time of the last create that the list may not show yet, so that a second run could repeat it.
 
-    A create counts from its intent while it has no result (the run was killed, or is still at it), from its result
-    once it was applied or nobody could tell, and no more when its run has verified what it applied. ``scope`` is what
-    the run's start has to say: catalog, environment and endpoint.
+    A create without a result counts from its intent: its run was killed, or is still at work. One that was applied, or
+    whose outcome is unknown, counts from its result. It does not count any more once its run has verified its writes.
+    ``scope`` holds the catalog, environment and endpoint that the start of the run must have.
     """
     runs: set[Any] = set()
     unseen: dict[tuple[Any, Any], tuple[Any, Any]] = {}  # by run and key: the event, and when
@@ -163,6 +163,26 @@ def written(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> W
             if entry.get("action") == "create":
                 made.add(number)
     return Written(frozenset(made), frozenset(wrote))
+
+
+def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> frozenset[int]:
+    """The sessions, by id, that a canary went wrong with or touched, and that no run wrote to since."""
+    runs: set[Any] = set()
+    found: set[int] = set()
+    for entry in entries:
+        run, event, number = entry.get("run"), entry.get("event"), entry.get("session_id")
+        if event == "start" and entry.get("endpoint") == endpoint:
+            runs.add(run)
+        elif run not in runs:
+            continue
+        elif event == "canary" and entry.get("outcome") == "failed":
+            touched = entry.get("touched")
+            found |= {
+                one for one in (number, *(touched if type(touched) is list else ())) if type(one) is int
+            }
+        elif event == "applied" and type(number) is int:
+            found.discard(number)
+    return frozenset(found)
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

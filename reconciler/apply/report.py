@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from reconciler.errors import ExitCode
-from reconciler.plan.types import Action
+from reconciler.plan.types import Action, ActionKind
+from reconciler.values import MISSING
 
-REPORT_VERSION = "1.0"
+REPORT_VERSION = "1.1"
 
 #: The reason of a run that a person or the system ended.
 INTERRUPTED = "interrupted"
@@ -22,13 +23,17 @@ Verification: TypeAlias = Literal["verified", "differs", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A field that the server keeps in another form than it was sent."""
+    """A field that the server keeps in another form than it was sent.
+
+    ``stored`` is MISSING where it keeps nothing. ``stored_path`` is set where the key itself has another form.
+    """
 
     key: str
     session_id: int
     path: str
     sent: Any
     stored: Any
+    stored_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,31 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """A write that was sent alone, before others of its kind, and what it did.
+
+    ``outcome`` is ``passed`` where the list shows exactly what was asked for, ``refused`` where the service did not
+    carry it out, and else ``failed``. ``sent`` and ``answered`` describe the call; ``message`` says what was seen;
+    ``archived`` are the archive ids of what the write changed or took though it should not have.
+    """
+
+    kind: ActionKind
+    key: str
+    session_id: int | None
+    operation: str
+    outcome: Literal["passed", "refused", "failed"]
+    sent: str
+    answered: str
+    message: str = ""
+    archived: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What became of a plan.
 
-    ``differences`` are what the verification found, a sentence each; ``stopped`` says why the run ended early.
+    ``differences`` are what the verification found, a sentence each; ``stopped`` says why the run ended early,
+    ``canaries`` what was tried on one session first.
     """
 
     run: str
@@ -62,6 +88,7 @@ class Report:
     differences: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     stopped: str = ""
+    canaries: tuple[Canary, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
         """How many actions ended so."""
@@ -72,6 +99,8 @@ class Report:
         """The exit code that says the same."""
         if self.stopped == INTERRUPTED:
             return ExitCode.INTERRUPTED
+        if any(canary.outcome == "failed" for canary in self.canaries):
+            return ExitCode.PARTIAL
         applied = self.count("applied")
         if applied == len(self.results):
             # Every write is known to have been done. A list that can't be read does not say otherwise.
@@ -82,7 +111,7 @@ class Report:
 
 
 def report_to_document(report: Report) -> dict[str, Any]:
-    """The report's public form (``schemas/report.schema.json``)."""
+    """The report's public form (docs/apply.md)."""
     return {
         "format_version": REPORT_VERSION,
         "run": report.run,
@@ -96,6 +125,20 @@ def report_to_document(report: Report) -> dict[str, Any]:
             "not_tried": report.count("not tried"),
         },
         "stopped": report.stopped,
+        "canaries": [
+            {
+                "action": canary.kind,
+                "key": canary.key,
+                "session_id": canary.session_id,
+                "operation": canary.operation,
+                "outcome": canary.outcome,
+                "sent": canary.sent,
+                "answered": canary.answered,
+                "message": canary.message,
+                "archived": list(canary.archived),
+            }
+            for canary in report.canaries
+        ],
         "verification": report.verification,
         "differences": list(report.differences),
         "rewritten": [
@@ -104,7 +147,8 @@ def report_to_document(report: Report) -> dict[str, Any]:
                 "session_id": one.session_id,
                 "path": one.path,
                 "sent": one.sent,
-                "stored": one.stored,
+                **({} if one.stored is MISSING else {"stored": one.stored}),
+                **({} if one.stored_path is None else {"stored_path": one.stored_path}),
             }
             for one in report.rewrites
         ],

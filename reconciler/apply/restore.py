@@ -147,13 +147,19 @@ class _Work:
 
     def _refuse_if_not_ours(self, now: LiveSession) -> None:
         untagged = now.remark.tag is None and not now.remark.unreadable and reserved_kind(now) is None
-        if self._ours(now) or (untagged and self.original.remark.tag is None):
+        if self._ours(now) or self._damaged(now) or (untagged and self.original.remark.tag is None):
             return
         raise Refused(
             f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
             "nothing was put back",
             f"reconciler archive show {self.archived.id} has what it was",
         )
+
+    def _damaged(self, now: LiveSession) -> bool:
+        """Whether a write that went to the wrong session gave this one the tag that it bears."""
+        tag, mine = now.remark.tag, self.archived.identity
+        where = None if tag is None else (tag.identity.catalog, tag.identity.environment)
+        return self.archived.before == "canary" and where == (mine.catalog, mine.environment)
 
     # A deleted session
 

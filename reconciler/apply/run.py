@@ -19,13 +19,14 @@ from typing import Any
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
-from reconciler.api.listing import list_sessions
+from reconciler.api.listing import list_sessions, whole
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
+from reconciler.apply.canary import Canaries, tries_changes
 from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
-from reconciler.apply.report import Report, Result
+from reconciler.apply.report import Canary, Report, Result
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.apply.verify import Verified, verify
 from reconciler.apply.write import Writer
@@ -90,13 +91,14 @@ def apply_plan(
     started = write_timestamp(datetime.now(UTC), "milliseconds")
     archive = Archive(options.archive or options.state / archives.FOLDER, run, started, client.endpoint.name)
     if not plan.actions:
-        return _report(run, plan, Verified([], "verified"))
+        return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
     seen = client.limiter.now()
     with Journal(options.state / journals.FILE) as journal:
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
-            snapshot, seen = list_sessions(client, keep=keep_for_plan(plan)), client.limiter.now()
+            keep = whole if tries_changes(plan, client) else keep_for_plan(plan)
+            snapshot, seen = list_sessions(client, keep=keep), client.limiter.now()
             refuse_if_stale(plan, snapshot)
         refuse_if_unable(plan, snapshot)
         lives = {live.session_id: live for live in snapshot}
@@ -114,11 +116,18 @@ def apply_plan(
             permit=_permit(options.holding, stop),
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
-        results = _carry_out(plan.actions, lives, writer, options, on_result)
-        report = _report(run, plan, verify(plan, results, writer, stop, pages=_pages(client, snapshot)))
+        canaries = Canaries(plan, writer, stop, lives, before=lives if _is_whole(snapshot) else None)
+        results = _carry_out(plan.actions, lives, canaries, options, on_result)
+        verified = verify(plan, results, writer, stop, canaries.remember, pages=_pages(client, snapshot))
+        report = _report(run, plan, verified, canaries.done, stop)
         with suppress(ReconcilerError):  # what is done is done, and the report says it
             journal.record(run, "end", _counts(report))
     return report
+
+
+def _is_whole(snapshot: Snapshot) -> bool:
+    """Whether a snapshot holds all sessions, and all of each."""
+    return snapshot.total == len(snapshot) and all(live.row for live in snapshot)
 
 
 def _is_cheaper(plan: Plan, client: Client, snapshot: Snapshot) -> bool:
@@ -168,26 +177,46 @@ def _room_for(actions: Sequence[Action], lives: Mapping[int, LiveSession]) -> in
 def _carry_out(
     actions: Sequence[Action],
     lives: Mapping[int, LiveSession],
-    writer: Writer,
+    canaries: Canaries,
     options: ApplyOptions,
     on_result: Callable[[Result], None] | None,
 ) -> list[Result]:
+    """Carry out all actions in order, over a pool of workers; those that have to be tried first alone."""
     telling = threading.Lock()
 
-    def carry_out(action: Action) -> Result:
+    def carry_out(action: Action, by: Writer | Canaries = canaries.writer) -> Result:
         live = None if action.session_id is None else lives.get(action.session_id)
-        result = writer.carry_out(action, live)
+        result = by.carry_out(action, live)
         if on_result:
             with telling:
                 on_result(result)
         return result
 
     ordered = sorted(actions, key=lambda action: ORDER.index(action.kind))
+    results: list[Result] = []
+    together: list[Action] = []
     with ThreadPoolExecutor(max(1, min(options.parallelism, len(ordered))), "apply") as pool:
-        return list(pool.map(carry_out, ordered))
+
+        def finish() -> None:
+            done = list(pool.map(carry_out, together))
+            canaries.wrote(done)
+            results.extend(done)
+            together.clear()
+
+        for action in ordered:
+            if canaries.due(action):
+                finish()
+                results.append(carry_out(action, canaries))
+            else:
+                together.append(action)
+        finish()
+    return results
 
 
-def _report(run: str, plan: Plan, verified: Verified) -> Report:
+def _report(
+    run: str, plan: Plan, verified: Verified, canaries: Sequence[Canary], stop: Cancellation
+) -> Report:
+    stopped = verified.stopped or (stop.reason if any(one.outcome != "passed" for one in canaries) else "")
     return Report(
         run=run,
         catalog=plan.catalog,
@@ -197,5 +226,6 @@ def _report(run: str, plan: Plan, verified: Verified) -> Report:
         verification=verified.verification,
         differences=tuple(verified.differences),
         rewrites=tuple(verified.rewrites),
-        stopped=verified.stopped,
+        stopped=stopped,
+        canaries=tuple(canaries),
     )

@@ -6,9 +6,9 @@ which the tag is made to remember, so that the next plan is empty. Anything else
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.listing import list_sessions
@@ -22,14 +22,18 @@ from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.placing import is_copy
 from reconciler.plan.types import PROTECTION, Action, Plan
-from reconciler.values import MISSING, same
+from reconciler.values import MISSING, key_as_kept, same
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words."""
+    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words.
+
+    ``key_forms`` are fields whose key alone has another form, which no tag has to remember.
+    """
 
     rewrites: list[Rewrite] = field(default_factory=list)
+    key_forms: list[Rewrite] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
 
@@ -44,7 +48,13 @@ class Verified:
     stopped: str = ""
 
 
-def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, *, pages: int) -> Verified:
+#: Sends one more update of a session, so that its tag tells what the server made of it (:meth:`Writer.remember`).
+Remember: TypeAlias = Callable[[Action, LiveSession, Mapping[str, Any]], Result]
+
+
+def verify(
+    plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, remember: Remember, *, pages: int
+) -> Verified:
     """Look at what was written, and let the tags remember what the server stored differently. Never raises.
 
     ``pages`` is how many calls it takes to read the whole list. If the service finds sessions by name, and that takes
@@ -63,14 +73,17 @@ def verify(plan: Plan, results: list[Result], writer: Writer, stop: Cancellation
         ]
         twice = doubles(now, plan.catalog, plan.environment)
         if findings.rewrites:
-            findings = _confirm_rewrites(plan, results, findings.rewrites, now, writer)
+            findings = _confirm_rewrites(plan, results, findings.rewrites, now, writer, remember)
         findings.differences += twice
     except Interrupted:
         return Verified(results, "skipped", stopped=stop.reason)
     except ReconcilerError as error:
         return Verified(results, "failed", [problem.message for problem in error.problems])
     return Verified(
-        results, "differs" if findings.differences else "verified", findings.differences, findings.rewrites
+        results,
+        "differs" if findings.differences else "verified",
+        findings.differences,
+        [*findings.rewrites, *findings.key_forms],
     )
 
 
@@ -106,18 +119,23 @@ def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tup
 
 
 def _confirm_rewrites(
-    plan: Plan, results: list[Result], rewrites: Sequence[Rewrite], now: Snapshot, writer: Writer
+    plan: Plan,
+    results: list[Result],
+    rewrites: Sequence[Rewrite],
+    now: Snapshot,
+    writer: Writer,
+    remember: Remember,
 ) -> Findings:
     """Let the tags remember what the server made of these fields, and look again.
 
     A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
     again, with the tag: what comes out the same way again is the server's form of it.
     """
-    failed = _send_again(results, rewrites, rewrites, now, writer)
+    failed = _send_again(results, rewrites, rewrites, now, remember, writer)
     findings, now = _wait_until_listed(plan, results, writer)
     kept = [one for one in rewrites if one in findings.rewrites]
     if len(kept) < len(rewrites):
-        failed += _send_again(results, rewrites, kept, now, writer)
+        failed += _send_again(results, rewrites, kept, now, remember, writer)
         findings, now = _wait_until_listed(plan, results, writer)
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
@@ -139,7 +157,12 @@ def _confirm_rewrites(
 
 
 def _send_again(
-    results: list[Result], rewrites: Sequence[Rewrite], kept: Sequence[Rewrite], now: Snapshot, writer: Writer
+    results: list[Result],
+    rewrites: Sequence[Rewrite],
+    kept: Sequence[Rewrite],
+    now: Snapshot,
+    remember: Remember,
+    writer: Writer,
 ) -> list[str]:
     """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
 
@@ -165,7 +188,7 @@ def _send_again(
         elif (payload := rewritten_payload(action, live, again, form, operation)) is None:
             reason = "the remark has no room for it"
         else:
-            result = writer.remember(action, live, payload)
+            result = remember(action, live, payload)
             if result.outcome == "applied":
                 continue
             reason = result.message
@@ -246,13 +269,14 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
             return result
         live = by_id.get(action.session_id or 0)
         gone = action.kind == "delete"
-        done = live is None if gone else live is not None and _arrived(action, live)
+        done = live is None if gone else live is not None and arrived(action, live)
         return Result(action, "applied", action.session_id) if done else result
 
     return [again(result) for result in results]
 
 
-def _arrived(action: Action, live: LiveSession) -> bool:
+def arrived(action: Action, live: LiveSession) -> bool:
+    """Whether a live session is as an action was to make it."""
     tag = live.remark.tag
     if action.kind == "forget":
         return tag is None and not live.remark.unreadable
@@ -276,14 +300,19 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
         findings.differences.append(f"{label}: the tag did not come back as written{why}")
         return
     found = live.fields()
+    wanted = {*action.managed, *action.held}
     for change in action.fields:
         if change.path == PROTECTION or change.cause == "released":
             continue
-        stored = found.get(change.path, MISSING)
-        if stored is MISSING:
+        path = change.path if change.path in found else key_as_kept(change.path, found, wanted)
+        stored = MISSING if path is None else found[path]
+        if stored is MISSING and not (tag.base and change.path.startswith(("data.", "remark."))):
             findings.differences.append(f"{label}: {change.path} was sent, but is not there")
         elif same(stored, change.after):
-            continue
+            if path != change.path:
+                findings.key_forms.append(
+                    Rewrite(action.key, live.session_id, change.path, change.after, stored, path)
+                )
         elif tag.base and not tag.base.wrote(change.path, change.after):
             findings.differences.append(f"{label}: {change.path} was written by another run since")
         else:

@@ -20,7 +20,7 @@ from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import poll
-from reconciler.api.send import Found, send_until_certain
+from reconciler.api.send import Found, Sent, send_until_certain
 from reconciler.apply.archive import Archive
 from reconciler.apply.circuit_breaker import CircuitBreaker
 from reconciler.apply.journal import Journal
@@ -44,13 +44,27 @@ _PLAN_AGAIN = "it is not known yet whether it was done: plan again to see what i
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A write that went out: the operation, its fields by our names, and what became of it."""
+
+    operation: str
+    payload: Mapping[str, Any]
+    sent: Sent
+
+
+def _nobody(_: Call) -> None:
+    """Nobody is told of the calls."""
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Does single actions. Safe to use from many threads.
 
     ``settle`` is how long (seconds) a create that does not show in the list yet is waited for; ``look_first`` says
     that a create has to be looked for before it is sent. ``seen`` is when the sessions were listed (by the limiter's
     clock), ``calls`` how many calls it takes to look at one again. ``permit`` is called before each call that writes,
-    and raises Interrupted if the run may not go on.
+    and raises Interrupted if the run may not go on. ``heard`` is told of each write that went out, and of
+    what became of it.
     """
 
     client: Client
@@ -62,6 +76,7 @@ class Writer:
     calls: int
     permit: Callable[[], None]
     breaker: CircuitBreaker
+    heard: Callable[[Call], None] = _nobody
 
     def carry_out(self, action: Action, live: LiveSession | None) -> Result:
         """Do one action to one session. Never raises for what may go wrong; the result says it."""
@@ -161,7 +176,7 @@ class Writer:
 
     def _filled(self, session_id: int, action: Action, payload: Mapping[str, Any]) -> Found:
         try:
-            found = self._by_id(session_id, action.name, half_made_name(action.identity))
+            found = self.by_id(session_id, action.name, half_made_name(action.identity))
         except ReconcilerError:
             return Found("unknown")
         done = found is not None and found.raw_remark == payload["remark"] and found.name == action.name
@@ -237,11 +252,14 @@ class Writer:
                 repeatable=action.kind != "create",
             )
         except HeldBackError as error:
+            if doubtful:
+                self.heard(Call(operation, payload, Sent("unknown")))
             # What changed it may be a call of ours that was thought to have done nothing.
             found = look() if doubtful else Found("not done")
             if found.state == "done":
                 return Result(action, "applied", found.session_id or action.session_id)
             return _failed(action, "failed", error)
+        self.heard(Call(operation, payload, sent))
         if sent.error is None:
             self.breaker.wrote()
             session_id, token = answered(
@@ -282,7 +300,7 @@ class Writer:
 
     def _updated(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Found:
         try:
-            found = self._by_id(live.session_id, payload.get("name", live.name), live.name)
+            found = self.by_id(live.session_id, payload.get("name", live.name), live.name)
         except ReconcilerError:
             return Found("unknown")
         if found is None:
@@ -297,7 +315,7 @@ class Writer:
 
     def _deleted(self, live: LiveSession) -> Found:
         try:
-            found = self._by_id(live.session_id, live.name)
+            found = self.by_id(live.session_id, live.name)
         except ReconcilerError:
             return Found("unknown")
         return Found("not done" if found else "done", live.session_id)
@@ -326,7 +344,8 @@ class Writer:
                 return live
         return None
 
-    def _by_id(self, session_id: int, *names: str) -> LiveSession | None:
+    def by_id(self, session_id: int, *names: str) -> LiveSession | None:
+        """A session as it is listed under one of these names; None if it is not."""
         for name in dict.fromkeys(names):
             for live in list_sessions(self.client, name=name):
                 if live.session_id == session_id:

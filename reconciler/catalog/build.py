@@ -46,11 +46,13 @@ class Builder:
         self._note = self._problems.note
         self._documents = Documents(root, self._problems)
         self._environment = Environment(environment)
+        self._declares_environments = False
         self._variables = variables
         self._templates = Templates()
         self._prompts = Prompts(self._documents.prompt, render, self._note)
         self._sessions: dict[str, Session] = {}
         self._files: dict[str, str] = {}  # by key
+        self._rows: dict[str, str] = {}  # by key: the row of a table, as file and line
         self._pending: dict[str, Declared] = {}  # sessions to compose when all files are read
         self._composed: dict[str, Sequence[Layer]] = {}
         self._adopters: dict[int, str] = {}  # by the id of the live session to adopt
@@ -93,6 +95,7 @@ class Builder:
     def _load(self) -> Loaded | None:
         head = self._documents.read(CATALOG_FILE, "catalog")
         known = not self._problems
+        self._declares_environments = bool(head.fields.get("environments"))
         if known:
             chosen = choose(head.fields, self._environment.name, head.source)
             if isinstance(chosen, Problem):
@@ -102,7 +105,9 @@ class Builder:
         defaults = Defaults(self._default_layers(head), known=known)
         self._note_empty(defaults.parameters, head.source, ("defaults",))
         self._add_document(head, defaults)
-        manifests = self._documents.manifests(head.fields.get("include"), head.source)
+        manifests = self._documents.manifests(
+            head.fields.get("include"), head.fields.get("exclude"), head.source
+        )
         for file in manifests:
             self._add_document(self._documents.read(file, "manifest"), defaults)
         self._compose(head, defaults)
@@ -115,7 +120,7 @@ class Builder:
             head.fields,
             head.fields["catalog"],
             self._environment.name,
-            self._sessions.__contains__,
+            self._sessions,
             head.source,
             self._note,
         )
@@ -137,6 +142,7 @@ class Builder:
             moves.handed_over,
             moves.forgotten,
             {name: Fragment(text, frozenset(prompts.users[name])) for name, text in prompts.texts.items()},
+            frozenset(head.get("environments") or ()),
             head.get("id"),
             moves.former_ids,
         )
@@ -154,6 +160,7 @@ class Builder:
                 name: FragmentUse(source, tuple(sorted(set(prompts.users.get(name, ())))))
                 for name, (_, source) in prompts.fragments.items()
             },
+            self._documents.suspect,
         )
 
     def _default_layers(self, head: Document) -> list[Layer]:
@@ -168,6 +175,7 @@ class Builder:
 
     def _add_document(self, document: Document, defaults: Defaults) -> None:
         fields, source = document.fields, document.source
+        self._note_adopters(document)
         for name, value in mapping(fields.get("fragments")).items():
             self._prompts.add_fragment(name, value, source)
         for name, template in mapping(fields.get("templates")).items():
@@ -194,6 +202,22 @@ class Builder:
                         self._adopt(key, given["adopt"], source)
             else:
                 self._pending[key] = Declared(given, source)
+
+    def _note_adopters(self, document: Document) -> None:
+        """Note sessions that every environment would adopt: a live session can belong to one only."""
+        if not self._declares_environments:
+            return
+        name = self._environment.name or "ENVIRONMENT"
+        for key, given in mapping(document.fields.get("sessions")).items():
+            if isinstance(given, dict) and "adopt" in given:
+                self._note(
+                    document.source.at_key(
+                        ("sessions", key, "adopt"),
+                        f"every environment would adopt the same live session as `{truncate(key)}`",
+                        f"move it to catalog.yaml: environments: {{{name}: {{sessions: "
+                        f"{{{truncate(key)}: {{adopt: {truncate(str(given['adopt']))}}}}}}}}}",
+                    )
+                )
 
     def _session(
         self, key: str, given: Mapping[str, Any], source: Source, defaults: Defaults
@@ -276,18 +300,21 @@ class Builder:
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:
         key, fields, source, path = resolved.key, resolved.fields, resolved.source, resolved.path
+        change = "change this cell" if resolved.table else "change the `key` pattern"
         if not is_key(key):
             message = f"this makes the key `{truncate(key)}`, which is not a valid session key"
-            self._note(source.at_key(path, message, "change the `key` pattern"))
+            self._note(resolved.problem(message, change))
             return
         if key in self._files:
-            message = f"this makes the session `{key}`, which is already declared in {self._files[key]}"
-            self._note(source.at_key(path, message, "change the `key` pattern"))
+            first = self._rows.get(key, self._files[key])
+            message = f"this makes the session `{key}`, which is already declared in {first}"
+            self._note(resolved.problem(message, change))
             return
         missing = [field for field in ("name", "model", "prompt") if fields.get(field) is None]
         for field in missing:
             message = f"the session `{truncate(key)}` has no `{field}`"
-            self._note(source.at_key(path, message, "add one here or in a template that it extends"))
+            hint = "add one here or in a template that it extends"
+            self._note(resolved.problem(message, "fill its cell in" if resolved.table else hint))
         parameters = _with_integers(fields.get("parameters", {}))
         if None in parameters.values():
             self._note_empty(parameters, source, path)
@@ -296,6 +323,8 @@ class Builder:
             return
         self._documents.count(source, len(fields["prompt"]), size(fields))
         self._files[key] = file
+        if resolved.table:
+            self._rows[key] = f"{resolved.table.file}:{resolved.line}"
         self._composed[key] = resolved.layers
         self._sessions[key] = Session(
             key,

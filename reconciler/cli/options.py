@@ -17,6 +17,7 @@ from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot, Written
 
 if TYPE_CHECKING:
+    from reconciler.catalog.loaded import Loaded
     from reconciler.plan.types import Plan, Selection
 
 T = TypeVar("T")
@@ -99,9 +100,17 @@ class CatalogFlags:
         Raises:
             CatalogError: with everything that is wrong.
         """
-        from reconciler.catalog import load_catalog
+        return self.load_with_origins(folder).catalog
 
-        return load_catalog(folder, self.env, dict(self.var))
+    def load_with_origins(self, folder: Path) -> Loaded:
+        """The catalog, and where everything in it came from.
+
+        Raises:
+            CatalogError: with everything that is wrong.
+        """
+        from reconciler.catalog.load import load
+
+        return load(folder, self.env, dict(self.var))
 
 
 class _Variable(click.ParamType[tuple[str, str]]):
@@ -203,10 +212,22 @@ def policy_options(function: F) -> F:
             _limit("--max-deletes", "deletes", "10"),
             change_limits,
             conflict_option,
+            canary_option,
             _guard(
                 "--allow-empty",
                 is_flag=True,
                 help="Allow an empty catalog to delete every session that it manages.",
+            ),
+            _guard(
+                "--renew",
+                is_flag=True,
+                help="Send fields again that the service kept in another form, or not at all. It may keep them now.",
+            ),
+            _guard(
+                "--allow-recreate",
+                is_flag=True,
+                help="Allow most of the catalog to be created although as many of its sessions are live under another "
+                "catalog's or environment's name.",
             ),
             _guard(
                 "--allow-destroy",
@@ -231,6 +252,15 @@ conflict_option = _guard(
     type=click.Choice(["overwrite", "keep-live", "fail"]),
     help="What to do with a field that was changed both in git and outside it. "
     "Default: the catalog's policy, else overwrite.",
+)
+
+
+canary_option = _guard(
+    "--canary",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Send the first N writes of each kind alone, and go on only if the list shows exactly what they should do. "
+    "Default: the catalog's policy, else 1 of each kind that the contract does not prove.",
 )
 
 
@@ -274,8 +304,11 @@ class PolicyFlags:
     max_updates: Limit | None = None
     max_changes: Limit | None = None
     on_conflict: OnConflict | None = None
+    canary: int | None = None
     allow_empty: bool = False
+    allow_recreate: bool = False
     allow_destroy: tuple[str, ...] = ()
+    renew: bool = False
 
     def plan(
         self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None, *, state: Path
@@ -290,7 +323,7 @@ class PolicyFlags:
 
         given = {
             name: value
-            for name in ("max_deletes", "max_updates", "max_changes", "on_conflict")
+            for name in ("max_deletes", "max_updates", "max_changes", "on_conflict", "canary")
             if (value := getattr(self, name)) is not None
         }
         if given:
@@ -298,11 +331,17 @@ class PolicyFlags:
         # Catalog and snapshot live until the program ends. Scanning them for garbage again and again during the
         # comparison would take longer than the comparison.
         gc.freeze()
-        guards: dict[str, Any] = {"allow_empty": self.allow_empty, "allow_destroy": self.allow_destroy}
-        plan = make_plan(catalog, snapshot, only=only, **guards)
+        flags: dict[str, Any] = {
+            "allow_empty": self.allow_empty,
+            "allow_recreate": self.allow_recreate,
+            "allow_destroy": self.allow_destroy,
+            "only": only,
+            "renew": self.renew,
+        }
+        plan = make_plan(catalog, snapshot, **flags)
         if any(action.kind in ("update", "delete") for action in plan.actions):
             written = _written(state, catalog, snapshot.endpoint)
-            plan = make_plan(catalog, snapshot, only=only, written=written, **guards)
+            plan = make_plan(catalog, snapshot, written=written, **flags)
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:

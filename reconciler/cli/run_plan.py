@@ -34,6 +34,7 @@ from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
 from reconciler.domain import Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
+from reconciler.plan.adoptions import GONE
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import Plan
 from reconciler.render.options import RenderOptions
@@ -196,7 +197,15 @@ def _run(
             )
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
-    return report.exit_code
+    return _with_the_gone(plan, report.exit_code)
+
+
+def _with_the_gone(plan: Plan, code: int) -> int:
+    """Say which keys nothing was done about, since what they are to adopt is gone. Returns the exit code with that."""
+    gone = [note for note in plan.notes if note.kind == GONE]
+    for note in gone:
+        click.echo(f"not done: {note.key} {note.message}", err=True)
+    return ExitCode.PARTIAL if gone and code == ExitCode.OK else code
 
 
 def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:

@@ -63,7 +63,7 @@ def _build(value: Any) -> Contract:
         ),
         message=MessageShape(**{name: _steps(path) for name, path in document.get("message", {}).items()}),
         service=Service(**service),
-        learned=Learned(**learned) if learned else None,
+        learned=Learned(**{**learned, "partial": tuple(learned.get("partial", ()))}) if learned else None,
     )
 
 

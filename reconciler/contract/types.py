@@ -58,14 +58,14 @@ class Operation:
         return tuple(one for one in SESSION_NAMES if f"{{{one}}}" in self.path or one in self.fields)
 
     @property
+    def proven(self) -> bool:
+        """Whether the call is known to work, from its documentation or from the service itself."""
+        return self.known in ("documented", "learned")
+
+    @property
     def wants_all_fields(self) -> bool:
         """Whether an update has to carry every field, since what it leaves out is lost or not allowed."""
         return self.left_out != "kept"
-
-    @property
-    def proven(self) -> bool:
-        """Whether the call is known to work from its documentation or from the service itself."""
-        return self.known in ("documented", "learned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,9 @@ class Service:
     """How the service behaves, as far as it was learned. ``None`` means unknown.
 
     ``remark_limit`` is in bytes of UTF-8, ``largest_page`` in rows, ``late_seconds`` how long a new session took to be
-    listed. ``prompt_ends`` is ``end`` if white space is removed at the end only, ``both`` if at both ends.
+    listed. ``time_zone`` is an offset such as ``+08:00``. ``updated_at`` moves with ``updates``, with ``messages`` and
+    updates, or ``never``. ``prompt_ends`` is ``end`` if white space is removed at the end only, ``both`` if at both
+    ends.
     """
 
     remark_limit: int | None = None
@@ -128,15 +130,21 @@ class Service:
     prompt_length: int | None = None
     not_found: Status | None = None
     bad_request: Status | None = None
+    time_zone: str | None = None
+    updated_at: Literal["updates", "messages", "never"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """When a contract was learned (UTC, ISO 8601), from which address, and by which version of this program."""
+    """When a contract was learned (UTC, ISO 8601), from which address, and by which version of this program.
+
+    ``partial`` names what could not be learned; the contract then says the same of it as the one before.
+    """
 
     at: str
     endpoint: str
     by: str
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from reconciler.ownership.tag import Identity
 from reconciler.text.timestamps import read_timestamp
 
 _SHOWN: Final = 5  # duplicates and models named in the report
+_RATE_ROWS: Final = 10  # sessions that tell how many are created a minute
 _SCOPES: Final = 20  # catalogs named in the report
 
 
@@ -74,6 +75,33 @@ def all_sessions(context: SurveyContext) -> Snapshot | None:
     _locks(context, snapshot)
     _half_made(context, snapshot)
     return snapshot
+
+
+def traffic(context: SurveyContext, rows: Sequence[Any], snapshot: Snapshot) -> None:
+    """How many new sessions others make: by the times of the newest ones, and while the survey looked.
+
+    ``rows`` are the newest sessions of the first look, ``snapshot`` is the last one.
+    """
+    seen_first = {value_at(row, context.contract.session.session_id) for row in rows}
+    newest = max((one for one in seen_first if type(one) is int), default=0)
+    new = sum(live.session_id > newest for live in snapshot)
+    meanwhile = f"; {new} appeared during this look" if new else ""
+    moments = sorted(moment for row in rows if (moment := _created(row)) is not None)
+    if len(moments) < _RATE_ROWS:
+        context.report("new sessions", "ok", f"too few to tell how many there are a minute{meanwhile}")
+        return
+    minutes = max((moments[-1] - moments[0]).total_seconds() / 60, 1 / 60)
+    rate = (len(moments) - 1) / minutes
+    shown = f"{rate:.2g}" if rate < 10 else f"{rate:,.0f}"
+    seen = f"about {shown} a minute, by the newest {len(moments)}{meanwhile}"
+    context.report("new sessions", "ok", seen)
+
+
+def _created(row: Any) -> datetime | None:
+    try:
+        return read_timestamp(str(row.get("created_at")))
+    except ValueError:
+        return None
 
 
 def _scope(identity: Identity) -> str:

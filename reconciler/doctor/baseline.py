@@ -17,11 +17,12 @@ from reconciler.api.client import Client
 from reconciler.api.snapshot_file import read_snapshot, write_snapshot
 from reconciler.contract import Contract
 from reconciler.doctor.candidates import candidates
+from reconciler.doctor.context import describe_answers
 from reconciler.doctor.report import Check, Leftover
 from reconciler.doctor.session import ProbeSession
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.ownership.reserved import probe_id
+from reconciler.ownership.reserved import probe_id, reserved_kind
 from reconciler.state import open_state
 
 #: The heading of the lines about earlier probes.
@@ -121,13 +122,14 @@ class Comparison:
     """Two lists, compared row by row.
 
     ``count`` is the number of sessions in the first. ``changed`` maps ids to the fields that changed; ``used`` counts
-    the sessions that only a chat changed, which are not in it.
+    the sessions that only a chat changed, which are not in it. ``new`` is how many only the second list has.
     """
 
     count: int
     gone: Collection[int]
     changed: Mapping[int, Collection[str]]
     used: int
+    new: int = 0
 
     @property
     def untouched(self) -> bool:
@@ -138,14 +140,18 @@ class Comparison:
         if self.untouched:
             count = self.count
             others = f"all {count} are unchanged, field by field" if count else "there were no others"
-            return others + (f"; {self.used} used meanwhile" if self.used else "")
+            return others + (f"; {self.used} used meanwhile" if self.used else "") + self._appeared
         words = []
         if self.gone:
             words.append(f"{_numbers(self.gone)} disappeared")
         if self.changed:
             where = sorted({name for names in self.changed.values() for name in names})
             words.append(f"{_numbers(self.changed)} changed in {', '.join(where)}")
-        return "; ".join(words)
+        return "; ".join(words) + self._appeared
+
+    @property
+    def _appeared(self) -> str:
+        return f"; {self.new} created by others meanwhile" if self.new else ""
 
 
 def compare(before: Snapshot, after: Snapshot) -> Comparison:
@@ -158,7 +164,9 @@ def compare(before: Snapshot, after: Snapshot) -> Comparison:
     }
     changed = {number: names for number, names in differing.items() if not names <= _USAGE_FIELDS}
     gone = [live.session_id for live in before if live.session_id not in now]
-    return Comparison(len(before), gone, changed, used=len(differing) - len(changed))
+    known = {live.session_id for live in before}
+    new = sum(live.session_id not in known and reserved_kind(live) is None for live in after)
+    return Comparison(len(before), gone, changed, used=len(differing) - len(changed), new=new)
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
@@ -182,8 +190,8 @@ def find_leftovers(snapshot: Snapshot) -> list[Leftover]:
 
 def delete_leftovers(
     client: Client, contract: Contract, snapshot: Snapshot, leftovers: Iterable[Leftover], settle: float
-) -> list[Leftover]:
-    """Delete these, with the contract's call or another candidate. Returns those that could not be deleted.
+) -> dict[Leftover, str]:
+    """Delete these, with the contract's call or another candidate. Returns those that could not be deleted, and why.
 
     Raises:
         ProbeStopped: a session of others disappeared meanwhile.
@@ -191,13 +199,16 @@ def delete_leftovers(
     """
     calls = candidates(contract, "delete_session")
     wanted = {one.session_id for one in leftovers}
-    left = []
+    left = {}
     others = {live.session_id for live in snapshot if live.session_id not in wanted}
     for leftover in leftovers:
         session = ProbeSession(client, leftover.probe, others, settle)
         if not session.find(whole=True):
             continue  # it has been deleted in the meantime
         session.id = leftover.session_id
-        if not session.delete([one for one in calls if session.can_address(one)]).gone:
-            left.append(leftover)
+        own = [one for one in calls if session.can_address(one)]
+        deletion = session.delete(own)
+        if not deletion.gone:
+            said = describe_answers([*deletion.tried, *deletion.refused])
+            left[leftover] = f"none of {len(own)} calls deletes it: {said}"
     return left

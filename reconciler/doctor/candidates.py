@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from reconciler.contract import SESSION_NAMES, Contract, Encoding, Operation
 
-#: One line of the data file: method, path and encoding, and ``by``, which lists what the call names a session by.
+#: One line of the data file: method, path and encoding, and ``by``, which lists what its body names the session by.
 _Facts: TypeAlias = Mapping[str, Any]
 
 #: How a call is known that is better than a guess.
@@ -32,7 +32,7 @@ def candidates(contract: Contract, name: str, *, encoding: Encoding | None = Non
     found: list[Operation] = []
     styles = _path_styles(contract)
     for style in styles[:1] if name == "create_session" else styles:  # a create goes to the list's own path
-        styled = [_candidate(contract, name, facts, style) for facts in _file()[name]]
+        styled = [_candidate(contract, name, facts, style) for facts in _lines(name)]
         if encoding is not None:
             styled.sort(key=lambda one: names_in_path(one) == () and one.encoding != encoding)
         found += styled
@@ -55,15 +55,15 @@ def is_safe(operation: Operation) -> bool:
     """
     if operation.name == "create_session":
         return operation.method == "POST" or operation.known in PROVEN
-    return can_address(operation, token=True)
+    if operation.name == "get_session":
+        return operation.method == "GET"
+    return says_which(operation)
 
 
-def can_address(operation: Operation, *, token: bool) -> bool:
-    """Whether a call can name a session, in its path or its body; ``token`` says whether the session's is known."""
-    known = SESSION_NAMES if token else ("session_id",)
-    in_path = names_in_path(operation)
-    in_body = operation.fields.keys() & set(known) if has_body(operation) else set()
-    return all(name in known for name in in_path) and bool(in_path or in_body)
+def says_which(operation: Operation) -> bool:
+    """Whether a call says in its path or its body which session it means."""
+    in_body = has_body(operation) and any(name in operation.fields for name in SESSION_NAMES)
+    return bool(names_in_path(operation)) or in_body
 
 
 def has_body(operation: Operation) -> bool:
@@ -95,15 +95,22 @@ def _path_styles(contract: Contract) -> list[Callable[[str], str]]:
     return [with_slash, without_slash] if listing.endswith("/") else [without_slash, with_slash]
 
 
+def _lines(name: str) -> Iterator[_Facts]:
+    """The lines of the data file for an operation, one for each encoding."""
+    for facts in _file()[name]:
+        encodings = facts["encoding"]
+        for encoding in [encodings] if isinstance(encodings, str) else encodings:
+            yield {**facts, "encoding": encoding}
+
+
 def _candidate(contract: Contract, name: str, facts: _Facts, style: Callable[[str], str]) -> Operation:
-    by = facts.get("by", ["session_id"])
     return Operation(
         name=name,
         method=facts["method"],
         path=style(facts["path"]),
         encoding=cast("Encoding", facts["encoding"]),
         known="assumed",
-        fields=_fields(contract, name, [one for one in by if f"{{{one}}}" not in facts["path"]]),
+        fields=_fields(contract, name, facts.get("by", [])),
     )
 
 
@@ -115,7 +122,7 @@ def _fields(contract: Contract, name: str, named_by: list[str]) -> Mapping[str, 
     stated = contract.operations.get(name)
     own = stated.fields if stated else {}
     names = {one: own.get(one) or getattr(contract.session, one)[-1] for one in named_by}
-    if name == "delete_session":
+    if name != "update_session":
         return names
     values = {ours: wire for ours, wire in {**create, **own}.items() if ours not in SESSION_NAMES}
     return {**names, **values}
@@ -127,9 +134,9 @@ def _call(operation: Operation) -> tuple[Any, ...]:
 
 
 @cache
-def _file() -> Mapping[str, list[_Facts]]:
+def _file() -> Mapping[str, Sequence[_Facts]]:
     import yaml
 
     text = (files("reconciler") / "contract" / "candidates.yaml").read_bytes()
-    document: Mapping[str, list[_Facts]] = yaml.load(text, Loader=yaml.CSafeLoader)
+    document: Mapping[str, Sequence[_Facts]] = yaml.load(text, Loader=yaml.CSafeLoader)
     return document

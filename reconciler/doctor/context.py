@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -64,7 +65,11 @@ class SurveyContext:
         self.checks.append(Check(self.part, name, verdict, seen, follows))
 
     def get(self, operation: Operation, fields: Mapping[str, Any]) -> Reply:
-        """A read, sent again while the trouble may pass."""
+        """A read, sent again while the trouble may pass.
+
+        Raises:
+            ApiError: the account is out of points.
+        """
         if operation.method != "GET":
             raise ValueError(f"{operation.name} is not a GET")
         client = self.client
@@ -73,6 +78,8 @@ class SurveyContext:
             error = reply.error
             if error is None or not pause_before_retry(client.limiter, error, attempt, client.tries):
                 break
+        if reply.error is not None and reply.error.out_of_points:
+            raise reply.error
         return reply
 
     def list(self, **query: Any) -> Reply:
@@ -86,8 +93,9 @@ class ProbeContext:
 
     ``model`` is one that the service accepts. ``update`` is the update call once it is found and certain.
     ``create_remark_kept`` is how many bytes of a remark the create kept, ``create_remark_cut`` whether it cut the
-    remark off there, and ``create_remark_refused`` the shortest remark that it refused. ``inconclusive`` says that
-    something which a contract must have could not be found out.
+    remark off there, and ``create_remark_refused`` the shortest remark that it refused. ``unknown`` names what could
+    not be found out although a contract should say it. ``times`` are the values of ``updated_at`` after the create and
+    after the last update.
     """
 
     def __init__(
@@ -108,7 +116,8 @@ class ProbeContext:
         self.create_remark_cut = False
         self.create_remark_refused: int | None = None
         self.update: Operation | None = None
-        self.inconclusive = False
+        self.unknown: list[str] = []
+        self.times: list[str] = []
         self._prompts = 0
 
     def report(self, name: str, verdict: Verdict, seen: str, follows: str = "") -> None:
@@ -131,6 +140,13 @@ class ProbeContext:
             name for name in FIRST_VALUES if name in operation.fields and name in shown
         } - operation.ignores
 
+    def all_fields(self, operation: Operation) -> dict[str, Any]:
+        """A value for every field of an update that :meth:`base_fields` does not give."""
+        fields = {name: SECOND_VALUES[name] for name in self.optional_fields(operation)}
+        if "remark" in operation.fields and "remark" not in operation.ignores:
+            fields["remark"] = self.session.remark()
+        return fields
+
     def base_fields(self, prompt: str | None = None) -> dict[str, Any]:
         """What every create and update carries: if it creates a session, that is recognised as ours."""
         return {
@@ -142,10 +158,14 @@ class ProbeContext:
     def apply_update(
         self, fields: Mapping[str, Any], make_prompt: Callable[[str], str] = str
     ) -> tuple[Reply, LiveSession]:
-        """Update the session and read it back. ``make_prompt`` is given the beginning of the prompt to send."""
+        """Update the session and read it back. ``make_prompt`` is given the beginning of the prompt to send.
+
+        Where an update has to carry all fields, those that are not given are added.
+        """
         assert self.update is not None
         start = self.next_prompt()
-        reply = self.session.write(self.update, {**self.base_fields(make_prompt(start)), **fields})
+        others = self.all_fields(self.update) if self.update.wants_all_fields else {}
+        reply = self.session.write(self.update, {**self.base_fields(make_prompt(start)), **others, **fields})
         live = self.session.after_write(reply, lambda live: live is not None and start in live.prompt)
         live = self.session.require(live)
         # What the list shows counts for more than the answer.
@@ -171,7 +191,9 @@ def ok_if(holds: bool) -> Verdict:
 def describe_call(operation: Operation) -> str:
     """A call in a few words."""
     encoding = "" if operation.encoding == "none" else f", {operation.encoding}"
-    return f"{operation.method} {operation.path}{encoding}"
+    by = [name for name in operation.named_by if f"{{{name}}}" not in operation.path]
+    named = f", by {' and '.join(by)}" if by else ""
+    return f"{operation.method} {operation.path}{encoding}{named}"
 
 
 def describe_answer(reply: Reply) -> str:
@@ -188,6 +210,36 @@ def describe_answer(reply: Reply) -> str:
         held = "no JSON object" if readable else "no JSON"
     message = reply.error.server_message if reply.error else ""
     return f"HTTP {status.http}, {held} in the body" + (f": {message}" if message else "")
+
+
+def describe_answers(replies: Sequence[tuple[Operation, Reply]]) -> str:
+    """How calls were answered: those that do not exist by their number, the others with what the service said."""
+    absent = [one for one in replies if one[1].error is not None and one[1].error.status in (404, 405)]
+    said: dict[str, list[Operation]] = {}
+    for operation, reply in replies:
+        if (operation, reply) not in absent:
+            said.setdefault(describe_answer(reply), []).append(operation)
+    parts = []
+    if absent:
+        statuses = sorted({reply.error.status for _, reply in absent if reply.error is not None})
+        parts.append(f"{len(absent)} of them are answered {' or '.join(map(str, statuses))}")
+    for answer, operations in list(said.items())[:_SHOWN]:
+        more = f" and {len(operations) - 1} more" if len(operations) > 1 else ""
+        are = "are" if more else "is"
+        parts.append(f"{describe_call(operations[0])}{more} {are} answered {answer}")
+    return "; ".join(parts)
+
+
+def named_fields(operation: Operation, reply: Reply) -> set[str]:
+    """The fields, by our names, that a refusal names: as members of its document, or as words in its texts."""
+    body = read_body(reply.response)[0] if reply.response is not None else None
+    found: set[str] = set()
+    for members in (body, body.get("data") if isinstance(body, dict) else None):
+        found |= {name for name in members if isinstance(name, str)} if isinstance(members, dict) else set()
+    found |= (
+        set(re.findall(r"\w+", reply.error.server_message, re.ASCII)) if reply.error is not None else set()
+    )
+    return {ours for ours, wire in operation.fields.items() if wire in found}
 
 
 def status_of(reply: Reply) -> Status | None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.api.addressing import Address, address
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import as_learned, candidates, has_body
-from reconciler.doctor.context import ProbeContext, describe_answer, describe_call, ok_if, status_of
+from reconciler.doctor.context import (
+    ProbeContext,
+    describe_answer,
+    describe_answers,
+    describe_call,
+    ok_if,
+    status_of,
+)
 from reconciler.doctor.session import Deletion
 
 
@@ -18,7 +26,7 @@ def find_delete(context: ProbeContext) -> None:
     read = update.encoding if update is not None and has_body(update) else None
     calls = candidates(context.learned.contract, "delete_session", encoding=read)
     calls = [one for one in calls if context.session.can_address(one)]
-    address = context.session.address
+    was = context.session.address
     deletion = context.session.delete(calls)
     if deletion.by is None:
         _report_not_found(context, deletion, len(calls))
@@ -29,15 +37,15 @@ def find_delete(context: ProbeContext) -> None:
     verdict = context.learned.learn_operation("delete_session", operation)
     context.report("delete", verdict, f"{describe_call(operation)}; answered {describe_answer(reply)}")
     # If the service has given the id to another session by now, a second delete would hit that one.
-    if any(live.session_id == address["session_id"] for live in list_sessions(context.client)):
-        seen = f"#{address['session_id']} is another session by now: no second delete was sent"
+    if any(live.session_id == was.session_id for live in list_sessions(context.client)):
+        seen = f"#{was.session_id} is another session by now: no second delete was sent"
         context.report("a session that is gone", "unknown", seen, "this service reuses ids")
         return
-    _delete_again(context, operation, address)
+    _delete_again(context, operation, was)
 
 
-def _delete_again(context: ProbeContext, operation: Operation, address: dict[str, object]) -> None:
-    again = context.client.call(operation, address)
+def _delete_again(context: ProbeContext, operation: Operation, was: Address) -> None:
+    again = context.client.call(operation, address(operation, was))
     status = status_of(again)
     if status is None:
         context.report("a session that is gone", "unknown", describe_answer(again))
@@ -58,15 +66,12 @@ def _report_not_found(context: ProbeContext, deletion: Deletion, calls: int) -> 
         context.report(
             "delete",
             context.learned.learn_operation("delete_session", None),
-            f"none of {calls} calls deletes a session",
+            f"none of {calls} calls deletes a session: {describe_answers(deletion.refused)}",
             "plans that delete are refused; delete the probe's session in the console",
         )
         return
-    context.inconclusive = True
-    answers = "; ".join(
-        f"{describe_call(operation)} is answered {describe_answer(reply)}"
-        for operation, reply in deletion.tried
-    )
+    context.unknown.append("delete_session")
+    answers = describe_answers(deletion.tried)
     if deletion.gone:
         seen = f"the session is gone, but which call deleted it is not clear{answers and ': '}{answers}"
     else:

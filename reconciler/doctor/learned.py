@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -96,11 +96,10 @@ def _wire(operation: Operation | None) -> tuple[Any, ...] | None:
     )
 
 
-def learned_contract(contract: Contract, *, at: str, endpoint: str) -> Contract:
-    """The contract, with the time (UTC, ISO 8601) and the address at which it was learned."""
-    return dataclasses.replace(
-        contract, learned=Learned(at=at, endpoint=endpoint, by=f"reconciler {__version__}")
-    )
+def learned_contract(contract: Contract, *, at: str, endpoint: str, unknown: Sequence[str] = ()) -> Contract:
+    """The contract, with the time (UTC, ISO 8601) and the address at which it was learned, and what was not."""
+    learned = Learned(at=at, endpoint=endpoint, by=f"reconciler {__version__}", partial=tuple(unknown))
+    return dataclasses.replace(contract, learned=learned)
 
 
 def not_tried(contract: Contract) -> list[str]:
@@ -116,7 +115,9 @@ def contract_to_document(contract: Contract) -> dict[str, Any]:
     """The contract in its public form (``schemas/contract.schema.json``)."""
     document: dict[str, Any] = {"contract": FORMAT_VERSION, "name": contract.name}
     if contract.learned:
-        document["learned"] = dataclasses.asdict(contract.learned)
+        learned = dataclasses.asdict(contract.learned)
+        partial = learned.pop("partial")
+        document["learned"] = {**learned, "partial": list(partial)} if partial else learned
     document["operations"] = {
         name: _operation(contract.operations[name]) for name in ORDER if name in contract.operations
     }
@@ -140,11 +141,11 @@ def contract_to_yaml(contract: Contract) -> str:
             f"  {name}: {_flow(value)}" for name, value in document["learned"].items()
         ]
         untried = not_tried(contract)
-        if untried:
+        if untried and "partial" not in document["learned"]:
             lines.append(f"  # without a probe: {' and '.join(untried)} were not tried")
     lines += ["", "operations:"]
     for name, facts in document["operations"].items():
-        lines.append(f"  {name}:")
+        lines.append(f"  {name}:{_mark(contract, name)}")
         lines += [f"    {fact}: {_flow(value)}" for fact, value in facts.items() if fact != "fields"]
         lines.append(f"    fields:{'' if facts['fields'] else ' {}'}")
         lines += [f"      {_flow(ours)}: {_flow(wire)}" for ours, wire in facts["fields"].items()]
@@ -166,6 +167,15 @@ def contract_to_yaml(contract: Contract) -> str:
         for name, value in document["service"].items():
             lines += [f"  # {_description(name)}", f"  {name}: {_flow(value)}"]
     return "\n".join(lines) + "\n"
+
+
+def _mark(contract: Contract, name: str) -> str:
+    """A comment on a call about which something could not be learned."""
+    partial = contract.learned.partial if contract.learned else ()
+    if name in partial:
+        return "  # not learned"
+    found = [one.removesuffix(f" of {name}") for one in partial if one.endswith(f" of {name}")]
+    return f"  # not learned: {', '.join(found)}" if found else ""
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

@@ -1,95 +1,251 @@
-"""Whether a session's messages can be read, and how they are addressed. Archives depend on it."""
+"""How a session's messages are added and read: by what they are addressed, how they are paged, and what is counted.
+
+Archives depend on it. A list counts as read only if :mod:`reconciler.api.messages` says that it is whole; and a way to
+name a session counts only if the service does not ignore it: asked for a session that does not exist, such a service
+gives the messages of the whole account.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
+from reconciler.api.addressing import Address, address, names
+from reconciler.api.client import Reply
 from reconciler.api.decode import value_at
-from reconciler.contract import SESSION_NAMES, Operation
-from reconciler.doctor.candidates import names_in_path
-from reconciler.doctor.context import ProbeContext, SurveyContext, count_of, describe_answer, ok_if
+from reconciler.api.errors import ApiError
+from reconciler.api.messages import list_messages, page_query
+from reconciler.contract import SESSION_NAMES, Contract, Operation
+from reconciler.doctor.candidates import has_body, names_in_path
+from reconciler.doctor.context import (
+    ProbeContext,
+    SurveyContext,
+    count_of,
+    describe_answer,
+    describe_answers,
+    describe_call,
+    ok_if,
+    rows_of,
+)
+from reconciler.domain import LiveSession
 from reconciler.values import as_number
 
-_CONTENT: Final = "A message of reconciler doctor."
+_Pages: TypeAlias = Literal["before", "page", "none"]
+
+#: What the counts of two pages of one row each mean, of three rows in all.
+_COUNTS: Final[Mapping[tuple[int | None, ...], tuple[Literal["all", "page", "none"], str]]] = {
+    (3, 3): ("all", "is of all messages"),
+    (3, 2): ("all", "is of those that the cursor leaves"),
+    (1, 1): ("page", "is of the messages on the page"),
+    (None, None): ("none", "is missing"),
+}
+_PAGES: Final[Mapping[_Pages, str]] = {
+    "before": "by a cursor, the id of the oldest message so far",
+    "page": "by number",
+    "none": "there are none: one response has all messages, or they can't be read",
+}
 
 _NO_ARCHIVE: Final = "deletes are refused, because the messages could not be archived first"
 
+#: A session that does not exist: the highest id that many databases can store, and a token drawn at random.
+_NO_ID: Final = 2**31 - 1
+
 
 def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
-    """Whether the messages of a session can be listed. Only their number is read."""
+    """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read."""
     listing = context.contract.operations.get("list_messages")
     if listing is None or listing.method != "GET" or not listing.named_by or not rows:
         why = "the contract has no read-only call for them" if rows else "there is no session to ask about"
         context.report("messages", "unknown", why)
         return
     shape = context.contract.session
-    session = {
-        "session_id": value_at(rows[0], shape.session_id),
-        "session_token": value_at(rows[0], shape.session_token),
-    }
-    asked = {**session, "page": 1, "size": 1}
-    reply = context.get(listing, asked)
-    if count_of(reply) is not None:
-        context.report("messages", "ok", f"can be listed by {listing.named_by[0]}")
-        return
-    other = "session_token" if "session_id" in listing.fields else "session_id"
-    operation = replace(_addressed(listing, other, other), known="learned")
-    if session[other] is not None and count_of(context.get(operation, asked)) is not None:
-        context.learned.learn_operation("list_messages", operation)
-        context.report("messages", "differs", f"can be listed by {other}, not as the contract says")
-        return
-    context.report("messages", "differs", f"can't be listed: {describe_answer(reply)}", _NO_ARCHIVE)
+    number, token = value_at(rows[0], shape.session_id), value_at(rows[0], shape.session_token)
+    live = Address(int(as_number(number) or 0), token if type(token) is str else None)
+    failures = []
+    for operation in _addressings(context.contract, listing, live):
+        by = _by(operation)
+        reply = context.get(operation, _first_page(operation, live))
+        found = rows_of(reply)
+        if found is None:
+            failures.append(f"by {by}: {describe_answer(reply)}")
+        elif _is_ignored(context.get(operation, _first_page(operation, _nobody()))):
+            failures.append(f"by {by}: it is ignored, and the messages of other sessions are returned")
+        elif not all(_is_of(context.contract, row, live) for row in found):
+            failures.append(f"by {by}: the messages of other sessions are returned")
+        elif operation.named_by == listing.named_by:
+            context.report("messages", "ok", f"can be listed by {by}")
+            return
+        else:
+            context.learned.learn_operation("list_messages", replace(operation, known="learned"))
+            seen = f"can be listed by {by}, not as the contract says ({'; '.join(failures)})"
+            context.report("messages", "differs", seen)
+            return
+    context.report("messages", "differs", f"can't be listed {'; '.join(failures)}", _NO_ARCHIVE)
 
 
 def probe_messages(context: ProbeContext) -> None:
-    """Add a message to the session, and read it back by the session's id, or else by its token."""
+    """Add three messages to the session, and read them back one a page."""
     contract = context.learned.contract
     listing, creating = contract.operations.get("list_messages"), contract.operations.get("create_message")
     if listing is None or creating is None:
         context.report("messages", "unknown", "the contract has no calls for them")
         return
     context.progress("messages")
-    context.session.require_listed()
-    if not context.session.can_address(creating):
-        seen = "the contract's create_message names a session by nothing that the list shows"
-        context.report("messages", "unknown", seen, "add session_id to its fields, and run the probe again")
+    live = context.session.require_listed()
+    added = _add(context, creating)
+    if not added:
+        context.unknown.append("list_messages")
+        context.report("messages", "unknown", "without a message of its own, how they are read is not known")
         return
-    added = context.session.write(creating, {"category": "tip", "content": _CONTENT})
-    if added.error is not None:
-        seen = f"none can be added: {describe_answer(added)}"
-        context.report("messages", "differs", seen, "a restore can't bring messages back")
-    expected = [_CONTENT] if added.error is None else []
-    why = "the list does not show the session's token"
-    content = creating.fields.get("content", "message_content")
-    in_path = names_in_path(listing)
-    for name in in_path or SESSION_NAMES:
-        if name not in context.session.address:
+    failures: dict[str, None] = {}
+    for operation in _addressings(contract, listing, live):
+        by = _by(operation)
+        if _is_ignored(context.client.call(operation, _first_page(operation, _nobody()))):
+            failures[f"by {by}: it is ignored, and the messages of other sessions are returned"] = None
             continue
-        wire = listing.fields.get(name) or creating.fields.get(name) or name
-        operation = listing if in_path else _addressed(listing, name, wire)
-        asked = {**context.session.address, "page": 1, "size": operation.page_size}
-        reply = context.client.call(operation, asked)
-        why = describe_answer(reply)
-        if reply.error is None and _contents(reply.body, content) == expected:
-            context.learned.learn_operation("list_messages", replace(operation, known="learned"))
-            context.report("messages", ok_if(name in listing.named_by), f"are addressed by {name}")
-            return
-    context.report("messages", "differs", f"can't be read: {why}", _NO_ARCHIVE)
+        for pages in dict.fromkeys((listing.pages, *_PAGES)):
+            paged = _paged(operation, pages)
+            found = _read(context, paged, live)
+            if isinstance(found, str):
+                failures[f"by {by}: {found}"] = None
+            elif found == added:
+                _learn(context, paged, live)
+                return
+            else:
+                failures[f"by {by}: {len(found)} of {len(added)} came"] = None
+    context.unknown.append("list_messages")
+    context.report("messages", "differs", f"can't be read {'; '.join(failures)}", _NO_ARCHIVE)
 
 
-def _addressed(listing: Operation, name: str, wire: str) -> Operation:
-    """The call with this field, and no other, to name the session."""
-    others = {ours: theirs for ours, theirs in listing.fields.items() if ours not in SESSION_NAMES}
-    return replace(listing, fields={name: wire, **others})
+def _add(context: ProbeContext, creating: Operation) -> list[str]:
+    """Add three messages. Returns their texts; none if no message can be added."""
+    texts = [f"Message {number} of 3 of reconciler doctor." for number in (1, 2, 3)]
+    refused: list[tuple[Operation, Reply]] = []
+    for operation in _creates(context, creating):
+        reply = context.session.write(operation, {"category": "tip", "content": texts[0], "meta": {}})
+        if not context.session.maybe_applied:
+            refused.append((operation, reply))
+            continue
+        for text in texts[1:]:
+            reply = context.session.write(operation, {"category": "tip", "content": text, "meta": {}})
+        if reply.error is not None:
+            refused.append((operation, reply))
+            break
+        verdict = context.learned.learn_operation("create_message", replace(operation, known="learned"))
+        context.report("a new message", verdict, describe_call(operation))
+        return texts
+    seen = f"none can be added: {describe_answers(refused)}"
+    if not refused:
+        seen = "the contract's create_message names a session by nothing that the list shows"
+    context.report("a new message", "differs", seen, "a restore can't bring messages back")
+    return []
 
 
-def _contents(body: Any, name: str) -> list[Any] | None:
-    """The contents of all messages, None if the answer does not hold all of them."""
-    if not isinstance(body, dict) or not isinstance(body.get("results"), list):
-        return None
-    rows = [row for row in body["results"] if isinstance(row, Mapping)]
-    if as_number(body.get("count")) != len(rows):
-        return None
-    return [row.get(name) for row in rows]
+def _creates(context: ProbeContext, creating: Operation) -> Iterator[Operation]:
+    """The contract's call, then by other names of the session, and in the encoding that the update reads."""
+    update = context.update
+    encodings = [creating.encoding, *([update.encoding] if update is not None and has_body(update) else [])]
+    for encoding in dict.fromkeys(encodings):
+        for one in _addressings(context.learned.contract, creating, context.session.address):
+            operation = replace(one, encoding=encoding)
+            if context.session.can_address(operation):
+                yield operation
+
+
+def _learn(context: ProbeContext, found: Operation, live: LiveSession) -> None:
+    stated = context.learned.in_use.operation("list_messages")
+    counts, seen = _count(context, found, live)
+    operation = replace(found, known="learned", counts=counts)
+    context.learned.learn_operation("list_messages", operation)
+    by = _by(operation)
+    context.report("messages", ok_if(found.named_by == stated.named_by), f"are addressed by {by}")
+    context.report("pages of messages", ok_if(found.pages == stated.pages), _PAGES[found.pages])
+    context.report("count of messages", ok_if(stated.counts in (None, counts)), seen)
+
+
+def _count(
+    context: ProbeContext, found: Operation, live: LiveSession
+) -> tuple[Literal["all", "page", "none"] | None, str]:
+    """What ``count`` in the list of messages counts."""
+    if found.pages == "none":
+        return "all", "is of all messages"
+    one = replace(found, page_size=1)
+    first = context.client.call(one, page_query(one, live, 1, None))
+    ids = [as_number(value_at(row, context.client.contract.message.id)) for row in rows_of(first) or []]
+    oldest = ids[0] if ids and type(ids[0]) is int else None
+    second = context.client.call(one, page_query(one, live, 2, oldest))
+    counts = (count_of(first), count_of(second))
+    return _COUNTS.get(
+        counts, (None, f"is {counts[0]} on the first of three pages, {counts[1]} on the second")
+    )
+
+
+def _read(context: ProbeContext, operation: Operation, live: LiveSession) -> list[str] | str:
+    """The texts of the session's messages in order, read one a page; or why they can't be read."""
+    contract = context.learned.contract
+    size = operation.page_size if operation.pages == "none" else 1
+    operations = {**contract.operations, "list_messages": replace(operation, page_size=size)}
+    client = context.client.with_contract(replace(contract, operations=operations))
+    try:
+        rows = list_messages(client, live, "")
+    except ApiError as error:
+        return error.problems[0].message
+    texts = [str(value_at(dict(row), contract.message.content)) for row in rows]
+    return list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
+
+
+def _addressings(contract: Contract, operation: Operation, live: LiveSession | Address) -> list[Operation]:
+    """The call as it is, and with other fields to name the session, as far as these are known."""
+    if names_in_path(operation):
+        found = [operation]
+    else:
+        ways = (operation.named_by, ("session_token",), ("session_id",), SESSION_NAMES)
+        found = [_addressed(contract, operation, way) for way in dict.fromkeys(ways)]
+    token = live.session_token is not None
+    return [one for one in found if names(one, live) and (token or "session_token" not in one.named_by)]
+
+
+def _addressed(contract: Contract, operation: Operation, way: Sequence[str]) -> Operation:
+    """The call with these fields, and no others, to name the session."""
+    others = {ours: wire for ours, wire in operation.fields.items() if ours not in SESSION_NAMES}
+    own = {name: operation.fields.get(name) or getattr(contract.message, name)[-1] for name in way}
+    return replace(operation, fields={**own, **others})
+
+
+def _paged(operation: Operation, pages: _Pages) -> Operation:
+    """The call with the fields for this way to get the next messages."""
+    wire = {"before": ("before", "before_message_id"), "page": ("page", "page")}.get(pages)
+    fields = {ours: theirs for ours, theirs in operation.fields.items() if ours not in ("before", "page")}
+    if wire is not None:
+        fields[wire[0]] = operation.fields.get(*wire)
+    if pages == "before":
+        fields.setdefault("ordering", "ordering")
+    # One response can be known to have all messages only where it counts them.
+    return replace(operation, pages=pages, fields=fields, counts="all" if pages == "none" else None)
+
+
+def _first_page(operation: Operation, live: LiveSession | Address) -> dict[str, Any]:
+    return {**address(operation, live), "page": 1, "size": 1, "ordering": "-message_id"}
+
+
+def _nobody() -> Address:
+    return Address(_NO_ID, str(uuid.uuid4()))
+
+
+def _is_ignored(reply: Reply) -> bool:
+    """Whether the answer about a session that does not exist shows that the service ignores what it was asked."""
+    return reply.error is None and rows_of(reply) != []
+
+
+def _is_of(contract: Contract, row: Any, live: Address) -> bool:
+    if type(row) is not dict:
+        return False
+    number = as_number(value_at(row, contract.message.session_id))
+    token = value_at(row, contract.message.session_token)
+    return number in (None, live.session_id) and (token is None or token == live.session_token)
+
+
+def _by(operation: Operation) -> str:
+    return " and ".join(operation.named_by)

@@ -8,7 +8,7 @@ more, to check that all other sessions are unchanged.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from reconciler.api.client import Client
@@ -19,27 +19,33 @@ from reconciler.doctor.candidates import PROVEN, candidates, names_in_path
 from reconciler.doctor.context import ProbeContext, ok_if
 from reconciler.doctor.create import create_session, find_by_name, most_used_model
 from reconciler.doctor.delete import find_delete
+from reconciler.doctor.get import get_one
 from reconciler.doctor.learned import LearnedFacts
 from reconciler.doctor.messages import probe_messages
 from reconciler.doctor.prompts import stored_prompts
 from reconciler.doctor.remarks import remark_length
 from reconciler.doctor.report import Check
 from reconciler.doctor.session import ProbeSession
+from reconciler.doctor.times import moved_times, note_times
 from reconciler.doctor.update import bad_request, find_update, omitted_fields, updated_fields
 from reconciler.domain import Snapshot
 from reconciler.errors import Problem, ReconcilerError
 
-_EXPERIMENTS: Final[tuple[Callable[[ProbeContext], None], ...]] = (
-    create_session,
-    find_by_name,
-    find_update,
-    updated_fields,
-    omitted_fields,
-    remark_length,
-    stored_prompts,
-    probe_messages,
-    bad_request,
-    find_delete,
+#: Each with what a contract does not know if it was not made.
+_EXPERIMENTS: Final[tuple[tuple[Callable[[ProbeContext], None], str], ...]] = (
+    (create_session, "create_session"),
+    (find_by_name, "name_filter"),
+    (find_update, "update_session"),
+    (updated_fields, "ignores of update_session"),
+    (omitted_fields, "left_out of update_session"),
+    (remark_length, "remark_limit"),
+    (stored_prompts, "prompts"),
+    (get_one, "get_session"),
+    (note_times, "updated_at"),
+    (probe_messages, "list_messages"),
+    (moved_times, "updated_at"),
+    (bad_request, "bad_request"),
+    (find_delete, "delete_session"),
 )
 
 
@@ -54,8 +60,9 @@ class Probe:
     ``before`` is the list before it. ``probe`` is the id that identifies what the probe creates. ``settle`` is how long
     (seconds) the list may lag behind a write. ``progress`` is told what is being tried.
 
-    Afterwards ``checks`` are the results. ``complete`` says whether every experiment ran and was conclusive. ``left``
-    are the ids of sessions that could not be deleted; ``unseen`` says that one may exist that the list did not show.
+    Afterwards ``checks`` are the results. ``unknown`` names what a contract should say and could not be found out.
+    ``left`` are the ids of sessions that could not be deleted; ``unseen`` says that one may exist that the list did not
+    show.
     ``untouched`` says that all other sessions are known to be unchanged.
     """
 
@@ -72,16 +79,21 @@ class Probe:
         subject = ProbeSession(client, probe, (live.session_id for live in before), settle)
         self.context = ProbeContext(client, learned, subject, most_used_model(before), progress)
         self.before = before
-        self.complete = False
         self.left: list[int] = []
         self.unseen = False
         self.untouched = False
         self._cleaned = False
+        self._may_be_deleted = False
 
     @property
     def checks(self) -> list[Check]:
         """The results so far."""
         return self.context.checks
+
+    @property
+    def unknown(self) -> Sequence[str]:
+        """What could not be found out, although a contract should say it."""
+        return tuple(dict.fromkeys(self.context.unknown))
 
     @property
     def name(self) -> str:
@@ -107,13 +119,17 @@ class Probe:
             raise stopped
 
     def _run_experiments(self) -> None:
+        made = 0
         try:
-            for experiment in _EXPERIMENTS:
+            for number, (experiment, _) in enumerate(_EXPERIMENTS):
+                made = number
                 experiment(self.context)
-            self.complete = not self.context.inconclusive
+            made = len(_EXPERIMENTS)
         except ReconcilerError as error:
             problem = error.problems[0] if error.problems else Problem(str(error))
             self.context.report("the probe ended early", "differs", problem.message, problem.hint)
+        finally:
+            self.context.unknown += [subject for _, subject in _EXPERIMENTS[made:]]
 
     def _clean_up(self) -> None:
         session = self.context.session
@@ -124,18 +140,22 @@ class Probe:
             calls = self._deletes()
             while found := [live for live in session.find(whole=True) if live.session_id not in self.left]:
                 session.id = found[0].session_id
-                if not session.delete(calls).gone:
+                deletion = session.delete(calls)
+                if not deletion.gone:
                     self.left.append(found[0].session_id)
+                    self._may_be_deleted = self._may_be_deleted or bool(deletion.tried) or session.harm_seen
         except ReconcilerError as error:
             self.left = sorted({*self.left, *session.ids})
             self.unseen = self.unseen or not self.left
             reason = error.problems[0].message if error.problems else str(error)
             self._cleaned = True
-            self.context.report("clean-up", "differs", f"{self.leftover}: {reason}", _CONSOLE)
+            self.context.report("clean-up", "differs", f"{self.leftover}: {reason}", _AGAIN)
             return
         self._cleaned = True
         if self.left or self.unseen:
-            self.context.report("clean-up", "differs", self.leftover, _CONSOLE)
+            # Where no call deletes a session, another run of the doctor has none either.
+            follows = NO_DELETE if self.left and not self._may_be_deleted else _AGAIN
+            self.context.report("clean-up", "differs", self.leftover, follows)
         else:
             self.context.report("clean-up", "ok", "the session is deleted and no longer listed")
 
@@ -177,4 +197,9 @@ class Probe:
         )
 
 
-_CONSOLE = "delete it in the console, or run reconciler doctor again, which finds it and offers to delete it"
+_AGAIN: Final = "run reconciler doctor again a little later: it finds the session and offers to delete it"
+#: What to do where no call deletes a session.
+NO_DELETE: Final = (
+    "delete it in the console: no call that deletes a session was found. Somebody who knows the call can describe it "
+    "in a contract file; reconciler doctor --contract FILE then deletes the session"
+)

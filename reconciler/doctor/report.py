@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from reconciler import __version__
 from reconciler.contract import Contract
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 
 #: ``ok``: as the contract says, or as it should be; ``differs``: it is not; ``unknown``: it could not be found out.
 Verdict: TypeAlias = Literal["ok", "differs", "unknown"]
@@ -44,15 +44,18 @@ class Report:
     """The whole report.
 
     ``untouched`` says that a probe, if there was one, is known to have left all other sessions as they were.
-    ``learned`` is the contract that came out, as a document, and ``not_tried`` are its writes that only a probe can
-    check and none has tried. ``written`` names the file that the contract was written to, ``recorded`` the folder of
-    the recorded calls; both are empty if there is none.
+    ``removal_failed`` says that deleting the leftovers was tried in vain, ``left_behind`` what this probe could not
+    delete. ``learned`` is the contract that came out, as a document, and ``not_tried`` are its writes that only a
+    probe can check and none has tried. ``written`` names the file that the contract was written to, ``recorded`` the
+    folder of the recorded calls; both are empty if there is none.
     """
 
     endpoint: str
     contract: Contract
     checks: list[Check] = field(default_factory=list)
     leftovers: Sequence[Leftover] = ()
+    removal_failed: bool = False
+    left_behind: str = ""
     untouched: bool = True
     learned: Mapping[str, Any] | None = None
     not_tried: Sequence[str] = ()
@@ -92,6 +95,7 @@ def report_to_document(report: Report) -> dict[str, Any]:
             {"session_id": one.session_id, "name": one.name, "created_at": one.created_at}
             for one in report.leftovers
         ],
+        "removal_failed": report.removal_failed,
         "learned": report.learned,
         "not_tried": list(report.not_tried),
         "written": report.written,

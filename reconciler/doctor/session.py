@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias
 
+from reconciler.api.addressing import Address, address, names
 from reconciler.api.client import Client, Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import pause_before_retry, poll
-from reconciler.contract import Operation
-from reconciler.doctor.candidates import can_address, is_safe
+from reconciler.contract import SESSION_NAMES, Operation
+from reconciler.doctor.candidates import is_safe, says_which
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import probe_id, probe_name, probe_prompt, probe_remark
@@ -83,13 +84,13 @@ class ProbeSession:
         return self.tokens.get(self.id or 0)
 
     @property
-    def address(self) -> dict[str, Any]:
-        """The fields that say which session a call means. Every call about the session takes them from here."""
-        return {"session_id": self.id, **({} if self.token is None else {"session_token": self.token})}
+    def address(self) -> Address:
+        """What is known of the session: every call about it names it by this."""
+        return Address(self.id or 0, self.token)
 
     def can_address(self, operation: Operation) -> bool:
         """Whether a call can say that it means this session and no other."""
-        return can_address(operation, token=self.token is not None)
+        return says_which(operation) and names(operation, self.address)
 
     # Writing
 
@@ -98,7 +99,11 @@ class ProbeSession:
         if fields.get("name") != self.name or not is_safe(operation):
             raise ValueError("a probe creates sessions under its own name only")
         self.unlisted_creates += 1
-        reply = self._send(operation, fields)
+        try:
+            reply = self._send(operation, fields)
+        except ProbeStopped:
+            self.unlisted_creates -= 1  # the service did nothing: the key or the account is not good enough
+            raise
         if reply.error is not None and reply.error.outcome == "not done":
             self.unlisted_creates -= 1
         return reply
@@ -111,8 +116,8 @@ class ProbeSession:
         ours = self.id is not None and self.id in self.ids and self.id not in self.others
         if not ours or not self.can_address(operation):
             raise ValueError("a probe writes to its own session only")
-        given = {name: value for name, value in (fields or {}).items() if name != "session_token"}
-        sent = {**given, **self.address}
+        given = {name: value for name, value in (fields or {}).items() if name not in SESSION_NAMES}
+        sent = {**given, **address(operation, self.address)}
         reply = self._send(operation, sent)
         self.maybe_applied = reply.error is None or reply.error.outcome == "unknown"
         unknown = self.maybe_applied and reply.error is not None
@@ -122,13 +127,13 @@ class ProbeSession:
         """Send a write once; again only if the server said that it did nothing and to try later."""
         client = self.client
         for attempt in count(1):
-            reply = client.call(operation, fields, session="the probe's session")
+            reply = client.call(operation, fields)
             error = reply.error
             if error is None or not error.throttled:
                 break
             if not pause_before_retry(client.limiter, error, attempt, client.tries):
                 break
-        if reply.error is not None and reply.error.status in (401, 403):
+        if reply.error is not None and (reply.error.status in (401, 403) or reply.error.out_of_points):
             raise ProbeStopped(reply.error.problems)
         return reply
 
@@ -295,6 +300,7 @@ class ProbeSession:
     def delete(self, calls: Iterable[Operation]) -> Deletion:
         """Delete the session with the first of these calls that works. The list decides whether one did."""
         tried: list[tuple[Operation, Reply]] = []
+        refused: list[tuple[Operation, Reply]] = []
         for operation in calls:
             reply = self.write(operation)
             live = self.after_write(reply, _is_gone)
@@ -306,6 +312,8 @@ class ProbeSession:
             if maybe_applied:
                 tried.append((operation, reply))
                 self.check_other_sessions()
+            else:
+                refused.append((operation, reply))
             if live is None:
                 break
         else:
@@ -313,15 +321,19 @@ class ProbeSession:
         if live is None:
             self.ids.discard(self.id or 0)
             self.id = None
-        return Deletion(live is None, tried)
+        return Deletion(live is None, tried, refused)
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The result of a delete: whether the session is gone, and the calls that may have done it, with their answers."""
+    """The result of a delete: whether the session is gone, and the calls that may have done it, with their answers.
+
+    ``refused`` are the calls that did not, with their answers.
+    """
 
     gone: bool
     tried: Sequence[tuple[Operation, Reply]]
+    refused: Sequence[tuple[Operation, Reply]]
 
     @property
     def by(self) -> tuple[Operation, Reply] | None:

@@ -14,8 +14,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from reconciler.api.client import Client, Reply
+from reconciler.api.errors import ApiError
 from reconciler.api.lock import SKEW
-from reconciler.doctor.account import all_sessions, models
+from reconciler.doctor.account import all_sessions, models, traffic
 from reconciler.doctor.context import SurveyContext, count_of, describe_answer
 from reconciler.doctor.learned import LearnedFacts, not_tried
 from reconciler.doctor.listing import (
@@ -45,8 +46,8 @@ class Survey:
     snapshot: Snapshot | None = None
 
 
-def survey(client: Client, learned: LearnedFacts) -> Survey:
-    """Look at a service and an account.
+def survey(client: Client, learned: LearnedFacts, *, probe: bool = False) -> Survey:
+    """Look at a service and an account. ``probe`` says that a probe is to follow.
 
     Raises:
         Refused: the contract reads the list by another method than GET.
@@ -54,6 +55,18 @@ def survey(client: Client, learned: LearnedFacts) -> Survey:
     context = SurveyContext(client, learned)
     context.part = CONNECTION
     _contract_in_use(context)
+    if not probe:
+        _assumed_calls(context)
+    try:
+        return _look(context)
+    except ApiError as error:
+        if not error.out_of_points:
+            raise
+        context.report("points", "differs", error.problems[0].message, error.problems[0].hint)
+        return Survey(context.checks)
+
+
+def _look(context: SurveyContext) -> Survey:
     reply = _connect(context)
     if reply is None:
         return Survey(context.checks)
@@ -71,7 +84,10 @@ def survey(client: Client, learned: LearnedFacts) -> Survey:
     context.part = ACCOUNT
     survey_messages(context, rows)
     models(context, rows)
-    return Survey(context.checks, all_sessions(context))
+    snapshot = all_sessions(context)
+    if snapshot is not None:
+        traffic(context, rows, snapshot)
+    return Survey(context.checks, snapshot)
 
 
 def _contract_in_use(context: SurveyContext) -> None:
@@ -80,7 +96,7 @@ def _contract_in_use(context: SurveyContext) -> None:
     learned = contract.learned
     if learned is None:
         seen = f"{contract.name}, not learned from a service"
-        context.report("contract", "ok", seen, "part of it is assumed: see docs/contract.md")
+        context.report("contract", "ok", seen)
     elif learned.endpoint != here:
         seen = f"{contract.name}, learned from {learned.endpoint} at {learned.at}"
         context.report(
@@ -88,9 +104,23 @@ def _contract_in_use(context: SurveyContext) -> None:
         )
     else:
         seen = f"{contract.name}, learned from this address at {learned.at}"
-        untried = not_tried(contract)
-        follows = f"{' and '.join(untried)} are still assumed: --probe tries them" if untried else ""
-        context.report("contract", "ok", seen + (", without a probe" if untried else ""), follows)
+        if learned.partial:
+            follows = f"not learned: {', '.join(learned.partial)}; run the probe again"
+            context.report("contract", "unknown", seen + ", in part", follows)
+        else:
+            context.report("contract", "ok", seen + (", without a probe" if not_tried(contract) else ""))
+
+
+def _assumed_calls(context: SurveyContext) -> None:
+    """The calls that no one has tried: a survey can't, since they write."""
+    untried = not_tried(context.contract)
+    if untried:
+        context.report(
+            "writes",
+            "unknown",
+            f"{' and '.join(untried)} are only assumed: no GET can tell whether they work",
+            "reconciler doctor --probe --write contract.yaml finds out, on a session of its own",
+        )
 
 
 def _connect(context: SurveyContext) -> Reply | None:

@@ -9,6 +9,7 @@ from itertools import takewhile
 from operator import ne
 from typing import Literal
 
+from reconciler.api.client import Reply
 from reconciler.contract import Operation
 from reconciler.doctor.candidates import as_learned, candidates
 from reconciler.doctor.context import (
@@ -16,7 +17,9 @@ from reconciler.doctor.context import (
     SECOND_VALUES,
     ProbeContext,
     describe_answer,
+    describe_answers,
     describe_call,
+    named_fields,
     ok_if,
     status_of,
 )
@@ -37,7 +40,8 @@ def find_update(context: ProbeContext) -> None:
     calls = [one for one in calls if session.can_address(one)]
     tried: dict[str, tuple[Operation, float]] = {}
     possible: list[Operation] = []
-    answers = []
+    refused: list[tuple[Operation, Reply]] = []
+    possible_answers: list[tuple[Operation, Reply]] = []
 
     def changed(live: LiveSession | None) -> bool:
         return live is not None and live.prompt in tried
@@ -47,48 +51,72 @@ def find_update(context: ProbeContext) -> None:
         context.progress(f"trying {describe_call(operation)}")
         prompt = context.next_prompt()
         tried[prompt] = operation, limiter.now()
-        reply = session.write(operation, context.base_fields(prompt))
+        reply = _write_all(context, operation, prompt)
         live = session.wait_until(changed) if session.maybe_applied else session.current()
         if session.maybe_applied:
             possible.append(operation)
-            answers.append(f"{describe_call(operation)} is answered {describe_answer(reply)}")
+            possible_answers.append((operation, reply))
             session.check_other_sessions()
+        else:
+            refused.append((operation, reply))
         if live is None:
             raise ProbeStopped(f"the probe's session disappeared after {describe_call(operation)}")
         if changed(live):
             break
     else:
-        if answers:
+        if possible:
             context.progress("waiting for the list to show a change")
             live = session.require(session.wait_until(changed, session.settle))
     if live is None or not changed(live):
-        _report_not_found(context, len(calls), answers)
+        _report_not_found(context, len(calls), possible_answers, refused)
         return
     operation, since = tried[live.prompt]
     late = f"; the list shows it after {limiter.now() - since:.1f} s" if session.was_late else ""
-    if late:
-        earlier = list(takewhile(partial(ne, operation), possible))
+    earlier = list(takewhile(partial(ne, operation), possible))
+    if earlier:
+        # The list may have shown a later call's change only because it lags, at the most since the first of them.
+        first = min(started for one, started in tried.values() if one in earlier)
+        session.lag = max(session.lag, limiter.now() - first)
         operation = _first_that_works(context, earlier) or operation
     context.update = replace(as_learned(operation), left_out="kept", ignores=frozenset())
     verdict = context.learned.learn_operation("update_session", context.update)
     context.report("update", verdict, describe_call(operation) + late)
 
 
-def _report_not_found(context: ProbeContext, calls: int, answers: Sequence[str]) -> None:
-    if not answers:
+def _write_all(context: ProbeContext, operation: Operation, prompt: str) -> Reply:
+    """An update with every field, for services that want them all; with the fewest if that is refused."""
+    base = context.base_fields(prompt)
+    everything = {**base, **context.all_fields(operation)}
+    reply = context.session.write(operation, everything)
+    error = reply.error
+    if context.session.maybe_applied or everything == base or (error and error.status in (404, 405, 415)):
+        return reply
+    if "name" in named_fields(operation, reply):
+        return reply  # it does not read what is sent in this encoding
+    fewest = context.session.write(operation, base)
+    return fewest if context.session.maybe_applied else reply
+
+
+def _report_not_found(
+    context: ProbeContext,
+    calls: int,
+    possible: Sequence[tuple[Operation, Reply]],
+    refused: Sequence[tuple[Operation, Reply]],
+) -> None:
+    if not possible:
         context.report(
             "update",
             context.learned.learn_operation("update_session", None),
-            f"none of {calls} calls changes a session",
+            f"none of {calls} calls changes a session: {describe_answers(refused)}",
             "a plan that changes a live session is refused; creates and deletes work",
         )
         return
-    context.inconclusive = True
+    context.unknown.append("update_session")
     context.report(
         "update",
         "unknown",
-        f"{len(answers)} of {calls} calls may change a session, but the list shows no change within "
-        f"{context.session.settle:g} s: {'; '.join(answers)}",
+        f"{len(possible)} of {calls} calls may change a session, but the list shows no change within "
+        f"{context.session.settle:g} s: {describe_answers(possible)}",
         "run the probe again; if the list is slower than that, with --settle SECONDS",
     )
 
@@ -97,7 +125,7 @@ def _first_that_works(context: ProbeContext, calls: Sequence[Operation]) -> Oper
     """The first of some calls that changes the session, now that the delay of the list is known."""
     for operation in calls:
         prompt = context.next_prompt()
-        context.session.write(operation, context.base_fields(prompt))
+        _write_all(context, operation, prompt)
         live = context.session.wait_until(partial(_has_prompt, prompt))
         if context.session.require(live).prompt == prompt:
             return operation
@@ -114,7 +142,9 @@ def updated_fields(context: ProbeContext) -> None:
         return
     context.progress("which fields an update stores")
     wanted = {name: SECOND_VALUES[name] for name in context.optional_fields(context.update)}
-    reply, live = context.apply_update(wanted)
+    reply, live = context.apply_update({**wanted, **context.all_fields(context.update)})
+    if reply.error is not None:  # the service may keep no remark of that length
+        reply, live = context.apply_update(wanted)
     lost = context.not_stored(wanted, live)
     if reply.error is not None:  # one of them is refused, and the others with it
         lost = set()
@@ -132,33 +162,42 @@ def updated_fields(context: ProbeContext) -> None:
 
 
 def omitted_fields(context: ProbeContext) -> None:
-    """Whether an update keeps the fields that it leaves out."""
+    """Whether an update keeps the fields that it leaves out, resets them, or is refused without them."""
     if context.update is None:
         return
     context.progress("what an update does to the fields that it leaves out")
-    fields = {name: SECOND_VALUES[name] for name in context.optional_fields(context.update)}
-    reply, before = context.apply_update({**fields, "remark": context.session.remark()})
+    everything = context.all_fields(context.update)
+    reply, before = context.apply_update(everything)
     if reply.error is not None:  # the service may not keep a remark of that length
-        _, before = context.apply_update(fields)
-    _, after = context.apply_update({})
+        everything.pop("remark", None)
+        reply, before = context.apply_update(everything)
+    fewer, after = context.apply_update({})
+    if reply.error is None and fewer.error is not None and fewer.error.outcome == "not done" and everything:
+        seen = f"are missed: {describe_answer(fewer)}"
+        _learn_omitted(context, "refused", seen, "every update carries all fields")
+        return
     reset = _changed(before, after) or _reset_without(context, after, "prompt")
     # Only for a session that its remark identifies, since it may lose its name.
     if reset == [] and after.remark.probe == context.session.probe:
         reset = _reset_without(context, after, "name", "model")
     if reset is None:
-        context.inconclusive = True
+        context.unknown.append("left_out of update_session")
         context.report(_OMITTED, "unknown", "the answers are not conclusive", "run the probe again")
-        return
-    effect: Literal["kept", "reset"] = "reset" if reset else "kept"
+    elif reset:
+        seen = f"are reset: {', '.join(sorted(reset))}"
+        _learn_omitted(context, "reset", seen, "every update carries all fields")
+    else:
+        _learn_omitted(context, "kept", "keep their values", "")
+
+
+def _learn_omitted(
+    context: ProbeContext, effect: Literal["kept", "reset", "refused"], seen: str, follows: str
+) -> None:
+    assert context.update is not None
     context.update = replace(context.update, left_out=effect)
     context.learned.learn_operation("update_session", context.update)
     stated = context.learned.in_use.operations.get("update_session")
-    verdict = ok_if(stated is None or stated.left_out == effect)
-    if reset:
-        seen = f"are reset: {', '.join(sorted(reset))}"
-        context.report(_OMITTED, verdict, seen, "every update carries all fields")
-    else:
-        context.report(_OMITTED, verdict, "keep their values")
+    context.report(_OMITTED, ok_if(stated is None or stated.left_out == effect), seen, follows)
 
 
 def _changed(before: LiveSession, after: LiveSession) -> list[str]:
@@ -199,7 +238,8 @@ def bad_request(context: ProbeContext) -> None:
     operation = context.update
     if operation is None or "temperature" not in operation.fields:
         return
-    reply = context.session.write(operation, {**context.base_fields(), "temperature": "warm"})
+    others = context.all_fields(operation)
+    reply = context.session.write(operation, {**context.base_fields(), **others, "temperature": "warm"})
     status = status_of(reply)
     if status is None or reply.error is None:
         seen = f"a temperature of 'warm' is answered: {describe_answer(reply)}"

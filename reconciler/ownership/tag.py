@@ -12,6 +12,7 @@ The tag is the object under the key ``reconciler`` of a session's remark::
     SSSSSS       the session_id of the session that the tag was written on, in base 64
     cDDDDDD      a field as last written: its code, and six characters of digest
     ~cDDDDDD     the same field as the server stored it, where that differs from what was written
+    -cDDDDDD     a field as last written, in place of the first of these lines, where the server stored nothing
     XXXX         a check over everything else in the tag
 
 The code of a field is a letter for the fields that every session has, and a dot with four characters of hash
@@ -37,7 +38,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.ownership.catalog_id import is_catalog_id
-from reconciler.values import DIGEST_LENGTH, digest, short_hash
+from reconciler.values import DIGEST_LENGTH, MISSING, digest, short_hash
 
 CODES: Final = {
     "name": "n",
@@ -49,8 +50,8 @@ CODES: Final = {
 }
 CHECK_LENGTH: Final = 4
 _HASH_LENGTH: Final = 4
-_ENTRY: Final = re.compile(rf"(~?)([a-z]|\.[\w-]{{{_HASH_LENGTH}}})([\w-]{{{DIGEST_LENGTH}}})")
-_ENTRIES: Final = re.compile(rf"(?:~?(?:[a-z]|\.[\w-]{{{_HASH_LENGTH}}})[\w-]{{{DIGEST_LENGTH}}})*")
+_ENTRY: Final = re.compile(rf"([~-]?)([a-z]|\.[\w-]{{{_HASH_LENGTH}}})([\w-]{{{DIGEST_LENGTH}}})")
+_ENTRIES: Final = re.compile(rf"(?:[~-]?(?:[a-z]|\.[\w-]{{{_HASH_LENGTH}}})[\w-]{{{DIGEST_LENGTH}}})*")
 
 #: The bits of the digit that a body begins with.
 _PROTECTED, _WITH_CATALOG_ID, _WITH_SESSION_ID = 1, 2, 4
@@ -96,10 +97,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The digests of the fields as last written, by field code; and as stored, where the server rewrote them."""
+    """The digests of the fields as last written, by field code; and as stored, where the server rewrote them.
+
+    What is stored is None where the server kept nothing of the field.
+    """
 
     written: Mapping[str, str] = field(default_factory=dict)
-    stored: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, str | None] = field(default_factory=dict)
 
     def knows(self, path: str) -> bool:
         """Whether we ever wrote this field (and did not release it since)."""
@@ -110,14 +114,24 @@ class Base:
         return self.written.get(field_code(path)) == digest(value)
 
     def left(self, path: str, value: Any) -> bool:
-        """Whether this is the value that the server held after our last write."""
+        """Whether this is the value that the server held after our last write; ``MISSING`` if it is not there."""
         code = field_code(path)
-        return self.stored.get(code, self.written.get(code)) == digest(value)
+        if code in self.stored:
+            return self.stored[code] == _stored_digest(value)
+        return code in self.written and self.written[code] == _stored_digest(value)
 
     def known_rewrite(self, path: str, wanted: Any, live: Any) -> bool:
-        """Whether the server is known to turn the wanted value into the live one."""
+        """Whether the server is known to turn the wanted value into the live one, or into nothing (``MISSING``)."""
         code = field_code(path)
-        return self.stored.get(code) == digest(live) and self.written.get(code) == digest(wanted)
+        return (
+            code in self.stored
+            and self.stored[code] == _stored_digest(live)
+            and self.written.get(code) == digest(wanted)
+        )
+
+
+def _stored_digest(value: Any) -> str | None:
+    return None if value is MISSING else digest(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +155,14 @@ class Tag:
         if self.base_text is None:
             return None
         written: dict[str, str] = {}
-        stored: dict[str, str] = {}
+        stored: dict[str, str | None] = {}
         for mark, code, value in _ENTRY.findall(self.base_text):
-            (stored if mark else written)[code] = value
+            if mark == "~":
+                stored[code] = value
+            else:
+                written[code] = value
+                if mark:
+                    stored[code] = None
         return Base(written, stored)
 
 
@@ -166,18 +185,27 @@ def make_tag(
 ) -> Tag:
     """The tag to write beside these values.
 
-    ``stored`` holds the fields that the server keeps in another form than written; ``keep`` are the paths whose
-    digests stay what they are in ``base``. ``session_id`` is the session that the tag is written on, where it is known.
+    ``stored`` holds the fields that the server keeps in another form than written, or not at all (``MISSING``);
+    ``keep`` are the paths whose digests stay what they are in ``base``. ``session_id`` is the session
+    that the tag is written on, where it is known.
     """
-    entries = [field_code(path) + digest(value) for path, value in written.items()]
-    entries += ["~" + field_code(path) + digest(value) for path, value in (stored or {}).items()]
+    digests = {field_code(path): digest(value) for path, value in written.items()}
+    forms = {field_code(path): _stored_digest(value) for path, value in (stored or {}).items()}
+    entries = _entries(digests, forms)
     if base:
         codes = [field_code(path) for path in keep]
-        entries += [code + base.written[code] for code in codes if code in base.written]
-        entries += ["~" + code + base.stored[code] for code in codes if code in base.stored]
+        entries += _entries(
+            {code: base.written[code] for code in codes if code in base.written},
+            {code: base.stored[code] for code in codes if code in base.stored},
+        )
     if session_id is not None and not 0 <= session_id < 64**_SESSION_ID_LENGTH:
         session_id = None
     return Tag(identity, "".join(entries) or None, protected, was, catalog_id, session_id)
+
+
+def _entries(written: Mapping[str, str], stored: Mapping[str, str | None]) -> list[str]:
+    found = [("-" if stored.get(code, "") is None else "") + code + value for code, value in written.items()]
+    return found + [f"~{code}{value}" for code, value in stored.items() if value is not None]
 
 
 def without_base(tag: Tag) -> Tag:

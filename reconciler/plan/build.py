@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from reconciler.domain import Catalog, LiveSession, Session, Snapshot, Written
 from reconciler.ownership.remark import was_before
+from reconciler.plan.adoptions import check_adoptions
+from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
 from reconciler.plan.duplicates import resolve
@@ -14,6 +16,7 @@ from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
 from reconciler.plan.placing import Places, another_catalog, copy_notes, place, unclear
+from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
     Action,
@@ -40,6 +43,7 @@ class _Draft:
     notes: list[Note] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     no_op: int = 0
+    rewritten: int = 0
 
     def select(self, only: Selection) -> None:
         """Drop what is not about the selected sessions."""
@@ -53,20 +57,24 @@ def make_plan(
     snapshot: Snapshot,
     *,
     allow_empty: bool = False,
+    allow_recreate: bool = False,
     allow_destroy: Collection[str] = (),
     only: Selection | None = None,
+    renew: bool = False,
     written: Written | None = None,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
-    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_destroy`` are keys whose
-    sessions may be deleted although they are protected. ``only`` restricts the plan to one kind of action on some
-    keys; the guards then judge these actions alone. What a guard refuses is in the plan's ``refusals``, and all
-    actions are still listed. ``written`` is what the journal of this catalog says; None if nobody asked it.
+    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_recreate`` lets it create what
+    is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
+    although they are protected. ``only`` restricts the plan to one kind of action on some keys; the guards then judge
+    these actions alone. With ``renew``, fields that the service keeps in another form are sent again. What a guard
+    refuses is in the plan's ``refusals``, and all actions are still listed. ``written`` is what the journal says of
+    this catalog; None if it was not read.
     """
     catalog = _as_kept(catalog, snapshot)
     places = place(catalog, snapshot)
-    draft = _compare_all(catalog, places, snapshot.messages)
+    draft = _compare_all(catalog, places, snapshot, renew=renew)
     if only is not None:
         draft.select(only)
     draft.refusals += another_catalog(catalog, places, None if only is None else only.keys)
@@ -84,54 +92,60 @@ def make_plan(
         allow_empty=allow_empty,
         allow_destroy=frozenset(allow_destroy),
     )
+    renamed = find_renamed(catalog, actions, snapshot)
+    if not allow_recreate:
+        guarded += recreate_refusals(renamed, len(catalog.sessions))
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
-        counts=Counts(
-            no_op=draft.no_op,
-            managed=places.managed,
-            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
-            foreign=places.foreign + snapshot.left_out.foreign,
-            unreadable=len(places.unreadable),
-            copies=len(places.copies),
-        ),
+        counts=_counts(draft, places, snapshot),
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
+            *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
+            *rename_notes(renamed),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
         about=None if only is None else "part",
         lock=catalog.policy.lock,
+        canary=catalog.policy.canary,
         listing=snapshot.listing,
     )
 
 
-def _compare_all(catalog: Catalog, places: Places, messages: Mapping[int, int]) -> _Draft:
+def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
+    return Counts(
+        no_op=draft.no_op,
+        managed=places.managed,
+        unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+        foreign=places.foreign + snapshot.left_out.foreign,
+        unreadable=len(places.unreadable),
+        copies=len(places.copies),
+        rewritten=draft.rewritten,
+    )
+
+
+def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew: bool) -> _Draft:
     draft = _Draft()
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
     draft.notes += copy_notes(catalog, places)
     draft.refusals, doubtful = unclear(catalog, places)
+    adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
+    draft.refusals += adoptions.refusals
+    draft.notes += adoptions.notes
+    doubtful |= adoptions.unclear
     draft.actions += [_leave(catalog, live) for live in places.leaving]
     for key, lives in places.held.items():
         if key in doubtful:
             continue
-        if len(lives) == 1 or key not in catalog.sessions:
-            _compare_key(catalog, places, key, lives, draft)
-            continue
-        resolved = resolve(key, lives, messages)
-        draft.notes.append(resolved.note)
-        if resolved.keeper is not None:
-            extras = [live for live in lives if live is not resolved.keeper]
-            draft.actions += [
-                _delete_extra(catalog, key, extra, resolved.keeper, messages[extra.session_id])
-                for extra in extras
-            ]
-            _compare_key(catalog, places, key, [resolved.keeper], draft)
+        if len(lives) > 1 and key in catalog.sessions:
+            lives = _resolve(catalog, key, lives, snapshot, draft)
+        _compare_key(catalog, places, key, lives, draft, renew=renew)
     known = places.held.keys() | doubtful
     creates = [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known]
     draft.actions += creates
@@ -139,8 +153,28 @@ def _compare_all(catalog: Catalog, places: Places, messages: Mapping[int, int]) 
     return draft
 
 
-def _compare_key(catalog: Catalog, places: Places, key: str, lives: list[LiveSession], draft: _Draft) -> None:
-    """Compare the live session of one key with what is wanted under it; where nothing is, all that have it go."""
+def _resolve(
+    catalog: Catalog, key: str, lives: list[LiveSession], snapshot: Snapshot, draft: _Draft
+) -> list[LiveSession]:
+    """Of the live sessions of one key, the one that stays; none of them while that is not known."""
+    resolved = resolve(key, lives, snapshot.messages)
+    draft.notes.append(resolved.note)
+    keeper = resolved.keeper
+    if keeper is None:
+        return []
+    draft.actions += [
+        _delete_extra(catalog, key, extra, keeper, snapshot.messages[extra.session_id])
+        for extra in lives
+        if extra is not keeper
+    ]
+    return [keeper]
+
+
+def _compare_key(
+    catalog: Catalog, places: Places, key: str, lives: list[LiveSession], draft: _Draft, *, renew: bool
+) -> None:
+    """Compare the live session of one key, if any, with what is wanted under it; where nothing is, all that have the
+    key are deleted."""
     wanted = catalog.sessions.get(key)
     if wanted is None:
         if len(lives) > 1:
@@ -149,13 +183,16 @@ def _compare_key(catalog: Catalog, places: Places, key: str, lives: list[LiveSes
             draft.notes.append(Note("duplicate-identity", message, key))
         draft.actions += [_delete(catalog, key, one, "not in the catalog any more") for one in lives]
         return
+    if not lives:
+        return
     [live] = lives
     tag = live.remark.tag
     settled = live.session_id not in places.moved and live.session_id not in places.adopted
     if tag and settled and equal(wanted, live, tag):
         draft.no_op += 1
         return
-    compared = compare(wanted, live, tag, catalog.policy.on_conflict)
+    compared = compare(wanted, live, tag, catalog.policy.on_conflict, renew=renew)
+    draft.rewritten += len(compared.rewritten)
     draft.notes += _notes(wanted, live, compared)
     action = _change(catalog, wanted, live, compared, places)
     if action:
@@ -181,7 +218,7 @@ def _leave(catalog: Catalog, live: LiveSession) -> Action:
     tag = live.remark.tag
     assert tag is not None
     seen = observed(live)
-    to = catalog.handed_over.get(tag.identity.key)
+    to = catalog.receiver(tag.identity.key)
     return Action(
         kind="forget" if to is None else "move",
         identity=to or tag.identity,
@@ -343,6 +380,7 @@ _REASONS = {
     "git": "changed in git",
     "unknown": "differs from the catalog",
     "released": "fields no longer managed",
+    "renewed": "fields kept in another form are sent again",
 }
 
 

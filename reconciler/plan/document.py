@@ -53,6 +53,7 @@ def _summary(plan: Plan) -> dict[str, int]:
         "unreadable": counts.unreadable,
         "copies": counts.copies,
         "own_doubles": sum(action.own_double for action in plan.actions),
+        "rewritten": counts.rewritten,
     }
 
 

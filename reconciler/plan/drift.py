@@ -14,4 +14,6 @@ def drifted(plan: Plan) -> Plan:
         for action in plan.actions
         if (fields := tuple(change for change in action.fields if change.cause in ("drift", "conflict")))
     )
-    return replace(plan, actions=actions, refusals=(), about="drift")
+    # What an apply tries first is nothing that was changed outside git.
+    notes = tuple(note for note in plan.notes if note.kind != "canary")
+    return replace(plan, actions=actions, notes=notes, refusals=(), about="drift")

@@ -124,7 +124,7 @@ def _place_ours(places: Places, catalog: Catalog, live: LiveSession, moved_to: s
     elif tag.catalog_id is not None and tag.catalog_id != catalog.id:
         places.moved[live.session_id] = tag.identity  # it gets the catalog's present id
     places.managed += 1
-    if key in catalog.forgotten or key in catalog.handed_over:
+    if key in catalog.forgotten or catalog.receiver(key) is not None:
         places.leaving.append(live)
     else:
         places.hold(key, live)
@@ -134,7 +134,7 @@ def _place_ours(places: Places, catalog: Catalog, live: LiveSession, moved_to: s
 
 
 def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
-    """Refusals for keys that two sessions would have, and for adoptions that are not possible; and all these keys.
+    """Refusals for keys that two sessions would have, and these keys.
 
     A rule decides which of two sessions stays only if both already carry the same identity.
     """
@@ -153,30 +153,6 @@ def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
                     key,
                 )
             )
-    there = {live.session_id for live in places.unmanaged}
-    there |= {live.session_id for lives in places.held.values() for live in lives}
-    leaving = {live.session_id for live in places.leaving}
-    for key, session_id in catalog.adopt.items():
-        if session_id in leaving:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which this plan stops managing",
-                    f"remove the adopt entry of {key} from the catalog until this plan is applied",
-                    key,
-                )
-            )
-            keys.add(key)
-        elif session_id not in there and key not in places.held:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which is not live, or is managed by another catalog",
-                    f"remove the adopt entry of {key} from the catalog, or correct the number",
-                    key,
-                )
-            )
-            keys.add(key)
     return found, keys
 
 

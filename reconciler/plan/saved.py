@@ -31,6 +31,8 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
     document["created"] = created
     document["made_by"] = dict(run)
     document["lock"] = plan.lock
+    if plan.canary is not None:
+        document["canary"] = plan.canary
     document["digest"] = _digest(document)
     return document
 
@@ -126,6 +128,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
             copies=summary.get("copies", 0),
+            rewritten=summary.get("rewritten", 0),
         ),
         notes=tuple(
             Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
@@ -136,6 +139,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             for one in document["refusals"]
         ),
         lock=document.get("lock", False),
+        canary=document.get("canary"),
         listing=Listing(**listing) if listing else None,
     )
 

@@ -12,7 +12,7 @@ from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
 About: TypeAlias = Literal["drift", "environments", "part"]
-Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released"]
+Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released", "renewed"]
 
 #: The order in which a plan lists its actions.
 KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "update", "create")
@@ -120,7 +120,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many live sessions there are of each kind, and how many need no change."""
+    """How many live sessions there are of each kind, and how many need no change.
+
+    ``rewritten`` is the number of fields that the service keeps in another form than they were sent, or not at all.
+    """
 
     no_op: int = 0
     managed: int = 0
@@ -128,6 +131,7 @@ class Counts:
     foreign: int = 0
     unreadable: int = 0
     copies: int = 0
+    rewritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,8 @@ class Plan:
     """What an apply would do. Apply refuses the plan unless ``refusals`` is empty.
 
     ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
-    hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file.
+    hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file. ``canary`` is the
+    policy's of that name.
     """
 
     catalog: str
@@ -147,6 +152,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     about: About | None = None
     lock: bool = False
+    canary: int | None = None
     listing: Listing | None = None
 
     @property

@@ -35,24 +35,27 @@ def render_checks(checks: Sequence[Mapping[str, Any]], after: str | None = None)
 def render_end(document: Mapping[str, Any]) -> str:
     """What follows the checks: leftovers, totals, and which files were written."""
     lines = [render_leftover(one) for one in document["leftovers"]]
-    if lines:
+    if lines and not document["removal_failed"]:
         them = "it" if len(lines) == 1 else "them"
         lines.append(f"reconciler doctor --auto-approve removes {them}, and nothing else.")
     summary = document["summary"]
     lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
     if document["written"]:
         untried = " and ".join(document["not_tried"])
+        partial = document["learned"]["learned"].get("partial")
         what = f"What was learned without a probe, {untried} not tried," if untried else "What was learned"
         lines.append(terminal(f"{what} is in {document['written']}: commands read it with --contract."))
+        if partial:
+            lines.append(terminal(f"Not learned: {', '.join(partial)}."))
     if document["recorded"]:
         lines.append(terminal(f"The calls are recorded in {document['recorded']}."))
     return "".join(f"{line}\n" for line in lines)
 
 
 def render_leftover(one: Mapping[str, Any]) -> str:
-    """One session that a killed probe left behind."""
+    """One session that an earlier probe left behind."""
     made = f", created {one['created_at']}" if one["created_at"] else ""
-    return terminal(f"Left over from a killed probe: #{one['session_id']}, {one['name']!r}{made}")
+    return terminal(f"Left over from an earlier probe: #{one['session_id']}, {one['name']!r}{made}")
 
 
 def _short(text: str) -> str:

@@ -43,11 +43,9 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
                 lines.append(f"      {terminal(one['hint'])}")
     left = [one for one in results if one["outcome"] == "not tried"]
     lines += [f"  not tried: {one['action']} {_label(one)}" for one in left]
-    for one in document["rewritten"]:
-        lines.append(
-            f"  stored differently: {terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}: "
-            f"sent {_value(one['sent'])}, stored {_value(one['stored'])}; this form is remembered"
-        )
+    for one in document["canaries"]:
+        lines += _tried(one)
+    lines += [_rewritten(one) for one in document["rewritten"]]
     found = "NOT VERIFIED" if document["verification"] == "failed" else "NOT AS WRITTEN"
     lines += [f"  {found} {terminal(difference)}" for difference in document["differences"]]
     summary = document["summary"]
@@ -70,6 +68,38 @@ _VERIFIED = {
     "failed": "Not verified: the list could not be read again. Plan again to see what is live.",
     "skipped": "Not verified: the list was not read again. Plan again to see what is live.",
 }
+
+
+def _rewritten(one: Mapping[str, Any]) -> str:
+    """One field that the service keeps in another form than it was sent."""
+    where = f"{terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}"
+    if "stored" not in one:
+        return f"  not kept: {where}: sent {_value(one['sent'])}, stored nothing; this is remembered"
+    if "stored_path" in one:
+        return f"  stored differently: {where}: the key comes back in another Unicode normal form"
+    return (
+        f"  stored differently: {where}: sent {_value(one['sent'])}, stored {_value(one['stored'])}; "
+        "this form is remembered"
+    )
+
+
+def _tried(canary: Mapping[str, Any]) -> list[str]:
+    """What was tried on one session first. Where that did not pass, all that is known of it."""
+    label = f"{canary['action']} {_label(canary)}"
+    if canary["outcome"] == "passed":
+        return [f"  tried first: {label}, and the list shows exactly that"]
+    lines = [
+        f"  tried first: {label}, which {'was refused' if canary['outcome'] == 'refused' else 'went wrong'}"
+    ]
+    lines += [f"      sent: {terminal(canary['sent'])}", f"      answered: {terminal(canary['answered'])}"]
+    if canary["outcome"] == "failed":
+        lines.append(f"      seen: {terminal(canary['message'])}")
+    for archived in map(terminal, canary["archived"]):
+        lines.append(
+            f"      archived as it was: {archived}. Put it back before the next apply, once the contract is"
+        )
+        lines.append(f"      right: reconciler archive restore {archived} --contract contract.yaml")
+    return lines
 
 
 def _label(result: Mapping[str, Any]) -> str:

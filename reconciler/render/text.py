@@ -343,6 +343,11 @@ class _Plan:
         outside = outside_git(summary)
         if outside:
             page.put(0, (f"Attention: {outside}.", "drift"))
+        rewritten = summary.get("rewritten", 0)
+        if rewritten and self.full:
+            verb = "is" if rewritten == 1 else "are"
+            text = f"{count(rewritten, 'field')} {verb} kept in another form: apply --renew sends "
+            page.put(0, (text + ("it" if rewritten == 1 else "them") + " again.", "dim"))
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))

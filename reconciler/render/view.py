@@ -28,6 +28,7 @@ CAUSES = {
     "conflict": "conflict: changed in git and outside of it",
     "unknown": "not known who changed it",
     "released": "no longer managed, keeps its value",
+    "renewed": "kept in another form, sent again",
 }
 
 #: A one-line string longer than this is shown as lines, not as a value.

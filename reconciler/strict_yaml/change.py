@@ -10,16 +10,17 @@ from reconciler.strict_yaml.path import NodePath, dotted
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
 
-Kind: TypeAlias = Literal["set", "remove", "append", "rename"]
+Kind: TypeAlias = Literal["set", "remove", "append"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change to a document.
 
-    ``path`` leads to the value that is set or removed, to the list that is appended to, or to the value whose key
-    is renamed; ``value`` is the new value, item or key. With ``prompt`` a text is one whose line ends and
-    white space at the end do not count.
+    ``path`` leads to the value to set or to remove, or to the list to append to; ``value`` is the new value or item.
+    If ``prompt`` is set, ``value`` is a prompt: its line endings and its trailing white space do not count.
+
+    Only :mod:`reconciler.strict_yaml.edit` appends, to a list with items in the text, as a part of setting the list.
     """
 
     kind: Kind
@@ -34,7 +35,7 @@ class Change:
 
 
 class ImpossibleError(Exception):
-    """A change can't be made. ``at`` is the character to point to."""
+    """A change that can't be made. ``at`` is the index of the character to point to."""
 
     def __init__(self, message: str, hint: str = "", at: int = 0) -> None:
         super().__init__(message)
@@ -44,7 +45,9 @@ class ImpossibleError(Exception):
 
 
 def changed(document: JSON, change: Change) -> JSON:
-    """The document after a change; the given one stays as it is, and what is not changed is shared with it.
+    """The document after setting or removing a value.
+
+    The given document is not modified. The result shares with it whatever is the same.
 
     Raises:
         ImpossibleError: the change makes no sense in this document.
@@ -55,27 +58,24 @@ def changed(document: JSON, change: Change) -> JSON:
 
 
 def changed_within(value: JSON, path: NodePath, change: Change) -> JSON:
-    """What is found somewhere in a document after a change, the rest of whose path is ``path`` from there.
+    """A value inside a document after a change. ``path`` is the part of the change's path that begins at the value.
 
     Raises:
         ImpossibleError: the change makes no sense there.
     """
     step, rest = path[0], path[1:]
-    if value is None and isinstance(step, str) and change.kind in ("set", "append"):
+    if value is None and isinstance(step, str) and change.kind == "set":
         value = {}
     if isinstance(value, dict) and isinstance(step, str):
         if not rest:
             return _at_key(value, step, change)
-        if step not in value and change.kind in ("remove", "rename"):
+        if step not in value and change.kind == "remove":
             raise ImpossibleError(f"there is no `{change.name}`")
         return {**value, step: changed_within(value.get(step), rest, change)}
     if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
         if rest:
-            new = [changed_within(value[step], rest, change)]
-        elif change.kind == "append":
-            new = [[*listed(value[step], change), change.value]]
-        else:
-            new = [] if change.kind == "remove" else [change.value]
+            return [*value[:step], changed_within(value[step], rest, change), *value[step + 1 :]]
+        new = [] if change.kind == "remove" else [change.value]
         return [*value[:step], *new, *value[step + 1 :]]
     if isinstance(value, list | dict):
         raise ImpossibleError(f"there is no `{change.name}`")
@@ -85,32 +85,13 @@ def changed_within(value: JSON, path: NodePath, change: Change) -> JSON:
 def _at_key(value: dict[str, JSON], key: str, change: Change) -> JSON:
     if change.kind == "set":
         return {**value, key: change.value}
-    if change.kind == "append":
-        return {**value, key: [*listed(value.get(key), change), change.value]}
     if key not in value:
         raise ImpossibleError(f"there is no `{change.name}`")
-    if change.kind == "remove":
-        return {one: found for one, found in value.items() if one != key}
-    if change.value in value and change.value != key:
-        raise ImpossibleError(f"there is already a `{change.value}`", "choose another name")
-    return {change.value if one == key else one: found for one, found in value.items()}
-
-
-def listed(value: JSON, change: Change) -> list[JSON]:
-    """A value as the list that is appended to.
-
-    Raises:
-        ImpossibleError: it is something else.
-    """
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise ImpossibleError(f"`{change.name}` is not a list")
-    return value
+    return {one: found for one, found in value.items() if one != key}
 
 
 def normalised(document: JSON, changes: Iterable[Change]) -> JSON:
-    """The document with the prompts among the changes as they are compared."""
+    """The document, with those prompts normalised that the changes set."""
     for change in changes:
         value = document
         for step in change.path if change.prompt else ():

@@ -12,6 +12,7 @@ import pytest
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.listing import list_sessions
 from reconciler.apply import Result, apply_plan
+from reconciler.apply.canary import ASSUMED_HINT
 from reconciler.apply.report import INTERRUPTED, Report, report_to_document
 from reconciler.domain import Limit, Policy
 from reconciler.errors import ExitCode, Problem, Refused
@@ -21,7 +22,17 @@ from reconciler.render.report import render_report
 from reconciler.schemas import check_document, schema_names
 from reconciler.server import Fault, Quirks, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
-from tests.support import CONTRACT, calling, catalog, options, reconcile, session_of, snapshot, wanted
+from tests.support import (
+    CONTRACT,
+    LEARNED,
+    calling,
+    catalog,
+    options,
+    reconcile,
+    session_of,
+    snapshot,
+    wanted,
+)
 
 ALICE = wanted("alice")
 BOB = wanted("bob", name="Bob", prompt="Be brief.", parameters={"temperature": 0.5})
@@ -215,20 +226,26 @@ def test_a_path_that_is_wrong_is_not_taken_for_a_session_that_is_gone(
     server: RunningServer, tmp_path: Path
 ) -> None:
     """Half of the paths are assumed. A 404 of a call that is not there must not count as done."""
-    hint = (
-        "this call is only assumed to exist: `reconciler doctor --probe` finds the call that this service has"
-    )
-    with calling(server.url) as client:
-        reconcile(client, catalog(ALICE, BOB), tmp_path, parallelism=1)
-        for operation in ("update_session", "delete_session"):
-            server.faults.add(Fault("status", operation=operation, status=404, message="接口不存在"))
-        now = catalog(dataclasses.replace(ALICE, prompt="B"))
-        _, report = reconcile(client, now, tmp_path, parallelism=1)
-    assert results(report) == [
-        ("update", "alice", 1, "failed", "updating the session alice (#1): HTTP 404: 接口不存在", hint),
-        ("delete", "bob", 2, "failed", "deleting the session bob (#2): HTTP 404: 接口不存在", hint),
-    ]
-    assert report.exit_code == ExitCode.ERROR
+    hint = ASSUMED_HINT
+    with calling(server.url, contract=CONTRACT) as client:
+        reconcile(client, catalog(ALICE, BOB), tmp_path)
+    for now, result in (
+        (
+            catalog(dataclasses.replace(ALICE, prompt="B"), BOB),
+            ("update", "alice", 1, "failed", "updating the session alice (#1): HTTP 404: 接口不存在", hint),
+        ),
+        (
+            catalog(ALICE),
+            ("delete", "bob", 2, "failed", "deleting the session bob (#2): HTTP 404: 接口不存在", hint),
+        ),
+    ):
+        server.faults.clear()
+        server.faults.add(Fault("status", operation=f"{result[0]}_session", status=404, message="接口不存在"))
+        with calling(server.url, contract=CONTRACT) as client:
+            _, report = reconcile(client, now, tmp_path)
+        assert results(report) == [result]
+        assert report.stopped == f"the first {result[0]} was refused"
+        assert report.exit_code == ExitCode.ERROR
 
 
 # When the run is asked to stop
@@ -349,8 +366,8 @@ def test_a_long_list_is_not_read_again_for_what_can_be_found_by_name(
     """Others create and delete sessions meanwhile, which is no difference."""
     for number in range(320):
         server.store.insert_session(name=f"chat {number}")
-    service = dataclasses.replace(CONTRACT.service, name_filter=name_filter)
-    contract = dataclasses.replace(CONTRACT, service=service)
+    service = dataclasses.replace(LEARNED.service, name_filter=name_filter)
+    contract = dataclasses.replace(LEARNED, service=service)
     with calling(server.url, contract=contract) as client:
         there = list_sessions(client)
         plan = make_plan(catalog(ALICE), there)
@@ -372,8 +389,8 @@ def test_a_long_list_is_not_read_again_for_what_can_be_found_by_name(
 def test_a_second_one_is_found_by_its_name(server: RunningServer, tmp_path: Path) -> None:
     for number in range(320):
         server.store.insert_session(name=f"chat {number}")
-    service = dataclasses.replace(CONTRACT.service, name_filter="exact")
-    with calling(server.url, contract=dataclasses.replace(CONTRACT, service=service)) as client:
+    service = dataclasses.replace(LEARNED.service, name_filter="exact")
+    with calling(server.url, contract=dataclasses.replace(LEARNED, service=service)) as client:
         there = list_sessions(client)
         plan = make_plan(catalog(ALICE), there)
 
@@ -404,13 +421,14 @@ def test_a_report_as_a_document(server: RunningServer, tmp_path: Path) -> None:
         _, report = reconcile(client, catalog(ALICE), tmp_path, run="c0ffee00")
     document = report_to_document(report)
     assert document == {
-        "format_version": "1.0",
+        "format_version": "1.1",
         "run": "c0ffee00",
         "catalog": "bookshop",
         "environment": None,
         "endpoint": "https://api.example.com",
         "summary": {"applied": 1, "failed": 0, "unknown": 0, "not_tried": 0},
         "stopped": "",
+        "canaries": [],
         "verification": "verified",
         "differences": [],
         "rewritten": [],

@@ -309,7 +309,7 @@ def test_a_journal_that_is_no_file_is_not_read(tmp_path: Path) -> None:
         read_journal(path)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ReconcilerError, match="can't be read: it is no regular file"):
+    with pytest.raises(ReconcilerError, match="can't be read: it is not a regular file"):
         read_journal(path)
 
 

@@ -22,6 +22,7 @@ from reconciler.plan import make_plan
 from reconciler.plan.environment_diff import diff_environments
 from reconciler.render.problems import format_problem
 from reconciler.server import RunningServer, running_server
+from tests.support import LEARNED
 
 ACADEMY = Path(__file__).parents[2] / "examples" / "academy"
 PERSONAS = Path(
@@ -294,7 +295,7 @@ WRONG = {
             "catalog": 'sessions:\n  t: {from: {file: t.csv, key: "{a}"}, name: N, model: m, prompt: p}\n',
             "t_csv": "a,b\n1,2\n3,4,5\n",
         },
-        "t.csv:3:1: this row has a different number of cells than the header\n"
+        "t.csv:3:1: this row has 3 cells, and the header 2\n"
         "    3 | 3,4,5\n"
         "      | ^\n"
         "      hint: quote cells that contain a comma",
@@ -305,9 +306,9 @@ WRONG = {
             "name: N, model: m, prompt: p}\n",
             "t_csv": "a,b\n1,warm\n",
         },
-        't.csv:2:1: "warm" is not a number, but `parameters.temperature` requires one\n'
+        't.csv:2:3: "warm" is not a number, but `parameters.temperature` requires one\n'
         "    2 | 1,warm\n"
-        "      | ^\n"
+        "      |   ^\n"
         "      hint: write it in digits",
     ),
 }
@@ -366,7 +367,7 @@ def test_a_small_catalog_cannot_make_gigabytes(tmp_path: Path) -> None:
 def test_a_plan_says_which_fragment_is_behind_a_change(tmp_path: Path) -> None:
     prompts = "  a: {name: A, prompt: [{fragment: rules}, {text: one}]}\n  b: {name: B, prompt: [{fragment: rules}]}\n"
     head = "defaults: {{model: m}}\nfragments: {{rules: {0}}}\nsessions:\n"
-    with running_server(None) as server, Client(Endpoint("test", server.url), load_contract()) as client:
+    with running_server(None) as server, Client(Endpoint("test", server.url), LEARNED) as client:
         put(tmp_path, catalog=head.format("Be kind.") + prompts)
         plan = make_plan(load_catalog(tmp_path), list_sessions(client))
         assert plan.notes == ()

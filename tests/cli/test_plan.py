@@ -54,7 +54,8 @@ def test_a_plan_says_what_its_listing_took(shop: Shell, server: RunningServer) -
 def test_a_name_that_many_sessions_have_is_told_in_one_line(shop: Shell, server: RunningServer) -> None:
     for _ in range(7):
         server.store.insert_session(name="Alice")
-    (note,) = shop.json("plan", "shop")["notes"]
+    canary, note = shop.json("plan", "shop")["notes"]
+    assert canary["kind"] == "canary"
     assert "has the same name as #1, #2, #3, #4, #5 or one of 2 more, which is unmanaged" in note["message"]
 
 
@@ -87,7 +88,7 @@ def test_a_plan_is_written_into_what_is_no_file(shop: Shell) -> None:
 
 def test_a_disk_is_not_written_to(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stat.S_ISBLK", lambda _: True)
-    with pytest.raises(OSError, match="it is a disk"):
+    with pytest.raises(OSError, match="it is a block device"):
         write_out(Path("/dev/null"), "plan")
 
 

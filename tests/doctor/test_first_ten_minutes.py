@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.server import running_server
+from tests.services.drf.running import needs_drf, running_drf
 from tests.support import API_KEY
 
 ROOT = Path(__file__).parents[2]
@@ -98,14 +98,19 @@ def pattern(lines: list[str]) -> str:
     return "".join(parts)
 
 
+@needs_drf
 def test_word_for_word(tmp_path: Path) -> None:
     found = steps(PAGE.read_text(encoding="utf-8"))
-    with running_server(None, require_key=API_KEY) as server:
+    with running_drf(keys=(API_KEY,)) as service:
         for name in ("Welcome desk", "Night watch", "test"):
-            server.store.insert_session(name=name, prompt=f"You are {name}.")
-        before = server.store.dump()
-        printed = follow(found, tmp_path, server.url)
-        assert server.store.dump() == before
+            number = service.put_session(session_name=name, prompt=f"You are {name}.")
+            service.put_messages(number, ["hello"])
+        numbers = [row["session_id"] for row in service.sessions()]
+        before = service.picture(numbers)
+        printed = follow(found, tmp_path, service.url)
+        assert service.picture(numbers) == before
+        assert [row["session_id"] for row in service.sessions()] == numbers
+        assert len(service.messages()) == len(numbers)
     assert len(found) == 19
     for step, output in zip(found, printed, strict=True):
         assert re.fullmatch(pattern(step.output), output), f"$ {step.command}\n{output}"

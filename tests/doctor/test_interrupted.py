@@ -102,7 +102,7 @@ def test_what_is_reported_after_an_interruption(
         assert bool([*(tmp_path / "state").glob("before-*")]) is again
         assert ("  ok       the other sessions: all 7 are unchanged" in out) is not again
         assert f"{doctor.written} was not written\n" in err
-        assert "update: POST /v1/session/update/, json" in out
+        assert "update: POST /v1/session/{session_id}/, json" in out
         assert (doctor.server.store.dump() == before) is not again
 
 

@@ -176,7 +176,7 @@ def test_a_tag_without_digests(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with service(SHORT, tmp_path, capsys) as doctor:
         put(doctor, {"alice": ALICE, "bob": {"name": "Bob", "prompt": "b"}})
         _, out, _ = run(doctor, "plan", "--format", "json")
-        (note,) = json.loads(out)["notes"]
+        (note,) = [one for one in json.loads(out)["notes"] if one["kind"] != "canary"]
         assert (note["kind"], note["message"]) == (
             "no-digests",
             "the service keeps 64 bytes of session_remark: 2 sessions will be tagged without digests, so that later "
@@ -230,14 +230,14 @@ def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
             "keeps 64 bytes of session_remark",
             "a" * 63,
             102,
-            "shorter names of catalog, environment and keys",
+            "use shorter names for catalog, environment and keys",
         ),
         (
             20,
             "keeps 20 bytes of session_remark",
             "alice",
             44,
-            "shorter names of catalog, environment and keys",
+            "use shorter names for catalog, environment and keys",
         ),
         (
             0,
@@ -299,7 +299,7 @@ def test_no_update_to_fill_in_what_a_create_leaves_out(
         code, out, _ = run(doctor, "apply")
         assert code == 3
         assert (
-            "[no_update] the service does not take data and max_tokens when it creates a session, and has no update "
+            "[no_update] the service does not accept data and max_tokens when it creates a session, and has no update "
             in " ".join(out.split())
         )
         put(doctor, {"b": {"name": "B", "prompt": "b"}})
@@ -402,7 +402,7 @@ def test_a_plan_made_by_another_contract(tmp_path: Path, capsys: pytest.CaptureF
         assert code == 3
         assert err == (
             "the service has no update call, and this would change alice (#1)\n"
-            "      hint: what would help: leave them as they are; or give them new keys, which makes new sessions "
+            "      hint: what would help: leave them as they are; or give them new keys, which creates new sessions "
             "without the messages\n"
         )
         assert doctor.server.store.dump() == before
@@ -464,7 +464,8 @@ def test_probes_are_no_sessions_to_plan_or_export(tmp_path: Path, capsys: pytest
         _, out, _ = run(doctor, "plan", "--format", "json")
         document = json.loads(out)
         assert (document["summary"]["unmanaged"], document["summary"]["unreadable"]) == (0, 0)
-        assert (document["notes"], [one["action"] for one in document["actions"]]) == ([], ["create"])
+        assert [one["kind"] for one in document["notes"]] == ["canary"]
+        assert [one["action"] for one in document["actions"]] == ["create"]
         doctor("adopt", "--match", "name", "--auto-approve", catalog=tmp_path / "catalog")
         assert asked(doctor, "update_session") == 0
         doctor.server.store.insert_session(name="mine", prompt="m")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.api.addressing import Address
 from reconciler.contract import load_contract
 from reconciler.doctor.context import SurveyContext
 from reconciler.doctor.learned import LearnedFacts
@@ -58,8 +59,9 @@ def test_a_write_says_its_own_session_whatever_it_is_given() -> None:
         session.create(CONTRACT.operation("create_session"), {"name": session.name, "model": "m"})
         assert session.wait_until_listed() == 0.0
         session.write(UPDATE, {"session_id": 1, "prompt": "x"})
-        assert server.log[-1].body == {"session_id": 2, "prompt": "x"}
-        unsafe = replace(UPDATE, fields={"prompt": "prompt"})
+        assert server.log[-1].body == {"prompt": "x"}
+        assert server.log[-1].path == "/v1/session/2/"
+        unsafe = replace(UPDATE, path="/v1/session/update/")
         with pytest.raises(ValueError, match="own session only"):
             session.write(unsafe, {"prompt": "x"})
 
@@ -69,8 +71,9 @@ def test_every_call_about_the_session_carries_its_id_and_its_token() -> None:
         session.create(CONTRACT.operation("create_session"), {"name": session.name, "model": "m"})
         session.wait_until_listed()
         (token,) = [row.session_token for row in server.store.sessions() if row.session_id == 2]
-        assert session.address == {"session_id": 2, "session_token": token}
-        both = replace(UPDATE, fields={**UPDATE.fields, "session_token": "session_token"})
+        assert session.address == Address(2, token)
+        fields = {**UPDATE.fields, "session_id": "session_id", "session_token": "session_token"}
+        both = replace(UPDATE, fields=fields)
         session.write(both, {"session_token": "another's", "prompt": "x"})
         assert server.log[-1].body == {"session_id": 2, "session_token": token, "prompt": "x"}
 

@@ -14,7 +14,7 @@ from tests.faults.tally import Tally
 from tests.faults.world import PAGE, WAITING, Killer, World, open_world
 
 #: How many requests an undisturbed apply makes, one at a time.
-REQUESTS = 43
+REQUESTS = 60
 
 #: Of these every one is in the full run, and every so manyth in the small one.
 STEP = 5
@@ -82,4 +82,4 @@ def test_a_line_that_was_cut_off_is_no_error(world: World) -> None:
     world.close(world.apply())
     assert journal.read_bytes().startswith(whole[:-20] + b"\n{")
     runs = world.here("history", str(world.folder), "--format", "json")
-    assert [len(run) for run in json.loads(runs.out)] == [4, 37]
+    assert [len(run) for run in json.loads(runs.out)] == [5, 40]

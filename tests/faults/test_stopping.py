@@ -29,8 +29,16 @@ from tests.faults.world import (
     open_world,
     session,
 )
+from tests.support import learned_file
 
 STOPPING = "stopping: writes in flight finish, no new ones start (interrupt again to end at once)"
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A service whose contract proves its calls, so that the first writes go out together."""
+    world.flags = (*world.flags, "--contract", str(learned_file(world.folder.parent)))
+    return world
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -83,7 +91,8 @@ def test_what_a_stopped_run_made_is_waited_for_where_lists_lag(
 ) -> None:
     """It said what it applied, and did not wait to see it listed. The next run would make it a second time."""
     quirks = Quirks(late_seconds=4, max_page_size=PAGE)
-    with open_world(tmp_path, tally, quirks=quirks, flags=[*FLAGS, "--settle", "8"]) as world:
+    flags = [*FLAGS, "--settle", "8", "--contract", str(learned_file(tmp_path))]
+    with open_world(tmp_path, tally, quirks=quirks, flags=flags) as world:
         world.want(WANTED[:4])
         hold_writes(world)
         with world.start(*world.applying("--parallelism", "4")) as process:

@@ -167,19 +167,24 @@ def test_two_sessions_that_would_share_a_key_are_refused_and_untouched(desk: Des
     assert plan.empty
 
 
-def test_adopting_what_is_gone_or_owned_is_refused_and_not_created(desk: Desk) -> None:
+def test_adopting_what_is_owned_is_refused_and_not_created(desk: Desk) -> None:
     desk.apply(catalog(ALICE, name="other"))
-    for number in (1, 99):
-        plan = desk.plan(catalog(ALICE, adopt={"alice": number}))
-        assert plan.empty
-        assert [one.message for one in plan.refusals] == [
-            f"alice is to adopt #{number}, which is not live, or is managed by another catalog"
-        ]
+    plan = desk.plan(catalog(ALICE, adopt={"alice": 1}))
+    assert plan.empty
+    assert [one.message for one in plan.refusals] == ["alice is to adopt #1, which belongs to other/alice"]
+
+
+def test_adopting_what_is_gone_concerns_that_key_alone(desk: Desk) -> None:
+    plan = desk.plan(catalog(ALICE, replace(ALICE, key="ben"), adopt={"alice": 99}))
+    assert [(one.kind, one.key) for one in plan.actions] == [("create", "ben")]
+    assert plan.refusals == ()
+    assert [(one.key, one.session_id) for one in plan.notes if one.kind == "adopt-gone"] == [("alice", 99)]
 
 
 def test_a_create_with_an_unmanaged_twin_is_pointed_out(desk: Desk) -> None:
     number = by_hand(desk, name="Alice")
-    (note,) = desk.plan(catalog(ALICE)).notes
+    canary, note = desk.plan(catalog(ALICE)).notes
+    assert canary.kind == "canary"
     assert (note.kind, note.key) == ("same-name", "alice")
     assert note.message == (
         f"has the same name as #{number}, which is unmanaged: "
@@ -190,7 +195,7 @@ def test_a_create_with_an_unmanaged_twin_is_pointed_out(desk: Desk) -> None:
 def test_a_key_that_looks_renamed_is_pointed_out(desk: Desk) -> None:
     desk.apply(catalog(ALICE))
     plan = desk.plan(catalog(replace(ALICE, key="alicia", prompt="You are Alice!")))
-    assert [(note.kind, note.message) for note in plan.notes] == [
+    assert [(note.kind, note.message) for note in plan.notes if note.kind != "canary"] == [
         (
             "maybe-renamed",
             "looks like alice, which would be deleted with its messages. If this is a rename, add: "

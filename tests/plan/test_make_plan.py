@@ -303,6 +303,7 @@ def test_a_plan_as_a_document() -> None:
             "unreadable": 0,
             "copies": 0,
             "own_doubles": 0,
+            "rewritten": 0,
         },
         "actions": [
             {

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.strict_yaml.change import Change
-from reconciler.strict_yaml.edit import add_item, edit, remove_value, rename_key, set_value
+from reconciler.strict_yaml.edit import edit, set_value
 
 #: Commented, anchored, oddly indented.
 MANIFEST = """\
@@ -67,15 +67,7 @@ def setting(*path: str | int, to: Any, prompt: bool = False) -> Edit:
 
 
 def removing(*path: str | int) -> Edit:
-    return lambda text: remove_value(text, path, file="readers.yaml")
-
-
-def renaming(*path: str | int, to: str) -> Edit:
-    return lambda text: rename_key(text, path, to, file="readers.yaml")
-
-
-def adding(*path: str | int, item: Any) -> Edit:
-    return lambda text: add_item(text, path, item, file="readers.yaml")
+    return lambda text: edit(text, [Change("remove", path)], file="readers.yaml")
 
 
 CASES: dict[str, tuple[Edit, str]] = {
@@ -278,37 +270,18 @@ CASES: dict[str, tuple[Edit, str]] = {
         removing(*ALICE, "remark"),
         Refusal("there is no `sessions.alice.remark`"),
     ),
-    "a key is renamed": (
-        renaming(*ALICE, to="alice-en"),
-        """\
--   alice:   # the first of them
-+   alice-en:   # the first of them""",
-    ),
-    "a key is renamed to one that needs quotes": (
-        renaming(*ALICE, to="1"),
-        """\
--   alice:   # the first of them
-+   "1":   # the first of them""",
-    ),
-    "a key that is taken": (renaming(*ALICE, to="bob"), Refusal("there is already a `bob`")),
-    "no such key": (renaming("sessions", "carol", to="dora"), Refusal("there is no `sessions.carol`")),
     "a list that is not there yet": (
-        adding("moved", item={"from": "alice", "to": "alice-en"}),
+        setting("moved", to=[{"from": "alice", "to": "alice-en"}]),
         """\
 +moved:
 +   - {from: alice, to: alice-en}""",
     ),
-    "an item at the end of a list": (
-        adding(*BOB, "lifecycle", "ignore_changes", item="model"),
-        "+        - model",
-    ),
     "an item at the end of brackets": (
-        adding(*ALICE, "data", "books", item="three"),
+        setting(*ALICE, "data", "books", to=["one", "two", "three"]),
         Refusal(
             "`sessions.alice.data.books` can't be changed alone: `*shelf` in line 23 refers to the same value"
         ),
     ),
-    "what is not a list": (adding(*ALICE, "name", item="x"), Refusal("`sessions.alice.name` is not a list")),
     "a path through a text": (
         setting(*ALICE, "name", "first", to="x"),
         Refusal("`sessions.alice.name.first` leads through a value that is not a mapping"),
@@ -369,7 +342,7 @@ MORE: dict[str, tuple[str, Edit, str]] = {
     "a value that ends the text": ("a: 1", setting("a", to=2), "a: 2"),
     "a prompt that ends the text": ("a: 1", setting("a", to="x\ny", prompt=True), "a: |\n  x\n  y"),
     "a text that ends the text": ("a: 1", setting("a", to="x\ny\n"), "a: |\n  x\n  y\n"),
-    "a list that ends the text": ("a:", adding("a", item="x\ny\n"), "a:\n  - |\n    x\n    y\n"),
+    "a list that ends the text": ("a:", setting("a", to=["x\ny\n"]), "a:\n  - |\n    x\n    y\n"),
     "a block that ends the text without a line end": ("a: |\n x", setting("b", to=2), "a: |-\n x\nb: 2\n"),
     "a block that keeps blank lines": (
         "a: |+\n x\n\nb: 1\n",
@@ -394,10 +367,10 @@ MORE: dict[str, tuple[str, Edit, str]] = {
         "a: x # c\n  # e\nf: 1\n",
     ),
     "a list right below its key": ("a:\n- 1\n- 2\n", setting("a", to=[1, 3]), "a:\n- 1\n- 3\n"),
-    "a trailing comma": ("a: [1, 2,]\n", adding("a", item=3), "a: [1, 2, 3,]\n"),
+    "a trailing comma": ("a: [1, 2,]\n", setting("a", to=[1, 2, 3]), "a: [1, 2, 3,]\n"),
     "brackets over lines": (
         "a: [\n  1, # one\n  2 # two\n]\n",
-        adding("a", item=3),
+        setting("a", to=[1, 2, 3]),
         "a: [\n  1, # one\n  2, 3 # two\n]\n",
     ),
     "an item of mappings": (
@@ -411,7 +384,7 @@ MORE: dict[str, tuple[str, Edit, str]] = {
     "a new key beside those": ("? a\n: 1\n", setting("b", to=2), "? a\n: 1\nb: 2\n"),
     "an anchor nobody uses stays": ("a: &x 1\n", setting("a", to=2), "a: &x 2\n"),
     "an anchor on a mapping stays": ("a: &x\n  b: 1\n", setting("a", to="t"), "a: &x t\n"),
-    "a blank line between entries": ("a: 1\n\nb: 2\n", adding("c", item="x"), "a: 1\n\nb: 2\n\nc: [x]\n"),
+    "a blank line between entries": ("a: 1\n\nb: 2\n", setting("c", to=["x"]), "a: 1\n\nb: 2\n\nc: [x]\n"),
     "a document with its start and end": ("---\na: 1\n...\n", setting("b", to=2), "---\na: 1\nb: 2\n...\n"),
     "a text whose lines YAML 1.1 would split": ("a: x\n", setting("a", to="b\u2028c"), 'a: "b\\u2028c"\n'),
     "a shared scalar is overruled": ("a: &x 1\nb: *x\nc: *x\n", setting("b", to=2), "a: &x 1\nb: 2\nc: *x\n"),
@@ -448,9 +421,8 @@ def test_several_edits_are_made_at_once_or_one_after_the_other() -> None:
             Change("set", (*ALICE, "parameters", "history_length"), 2),
             Change("remove", (*ALICE, "parameters", "max_tokens")),
             Change("set", (*BOB, "prompt"), "Hello.", prompt=True),
-            Change("rename", BOB, "robert"),
-            Change("append", ("forgotten",), "bob"),
-            Change("append", ("forgotten",), "carol"),
+            Change("set", ("forgotten",), ["bob"]),
+            Change("set", ("forgotten",), ["bob", "carol"]),
         ],
     )
     assert (
@@ -458,8 +430,6 @@ def test_several_edits_are_made_at_once_or_one_after_the_other() -> None:
         == """\
 -      parameters:   {temperature: 0.3 , max_tokens: 500 }   # cheap
 +      parameters:   {temperature: 1, history_length: 2 }   # cheap
--   bob:
-+   robert:
 -      prompt: "Hi."
 +      prompt: "Hello."
 +forgotten: [bob, carol]"""

@@ -9,7 +9,8 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import ReconcilerError
-from reconciler.strict_yaml.edit import add_item, remove_value, rename_key, set_value
+from reconciler.strict_yaml.change import Change
+from reconciler.strict_yaml.edit import edit, set_value
 from reconciler.strict_yaml.read import parse
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import same
@@ -83,10 +84,10 @@ def assert_nothing_else_moved(manifest: Manifest, edited: str, path: Path, *, pa
     assert edited.startswith("\ufeff") == manifest.text.startswith("\ufeff")
 
 
-def edited_or_shared(manifest: Manifest, edit: Any, *args: Any, **more: Any) -> str:
+def edited_or_shared(manifest: Manifest, make: Any, *args: Any, **more: Any) -> str:
     """The edited text. Only where values are shared may there be an error, which says where."""
     try:
-        return str(edit(manifest.text, *args, file="m.yaml", **more))
+        return str(make(manifest.text, *args, file="m.yaml", **more))
     except ReconcilerError as error:
         if not manifest.shared or not all(one.place.startswith("m.yaml:") for one in error.problems):
             raise
@@ -143,25 +144,9 @@ def test_what_is_there_already_is_left_to_the_byte(found: tuple[Manifest, Path])
 def test_a_value_is_removed(found: tuple[Manifest, Path]) -> None:
     manifest, path = found
     assume(len(path) > 1 or len(read(manifest.text)) > 1)
-    edited = edited_or_shared(manifest, remove_value, path)
+    edited = edited_or_shared(manifest, edit, [Change("remove", path)])
     assert same(read(edited), without(read(manifest.text), path))
     assert_nothing_else_moved(manifest, edited, path, parent=True)
-
-
-@settings(deadline=None, max_examples=200)
-@given(manifest_and_path(), texts.filter(lambda text: len(text) < 100))
-def test_a_key_is_renamed(found: tuple[Manifest, Path], new: str) -> None:
-    manifest, path = found
-    document = read(manifest.text)
-    parent = at(document, path[:-1])
-    assume(isinstance(parent, dict) and new not in parent)
-    edited = edited_or_shared(manifest, rename_key, path, new)
-    assert same(read(edited), put(without(document, path), (*path[:-1], new), at(document, path)))
-    assert (
-        list(at(read(edited), path[:-1])) == [new if key == path[-1] else key for key in parent]
-        or manifest.shared
-    )
-    assert_nothing_else_moved(manifest, edited, path)
 
 
 @settings(deadline=None, max_examples=200)
@@ -174,7 +159,7 @@ def test_an_item_is_added_to_a_list(found: tuple[Manifest, Path], item: Any) -> 
     except (KeyError, TypeError, IndexError):
         before = None
     assume(before is None or isinstance(before, list))
-    edited = edited_or_shared(manifest, add_item, path, item)
+    edited = edited_or_shared(manifest, set_value, path, [*(before or []), item])
     assert same(read(edited), put(document, path, [*(before or []), item]))
     if before:
         # No line of the items before has changed either, where each has its own.

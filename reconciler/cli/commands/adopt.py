@@ -14,6 +14,7 @@ from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    canary_option,
     catalog_option,
     catalog_options,
     change_limits,
@@ -23,8 +24,8 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
-from reconciler.domain import Catalog, Snapshot
-from reconciler.errors import Problem, Refused, UsageError
+from reconciler.domain import Catalog, LiveSession, Snapshot
+from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
@@ -38,14 +39,25 @@ from reconciler.state import FOLDER
     type=click.Choice(["name"]),
     help="Adopt every unmanaged session that has the name of a key's session.",
 )
+@click.option(
+    "--tidy",
+    is_flag=True,
+    help="Remove the adopt lines that are done from the catalog's files. Writes nothing to the service.",
+)
 @catalog_option
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @state_option
 @writing_options
 def command(
-    pairs: tuple[str, ...], match: str | None, catalog: Path, state_dir: Path | None, **flags: Any
+    pairs: tuple[str, ...],
+    match: str | None,
+    tidy: bool,
+    catalog: Path,
+    state_dir: Path | None,
+    **flags: Any,
 ) -> int:
     """Start managing live sessions, with their messages.
 
@@ -53,6 +65,12 @@ def command(
     change. Its remark is remembered, and `reconciler forget` restores it. To have the adoption reviewed in git, write
     `adopt: SESSION_ID` in the session's manifest instead. The guards of `policy` apply.
     """
+    if tidy:
+        if pairs or match:
+            raise UsageError("--tidy adopts nothing", "give it alone")
+        return _tidy(
+            catalog, split(flags, CatalogFlags), split(flags, Connection), state_dir or catalog / FOLDER
+        )
     if bool(pairs) == bool(match):
         raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match name")
     loaded = split(flags, CatalogFlags).load(catalog)
@@ -77,6 +95,32 @@ def command(
         root=catalog,
         state=state,
     )
+
+
+def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:
+    """Remove the adopt lines that are done."""
+    from reconciler.catalog.load import load
+    from reconciler.catalog.tidy import remove_adopt_lines
+    from reconciler.cli.live import live_or_against
+    from reconciler.plan.adoptions import done_adoptions
+
+    loaded = load(folder, which.env, dict(which.var))
+    catalog = loaded.catalog
+    held: dict[str, list[LiveSession]] = {}
+    for live in live_or_against(None, connection, state, keep_for_catalog(catalog)):
+        tag = live.remark.tag
+        if tag is not None and tag.identity == catalog.identity(tag.identity.key):
+            held.setdefault(tag.identity.key, []).append(live)
+    done = done_adoptions(catalog, held)
+    if not done:
+        click.echo("No adopt line is done.")
+        return ExitCode.OK
+    files, left = remove_adopt_lines(folder, loaded, done)
+    for file in files:
+        click.echo(f"changed {file}")
+    for key in left:
+        click.echo(f"the adopt line of {key} stands in a template or a table: remove it by hand", err=True)
+    return ExitCode.PARTIAL if left else ExitCode.OK
 
 
 def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.doubt import without_own_damage
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -56,12 +57,12 @@ def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) ->
     job = (
         _saved(what, state, flags)
         if what.is_file()
-        else _catalog(what, split(flags, CatalogFlags), split(flags, PolicyFlags), state, write_id=write_id)
+        else _catalog(what, state, split(flags, CatalogFlags), split(flags, PolicyFlags), write_id=write_id)
     )
     return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
 
 
-def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags, state: Path, *, write_id: bool) -> Job:
+def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags, *, write_id: bool) -> Job:
     catalog = which.load(folder)
     if write_id and catalog.id is None:
         from reconciler.catalog.write_id import write_catalog_id
@@ -75,7 +76,7 @@ def _catalog(folder: Path, which: CatalogFlags, policy: PolicyFlags, state: Path
         catalog.name,
         catalog.environment,
         catalog.policy,
-        lambda snapshot: policy.plan(catalog, snapshot, state=state),
+        lambda snapshot: without_own_damage(policy.plan(catalog, snapshot, state=state), state),
         keep=keep_for_catalog(catalog),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.contract import Contract
     from reconciler.doctor.learned import LearnedFacts
     from reconciler.doctor.report import Report
+    from reconciler.doctor.survey import Survey
     from reconciler.domain import Snapshot
 
 
@@ -81,10 +82,9 @@ def command(
     from the contract and was not written with --write, and if another session changed during a probe.
     """
     from reconciler.doctor.baseline import find_leftovers
-    from reconciler.doctor.learned import LearnedFacts
+    from reconciler.doctor.learned import LearnedFacts, learned_contract
     from reconciler.doctor.record import Recorder
     from reconciler.doctor.report import Report
-    from reconciler.doctor.survey import survey
 
     state = state_dir or catalog / FOLDER
     if write is not None:
@@ -92,23 +92,23 @@ def command(
     with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
         learned = LearnedFacts(client.contract, afresh=probe)
-        with telling() as tell:
-            tell("reading the account")
-            surveyed = survey(client, learned)
+        surveyed = _survey(client, learned, probe=probe)
         snapshot = surveyed.snapshot
         report = Report(client.endpoint.name, client.contract, list(surveyed.checks))
         report.leftovers = () if snapshot is None else find_leftovers(snapshot)
         output = _Output(report, form)
         run = _Run(client, learned, report, output, state, settle, auto_approve, write)
         output.show_new_checks()
-        complete = snapshot is not None
-        if probe:
-            complete = run.probe(snapshot, signals)
-        elif snapshot is not None:
-            run.offer_cleanup(snapshot)
-        why = "not everything was learned"
-        if complete:
-            why = _finish_contract(report, learned.contract, write)
+        why, complete = "the list of sessions can't be read", False
+        if snapshot is not None:
+            unknown = run.probe(snapshot, signals) if probe else run.offer_cleanup(snapshot)
+            complete = not unknown
+            contract = learned_contract(
+                learned.contract, at=_now(), endpoint=report.endpoint, unknown=unknown
+            )
+            why = _finish_contract(report, contract, write)
+        elif probe:
+            run.refuse_to_probe()
         if recorder is not None:
             report.recorded = str(record)
             if recorder.failed:
@@ -117,9 +117,18 @@ def command(
     if write is not None and not report.written:
         click.echo(f"{write} was not written: {why}", err=True)
         return ExitCode.ERROR
-    if not complete or report.leftovers or not report.untouched:
+    if not complete or report.leftovers or report.left_behind or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
+
+
+def _survey(client: Client, learned: LearnedFacts, *, probe: bool) -> Survey:
+    """Find out what GETs can tell, with a note on the terminal meanwhile."""
+    from reconciler.doctor.survey import survey
+
+    with telling() as tell:
+        tell("reading the account")
+        return survey(client, learned, probe=probe)
 
 
 class _Output:
@@ -164,8 +173,16 @@ class _Run:
     auto_approve: bool
     write: Path | None
 
-    def probe(self, seen: Snapshot | None, signals: _Signals) -> bool:
-        """Run a probe. Returns whether it learned everything and left nothing behind."""
+    def refuse_to_probe(self) -> None:
+        """Report that no probe is started, since nobody could tell afterwards whether it changed something else."""
+        from reconciler.doctor.context import PROBE_PART
+        from reconciler.doctor.report import Check
+
+        why = "not started, because the list can't be read as a whole, to compare it afterwards"
+        self.report.checks.append(Check(PROBE_PART, "the probe", "unknown", why))
+
+    def probe(self, snapshot: Snapshot, signals: _Signals) -> Sequence[str]:
+        """Run a probe. Returns what it could not find out, although a contract should say it."""
         from reconciler.api.listing import list_sessions
         from reconciler.doctor.baseline import delete_baseline, save_baseline
         from reconciler.doctor.context import PROBE_PART
@@ -174,10 +191,6 @@ class _Run:
         from reconciler.ownership.reserved import probe_name
 
         report = self.report
-        if seen is None:
-            why = "not started, because the list can't be read as a whole, to compare it afterwards"
-            report.checks.append(Check(PROBE_PART, "the probe", "unknown", why))
-            return False
         probe = new_probe()
         self._ask_to_probe(probe_name(probe))
         snapshot = list_sessions(self.client)  # the answer may have taken an hour
@@ -203,18 +216,20 @@ class _Run:
                     Check(PROBE_PART, "the list from before the probe", "ok", f"is in {baseline}")
                 )
             self.output.show_new_checks()
-        if probe_run.leftover:
-            return False
+        report.left_behind = probe_run.leftover
+        if report.left_behind:
+            return probe_run.unknown
         removed = self._remove(snapshot) if report.leftovers else frozenset()
         self._check_earlier(lambda: list_sessions(self.client), removed, skip=probe)
-        return probe_run.complete
+        return probe_run.unknown
 
     def _ask_to_probe(self, name: str) -> None:
         if self.auto_approve:
             return
         click.echo(
-            f"\nThe probe creates one session, {name!r}, tries up to a hundred calls on it, adds a message to it, and "
-            "deletes it. No other session is written to.",
+            f"\nThe probe creates one session, {name!r}, tries up to two hundred calls on it, adds three messages to "
+            "it, and deletes it. No other session is written to. If the service turns out to have no call that deletes "
+            "a session, this one stays until you delete it in the console.",
             err=True,
         )
         if self.report.leftovers:
@@ -222,13 +237,18 @@ class _Run:
             click.echo(f"It also deletes what an earlier probe left behind: {numbers}.", err=True)
         approve("Go ahead?")
 
-    def offer_cleanup(self, snapshot: Snapshot) -> None:
-        """Delete what a killed probe left behind, if the user wants that, and compare the lists of earlier probes."""
+    def offer_cleanup(self, snapshot: Snapshot) -> Sequence[str]:
+        """Delete what a killed probe left behind, if the user wants that, and compare the lists of earlier probes.
+
+        Returns what is still unknown of a contract that was learned in part.
+        """
         from reconciler.api.listing import list_sessions
 
         wanted = bool(self.report.leftovers) and self._approves_cleanup()
         removed = self._remove(snapshot) if wanted else frozenset()
         self._check_earlier(lambda: list_sessions(self.client) if removed else snapshot, removed)
+        learned = self.client.contract.learned
+        return learned.partial if learned is not None else ()
 
     def _approves_cleanup(self) -> bool:
         from reconciler.doctor.report import report_to_document
@@ -250,6 +270,7 @@ class _Run:
     def _remove(self, snapshot: Snapshot) -> frozenset[str]:
         """Delete what killed probes left behind. Returns the ids of the probes of which nothing is left."""
         from reconciler.doctor.baseline import EARLIER, delete_leftovers
+        from reconciler.doctor.probe import NO_DELETE
         from reconciler.doctor.report import Check
 
         report, found = self.report, self.report.leftovers
@@ -265,7 +286,10 @@ class _Run:
         gone = ", ".join(f"#{one.session_id}" for one in found if one not in left)
         if gone:
             report.checks.append(Check(EARLIER, "left over", "ok", f"{gone} deleted"))
-        report.leftovers = left
+        for one, why in left.items():
+            seen = f"#{one.session_id} can't be deleted: {why}"
+            report.checks.append(Check(EARLIER, "left over", "differs", seen, NO_DELETE))
+        report.leftovers, report.removal_failed = list(left), bool(left)
         return frozenset(one.probe for one in found) - {one.probe for one in left}
 
     def _check_earlier(
@@ -299,20 +323,34 @@ def _check_writable(path: Path) -> None:
 def _finish_contract(report: Report, contract: Contract, path: Path | None) -> str:
     """Put the learned contract into the report, and into a file if the user named one.
 
-    Returns why it could not be written, or an empty string.
+    Returns why it could not be written, or an empty string. A contract that was learned in part does not replace one
+    that was learned as a whole.
     """
-    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, learned_contract, not_tried
+    from reconciler.doctor.learned import contract_to_document, contract_to_yaml, not_tried
 
-    contract = learned_contract(contract, at=_now(), endpoint=report.endpoint)
     report.learned = contract_to_document(contract)
     report.not_tried = not_tried(contract)
     if path is not None:
+        if contract.learned is not None and contract.learned.partial and _is_whole(path):
+            return "it was learned as a whole, and this run learned only a part"
         try:
             write_out(path, contract_to_yaml(contract), mode=0o644)
         except OSError as error:
             return f"{error.strerror}; --format json also shows what was learned"
         report.written = str(path)
     return ""
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is a contract that was learned as a whole."""
+    from reconciler.contract import load_contract
+    from reconciler.doctor.learned import not_tried
+
+    try:
+        contract = load_contract(path) if path.is_file() else None
+    except ReconcilerError:
+        return False
+    return bool(contract and contract.learned and not contract.learned.partial and not not_tried(contract))
 
 
 def _now() -> str:

@@ -46,6 +46,7 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
     manifest that hold them, so that a good change made in a console can become a pull request.
     """
+    from reconciler.cli.doubt import without_own_damage
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
     from reconciler.plan.keep import keep_for_catalog
@@ -53,14 +54,12 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     output = read_output(flags)
     loaded = split(flags, CatalogFlags).load(catalog)
     keep = keep_for_catalog(loaded)
-    snapshot = live_or_against(None, split(flags, Connection), state_dir or catalog / FOLDER, keep)
+    state = state_dir or catalog / FOLDER
+    snapshot = live_or_against(None, split(flags, Connection), state, keep)
     snapshot = with_messages(
-        snapshot,
-        loaded.name,
-        loaded.environment,
-        lambda: connect(split(flags, Connection), state_dir or catalog / FOLDER),
+        snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
     )
-    plan = drifted(make_plan(loaded, snapshot))
+    plan = drifted(without_own_damage(make_plan(loaded, snapshot), state))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
     put_out(plan_to_document(plan), output)

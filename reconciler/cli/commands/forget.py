@@ -13,6 +13,7 @@ from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    canary_option,
     catalog_option,
     catalog_options,
     change_limits,
@@ -37,6 +38,7 @@ _SHOWS = "reconciler plan shows what is live"
 @catalog_options
 @connection_options
 @change_limits
+@canary_option
 @state_option
 @writing_options
 def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flags: Any) -> int:

@@ -17,7 +17,7 @@ from reconciler.text.escape import terminal
 from reconciler.values import DEEPEST, nested_deeper
 
 #: The events of the journal that do not say how a write ended.
-_NO_RESULT = ("start", "intent", "listed", "end")
+_NO_RESULT = ("start", "intent", "listed", "canary", "end")
 
 
 @click.command()
@@ -55,6 +55,9 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]
     ended = {_one(entry): entry for entry in run if entry.get("event") not in _NO_RESULT}
     for entry in run:
+        if entry.get("event") == "canary":
+            label = f"{entry.get('key')} #{entry.get('session_id')}"
+            lines.append(terminal(f"    tried first, {entry.get('tried')} {label}: {entry.get('outcome')}"))
         if entry.get("event") != "intent":
             continue
         result = ended.get(_one(entry))

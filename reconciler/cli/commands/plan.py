@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,9 @@ from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, UsageError
 from reconciler.state import FOLDER
+
+if TYPE_CHECKING:
+    from reconciler.catalog.loaded import Loaded
 
 
 @click.command(cls=SectionedCommand)
@@ -65,14 +69,19 @@ def command(
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 
-        loaded = split(flags, CatalogFlags).load(catalog)
+        which = split(flags, CatalogFlags)
+        origins = which.load_with_origins(catalog)
+        loaded = origins.catalog
+        _tell_mistakes(origins, which, catalog)
         snapshot = live(keep_for_catalog(loaded))
+    from reconciler.cli.doubt import without_own_damage
+
     state = state_dir or catalog / FOLDER
     if against is None:
         snapshot = with_messages(
             snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
         )
-    plan = split(flags, PolicyFlags).plan(loaded, snapshot, state=state)
+    plan = without_own_damage(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), state)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
@@ -81,3 +90,17 @@ def command(
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
+
+
+def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
+    """Say on stderr how many warnings `validate` has, and how to read them."""
+    from reconciler.lint import count_mistakes
+
+    count = count_mistakes(loaded, dict(which.var))
+    if count:
+        words = ["reconciler", "validate", str(folder)]
+        words += ["--env", which.env] if which.env else []
+        words += [word for name, value in which.var for word in ("--var", f"{name}={value}")]
+        click.echo(
+            f"{count} warning{'' if count == 1 else 's'} about the catalog: {shlex.join(words)}", err=True
+        )
