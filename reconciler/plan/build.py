@@ -77,10 +77,9 @@ def make_plan(
     draft = _compare_all(catalog, places, snapshot, renew=renew)
     if only is not None:
         draft.select(only)
-    draft.refusals += another_catalog(catalog, places, None if only is None else only.keys)
+    draft.refusals += another_catalog(catalog, places, only)
     if written is not None:
-        draft.actions = [_own_double(action, written) for action in draft.actions]
-        draft.notes += _not_in_journal(catalog, draft.actions, snapshot, written)
+        _heed_journal(catalog, draft, snapshot, written)
     actions = sorted(
         draft.actions, key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0)
     )
@@ -274,6 +273,11 @@ def _delete_extra(
         messages=messages,
         catalog_id=catalog.id,
     )
+
+
+def _heed_journal(catalog: Catalog, draft: _Draft, snapshot: Snapshot, written: Written) -> None:
+    draft.actions = [_own_double(action, written) for action in draft.actions]
+    draft.notes += _not_in_journal(catalog, draft.actions, snapshot, written)
 
 
 def _own_double(action: Action, written: Written) -> Action:

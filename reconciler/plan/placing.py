@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
-from reconciler.plan.types import Note, Refusal
+from reconciler.plan.types import Note, Refusal, Selection
 
 #: How many sessions a message names.
 _NAMED = 5
@@ -162,17 +162,17 @@ def _joins(catalog: Catalog, places: Places, key: str, live: LiveSession) -> boo
     return live.session_id in places.adopted or before != catalog.identity(key)
 
 
-def another_catalog(catalog: Catalog, places: Places, keys: frozenset[str] | None = None) -> list[Refusal]:
+def another_catalog(catalog: Catalog, places: Places, only: Selection | None = None) -> list[Refusal]:
     """The refusal for live sessions of another catalog with this one's name, one for each of its ids.
 
-    ``keys`` are those that the plan is about; None for all.
+    ``only`` is the part that the plan is about; None for all.
     """
     by_id: dict[str, list[LiveSession]] = {}
     for live in places.other_ids:
         tag = live.remark.tag
         assert tag is not None
         assert tag.catalog_id is not None
-        if keys is None or tag.identity.key in keys:
+        if only is None or tag.identity.key in only.keys:
             by_id.setdefault(tag.catalog_id, []).append(live)
     here = f"the id of this one is {catalog.id}" if catalog.id else "this one has no id"
     return [

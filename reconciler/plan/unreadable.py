@@ -15,7 +15,9 @@ from typing import Final
 from reconciler.domain import Catalog, LiveSession
 from reconciler.ownership.remark import OUR_KEY
 from reconciler.plan.types import Action, Refusal
-from reconciler.text.truncate import truncate
+
+#: How many characters of a damaged tag a message shows.
+_SHOWN: Final = 60
 
 #: One text of the tag as far as it is there: its closing quote is missing where it was cut off.
 _VALUE: Final = r'"{name}"\s*:\s*"(?P<text>[^"]*)(?P<whole>"?)'
@@ -85,7 +87,8 @@ def _refusal(create: Action, live: LiveSession) -> Refusal:
 
 def _shown(live: LiveSession) -> str:
     text = live.raw_remark or ""
-    return truncate(text[max(0, text.find(OUR_KEY) - 1) :])
+    left = text[max(0, text.find(OUR_KEY) - 1) :]
+    return left if len(left) <= _SHOWN else left[: _SHOWN - 1] + "…"
 
 
 def _remains(live: LiveSession) -> _Remains:
