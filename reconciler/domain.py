@@ -118,6 +118,8 @@ class Catalog:
         forgotten: the keys of sessions that stay live, but are not managed any more.
         fragments: the texts that several prompts share, by name.
         environments: all environments that the catalog declares.
+        id: what tells it from other catalogs of its name.
+        former_ids: the ids that it had before.
     """
 
     name: str
@@ -130,6 +132,8 @@ class Catalog:
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
     environments: frozenset[str] = frozenset()
+    id: str | None = None
+    former_ids: frozenset[str] = frozenset()
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""
@@ -139,6 +143,15 @@ class Catalog:
     def identity(self, key: str) -> Identity:
         """The identity of the session with this key."""
         return Identity(self.name, self.environment, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What this machine's journal says of a catalog: the ids of the sessions that it ``made``, and of all that it
+    ``wrote``."""
+
+    made: frozenset[int] = frozenset()
+    wrote: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +216,8 @@ class Snapshot:
 
     It holds every session that existed throughout, except those of others that were ``left_out`` on purpose.
     ``endpoint`` is the service's address, ``contract`` says what can be done there, and ``listing`` how the list was
-    read; None if that is not known. ``account`` is the mark of the account that was listed.
+    read; None if that is not known. ``account`` is the mark of the account that was listed, ``messages`` how many
+    messages some of the sessions have, by id.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -212,6 +226,7 @@ class Snapshot:
     left_out: LeftOut = LeftOut()
     listing: Listing | None = None
     account: Account = UNKNOWN
+    messages: Mapping[int, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

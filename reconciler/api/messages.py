@@ -17,7 +17,8 @@ If one of these fails, the messages are unreadable, and the caller must not dele
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -28,6 +29,7 @@ from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
 from reconciler.contract import MessageShape, Operation
 from reconciler.domain import LiveSession
+from reconciler.errors import ReconcilerError
 from reconciler.values import as_number
 
 Row = Mapping[str, Any]
@@ -36,6 +38,9 @@ _TRIES = 4
 
 #: A list of more pages than this is taken for endless.
 MOST_PAGES = 100_000
+
+#: How many sessions are asked for their messages before a plan.
+MOST_COUNTED = 40
 
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
 _AGAIN = (
@@ -71,6 +76,19 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
             if not error.passing:
                 break
     raise ApiError("list_messages", str(doubt), session=label, hint=_AGAIN if doubt.passing else _PROBE)
+
+
+def count_messages(
+    client: Client, lives: Sequence[LiveSession], *, most: int = MOST_COUNTED
+) -> dict[int, int]:
+    """How many messages each session has, by session_id, as far as so many sessions can be asked and answer."""
+    counts: dict[int, int] = {}
+    if "list_messages" not in client.contract.operations:
+        return counts
+    for live in lives[:most]:
+        with suppress(ReconcilerError):
+            counts[live.session_id] = len(list_messages(client, live, f"#{live.session_id}"))
+    return counts
 
 
 def message_id(row: Row, shape: MessageShape) -> int | None:

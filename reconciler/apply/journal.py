@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.disk import open_regular
+from reconciler.domain import Written
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.account import Account, account_from_json, make_account
 from reconciler.ownership.tag import Identity
-from reconciler.plan.outside import Written
+from reconciler.plan.outside import LastWrite
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 FILE = "journal.jsonl"
@@ -151,6 +152,22 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
     return max(moments, default=None)
 
 
+def written(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Written:
+    """The sessions that the runs of a catalog made, and those that they wrote. ``scope`` is as above."""
+    runs: set[Any] = set()
+    made: set[int] = set()
+    wrote: set[int] = set()
+    for entry in entries:
+        run, number = entry.get("run"), entry.get("session_id")
+        if entry.get("event") == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            runs.add(run)
+        elif run in runs and entry.get("event") == "applied" and type(number) is int:
+            wrote.add(number)
+            if entry.get("action") == "create":
+                made.add(number)
+    return Written(frozenset(made), frozenset(wrote))
+
+
 def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> frozenset[int]:
     """The sessions, by id, that a canary went wrong with or touched, and that no run wrote to since."""
     runs: set[Any] = set()
@@ -173,14 +190,14 @@ def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> froz
 
 def written_sessions(
     entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any], account: Account, live: Collection[int]
-) -> dict[str, Written]:
+) -> dict[str, LastWrite]:
     """What was applied from here, by key, and not released or deleted since by a run from here.
 
     ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
     do not count. A create counts once the list showed it: a server may say yes and make nothing.
     """
     runs: set[Any] = set()
-    by_key: dict[str, Written] = {}
+    by_key: dict[str, LastWrite] = {}
     by_id: dict[int, str] = {}
     made: dict[Any, list[Mapping[str, Any]]] = {}  # by run: what it created and did not verify yet
 
@@ -194,7 +211,7 @@ def written_sessions(
             str(Identity(scope["catalog"], scope["environment"], key)),
         )
         if action not in ("delete", "forget") and not elsewhere:
-            by_key[key] = Written(number, str(entry.get("at"))[:10])
+            by_key[key] = LastWrite(number, str(entry.get("at"))[:10])
             if number is not None:
                 by_id[number] = key
 

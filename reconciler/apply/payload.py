@@ -14,6 +14,7 @@ from reconciler.ownership.remark import (
     compose_remark,
     fitting_remark,
     release_remark,
+    remark_of_another_session,
     remark_size,
     remark_with,
 )
@@ -23,10 +24,20 @@ from reconciler.plan.types import PROTECTION, Action
 from reconciler.values import key_as_kept
 
 
-def create_payload(action: Action, operation: Operation) -> dict[str, Any]:
-    """All fields of the session to create, including those that the call does not store."""
+def create_payload(action: Action, operation: Operation, *, made: int | None = None) -> dict[str, Any]:
+    """All fields of the session to create, including those that the call does not store.
+
+    ``made`` is its id, where the call fills in one that was made already.
+    """
     values = {change.path: change.after for change in action.fields}
-    tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
+    tag = make_tag(
+        action.identity,
+        values,
+        protected=action.protected,
+        was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=made,
+    )
     remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
     return {**_top_level(values), "remark": remark}
 
@@ -52,7 +63,9 @@ def first_payload(action: Action, operation: Operation, missing: frozenset[str])
     A missing prompt is replaced by a short one, since a service may require it.
     """
     values = {change.path: change.after for change in action.fields if call_field(change.path) not in missing}
-    tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
+    tag = make_tag(
+        action.identity, values, protected=action.protected, was=action.was, catalog_id=action.catalog_id
+    )
     remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
     held = {"prompt": HALF_MADE_PROMPT} if "prompt" in missing else {}
     return {**_top_level(values), **held, "remark": remark}
@@ -127,6 +140,8 @@ def rewritten_payload(
         base=live.remark.tag.base if live.remark.tag else None,
         protected=bool(live.remark.tag and live.remark.tag.protected),
         was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=live.session_id,
     )
     remark = compose_remark(live.raw_remark, _merged(live.remark.keys, _group(sent, "remark")), tag)
     if operation.remark_limit is not None and remark_size(remark) > operation.remark_limit:
@@ -136,7 +151,8 @@ def rewritten_payload(
 
 def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) -> Tag:
     if action.kind == "move" and not action.managed and live.remark.tag:
-        return replace(live.remark.tag, identity=action.identity)  # handed over unchanged
+        # Handed over as it is. The id of another catalog is not known; that one writes it with its next update.
+        return replace(live.remark.tag, identity=action.identity, catalog_id=action.catalog_id)
     found = live.fields()
     return make_tag(
         action.identity,
@@ -145,6 +161,8 @@ def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) ->
         base=live.remark.tag.base if live.remark.tag else None,
         protected=action.protected,
         was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=live.session_id,
     )
 
 
@@ -185,7 +203,8 @@ def restore_payload(
 
     Other people's keys in the live session stay as they are now.
     """
-    values, remark = _as_it_is(original), original.raw_remark
+    values = _as_it_is(original)
+    remark = remark_of_another_session(original.raw_remark, original.remark)
     if now is not None:
         theirs = _theirs(original, now)
         values |= {path: value for path, value in theirs.items() if not path.startswith("remark.")}

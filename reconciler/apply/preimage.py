@@ -53,6 +53,10 @@ class Preimage:
         """
         deleting = self.action.kind == "delete"
         messages = list_messages(self.client, self.live, self.label) if deleting else None
+        if messages and self.action.keeper is not None and self.action.messages == 0:
+            raise HeldBackError(
+                f"it had no messages when the plan was made, and has {len(messages)} now", "plan again"
+            )
         if not self.archived or messages != self._messages:
             before = "delete" if deleting else "update"
             self.archived = self.archive.put(before, self.action.identity, self.live, messages)

@@ -32,7 +32,7 @@ from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
-from reconciler.ownership.remark import parse_remark
+from reconciler.ownership.remark import parse_remark, remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.text.timestamps import write_timestamp
 
@@ -259,7 +259,7 @@ class _Work:
         return (live.name, live.prompt, live.raw_remark) == (
             original.name,
             original.prompt,
-            original.raw_remark,
+            remark_of_another_session(original.raw_remark, original.remark),
         )
 
     def _half_made(self, live: LiveSession) -> bool:

@@ -21,6 +21,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
+from reconciler.plan.placing import is_copy
 from reconciler.plan.types import PROTECTION, Action, Plan
 from reconciler.values import MISSING, key_as_kept, same
 
@@ -233,11 +234,12 @@ def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
     held: dict[Identity, list[int]] = {}
     for live in now:
         tag = live.remark.tag
-        if tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment):
+        ours = tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment)
+        if tag and ours and not is_copy(live):
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
-        f"the next apply keeps #{numbers[0]}"
+        f"the next apply keeps one with messages, or #{numbers[0]}"
         for identity, numbers in held.items()
         if len(numbers) > 1
     ]

@@ -143,6 +143,8 @@ class Builder:
             moves.forgotten,
             {name: Fragment(text, frozenset(prompts.users[name])) for name, text in prompts.texts.items()},
             frozenset(head.get("environments") or ()),
+            head.get("id"),
+            moves.former_ids,
         )
         return Loaded(
             catalog,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.errors import Problem
 from reconciler.ownership.key import EVERY_KEY, parse_identity
 from reconciler.ownership.tag import Identity
 from reconciler.strict_yaml.places import Source
+
+#: What a side of an entry begins with that is about the catalog's own id.
+_ID: Final = "id:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Ownership:
     moved: Mapping[str, Identity]
     handed_over: Mapping[str, Identity]
     forgotten: frozenset[str]
+    former_ids: frozenset[str]
 
 
 def ownership(
@@ -39,8 +43,13 @@ def ownership(
     What it hands over has no key in the catalog, so ``handed_over`` holds it under :data:`EVERY_KEY`.
     """
     entries = _Entries(catalog, environment, frozenset(head.get("environments") or ()), keys)
+    former_ids: set[str] = set()
     for number, entry in enumerate(head.get("moved", ())):
-        problem = entries.add(entry["from"], entry["to"])
+        if entry["from"].startswith(_ID) or entry["to"].startswith(_ID):
+            problem = _wrong_id(entry, head.get("id"))
+            former_ids.add(entry["from"].removeprefix(_ID))
+        else:
+            problem = entries.add(entry["from"], entry["to"])
         if problem:
             note(source.at_value(("moved", number), *problem))
     entries.spell_out()
@@ -54,7 +63,7 @@ def ownership(
             problem = (f"`{key}` is both forgotten and moved", "remove one of the two")
         if problem:
             note(source.at_value(("forgotten", number), *problem))
-    return Ownership(moved, handed_over, frozenset(forgotten))
+    return Ownership(moved, handed_over, frozenset(forgotten), frozenset(former_ids))
 
 
 class _Entries:
@@ -146,3 +155,19 @@ class _Entries:
     def _is_elsewhere(self, identity: Identity) -> bool:
         """Whether this is a session of this catalog in another of its environments."""
         return identity.catalog == self._catalog and identity.environment in self._declared
+
+
+def _wrong_id(entry: Mapping[str, str], own: str | None) -> tuple[str, str] | None:
+    """What is wrong with an entry about the catalog's id, and what to do; None if nothing is."""
+    if not (entry["from"].startswith(_ID) and entry["to"].startswith(_ID)):
+        return (
+            "one side of this entry is an id and the other a key",
+            "write `id:` on both sides, or on neither",
+        )
+    if own is None:
+        return "this entry changes the catalog's id, but the catalog has none", "add `id` to catalog.yaml"
+    if entry["to"] != _ID + own:
+        return f"this entry does not lead to the catalog's id, which is `{own}`", f'write `to: "{_ID}{own}"`'
+    if entry["from"] == entry["to"]:
+        return "this entry changes the catalog's id to what it is", "remove it"
+    return None

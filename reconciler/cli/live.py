@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.api.cancellation import Cancellation
+from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.listing import list_sessions, whole
 from reconciler.cli.account import key_mark, with_key
@@ -30,6 +32,25 @@ def live_or_against(file: Path | None, connection: Connection, state: Path, keep
     with connect(connection, state) as client, progress("listing") as step:
         key = key_mark(client, state)
         return with_key(list_sessions(client, keep=keep, on_rows=step), key)
+
+
+def with_messages(
+    snapshot: Snapshot,
+    catalog: str,
+    environment: str | None,
+    client: Callable[[], AbstractContextManager[Client]],
+) -> Snapshot:
+    """The snapshot, with how many messages each of several sessions of one identity has. Without such sessions, nothing
+    is asked."""
+    from reconciler.plan.placing import doubles
+
+    lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
+    if not lives:
+        return snapshot
+    from reconciler.api.messages import count_messages
+
+    with client() as asked:
+        return replace(snapshot, messages=count_messages(asked, lives))
 
 
 @contextmanager

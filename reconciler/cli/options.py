@@ -14,7 +14,7 @@ import click
 
 from reconciler.cli.keys import did_you_mean
 from reconciler.cli.sections import option_in
-from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
+from reconciler.domain import Catalog, Limit, OnConflict, Snapshot, Written
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -310,8 +310,15 @@ class PolicyFlags:
     allow_destroy: tuple[str, ...] = ()
     renew: bool = False
 
-    def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
-        """The plan under the catalog's policy, with what the flags override."""
+    def plan(
+        self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None, *, state: Path
+    ) -> Plan:
+        """The plan under the catalog's policy, with what the flags override. The journal in the ``state`` folder is
+        read where it may have something to say of the plan's sessions.
+
+        Raises:
+            ReconcilerError: the journal is there and can't be read.
+        """
         from reconciler.plan import make_plan
 
         given = {
@@ -324,15 +331,17 @@ class PolicyFlags:
         # Catalog and snapshot live until the program ends. Scanning them for garbage again and again during the
         # comparison would take longer than the comparison.
         gc.freeze()
-        plan = make_plan(
-            catalog,
-            snapshot,
-            allow_empty=self.allow_empty,
-            allow_recreate=self.allow_recreate,
-            allow_destroy=self.allow_destroy,
-            only=only,
-            renew=self.renew,
-        )
+        flags: dict[str, Any] = {
+            "allow_empty": self.allow_empty,
+            "allow_recreate": self.allow_recreate,
+            "allow_destroy": self.allow_destroy,
+            "only": only,
+            "renew": self.renew,
+        }
+        plan = make_plan(catalog, snapshot, **flags)
+        if any(action.kind in ("update", "delete") for action in plan.actions):
+            written = _written(state, catalog, snapshot.endpoint)
+            plan = make_plan(catalog, snapshot, written=written, **flags)
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:
@@ -341,6 +350,13 @@ class PolicyFlags:
                     f"--allow-destroy {key}: the plan deletes no session with this key; {hint}", err=True
                 )
         return plan
+
+
+def _written(state: Path, catalog: Catalog, endpoint: str) -> Written:
+    from reconciler.apply.journal import FILE, read_journal, written
+
+    scope = {"catalog": catalog.name, "environment": catalog.environment, "endpoint": endpoint}
+    return written(read_journal(state / FILE), scope)
 
 
 def split(flags: Mapping[str, Any], kind: type[T]) -> T:

@@ -7,7 +7,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
+from reconciler.cli.live import with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option
 from reconciler.cli.output import format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
@@ -171,6 +172,7 @@ def _run(
     ) as holding:
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
         snapshot = _listed(job, writing, client, state)
+        snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
         plan = job.plan(snapshot)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)

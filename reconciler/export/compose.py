@@ -71,6 +71,8 @@ def compose_catalog(
 def _head(selection: Selection, defaults: _Defaults) -> str:
     lines = [_ADOPTED] if any(one.adopt for one in selection.sessions) else []
     lines += ["version: 1", *entry_lines("catalog", selection.catalog, 0)]
+    if selection.catalog_id is not None:
+        lines += entry_lines("id", selection.catalog_id, 0)
     shared: dict[str, JSON] = {}
     if defaults.model is not None:
         shared["model"] = defaults.model

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from reconciler.domain import Catalog, LiveSession, Session, Snapshot
+from reconciler.domain import Catalog, LiveSession, Session, Snapshot, Written
 from reconciler.ownership.remark import was_before
-from reconciler.ownership.reserved import reserved_kind
-from reconciler.ownership.tag import Identity
 from reconciler.plan.adoptions import check_adoptions
 from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
+from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
+from reconciler.plan.placing import Places, another_catalog, copy_notes, place, unclear
 from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
@@ -28,20 +28,11 @@ from reconciler.plan.types import (
     Refusal,
     Selection,
 )
+from reconciler.plan.unreadable import standing_in_the_way
 from reconciler.values import MISSING
 
-
-@dataclass(slots=True)
-class _Places:
-    """Every live session, by its relation to this catalog."""
-
-    held: dict[str, list[LiveSession]] = field(default_factory=dict)  # by the key that it has or will have
-    moved: dict[int, Identity] = field(default_factory=dict)  # by session_id: its current identity
-    leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
-    managed: int = 0
-    unmanaged: list[LiveSession] = field(default_factory=list)
-    foreign: int = 0
-    unreadable: list[LiveSession] = field(default_factory=list)
+#: How many sessions a note names.
+_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -70,6 +61,7 @@ def make_plan(
     allow_destroy: Collection[str] = (),
     only: Selection | None = None,
     renew: bool = False,
+    written: Written | None = None,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
@@ -77,13 +69,17 @@ def make_plan(
     is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
     although they are protected. ``only`` restricts the plan to one kind of action on some keys; the guards then judge
     these actions alone. With ``renew``, fields that the service keeps in another form are sent again. What a guard
-    refuses is in the plan's ``refusals``, and all actions are still listed.
+    refuses is in the plan's ``refusals``, and all actions are still listed. ``written`` is what the journal says of
+    this catalog; None if it was not read.
     """
     catalog = _as_kept(catalog, snapshot)
-    places = _place(catalog, snapshot)
+    places = place(catalog, snapshot)
     draft = _compare_all(catalog, places, snapshot, renew=renew)
     if only is not None:
         draft.select(only)
+    draft.refusals += another_catalog(catalog, places, only)
+    if written is not None:
+        _heed_journal(catalog, draft, snapshot, written)
     actions = sorted(
         draft.actions, key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0)
     )
@@ -120,60 +116,85 @@ def make_plan(
     )
 
 
-def _counts(draft: _Draft, places: _Places, snapshot: Snapshot) -> Counts:
+def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
     return Counts(
         no_op=draft.no_op,
         managed=places.managed,
         unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
         foreign=places.foreign + snapshot.left_out.foreign,
         unreadable=len(places.unreadable),
+        copies=len(places.copies),
         rewritten=draft.rewritten,
     )
 
 
-def _compare_all(catalog: Catalog, places: _Places, snapshot: Snapshot, *, renew: bool) -> _Draft:
+def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew: bool) -> _Draft:
     draft = _Draft()
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
-    draft.refusals, unclear = _unclear(catalog, places)
+    draft.notes += copy_notes(catalog, places)
+    draft.refusals, doubtful = unclear(catalog, places)
     adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
     draft.refusals += adoptions.refusals
     draft.notes += adoptions.notes
-    unclear |= adoptions.unclear
+    doubtful |= adoptions.unclear
     draft.actions += [_leave(catalog, live) for live in places.leaving]
     for key, lives in places.held.items():
-        if key not in unclear:
-            _compare_key(catalog, places, key, lives, draft, renew=renew)
-    known = places.held.keys() | unclear
-    draft.actions += [
-        _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known
-    ]
+        if key in doubtful:
+            continue
+        if len(lives) > 1 and key in catalog.sessions:
+            lives = _resolve(catalog, key, lives, snapshot, draft)
+        _compare_key(catalog, places, key, lives, draft, renew=renew)
+    known = places.held.keys() | doubtful
+    creates = [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known]
+    draft.actions += creates
+    draft.refusals += standing_in_the_way(catalog, creates, places.unreadable)
     return draft
 
 
+def _resolve(
+    catalog: Catalog, key: str, lives: list[LiveSession], snapshot: Snapshot, draft: _Draft
+) -> list[LiveSession]:
+    """Of the live sessions of one key, the one that stays; none of them while that is not known."""
+    resolved = resolve(key, lives, snapshot.messages)
+    draft.notes.append(resolved.note)
+    keeper = resolved.keeper
+    if keeper is None:
+        return []
+    draft.actions += [
+        _delete_extra(catalog, key, extra, keeper, snapshot.messages[extra.session_id])
+        for extra in lives
+        if extra is not keeper
+    ]
+    return [keeper]
+
+
 def _compare_key(
-    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft, *, renew: bool
+    catalog: Catalog, places: Places, key: str, lives: list[LiveSession], draft: _Draft, *, renew: bool
 ) -> None:
-    """Compare the live sessions of one key with what is wanted under it; the first of them is the one that stays."""
-    live = lives[0]
+    """Compare the live session of one key, if any, with what is wanted under it; where nothing is, all that have the
+    key are deleted."""
     wanted = catalog.sessions.get(key)
-    if len(lives) > 1:
-        ids = ", ".join(f"#{one.session_id}" for one in lives)
-        message = f"{len(lives)} live sessions have this identity: {ids}"
-        draft.notes.append(Note("duplicate-identity", message, key))
     if wanted is None:
+        if len(lives) > 1:
+            ids = ", ".join(f"#{one.session_id}" for one in lives)
+            message = f"{len(lives)} live sessions have this identity: {ids}"
+            draft.notes.append(Note("duplicate-identity", message, key))
         draft.actions += [_delete(catalog, key, one, "not in the catalog any more") for one in lives]
         return
-    draft.actions += [_delete_extra(catalog, key, extra, live) for extra in lives[1:]]
+    if not lives:
+        return
+    [live] = lives
     tag = live.remark.tag
-    if tag and live.session_id not in places.moved and equal(wanted, live, tag):
+    settled = live.session_id not in places.moved and live.session_id not in places.adopted
+    if tag and settled and equal(wanted, live, tag):
         draft.no_op += 1
         return
     compared = compare(wanted, live, tag, catalog.policy.on_conflict, renew=renew)
     draft.rewritten += len(compared.rewritten)
     draft.notes += _notes(wanted, live, compared)
-    action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
+    action = _change(catalog, wanted, live, compared, places)
     if action:
         draft.actions.append(action)
     else:
@@ -190,68 +211,6 @@ def _as_kept(catalog: Catalog, snapshot: Snapshot) -> Catalog:
         for key, wanted in catalog.sessions.items()
     }
     return replace(catalog, sessions=sessions)
-
-
-def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
-    places = _Places()
-    name, environment = catalog.name, catalog.environment
-    # An unmanaged session can only be adopted under a key that the catalog has.
-    adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
-    moved = {
-        identity: key
-        for key, identity in catalog.moved.items()
-        if key in catalog.sessions or (identity.catalog == name and identity.environment == environment)
-    }
-    for live in snapshot:
-        tag = live.remark.tag
-        if tag is None:
-            if reserved_kind(live) is not None:
-                continue
-            if live.remark.unreadable:
-                places.unreadable.append(live)
-            elif live.session_id in adopt:
-                places.held.setdefault(adopt[live.session_id], []).append(live)
-            else:
-                places.unmanaged.append(live)
-            continue
-        identity = tag.identity
-        if moved and identity in moved:
-            key = moved[identity]
-            places.moved[live.session_id] = identity
-        elif identity.catalog == name and identity.environment == environment:
-            key = identity.key
-        else:
-            places.foreign += 1
-            continue
-        places.managed += 1
-        if key in catalog.forgotten or catalog.receiver(key) is not None:
-            places.leaving.append(live)
-        else:
-            places.held.setdefault(key, []).append(live)
-    return places
-
-
-def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]]:
-    """Refusals for keys that two sessions would have, and these keys.
-
-    A rule decides which of two sessions stays only if both already carry the same identity.
-    """
-    found = []
-    unclear = set()
-    for key, lives in places.held.items():
-        joining = [live for live in lives if live.session_id in places.moved or live.remark.tag is None]
-        if joining and len(lives) > 1:
-            ids = " and ".join(f"#{live.session_id}" for live in lives)
-            unclear.add(key)
-            found.append(
-                Refusal(
-                    "identity",
-                    f"{key} would be {ids} at once, after an adoption or a move",
-                    f"remove the adopt or moved entry of {key} from the catalog",
-                    key,
-                )
-            )
-    return found, unclear
 
 
 def _leave(catalog: Catalog, live: LiveSession) -> Action:
@@ -271,6 +230,7 @@ def _leave(catalog: Catalog, live: LiveSession) -> Action:
         moved_from=None if to is None else tag.identity,
         fingerprint=fingerprint(seen),
         against=seen,
+        catalog_id=catalog.id if to is not None and to.catalog == catalog.name else None,
     )
 
 
@@ -285,6 +245,7 @@ def _create(catalog: Catalog, wanted: Session) -> Action:
         fields=tuple(FieldChange(path, MISSING, value) for path, value in fields.items()),
         managed=tuple(fields),
         protected=wanted.lifecycle.prevent_destroy,
+        catalog_id=catalog.id,
     )
 
 
@@ -303,9 +264,56 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
     )
 
 
-def _delete_extra(catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession) -> Action:
+def _delete_extra(
+    catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession, messages: int
+) -> Action:
     reason = f"a second session with this identity; #{keeper.session_id} stays"
-    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id)
+    return replace(
+        _delete(catalog, key, extra, reason),
+        keeper=keeper.session_id,
+        messages=messages,
+        catalog_id=catalog.id,
+    )
+
+
+def _heed_journal(catalog: Catalog, draft: _Draft, snapshot: Snapshot, written: Written) -> None:
+    draft.actions = [_own_double(action, written) for action in draft.actions]
+    draft.notes += _not_in_journal(catalog, draft.actions, snapshot, written)
+
+
+def _own_double(action: Action, written: Written) -> Action:
+    """The action; where it deletes a double without messages that this catalog's own runs made, it says so."""
+    if action.keeper is None or action.messages or action.session_id not in written.made:
+        return action
+    reason = f"an empty double that this catalog's own run made; #{action.keeper} stays"
+    return replace(action, own_double=True, reason=reason)
+
+
+def _not_in_journal(
+    catalog: Catalog, actions: Iterable[Action], snapshot: Snapshot, written: Written
+) -> list[Note]:
+    """A note on sessions that would be overwritten or deleted although nothing but the catalog's name says that they
+    are its own: no id in the tag, and no line in this machine's journal."""
+    tags = {live.session_id: live.remark.tag for live in snapshot}
+    found = []
+    for action in actions:
+        tag = None if action.session_id is None else tags.get(action.session_id)
+        if (
+            action.kind in ("update", "delete")
+            and tag is not None
+            and tag.catalog_id is None
+            and action.session_id not in written.wrote
+        ):
+            found.append(f"{action.key} #{action.session_id}")
+    if not found:
+        return []
+    named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    message = (
+        f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose "
+        f"{'it is' if len(found) == 1 else 'they are'}. If another catalog has that name, "
+        "they may be its own: an id tells the two apart (reconciler apply --write-id)"
+    )
+    return [Note("not-in-journal", message)]
 
 
 def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:
@@ -331,13 +339,16 @@ def _change(
     wanted: Session,
     live: LiveSession,
     compared: Comparison,
-    moved_from: Identity | None,
+    places: Places,
 ) -> Action | None:
     """The action that changes a live session to the wanted one, or None if nothing has to be written."""
     tag = live.remark.tag
+    moved_from = places.moved.get(live.session_id)
     kind: ActionKind
-    if tag is None:
+    if live.session_id in places.adopted:
         kind, reason = "adopt", "adopted: it becomes managed, with its messages"
+    elif tag is not None and moved_from == catalog.identity(wanted.key):
+        kind, reason = "move", f"has the catalog's former id, {tag.catalog_id}"
     elif moved_from is not None:
         kind, reason = "move", f"was {moved_from}"
     elif compared.changes:
@@ -358,6 +369,7 @@ def _change(
         moved_from=moved_from,
         fingerprint=fingerprint(seen := observed(live)),
         against=seen,
+        catalog_id=catalog.id,
     )
 
 

@@ -49,6 +49,8 @@ def _summary(plan: Plan) -> dict[str, int]:
         "unmanaged": counts.unmanaged,
         "foreign": counts.foreign,
         "unreadable": counts.unreadable,
+        "copies": counts.copies,
+        "own_doubles": sum(action.own_double for action in plan.actions),
         "rewritten": counts.rewritten,
     }
 
@@ -68,6 +70,10 @@ def _action(action: Action) -> dict[str, Any]:
         document["outside"] = action.outside
     if action.kind not in ("create", "delete"):
         document["unchanged"] = action.unchanged
+    if action.messages is not None:
+        document["messages"] = action.messages
+    if action.own_double:
+        document["own_double"] = True
     if action.moved_from is not None:
         document["from"] = str(action.moved_from)
     return document

@@ -1,7 +1,7 @@
 """What happened outside git to sessions as a whole: deleted, without their tags, with other ones.
 
 A plan sees a key that is not live. That it was live once is known to the journal of whoever applied it; the journal
-comes in as data (:class:`Written`). Where nothing is known of a key, it is new, and that is no drift.
+comes in as data (:class:`LastWrite`). Where nothing is known of a key, it is new, and that is no drift.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class LastWrite:
     """That a key was applied: as which session (None where no answer told), and on which day (``2026-11-26``)."""
 
     session_id: int | None
     day: str
 
 
-def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, Written]) -> Plan:
+def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite]) -> Plan:
     """The plan with the reason of each action whose session was applied before (``written``, by key).
 
     The snapshot has to hold the sessions that were written, whoever they belong to now.
@@ -56,7 +56,7 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, Written])
 
 def _explained(
     action: Action,
-    written: Written | None,
+    written: LastWrite | None,
     lives: Mapping[int, LiveSession],
     copies: Mapping[str | None, int | None],
 ) -> Action:
@@ -91,7 +91,7 @@ def _explained(
     return replace(action, reason=reason, outside=outside)
 
 
-def _way_back(action: Action, written: Written | None) -> Note | None:
+def _way_back(action: Action, written: LastWrite | None) -> Note | None:
     """How to get a session back that lost its tag, before the apply makes another one."""
     if action.kind != "create" or action.outside != "tag-removed" or written is None:
         return None

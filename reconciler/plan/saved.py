@@ -107,6 +107,8 @@ def _execution(action: Action) -> dict[str, Any]:
         facts["against"] = dict(action.against)
     if action.keeper is not None:
         facts["keeper"] = action.keeper
+    if action.catalog_id is not None:
+        facts["catalog_id"] = action.catalog_id
     return facts
 
 
@@ -127,6 +129,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
+            copies=summary.get("copies", 0),
             rewritten=summary.get("rewritten", 0),
         ),
         notes=tuple(
@@ -168,6 +171,9 @@ def _action(document: Mapping[str, Any]) -> Action:
         against=document.get("against", {}),
         keeper=document.get("keeper"),
         outside=document.get("outside"),
+        messages=document.get("messages"),
+        own_double=document.get("own_double", False),
+        catalog_id=document.get("catalog_id"),
     )
 
 

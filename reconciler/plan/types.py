@@ -22,6 +22,9 @@ Outside: TypeAlias = Literal["deleted", "tag-removed", "tag-altered", "double"]
 #: The order in which a plan lists its actions.
 KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "update", "create")
 
+#: The kind of the note on sessions of one identity of which none may be deleted yet.
+UNDECIDED: Final = "undecided-duplicate"
+
 #: The path of the one managed value that lives in the tag alone.
 PROTECTION: Final = "lifecycle.prevent_destroy"
 
@@ -54,7 +57,9 @@ class Action:
     the tag will have digests of, ``held`` those whose digests stay as they are: ignored fields, fields that policy
     keeps live, and fields that the server stores in another form. ``fingerprint`` and ``against`` describe the live
     session that the action was planned against; both are empty for a create. ``keeper`` is the session with the same
-    identity that stays if this one is deleted. ``outside`` says what happened outside git to the whole session.
+    identity that stays if this one is deleted, ``messages`` how many messages this one has, and ``own_double`` says
+    that this catalog's own journal made it. ``catalog_id`` is the id that the tag will have. ``outside`` says what
+    happened outside git to the whole session.
     """
 
     kind: ActionKind
@@ -72,6 +77,9 @@ class Action:
     against: Mapping[str, Any] = field(default_factory=dict)
     keeper: int | None = None
     outside: Outside | None = None
+    messages: int | None = None
+    own_double: bool = False
+    catalog_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -130,6 +138,7 @@ class Counts:
     unmanaged: int = 0
     foreign: int = 0
     unreadable: int = 0
+    copies: int = 0
     rewritten: int = 0
 
 
@@ -159,6 +168,11 @@ class Plan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.actions
+
+    @property
+    def undecided(self) -> bool:
+        """Whether sessions of one identity are left alone until it is known which of them may go."""
+        return any(note.kind == UNDECIDED for note in self.notes)
 
     def count(self, kind: ActionKind) -> int:
         """How many actions are of a kind."""

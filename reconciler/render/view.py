@@ -174,6 +174,8 @@ def left_alone(summary: Mapping[str, int]) -> str:
         parts.append(f"{summary['foreign']:,} of other catalogs")
     if summary["unreadable"]:
         parts.append(f"{summary['unreadable']:,} with an unreadable tag")
+    if summary.get("copies"):
+        parts.append(count(summary["copies"], "copy", "copies"))
     return ", ".join(parts)
 
 

@@ -25,7 +25,7 @@ from reconciler.apply.journal import (
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 from reconciler.ownership.account import Account
 from reconciler.plan import make_plan
-from reconciler.plan.outside import Written
+from reconciler.plan.outside import LastWrite
 from reconciler.server import Fault, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
 from tests.support import API_KEY, calling, catalog, options, reconcile, wanted
@@ -350,7 +350,7 @@ def applied(action: str, key: str, session_id: int | None, **more: Any) -> dict[
     return {"event": "applied", "action": action, "key": key, "session_id": session_id, **more}
 
 
-WRITTEN = Written(1, "2026-11-26")
+WRITTEN = LastWrite(1, "2026-11-26")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ WRITTEN = Written(1, "2026-11-26")
         (run_of("1", applied("create", "alice", 1)), {"alice": WRITTEN}),
         (run_of("1", applied("create", "alice", 1), end="differs"), {}),
         (run_of("1", applied("update", "alice", 1), end="differs"), {"alice": WRITTEN}),
-        (run_of("1", applied("create", "alice", None)), {"alice": Written(None, "2026-11-26")}),
+        (run_of("1", applied("create", "alice", None)), {"alice": LastWrite(None, "2026-11-26")}),
         (run_of("1", applied("update", "alice", 1)) + run_of("2", applied("delete", "alice", 1)), {}),
         (run_of("1", applied("adopt", "alice", 1)) + run_of("2", applied("forget", "alice", 1)), {}),
         (
@@ -377,7 +377,7 @@ WRITTEN = Written(1, "2026-11-26")
         (run_of("1", applied("update", "alice", 1), account="70"), {"alice": WRITTEN}),
     ],
 )
-def test_what_was_applied_from_here(entries: list[dict[str, Any]], expected: dict[str, Written]) -> None:
+def test_what_was_applied_from_here(entries: list[dict[str, Any]], expected: dict[str, LastWrite]) -> None:
     assert written_sessions(entries, HERE, Account((70,)), ()) == expected
 
 

@@ -80,11 +80,12 @@ def command(
     def plan(snapshot: Snapshot) -> Plan:
         adopt = _by_name(loaded, snapshot) if match else wanted
         adopting = dataclasses.replace(loaded, adopt=adopt)
-        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)))
+        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)), state=state)
         if not match:
             _insist(part, wanted, snapshot)
         return part
 
+    state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
     job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     return run_plan(
@@ -92,7 +93,7 @@ def command(
         split(flags, Writing),
         split(flags, Connection),
         root=catalog,
-        state=state_dir or catalog / FOLDER,
+        state=state,
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, connect
 from reconciler.cli.keys import did_you_mean
-from reconciler.cli.live import live_or_against
+from reconciler.cli.live import live_or_against, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     catalog_argument,
@@ -57,11 +57,14 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     facts = journal_facts(loaded, state)
     keep = keep_for_catalog(loaded, ids=facts.ids())
     snapshot = live_or_against(None, split(flags, Connection), state, keep)
+    snapshot = with_messages(
+        snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
+    )
     plan = drifted(facts.added(make_plan(loaded, snapshot), snapshot))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
     put_out(plan_to_document(plan), output)
-    drift = plan.actions or any(note.drift for note in plan.notes)
+    drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK
 
 

@@ -75,13 +75,14 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 
     def plan(snapshot: Snapshot) -> Plan:
         keys = live_keys(snapshot, source.catalog, source.environment) if every else {target.key}
-        part = policy.plan(moving, snapshot, Selection("move", frozenset(keys)))
+        part = policy.plan(moving, snapshot, Selection("move", frozenset(keys)), state=state)
         if not part.actions and not part.refusals:
             raise _not_live(source, loaded, snapshot)
         if every:
             _say_what_stays(part, source, keys)
         return part
 
+    state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(moving)
     job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = run_plan(
@@ -89,7 +90,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
         split(flags, Writing),
         split(flags, Connection),
         root=catalog,
-        state=state_dir or catalog / FOLDER,
+        state=state,
     )
     if code == ExitCode.OK and _ours(source, loaded):
         if source.key in loaded.sessions:

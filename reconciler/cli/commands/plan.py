@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection
-from reconciler.cli.live import listing
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.live import listing, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     OutPath,
@@ -79,7 +79,11 @@ def command(
         _tell_mistakes(origins, which, catalog)
         facts = journal_facts(loaded, state)
         snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
-    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot), snapshot)
+    if against is None:
+        snapshot = with_messages(
+            snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
+        )
+    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
@@ -87,7 +91,7 @@ def command(
     put_out(plan_to_document(plan), output)
     if plan.refusals:
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK
+    return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
 
 
 def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
