@@ -1,7 +1,7 @@
-"""A bare server of the session API: it lists, creates and updates, as fast as one process can, after a given latency.
+"""A bare server of the session API: it lists, creates and updates as fast as one process can, after a given latency.
 
-It is there to be no part of what is measured: rows are kept as the bytes that they are sent as, a page is a join of
-them. It speaks the list contract as the listing needs it (``page``, ``size``, ``ordering=-session_id``,
+It should not affect the measurement, so it keeps rows as the bytes to send, and a page is a join of them. It implements
+the list contract as the listing needs it (``page``, ``size``, ``ordering=-session_id``,
 ``session_name``; count and number of pages on each page; 404 past the end) and the two writes that are measured. It
 checks no key. Prints its port, then serves until its standard input ends.
 """
@@ -158,10 +158,18 @@ def _fields(kind: bytes, body: bytes) -> dict[str, Any]:
     return fields
 
 
-async def serve(rows: Rows, latency: float) -> None:
+def let_others_create(rows: Rows, rate: float) -> None:
+    """Create sessions of other users, so many a second, from now on."""
+    rows.create({"session_name": "a chat", "model": "deepseek-chat", "prompt": "Hi."})
+    asyncio.get_running_loop().call_later(1 / rate, let_others_create, rows, rate)
+
+
+async def serve(rows: Rows, latency: float, creates: float) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(rows, latency), "127.0.0.1", 0, backlog=1024)
+    if creates:
+        let_others_create(rows, creates)
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, lambda: sys.stdin.readline() or ended.set())
@@ -173,8 +181,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("rows", type=Path, nargs="?", help="rows.jsonl; without it, nothing is live")
     parser.add_argument("--latency", type=float, default=0.0, metavar="MS")
+    parser.add_argument("--creates", type=float, default=0.0, metavar="RATE", help="by others, a second")
     asked = parser.parse_args()
-    asyncio.run(serve(Rows(asked.rows), asked.latency / 1000))
+    asyncio.run(serve(Rows(asked.rows), asked.latency / 1000, asked.creates))
 
 
 if __name__ == "__main__":

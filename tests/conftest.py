@@ -16,6 +16,10 @@ settings.load_profile("reconciler")
 _TALLY = pytest.StashKey[Tally]()
 _NAME = "faults"
 
+#: The table of the busy account: row, what is wanted, what was seen.
+_TABLE = pytest.StashKey[list[tuple[str, str, str]]]()
+_BUSY = "busy"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run what is marked full: it takes minutes")
@@ -24,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
     config.stash[_TALLY] = Tally()
+    config.stash[_TABLE] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,10 +46,17 @@ def tally(pytestconfig: pytest.Config) -> Tally:
     return pytestconfig.stash[_TALLY]
 
 
+@pytest.fixture(scope="session")
+def busy_table(pytestconfig: pytest.Config) -> list[tuple[str, str, str]]:
+    """The rows that this process adds to the table of the busy account."""
+    return pytestconfig.stash[_TABLE]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:  # a worker of xdist hands its counts over
         output[_NAME] = session.config.stash[_TALLY].counts()
+        output[_BUSY] = session.config.stash[_TABLE]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,9 +64,14 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     counts = getattr(node, "workeroutput", {}).get(_NAME)
     if counts:
         node.config.stash[_TALLY].add(counts)
+    table: list[tuple[str, str, str]] = node.config.stash[_TABLE]
+    table.extend(getattr(node, "workeroutput", {}).get(_BUSY, ()))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     tally = config.stash[_TALLY]
     if tally.scenarios:
         terminalreporter.write_line(str(tally))
+    table = config.stash[_TABLE]
+    for row, wanted, seen in sorted(table):
+        terminalreporter.write_line(f"{row}: wanted {wanted}; seen {seen}")

@@ -211,6 +211,13 @@ class Canaries:
                 verdict = judge_updated(action, call.payload, before, after, self._explained)
             if verdict.proof or not verdict.problems:
                 break
+        if strangers and verdict.problems and not restless:
+            # Reading the list may have taken longer than a list may lag. Whether sessions of others vanish while
+            # nothing is sent is worth one more look: on an account that is in use they do.
+            after = self._list()
+            verdict = judge_deleted(action, before, after, self._explained, restless=False)
+            if verdict.found is None and verdict.strangers - strangers:
+                verdict = judge_deleted(action, before, after, self._explained, restless=True)
         self.before = after
         return verdict
 

@@ -52,6 +52,7 @@ class Builder:
         self._prompts = Prompts(self._documents.prompt, render, self._note)
         self._sessions: dict[str, Session] = {}
         self._files: dict[str, str] = {}  # by key
+        self._rows: dict[str, str] = {}  # by key: the row of a table, as file and line
         self._pending: dict[str, Declared] = {}  # sessions to compose when all files are read
         self._composed: dict[str, Sequence[Layer]] = {}
         self._adopters: dict[int, str] = {}  # by the id of the live session to adopt
@@ -104,7 +105,9 @@ class Builder:
         defaults = Defaults(self._default_layers(head), known=known)
         self._note_empty(defaults.parameters, head.source, ("defaults",))
         self._add_document(head, defaults)
-        manifests = self._documents.manifests(head.fields.get("include"), head.source)
+        manifests = self._documents.manifests(
+            head.fields.get("include"), head.fields.get("exclude"), head.source
+        )
         for file in manifests:
             self._add_document(self._documents.read(file, "manifest"), defaults)
         self._compose(head, defaults)
@@ -155,6 +158,7 @@ class Builder:
                 name: FragmentUse(source, tuple(sorted(set(prompts.users.get(name, ())))))
                 for name, (_, source) in prompts.fragments.items()
             },
+            self._documents.suspect,
         )
 
     def _default_layers(self, head: Document) -> list[Layer]:
@@ -294,18 +298,21 @@ class Builder:
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:
         key, fields, source, path = resolved.key, resolved.fields, resolved.source, resolved.path
+        change = "change this cell" if resolved.table else "change the `key` pattern"
         if not is_key(key):
             message = f"this makes the key `{truncate(key)}`, which is not a valid session key"
-            self._note(source.at_key(path, message, "change the `key` pattern"))
+            self._note(resolved.problem(message, change))
             return
         if key in self._files:
-            message = f"this makes the session `{key}`, which is already declared in {self._files[key]}"
-            self._note(source.at_key(path, message, "change the `key` pattern"))
+            first = self._rows.get(key, self._files[key])
+            message = f"this makes the session `{key}`, which is already declared in {first}"
+            self._note(resolved.problem(message, change))
             return
         missing = [field for field in ("name", "model", "prompt") if fields.get(field) is None]
         for field in missing:
             message = f"the session `{truncate(key)}` has no `{field}`"
-            self._note(source.at_key(path, message, "add one here or in a template that it extends"))
+            hint = "add one here or in a template that it extends"
+            self._note(resolved.problem(message, "fill its cell in" if resolved.table else hint))
         parameters = _with_integers(fields.get("parameters", {}))
         if None in parameters.values():
             self._note_empty(parameters, source, path)
@@ -314,6 +321,8 @@ class Builder:
             return
         self._documents.count(source, len(fields["prompt"]), size(fields))
         self._files[key] = file
+        if resolved.table:
+            self._rows[key] = f"{resolved.table.file}:{resolved.line}"
         self._composed[key] = resolved.layers
         self._sessions[key] = Session(
             key,

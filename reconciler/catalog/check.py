@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from reconciler.errors import Problem
@@ -17,6 +17,11 @@ from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 SchemaName: TypeAlias = Literal["catalog", "manifest"]
+
+#: The fields of a session.
+SESSION_FIELDS: Final = frozenset(
+    {"extends", "name", "model", "prompt", "parameters", "data", "remark", "lifecycle", "variables", "adopt"}
+)
 
 #: After this many problems, the rest of a document is not checked.
 MAX_PROBLEMS: Final = 1000
@@ -42,8 +47,11 @@ def check(document: JSON, schema: SchemaName, source: Source) -> Checked:
     validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
     narrowed, invalid = _narrow(document)
     errors = _one_per_value(validator(load_schema(schema)).iter_errors(narrowed))
+    stray = _stray_fields(narrowed)
+    errors = (error for error in errors if not _is_stray(tuple(error.absolute_path), stray))
+    found = chain(_describe_stray(stray, source), _describe(errors, schema, source))
     # A value that aliases or merge keys repeat is reported once.
-    problems = list(dict.fromkeys(islice(_describe(errors, schema, source), MAX_PROBLEMS)))
+    problems = list(dict.fromkeys(islice(found, MAX_PROBLEMS)))
     if not problems:  # the libraries disagree; a document that one of them rejects is never accepted
         raise RuntimeError(f"{source.file} does not fit the {schema} schema, but no error was found")
     return Checked(problems, invalid)
@@ -56,6 +64,38 @@ def _narrow(document: JSON) -> tuple[JSON, frozenset[str]]:
         return document, frozenset()
     invalid = {k: v for k, v in sessions.items() if not fits({"sessions": {k: v}}, "manifest")}
     return {**document, "sessions": dict(islice(invalid.items(), MAX_PROBLEMS))}, frozenset(invalid)
+
+
+def _stray_fields(document: JSON) -> dict[str, list[str]]:
+    """Fields that stand at the level of the keys, by the key of the empty session above them: they were meant to be
+    indented below it."""
+    stray: dict[str, list[str]] = {}
+    sessions = document.get("sessions") if isinstance(document, dict) else None
+    above = None
+    for key, value in sessions.items() if isinstance(sessions, dict) else ():
+        if above is not None and key in SESSION_FIELDS:
+            stray.setdefault(above, []).append(key)
+        else:
+            above = key if value is None else None
+    return stray
+
+
+def _is_stray(path: NodePath, stray: Mapping[str, list[str]]) -> bool:
+    """Whether an error follows from fields at the wrong level, which are reported on their own."""
+    return path[:1] == ("sessions",) and any(
+        path[1:2] == (key,) or path[1] in fields for key, fields in stray.items() if len(path) > 1
+    )
+
+
+def _describe_stray(stray: Mapping[str, list[str]], source: Source) -> Iterator[Problem]:
+    for key, fields in stray.items():
+        verb = "is a field" if len(fields) == 1 else "are fields"
+        these = "this" if len(fields) == 1 else "these"
+        yield source.at_key(
+            ("sessions", fields[0]),
+            f"{_listed(fields)} {verb} of a session, not a session",
+            f"indent {these} below `{truncate(key)}:`",
+        )
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
@@ -158,12 +198,40 @@ def _unknown(path: NodePath, key: str, error: Any, schema: SchemaName, what: str
             return message, f"if it is a session, indent it below `sessions:`, as `{truncate(key)}:`"
         if key in load_schema("catalog")["properties"]:
             return message, "move it to catalog.yaml"
+    home = _home(path, key, schema, known)
+    if home:
+        return message, home
     close = _closest(key, known)
     if close:
         return message, f"did you mean `{close}`?"
     if len(known) == 1:
         return message, f"the only field is `{known[0]}`"
     return message, f"the fields of {what} are {_listed(known)}"
+
+
+def _home(path: NodePath, key: str, schema: SchemaName, known: Sequence[str]) -> str:
+    """Where a field belongs that stands on the wrong level; empty for one that belongs nowhere."""
+    in_parameters = key in load_schema("manifest")["$defs"]["parameters"]["properties"]
+    if not path and schema == "catalog":
+        if in_parameters:
+            return f"`{key}` belongs below `parameters`, below `defaults`"
+        if key in load_schema("catalog")["$defs"]["policy"]["properties"]:
+            return f"`{key}` belongs below `policy`"
+        return f"`{key}` belongs below `defaults`" if key in SESSION_FIELDS else ""
+    if not path:
+        if in_parameters:
+            return f"`{key}` belongs below `parameters` of a session"
+        return (
+            f"`{key}` belongs below the key of a session, below `sessions`" if key in SESSION_FIELDS else ""
+        )
+    if path[-1] in ("parameters", "lifecycle") and key in SESSION_FIELDS:
+        return f"`{key}` belongs one level higher, beside `{path[-1]}`"
+    if "parameters" not in known:  # neither a session nor what has its fields
+        return ""
+    if in_parameters:
+        return f"`{key}` belongs below `parameters`"
+    in_lifecycle = key in load_schema("manifest")["$defs"]["lifecycle"]["properties"]
+    return f"`{key}` belongs below `lifecycle`" if in_lifecycle else ""
 
 
 def _closest(word: str, known: Sequence[str]) -> str | None:
@@ -175,6 +243,8 @@ def _closest(word: str, known: Sequence[str]) -> str | None:
 
 def _listed(words: Sequence[str], last: str = "and") -> str:
     quoted = [f"`{word}`" for word in words]
+    if len(quoted) == 1:
+        return quoted[0]
     return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
 
 

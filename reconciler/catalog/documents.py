@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 from reconciler.catalog.check import SchemaName, check
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.problems import Problems
+from reconciler.catalog.unread import unread_manifests
 from reconciler.errors import CatalogError, Problem
 from reconciler.strict_yaml.document import parse_document
 from reconciler.strict_yaml.encoding import decode
@@ -16,12 +18,27 @@ from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 CATALOG_FILE: Final = "catalog.yaml"
-DEFAULT_INCLUDE: Final = "sessions/**/*.yaml"
+DEFAULT_INCLUDE: Final = ("sessions/**/*.yaml", "sessions/**/*.yml")
 
 #: The limits of a whole catalog: characters of text, with aliases expanded; and values, with aliases and defaults
 #: expanded. A million sessions of 600 characters stay well below both.
 MAX_TEXT: Final = 2 * 2**30
 MAX_VALUES: Final = 50_000_000
+
+_HASH: Final = re.compile(rb" #[^ \t#]")
+_HASH_AFTER_TAB: Final = re.compile(rb"\t#[^ \t#]")
+
+
+def _is_suspect(data: bytes) -> bool:
+    """Whether a file may hold what :mod:`reconciler.lint.slips` looks for in the text of files. Takes no time to
+    speak of; never false where there is something."""
+    return (
+        b"<<<<<<<" in data
+        or b">>>>>>>" in data
+        or _HASH.search(data) is not None
+        or _HASH_AFTER_TAB.search(data) is not None
+        or any(f"{end}：".encode() in data for end in "eltsakdnh")  # the last letters of the fields
+    )
 
 
 class Document(NamedTuple):
@@ -41,6 +58,8 @@ class Documents:
         self._prompts: dict[str, str | None] = {}  # None: a file with a problem
         self._text = 0
         self._values = 0
+        #: Whether some file may hold a slip: see :class:`reconciler.catalog.loaded.Loaded`.
+        self.suspect = False
 
     def read(self, file: str, schema: SchemaName) -> Document:
         """A document, checked against the schema of this name; an empty one if the file can't be parsed."""
@@ -49,6 +68,7 @@ class Documents:
         except UnreadableError as error:
             self._problems.note(self._unreadable(file, error))
             return _nothing(Source(file, b"", ""))
+        self.suspect = self.suspect or _is_suspect(data)
         document = parse_document(file, data)
         for problem in document.problems:
             self._problems.note(problem)
@@ -63,25 +83,32 @@ class Documents:
                 self._problems.note(problem)
         return Document(mapping(document.value), invalid, source)
 
-    def manifests(self, include: JSON, source: Source) -> list[str]:
-        """The manifests that catalog.yaml includes, sorted. An explicit pattern has to match a file; the default one
-        does not."""
-        if include is None:
-            patterns: list[Any] = [DEFAULT_INCLUDE]
-        else:
-            patterns = include if isinstance(include, list) else []
+    def manifests(self, include: JSON, exclude: JSON, source: Source) -> list[str]:
+        """The manifests that catalog.yaml includes, sorted. A pattern of ``include`` has to match a file; the default
+        ones and those of ``exclude`` do not. A manifest that is neither included nor excluded is a problem."""
+        before = len(self._problems.found)
+        given = DEFAULT_INCLUDE if include is None else include
+        found = self._matching("include", given, source, needed=include is not None)
+        excluded = self._matching("exclude", exclude, source, needed=False)
+        if len(self._problems.found) == before:  # with a broken pattern, it is not known what is included
+            for problem in unread_manifests(self.root, found | excluded | {CATALOG_FILE}):
+                self._problems.note(problem)
+        return sorted(found - excluded - {CATALOG_FILE})
+
+    def _matching(self, field: str, patterns: JSON, source: Source, *, needed: bool) -> set[str]:
+        """The files that the patterns of a field match."""
         found: set[str] = set()
-        for number, pattern in enumerate(patterns):
+        for number, pattern in enumerate(patterns if isinstance(patterns, list | tuple) else []):
             if not isinstance(pattern, str) or not pattern:
                 continue
-            place = ("include", number)
+            place = (field, number)
             try:
                 matched = self.root.expand(pattern)
             except UnreadableError as error:
                 message = f"the pattern `{truncate(pattern)}` {error.message}"
                 self._problems.note(source.at_value(place, message, error.hint))
                 continue
-            if not matched and include is not None:
+            if not matched and needed:
                 self._problems.note(
                     source.at_value(
                         place,
@@ -90,7 +117,7 @@ class Documents:
                     )
                 )
             found.update(matched)
-        return sorted(found - {CATALOG_FILE})
+        return found
 
     def prompt(self, path: str, source: Source, place: NodePath) -> str | None:
         """The text of a prompt's or table's file, which is read only once; ``None`` if there is a problem with it.
@@ -107,6 +134,7 @@ class Documents:
             message = f"the prompt file `{truncate(path)}` {error.message}"
             self._problems.note(source.at_value(place, message, error.hint))
             return None
+        self.suspect = self.suspect or _is_suspect(data)
         self.count(source, len(data), 1)
         text = decode(path, data)
         if isinstance(text, Problem):

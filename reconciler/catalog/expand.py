@@ -9,10 +9,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from reconciler.values import JSON
 
@@ -23,21 +23,24 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")
 
 
 class ExpandError(Exception):
-    """A declaration can't be expanded. ``line`` is that of the table, from 1; 0 where it is none of the table's."""
+    """A declaration can't be expanded. ``line`` is that of the table, from 1; 0 where it is none of the table's.
+    ``cell`` counts the cells of its row from 0; 0 where it is about the row."""
 
-    def __init__(self, message: str, hint: str, line: int = 0) -> None:
+    def __init__(self, message: str, hint: str, line: int = 0, cell: int = 0) -> None:
         super().__init__(message)
-        self.message, self.hint, self.line = message, hint, line
+        self.message, self.hint, self.line, self.cell = message, hint, line, cell
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """One of the sessions: its key, what it says beside the declaration, and its variables. ``line`` is the row's."""
+    """One of the sessions: its key, what it says beside the declaration, and its variables. ``line`` is the row's;
+    ``cell`` is that of the first column in the pattern of the key."""
 
     key: str
     fields: Mapping[str, Any]
     variables: Mapping[str, JSON]
     line: int = 0
+    cell: int = 0
 
 
 def combinations(matrix: Mapping[str, Any], name: str | None) -> Iterator[Expansion]:
@@ -73,32 +76,70 @@ def _matches(chosen: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
     return True
 
 
-def rows(declared: Mapping[str, Any], text: str, name: str | None) -> Iterator[Expansion]:
-    """The sessions of a table, in the order of its rows.
+def rows(declared: Mapping[str, Any], text: str, name: str | None) -> Iterator[Expansion | ExpandError]:
+    """The sessions of a table, in the order of its rows; an error for each row that can't be read. Blank rows are
+    skipped."""
+    is_csv = declared["file"].endswith(".csv")
+    read = _csv(text, _columns(declared, name)) if is_csv else _jsonl(text)
+    count = 0
+    for row in read:
+        if isinstance(row, ExpandError):
+            yield row
+            continue
+        count += 1
+        line, values = row
+        if count > MAX_SESSIONS:
+            yield ExpandError(f"this table has more than {MAX_SESSIONS:,} rows", "split the table", line)
+            return
+        try:
+            yield _expanded(declared, name, values, line, is_csv=is_csv)
+        except ExpandError as error:
+            yield ExpandError(error.message, error.hint, error.line or line, error.cell)
+
+
+def _columns(declared: Mapping[str, Any], name: str | None) -> list[str]:
+    """The columns that a declaration needs, those of patterns without what may be a field of a column."""
+    patterns = [declared["key"], *([] if name is None else [name])]
+    return [
+        *declared.get("fields", {}).values(),
+        *(one for text in patterns for one in _PLACEHOLDER.findall(text)),
+    ]
+
+
+def _expanded(
+    declared: Mapping[str, Any], name: str | None, row: Mapping[str, Any], line: int, *, is_csv: bool
+) -> Expansion:
+    """The session of one row.
 
     Raises:
-        ExpandError: a row can't be read, or a column is not there.
+        ExpandError: a value does not fit.
     """
-    read = _csv if declared["file"].endswith(".csv") else _jsonl
-    for count, (line, row) in enumerate(read(text), 1):
-        if count > MAX_SESSIONS:
-            raise ExpandError(f"this table has more than {MAX_SESSIONS:,} rows", "split the table", line)
+    fields: dict[str, Any] = {} if name is None else {"name": fill(name, row)}
+    cells = {column: number for number, column in enumerate(row)}
+    for path, column in declared.get("fields", {}).items():
+        value = row.get(column, _NOTHING)
+        if value is _NOTHING or (is_csv and value == ""):
+            continue
         try:
-            fields: dict[str, Any] = {} if name is None else {"name": fill(name, row)}
-            for path, column in declared.get("fields", {}).items():
-                if column not in row:
-                    if read is _csv:
-                        raise ExpandError(
-                            f"there is no column `{column}`", f"the columns are {', '.join(row)}"
-                        )
-                    continue
-                value = row[column]
-                if value == "" and read is _csv:
-                    continue
-                _put(fields, path, _typed(path, value) if read is _csv else value)
-            yield Expansion(fill(declared["key"], row), fields, {k: v for k, v in row.items() if k}, line)
+            _put(fields, path, _typed(path, value) if is_csv else value)
         except ExpandError as error:
-            raise ExpandError(error.message, error.hint, error.line or line) from None
+            raise ExpandError(error.message, error.hint, line, cells[column] if is_csv else 0) from None
+    first = next((cells[one] for one in _PLACEHOLDER.findall(declared["key"]) if one in cells), 0)
+    variables = {k: v for k, v in row.items() if k}
+    return Expansion(fill(declared["key"], row), fields, variables, line, first if is_csv else 0)
+
+
+def cell_start(text: str, start: int, cell: int) -> int:
+    """Where a cell of the row that begins at ``start`` begins in a table's text."""
+    quoted = False
+    for at in range(start, len(text) if cell else start):
+        if text[at] == '"':
+            quoted = not quoted
+        elif text[at] == "," and not quoted:
+            cell -= 1
+            if not cell:
+                return at + 1
+    return start
 
 
 def fill(pattern: str, values: Mapping[str, JSON]) -> str:
@@ -128,36 +169,58 @@ def fill(pattern: str, values: Mapping[str, JSON]) -> str:
 _NOTHING: Final = object()
 
 
-def _csv(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+_Row: TypeAlias = tuple[int, dict[str, Any]]
+
+
+def _csv(text: str, needed: Iterable[str]) -> Iterator[_Row | ExpandError]:
+    """The rows of a CSV table by column, each with the line in which it begins; an error in place of one that can't be
+    read. The first row that is not blank names the columns."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
+    line = 1
     try:
-        for row in reader:
-            if None in row or any(value is None for value in row.values()):
-                raise ExpandError(
-                    "this row has a different number of cells than the header",
+        for cells in reader:
+            begins, line = line, reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue  # spreadsheets write such rows below the last one
+            if not header:
+                header = cells
+                missing = [column for column in dict.fromkeys(needed) if column not in header]
+                for column in missing:
+                    yield ExpandError(
+                        f"there is no column `{column}`", f"the columns are {', '.join(header)}", begins
+                    )
+                if missing:
+                    return
+            elif len(cells) != len(header):
+                yield ExpandError(
+                    f"this row has {len(cells)} cell{'' if len(cells) == 1 else 's'}, and the header {len(header)}",
                     "quote cells that contain a comma",
-                    reader.line_num,
+                    begins,
                 )
-            yield reader.line_num, row
+            else:
+                yield begins, dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        raise ExpandError(
+        yield ExpandError(
             f"this is not valid CSV: {error}",
             "quote cells that contain a comma, a quote or a line break",
             reader.line_num,
-        ) from None
+        )
 
 
-def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _jsonl(text: str) -> Iterator[_Row | ExpandError]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise ExpandError("this line is not valid JSON", "write one object per line", number) from None
-        if not isinstance(row, dict):
-            raise ExpandError("this line is not a JSON object", "write one object per line", number)
-        yield number, row
+            yield ExpandError("this line is not valid JSON", "write one object per line", number)
+            continue
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            yield ExpandError("this line is not a JSON object", "write one object per line", number)
 
 
 def _typed(path: str, value: str) -> Any:

@@ -31,7 +31,8 @@ class Loaded:
     ``environment`` is the chosen one, and ``has_environments`` says whether catalog.yaml declares any. ``manifests``
     are the files read beside catalog.yaml, sorted. ``defaults`` are the layers below every session. ``files`` maps each
     session's key to the file that declares it; ``composed`` maps the key of each composed session (one with
-    templates, patches, parts, a matrix or a table) to its layers, lowest first.
+    templates, patches, parts, a matrix or a table) to its layers, lowest first. ``suspect`` says that a file may hold a
+    slip that only :mod:`reconciler.lint` can tell from what is meant.
     """
 
     catalog: Catalog
@@ -44,6 +45,7 @@ class Loaded:
     composed: Mapping[str, Sequence[Layer]]
     templates: tuple[str, ...]
     fragments: Mapping[str, FragmentUse]
+    suspect: bool = False
 
     def layers(self, key: str) -> Sequence[Layer]:
         """What a session is made of, lowest layer first. For a plain session, its file is read again: plain sessions

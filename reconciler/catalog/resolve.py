@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reconciler.catalog.environments import Environment
-from reconciler.catalog.expand import ExpandError, Expansion, combinations, rows
+from reconciler.catalog.expand import ExpandError, Expansion, cell_start, combinations, rows
 from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.prompts import Prompts, ReadFile
 from reconciler.errors import Problem
@@ -27,11 +28,26 @@ class Declared:
     source: Source
 
 
+class Table:
+    """A table that was read, to find its cells again."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self._text = text
+        self._source = Source(file, text.encode("utf-8", "surrogatepass"), text)
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    def problem(self, line: int, cell: int, message: str, hint: str) -> Problem:
+        """A problem with a cell of the row that begins in this line."""
+        return self._source.at(cell_start(self._text, self._starts[line - 1], cell), message, hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """One session with all layers merged. ``fields`` are as in a manifest, with the prompt as one string.
 
-    ``layers`` are those merged, lowest first; ``line`` is the row of the table that it came from, 0 if none.
+    ``layers`` are those merged, lowest first. ``table`` is the table that it came from, ``line`` the row's and ``cell``
+    that of its key; None and 0 for a session that comes from no table.
     """
 
     key: str
@@ -40,7 +56,15 @@ class Resolved:
     path: NodePath
     layers: Sequence[Layer]
     adopt: int | None = None
+    table: Table | None = None
     line: int = 0
+    cell: int = 0
+
+    def problem(self, message: str, hint: str) -> Problem:
+        """A problem with this session: at its row in the table, else at its declaration."""
+        if self.table is None:
+            return self.source.at_key(self.path, message, hint)
+        return self.table.problem(self.line, self.cell, message, hint)
 
 
 @dataclass(slots=True)
@@ -57,6 +81,7 @@ class Composer:
     head: Source
     note: Callable[[Problem], None]
     _bases: dict[tuple[str, ...], Mapping[str, JSON]] = field(default_factory=dict)
+    _tables: dict[str, Table] = field(default_factory=dict)
 
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
         """The sessions that a declaration makes; none if there is a problem or the environment skips it."""
@@ -81,7 +106,11 @@ class Composer:
         elif "from" in given:
             text = self.read(given["from"]["file"], declared.source, (*path, "from", "file"))
             if text is not None:
-                yield from rows(given["from"], text, given.get("name"))
+                for row in rows(given["from"], text, given.get("name")):
+                    if isinstance(row, Expansion):
+                        yield row
+                    else:
+                        self._note_expansion(row, declared, path)
         else:
             yield Expansion(key, {}, {})
 
@@ -125,7 +154,10 @@ class Composer:
         if "name" in fields:
             fields["name"] = f"{self.environment.prefix}{fields['name']}{self.environment.suffix}"
         adopt = patch.get("adopt", given.get("adopt"))
-        return Resolved(expansion.key, fields, source, path, layers, adopt, expansion.line)
+        table = self._table(declared, path) if expansion.line else None
+        return Resolved(
+            expansion.key, fields, source, path, layers, adopt, table, expansion.line, expansion.cell
+        )
 
     def _base(
         self, extends: str | Sequence[str] | None, source: Source, path: NodePath, layers: list[Layer]
@@ -148,12 +180,17 @@ class Composer:
         if not error.line:
             self.note(declared.source.at_key((*path, kind), error.message, error.hint))
             return
+        table = self._table(declared, path)
+        self.note(table.problem(error.line, error.cell, error.message, error.hint))
+
+    def _table(self, declared: Declared, path: NodePath) -> Table:
+        """The table of a declaration that was read already."""
         file = declared.given["from"]["file"]
-        text = self.read(file, declared.source, (*path, "from", "file")) or ""
-        start = sum(len(line) + 1 for line in text.split("\n")[: error.line - 1])
-        self.note(
-            Source(file, text.encode("utf-8", "surrogatepass"), text).at(start, error.message, error.hint)
-        )
+        table = self._tables.get(file)
+        if table is None:
+            text = self.read(file, declared.source, (*path, "from", "file")) or ""
+            table = self._tables[file] = Table(file, text)
+        return table
 
 
 def _mapping(value: JSON) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ GROUPS = {
         "plan": "Show what an apply would change.",
         "apply": "Make the live sessions match the catalog.",
         "show": "Show a saved plan.",
+        "list": "List the live sessions, and who manages each.",
         "drift": "Show what was changed outside git.",
         "snapshot": "Save the live list to a file to plan against.",
         "comment": "Post a plan to the pull request that a CI job runs for.",
@@ -112,10 +113,9 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            from reconciler.text.nearest import nearest
+            from reconciler.cli.habits import instead
 
-            near = nearest(name, COMMANDS)
-            ctx.fail(f"there is no command {name!r}." + (f" Did you mean {near!r}?" if near else ""))
+            ctx.fail(f"there is no command {name!r}. {instead(name, COMMANDS)}".rstrip())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

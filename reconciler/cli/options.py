@@ -17,6 +17,7 @@ from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
 
 if TYPE_CHECKING:
+    from reconciler.catalog.loaded import Loaded
     from reconciler.plan.types import Plan, Selection
 
 T = TypeVar("T")
@@ -99,9 +100,17 @@ class CatalogFlags:
         Raises:
             CatalogError: with everything that is wrong.
         """
-        from reconciler.catalog import load_catalog
+        return self.load_with_origins(folder).catalog
 
-        return load_catalog(folder, self.env, dict(self.var))
+    def load_with_origins(self, folder: Path) -> Loaded:
+        """The catalog, and where everything in it came from.
+
+        Raises:
+            CatalogError: with everything that is wrong.
+        """
+        from reconciler.catalog.load import load
+
+        return load(folder, self.env, dict(self.var))
 
 
 class _Variable(click.ParamType[tuple[str, str]]):

@@ -35,7 +35,9 @@ def check_folder(folder: Path, files: Sequence[str] = (CATALOG_FILE,), *, force:
         )
     if CATALOG_FILE in files and len(files) > 1 and folder.is_dir():
         try:
-            others = sorted({*Root(folder).expand(DEFAULT_INCLUDE)}.difference(files))
+            root = Root(folder)
+            found = {file for pattern in DEFAULT_INCLUDE for file in root.expand(pattern)}
+            others = sorted(found.difference(files))
         except UnreadableError as error:
             raise Refused(f"{folder} {error.message}", error.hint) from None
         if others:

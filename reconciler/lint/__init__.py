@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from reconciler.catalog import environments
 from reconciler.catalog.load import load
+from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models, shipped
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
 from reconciler.lint.report import Finding, Report, report_to_document
-from reconciler.lint.rules import RULES, SEVERITIES, Rule, Severity, Subject
+from reconciler.lint.rules import MISTAKES, RULES, SEVERITIES, Rule, Severity
 from reconciler.lint.secrets import masked
+from reconciler.lint.slips import may_have_slips
+from reconciler.lint.subject import Subject
 from reconciler.values import JSON
 
-__all__ = ["RULES", "SEVERITIES", "Finding", "Report", "Rule", "Severity", "lint", "report_to_document"]
+__all__ = [
+    "MISTAKES",
+    "RULES",
+    "SEVERITIES",
+    "Finding",
+    "Report",
+    "Rule",
+    "Severity",
+    "count_mistakes",
+    "lint",
+    "report_to_document",
+]
 
 
 def lint(
@@ -25,6 +39,8 @@ def lint(
     environment: str | None = None,
     variables: Mapping[str, JSON] | None = None,
     models: Models | None = None,
+    *,
+    rules: Collection[str] = RULES.keys(),
 ) -> Report:
     """Check a catalog with all rules that its ``lint:`` block does not turn off.
 
@@ -32,6 +48,7 @@ def lint(
         environment: one of the catalog's environments; None checks all that it declares.
         variables: as for :func:`reconciler.load_catalog`.
         models: the known models; None means those known at release.
+        rules: the names of the rules to check.
 
     Raises:
         CatalogError: it can't be loaded.
@@ -49,7 +66,7 @@ def lint(
     for rule in RULES.values():
         severity: Severity = given.get(rule.name, rule.severity)
         options = {**rule.options, **given.get("options", {}).get(rule.name, {})}
-        if severity == "off":
+        if severity == "off" or rule.name not in rules:
             continue
         for spot, message, hint in chain.from_iterable(rule.check(subject, options) for subject in subjects):
             problem = spot.at.file.source.at(spot.at.char, message, hint)
@@ -59,3 +76,14 @@ def lint(
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
     sessions = {key for one in loaded for key in one.catalog.sessions}
     return Report(loaded[0].catalog.name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))
+
+
+def count_mistakes(loaded: Loaded, variables: Mapping[str, JSON] | None = None) -> int:
+    """How many findings ``reconciler validate`` has in the environment of a loaded catalog.
+
+    Most catalogs have none, which takes no second reading to see.
+    """
+    if not may_have_slips(loaded, shipped()):
+        return 0
+    report = lint(Path(loaded.root.folder), loaded.environment.name, variables, rules=MISTAKES)
+    return len(report.findings)

@@ -6,16 +6,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.catalog.loaded import Loaded
-from reconciler.domain import Session
-from reconciler.language_models import Models
-from reconciler.lint.ignore import Comments
-from reconciler.lint.read import Document, Kind, Mark, Spot, Text, Written
+from reconciler.lint.read import Document, Mark, Spot
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
-from reconciler.strict_yaml.path import NodePath
+from reconciler.lint.slips import cut_by_comment, full_width_colon, merge_conflict, prompt_is_path
+from reconciler.lint.subject import Hit, Subject
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
@@ -23,14 +20,6 @@ from reconciler.text.truncate import truncate
 Severity: TypeAlias = Literal["off", "info", "warning", "error"]
 #: From the least to the most.
 SEVERITIES: Final[tuple[Severity, ...]] = ("off", "info", "warning", "error")
-
-
-class Hit(NamedTuple):
-    """A violation of a rule: where it is, what is wrong, and how to fix it."""
-
-    spot: Spot
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +33,6 @@ class Rule:
     fix: str
     check: Callable[[Subject, Mapping[str, Any]], Iterable[Hit]]
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the rules check: the catalog as it resolves in one environment, and as it is written."""
-
-    loaded: Loaded
-    written: Written
-    comments: Comments
-    models: Models
-
-    @property
-    def sessions(self) -> Iterable[Session]:
-        """The resolved sessions."""
-        return self.loaded.catalog.sessions.values()
-
-    def texts(self, *kinds: Kind) -> Iterator[Text]:
-        """The texts of these kinds."""
-        return (text for text in self.written.texts if text.kind in kinds)
-
-    def spot(self, key: str, *fields: str) -> Spot:
-        """Where a field of a session is written: in the session, or in a layer below it. Without either, its key."""
-        own = self.written.document(self.loaded.files[key])
-        layers: list[tuple[Document | None, NodePath, bool]]
-        if key in self.loaded.composed:
-            layers = [
-                (self.written.document(layer.source.file), layer.path, fields[0] in layer.fields)
-                for layer in self.loaded.composed[key]
-            ]
-        else:
-            layers = [
-                (self.written.document(one.source.file), one.path, True) for one in self.loaded.defaults
-            ]
-            layers.append((own, ("sessions", key), True))
-        above = next((d.key_spot(path) for d, path, _ in layers if d and path[0] == "sessions"), None)
-        for document, path, said in reversed(layers):
-            found = document.spot((*path, *fields)) if document and said else None
-            if found is not None:
-                return Spot(found.at, (*found.covers, *(above.covers if above else ())))
-        return above or Spot(Mark(own or self.written.documents[0], 0))
 
 
 # Prompts
@@ -369,6 +318,34 @@ _TABLE: Final = (
         _empty_prompt,
     ),
     Rule(
+        "prompt-is-path",
+        "warning",
+        "A prompt that is the path of a file in the catalog's folder.",
+        "Write `{file: …}`.",
+        prompt_is_path,
+    ),
+    Rule(
+        "cut-by-comment",
+        "warning",
+        "A name or prompt without quotes that ends at ` #`, where a comment without a space after its `#` begins.",
+        "Put the text in quotes.",
+        cut_by_comment,
+    ),
+    Rule(
+        "full-width-colon",
+        "warning",
+        "A field with a full-width colon, such as `model：`, that became part of the text above it.",
+        "Write `: `.",
+        full_width_colon,
+    ),
+    Rule(
+        "merge-conflict",
+        "error",
+        "A marker of a merge conflict, anywhere in a file.",
+        "Resolve the conflict.",
+        merge_conflict,
+    ),
+    Rule(
         "duplicate-prompt",
         "warning",
         "Two sessions whose identical prompts are written twice. A prompt that is written once, in a file or in the "
@@ -474,3 +451,15 @@ _TABLE: Final = (
 )
 #: All rules by name, in the order in which they run.
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _TABLE}
+
+#: The rules whose findings are nearly always mistakes. ``reconciler validate`` runs them, too.
+MISTAKES: Final = frozenset(
+    {
+        "empty-prompt",
+        "unknown-model",
+        "prompt-is-path",
+        "cut-by-comment",
+        "full-width-colon",
+        "merge-conflict",
+    }
+)

@@ -147,6 +147,9 @@ def syntax_fault(error: Any, text: str) -> Fault:
     if isinstance(error, yaml.reader.ReaderError):
         return _control_fault(text)
     began, at = error.context_mark, error.problem_mark.index
+    slip = _slip(text, at)
+    if slip is not None:
+        return slip
     if error.problem == "found character that cannot start any token":
         return _bad_start(text, at)
     if error.problem in _ESCAPES:
@@ -180,6 +183,31 @@ def syntax_fault(error: Any, text: str) -> Fault:
         error.problem, (f"this is not valid YAML: {error.problem}", *_UNFORESEEN)
     )
     return Fault(began.index if from_the_start and began else at, message, hint)
+
+
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?=[ \r\n]|\Z)", re.MULTILINE)
+_FULL_WIDTH = re.compile(r"^[ \t]*(?:- +)?[A-Za-z][A-Za-z0-9._-]*(：)", re.MULTILINE)
+
+
+def _slip(text: str, at: int) -> Fault | None:
+    """What most likely led to a syntax error at this place, if it is a slip that libyaml knows nothing of."""
+    line = text.rfind("\n", 0, at) + 1
+    above = text.rfind("\n", 0, max(line - 1, 0)) + 1
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    found = _CONFLICT.search(text, above, end)
+    if found:
+        return Fault(
+            found.start(),
+            "this is left over from a merge conflict",
+            "resolve the conflict, and remove its markers",
+        )
+    found = _FULL_WIDTH.search(text, above, end)
+    if found:
+        return Fault(
+            found.start(1), "this colon is full-width (`：`)", "write `: `, with a plain colon and a space"
+        )
+    return None
 
 
 _UNFORESEEN: Final = ("check the quotes, the brackets and the indentation around it", False)

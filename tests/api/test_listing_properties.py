@@ -192,6 +192,25 @@ def test_a_page_size_that_changes_is_seen() -> None:
         read_list(model)
 
 
+def _whatever_their_size(self: Any, start: Any) -> bool:
+    for number in range(start.pages, 0, -1):
+        self.calls += 1
+        page = self.pages.one("session_id", number)
+        if page is not None:
+            self._add(page)
+    return True
+
+
+def test_without_that_check_rows_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that gives half its rows to nobody: neither the order nor the count of it shows that."""
+    monkeypatch.setattr(listing._Reading, "_sweep", _whatever_their_size)
+    monkeypatch.setattr(listing._Reading, "_see_new", lambda self, start, first: None)
+    model = Model(list(range(1, 101)), 10, iter(lambda: [0], None))
+    model.distort = lambda model, ordering, number, ids: ids[:5] if number == 4 else ids
+    found = {live.session_id for live in read_list(model).sessions}
+    assert not model.throughout <= found
+
+
 # Each check matters: without it, the model finds a session that is missed
 
 

@@ -295,7 +295,7 @@ WRONG = {
             "catalog": 'sessions:\n  t: {from: {file: t.csv, key: "{a}"}, name: N, model: m, prompt: p}\n',
             "t_csv": "a,b\n1,2\n3,4,5\n",
         },
-        "t.csv:3:1: this row has a different number of cells than the header\n"
+        "t.csv:3:1: this row has 3 cells, and the header 2\n"
         "    3 | 3,4,5\n"
         "      | ^\n"
         "      hint: quote cells that contain a comma",
@@ -306,9 +306,9 @@ WRONG = {
             "name: N, model: m, prompt: p}\n",
             "t_csv": "a,b\n1,warm\n",
         },
-        't.csv:2:1: "warm" is not a number, but `parameters.temperature` requires one\n'
+        't.csv:2:3: "warm" is not a number, but `parameters.temperature` requires one\n'
         "    2 | 1,warm\n"
-        "      | ^\n"
+        "      |   ^\n"
         "      hint: write it in digits",
     ),
 }

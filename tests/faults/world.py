@@ -43,6 +43,7 @@ from reconciler.server import (
 )
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import as_number
+from tests.faults import load
 from tests.faults.tally import Tally
 from tests.support import session_of
 
@@ -238,14 +239,19 @@ class World:
         return self.run(*self.applying(*flags, what=what), killer=killer, **more)
 
     def run(
-        self, *arguments: str, killer: Killer | None = None, prefix: Sequence[str] = (), **env: str
+        self,
+        *arguments: str,
+        killer: Killer | None = None,
+        prefix: Sequence[str] = (),
+        patience: float = PATIENCE,
+        **env: str,
     ) -> Run:
-        """Run the command to its end."""
+        """Run the command to its end, at the latest after ``patience`` (seconds)."""
         began = len(self.server.log)
         with self.start(*arguments, prefix=prefix, **env) as process:
             if killer:
                 killer.aim(process.pid)
-            out, err = process.communicate(timeout=PATIENCE)
+            out, err = process.communicate(timeout=patience)
         return Run(process.returncode, out, err, self.server.log[began:])
 
     def here(self, *arguments: str) -> Run:
@@ -289,9 +295,11 @@ class World:
     # The judge
 
     def watch(self, server: RunningServer) -> None:
-        """Keep what every session was, right before a write changes or ends it."""
+        """Keep what every session was, right before a write changes or ends it. Other users do as they please."""
 
         def before(entry: LoggedRequest) -> None:
+            if load.HEADER in entry.headers:
+                return
             number = session_of(entry)
             if entry.operation in ("update_session", "delete_session") and number is not None:
                 row = self.store.session(number)
@@ -300,7 +308,7 @@ class World:
                     self._first.setdefault(row.session_id, row)
 
         def after(entry: LoggedRequest) -> None:
-            if entry.operation == "create_session":
+            if entry.operation == "create_session" and load.HEADER not in entry.headers:
                 remark = (entry.body or {}).get("session_remark")
                 if not is_ours_remark(remark):
                     self.blame("wrong writes", f"a create with the remark {remark!r}")
@@ -453,11 +461,15 @@ def open_world(
     quirks: Quirks | None = None,
     flags: Iterable[str] = (),
     db: Path | None = None,
+    latency: float = 0.0,
 ) -> Iterator[World]:
-    """A world with an empty service. Pages hold :data:`PAGE` rows unless the quirks say otherwise."""
+    """A world with an empty service. Pages hold :data:`PAGE` rows unless the quirks say otherwise.
+
+    ``latency`` is how long (seconds) each call waits.
+    """
     quirks = quirks or Quirks(max_page_size=PAGE)
     (folder / "catalog").mkdir(parents=True)
-    with running_server(db, quirks=quirks) as server:
+    with running_server(db, quirks=quirks, latency=latency) as server:
         world = World(folder / "catalog", server, tally, quirks, tuple(flags))
         world.watch(server)
         tally.scenarios += 1

@@ -97,4 +97,21 @@ sessions:
     name: Four
     prompt: Vier.
 """,
+    "sessions/e-slips.yaml": """\
+sessions:
+  path:
+    name: Path
+    prompt: prompts/long.md
+  cut:
+    name: Cut #1
+    prompt: Answer in issue #1 style
+  wide:
+    name: Wide
+      model：gpt-4o
+    prompt: Be wide.
+  merged:
+    name: Merged
+    prompt: {file: prompts/merged.md}
+""",
+    "prompts/merged.md": "Be one.\n<<<<<<< HEAD\nBe two.\n=======\nBe three.\n>>>>>>> main\n",
 }

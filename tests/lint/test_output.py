@@ -166,13 +166,13 @@ def test_json(tmp_path: Path) -> None:
     assert document == {
         "format_version": "1.1",
         "catalog": "shop",
-        "sessions": 17,
+        "sessions": 21,
         "models": {"date": "2026-11-22", "shipped": True},
-        "counts": {"error": 4, "warning": 13, "info": 3},
+        "counts": {"error": 5, "warning": 17, "info": 3},
         "ignored": 0,
     }
-    assert len(findings) == 20
-    assert findings[1] == {
+    assert len(findings) == 25
+    assert findings[2] == {
         "rule": "empty-prompt",
         "severity": "error",
         "message": "the prompt of `blank` is empty",

@@ -186,7 +186,8 @@ def test_a_prompt_that_is_there_is_used(tmp_path: Path) -> None:
         (NewSession("B"), UsageError, "'B' is not a valid session key"),
         (NewSession("b", file="../b.yaml"), UsageError, r"\.\./b\.yaml goes up with `\.\.`"),
         (NewSession("b", prompt_file="/etc/passwd"), UsageError, "/etc/passwd is an absolute path"),
-        (NewSession("b", file="elsewhere.yaml"), ReconcilerError, "the catalog does not include this file"),
+        (NewSession("b", file="elsewhere.yaml"), ReconcilerError, "the catalog does not read it"),
+        (NewSession("b", file="sessions/b.txt"), ReconcilerError, "the catalog does not include this file"),
     ],
 )
 def test_what_new_refuses(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,7 +25,10 @@ from reconciler.cli.options import (
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, UsageError
-from reconciler.state import FOLDER
+from reconciler.state import FOLDER, make_salt
+
+if TYPE_CHECKING:
+    from reconciler.catalog.loaded import Loaded
 
 
 @click.command(cls=SectionedCommand)
@@ -61,15 +65,21 @@ def command(
     if against and out:
         raise UsageError("a plan made with --against can't be saved with --out", "plan against the live list")
     output = read_output(flags)
-    with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
+    state = state_dir or catalog / FOLDER
+    if out is not None:
+        make_salt(state)  # so that the plan says for which account it is
+    with listing(split(flags, Connection), state, against=against) as live:
+        from reconciler.cli.journal_facts import journal_facts
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 
-        loaded = split(flags, CatalogFlags).load(catalog)
-        snapshot = live(keep_for_catalog(loaded))
-    from reconciler.cli.doubt import without_own_damage
-
-    plan = without_own_damage(split(flags, PolicyFlags).plan(loaded, snapshot), state_dir or catalog / FOLDER)
+        which = split(flags, CatalogFlags)
+        origins = which.load_with_origins(catalog)
+        loaded = origins.catalog
+        _tell_mistakes(origins, which, catalog)
+        facts = journal_facts(loaded, state)
+        snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
+    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot), snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
@@ -78,3 +88,17 @@ def command(
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK
+
+
+def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
+    """Say on stderr how many warnings `validate` has, and how to read them."""
+    from reconciler.lint import count_mistakes
+
+    count = count_mistakes(loaded, dict(which.var))
+    if count:
+        words = ["reconciler", "validate", str(folder)]
+        words += ["--env", which.env] if which.env else []
+        words += [word for name, value in which.var for word in ("--var", f"{name}={value}")]
+        click.echo(
+            f"{count} warning{'' if count == 1 else 's'} about the catalog: {shlex.join(words)}", err=True
+        )

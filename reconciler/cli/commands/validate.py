@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.options import CatalogFlags, catalog_argument, catalog_options, split
 from reconciler.cli.output import format_option
-from reconciler.errors import CatalogError, Problem
+from reconciler.cli.problems import print_problems
+from reconciler.errors import CatalogError, ExitCode, Problem
+from reconciler.text.printable_json import json_text
+
+if TYPE_CHECKING:
+    from reconciler.lint import Finding
 
 
 @click.command()
 @catalog_argument
 @catalog_options
+@click.option("--strict", is_flag=True, help="Exit with 1 when there are warnings.")
 @format_option()
-def command(catalog: Path, form: str, **flags: Any) -> None:
+def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
     """Check a catalog without contacting the service.
 
     Prints every error with its file, line and column, and exits with 1; or prints the number of sessions. Without
-    --env, every environment that the catalog declares is checked.
+    --env, every environment that the catalog declares is checked. What is valid and nearly always a mistake, like an
+    empty prompt, is a warning; `reconciler lint` has more rules, and says how to turn one off.
     """
-    import json
-
     from reconciler.catalog import environments
+    from reconciler.lint import MISTAKES, lint
 
     which = split(flags, CatalogFlags)
     names: list[str | None] = [which.env] if which.env else [*environments(catalog)] or [None]
@@ -39,10 +46,38 @@ def command(catalog: Path, form: str, **flags: Any) -> None:
             found.append((loaded.name, name, len(loaded.sessions)))
     if problems:
         raise CatalogError(problems)
+    findings = lint(catalog, which.env, dict(which.var), rules=MISTAKES).findings
+    _show(found, findings, strict, form)
+    return ExitCode.ERROR if strict and findings else ExitCode.OK
+
+
+def _show(
+    found: list[tuple[str, str | None, int]], findings: tuple[Finding, ...], strict: bool, form: str
+) -> None:
     if form == "json":
-        rows = [{"catalog": one, "environment": name, "sessions": count} for one, name, count in found]
-        click.echo(json.dumps({"format_version": "1.0", "valid": rows}, indent=2))
+        document = {
+            "format_version": "1.1",
+            "valid": [{"catalog": one, "environment": name, "sessions": count} for one, name, count in found],
+            "warnings": [
+                {
+                    "rule": finding.rule,
+                    "message": finding.problem.message,
+                    "hint": finding.problem.hint,
+                    "file": finding.problem.file,
+                    "line": finding.problem.line,
+                    "column": finding.problem.column,
+                }
+                for finding in findings
+            ],
+        }
+        click.echo(json_text(document), nl=False)
         return
+    word = "error" if strict else "warning"
+    print_problems(
+        dataclasses.replace(one.problem, message=f"{word}: {one.problem.message} [{one.rule}]")
+        for one in findings
+    )
+    warned = f", {len(findings)} {word}{'' if len(findings) == 1 else 's'}" if findings else ""
     for one, name, count in found:
         scope = f"{one}@{name}" if name else one
-        click.echo(f"{scope}: {count} session{'' if count == 1 else 's'}, all valid.")
+        click.echo(f"{scope}: {count} session{'' if count == 1 else 's'}, all valid{warned}.")

@@ -1,0 +1,93 @@
+"""Manifests that lie in a catalog's folder and are not read.
+
+A manifest with another suffix, or beside the folder that `include` names, looks as if it were in use. Its sessions are
+never created; and if they were live, the next apply would delete them. So such a file is an error, until the catalog
+includes or excludes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.catalog.files import Root, UnreadableError
+from reconciler.errors import Problem
+from reconciler.schemas import load_schema
+from reconciler.strict_yaml.encoding import decode
+from reconciler.strict_yaml.read import parse
+from reconciler.text.truncate import truncate
+
+#: Folders with thousands of files, none of them a manifest.
+_SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
+_CATALOG_FILES: Final = frozenset({"catalog.yaml", "catalog.yml"})
+#: How many keys a message names.
+_NAMED: Final = 5
+
+
+def unread_manifests(root: Root, known: Collection[str]) -> Iterator[Problem]:
+    """A problem for each file below the folder that is a manifest and is not among the ``known`` paths.
+
+    Hidden files, symlinks and folders with a catalog.yaml of their own are not looked at.
+    """
+    left = sorted({*_yaml_files(root.folder, "")}.difference(known))
+    if not left:
+        return
+    real = {os.path.realpath(os.path.join(root.folder, path)) for path in known}  # a symlink may lead to it
+    for path in left:
+        keys = None if os.path.join(root.folder, path) in real else _keys(root, path)
+        if keys is not None:
+            yield Problem(
+                "this file is a manifest, and the catalog does not read it"
+                + (f": it declares {_some(keys)}" if keys else ""),
+                _hint(path),
+                path,
+            )
+
+
+def _yaml_files(folder: str, below: str) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return  # a folder that can't be listed is no part of the catalog
+    if below and not _CATALOG_FILES.isdisjoint(entry.name for entry in entries):
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = f"{below}/{entry.name}" if below else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in _SKIPPED:
+                yield from _yaml_files(entry.path, path)
+        elif entry.name.lower().endswith((".yaml", ".yml")) and entry.is_file(follow_symlinks=False):
+            yield path
+
+
+def _keys(root: Root, path: str) -> list[str] | None:
+    """The keys of the sessions that a manifest declares; None if the file is none."""
+    try:
+        data = root.read(path)
+    except UnreadableError:
+        return None
+    fields = load_schema("manifest")["properties"]
+    if not any(name.encode() in data for name in fields):
+        return None
+    text = decode(path, data)
+    document: Any = None if isinstance(text, Problem) else parse(data, text).document
+    if not isinstance(document, Mapping) or not document or document.keys() - fields.keys():
+        return None
+    if not all(isinstance(value, Mapping) for value in document.values()):
+        return None
+    return list(document.get("sessions", ()))
+
+
+def _some(keys: list[str]) -> str:
+    named = ", ".join(f"`{truncate(str(key))}`" for key in keys[:_NAMED])
+    return named if len(keys) <= _NAMED else f"{named} and {len(keys) - _NAMED:,} more"
+
+
+def _hint(path: str) -> str:
+    stem, _, suffix = path.rpartition(".")
+    if suffix not in ("yaml", "yml"):
+        return f"rename it to {stem}.{suffix.lower()}, or list it under `exclude` in catalog.yaml"
+    return "list it under `include` in catalog.yaml, or under `exclude` if it is not meant to be read"

@@ -1,0 +1,93 @@
+"""Rules for slips of the hand that leave a catalog valid: part of a text was lost, or is not text at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.catalog.files import UnreadableError, check_path
+from reconciler.catalog.loaded import Loaded
+from reconciler.language_models import Models
+from reconciler.lint.read import Mark, Spot
+from reconciler.lint.subject import Hit, Subject
+from reconciler.text.truncate import truncate
+
+_PATH: Final = re.compile(r"[^\r\n]{1,250}\.[A-Za-z0-9]{1,8}")
+_CUT: Final = re.compile(r"[ \t]+(#(?![ \t#]|reconciler:)[^\r\n]*)")
+_FIELD: Final = (
+    r"name|model|prompt|parameters|temperature|max_tokens|history_length|data|remark|lifecycle|extends"
+)
+_FULL_WIDTH: Final = re.compile(rf"[\r\n][ \t]*((?:{_FIELD})：)")
+_CONFLICT: Final = re.compile(r"^(?:<{7}|>{7})(?=[ \r\n]|\Z)", re.MULTILINE)
+
+
+def prompt_is_path(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for text in subject.texts("prompt"):
+        path = text.value.strip()
+        if text.node is not None and _is_file(subject.loaded, path):
+            yield Hit(
+                text.spot(0),
+                f"this prompt is the text `{truncate(path)}`, which is the path of a file",
+                f"to use what the file holds, write `{{file: {path}}}`",
+            )
+
+
+def _is_file(loaded: Loaded, path: str) -> bool:
+    """Whether a text is the path of a file in the catalog's folder."""
+    if not _PATH.fullmatch(path):
+        return False
+    try:
+        check_path(path)
+    except UnreadableError:
+        return False
+    return os.path.isfile(os.path.join(loaded.root.folder, path))
+
+
+def cut_by_comment(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for text in subject.texts("prompt", "name"):
+        node = text.node
+        if node is None or node.style:
+            continue
+        cut = _CUT.match(text.file.text, node.end)
+        if cut is not None:
+            yield Hit(
+                Spot(Mark(text.file, cut.start(1)), text.covers),
+                f"`{truncate(cut[1])}` is a comment and not part of the text, because a space precedes the `#`",
+                "put the text in quotes; or, if it is a comment, put a space after the `#`",
+            )
+
+
+def full_width_colon(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for text in subject.texts("prompt", "name"):
+        node = text.node
+        if node is None or node.style:
+            continue
+        for found in _FULL_WIDTH.finditer(text.file.text, node.start, node.end):
+            yield Hit(
+                Spot(Mark(text.file, found.start(1)), text.covers),
+                f"`{found[1]}` is part of the text above it, since its colon is full-width",
+                f"write `{found[1][:-1]}: `, with a plain colon and a space",
+            )
+
+
+def merge_conflict(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for file in subject.written.files():
+        found = _CONFLICT.search(file.text)
+        if found:
+            covers = next((text.covers for text in subject.written.texts if text.file is file), ())
+            yield Hit(
+                Spot(Mark(file, found.start()), covers),
+                f"`{found.group()}` is left over from a merge conflict",
+                "resolve the conflict, and remove its markers",
+            )
+
+
+def may_have_slips(loaded: Loaded, models: Models) -> bool:
+    """Whether a closer look is worth its time. Never false where one of the rules in
+    :data:`reconciler.lint.rules.MISTAKES` finds something."""
+    return loaded.suspect or any(
+        not session.prompt or session.model not in models or _is_file(loaded, session.prompt.strip())
+        for session in loaded.catalog.sessions.values()
+    )
