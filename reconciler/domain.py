@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
@@ -202,7 +203,7 @@ class Snapshot:
 
     It holds every session that existed throughout, except those of others that were ``left_out`` on purpose.
     ``endpoint`` is the service's address, ``contract`` says what can be done there, and ``listing`` how the list was
-    read; None if that is not known.
+    read; None if that is not known. ``account`` is the mark of the account that was listed.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -210,6 +211,7 @@ class Snapshot:
     contract: Contract | None = None
     left_out: LeftOut = LeftOut()
     listing: Listing | None = None
+    account: Account = UNKNOWN
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

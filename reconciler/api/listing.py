@@ -59,12 +59,13 @@ from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
 from reconciler.api.client import Client
-from reconciler.api.decode import decode_session
+from reconciler.api.decode import decode_session, value_at
 from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.api.prefetch import prefetched
 from reconciler.api.seen import Row, Seen
 from reconciler.bulk import no_garbage_collection
-from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Snapshot, Way
+from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Others, Snapshot, Way
+from reconciler.ownership.account import make_account
 from reconciler.values import as_number
 
 #: The most fast passes, and the most sweeps.
@@ -133,10 +134,26 @@ def list_sessions(
         UnreliableListError: the server does not list what it counts, or not in order.
         ApiError: a page could not be read.
     """
+    numbers: set[Any] = set()
+    place = client.contract.session.account
+
+    def noting(live: LiveSession) -> LiveSession | Others:
+        number = value_at(live.row, place)
+        if type(number) in (int, str):
+            numbers.add(number)
+        return keep(live)
+
     with no_garbage_collection():
-        found = read_list(_ClientPages(client, name, keep), filtered=_filters(client, name), on_rows=on_rows)
+        found = read_list(
+            _ClientPages(client, name, noting), filtered=_filters(client, name), on_rows=on_rows
+        )
     return Snapshot(
-        found.sessions, client.endpoint.name, client.contract, left_out=found.left_out, listing=found.listing
+        found.sessions,
+        client.endpoint.name,
+        client.contract,
+        left_out=found.left_out,
+        listing=found.listing,
+        account=make_account(numbers, (live.session_id for live in found.sessions if live.remark.tag)),
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.contract import Contract
 from reconciler.disk import write_out
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.account import Account, account_from_json, account_to_json
 
 SNAPSHOT_VERSION = 1
 
@@ -28,6 +29,7 @@ def write_snapshot(path: Path, snapshot: Snapshot, *, taken: str) -> None:
         "snapshot_version": SNAPSHOT_VERSION,
         "taken": taken,
         "endpoint": snapshot.endpoint,
+        "account": account_to_json(snapshot.account),
         "sessions": [live.row for live in snapshot],
     }
     try:
@@ -54,7 +56,8 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     lives = sorted(
         (decode_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
     )
-    return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract)
+    account = account_from_json(document.get("account")) or Account()
+    return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract, account=account)
 
 
 _MAKE = "reconciler snapshot FILE makes one"

@@ -17,6 +17,7 @@ from reconciler.contract import SessionShape
 from reconciler.disk import open_regular, write_durably
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
+from reconciler.ownership.account import UNKNOWN, Account, account_from_json, account_to_json
 from reconciler.ownership.tag import Identity
 from reconciler.text.timestamps import read_timestamp
 
@@ -34,6 +35,7 @@ class Archive:
     run: str
     started: str
     endpoint: str
+    account: Account = UNKNOWN
 
     def prepare(self) -> None:
         """Create the folder.
@@ -88,6 +90,7 @@ class Archive:
             "run": self.run,
             "run_started": self.started,
             "endpoint": self.endpoint,
+            "account": account_to_json(self.account),
             "before": before,
             "catalog": identity.catalog,
             "environment": identity.environment,
@@ -119,14 +122,15 @@ class Archive:
 class Archived:
     """One archived session, as it is on disk. ``messages`` is None if the session was updated, not deleted.
 
-    ``session_id`` and ``name`` are None in archives of earlier versions: see :meth:`live`. All strings are untrusted,
-    since somebody else may have written the file.
+    ``session_id``, ``name`` and ``account`` are None in archives of earlier versions: see :meth:`live`. All strings are
+    untrusted, since somebody else may have written the file.
     """
 
     id: str
     before: str
     run_started: str
     endpoint: str
+    account: Account | None
     identity: Identity
     session_id: int | None
     name: str | None
@@ -263,6 +267,7 @@ def _read(path: Path) -> Archived:
         before=document["before"],
         run_started=document["run_started"],
         endpoint=document["endpoint"],
+        account=account_from_json(document.get("account")),
         identity=Identity(document["catalog"], document["environment"], document["key"]),
         session_id=document.get("session_id"),
         name=document.get("name"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,9 @@ from typing import Any
 
 from reconciler.disk import open_regular
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.account import Account, account_from_json, make_account
+from reconciler.ownership.tag import Identity
+from reconciler.plan.outside import Written
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 FILE = "journal.jsonl"
@@ -168,6 +171,77 @@ def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> froz
     return frozenset(found)
 
 
+def written_sessions(
+    entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any], account: Account, live: Collection[int]
+) -> dict[str, Written]:
+    """What was applied from here, by key, and not released or deleted since by a run from here.
+
+    ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
+    do not count. A create counts once the list showed it: a server may say yes and make nothing.
+    """
+    runs: set[Any] = set()
+    by_key: dict[str, Written] = {}
+    by_id: dict[int, str] = {}
+    made: dict[Any, list[Mapping[str, Any]]] = {}  # by run: what it created and did not verify yet
+
+    def note(entry: Mapping[str, Any]) -> None:
+        action, key, number = entry.get("action"), entry["key"], entry.get("session_id")
+        number = number if type(number) is int else None
+        if number is not None:
+            by_key.pop(by_id.pop(number, ""), None)
+        elsewhere = entry.get("identity") not in (
+            None,
+            str(Identity(scope["catalog"], scope["environment"], key)),
+        )
+        if action not in ("delete", "forget") and not elsewhere:
+            by_key[key] = Written(number, str(entry.get("at"))[:10])
+            if number is not None:
+                by_id[number] = key
+
+    for entry in entries:
+        run, event = entry.get("run"), entry.get("event")
+        if event == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            to = account_from_json(entry.get("account"))
+            if to is None or to.compared(account, live) in ("same", "unknown"):
+                runs.add(run)
+        elif run not in runs:
+            continue
+        elif event == "end" and entry.get("verification") == "verified":
+            for one in made.pop(run, ()):
+                note(one)
+        elif event == "applied" and type(entry.get("key")) is str:
+            if entry.get("action") == "create":
+                made.setdefault(run, []).append(entry)
+            else:
+                note(entry)
+    return by_key
+
+
+def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Account | None:
+    """The account of the last apply from here that says to which it was, with the sessions that it left live.
+
+    ``scope`` is as in :func:`last_unseen_create`.
+    """
+    run: Any = None
+    found: Account | None = None
+    sessions: set[int] = set()
+    for entry in entries:
+        number = entry.get("session_id")
+        if entry.get("event") == "start":
+            to = account_from_json(entry.get("account"))
+            if to is None or "restores" in entry:
+                continue
+            if all(entry.get(name) == value for name, value in scope.items()):
+                run, found, sessions = entry.get("run"), to, set(to.sessions)
+        elif run != entry.get("run") or found is None:
+            continue
+        elif entry.get("event") == "end":
+            found = account_from_json(entry.get("account")) or found
+        elif entry.get("event") == "applied" and type(number) is int:
+            (sessions.discard if entry.get("action") == "delete" else sessions.add)(number)
+    return None if found is None else make_account(found.numbers, sessions, found.key)
+
+
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """All entries, oldest first. A torn line (its run was killed) is passed over; no file means no entries.
 
@@ -180,7 +254,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             while line := file.readline(_LONGEST):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
-                    if isinstance(entry, dict):
+                    # A stranger may have written the file: what we write has the name of its run.
+                    if isinstance(entry, dict) and isinstance(entry.get("run", ""), str):
                         entries.append(entry)
     except (FileNotFoundError, NotADirectoryError):
         return []

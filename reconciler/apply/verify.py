@@ -18,6 +18,7 @@ from reconciler.apply.report import Result, Rewrite, Verification
 from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import PROTECTION, Action, Plan
@@ -38,13 +39,16 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The results as the list has them, and what the verification found. ``stopped`` says why the run ended early."""
+    """The results as the list has them, and what the verification found. ``stopped`` says why the run ended early,
+    ``account`` which account the list is of.
+    """
 
     results: Sequence[Result]
     verification: Verification
     differences: Sequence[str] = ()
     rewrites: Sequence[Rewrite] = ()
     stopped: str = ""
+    account: Account = UNKNOWN
 
 
 #: Sends one more update of a session, so that its tag tells what the server made of it (:meth:`Writer.remember`).
@@ -83,6 +87,7 @@ def verify(
         "differs" if findings.differences else "verified",
         findings.differences,
         [*findings.rewrites, *findings.key_forms],
+        account=now.account,
     )
 
 

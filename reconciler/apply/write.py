@@ -357,6 +357,7 @@ class Writer:
                 "action": action.kind,
                 "key": action.key,
                 "session_id": action.session_id,
+                **({"identity": str(action.identity)} if action.moved_from is not None else {}),
                 **{name: fact for name, fact in facts.items() if fact},
             },
         )

@@ -116,6 +116,7 @@ def make_plan(
         lock=catalog.policy.lock,
         canary=catalog.policy.canary,
         listing=snapshot.listing,
+        account=snapshot.account,
     )
 
 

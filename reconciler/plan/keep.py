@@ -28,13 +28,16 @@ _NO_FIELDS: Final[Mapping[str, JSON]] = {}
 _NO_REMARK: Final = Remark()
 
 
-def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False) -> Keep:
-    """What to keep for a plan of this catalog. With ``whole_names``, unmanaged sessions with the name of one in the
-    catalog are kept whole, to be adopted."""
+def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False, ids: Iterable[int] = ()) -> Keep:
+    """What to keep for a plan of this catalog.
+
+    ``ids`` are those of sessions that were written. With ``whole_names``, unmanaged sessions with the name of one in
+    the catalog are kept whole, to be adopted.
+    """
     return _keep(
         (catalog.name, catalog.environment),
         {*catalog.moved.values(), *catalog.handed_over.values()},
-        set(catalog.adopt.values()),
+        {*catalog.adopt.values(), *ids},
         {session.name: session.name for session in catalog.sessions.values()},
         whole_names,
         Likeness.of(catalog),

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.domain import Listing
+from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import CREATED, Identity, Was
 from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
 About: TypeAlias = Literal["drift", "environments", "part"]
 Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released", "renewed"]
+
+#: What happened to a whole session outside git: it was deleted, lost its tag, has another or a broken one, or is live
+#: twice.
+Outside: TypeAlias = Literal["deleted", "tag-removed", "tag-altered", "double"]
 
 #: The order in which a plan lists its actions.
 KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "update", "create")
@@ -49,7 +54,7 @@ class Action:
     the tag will have digests of, ``held`` those whose digests stay as they are: ignored fields, fields that policy
     keeps live, and fields that the server stores in another form. ``fingerprint`` and ``against`` describe the live
     session that the action was planned against; both are empty for a create. ``keeper`` is the session with the same
-    identity that stays if this one is deleted.
+    identity that stays if this one is deleted. ``outside`` says what happened outside git to the whole session.
     """
 
     kind: ActionKind
@@ -66,6 +71,7 @@ class Action:
     fingerprint: str = ""
     against: Mapping[str, Any] = field(default_factory=dict)
     keeper: int | None = None
+    outside: Outside | None = None
 
     @property
     def key(self) -> str:
@@ -85,12 +91,13 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that a reviewer should know and that no action shows."""
+    """Something that a reviewer should know and that no action shows. ``drift``: it happened outside git."""
 
     kind: str
     message: str
     key: str | None = None
     session_id: int | None = None
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,7 @@ class Plan:
 
     ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
     hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file. ``canary`` is the
-    policy's of that name.
+    policy's of that name. ``account`` is the mark of the account that was listed.
     """
 
     catalog: str
@@ -146,6 +153,7 @@ class Plan:
     lock: bool = False
     canary: int | None = None
     listing: Listing | None = None
+    account: Account = UNKNOWN
 
     @property
     def empty(self) -> bool:

@@ -27,6 +27,7 @@ from reconciler.render.view import (
     left_alone,
     outside_git,
     same_field,
+    shows_reason,
     text_diff,
     text_size,
     title,
@@ -103,7 +104,7 @@ class _Plan:
         keys = min(24, max((cells(visible(str(c.first["key"]))) for c in listed), default=0))
         for change in listed:
             action = change.first
-            what = [str(action["reason"])] if change.action in ("delete", "forget", "adopt") else []
+            what = [str(action["reason"])] if shows_reason(change) else []
             if change.action == "move":
                 what = [f"from {action.get('from', '')}"]
             elif change.action == "update":
@@ -132,7 +133,7 @@ class _Plan:
             self._members(change.members)
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
-        if change.action not in ("create", "update") or self.full:
+        if change.action == "move" or shows_reason(change) or self.full:
             page.put(6, ("reason: ", "dim"), str(action["reason"]), hang=8)
         if change.action != "delete" or self.full:
             self._fields(change)

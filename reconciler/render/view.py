@@ -60,6 +60,11 @@ class Change:
         return found | {"drift"} if self.first.get("drift") and not found else found
 
 
+def shows_reason(change: Change) -> bool:
+    """Whether a change needs its reason beside it, since its fields do not say it."""
+    return change.action in ("delete", "forget", "adopt") or "outside" in change.first
+
+
 def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change]:
     """The plan's actions in the order of review, identical updates together when ``grouped``."""
     groups: dict[Any, list[Action]] = {}
@@ -188,6 +193,8 @@ def calm(document: Mapping[str, Any]) -> str:
     """The message for a plan without actions. It never claims more than the plan covers."""
     if document["refusals"]:
         return "The plan is refused."
+    if document.get("about") == "drift" and document["summary"]["drift"]:
+        return "The notes say what was changed outside git."
     return _CALM.get(document.get("about", ""), "The live list matches the catalog.")
 
 

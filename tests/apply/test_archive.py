@@ -64,6 +64,7 @@ def test_a_session_is_archived_with_its_messages_before_it_is_deleted(
         "id": path.stem,
         "run": "c0ffee00",
         "endpoint": "https://api.example.com",
+        "account": {"api_ids": [70], "key": "", "sessions": [1]},
         "before": "delete",
         "catalog": "bookshop",
         "environment": None,

@@ -99,8 +99,9 @@ def test_a_restore_is_on_record_as_an_apply_is(server: RunningServer, tmp_path: 
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one.pop("at")) for one in entries)
     of = {"run": "2", "restores": archived.id}
     write = {**of, "action": "create", "key": "alice"}
+    account = {"api_ids": [], "key": "", "sessions": []}
     assert entries == [
-        {**of, **SCOPE, "event": "start", "user": "lery"},
+        {**of, **SCOPE, "event": "start", "account": account, "user": "lery"},
         {**write, "event": "intent", "session_id": None, "newest": 0},
         {**write, "event": "applied", "session_id": 2},
         {**write, "event": "listed", "session_id": 2},

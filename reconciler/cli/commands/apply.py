@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.cli.connect import Connection, need_local_data
-from reconciler.cli.doubt import without_own_damage
+from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -59,12 +59,13 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
 
 def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
     catalog = which.load(folder)
+    facts = journal_facts(catalog, state)
     return Job(
         catalog.name,
         catalog.environment,
         catalog.policy,
-        lambda snapshot: without_own_damage(policy.plan(catalog, snapshot), state),
-        keep=keep_for_catalog(catalog),
+        lambda snapshot: facts.added(policy.plan(catalog, snapshot), snapshot),
+        keep=keep_for_catalog(catalog, ids=facts.ids()),
     )
 
 
@@ -109,4 +110,5 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         reviewed=True,
         commit=commit,
         keep=keep_for_plan(plan),
+        account=plan.account,
     )

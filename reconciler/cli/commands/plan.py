@@ -25,7 +25,7 @@ from reconciler.cli.options import (
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, UsageError
-from reconciler.state import FOLDER
+from reconciler.state import FOLDER, make_salt
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -65,7 +65,11 @@ def command(
     if against and out:
         raise UsageError("a plan made with --against can't be saved with --out", "plan against the live list")
     output = read_output(flags)
-    with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
+    state = state_dir or catalog / FOLDER
+    if out is not None:
+        make_salt(state)  # so that the plan says for which account it is
+    with listing(split(flags, Connection), state, against=against) as live:
+        from reconciler.cli.journal_facts import journal_facts
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 
@@ -73,10 +77,9 @@ def command(
         origins = which.load_with_origins(catalog)
         loaded = origins.catalog
         _tell_mistakes(origins, which, catalog)
-        snapshot = live(keep_for_catalog(loaded))
-    from reconciler.cli.doubt import without_own_damage
-
-    plan = without_own_damage(split(flags, PolicyFlags).plan(loaded, snapshot), state_dir or catalog / FOLDER)
+        facts = journal_facts(loaded, state)
+        snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
+    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot), snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
