@@ -45,10 +45,8 @@ class _Draft:
     no_op: int = 0
     rewritten: int = 0
 
-    def select(self, only: Selection | None) -> None:
-        """Drop what is not about the selected sessions, if some are."""
-        if only is None:
-            return
+    def select(self, only: Selection) -> None:
+        """Drop what is not about the selected sessions."""
         self.actions = [one for one in self.actions if one.kind == only.kind and one.key in only.keys]
         self.notes = [note for note in self.notes if note.key in only.keys]
         self.refusals = [one for one in self.refusals if one.key in only.keys]
@@ -77,12 +75,12 @@ def make_plan(
     catalog = _as_kept(catalog, snapshot)
     places = place(catalog, snapshot)
     draft = _compare_all(catalog, places, snapshot, renew=renew)
-    draft.select(only)
+    if only is not None:
+        draft.select(only)
     draft.refusals += another_catalog(catalog, places, only)
-    _heed_journal(catalog, draft, snapshot, written)
-    actions = sorted(
-        draft.actions, key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0)
-    )
+    if written is not None:
+        _heed_journal(catalog, draft, snapshot, written)
+    actions = sorted(draft.actions, key=_in_order)
     guarded = refusals(
         actions,
         catalog.policy,
@@ -114,6 +112,10 @@ def make_plan(
         listing=snapshot.listing,
         account=snapshot.account,
     )
+
+
+def _in_order(action: Action) -> tuple[int, str, int]:
+    return KINDS.index(action.kind), action.key, action.session_id or 0
 
 
 def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
@@ -276,10 +278,7 @@ def _delete_extra(
     )
 
 
-def _heed_journal(catalog: Catalog, draft: _Draft, snapshot: Snapshot, written: Written | None) -> None:
-    """Say what the journal knows of the draft's actions, if it was read."""
-    if written is None:
-        return
+def _heed_journal(catalog: Catalog, draft: _Draft, snapshot: Snapshot, written: Written) -> None:
     draft.actions = [_own_double(action, written) for action in draft.actions]
     draft.notes += _not_in_journal(catalog, draft.actions, snapshot, written)
 

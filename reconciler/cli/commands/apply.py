@@ -36,7 +36,7 @@ from reconciler.state import FOLDER
 @connection_options
 @policy_options
 @state_option
-@option_in("Connection and state")(
+@option_in("Identity")(
     "--write-id",
     is_flag=True,
     help="Give the catalog an id, in catalog.yaml, if it has none. It tells the catalog from others of the same name.",
