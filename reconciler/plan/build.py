@@ -80,9 +80,7 @@ def make_plan(
     draft.refusals += another_catalog(catalog, places, only)
     if written is not None:
         _heed_journal(catalog, draft, snapshot, written)
-    actions = sorted(
-        draft.actions, key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0)
-    )
+    actions = sorted(draft.actions, key=_in_order)
     guarded = refusals(
         actions,
         catalog.policy,
@@ -114,6 +112,10 @@ def make_plan(
         listing=snapshot.listing,
         account=snapshot.account,
     )
+
+
+def _in_order(action: Action) -> tuple[int, str, int]:
+    return KINDS.index(action.kind), action.key, action.session_id or 0
 
 
 def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
