@@ -174,6 +174,26 @@ def test_a_session_that_is_live_twice(applied: Shell, server: RunningServer) -> 
     assert [action["outside"] for action in document["actions"]] == ["double"]
 
 
+def test_a_copy_is_drift_and_tells_of_its_original(applied: Shell, server: RunningServer) -> None:
+    """A tag names its session from the first update on."""
+    number = number_of(server, "alice")
+    server.store.update_session(number, name="By hand")
+    assert applied.run("apply", "shop", "--auto-approve").returncode == 0
+    row = server.store.session(number)
+    assert row is not None
+    copy = server.store.insert_session(name=row.name, prompt=row.prompt, remark=row.remark)
+    document = applied.json("drift", "shop", code=2)
+    assert [(note["kind"], note["session_id"]) for note in document["notes"] if note.get("drift")] == [
+        ("copy", copy)
+    ]
+    server.store.delete_session(number)
+    (action,) = applied.json("plan", "shop", "--state-dir", "elsewhere")["actions"]
+    assert (action["outside"], action["reason"]) == (
+        "deleted",
+        f"deleted outside git: #{copy} is a copy of it, so it was live",
+    )
+
+
 def test_what_is_gone_can_not_be_accepted(applied: Shell, server: RunningServer) -> None:
     number = number_of(server, "alice")
     server.store.delete_session(number)
