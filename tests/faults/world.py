@@ -181,7 +181,7 @@ class World:
         add(name="New1", prompt="a namesake of a session that is to be made", remark="notes, by hand")
         add(name="Change1", prompt="a namesake", remark='{"created_user": "lery"}')
         add(name="Gone1", prompt="another", remark=None)
-        add(name="cut off", remark='{"created_user": "lery", "reconciler": {"catalog": "sh')
+        add(name="cut off", remark='{"created_user": "lery", "reconciler": {"catalog": "ot')
         self.insert(session("gone1"), catalog="other")
         self.insert(session("new1"), environment="staging")
         lock = {
