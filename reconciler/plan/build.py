@@ -41,6 +41,14 @@ class _Places:
     foreign: int = 0
     unreadable: list[LiveSession] = field(default_factory=list)
 
+    def leave_out(self, keys: Collection[str]) -> set[str]:
+        """Forget the sessions whose keys are not among these; returns theirs."""
+        leaving = {live.session_id: _key(live) for live in self.leaving}
+        out = self.held.keys() | {*leaving.values()}
+        self.held = {key: lives for key, lives in self.held.items() if key in keys}
+        self.leaving = [live for live in self.leaving if leaving[live.session_id] in keys]
+        return out.difference(keys)
+
 
 @dataclass(slots=True)
 class _Draft:
@@ -53,7 +61,8 @@ class _Draft:
 
     def select(self, only: Selection) -> None:
         """Drop what is not about the selected sessions."""
-        self.actions = [one for one in self.actions if one.kind == only.kind and one.key in only.keys]
+        kinds = KINDS if only.kind is None else (only.kind,)
+        self.actions = [one for one in self.actions if one.kind in kinds and one.key in only.keys]
         self.notes = [note for note in self.notes if note.key in only.keys]
         self.refusals = [one for one in self.refusals if one.key in only.keys]
 
@@ -69,12 +78,16 @@ def make_plan(
     """Compare a catalog with a snapshot.
 
     ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_destroy`` are keys whose
-    sessions may be deleted although they are protected. ``only`` restricts the plan to one kind of action on some
-    keys; the guards then judge these actions alone. What a guard refuses is in the plan's ``refusals``, and all
-    actions are still listed.
+    sessions may be deleted although they are protected. ``only`` restricts the plan to some keys, and to one kind of
+    action if it names one; the guards then judge these actions alone. What a guard refuses is in the plan's
+    ``refusals``, and all actions are still listed.
     """
     catalog = _as_kept(catalog, snapshot)
     places = _place(catalog, snapshot)
+    wanted, out = catalog.sessions, set[str]()
+    if only is not None and only.kind is None:
+        out = places.leave_out(only.keys) | (wanted.keys() - only.keys)
+        catalog = replace(catalog, sessions={key: one for key, one in wanted.items() if key in only.keys})
     draft = _compare_all(catalog, places)
     if only is not None:
         draft.select(only)
@@ -85,7 +98,7 @@ def make_plan(
         actions,
         catalog.policy,
         managed=places.managed,
-        wanted=len(catalog.sessions),
+        wanted=len(wanted),
         allow_empty=allow_empty,
         allow_destroy=frozenset(allow_destroy),
     )
@@ -100,6 +113,7 @@ def make_plan(
             unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
             foreign=places.foreign + snapshot.left_out.foreign,
             unreadable=len(places.unreadable),
+            not_looked_at=len(out),
         ),
         notes=(
             *draft.notes,
@@ -113,6 +127,12 @@ def make_plan(
         canary=catalog.policy.canary,
         listing=snapshot.listing,
     )
+
+
+def _key(live: LiveSession) -> str:
+    """The key in the tag of a managed session."""
+    assert live.remark.tag is not None
+    return live.remark.tag.identity.key
 
 
 def _compare_all(catalog: Catalog, places: _Places) -> _Draft:

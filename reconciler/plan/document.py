@@ -37,7 +37,7 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
 
 def _summary(plan: Plan) -> dict[str, int]:
     counts = plan.counts
-    return {
+    summary = {
         "create": plan.count("create"),
         "update": plan.count("update"),
         "delete": plan.count("delete"),
@@ -52,6 +52,9 @@ def _summary(plan: Plan) -> dict[str, int]:
         "foreign": counts.foreign,
         "unreadable": counts.unreadable,
     }
+    if counts.not_looked_at:
+        summary["not_looked_at"] = counts.not_looked_at
+    return summary
 
 
 def _action(action: Action) -> dict[str, Any]:

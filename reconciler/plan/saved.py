@@ -125,6 +125,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
+            not_looked_at=summary.get("not_looked_at", 0),
         ),
         notes=tuple(
             Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
@@ -134,6 +135,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             Refusal(one["guard"], one["message"], one["allow"], one.get("key"))
             for one in document["refusals"]
         ),
+        about=document.get("about"),
         lock=document.get("lock", False),
         canary=document.get("canary"),
         listing=Listing(**listing) if listing else None,

@@ -105,21 +105,25 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The part of a plan that a command is about: one kind of action, on the sessions with these keys."""
+    """The part of a plan that a command is about: one kind of action, or any, on the sessions with these keys."""
 
-    kind: ActionKind
+    kind: ActionKind | None
     keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many live sessions there are of each kind, and how many need no change."""
+    """How many live sessions there are of each kind, and how many need no change.
+
+    ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys leaves out.
+    """
 
     no_op: int = 0
     managed: int = 0
     unmanaged: int = 0
     foreign: int = 0
     unreadable: int = 0
+    not_looked_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

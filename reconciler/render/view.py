@@ -168,6 +168,8 @@ def left_alone(summary: Mapping[str, int]) -> str:
         parts.append(f"{summary['foreign']:,} of other catalogs")
     if summary["unreadable"]:
         parts.append(f"{summary['unreadable']:,} with an unreadable tag")
+    if summary.get("not_looked_at"):
+        parts.append(f"{summary['not_looked_at']:,} not looked at")
     return ", ".join(parts)
 
 
