@@ -281,7 +281,7 @@ def state_option(function: F) -> F:
     )(function)
 
 
-archive_option = click.option(
+archive_option = _connection(
     "--archive-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder for copies of what is changed or deleted. Default: archive in the state folder.",

@@ -15,7 +15,7 @@ _DID = {
     "delete": "deleted",
     "adopt": "adopted",
     "move": "moved",
-    "forget": "released",
+    "forget": "forgotten",
 }
 _LISTED = 50  # more applied actions than this are not listed
 _SHOWN = 60  # characters of a value

@@ -27,6 +27,7 @@ CAUSES = {
     "drift": "drift: changed outside git",
     "conflict": "conflict: changed in git and outside of it",
     "unknown": "not known who changed it",
+    "adopted": "taken over: becomes what git says",
     "released": "no longer managed, keeps its value",
 }
 
@@ -112,6 +113,15 @@ def text_diff(field: Field) -> TextDiff:
 def same_field(action: Action, field: Field) -> Field:
     """The field of this path in another session of the same change."""
     return next(f for f in action["fields"] if f["path"] == field["path"])
+
+
+def cause_of(kind: str, field: Field) -> str:
+    """Why a field changes, as a key of :data:`CAUSES`; empty where nothing is to be said of it. A session that is
+    adopted has no tag, so nobody can know who changed it, and it does not matter."""
+    cause = str(field.get("cause"))
+    if cause not in CAUSES or kind == "create":
+        return ""
+    return "adopted" if kind == "adopt" and cause == "unknown" else cause
 
 
 def count(number: int, one: str, many: str = "") -> str:
