@@ -1,7 +1,7 @@
 """``make bench``: measure everything side by side and write ``RESULTS.md``, ``results.json`` and ``growth.svg``.
 
-All commands of a round are run one after the other, then the next round begins, so that what changes on the machine
-meanwhile meets all of them. A ratio is taken run by run, between neighbours, and the median of the ratios is told.
+Each round runs all commands one after the other, so changes of the machine's load affect all of them. A ratio compares
+two runs of the same round, and the reported ratio is the median of all rounds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.measure import HERE, FailedError, Run, pages, run, writing
 from benchmarks.table import Command, Workload, commands
 from benchmarks.tools import Tools, prepare
 
-#: Workloads and the environment of the other tools are kept here from one run to the next.
+#: Workloads and the environment of the other tools are cached here between runs.
 WORK = HERE.parent / ".bench"
 
 _OCTODNS = """\
@@ -37,7 +37,7 @@ zones:
 
 
 class Bench:
-    """Runs commands, and keeps the servers that they speak to."""
+    """Runs commands, and keeps their servers running."""
 
     def __init__(self, tools: Tools, servers: ExitStack) -> None:
         self.tools = tools
@@ -45,7 +45,7 @@ class Bench:
         self.urls: dict[tuple[str, int], str] = {}
 
     def folder(self, workload: Workload) -> Path:
-        """The folder of a workload, made where it is missing."""
+        """The folder of a workload, created if it does not exist."""
         folder = WORK / "workloads" / workload.name
         if not folder.exists():
             print(f"making {workload.name} …", file=sys.stderr)
@@ -87,7 +87,7 @@ class Bench:
             return stack.enter_context(pages(folder / "rows.jsonl", command.latency, command.creates))
         place = (command.workload.name, command.latency)
         if place not in self.urls:
-            # The largest is not kept: it would take the memory that the others are measured in.
+            # The server of the largest workload is not kept, since it would use memory that the other runs need.
             keeper = stack if command.workload.count > 500_000 else self.servers
             url = keeper.enter_context(pages(folder / "rows.jsonl", command.latency))
             if keeper is stack:
@@ -99,7 +99,7 @@ class Bench:
 def measure(
     bench: Bench, wanted: list[Command], *, quick: bool
 ) -> tuple[dict[str, list[Run]], dict[str, str]]:
-    """All rounds. Gives the runs by the command's name, and why some could not be run."""
+    """Run all rounds. Returns the runs by the command's name, and why some commands could not be run."""
     runs: dict[str, list[Run]] = defaultdict(list)
     failed: dict[str, str] = {}
     rounds = max(command.times[quick] for command in wanted)
@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def write(folder: Path, document: Mapping[str, object], text: str, tools: Tools) -> None:
-    """Write the results, and draw the plot where matplotlib is there."""
+    """Write the results, and draw the plot if matplotlib is installed."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(document, indent=1) + "\n")
     (folder / "RESULTS.md").write_text(text)

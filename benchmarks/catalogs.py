@@ -1,4 +1,4 @@
-"""Made-up catalogs, and what is live for them: the same texts at every run, from a seed.
+"""Generated catalogs and their live sessions: the same in every run, from a seed.
 
 Run as a script, it writes one workload into a folder::
 
@@ -46,7 +46,7 @@ defaults:
 
 
 class Made(NamedTuple):
-    """One session: what the catalog says, and the prompt that is live."""
+    """One session of the catalog, and its live prompt."""
 
     key: str
     name: str
@@ -57,7 +57,7 @@ class Made(NamedTuple):
 
 
 def sessions(count: int, *, changed: int = 0, seed: int = 7) -> Iterator[Made]:
-    """So many sessions; of ``changed`` in a hundred, the catalog has another word in the prompt than is live."""
+    """Generated sessions. The prompts of ``changed`` per cent differ from the live ones in one word."""
     dice = random.Random(seed)
     for number in range(count):
         name = f"{dice.choice(_FIRST)} {dice.choice(_LAST)} {number}"
@@ -136,7 +136,7 @@ def row(session_id: int, made: Made) -> dict[str, Any]:
 
 
 def call(made: Made) -> str:
-    """The fields of the call that creates a session. What Ansible would take for a template is marked as none."""
+    """The fields of a create. Strings that Ansible would read as templates are marked as unsafe."""
     live = row(0, made)
     config = live["session_config"]
     texts = {

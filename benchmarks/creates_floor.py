@@ -1,7 +1,6 @@
-"""The least that so many creates can take: sixteen bare connections, each sending the next when it is answered.
+"""The lower bound for the time of creates: sixteen bare connections, each sending the next create after an answer.
 
-No library, no catalog, no journal, nothing read of an answer but that it came. What it takes beyond its share of the
-latency is the page server's own time.
+No library, no catalog, no journal; answers are not parsed. The time beyond the latency is that of the page server.
 """
 
 from __future__ import annotations

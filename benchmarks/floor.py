@@ -1,8 +1,7 @@
-"""The least that any plan must do: parse the same YAML with libyaml, list the same pages, compare.
+"""The lower bound for the time of a plan: parse the same YAML with libyaml, list the same pages, compare.
 
-A script as one would write it in an hour, with requests, PyYAML's C loader and a pool of eight threads. It checks
-nothing: no schema, no places for errors, no consistency of the listing, no digests. It is what the reconciler's time
-is measured against.
+It is a script of an hour's work, with requests, PyYAML's C loader and a pool of eight threads. It checks nothing: no
+schema, no places of errors, no consistency of the listing, no digests. The reconciler's time is compared with its.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A command as a whole process: how long it took, what it computed, how much memory it had at most."""
+"""Measures a command as a process: wall time, CPU time and peak memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# As on a machine that nobody set up for anything: with PYTHONDONTWRITEBYTECODE, every start would compile sources.
+# As on an ordinary machine: with PYTHONDONTWRITEBYTECODE, every start would compile the sources.
 _ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
@@ -34,16 +34,16 @@ class Run:
 
 
 class FailedError(Exception):
-    """A command did not do what it was to do. The text says what it printed."""
+    """A command failed. The message has its output."""
 
 
 def run(
     command: Sequence[str], *, expect: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Run:
-    """Run a command to its end; its output goes to a file, as in a pipe of CI.
+    """Run a command to its end, with its output in a file, as in CI.
 
     Raises:
-        FailedError: it failed, or the text that tells of its success is not in its output.
+        FailedError: it failed, or its output does not contain the expected text.
     """
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
@@ -67,7 +67,7 @@ def run(
 
 
 def writing(journal: Path) -> float | None:
-    """How long (seconds) the run of a journal was writing, None where there is none."""
+    """How long (seconds) the run in a journal was writing; None if there is no run."""
     if not journal.exists():
         return None
     entries = [json.loads(line) for line in journal.read_text().splitlines()]

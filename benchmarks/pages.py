@@ -1,7 +1,7 @@
-"""A bare server of the session API: it lists, creates and updates, as fast as one process can, after a given latency.
+"""A bare server of the session API: it lists, creates and updates as fast as one process can, after a given latency.
 
-It is there to be no part of what is measured: rows are kept as the bytes that they are sent as, a page is a join of
-them. It speaks the list contract as the listing needs it (``page``, ``size``, ``ordering=-session_id``,
+It should not affect the measurement, so it keeps rows as the bytes to send, and a page is a join of them. It implements
+the list contract as the listing needs it (``page``, ``size``, ``ordering=-session_id``,
 ``session_name``; count and number of pages on each page; 404 past the end) and the two writes that are measured. It
 checks no key. Prints its port, then serves until its standard input ends.
 """

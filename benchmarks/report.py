@@ -1,4 +1,4 @@
-"""The results as one document, and that as Markdown."""
+"""The results as one JSON document, and that document as Markdown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def document(
     *,
     quick: bool,
 ) -> dict[str, Any]:
-    """All that was measured, and on what."""
+    """All measurements, and the machine and the versions that they were taken with."""
     counts = {one.name: one.workload.count for one in wanted if one.workload is not None}
     return {
         "quick": quick,
@@ -86,7 +86,7 @@ def _writing(runs: list[Run]) -> float:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The document for people."""
+    """The document as Markdown."""
     machine, versions = document["machine"], document["versions"]
     lines = [
         "# Results",

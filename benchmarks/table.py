@@ -1,4 +1,4 @@
-"""What is measured, and against what: the commands, and the rows of the table made of them."""
+"""The commands to measure, and the rows of the table that compare them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Times: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A generated catalog, and what is live for it."""
+    """A generated catalog and its live sessions."""
 
     count: int
     changed: int = 0
@@ -33,9 +33,9 @@ class Command:
     """A command that is timed.
 
     ``arguments`` may name ``{folder}`` (the workload's), ``{url}``, ``{scratch}`` (an empty folder, new at each run)
-    and ``{tools}``. ``expect`` stands in the output of a run that did what it was to do. One that ``writes`` gets a
-    server of its own at each run, as does one during which others create ``creates`` sessions a second. ``needs``
-    names the package without which it can't be run.
+    and ``{tools}``. ``expect`` is in the output of a successful run. A command that ``writes`` gets a new server for
+    each run, as does one during which others create ``creates`` sessions a second. ``needs`` is the package that it
+    requires.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. ``how`` tells what the figure is made of.
+    """One row. ``how`` says how the figure is computed.
 
-    Where there is a goal, ``bound`` is the most that the figure should be, and ``within`` the most seconds that ours
-    should take. ``seconds`` is the time that "of a time" is measured against.
+    If there is a goal, ``bound`` is the maximum of the figure, and ``within`` the maximum of our time in seconds.
+    ``seconds`` is the time that "of a time" compares with.
     """
 
     title: str

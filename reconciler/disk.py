@@ -1,4 +1,4 @@
-"""Files on disk: written so that they are whole or not there, and read as what they are."""
+"""Files on disk: written completely or not at all, and read only if they are regular files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import BinaryIO
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """A file that may be a stranger's, open for reading: no link is followed, and no device or pipe is read.
+    """Open an untrusted file for reading. Symbolic links are not followed; devices and pipes are not read.
 
     Raises:
-        OSError: as the file system says.
+        OSError: the file can't be opened, or is not a regular file.
     """
     with open(path, "rb", opener=_open_plainly) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(EINVAL, "it is no regular file", str(path))
+            raise OSError(EINVAL, "it is not a regular file", str(path))
         yield file
 
 
@@ -30,10 +30,10 @@ def _open_plainly(path: str, flags: int) -> int:
 
 
 def write_out(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a file that somebody named: as :func:`write_durably` does, but into a pipe or a device, not in its place.
+    """Write to a path that the user gave: durably to a file, and into a pipe or device instead of replacing it.
 
     Raises:
-        OSError: as the file system says; also where it is a disk.
+        OSError: the path can't be written, or is a block device.
     """
     descriptor = _open_special(path)
     if descriptor is None:
@@ -43,12 +43,12 @@ def write_out(path: Path, text: str, *, mode: int = 0o600) -> None:
         file.write(text)
 
 
-#: Names for what this process has open. Opened by its name, a file would be written from its beginning again.
+#: Names of file descriptors of this process. Opening a file by such a name would overwrite it from its beginning.
 _DESCRIPTOR = re.compile(r"/dev/(?:fd/(\d{1,9})|(stdout)|(stderr))|/proc/self/fd/(\d{1,9})", re.ASCII)
 
 
 def _open_special(path: Path) -> int | None:
-    """What is there and is no file, open for writing. None where it is one, or nothing yet."""
+    """A pipe, device or file descriptor, open for writing. None if the path is a file, a folder, or does not exist."""
     matched = _DESCRIPTOR.fullmatch(str(path))
     if matched:
         number, out, _, process = matched.groups()
@@ -56,19 +56,19 @@ def _open_special(path: Path) -> int | None:
     try:
         kind = path.stat().st_mode
     except OSError:
-        return None  # whoever makes it says what is wrong
+        return None  # creating the file reports what is wrong
     if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
         return None
     if stat.S_ISBLK(kind):
-        raise OSError(EINVAL, "it is a disk", str(path))
+        raise OSError(EINVAL, "it is a block device", str(path))
     return os.open(path, os.O_WRONLY | os.O_NOCTTY)
 
 
 def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a file so that after this call it is whole and on disk, and at no time half there.
+    """Write a file atomically, and flush it to disk before returning.
 
     Raises:
-        OSError: as the file system says.
+        OSError: the file can't be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
@@ -85,22 +85,22 @@ def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """See that :func:`write_out` can write this file, before there is anything to write.
+    """Check that :func:`write_out` can write this path, before there is anything to write.
 
     Raises:
-        OSError: as the file system says.
+        OSError: it can't be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     if path.is_dir():
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
     if path.is_fifo() or path.is_char_device():
-        return  # to look is to open it, and whoever reads a pipe would see it end
+        return  # checking would open it, and the reader of a pipe would see it end
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     partial.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names in a folder durable."""
+    """Flush a folder to disk, so that new and renamed files in it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(descriptor)

@@ -1,10 +1,8 @@
-"""The words that everything else speaks: what is wanted (:class:`Catalog`), what is live (:class:`Snapshot`).
-
-Values only: nothing here reads a file, a clock or the network.
+"""The shared vocabulary: what is wanted (:class:`Catalog`) and what is live (:class:`Snapshot`), as frozen values.
 
 A *field* is named by a path: ``name``, ``model``, ``prompt``, ``parameters.<k>``, ``data.<k>`` or
-``remark.<k>``. Only the first dot parts the name, so that ``data.a.b`` is the key ``a.b`` of ``data``.
-The value of a field is always whole: lists and nested mappings are not looked into.
+``remark.<k>``. Only the first dot is a separator: ``data.a.b`` is the key ``a.b`` of ``data``. A field's value
+may be a list or a mapping; their items are not fields.
 """
 
 from __future__ import annotations
@@ -13,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.ownership.account import UNKNOWN, Account
+from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.tag import Identity
 from reconciler.values import JSON
@@ -20,7 +20,7 @@ from reconciler.values import JSON
 if TYPE_CHECKING:
     from reconciler.contract import Contract
 
-#: The groups of fields that hold keys of their own.
+#: The groups of fields. All other fields are at the top level.
 GROUPS = ("parameters", "data", "remark")
 
 #: The name of the embedded server among endpoints.
@@ -37,12 +37,12 @@ class Limit:
     percent: float | None = None
 
     def of(self, managed: int) -> int:
-        """The bound as a count, given that so many sessions are managed."""
+        """The bound as a count, for this number of managed sessions."""
         if self.count is not None:
             return self.count
         from decimal import Decimal
 
-        # As it is written: 32.3 % of 1000 are 323, and 322 to a float.
+        # In decimal arithmetic: 32.3 % of 1000 is 323, but floats give 322.
         return int(managed * Decimal(str(self.percent or 0)) / 100)
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Lifecycle:
     ignore_changes: tuple[str, ...] = ()
 
     def ignores(self, path: str) -> bool:
-        """Whether differences of this field are to be left alone."""
+        """Whether differences of this field are ignored."""
         if not self.ignore_changes:
             return False
         group = path.partition(".")[0]
@@ -82,7 +82,7 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session as the catalog wants it, defaults merged. What is absent is not managed by us."""
+    """One session as the catalog wants it, with defaults merged. Fields that it does not have are not managed."""
 
     key: str
     name: str
@@ -100,7 +100,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A text that the prompts of several sessions share, and their keys."""
+    """A text that the prompts of several sessions share. ``keys`` are those of the sessions."""
 
     text: str
     keys: frozenset[str]
@@ -110,10 +110,16 @@ class Fragment:
 class Catalog:
     """What one catalog wants to be live, in one environment.
 
-    ``adopt`` says which live session a key is to take over; ``moved`` maps the key that a session is to have to
-    the identity that it had; ``handed_over`` maps a key that goes to the identity that another catalog or
-    environment gives it; ``forgotten`` are keys whose sessions stay live without us. ``fragments`` tell which prompts
-    share which text, by its name.
+    Attributes:
+        adopt: the id of the live session that a key takes over.
+        moved: the previous identity of the session that gets this key.
+        handed_over: the identity in another catalog or environment that the session of this key gets;
+            :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
+        forgotten: the keys of sessions that stay live, but are not managed any more.
+        fragments: the texts that several prompts share, by name.
+        environments: all environments that the catalog declares.
+        id: what tells it from other catalogs of its name.
+        former_ids: the ids that it had before.
     """
 
     name: str
@@ -125,19 +131,36 @@ class Catalog:
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    environments: frozenset[str] = frozenset()
+    id: str | None = None
+    former_ids: frozenset[str] = frozenset()
+
+    def receiver(self, key: str) -> Identity | None:
+        """The identity under which another catalog or environment gets the session of a key, if one does."""
+        every = self.handed_over.get(EVERY_KEY)
+        return self.handed_over.get(key) or (every and replace(every, key=key))
 
     def identity(self, key: str) -> Identity:
-        """The identity of one of its sessions."""
+        """The identity of the session with this key."""
         return Identity(self.name, self.environment, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What this machine's journal says of a catalog: the ids of the sessions that it ``made``, and of all that it
+    ``wrote``."""
+
+    made: frozenset[int] = frozenset()
+    wrote: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
     """One session as the server listed it.
 
-    ``prompt`` is normalised (:func:`reconciler.text.normalise.normalise_prompt`); numbers that came as text are
-    numbers. ``row`` is the session as it came, to the letter, and ``config`` the part of it that holds the settings.
-    ``raw_remark`` is the remark to the letter (None where the server gave null), ``remark`` what it means.
+    ``prompt`` is normalised (:func:`reconciler.text.normalise.normalise_prompt`), and numbers that the server returned
+    as strings are numbers. ``row`` is the unchanged row, and ``config`` the part of it that holds the settings.
+    ``raw_remark`` is the unchanged remark (None if the server returned null), and ``remark`` the parsed one.
     """
 
     session_id: int
@@ -153,26 +176,26 @@ class LiveSession:
     session_token: str | None = None
 
     def fields(self) -> dict[str, JSON]:
-        """All fields by path, those of others included."""
+        """All fields by path, including other people's keys in the remark."""
         found = flatten(self)
         for key, value in self.remark.keys.items():
             found[f"remark.{key}"] = value
         return found
 
 
-#: Whose a session is that a listing counts and does not keep.
+#: Who owns a session that a listing counts but does not keep.
 Others: TypeAlias = Literal["unmanaged", "foreign"]
 
-#: What a listing keeps of a session: all or a part of it, or only whose it is, to be counted.
+#: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
-#: How a list was read (:mod:`reconciler.api.listing`): one pass in parallel, several of them united, or a sweep.
+#: How a list was read (:mod:`reconciler.api.listing`): in one parallel pass, in the union of several, or in a sweep.
 Way: TypeAlias = Literal["fast", "united", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How many sessions a listing counted and did not keep."""
+    """How many sessions a listing counted but did not keep."""
 
     unmanaged: int = 0
     foreign: int = 0
@@ -180,7 +203,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a listing took: calls of the service (retries aside), readings of the list, and the way that succeeded."""
+    """The cost of a listing: requests (without retries), passes over the list, and the way that succeeded."""
 
     calls: int
     passes: int
@@ -191,9 +214,10 @@ class Listing:
 class Snapshot:
     """One complete listing, in the order of ``session_id``.
 
-    It holds every session that was there throughout, but for those of others that were ``left_out`` on purpose.
-    ``endpoint`` names where it came from, ``contract`` says what can be done there, ``listing`` how it was read; None
-    where that is not known.
+    It holds every session that existed throughout, except those of others that were ``left_out`` on purpose.
+    ``endpoint`` is the service's address, ``contract`` says what can be done there, and ``listing`` how the list was
+    read; None if that is not known. ``account`` is the mark of the account that was listed, ``messages`` how many
+    messages some of the sessions have, by id.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -201,6 +225,8 @@ class Snapshot:
     contract: Contract | None = None
     left_out: LeftOut = LeftOut()
     listing: Listing | None = None
+    account: Account = UNKNOWN
+    messages: Mapping[int, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)
@@ -210,11 +236,11 @@ class Snapshot:
 
     @property
     def total(self) -> int:
-        """How many sessions were listed, those that were left out included."""
+        """How many sessions were listed, including those that were left out."""
         return len(self.sessions) + self.left_out.unmanaged + self.left_out.foreign
 
     def reduced(self, keep: Keep) -> Snapshot:
-        """The snapshot with only what is kept of each session."""
+        """The snapshot with only those parts of each session that ``keep`` keeps."""
         rows = [keep(live) for live in self.sessions]
         return replace(
             self,
@@ -227,7 +253,7 @@ class Snapshot:
 
 
 def flatten(session: Session | LiveSession) -> dict[str, JSON]:
-    """The fields of a session by path; of a live one, without those of its remark."""
+    """The fields of a session by path; those of a live session without its remark."""
     found: dict[str, JSON] = {"name": session.name, "model": session.model, "prompt": session.prompt}
     for key, value in session.parameters.items():
         found[f"parameters.{key}"] = value

@@ -11,7 +11,9 @@ from reconciler import resources
 from reconciler.catalog.documents import CATALOG_FILE
 from reconciler.catalog.load import environments, load_catalog
 from reconciler.catalog.replace import replaced
+from reconciler.catalog.write_id import with_id
 from reconciler.errors import ReconcilerError, Refused, UsageError
+from reconciler.ownership.catalog_id import new_catalog_id
 from reconciler.ownership.key import KEY_RULE, is_key, suggest_key
 from reconciler.state import FOLDER
 from reconciler.strict_yaml.edit import set_value
@@ -28,6 +30,8 @@ _CATALOG = """\
 # {name}: every persona of ours. `reconciler plan` shows what an apply would change.
 version: 1
 {catalog}
+# Tells this catalog from others of the same name. Keep it.
+id: {id}
 
 # What a session does not say for itself, it takes from here.
 defaults:
@@ -117,7 +121,7 @@ def _load(folder: Path) -> None:
 def _first(name: str, model: str) -> dict[str, bytes]:
     [catalog] = entry_lines("catalog", name, 0)
     [written] = entry_lines("model", model, 0)
-    text = _CATALOG.format(name=name, catalog=catalog, model=written)
+    text = _CATALOG.format(name=name, catalog=catalog, id=new_catalog_id(), model=written)
     return {CATALOG_FILE: text.encode(), "sessions/first.yaml": _SESSIONS.encode()}
 
 
@@ -136,7 +140,8 @@ def _example(example: str, name: str) -> dict[str, bytes]:
             text = re.sub(r"\A# yaml-language-server: [^\n]*\n\n?", "", text)
             files[path.relative_to(folder).as_posix()] = text.encode()
     head = files[CATALOG_FILE].decode()
-    files[CATALOG_FILE] = set_value(head, ("catalog",), name, file=CATALOG_FILE).encode()
+    head = with_id(set_value(head, ("catalog",), name, file=CATALOG_FILE), new_catalog_id())
+    files[CATALOG_FILE] = head.encode()
     return files
 
 

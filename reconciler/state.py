@@ -1,23 +1,29 @@
-"""The folder ``.reconciler``: what a run leaves on this machine. Never needed for a plan; there is no state file."""
+"""The folder ``.reconciler``: what runs leave on this machine. No plan needs it; there is no state file."""
 
 from __future__ import annotations
 
+import os
+import re
+import secrets
 from pathlib import Path
 
 from reconciler.errors import ReconcilerError
 
 FOLDER = ".reconciler"
 
+#: The file with the salt for marks of API keys (:mod:`reconciler.ownership.account`): 64 hexadecimal digits.
+SALT = "salt"
+
 
 def open_state(folder: Path) -> Path:
-    """The folder, made if need be: for its owner alone, and kept out of git.
+    """The folder, created if it does not exist: readable by its owner only, and ignored by git.
 
     Raises:
-        ReconcilerError: it can't be made or written to.
+        ReconcilerError: it can't be created or written to, or it contains a symbolic link.
     """
     try:
         for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
-            # A catalog may be a stranger's pull request: it must not choose where we read and write.
+            # A catalog may come from a stranger's pull request, which must not decide where we read and write.
             if path.is_symlink():
                 raise ReconcilerError(
                     f"{path} is a symbolic link", "remove it, or name a folder with --state-dir"
@@ -32,3 +38,31 @@ def open_state(folder: Path) -> Path:
             "it holds the archive and the journal, without which nothing is written to the service",
         ) from None
     return folder
+
+
+def read_salt(folder: Path) -> bytes | None:
+    """The salt for marks of API keys, random for each state folder; None if there is none that can be read."""
+    try:
+        descriptor = os.open(folder / SALT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(100).decode("ascii", "replace").strip()
+    except OSError:
+        return None
+    return bytes.fromhex(text) if re.fullmatch("[0-9a-f]{64}", text) else None
+
+
+def make_salt(folder: Path) -> None:
+    """Make a salt in the folder unless there is one. Where that fails, no keys are marked.
+
+    Two runs may make one at the same time. The last wins, and the mark of the other can't be compared with later ones.
+    """
+    if read_salt(folder) is not None:
+        return
+    try:
+        partial = open_state(folder) / f".{SALT}.{secrets.token_hex(4)}"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+        partial.replace(folder / SALT)
+    except (OSError, ReconcilerError):
+        return

@@ -1,14 +1,14 @@
-"""When two values count as the same, and the short digest by which a value is recognised later.
+"""Equality of JSON values, and the short digest by which a value is recognised later.
 
-A number equals a number of the same size whatever its type; a truth value never equals a number; lists and
-mappings are compared whole. ``==`` alone would call ``True`` and ``1`` the same.
+Numbers are equal if their values are, whatever their types. A boolean never equals a number, although ``True == 1``
+in Python. Lists and mappings are compared in depth.
 """
 
 from __future__ import annotations
 
 import json
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -16,11 +16,11 @@ from typing import Any, Final, TypeAlias
 #: Any value that JSON can carry.
 JSON: TypeAlias = Any
 
-#: Characters of a value's digest, six bits each. 36 bits: two values that a person would tell apart share a
-#: digest once in 69 billion times, and eight fields still fit into a tag of 200 bytes.
+#: The length of a digest in characters of six bits each. With 36 bits, two different values have the same digest once
+#: in 69 billion times, and the digests of eight fields still fit into a tag of 200 bytes.
 DIGEST_LENGTH = 6
 
-#: How deep (levels) a live value may nest: twice what a catalog may, and far from the end of anybody's stack.
+#: The deepest nesting of a live value, in levels: twice that of a catalog, and far below Python's recursion limit.
 DEEPEST = 200
 
 
@@ -36,12 +36,12 @@ class _Missing(Enum):
         return "MISSING"
 
 
-#: The value of a field that is not there. None is a value.
+#: Stands for the value of a missing field, since None is a value.
 MISSING: Final = _Missing.MISSING
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are the same."""
+    """Whether two JSON values are equal, as the module's docstring defines it."""
     kind = type(left)
     if kind is str or type(right) is str:
         return bool(left == right)
@@ -62,8 +62,26 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def key_as_kept(key: str, kept: Iterable[str], wanted: Collection[str]) -> str | None:
+    """The form in which a service keeps a key that is not there to the letter; None if it is not there at all.
+
+    A service may keep ``é`` in another Unicode normal form than it was sent.
+
+    ``kept`` are the keys that are there. One of the ``wanted`` keys is itself, and no form of another.
+    """
+    if key.isascii():
+        return None
+    import unicodedata
+
+    form = unicodedata.normalize("NFC", key)
+    for one in kept:
+        if not one.isascii() and one not in wanted and unicodedata.normalize("NFC", one) == form:
+            return one
+    return None
+
+
 def nested_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and mappings stand in one another more than so many levels deep. Takes no stack itself."""
+    """Whether lists and mappings are nested more than so many levels deep. Not recursive, so any depth is safe."""
     inner: list[Any] = [value] if type(value) is dict or type(value) is list else []
     for _ in range(levels):
         if not inner:
@@ -77,9 +95,9 @@ def nested_deeper(value: Any, levels: int) -> bool:
 
 
 def as_number(value: Any) -> Any:
-    """A number that a server gave back as text (``"0.20"``), as the number; anything else as it is.
+    """The number in a string that a server returned in place of a number (``"0.20"``); any other value unchanged.
 
-    Only finite decimal numbers count. Source: the contract, "Not promised by anyone".
+    Only finite decimal numbers are converted. Source: the contract, "Not promised by anyone".
     """
     if type(value) is not str or not value or len(value) > 40:
         return value
@@ -90,7 +108,7 @@ def as_number(value: Any) -> Any:
         return value
     try:
         if text.lstrip("+-").isdigit():
-            return int(text)  # exact, also beyond what a float can tell apart
+            return int(text)  # exact, also beyond the precision of a float
         number = float(text)
     except ValueError:
         return value
@@ -100,7 +118,7 @@ def as_number(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """A short digest of a value; the same values have the same digest. :data:`DIGEST_LENGTH` characters."""
+    """A digest of :data:`DIGEST_LENGTH` characters. Values that are :func:`same` have the same digest."""
     if type(value) is str:
         text = '"' + value
     else:
@@ -111,21 +129,21 @@ def digest(value: Any) -> str:
 def short_hash(text: str, length: int) -> str:
     """The first ``length`` characters (six bits each, at most 42) of a text's BLAKE2b hash in base64url."""
     hashed = _blake2b()(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
-    # Base64 goes by three bytes, so that no more of them need to be written than are kept.
+    # Base64 encodes groups of three bytes, so only the groups that are kept are encoded.
     written = b2a_base64(hashed[: (length + 3) // 4 * 3], newline=False)
     return written[:length].translate(_URL_SAFE).decode("ascii")
 
 
 @cache
 def _blake2b() -> Any:
-    """BLAKE2b, when it is first needed: its module loads OpenSSL, which a check of a catalog has no use for."""
+    """BLAKE2b, imported when first needed: ``hashlib`` loads OpenSSL, which checking a catalog does not need."""
     from hashlib import blake2b
 
     return blake2b
 
 
 def _canonical(value: Any) -> Any:
-    """The value with every whole float as an integer, so that what is the same is written the same."""
+    """The value with every whole float as an integer, so that equal values are written alike."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -22,6 +22,7 @@ from reconciler.api.listing import list_sessions
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
+from reconciler.cli.live import with_messages
 from reconciler.contract import SESSION_NAMES, Contract, load_contract
 from reconciler.domain import Catalog, LiveSession, Session, Snapshot
 from reconciler.ownership.remark import compose_remark
@@ -299,6 +300,7 @@ def options(state: Path, **more: Any) -> ApplyOptions:
 def reconcile(client: Client, now: Catalog, state: Path, **more: Any) -> tuple[Plan, Report]:
     """Plan, and apply the plan."""
     there = list_sessions(client)
+    there = with_messages(there, now.name, now.environment, lambda: nullcontext(client))
     plan = make_plan(now, there, allow_empty=True, allow_destroy=now.sessions.keys() | all_keys(there))
     return plan, apply_plan(plan, client, options(state, **more), snapshot=there)
 

@@ -1,1 +1,1 @@
-"""Speaking to the service: one call at a time (``client``), a consistent listing (``listing``), all by the contract."""
+"""Calls the service as the contract says: one call (``client``), a consistent listing (``listing``), and more."""

@@ -1,4 +1,4 @@
-"""Which fields of a call name the session that it is about."""
+"""The fields by which a call names a session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.errors import ReconcilerError
 
 
 class Addressable(Protocol):
-    """What a call can name: a live session, a lock's ticket, an :class:`Address`."""
+    """A session that a call can name: a live session, a lock's ticket, or an :class:`Address`."""
 
     @property
     def session_id(self) -> int: ...
@@ -21,7 +21,7 @@ class Addressable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A session of which no more is known than this. ``session_token`` is None as long as no list has shown it."""
+    """The names of a session. ``session_token`` is None until a listing has shown it."""
 
     session_id: int
     session_token: str | None = None
@@ -46,7 +46,7 @@ def address(operation: Operation, session: Addressable) -> dict[str, Any]:
 
 
 def names(operation: Operation, session: Addressable) -> bool:
-    """Whether what is known of a session is enough for the call to name it."""
+    """Whether the call can name this session by what is known of it."""
     if session.session_token is not None:
         return True
     return "{session_token}" not in operation.path and operation.named_by != ("session_token",)

@@ -1,7 +1,7 @@
-"""What an answer says: the body of a success, or the error that a failure is, worded so that a person knows what to do.
+"""Interprets an answer: returns the body of a success, or raises an error that says what to do.
 
-The status in the body counts as much as that of HTTP. A failure is worded in one of three ways, and each is read: the
-service's envelope, a bare ``detail``, or a mapping of fields to lists of texts, as Django REST framework writes them.
+The status in the body counts as much as the HTTP status. Errors are read in three forms: the service's envelope, a bare
+``detail``, and a mapping of fields to lists of texts, as Django REST framework writes them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from reconciler.api.errors import ApiError, Outcome
 from reconciler.contract import Operation
 from reconciler.values import as_number
 
-#: Longest server message that is passed on, in characters.
+#: The longest message of the server that is shown, in characters.
 MESSAGE_LENGTH = 300
 
-#: A server that asks for a longer pause than this (seconds) is not waited for.
+#: The longest pause (seconds) that is kept when the server asks for one.
 LONGEST_PAUSE = 120.0
 
 _PROBE = "`reconciler doctor --probe` finds the call that this service has"
@@ -35,18 +35,18 @@ _HINTS = {
     429: "the server limits the request rate: lower --parallelism, or run the command again later",
 }
 
-#: Where an answer words what is wrong with the call as a whole.
+#: The keys under which an answer describes an error of the whole call.
 _WHOLE = ("message", "detail", "error")
 
-#: Where Django REST framework puts what concerns no single field.
+#: The key under which Django REST framework puts errors that concern no single field.
 _ALL_FIELDS = "non_field_errors"
 
 
 def read_answer(operation: Operation, response: requests.Response, endpoint: Endpoint, session: str) -> Any:
-    """The body of an answer that says success, None where it has none.
+    """The body of a successful answer; None if it has none.
 
     Raises:
-        ApiError: it says anything else, or can't be understood.
+        ApiError: the answer is not a success, or can't be understood.
     """
     status = response.status_code
     body, readable = read_body(response)
@@ -100,7 +100,7 @@ def read_answer(operation: Operation, response: requests.Response, endpoint: End
 
 
 def read_body(response: requests.Response) -> tuple[Any, bool]:
-    """The answer's JSON, and whether it is any."""
+    """The answer's JSON, and whether the body is JSON at all."""
     try:
         return json.loads(response.content), True
     except (ValueError, RecursionError):
@@ -114,7 +114,7 @@ def _hint(operation: Operation, status: int) -> str:
 
 
 def _texts(body: Any, operation: Operation) -> Iterator[str]:
-    """What a failure says, with fields under this program's names."""
+    """The messages of a failure. Fields have this program's names."""
     if isinstance(body, list):
         yield from (text for text in body if isinstance(text, str))
     if not isinstance(body, Mapping):
@@ -149,14 +149,14 @@ def _about_key_source(endpoint: Endpoint) -> str:
 
 
 def _passed_on(text: str, endpoint: Endpoint) -> str:
-    """A text of the server's as it may be shown: short, and without the key, should it hold that."""
+    """A message of the server, truncated, and with the key removed if it contains that."""
     if endpoint.api_key:
         text = text.replace(endpoint.api_key, "…")
     return text[:MESSAGE_LENGTH]
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number, or a date)."""
+    """The pause that the server asks for, in seconds (RFC 9110, 10.2.3: a number or a date)."""
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Asking a run to stop, and saying why."""
+"""Cancels a run, with a reason."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import threading
 
 
 class Interrupted(BaseException):
-    """The run was asked to stop while it was waiting. Like KeyboardInterrupt, nothing that handles errors sees it."""
+    """The run was asked to stop while it was waiting. Like KeyboardInterrupt, it is not an :class:`Exception`."""
 
 
 class Cancellation:
-    """Set once, from any thread; the first reason counts."""
+    """A request to stop. It can be set from any thread; the first reason counts."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self.reason = ""
 
     def set(self, reason: str) -> None:
-        """Ask the run to stop: no new writes, those under way finish."""
+        """Ask the run to stop: no write is started any more, and those in progress finish."""
         if not self._event.is_set():
             self.reason = reason
             self._event.set()
@@ -27,10 +27,10 @@ class Cancellation:
         return self._event.is_set()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until the run is asked to stop.
+        """Wait, until the run is asked to stop at the latest.
 
         Raises:
-            Interrupted: it was.
+            Interrupted: the run was asked to stop.
         """
         if self._event.wait(max(0.0, seconds)):
             raise Interrupted

@@ -1,7 +1,7 @@
-"""One call at a time: send it, and find out from the answer whether it succeeded.
+"""Sends one call, and tells from the answer whether it succeeded.
 
 Reads are retried while the error may be temporary. Writes are sent once: the service has no idempotency keys, so
-:func:`reconciler.api.send.send_until_certain` decides what to do about an answer that never came.
+:func:`reconciler.api.send.send_until_certain` decides what to do when no answer comes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reply:
     error: ApiError | None = None
 
 
-#: Called after each call, in the thread that made it.
+#: Called after each call, in the thread of the call.
 Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 
 
@@ -79,7 +79,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close all connections, unless they are another client's."""
+        """Close all connections, unless they belong to another client."""
         if not self._shared:
             self._transport.close()
 
@@ -97,7 +97,7 @@ class Client:
         return client
 
     def uncancellable(self) -> Client:
-        """A client over the same connections whose calls go on when the run is asked to stop."""
+        """A client over the same connections whose calls continue after the run was asked to stop."""
         client = Client(
             self.endpoint,
             self.contract,
@@ -110,10 +110,10 @@ class Client:
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
-        """A call that changes nothing, retried while the error may be temporary. Returns the answer's body.
+        """Send a call that changes nothing, with retries while the error may be temporary. Returns the answer's body.
 
         Raises:
-            ApiError: it failed for good, or too often.
+            ApiError: it failed permanently, or too often.
         """
         operation = self.contract.operation(name)
         attempt = 1
@@ -133,7 +133,7 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Any:
-        """A call that changes something, sent once. Returns the answer's body, None if it has none.
+        """Send a call that changes something, once. Returns the answer's body; None if it has none.
 
         ``check`` is called right before the call is sent, which may be minutes after this method was called. If it
         raises, nothing is sent.
@@ -151,7 +151,7 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """Any call, sent once, with its outcome as a value. ``check`` is as in :meth:`write`."""
+        """Send any call once, and return its outcome. ``check`` is as in :meth:`write`."""
         started = self.limiter.wait()
         check()
         response: requests.Response | None = None
@@ -185,7 +185,7 @@ class Client:
         try:
             return self._transport.send(operation, fields)
         except ValueError:
-            # An address or a key that HTTP can't carry. The text of the error may contain the key.
+            # The address or the key is not possible in HTTP. The text of the error may contain the key.
             raise ApiError(
                 operation.name,
                 f"no request can be sent to {self.endpoint.name}",

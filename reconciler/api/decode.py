@@ -1,4 +1,4 @@
-"""From a listed row to a live session, by the contract's table of where things stand."""
+"""Decodes a listed row as a live session. The contract says where each field is."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from reconciler.values import DEEPEST, as_number, nested_deeper
 
 
 def decode_session(row: Any, shape: SessionShape) -> LiveSession:
-    """One listed row as a live session. Further fields of the row are kept and ignored.
+    """One listed row as a live session. Unknown fields of the row are kept and ignored.
 
     Raises:
-        ApiError: the row is not of the form that the contract says.
+        ApiError: the row does not have the form that the contract describes.
     """
     if type(row) is not dict:
         raise _misfit("a row of the list is no object")
@@ -32,7 +32,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
         raise _misfit(f"#{session_id} has no object at {'.'.join(shape.config)}")
     data = value_at(row, shape.data)
     if type(data) is str:
-        data = _object(data)  # a form sends it as JSON text, and a server may give that back
+        data = _object(data)  # a form carries it as JSON text, which a server may return unchanged
     raw_remark = value_at(row, shape.remark)
     if type(raw_remark) is dict:
         raw_remark = json.dumps(raw_remark, ensure_ascii=False, separators=(",", ":"))
@@ -44,7 +44,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
         if found is not None:
             parameters[name] = as_number(found)
     token = value_at(row, shape.session_token)
-    return LiveSession(  # by position, not by name: a list has up to a million rows, and it saves a twentieth
+    return LiveSession(  # positional arguments save 5 % of the time; a list has up to a million rows
         session_id,
         _text(row, shape.name, session_id),
         _text(row, shape.model, session_id),
@@ -60,7 +60,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
 
 
 def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int | None, str | None]:
-    """The id and the token of the session that a write was about; None for what its answer does not tell."""
+    """The id and the token of the written session; None for one that the answer does not contain."""
     session = value_at(body, operation.answer_in) if type(body) is dict else None
     if type(session) is not dict:
         return None, None
@@ -73,7 +73,7 @@ def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int 
 
 
 def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """What stands at a path of keys in a row, None where nothing does."""
+    """The value at a path of keys in a row; None if there is none."""
     found: Any = row
     for step in path:
         if type(found) is not dict:

@@ -1,6 +1,6 @@
-"""Where the service is, and with which key: from the flag, the environment, or the built-in default.
+"""The service's address and the API key: from the flag, the environment, or the built-in default.
 
-Never from a file of the catalog: a pull request must not be able to send the key elsewhere.
+They never come from a file of the catalog: a pull request must not be able to send the key elsewhere.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ ENDPOINT_VARIABLE = "MINDCRAFT_ENDPOINT"
 KEY_VARIABLE = "MINDCRAFT_API_KEY"
 
 _BEFORE_PATH = re.compile(r"[^:/]*:?/*[^/?#]*")
-#: A host as a name: labels of at most 63 characters (RFC 1035, 2.3.4), other scripts than Latin included.
+#: A host name: labels of at most 63 characters (RFC 1035, 2.3.4), in any script.
 _HOST_NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address to speak to. ``name`` identifies it in plans and messages; the key is never shown."""
+    """The address and the key of a service. ``name`` identifies it in plans and messages; the key is never shown."""
 
     name: str
     url: str
@@ -37,27 +37,27 @@ class Endpoint:
 
 
 def endpoint_name(flag: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The address that is meant: the flag's, the environment's, or the service's own.
+    """The address of the service: from the flag, else from the environment, else the service's own.
 
     Raises:
-        UsageError: it is no address that may be used.
+        UsageError: the address is invalid, or may not be used.
     """
     chosen = flag or environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT
     return chosen if chosen == LOCAL else check_address(chosen)
 
 
 def check_address(address: str) -> str:
-    """An address in its plain form: scheme, host, port, path without a slash at its end.
+    """An address in canonical form: scheme, host, port, and path without a trailing slash.
 
     Raises:
-        UsageError: it has another form, or would send the key in clear over a network.
+        UsageError: it has another form, or would send the key unencrypted over a network.
     """
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    # Before anything is said that repeats the address: a password in it is nobody's business.
+    # Checked first, since the other messages repeat the address, and with it a password.
     if "@" in _BEFORE_PATH.match(address)[0]:  # type: ignore[index]  # it matches any text
         raise UsageError(
             "the address holds a user name or password", f"leave it out; the key comes from {KEY_VARIABLE}"
@@ -87,10 +87,10 @@ def _is_ip(host: str) -> bool:
 def api_key(
     key_file: Path | None, environ: Mapping[str, str] = os.environ, *, needed: bool = True
 ) -> tuple[str, str]:
-    """The key, and where it came from. One that is not ``needed`` may be empty: a server on this machine takes none.
+    """The key, and where it came from. If it is not ``needed``, it may be empty: a local server requires none.
 
     Raises:
-        ReconcilerError: there is none, or it can't be one. The key itself is never in the message.
+        ReconcilerError: there is no key, or it is invalid. The key itself is never in the message.
     """
     if key_file is not None:
         try:

@@ -1,4 +1,4 @@
-"""What can go wrong between this program and the service, worded so that a person knows what to do."""
+"""Errors of calls, worded so that a person knows what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from reconciler.errors import Problem, ReconcilerError
 
-#: What is known of the work that a failed call asked for: it was not done, or nobody can tell. See also
+#: Whether a failed call was carried out: it was not, or nobody can tell. See also
 #: :attr:`ApiError.says_not_done`.
 Outcome: TypeAlias = Literal["not done", "unknown"]
 
@@ -25,7 +25,7 @@ class ApiError(ReconcilerError):
     """A call that failed.
 
     ``http_status`` and ``body_status`` are 0 if there was none. ``retry_after`` is in seconds, None if the server did
-    not say. ``passing`` says that the same call may succeed later.
+    not say. ``passing`` says whether the same call may succeed later.
     """
 
     def __init__(
@@ -58,21 +58,21 @@ class ApiError(ReconcilerError):
 
     @property
     def status(self) -> int:
-        """The status that counts: the body's where the HTTP status claims success, else HTTP's."""
+        """The status that counts: that of the body if the HTTP status is a success, else the HTTP status."""
         return self.body_status if 200 <= self.http_status < 300 and self.body_status else self.http_status
 
     @property
     def says_not_done(self) -> bool:
-        """Whether the answer says that the work was not done. Of a 503 that is what it means (RFC 9110, 15.6.4).
+        """Whether the answer says that the call was not carried out, as a 503 does (RFC 9110, 15.6.4).
 
-        But a gateway may send a 503 for a request that it has passed on. So its ``outcome`` is ``unknown``, which
-        means a look before the write is sent again, and after that look it is believed.
+        A gateway may answer 503 to a request that it has passed on. So the ``outcome`` of a 503 is ``unknown``: the
+        list is read before the write is sent again. After that, the 503 is believed.
         """
         return self.outcome == "not done" or self.status == 503
 
     @property
     def out_of_points(self) -> bool:
-        """Whether the account has no points left, so that no call helps. Source: the API contract, "Answers"."""
+        """Whether the account has no points left, so that no retry helps. Source: the API contract, "Answers"."""
         return self.status in (402, 406)
 
     @property
@@ -82,4 +82,4 @@ class ApiError(ReconcilerError):
 
 
 class UnreliableListError(ReconcilerError):
-    """The server lists something else than it counts, or not in order: nothing can be concluded from the list."""
+    """The list does not match its own count or order, so nothing can be concluded from it."""

@@ -1,54 +1,53 @@
-"""Listing: every session, from a server that gives pages and promises nothing, while others write.
+"""Listing: reads every session from a server that returns pages and promises nothing, while others write.
 
-A missed session would be created a second time. So a listing proves from the answers that it holds every
-session that was there from the first request to the last, and none twice. What others create, change and
-delete meanwhile neither spoils the proof nor delays it for ever.
+A missed session would be created a second time. So a listing proves from the answers that it contains every session
+that existed from the first request to the last, and none twice. Concurrent creates, updates and deletes by others
+neither spoil the proof nor delay it for ever.
 
-The proofs rest on three facts. *Ids grow*: a session that was not there when the listing began has a higher
-id than those that were; how far this is relied on, and what is checked of it, is said below. *An answer is
-cut from one moment*: its rows, and the count of all sessions, are those of one state of the list. *The list
-is ordered*: a page holds its rows in the order that was asked for, which every page is checked for; a page
-that does not is the server's fault, whatever others do.
+The proofs rest on three facts:
 
-**The first page.** Each reading of the list begins with the newest page (``ordering=-session_id``). Where
-that holds as many rows as the server counts, it is the whole list, from one moment, and all is done.
-Otherwise let *edge* be the lowest id on it, and *below* the count less the rows on it: exactly so many
-sessions have an id under the edge, and the others are on the page. Only the former are left to be read,
-oldest first. Creates come last in that order, so they shift no page of it. Because the edge lies a page below
-the newest id, an id that becomes visible late (given out before the newest, committed after it) does not
-disturb the count either.
+- *Ids grow.* A session that was created after the listing began has a higher id than those that existed before. How far
+  this is relied on, and how it is checked, is said below.
+- *An answer is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
+- *The list is ordered.* The rows of a page have the requested order. This is checked on every page. A page that has
+  another order is the server's fault, whatever others do.
 
-**The fast pass** reads these pages in parallel. It is complete when exactly *below* different ids under the
-edge came. Proof: by the growth of ids, nothing comes in under the edge, so what came is a subset of what was
-there at the first page; a subset of the same size is the whole. The order in which the answers came, and what
-was on which page, do not matter. Where rows are missing, a deletion shifted them over a page's edge before
-they were read. A second and a third pass are united with the first: by the same argument each first page
-holds for all rows that were read after it, so the listing is complete as soon as the rows since one of the
-three first pages are as many as that one says. A row that was deleted before any pass saw it makes its first
-page unreachable; the first page of the next pass does not count it, and starts afresh.
+**The first page.** Each reading of the list begins with the newest page (``ordering=-session_id``). If that page has as
+many rows as the server counts, it is the whole list, from one moment, and the listing is complete. Otherwise let *edge*
+be the lowest id on it, and *below* the count minus its rows: exactly this many sessions have an id below the edge, and
+the others are on the page. Only the former remain to be read, oldest first. New sessions come last in that order, so
+creates shift no page of it. The edge is a page below the newest id. So an id that becomes visible late (assigned before
+the newest, committed after it) does not disturb the count either.
 
-**The sweep** reads the pages under the edge from the last to the first, one after the other, oldest first.
-Proof: let pages have *n* rows, and let the position of a session be the number of sessions with lower ids.
-Positions never rise, since nothing comes in under the edge. Before page *p* is read, every session that was
-there throughout and was not seen has a position under *p·n*; this holds for the last page by the choice of
-*p*. When page *p* is read, such a session is at a position from *(p-1)·n* on, and on the page, or at one
-below, where it stays, and will be seen on a later page. After page 1 nothing is below. The sweep does not
-need an unchanged count, and it takes as many calls as there are pages, whatever others do. It does need pages
-of one size, which is checked on each of them.
+**The fast pass** reads these pages in parallel. It is complete when exactly *below* different ids below the edge came.
+Proof: since ids grow, no session appears below the edge, so the rows are a subset of those that existed at the first
+page; a subset of the same size is the whole. The order of the answers, and which row was on which page, do not matter.
+If rows are missing, a delete shifted them over the edge of a page before they were read. A second and a third pass are
+united with the first. By the same argument, each first page holds for all rows that were read after it. So the listing
+is complete as soon as the rows since one of the three first pages are as many as that page says. A row that was deleted
+before any pass saw it makes its first page unreachable; the first page of the next pass does not count it.
 
-Reading several pages of a sweep at once is not safe: a session that falls from page *p* to *p-1* after *p-1*
-was read and before *p* was is on neither.
+**The sweep** reads the pages below the edge from the last to the first, one after the other, oldest first. Proof: let
+pages have *n* rows, and let the position of a session be the number of sessions with lower ids. Positions never rise,
+since no session appears below the edge. Before page *p* is read, every session that existed throughout and was not seen
+has a position below *p·n*; for the last page, this follows from the choice of *p*. When page *p* is read, such a
+session either has a position of at least *(p-1)·n*, and is on the page, or a lower one, where it stays, and will be
+seen on a page read later. After page 1, none is left. The sweep does not need an unchanged count, and it takes as many
+calls as there are pages, whatever others do. It needs pages of one size, which is checked on each of them.
 
-**At the end** the newest page is looked at again, and further ones down to the edge, so that a session of
-ours that was made meanwhile is in the result. These pages also tell how many of the sessions of the first
-page's moment are still there. So "others deleted some" and "the server does not list what it counts" are told
-apart: where rows are missing although the newest page and the count are what they were, or where a sweep saw
-fewer sessions than are left, the server is at fault, and that is an error.
+Reading several pages of a sweep at once is not safe: a session that moves from page *p* to *p-1* after *p-1* was read
+and before *p* was is on neither.
 
-**A listing by name** is one page in nearly every case, and then from one moment. Over several pages, a
-session that is renamed into the filter comes in under the edge. The look at the end shows it by a count that
-rose, and the pass does not count as complete; one that is renamed into it and another that is renamed out of
-it in the same pass go unnoticed.
+**At the end** the newest page is read again, and further ones down to the edge, so that the result contains a session
+of ours that was created meanwhile. These pages also tell how many of the sessions of the first page's moment still
+exist. This distinguishes "others deleted some" from "the server does not list what it counts": if rows are missing
+although the newest page and the count are unchanged, or if a sweep saw fewer sessions than are left, the server is at
+fault, and that is an error.
+
+**A listing by name** nearly always has one page, and is then from one moment. If it has several, a session that is
+renamed into the filter appears below the edge. The check at the end finds it by a higher count, and the pass does not
+count as complete. If one session is renamed into the filter and another out of it in the same pass, that is not
+noticed.
 """
 
 from __future__ import annotations
@@ -60,31 +59,32 @@ from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
 from reconciler.api.client import Client
-from reconciler.api.decode import decode_session
+from reconciler.api.decode import decode_session, value_at
 from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.api.prefetch import prefetched
 from reconciler.api.seen import Row, Seen
 from reconciler.bulk import no_garbage_collection
-from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Snapshot, Way
+from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Others, Snapshot, Way
+from reconciler.ownership.account import make_account
 from reconciler.values import as_number
 
-#: How many fast passes are made at most, and how many sweeps.
+#: The most fast passes, and the most sweeps.
 PASSES = 3
 SWEEPS = 2
 
-#: Where a pass misses more than this, about as many were deleted meanwhile, and another one has hardly a chance.
+#: If a pass misses more than this, about as many were deleted meanwhile, and another pass has little chance.
 FEW_MISSING = 8
 
-#: More pages than this are taken for a mistake of the server.
+#: More pages than this are taken for an error of the server.
 MOST_PAGES = 100_000
 
-#: How often a first page is read that does not fit its count.
+#: How often a first page is read that does not match its count.
 _FIRST_TRIES = 3
 
-#: How many pages are fetched before they are looked at, for each connection.
+#: How many pages are prefetched for each connection.
 _AHEAD = 2
 
-#: Called after each page with how many rows came so far, and how many there are.
+#: Called after each page with the number of rows so far, and the number of all.
 OnRows = Callable[[int, int], None]
 
 Ordering: TypeAlias = Literal["session_id", "-session_id"]
@@ -92,7 +92,7 @@ Ordering: TypeAlias = Literal["session_id", "-session_id"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: how many sessions there are, and the ids and rows of this page in the order of the answer."""
+    """One answer: the count of all sessions, and the ids and rows of this page in the order of the answer."""
 
     count: int
     ids: list[int]
@@ -100,18 +100,18 @@ class Page:
 
 
 class Pages(Protocol):
-    """Where pages come from. A page past the end is None."""
+    """The source of pages. A page past the end is None."""
 
     def one(self, ordering: Ordering, number: int) -> Page | None:
-        """One page; page 1 is always there."""
+        """One page. Page 1 always exists."""
 
     def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
-        """Pages in the order of their numbers; in which order they are read is open."""
+        """Pages in the order of their numbers. They may be read in any order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A complete list: what is kept of it in the order of ids, how many of others are only counted, how it was read."""
+    """A complete list: the kept sessions by id, how many others are only counted, and how it was read."""
 
     sessions: tuple[LiveSession, ...]
     left_out: LeftOut
@@ -119,46 +119,62 @@ class Found:
 
 
 def whole(live: LiveSession) -> LiveSession:
-    """Keep a session as it came."""
+    """Keep a session unchanged."""
     return live
 
 
 def list_sessions(
     client: Client, *, name: str | None = None, keep: Keep = whole, on_rows: OnRows | None = None
 ) -> Snapshot:
-    """All sessions, or those that the server finds for a name (filter again: how it matches is not promised).
+    """All sessions, or those that the server finds for a name. Filter these again: how it matches is not promised.
 
-    ``keep`` says of each session what is kept of it, or whose it is where it is only counted.
+    ``keep`` decides what is kept of each session, or returns who owns it if it is only counted.
 
     Raises:
         UnreliableListError: the server does not list what it counts, or not in order.
-        ApiError: a page could not be had.
+        ApiError: a page could not be read.
     """
+    numbers: set[Any] = set()
+    place = client.contract.session.account
+
+    def noting(live: LiveSession) -> LiveSession | Others:
+        number = value_at(live.row, place)
+        if type(number) in (int, str):
+            numbers.add(number)
+        return keep(live)
+
     with no_garbage_collection():
-        found = read_list(_ClientPages(client, name, keep), filtered=_filters(client, name), on_rows=on_rows)
+        found = read_list(
+            _ClientPages(client, name, noting), filtered=_filters(client, name), on_rows=on_rows
+        )
     return Snapshot(
-        found.sessions, client.endpoint.name, client.contract, left_out=found.left_out, listing=found.listing
+        found.sessions,
+        client.endpoint.name,
+        client.contract,
+        left_out=found.left_out,
+        listing=found.listing,
+        account=make_account(numbers, (live.session_id for live in found.sessions if live.remark.tag)),
     )
 
 
 def read_list(pages: Pages, *, filtered: bool = False, on_rows: OnRows | None = None) -> Found:
-    """The list behind these pages, complete. ``filtered`` says that sessions may be renamed into it.
+    """The complete list from these pages. ``filtered`` says that sessions may be renamed into it.
 
-    Takes at most ``PASSES + SWEEPS`` readings, each of one call for every page that there is when it begins and one for
-    the first page; and after each sweep, or a complete pass, as many as there are pages to see what is new.
+    It takes at most ``PASSES + SWEEPS`` readings. Each takes one call for the first page, and one for every page that
+    exists when it begins. After each sweep and each complete pass, at most as many calls again find what is new.
 
     Raises:
         UnreliableListError: the server does not list what it counts, or not in order.
-        ApiError: a page could not be had.
+        ApiError: a page could not be read.
     """
     return _Reading(pages, filtered, on_rows or (lambda done, total: None)).read()
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What the first page of a reading says; ``number`` is that of the reading.
+    """The facts from the first page of a reading. ``number`` is that of the reading.
 
-    ``size`` is the number of rows on a full page. So many sessions as ``below`` have ids under the ``edge``.
+    ``size`` is the number of rows on a full page. ``below`` is how many sessions have an id below the ``edge``.
     """
 
     number: int
@@ -177,19 +193,19 @@ class _Start:
         return -(-self.below // self.size)
 
     def unchanged(self, first: Page) -> bool:
-        """Whether nobody created or deleted a session, by the first page of then and that of now."""
+        """Whether nobody created or deleted a session since, by the first page now."""
         return (first.count, first.ids) == (self.count, self.page.ids)
 
 
 @dataclass(slots=True)
 class _Reading:
-    """The list while it is read."""
+    """A list that is being read."""
 
     pages: Pages
     filtered: bool
     on_rows: OnRows
     calls: int = 0
-    number: int = 0  # of the reading that is under way
+    number: int = 0  # of the current reading
     seen: Seen = field(default_factory=Seen)
     twice: int | None = None  # an id that a pass saw on two pages
 
@@ -205,7 +221,7 @@ class _Reading:
             reached = self._complete(starts)
             if reached is not None:
                 deleted = self._see_new(reached, first)
-                # A session that was renamed into the filter may stand in for one that was missed.
+                # A session that was renamed into the filter may make up for one that was missed.
                 if not self.filtered or (deleted is not None and deleted >= 0):
                     way: Way = "fast" if reached is start else "united"
                     return self._found(reached.number, start.number, way)
@@ -239,7 +255,7 @@ class _Reading:
         raise problem
 
     def _whole(self, page: Page, number: int, way: Way) -> Found:
-        """The list that is on one page."""
+        """The list, if it is all on one page."""
         self.seen = Seen()
         self.number = number
         self._add(page)
@@ -264,7 +280,7 @@ class _Reading:
         self.calls += start.pages
         with closing(self.pages.several("session_id", range(1, start.pages + 1))) as found:
             for page in found:
-                if page is None:  # others deleted so many that it is past the end
+                if page is None:  # after deletes by others, it is past the end
                     continue
                 _check_order(page, "session_id")
                 self._add(page, start.edge)
@@ -272,7 +288,7 @@ class _Reading:
                 self.on_rows(done, start.count)
 
     def _sweep(self, start: _Start) -> bool:
-        """Read from the last page to the first. False where the pages were not of one size."""
+        """Read from the last page to the first. Returns false if the pages were not of one size."""
         done = start.size
         for number in range(start.pages, 0, -1):
             self.calls += 1
@@ -289,7 +305,7 @@ class _Reading:
         return True
 
     def _first(self) -> Page:
-        """The newest page. Read again where it does not fit its count, which some servers take a moment before."""
+        """The newest page, read again if it does not match its count, which some servers update a moment earlier."""
         for attempt in range(1, _FIRST_TRIES + 1):
             page = self._newest(1)
             if len(page.ids) <= page.count and bool(page.ids) == bool(page.count):
@@ -299,14 +315,14 @@ class _Reading:
         return page
 
     def _newest(self, number: int) -> Page:
-        """A page of the newest sessions, turned round: the oldest of them first."""
+        """A page of the newest sessions, reversed: the oldest of them first."""
         self.calls += 1
         page = self.pages.one("-session_id", number) or Page(0, [], [])
         _check_order(page, "-session_id")
         return Page(page.count, page.ids[::-1], page.rows[::-1])
 
     def _see_new(self, start: _Start, first: Page) -> int | None:
-        """Take in what is newer than the start, as :func:`_deleted` says."""
+        """Add the sessions that are newer than the start. Returns what :func:`_deleted` does."""
         self._add(first)
         page, number = first, 1
         last = -(-first.count // max(1, len(first.ids)))
@@ -317,11 +333,11 @@ class _Reading:
         return _deleted(start, page, number) if number == 1 or len(first.ids) == start.size else None
 
     def _complete(self, starts: list[_Start]) -> _Start | None:
-        """The last start since which every session was seen that it counts."""
+        """The last start since which all sessions that it counts were seen."""
         return next((start for start in reversed(starts) if self._count(start) == start.below), None)
 
     def _count(self, start: _Start) -> int:
-        """How many sessions under the edge of this start were seen since."""
+        """How many sessions below the edge of this start were seen since."""
         return self.seen.count(start.number, start.edge)
 
     def _add(self, page: Page, edge: int = 0) -> None:
@@ -348,14 +364,14 @@ def _filters(client: Client, name: str | None) -> bool:
 
 
 def _is_whole(first: Page) -> bool:
-    """Whether the newest page is all there is."""
+    """Whether the newest page is the whole list."""
     return len(first.ids) == first.count
 
 
 def _deleted(start: _Start, page: Page, number: int) -> int | None:
-    """How many of the sessions that there were at the start are gone, None where this page of the newest can't tell.
+    """How many of the sessions that existed at the start are gone; None if this page of the newest can't tell.
 
-    Less than none where sessions came in that are no newer.
+    Negative if sessions appeared that are not newer.
     """
     if number > 1 and not page.ids:
         return None

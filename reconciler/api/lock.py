@@ -54,7 +54,7 @@ _LEAVE = 2.0
 _AGAIN = "run the command again"
 
 
-#: What an update of a ticket carries beside a ticket's own fields, where it has to carry all.
+#: The other fields of a ticket, for services whose updates have to carry all fields.
 _REST: Final[Mapping[str, Any]] = {"temperature": 0.2, "max_tokens": 4000, "history_length": 4, "data": {}}
 
 
@@ -69,7 +69,7 @@ class Ticket:
 
     @property
     def expired(self) -> bool:
-        """Whether it was not renewed in time, so that its run must be dead."""
+        """Whether it was not renewed in time, so its run must be dead."""
         return datetime.now(UTC) > self.expires + timedelta(seconds=SKEW)
 
 

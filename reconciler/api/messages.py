@@ -1,22 +1,24 @@
-"""A session's messages: read whole, or not at all.
+"""Reads the messages of a session: all of them, or none.
 
-What is read here is archived before the session is deleted, and then it is gone from the service. So a list of messages
-counts as read only where its own answers agree that it is whole and nobody else's:
+The messages are archived before the session is deleted, which removes them from the service. So they count as read only
+if the answers prove that the list is complete and belongs to this session:
 
-- no message comes twice, and each says that it is of this session (a service that ignores a filter it does not know
-  gives the messages of the whole account);
-- pages are read until one is empty or not there; a short page proves nothing, since a service may give fewer rows than
-  it is asked for;
-- with a cursor, each page is older than all before it, newest first (one that ignores the ordering would skip rows);
-- ``count`` and ``max_pages``, where they are given, agree with what came;
-- what took more than one page is looked at again: new messages shift pages, and would be missed.
+- No message occurs twice, and each names this session. A service that does not know the filter may ignore it, and list
+  the messages of the whole account.
+- Pages are read until one is empty or does not exist. A short page proves nothing, since a service may return fewer
+  rows than requested.
+- With a cursor, each page is older than all before it, newest first. A service that ignores the ordering would skip
+  rows.
+- ``count`` and ``max_pages``, if present, match the rows.
+- A list of more than one page is checked again at the end. New messages shift pages, so some could be missing.
 
-Where one of these fails, the messages are unreadable, and whoever asked must not delete the session.
+If one of these fails, the messages are unreadable, and the caller must not delete the session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -27,14 +29,18 @@ from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
 from reconciler.contract import MessageShape, Operation
 from reconciler.domain import LiveSession
+from reconciler.errors import ReconcilerError
 from reconciler.values import as_number
 
 Row = Mapping[str, Any]
 
 _TRIES = 4
 
-#: More pages than this are taken for a list without an end.
+#: A list of more pages than this is taken for endless.
 MOST_PAGES = 100_000
+
+#: How many sessions are asked for their messages before a plan.
+MOST_COUNTED = 40
 
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
 _AGAIN = (
@@ -44,7 +50,7 @@ _AGAIN = (
 
 
 class _DoubtError(Exception):
-    """The answers do not agree that the list is whole. ``passing``: reading it again may help."""
+    """The answers do not prove that the list is complete. ``passing``: reading it again may help."""
 
     def __init__(self, what: str, *, passing: bool = False) -> None:
         super().__init__(what)
@@ -52,10 +58,10 @@ class _DoubtError(Exception):
 
 
 def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
-    """All messages of a session, each as the service gave it, the oldest (lowest id) first.
+    """All messages of a session as the service returned them, the oldest (lowest id) first.
 
     Raises:
-        ApiError: they could not be read, or it is in doubt whether they are all there and of this session.
+        ApiError: they could not be read, or the answers do not prove that they are complete and of this session.
     """
     operation = client.contract.operation("list_messages")
     doubt = _DoubtError("")
@@ -72,17 +78,30 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
     raise ApiError("list_messages", str(doubt), session=label, hint=_AGAIN if doubt.passing else _PROBE)
 
 
+def count_messages(
+    client: Client, lives: Sequence[LiveSession], *, most: int = MOST_COUNTED
+) -> dict[int, int]:
+    """How many messages each session has, by session_id, as far as so many sessions can be asked and answer."""
+    counts: dict[int, int] = {}
+    if "list_messages" not in client.contract.operations:
+        return counts
+    for live in lives[:most]:
+        with suppress(ReconcilerError):
+            counts[live.session_id] = len(list_messages(client, live, f"#{live.session_id}"))
+    return counts
+
+
 def message_id(row: Row, shape: MessageShape) -> int | None:
-    """The id of a listed message; None where it has none."""
+    """The id of a listed message; None if it has none."""
     number = as_number(value_at(row, shape.id))
     return number if type(number) is int else None
 
 
 @dataclass(slots=True)
 class Reading:
-    """One reading of a list of messages, answer by answer. Pure: it is given the answers.
+    """One reading of a list of messages, which is given its answers one by one. No I/O.
 
-    ``rows`` holds the messages by id. ``pages`` is how many pages held any.
+    ``rows`` holds the messages by id. ``pages`` counts the pages that were not empty.
     """
 
     operation: Operation
@@ -93,10 +112,10 @@ class Reading:
     _told: list[_Told] = field(default_factory=list)
 
     def take(self, body: Any) -> bool:
-        """Take one answer in; whether there may be more.
+        """Add one answer. Returns whether there may be more.
 
         Raises:
-            _DoubtError: it can't be part of a list that is whole and of this session.
+            _DoubtError: it can't be part of a complete list of this session's messages.
         """
         results = body.get("results") if isinstance(body, Mapping) else None
         if type(results) is not list:
@@ -119,10 +138,10 @@ class Reading:
         return bool(ids) and self.operation.pages != "none"
 
     def finish(self) -> None:
-        """See that what the answers say of their number agrees with what came.
+        """Check the rows against the numbers in the answers.
 
         Raises:
-            _DoubtError: it does not.
+            _DoubtError: they do not match.
         """
         total = len(self.rows)
         told = self._told
@@ -131,7 +150,7 @@ class Reading:
             raise _DoubtError("the answer does not fit the contract: there is no count")
         by_page = counts != "all" and all(one.count in (None, one.rows) for one in told)
         of_all = counts != "page" and all(one.count in (None, total) for one in told)
-        # Where the cursor is part of the filter, what it leaves is counted.
+        # If the cursor is a filter, only the messages before it are counted.
         of_rest = counts != "page" and all(one.count in (None, total - one.before) for one in told)
         if self.operation.pages != "before":
             of_rest = False
@@ -148,7 +167,7 @@ class Reading:
                 )
 
     def _pages_agree(self, one: _Told, total: int, by_page: bool) -> bool:
-        """Whether a number of pages fits, by the size asked for or by the rows of the first page."""
+        """Whether a number of pages is right, by the requested size or by the rows of the first page."""
         sizes = {self.operation.page_size, max((told.rows for told in self._told), default=0)}
         lengths = {total, total - one.before, *([one.rows] if by_page else [])}
         fitting = {max(1, -(-length // size)) for length in lengths for size in sizes if size}
@@ -179,7 +198,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What one answer says of the list: how many rows came before it, how many it holds, and its two numbers."""
+    """What one answer says about the list: the rows before it, its own rows, and its two numbers."""
 
     before: int
     rows: int
@@ -195,7 +214,7 @@ def _read(client: Client, operation: Operation, live: LiveSession, label: str) -
             body = client.read("list_messages", query, session=label)
         except ApiError as error:
             if error.status == 404 and page > 1 and operation.pages == "page":
-                break  # a page past the end is not there
+                break  # a page past the end does not exist
             raise
         if not reading.take(body):
             break
@@ -206,7 +225,7 @@ def _read(client: Client, operation: Operation, live: LiveSession, label: str) -
 
 
 def _unchanged(client: Client, operation: Operation, live: LiveSession, label: str, reading: Reading) -> bool:
-    """Whether the list is still what was read: with a cursor its beginning tells, else it is read again."""
+    """Whether the list is still as it was read. With a cursor its first page tells, else it is read again."""
     if operation.pages != "before":
         return _read(client, operation, live, label).rows == reading.rows
     again = Reading(operation, client.contract.message, live)

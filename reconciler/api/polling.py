@@ -1,4 +1,4 @@
-"""Waiting: for something to show, and before a call is sent again. The rate limiter has the clock."""
+"""Waits until something can be seen, and before a retry. The rate limiter has the clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.api.rate_limit import RateLimiter, backoff
 
 
 def poll(limiter: RateLimiter, seconds: float, *, base: float = 0.2, cap: float = 2.0) -> Iterator[None]:
-    """Turns to look for something: at once, then after growing pauses, and for the last time after ``seconds``.
+    """Yields whenever it is time to look again: at once, then after growing pauses, and finally after ``seconds``.
 
     ``base`` is the first pause, ``cap`` the longest one (seconds).
 
@@ -23,7 +23,7 @@ def poll(limiter: RateLimiter, seconds: float, *, base: float = 0.2, cap: float 
 def poll_until(
     limiter: RateLimiter, until: Callable[[], float], *, base: float = 0.2, cap: float = 2.0
 ) -> Iterator[None]:
-    """Turns as in :func:`poll`. ``until`` says after each of them when the last one is, by the limiter's clock."""
+    """Like :func:`poll`. ``until`` is called after each look, and returns the end by the limiter's clock."""
     attempt = 1
     while True:
         yield
@@ -35,10 +35,10 @@ def poll_until(
 
 
 def pause_before_retry(limiter: RateLimiter, error: ApiError, attempt: int, tries: int) -> bool:
-    """Wait before a failed call is sent again. False, without a wait, where it should not be.
+    """Wait before a failed call is retried. Returns False at once if it should not be retried.
 
-    ``attempt`` says which try failed, from 1 on. A pause that the server asked for is kept by the rate limiter, which
-    holds back every caller.
+    ``attempt`` is the number of the failed try, from 1. If the server asked for a pause, the rate limiter keeps it, for
+    every caller.
 
     Raises:
         Interrupted: the run was asked to stop.

@@ -1,4 +1,4 @@
-"""Work done ahead of need: by a pool of threads, with the results given out in order and only so many in stock."""
+"""Prefetches results in a pool of threads. They are returned in order, and their number is bounded."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ R = TypeVar("R")
 def prefetched(
     work: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
 ) -> Generator[R, None, None]:
-    """What ``work`` gives for each of the items, in their order.
+    """The results of ``work`` for all items, in their order.
 
-    At most ``ahead`` items are begun that were not asked for yet, so that a caller who is slower than the workers
-    is not buried in results. What ``work`` raises is raised for its item. A caller that stops asking closes the
-    generator, which waits for what is under way; a program that ends does not, since the threads are daemons.
+    At most ``ahead`` items are started before they are needed, so a slow caller does not accumulate results. An
+    exception of ``work`` is raised for its item. Closing the generator waits for the work in progress. The end of the
+    program does not, since the threads are daemons.
     """
     todo: SimpleQueue[tuple[Future[R], T] | None] = SimpleQueue()
 

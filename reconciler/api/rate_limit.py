@@ -1,9 +1,9 @@
-"""How fast to go: as fast as the server allows.
+"""Limits the rate of requests to what the server allows.
 
-Until the server objects there is no limit but the number of workers. When it does (429, 503), the rate is halved
-(multiplicative decrease); with every success it grows a little (additive increase, about one request a second each
-second), so that the pool finds the server's limit and stays just under it. A ``Retry-After`` holds everybody back, and
-whoever was waiting for a turn that falls into it gets another.
+There is no limit until the server throttles (429, 503). Then the rate is halved (multiplicative decrease), and grows
+with every success (additive increase, by about one request per second each second). So the pool finds the server's
+limit and stays just below it. A ``Retry-After`` pauses every caller, and callers that waited for a turn during the
+pause get a new one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from reconciler.api.cancellation import Cancellation
 class RateLimiter:
     """Shared by all workers of a run. All times are in seconds of :meth:`now`.
 
-    A test overrides :meth:`now` and :meth:`sleep` to put in another clock.
+    Tests override :meth:`now` and :meth:`sleep` to replace the clock.
     """
 
     _SLOWEST = 0.5  # requests a second
-    _LEAST = 4.0  # what a server is thought to do that objects to the first of them
+    _LEAST = 4.0  # the assumed rate of a server that throttles the first request
 
     def __init__(self, stop: Cancellation | None = None) -> None:
         self._lock = threading.Lock()
@@ -31,12 +31,12 @@ class RateLimiter:
         self._rate: float | None = None  # requests a second; None while there is no limit
         self._next = 0.0  # when the next request may start
         self._held = 0.0  # no request starts before that: a Retry-After
-        self._round = 0  # turns that were given in an earlier round are void
+        self._round = 0  # turns of earlier rounds are void
         self._slowed = 0.0  # when the rate was last halved
-        self._successes: deque[float] = deque()  # when requests of the last second came through
+        self._successes: deque[float] = deque()  # when the successful requests of the last second ended
 
     def wait(self) -> float:
-        """Wait for this caller's turn. Returns when the request started, to be given back to the calls below.
+        """Wait for this caller's turn. Returns the start of the request, to be passed to the methods below.
 
         Raises:
             Interrupted: the run was asked to stop.
@@ -54,19 +54,19 @@ class RateLimiter:
                     return self.now()
 
     def succeeded(self) -> None:
-        """A request came through."""
+        """Note a successful request."""
         with self._lock:
             now = self.now()
             self._successes.append(now)
             if self._rate is not None:
-                # What came through in the last second, the server can do: half of it is never too fast.
+                # The server can do what it did in the last second, so half of that is never too fast.
                 self._rate = max(self._rate + 1 / self._rate, self._observed(now) / 2)
 
     def throttled(self, started: float, retry_after: float | None) -> None:
-        """The server asked to slow down, answering a request that started then."""
+        """Note that the server throttled a request that started then."""
         with self._lock:
             now = self.now()
-            # A limit of so many a second takes a second to forget: what was sent before, or sooner, is no news.
+            # A limit per second needs a second to recover: earlier requests, and those right after, tell nothing new.
             news = self._rate is None or started >= self._slowed + 1.0
             if news:
                 self._slowed = now
@@ -79,29 +79,29 @@ class RateLimiter:
                 self._round += 1
 
     def _observed(self, now: float) -> float:
-        """How many requests came through in the last second."""
+        """How many requests succeeded in the last second."""
         while self._successes and now - self._successes[0] >= 1.0:
             self._successes.popleft()
         return float(len(self._successes))
 
     def uncancellable(self) -> RateLimiter:
-        """A limiter for calls that go on when this one's run is asked to stop. It starts without a limit."""
+        """A limiter for calls that continue after the run was asked to stop. It starts without a limit."""
         return RateLimiter()
 
     def now(self) -> float:
-        """The time in seconds. Only differences mean anything: it is the monotonic clock."""
+        """The time of the monotonic clock, in seconds."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until the run is asked to stop.
+        """Wait, until the run is asked to stop at the latest.
 
         Raises:
-            Interrupted: it was.
+            Interrupted: the run was asked to stop.
         """
         self.stop.sleep(seconds)
 
 
 def backoff(attempt: int, base: float = 0.25, cap: float = 8.0) -> float:
-    """How long to wait before the given attempt (from 1 on): growing, and never the same for two callers."""
+    """The pause before a retry, after this attempt (from 1). It grows, and is random, so that callers spread."""
     longest = min(cap, base * 2.0 ** (attempt - 1))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret

@@ -1,4 +1,4 @@
-"""Which sessions a listing has seen. One that is only counted takes nine bytes, whatever it holds."""
+"""The sessions that a listing has seen. A session that is only counted takes nine bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from reconciler.domain import LeftOut, LiveSession, Others
 
-#: What is kept of a row: a session, or whose it is where it is only counted.
+#: What is kept of a row: the session, or who owns it if it is only counted.
 Row: TypeAlias = LiveSession | Others
 
 _KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2}
@@ -28,7 +28,7 @@ class Seen:
         self._first = 0  # the lowest number of a reading
 
     def add(self, ids: Sequence[int], rows: Sequence[Row], reading: int) -> int | None:
-        """Add rows with growing ids. Gives the first of them that this very reading saw before, if any."""
+        """Add rows with growing ids. Returns the first id that the same reading has seen before, if any."""
         if not ids:
             return None
         self._first = self._first or reading
@@ -40,7 +40,7 @@ class Seen:
                 marks[number] = reading << 2
                 self._kept[ids[number]] = row
         start, end = bisect_left(self._ids, ids[0]), bisect_right(self._ids, ids[-1])
-        if start == end:  # nearly always: nothing of the page's range is known yet
+        if start == end:  # nearly always: no id in the range of the page is known yet
             self._ids[start:start] = array("q", ids)
             self._marks[start:start] = marks
             return None
@@ -56,14 +56,14 @@ class Seen:
         return twice
 
     def count(self, since: int, below: int) -> int:
-        """How many ids under this one were seen by this reading or a later one."""
+        """How many lower ids were seen by this reading or a later one."""
         end = bisect_left(self._ids, below)
         if since <= self._first:
             return end
         return sum(mark >> 2 >= since for mark in self._marks[:end])
 
     def sessions(self, since: int) -> tuple[LiveSession, ...]:
-        """What is kept of those that this reading or a later one saw, by id."""
+        """The kept sessions that this reading or a later one saw, by id."""
         return tuple(
             self._kept[session_id]
             for session_id, mark in zip(self._ids, self._marks, strict=True)
@@ -71,6 +71,6 @@ class Seen:
         )
 
     def left_out(self, since: int) -> LeftOut:
-        """How many of those are only counted."""
+        """How many sessions that this reading or a later one saw are only counted."""
         kinds = bytes(mark & _KIND for mark in self._marks if mark >> 2 >= since)
         return LeftOut(kinds.count(_KINDS["unmanaged"]), kinds.count(_KINDS["foreign"]))

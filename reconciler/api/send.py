@@ -1,7 +1,7 @@
-"""Sending a write until it is certain what became of it.
+"""Sends a write until its outcome is certain.
 
-The service has no idempotency keys, so an answer that never came leaves open whether the work was done. That is looked
-up and never guessed.
+The service has no idempotency keys. If no answer comes, the write may or may not have been carried out. The list tells;
+the outcome is never guessed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
 from reconciler.api.polling import pause_before_retry
 
-#: What is known of the work that a write asked for.
+#: Whether a write was carried out.
 State: TypeAlias = Literal["done", "not done", "unknown"]
 
 
 class Found(NamedTuple):
-    """What looking up a write told, and the session that it was done to, where that is known."""
+    """What the list shows of a write, and the session that was written, if that is known."""
 
     state: State
     session_id: int | None = None
@@ -27,10 +27,10 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a write.
+    """The outcome of a write.
 
-    ``body`` is that of the answer, None where the answer was lost or has none. ``session_id`` is what was found by
-    looking. ``error`` is the last one, None if the work was done.
+    ``body`` is that of the answer; None if the answer was lost or has none. ``session_id`` is the session that was
+    found in the list. ``error`` is the last error; None if the write was carried out.
     """
 
     state: State
@@ -42,11 +42,11 @@ class Sent:
 def send_until_certain(
     client: Client, send: Callable[[], Any], look: Callable[[ApiError], Found] | None, *, repeatable: bool
 ) -> Sent:
-    """Send a write until it is known to be done or to have failed, or nobody can tell.
+    """Send a write until it is known to have succeeded or failed, or until nobody can tell.
 
-    ``send`` sends it once. ``look`` finds out what became of it after an error that leaves that open; without it, the
-    write is simply sent again. ``repeatable`` says that a second one does no harm: a write that is not is sent again
-    only if the server said that it did nothing.
+    ``send`` sends it once. ``look`` finds out whether it was carried out after an error that leaves that open; without
+    it, the write is sent again. ``repeatable`` says that a second write does no harm. Any other write is sent again
+    only if the server said that it was not carried out.
 
     Raises:
         Interrupted: the run was asked to stop while it waited to send.
@@ -64,7 +64,7 @@ def send_until_certain(
                 if found.state == "unknown" or not (repeatable or error.says_not_done):
                     return Sent("unknown", error=error)
                 state = "not done"
-            # A server that asks for pauses is at work, and gets to it: it is given twice as many tries.
+            # A server that asks for pauses is working, so it gets twice as many tries.
             tries = 2 * client.tries if error.throttled else client.tries
             if not pause_before_retry(client.limiter, error, attempt, tries):
                 return Sent(state, error=error)

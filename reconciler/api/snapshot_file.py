@@ -1,4 +1,4 @@
-"""A snapshot as a file, to plan against where there is no key: in a fork's pull request, or offline.
+"""A snapshot as a file, to plan without a key: in a pull request from a fork, or offline.
 
 It holds every session of the account as listed, prompts and remarks included.
 """
@@ -14,20 +14,22 @@ from reconciler.contract import Contract
 from reconciler.disk import write_out
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.account import Account, account_from_json, account_to_json
 
 SNAPSHOT_VERSION = 1
 
 
 def write_snapshot(path: Path, snapshot: Snapshot, *, taken: str) -> None:
-    """Write a snapshot, for its owner alone. ``taken`` is a time (UTC, ISO 8601).
+    """Write a snapshot to a file that only its owner can read. ``taken`` is a time (UTC, ISO 8601).
 
     Raises:
-        ReconcilerError: it can't be written.
+        ReconcilerError: the file can't be written.
     """
     document = {
         "snapshot_version": SNAPSHOT_VERSION,
         "taken": taken,
         "endpoint": snapshot.endpoint,
+        "account": account_to_json(snapshot.account),
         "sessions": [live.row for live in snapshot],
     }
     try:
@@ -40,7 +42,7 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     """Read a snapshot.
 
     Raises:
-        ReconcilerError: it is not one.
+        ReconcilerError: the file can't be read, or is not a snapshot of this version.
     """
     try:
         document: Any = json.loads(path.read_bytes())
@@ -54,7 +56,8 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     lives = sorted(
         (decode_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
     )
-    return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract)
+    account = account_from_json(document.get("account")) or Account()
+    return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract, account=account)
 
 
 _MAKE = "reconciler snapshot FILE makes one"

@@ -1,7 +1,7 @@
-"""One HTTP call: a body by the contract's encoding, over connections that are kept, with the key for one address.
+"""Sends one HTTP call: the body in the contract's encoding, over persistent connections, with the key of the endpoint.
 
-Requests does the work. What is the same for each call to one address is found out once and not at each call: the way
-to it (proxy, certificates), and all of a request but its query or body.
+Requests does the work. Whatever is the same for all calls to one address is determined once: its proxy and
+certificates, and every part of a request except its query and body.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.text.hosts import is_loopback
 
 
 class Transport:
-    """Sends calls to one address. Safe to use from many threads. Times are in seconds, a call each."""
+    """Sends calls to one address. Safe to use from many threads. Timeouts are in seconds per call."""
 
     def __init__(
         self, endpoint: Endpoint, connections: int, connect_timeout: float, read_timeout: float
@@ -36,11 +36,13 @@ class Transport:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._session.headers["User-Agent"] = f"reconciler/{__version__}"
-        # Set as auth and not as a header: requests would let a .netrc overrule the header.
+        # Set as auth, not as a header, which requests would replace by the credentials of a .netrc file.
         self._session.auth = self._authorize
         self._settings = self._session.merge_environment_settings(endpoint.url, {}, True, None, None)
         if is_loopback(urlsplit(endpoint.url).hostname or ""):
-            self._settings["proxies"] = {}  # plain http is for this machine alone: not by way of another
+            self._settings[
+                "proxies"
+            ] = {}  # plain http is for this machine only, so it must not go through a proxy
         self._known: dict[tuple[str, str], requests.PreparedRequest] = {}  # by method and path
 
     def close(self) -> None:
@@ -48,16 +50,16 @@ class Transport:
         self._session.close()
 
     def send(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Response:
-        """Send one call, and read its whole answer, whatever it says.
+        """Send one call, and read its whole answer, whatever its status.
 
         Raises:
-            ValueError: the address or the key is none that HTTP can carry. The text may hold the key.
-            requests.RequestException, urllib3.exceptions.HTTPError: no answer came, or not all of it.
+            ValueError: the address or the key is not possible in HTTP. The text may contain the key.
+            requests.RequestException, urllib3.exceptions.HTTPError: no answer came, or only a part of one.
         """
         response = self._session.send(
             self._prepared(operation, fields), timeout=self._timeout, allow_redirects=False, **self._settings
         )
-        # In one go. Left to requests, it comes in pieces of 10 KB, which takes as long again as all the rest.
+        # All at once. Requests would read pieces of 10 KB, which takes as long as everything else together.
         response._content = response.raw.read(decode_content=True)
         return response
 
@@ -83,7 +85,7 @@ class Transport:
         return request
 
     def _blank(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
-        """The request without query and body. It is prepared once, as long as it names no session and no cookies."""
+        """The request without query and body. Prepared once, unless its path names a session or there are cookies."""
         path = operation.path
         if "{" in path:
             for name in SESSION_NAMES:
@@ -107,14 +109,14 @@ class Transport:
 
 
 class _Session(requests.Session):
-    """One that does not look where a redirect leads: what stands there need not be an address."""
+    """A session that ignores the target of a redirect, which may not be a valid address."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
 class _Adapter(HTTPAdapter):
-    """One for a single address: which way leads to it is found out once."""
+    """An adapter for a single address, whose proxy and certificates are determined once."""
 
     _way: Any = None
 
@@ -126,12 +128,12 @@ class _Adapter(HTTPAdapter):
         return self._way
 
     def request_url(self, request: Any, proxies: Any) -> str:
-        # What is not https goes to this machine alone, past every proxy: the whole address is never asked for.
+        # Plain http never goes through a proxy, so the request line never needs the whole address.
         return str(request.path_url)
 
 
 def query_of(operation: Operation, fields: Mapping[str, Any]) -> str:
-    """The query that carries these fields, without its question mark. What is None is left out."""
+    """The query of these fields, without its question mark. Fields that are None are omitted."""
     texts = {
         name: _form_text(value).encode("utf-8", "surrogatepass")
         for name, value in _on_the_wire(operation, fields).items()
@@ -141,7 +143,7 @@ def query_of(operation: Operation, fields: Mapping[str, Any]) -> str:
 
 
 def _on_the_wire(operation: Operation, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields under their wire names, but for what the call is known not to store."""
+    """The fields by wire name, without those that the call is known not to store."""
     return {
         operation.fields[name]: value
         for name, value in fields.items()
@@ -150,7 +152,7 @@ def _on_the_wire(operation: Operation, fields: Mapping[str, Any]) -> dict[str, A
 
 
 def _form_text(value: Any) -> str:
-    """A value as a form or a query carries it: strings as they are, everything else as JSON."""
+    """A value in a form or a query: strings unchanged, everything else as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

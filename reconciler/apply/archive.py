@@ -1,4 +1,4 @@
-"""The archive: what a session was before it was written to or deleted, one JSON file each, on disk before the write."""
+"""The archive: the previous state of each updated or deleted session, as one JSON file, on disk before the write."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from reconciler.contract import SessionShape
 from reconciler.disk import open_regular, write_durably
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
+from reconciler.ownership.account import UNKNOWN, Account, account_from_json, account_to_json
 from reconciler.ownership.tag import Identity
 from reconciler.text.timestamps import read_timestamp
 
@@ -34,12 +35,13 @@ class Archive:
     run: str
     started: str
     endpoint: str
+    account: Account = UNKNOWN
 
     def prepare(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            ReconcilerError: it can't be made.
+            ReconcilerError: it can't be created.
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,10 +49,10 @@ class Archive:
             raise self._unwritable(error) from None
 
     def make_sure(self, size: int) -> None:
-        """See that so many bytes could be written here. What a disk has no room for is better known before.
+        """Check that this many bytes can be written here, so that a full disk is noticed before the first write.
 
         Raises:
-            ReconcilerError: they can't.
+            ReconcilerError: they can't be written.
         """
         probe = self.folder / f".{self.run}.partial"
         try:
@@ -69,12 +71,12 @@ class Archive:
     def put(
         self, before: str, identity: Identity, live: LiveSession, messages: list[Mapping[str, Any]] | None
     ) -> str:
-        """Keep a session as it is now, before the named operation. Nothing that is there is overwritten.
+        """Archive a session as it is now, before the named operation. No existing file is overwritten.
 
         Returns the archive id.
 
         Raises:
-            ReconcilerError: it is not on disk. The write must not happen then.
+            ReconcilerError: it is not on disk. Then the write must not happen.
         """
         moment = self.started.replace("-", "").replace(":", "")[:15]
         first = archive_id = f"{moment}-{self.run}-{live.session_id}-{before}"
@@ -88,6 +90,7 @@ class Archive:
             "run": self.run,
             "run_started": self.started,
             "endpoint": self.endpoint,
+            "account": account_to_json(self.account),
             "before": before,
             "catalog": identity.catalog,
             "environment": identity.environment,
@@ -117,16 +120,17 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """One archived session, as it lies on disk. ``messages`` is None where only the session was written to.
+    """One archived session, as it is on disk. ``messages`` is None if the session was updated, not deleted.
 
-    ``session_id`` and ``name`` are None in archives of earlier versions: see :meth:`live`. All texts are raw: the
-    file may be a stranger's.
+    ``session_id``, ``name`` and ``account`` are None in archives of earlier versions: see :meth:`live`. All strings are
+    untrusted, since somebody else may have written the file.
     """
 
     id: str
     before: str
     run_started: str
     endpoint: str
+    account: Account | None
     identity: Identity
     session_id: int | None
     name: str | None
@@ -136,14 +140,14 @@ class Archived:
 
     @property
     def moment(self) -> datetime:
-        """When the run began that archived it."""
+        """When the run that archived it began."""
         return _moment(self.run_started)
 
     def live(self, shape: SessionShape) -> LiveSession:
         """The session as it was.
 
         Raises:
-            ReconcilerError: it is not of the form that the contract says.
+            ReconcilerError: it does not have the form that the contract describes.
         """
         try:
             return decode_session(dict(self.session), shape)
@@ -155,10 +159,10 @@ class Archived:
 
 
 def read_archive(folder: Path) -> tuple[list[Archived], list[Problem]]:
-    """All that is in an archive, oldest first, and what in it can't be read.
+    """The archived sessions, oldest first, and a problem for each file that can't be read.
 
     Raises:
-        ReconcilerError: the folder is there and can't be read.
+        ReconcilerError: the folder exists but can't be read.
     """
     found: list[Archived] = []
     problems: list[Problem] = []
@@ -166,15 +170,15 @@ def read_archive(folder: Path) -> tuple[list[Archived], list[Problem]]:
         try:
             found.append(_read(path))
         except _UNREADABLE as error:
-            problems.append(Problem(_why(path, error), "it is passed over"))
+            problems.append(Problem(_why(path, error), "the file is ignored"))
     return found, problems
 
 
 def find_archived(folder: Path, archive_id: str) -> Archived:
-    """One archived session by its id, or by the beginning of it that no other shares.
+    """One archived session, by its id or a unique prefix of it.
 
     Raises:
-        ReconcilerError: there is none, or more than one, or it can't be read.
+        ReconcilerError: none matches, or more than one, or the file can't be read.
     """
     found = [path for path in _files(folder, ".json") if path.stem.startswith(archive_id)]
     chosen = [path for path in found if path.stem == archive_id] or found
@@ -187,27 +191,27 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
             ) from None
     if not found:
         raise ReconcilerError(
-            f"there is no {archive_id!r} in {folder}", "reconciler archive list shows what there is"
+            f"there is no {archive_id!r} in {folder}", "reconciler archive list shows what is archived"
         )
-    raise ReconcilerError(f"{archive_id!r} fits {len(found)} archived sessions", "give more of the id")
+    raise ReconcilerError(f"{archive_id!r} matches {len(found)} archived sessions", "give more of the id")
 
 
 def unfinished(folder: Path, before: datetime) -> list[Path]:
-    """What runs that were killed left half written, last touched before that moment.
+    """The partial files of killed runs that were last modified before this moment.
 
     Raises:
-        ReconcilerError: the folder is there and can't be read.
+        ReconcilerError: the folder exists but can't be read.
     """
     found = []
     for path in _files(folder, ".partial"):
-        with suppress(OSError):  # a run that lives has just finished it
+        with suppress(OSError):  # another run has just finished it
             if path.name.startswith(".") and path.lstat().st_mtime < before.timestamp():
                 found.append(path)
     return found
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
-    """The files of a kind in an archive; none where nothing was archived yet."""
+    """The files of an archive with this suffix; none if nothing was archived yet."""
     try:
         return sorted(path for path in folder.iterdir() if path.name.endswith(suffix))
     except FileNotFoundError:
@@ -219,10 +223,10 @@ def _files(folder: Path, suffix: str) -> list[Path]:
         ) from None
 
 
-#: What a file that is not an archived session may raise when it is read.
+#: What reading a file that is not an archived session may raise.
 _UNREADABLE: Final = (OSError, ValueError, RecursionError)
 
-#: What an archived session has to hold.
+#: The fields of an archived session.
 _HOLDS: Final[Mapping[str, tuple[type, ...]]] = {
     "archive_version": (int,),
     "id": (str,),
@@ -263,6 +267,7 @@ def _read(path: Path) -> Archived:
         before=document["before"],
         run_started=document["run_started"],
         endpoint=document["endpoint"],
+        account=account_from_json(document.get("account")),
         identity=Identity(document["catalog"], document["environment"], document["key"]),
         session_id=document.get("session_id"),
         name=document.get("name"),
@@ -281,7 +286,7 @@ def _moment(text: str) -> datetime:
     try:
         return read_timestamp(text)
     except ValueError:
-        raise ValueError("run_started is no time") from None
+        raise ValueError("run_started is not a time") from None
 
 
 def _why(path: Path, error: Exception) -> str:

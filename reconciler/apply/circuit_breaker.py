@@ -1,4 +1,4 @@
-"""Whether the service still takes writes. A run against one that does not ends, in place of trying for hours."""
+"""Stops a run when the service accepts no more writes, instead of retrying for hours."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from reconciler.errors import ReconcilerError
 
 
 class CircuitBreaker:
-    """Stops a run whose actions fail for want of a service. Safe to use from many threads.
+    """Stops a run whose actions fail because of the service. Safe to use from many threads.
 
-    What fails because of the session itself (a value that is refused, a 404) does not count. ``most`` is how many
-    actions in a row may fail for trouble that should have passed, each after all its tries.
+    Errors of one session (a rejected value, a 404) do not count. ``most`` is how many actions in a row may fail with
+    a temporary error, each after all of its tries.
     """
 
     def __init__(self, stop: Cancellation, most: int) -> None:
@@ -22,16 +22,16 @@ class CircuitBreaker:
         self._most = most
         self._lock = threading.Lock()
         self._in_a_row = 0
-        self.writes = 0  # how many came through so far
+        self.writes = 0  # how many have succeeded so far
 
     def wrote(self) -> None:
-        """A write came through."""
+        """Note a successful write."""
         with self._lock:
             self.writes += 1
             self._in_a_row = 0
 
     def failed(self, error: ReconcilerError, since: int) -> None:
-        """An action failed for good. ``since`` is what ``writes`` was when it began."""
+        """Note an action that failed permanently. ``since`` is the value of ``writes`` when it began."""
         if not isinstance(error, ApiError):
             return
         if error.out_of_points:
@@ -44,6 +44,6 @@ class CircuitBreaker:
             return
         with self._lock:
             self._in_a_row += 1
-            # Who is throttled has waited long enough to tell: nobody else got through either.
+            # A throttled action has waited long enough: if no other write succeeded meanwhile, none will.
             if self._in_a_row >= self._most or (error.throttled and self.writes == since):
                 self._stop.set(f"the service takes no writes: {error.what}")

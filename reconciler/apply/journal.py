@@ -1,7 +1,7 @@
-"""The journal: an append-only file of JSON lines, the intent before each write and the result after it.
+"""The journal: an append-only file of JSON lines, with the intent before each write and the result after it.
 
-Many workers write to it, and an fsync takes longer than a line: whoever comes while one is under way shares the
-next, so that a pool of sixteen waits for two of them and not for sixteen.
+Many workers write to it, and an fsync takes longer than writing a line. Workers that arrive during an fsync share the
+next one, so a pool of sixteen waits for two of them instead of sixteen.
 """
 
 from __future__ import annotations
@@ -9,24 +9,28 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.disk import open_regular
+from reconciler.domain import Written
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.account import Account, account_from_json, make_account
+from reconciler.ownership.tag import Identity
+from reconciler.plan.outside import LastWrite
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 FILE = "journal.jsonl"
 
-#: The longest line that is read whole (bytes); ours have a few hundred.
+#: The longest line that is read (bytes). Lines of this program have a few hundred.
 _LONGEST = 2**20
 
 
 class Journal:
-    """Appends to one file. Use it in a ``with``; safe to use from many threads."""
+    """Appends to one file. Use it as a context manager; safe to use from many threads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +41,7 @@ class Journal:
             raise self._unwritable(error) from None
         self._condition = threading.Condition()
         self._waiting: list[bytes] = []
-        self._written = 0  # lines handed in
+        self._written = 0  # lines passed in
         self._synced = 0  # lines on disk
         self._syncing = False
         self._broken: OSError | None = None
@@ -52,16 +56,16 @@ class Journal:
         """Append what happened in a run, with the time.
 
         Raises:
-            ReconcilerError: as :meth:`append`.
+            ReconcilerError: as for :meth:`append`.
         """
         at = write_timestamp(datetime.now(UTC), "milliseconds")
         self.append({"run": run, "at": at, "event": event, **facts})
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one entry; when this returns, it is on disk.
+        """Write one entry. It is on disk when this returns.
 
         Raises:
-            ReconcilerError: it is not. Nothing may be written to the service then.
+            ReconcilerError: it is not on disk. Then nothing may be written to the service.
         """
         line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
         with self._condition:
@@ -77,7 +81,7 @@ class Journal:
                 raise self._unwritable(self._broken)
 
     def _sync(self) -> None:
-        """Write what waits, and sync it, while others queue up. Called and left with the lock held."""
+        """Write and sync the waiting lines, while others queue up. The lock is held on entry and on return."""
         lines, self._waiting = self._waiting, []
         upto = self._written
         self._syncing = True
@@ -104,7 +108,7 @@ class Journal:
 
 
 def _end_torn_line(path: Path, descriptor: int) -> None:
-    """End a line that a killed run left unfinished, so that ours does not run into it."""
+    """End a line that a killed run left unfinished, so that the next one is not appended to it."""
     if os.fstat(descriptor).st_size == 0:
         return
     with path.open("rb") as file:
@@ -119,11 +123,11 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> datetime | None:
-    """When a run last made something that it may not have seen in the list: it could be made twice before that shows.
+    """The time of the last create that the list may not show yet, so that a second run could repeat it.
 
-    A create counts from its intent while it has no result (the run was killed, or is still at it), from its result
-    once it was applied or nobody could tell, and no more when its run has verified what it applied. ``scope`` is what
-    the run's start has to say: catalog, environment and endpoint.
+    A create without a result counts from its intent: its run was killed, or is still at work. One that was applied, or
+    whose outcome is unknown, counts from its result. It does not count any more once its run has verified its writes.
+    ``scope`` holds the catalog, environment and endpoint that the start of the run must have.
     """
     runs: set[Any] = set()
     unseen: dict[tuple[Any, Any], tuple[Any, Any]] = {}  # by run and key: the event, and when
@@ -148,6 +152,22 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
     return max(moments, default=None)
 
 
+def written(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Written:
+    """The sessions that the runs of a catalog made, and those that they wrote. ``scope`` is as above."""
+    runs: set[Any] = set()
+    made: set[int] = set()
+    wrote: set[int] = set()
+    for entry in entries:
+        run, number = entry.get("run"), entry.get("session_id")
+        if entry.get("event") == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            runs.add(run)
+        elif run in runs and entry.get("event") == "applied" and type(number) is int:
+            wrote.add(number)
+            if entry.get("action") == "create":
+                made.add(number)
+    return Written(frozenset(made), frozenset(wrote))
+
+
 def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> frozenset[int]:
     """The sessions, by id, that a canary went wrong with or touched, and that no run wrote to since."""
     runs: set[Any] = set()
@@ -168,6 +188,77 @@ def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> froz
     return frozenset(found)
 
 
+def written_sessions(
+    entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any], account: Account, live: Collection[int]
+) -> dict[str, LastWrite]:
+    """What was applied from here, by key, and not released or deleted since by a run from here.
+
+    ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
+    do not count. A create counts once the list showed it: a server may say yes and make nothing.
+    """
+    runs: set[Any] = set()
+    by_key: dict[str, LastWrite] = {}
+    by_id: dict[int, str] = {}
+    made: dict[Any, list[Mapping[str, Any]]] = {}  # by run: what it created and did not verify yet
+
+    def note(entry: Mapping[str, Any]) -> None:
+        action, key, number = entry.get("action"), entry["key"], entry.get("session_id")
+        number = number if type(number) is int else None
+        if number is not None:
+            by_key.pop(by_id.pop(number, ""), None)
+        elsewhere = entry.get("identity") not in (
+            None,
+            str(Identity(scope["catalog"], scope["environment"], key)),
+        )
+        if action not in ("delete", "forget") and not elsewhere:
+            by_key[key] = LastWrite(number, str(entry.get("at"))[:10])
+            if number is not None:
+                by_id[number] = key
+
+    for entry in entries:
+        run, event = entry.get("run"), entry.get("event")
+        if event == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            to = account_from_json(entry.get("account"))
+            if to is None or to.compared(account, live) in ("same", "unknown"):
+                runs.add(run)
+        elif run not in runs:
+            continue
+        elif event == "end" and entry.get("verification") == "verified":
+            for one in made.pop(run, ()):
+                note(one)
+        elif event == "applied" and type(entry.get("key")) is str:
+            if entry.get("action") == "create":
+                made.setdefault(run, []).append(entry)
+            else:
+                note(entry)
+    return by_key
+
+
+def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Account | None:
+    """The account of the last apply from here that says to which it was, with the sessions that it left live.
+
+    ``scope`` is as in :func:`last_unseen_create`.
+    """
+    run: Any = None
+    found: Account | None = None
+    sessions: set[int] = set()
+    for entry in entries:
+        number = entry.get("session_id")
+        if entry.get("event") == "start":
+            to = account_from_json(entry.get("account"))
+            if to is None or "restores" in entry:
+                continue
+            if all(entry.get(name) == value for name, value in scope.items()):
+                run, found, sessions = entry.get("run"), to, set(to.sessions)
+        elif run != entry.get("run") or found is None:
+            continue
+        elif entry.get("event") == "end":
+            found = account_from_json(entry.get("account")) or found
+        elif entry.get("event") == "applied" and type(number) is int:
+            (sessions.discard if entry.get("action") == "delete" else sessions.add)(number)
+    return None if found is None else make_account(found.numbers, sessions, found.key)
+
+
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """All entries, oldest first. A torn line (its run was killed) is passed over; no file means no entries.
 
@@ -180,7 +271,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             while line := file.readline(_LONGEST):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
-                    if isinstance(entry, dict):
+                    # A stranger may have written the file: what we write has the name of its run.
+                    if isinstance(entry, dict) and isinstance(entry.get("run", ""), str):
                         entries.append(entry)
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -32,7 +32,7 @@ from reconciler.domain import LiveSession
 from reconciler.ownership.remark import parse_remark
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.types import PROTECTION, Action
-from reconciler.values import MISSING, same
+from reconciler.values import MISSING, key_as_kept, same
 
 #: Sessions by id, as one listing had them.
 Lives = Mapping[int, LiveSession]
@@ -207,10 +207,16 @@ def _misses(
         for change in action.fields
         if change.path != PROTECTION
         and change.cause != "released"
-        and not kept(change.after, found.get(change.path, MISSING), earlier.get(change.path, MISSING))
+        and not kept(change.after, _stored(change.path, found, action), earlier.get(change.path, MISSING))
     ]
     fields = sorted({path if path.startswith("parameters.") else call_field(path) for path in lost})
     return [f"#{live.session_id} did not keep {_and(fields)}"] if lost else []
+
+
+def _stored(path: str, found: Mapping[str, Any], action: Action) -> Any:
+    if path not in found:
+        path = key_as_kept(path, found, {*action.managed, *action.held}) or path
+    return found.get(path, MISSING)
 
 
 def _unread(live: LiveSession) -> str:

@@ -1,4 +1,4 @@
-"""What a write sends: from an action and the live session to the fields of one call. No I/O."""
+"""The payload of a write: the fields of one call, from an action and the live session. No I/O."""
 
 from __future__ import annotations
 
@@ -14,24 +14,36 @@ from reconciler.ownership.remark import (
     compose_remark,
     fitting_remark,
     release_remark,
+    remark_of_another_session,
     remark_size,
     remark_with,
 )
 from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan.types import PROTECTION, Action
+from reconciler.values import key_as_kept
 
 
-def create_payload(action: Action, operation: Operation) -> dict[str, Any]:
-    """The fields of the session that is to be made, whether the call takes all of them in or not."""
+def create_payload(action: Action, operation: Operation, *, made: int | None = None) -> dict[str, Any]:
+    """All fields of the session to create, including those that the call does not store.
+
+    ``made`` is its id, where the call fills in one that was made already.
+    """
     values = {change.path: change.after for change in action.fields}
-    tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
+    tag = make_tag(
+        action.identity,
+        values,
+        protected=action.protected,
+        was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=made,
+    )
     remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
     return {**_top_level(values), "remark": remark}
 
 
 def not_carried(operation: Operation, payload: Mapping[str, Any]) -> frozenset[str]:
-    """The fields, by our names, that a create does not carry: it does not store them, or its query would be too long.
+    """The fields, by our names, that a create can't carry, since it ignores them or its query would be too long.
 
     An update has to set them.
     """
@@ -46,27 +58,29 @@ def not_carried(operation: Operation, payload: Mapping[str, Any]) -> frozenset[s
 
 
 def first_payload(action: Action, operation: Operation, missing: frozenset[str]) -> dict[str, Any]:
-    """The fields of a create without the ``missing`` ones, with a tag that vouches for no other.
+    """The fields of a create without the ``missing`` ones. The tag has digests of the sent fields only.
 
-    A prompt that is missing is held by a short one, since a service may insist on it.
+    A missing prompt is replaced by a short one, since a service may require it.
     """
     values = {change.path: change.after for change in action.fields if call_field(change.path) not in missing}
-    tag = make_tag(action.identity, values, protected=action.protected, was=action.was)
+    tag = make_tag(
+        action.identity, values, protected=action.protected, was=action.was, catalog_id=action.catalog_id
+    )
     remark = fitting_remark(None, _group(values, "remark"), tag, operation.remark_limit)
     held = {"prompt": HALF_MADE_PROMPT} if "prompt" in missing else {}
     return {**_top_level(values), **held, "remark": remark}
 
 
 def making_payload(payload: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
-    """What is made first where a create does not take the remark in: a session that says what it is."""
+    """The first create if a create does not store the remark: a session whose name says what it is."""
     return {"name": half_made_name(identity), "model": payload["model"], "prompt": HALF_MADE_PROMPT}
 
 
 def update_payload(action: Action, live: LiveSession, operation: Operation) -> dict[str, Any]:
-    """The fields of the call that changes the session: those that differ, and the remark with the new tag.
+    """The fields of the update: those that differ, and the remark with the new tag.
 
-    ``data`` always travels whole, with the keys of others in it. Where an update resets what it leaves out, all
-    fields travel.
+    ``data`` is always sent whole, including other people's keys. If an update resets the fields that it leaves out,
+    all fields are sent.
     """
     values = {
         change.path: change.after
@@ -75,7 +89,7 @@ def update_payload(action: Action, live: LiveSession, operation: Operation) -> d
     }
     remark = fitting_remark(
         live.raw_remark,
-        {**live.remark.keys, **_group(values, "remark")},
+        _merged(live.remark.keys, _group(values, "remark")),
         _tag_after(action, live, values),
         operation.remark_limit,
     )
@@ -89,12 +103,18 @@ def _changed(
         values = {**_as_it_is(live), **values}
     payload: dict[str, Any] = {**address(operation, live), **_top_level(values), "remark": remark}
     if "data" in payload or operation.wants_all_fields:
-        payload["data"] = {**live.data, **payload.get("data", {})}
+        payload["data"] = _merged(live.data, payload.get("data", {}))
     return payload
 
 
+def _merged(live: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The live keys with these in their place, those included that the service keeps in another normal form."""
+    forms = {key_as_kept(key, live, values) for key in values.keys() - live.keys()}
+    return {**{key: value for key, value in live.items() if key not in forms}, **values}
+
+
 def release_payload(live: LiveSession, operation: Operation) -> dict[str, Any]:
-    """The fields of the call that takes our tag off a session."""
+    """The fields of the update that removes our tag from a session."""
     base = live.remark.tag.base if live.remark.tag else None
     ours = frozenset(key for key in live.remark.keys if base and base.knows(f"remark.{key}"))
     remark = release_remark(live.raw_remark, live.remark, ours)
@@ -108,9 +128,9 @@ def rewritten_payload(
     stored: Mapping[str, Any],
     operation: Operation,
 ) -> dict[str, Any] | None:
-    """The call that sends these fields (by path) again, with a tag that remembers in which form they are stored.
+    """The fields of an update that sends these fields (by path) again, with a tag that knows their stored form.
 
-    ``stored`` holds that form, for those of them where it is another. None where the remark has no room for it.
+    ``stored`` has the stored form of the fields that the service changed. None if the remark has no room for the tag.
     """
     tag = make_tag(
         action.identity,
@@ -120,8 +140,10 @@ def rewritten_payload(
         base=live.remark.tag.base if live.remark.tag else None,
         protected=bool(live.remark.tag and live.remark.tag.protected),
         was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=live.session_id,
     )
-    remark = compose_remark(live.raw_remark, {**live.remark.keys, **_group(sent, "remark")}, tag)
+    remark = compose_remark(live.raw_remark, _merged(live.remark.keys, _group(sent, "remark")), tag)
     if operation.remark_limit is not None and remark_size(remark) > operation.remark_limit:
         return None
     return _changed(live, sent, remark, operation)
@@ -129,7 +151,8 @@ def rewritten_payload(
 
 def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) -> Tag:
     if action.kind == "move" and not action.managed and live.remark.tag:
-        return replace(live.remark.tag, identity=action.identity)  # handed over as it is
+        # Handed over as it is. The id of another catalog is not known; that one writes it with its next update.
+        return replace(live.remark.tag, identity=action.identity, catalog_id=action.catalog_id)
     found = live.fields()
     return make_tag(
         action.identity,
@@ -138,24 +161,26 @@ def _tag_after(action: Action, live: LiveSession, changed: Mapping[str, Any]) ->
         base=live.remark.tag.base if live.remark.tag else None,
         protected=action.protected,
         was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=live.session_id,
     )
 
 
 def _as_it_is(live: LiveSession) -> dict[str, Any]:
-    """All fields of a live session but those of the remark, the prompt to the letter."""
+    """All fields of a live session except its remark. The prompt is not normalised."""
     values = {path: value for path, value in live.fields().items() if not path.startswith("remark.")}
     raw = live.config.get("prompt")
     return {**values, "prompt": raw if isinstance(raw, str) else live.prompt}
 
 
 def call_field(path: str) -> str:
-    """The field of a call, by our name, that carries the field of a session: ``data.a`` travels in ``data``."""
+    """The field of a call, by our name, that contains a field of a session: ``data`` for ``data.a``."""
     group, _, name = path.partition(".")
     return name if group == "parameters" else group
 
 
 def _top_level(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by path as a call takes them: parameters beside the rest, ``data`` as one value."""
+    """The fields of a call from fields by path: parameters at the top level, ``data`` as one value."""
     flat: dict[str, Any] = {}
     for path, value in values.items():
         if "." not in path or path.startswith("parameters."):
@@ -174,11 +199,12 @@ def _group(values: Mapping[str, Any], group: str) -> dict[str, Any]:
 def restore_payload(
     original: LiveSession, operation: Operation, now: LiveSession | None = None
 ) -> dict[str, Any]:
-    """The fields of the call that makes a session what it was; ``now`` is the live one where it is put back.
+    """The fields of the call that restores a session. ``now`` is the live session if it still exists.
 
-    What others keep in that one stays as it is now.
+    Other people's keys in the live session stay as they are now.
     """
-    values, remark = _as_it_is(original), original.raw_remark
+    values = _as_it_is(original)
+    remark = remark_of_another_session(original.raw_remark, original.remark)
     if now is not None:
         theirs = _theirs(original, now)
         values |= {path: value for path, value in theirs.items() if not path.startswith("remark.")}
@@ -189,9 +215,9 @@ def restore_payload(
 
 
 def _theirs(original: LiveSession, now: LiveSession) -> dict[str, Any]:
-    """The keys of a live session that we neither wrote when it was archived nor since, by path.
+    """The keys of a live session that others wrote, by path.
 
-    Where no tag tells what we wrote, those are theirs that came since.
+    If no tag says which keys we wrote, those count that were added since the session was archived.
     """
     bases = [one.remark.tag.base for one in (original, now) if one.remark.tag]
     told = [base for base in bases if base is not None]

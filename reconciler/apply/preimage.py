@@ -1,8 +1,8 @@
-"""What a session is before it is overwritten or deleted: on disk before the write, and still so when that goes out.
+"""The state of a session before an update or delete: archived before the write, and checked again right before it.
 
-The service has no compare-and-set, so between a look and a write somebody may always come. But a plan of an hour's
-writes, or a pause of minutes that a server asks for, is no reason to write over what came meanwhile: what was seen too
-long ago is looked at again.
+The service has no compare-and-set, so somebody may always change a session between the last read and the write. But
+an apply may take an hour, and a server may ask for a pause of minutes. So a session that was read too long ago is read
+again, to keep that window short.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError
 from reconciler.plan.types import Action
 
-#: What was seen longer ago than this (seconds) is looked at again, where one call does it.
+#: A session that was read longer ago than this (seconds) is read again, if that takes one call.
 FRESH = 5.0
 
 
 class HeldBackError(ReconcilerError):
-    """The write must not go out: the session is not what the action was made against, or that can't be told."""
+    """The write must not be sent: the session has changed since the plan, or nobody can tell."""
 
 
 @dataclass(slots=True)
 class Preimage:
     """A live session that an action is about to write to.
 
-    ``seen`` is when it was last seen as it is (by the limiter's clock), ``calls`` how many calls it takes to look at
-    it again.
+    ``seen`` is when it was last read (by the limiter's clock), ``calls`` how many calls it takes to read it again.
     """
 
     client: Client
@@ -47,30 +46,34 @@ class Preimage:
     _messages: list[Mapping[str, Any]] | None = None
 
     def keep(self) -> None:
-        """Archive it, before a delete with all its messages; again only where there are others by now.
+        """Archive the session, and before a delete its messages. A second call archives only if these have changed.
 
         Raises:
-            ReconcilerError: it is not on disk. The write must not happen then.
+            ReconcilerError: it is not on disk. Then the write must not happen.
         """
         deleting = self.action.kind == "delete"
         messages = list_messages(self.client, self.live, self.label) if deleting else None
+        if messages and self.action.keeper is not None and self.action.messages == 0:
+            raise HeldBackError(
+                f"it had no messages when the plan was made, and has {len(messages)} now", "plan again"
+            )
         if not self.archived or messages != self._messages:
             before = "delete" if deleting else "update"
             self.archived = self.archive.put(before, self.action.identity, self.live, messages)
             self._messages = messages
 
     def check(self) -> None:
-        """Look at it again if it was seen too long ago, and keep what has come to be said in it since.
+        """Read the session again if it was read too long ago, and archive it again if there are new messages.
 
         Raises:
-            HeldBackError: it is something else by now, or that can't be told, or what was said can't be kept.
+            HeldBackError: it has changed, or can't be read, or its new messages can't be archived.
         """
         if self.client.limiter.now() - self.seen <= FRESH * self.calls:
             return
         try:
             found = self._look()
             self.seen = self.client.limiter.now()
-            # Where it is gone, the write itself is told so.
+            # If the session is gone, the answer to the write says so.
             differences = moved(self.action, found) if found else []
             if found and not differences and self.archived and self.action.kind == "delete":
                 self.keep()
@@ -80,7 +83,7 @@ class Preimage:
             raise HeldBackError(f"it changed after the plan was made: {'; '.join(differences)}", "plan again")
 
     def _look(self) -> LiveSession | None:
-        """It as it is now, under its name or, where it was given another, in the whole list."""
+        """The session as it is now, found by its name, or in the whole list if it was renamed."""
         for name in (self.live.name, None):
             for live in list_sessions(self.client, name=name):
                 if live.session_id == self.live.session_id:

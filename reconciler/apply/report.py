@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.plan.types import Action, ActionKind
+from reconciler.values import MISSING
 
 REPORT_VERSION = "1.1"
 
@@ -22,13 +23,17 @@ Verification: TypeAlias = Literal["verified", "differs", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A field that the server keeps in another form than it was sent."""
+    """A field that the server keeps in another form than it was sent.
+
+    ``stored`` is MISSING where it keeps nothing. ``stored_path`` is set where the key itself has another form.
+    """
 
     key: str
     session_id: int
     path: str
     sent: Any
     stored: Any
+    stored_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,8 @@ def report_to_document(report: Report) -> dict[str, Any]:
                 "session_id": one.session_id,
                 "path": one.path,
                 "sent": one.sent,
-                "stored": one.stored,
+                **({} if one.stored is MISSING else {"stored": one.stored}),
+                **({} if one.stored_path is None else {"stored_path": one.stored_path}),
             }
             for one in report.rewrites
         ],

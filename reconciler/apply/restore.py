@@ -11,7 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ from reconciler.apply.payload import making_payload, not_carried, restore_payloa
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError, Refused
-from reconciler.ownership.remark import parse_remark
+from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
+from reconciler.ownership.remark import parse_remark, remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.text.timestamps import write_timestamp
 
@@ -54,7 +55,8 @@ class RestoreOptions:
     ``state`` is the folder of the journal. ``archive`` is the folder for what the restore overwrites. ``settle`` is how
     long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
     it. ``holding`` is asked before each write whether the run still holds its lock. ``on_message`` is called with the
-    number of messages added so far, and of all.
+    number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
+    ``other_account`` allows another one than that of the archived session.
     """
 
     state: Path
@@ -64,13 +66,15 @@ class RestoreOptions:
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     holding: Callable[[], bool] = lambda: True
     on_message: Callable[[int, int], None] = lambda done, total: None
+    account: Account = UNKNOWN
+    other_account: bool = False
 
 
 def restore(archived: Archived, client: Client, options: RestoreOptions) -> Restored:
     """Restore one archived session.
 
     Raises:
-        Refused: it is from another endpoint, or what is live in its place may not be changed.
+        Refused: it is from another endpoint or account, or what is live in its place may not be changed.
         ReconcilerError: a call failed, or the journal can't be written. Running it again resumes.
     """
     if archived.endpoint != client.endpoint.name:
@@ -123,13 +127,15 @@ class _Work:
     journal: Journal
     options: RestoreOptions
     outcomes: Counter[str] = field(default_factory=Counter)
+    account: Account = UNKNOWN
 
     # An updated session
 
     def put_back(self) -> Restored:
         """Change an updated session back to what it was."""
         number = self.original.session_id
-        now = next((live for live in list_sessions(self.client) if live.session_id == number), None)
+        lives = self._list()
+        now = next((live for live in lives if live.session_id == number), None)
         if now is None:
             raise Refused(
                 f"#{number} is gone, so there is nothing to restore it to",
@@ -138,12 +144,36 @@ class _Work:
         self._refuse_if_not_ours(now)
         payload = restore_payload(self.original, self.client.contract.operation("update_session"), now=now)
         started = write_timestamp(datetime.now(UTC), "milliseconds")
-        archive = Archive(self.options.archive, self.options.run, started, self.client.endpoint.name)
+        archive = Archive(
+            self.options.archive, self.options.run, started, self.client.endpoint.name, self.account
+        )
         archive.prepare()
         with self._recorded():
             kept = archive.put("restore", self.archived.identity, now, None)
             self._update(payload, number, archive=kept)
         return Restored(number, False, 0)
+
+    def _list(self) -> Snapshot:
+        """All sessions.
+
+        Raises:
+            Refused: they are another account's, whose customers the archived messages do not concern.
+        """
+        lives = list_sessions(self.client)
+        self.account = replace(lives.account, key=self.options.account.key)
+        expected = self.archived.account
+        if expected is not None and not self.options.other_account:
+            there = {live.session_id for live in lives}
+            # That the archived session itself is gone says nothing about the account.
+            others = tuple(one for one in expected.sessions if one != self.original.session_id)
+            expected = replace(expected, sessions=others)
+            sentence = other_account(f"{self.archived.id} was archived", expected, self.account, there)
+            if sentence:
+                raise Refused(
+                    sentence,
+                    "use the key of that account, or add --other-account to restore it into this one",
+                )
+        return lives
 
     def _refuse_if_not_ours(self, now: LiveSession) -> None:
         untagged = now.remark.tag is None and not now.remark.unreadable and reserved_kind(now) is None
@@ -165,7 +195,7 @@ class _Work:
 
     def make_again(self, earlier: _Earlier) -> Restored:
         """Create a deleted session again, or resume with what an earlier try created."""
-        lives = list_sessions(self.client)
+        lives = self._list()
         live = self._made_before(lives, earlier)
         wanted = [self._content(message) for message in self._in_order()]
         create = self.client.contract.operation("create_session")
@@ -229,7 +259,7 @@ class _Work:
         return (live.name, live.prompt, live.raw_remark) == (
             original.name,
             original.prompt,
-            original.raw_remark,
+            remark_of_another_session(original.raw_remark, original.remark),
         )
 
     def _half_made(self, live: LiveSession) -> bool:
@@ -414,6 +444,7 @@ class _Work:
             catalog=identity.catalog,
             environment=identity.environment,
             endpoint=self.client.endpoint.name,
+            account=account_to_json(self.account),
             **self.options.who,
         )
         try:

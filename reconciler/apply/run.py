@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from reconciler.apply.verify import Verified, verify
 from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
+from reconciler.ownership.account import Account, account_to_json
 from reconciler.plan.capabilities import refuse_if_unable
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
@@ -52,7 +53,8 @@ class ApplyOptions:
     long (seconds) a list may lag behind a write. ``recheck`` reads the list again before the first write and
     refuses a plan that is not true any more. ``who`` goes into the journal as it is, and ``run``
     names the run in it. ``holding`` says before each
-    write whether the run still holds its lock.
+    write whether the run still holds its lock. ``account`` is the mark of the account for journal and archive; None
+    stands for what the list tells.
     """
 
     state: Path
@@ -63,6 +65,7 @@ class ApplyOptions:
     who: Mapping[str, str] = field(default_factory=dict)
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     holding: Callable[[], bool] = lambda: True
+    account: Account | None = None
 
 
 def apply_plan(
@@ -89,7 +92,8 @@ def apply_plan(
     run = options.run
     stop = stop or client.limiter.stop
     started = write_timestamp(datetime.now(UTC), "milliseconds")
-    archive = Archive(options.archive or options.state / archives.FOLDER, run, started, client.endpoint.name)
+    folder = options.archive or options.state / archives.FOLDER
+    archive = Archive(folder, run, started, client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
@@ -101,10 +105,10 @@ def apply_plan(
             snapshot, seen = list_sessions(client, keep=keep), client.limiter.now()
             refuse_if_stale(plan, snapshot)
         refuse_if_unable(plan, snapshot)
+        archive = replace(archive, account=options.account or snapshot.account)
         lives = {live.session_id: live for live in snapshot}
         archive.make_sure(_room_for(plan.actions, lives))
-        scope = {"catalog": plan.catalog, "environment": plan.environment, "endpoint": client.endpoint.name}
-        journal.record(run, "start", {**scope, "actions": len(plan.actions), **options.who})
+        journal.record(run, "start", _opening(plan, archive, options))
         writer = Writer(
             client,
             archive,
@@ -121,8 +125,27 @@ def apply_plan(
         verified = verify(plan, results, writer, stop, canaries.remember, pages=_pages(client, snapshot))
         report = _report(run, plan, verified, canaries.done, stop)
         with suppress(ReconcilerError):  # what is done is done, and the report says it
-            journal.record(run, "end", _counts(report))
+            journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
+    """What the journal says of a run when it begins."""
+    return {
+        "catalog": plan.catalog,
+        "environment": plan.environment,
+        "endpoint": archive.endpoint,
+        "account": account_to_json(archive.account),
+        "actions": len(plan.actions),
+        **options.who,
+    }
+
+
+def _seen_account(verified: Verified, archive: Archive) -> dict[str, Any]:
+    """The account, where only what was created shows its number: an empty list has none."""
+    if archive.account.numbers or not verified.account.numbers:
+        return {}
+    return {"account": account_to_json(replace(verified.account, key=archive.account.key))}
 
 
 def _is_whole(snapshot: Snapshot) -> bool:

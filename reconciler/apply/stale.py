@@ -1,4 +1,4 @@
-"""Is a plan still true? Compare what it was made against with what is live now."""
+"""Checks that a plan is not stale: compares the sessions that it was made against with those that are live now."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SHOWN = 80  # characters of a value in a message
 
 
 def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
-    """Compare every session that the plan touches with the live one; others may have changed freely.
+    """Compare every session of the plan's actions with the live one. Other sessions may have changed.
 
     Raises:
-        Refused: a session moved. Names the session and field, what was planned against, and what was found.
+        Refused: a session has changed. The problems name the session and field, the planned value, and the live one.
     """
     by_id = {live.session_id: live for live in now}
     by_identity: dict[Identity, list[int]] = {}
@@ -50,8 +50,8 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
 
 
 def _taken(action: Action, staying: Sequence[int]) -> list[Problem]:
-    """What is wrong with who has the action's identity now: nobody else may keep what is to be given to a session, and
-    who was to keep it has to be there still."""
+    """The problems with the identity of an action: no other session may have the identity that the action gives, and
+    the session that keeps it when another is deleted must still exist."""
     others = [number for number in staying if number != action.session_id]
     if action.kind == "create" and others:
         return [Problem(f"{action.key}: planned to be created, found live as #{others[0]}")]
@@ -65,7 +65,7 @@ def _taken(action: Action, staying: Sequence[int]) -> list[Problem]:
 
 
 def moved(action: Action, live: LiveSession) -> list[str]:
-    """What of a session is not what the action was made against: field, planned against, and found."""
+    """The fields of a session that have changed since the plan, each with its planned and its live value."""
     seen = observed(live)
     if fingerprint(seen) == action.fingerprint:
         return []
@@ -75,7 +75,7 @@ def moved(action: Action, live: LiveSession) -> list[str]:
         for path in {**against, **seen}
         if not _alike(against.get(path, MISSING), seen.get(path, MISSING))
     ]
-    # The whole remark, with our tag in it, is named only where nothing else tells what moved.
+    # The whole remark, which contains our tag, is named only if no other field explains the difference.
     if len(paths) > 1 and WHOLE_REMARK in paths:
         paths.remove(WHOLE_REMARK)
     return [

@@ -18,29 +18,38 @@ from reconciler.apply.report import Result, Rewrite, Verification
 from reconciler.apply.write import Writer
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
+from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
+from reconciler.plan.placing import is_copy
 from reconciler.plan.types import PROTECTION, Action, Plan
-from reconciler.values import MISSING, same
+from reconciler.values import MISSING, key_as_kept, same
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words."""
+    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words.
+
+    ``key_forms`` are fields whose key alone has another form, which no tag has to remember.
+    """
 
     rewrites: list[Rewrite] = field(default_factory=list)
+    key_forms: list[Rewrite] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The results as the list has them, and what the verification found. ``stopped`` says why the run ended early."""
+    """The results as the list has them, and what the verification found. ``stopped`` says why the run ended early,
+    ``account`` which account the list is of.
+    """
 
     results: Sequence[Result]
     verification: Verification
     differences: Sequence[str] = ()
     rewrites: Sequence[Rewrite] = ()
     stopped: str = ""
+    account: Account = UNKNOWN
 
 
 #: Sends one more update of a session, so that its tag tells what the server made of it (:meth:`Writer.remember`).
@@ -75,7 +84,11 @@ def verify(
     except ReconcilerError as error:
         return Verified(results, "failed", [problem.message for problem in error.problems])
     return Verified(
-        results, "differs" if findings.differences else "verified", findings.differences, findings.rewrites
+        results,
+        "differs" if findings.differences else "verified",
+        findings.differences,
+        [*findings.rewrites, *findings.key_forms],
+        account=now.account,
     )
 
 
@@ -221,11 +234,12 @@ def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
     held: dict[Identity, list[int]] = {}
     for live in now:
         tag = live.remark.tag
-        if tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment):
+        ours = tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment)
+        if tag and ours and not is_copy(live):
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
-        f"the next apply keeps #{numbers[0]}"
+        f"the next apply keeps one with messages, or #{numbers[0]}"
         for identity, numbers in held.items()
         if len(numbers) > 1
     ]
@@ -291,14 +305,19 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
         findings.differences.append(f"{label}: the tag did not come back as written{why}")
         return
     found = live.fields()
+    wanted = {*action.managed, *action.held}
     for change in action.fields:
         if change.path == PROTECTION or change.cause == "released":
             continue
-        stored = found.get(change.path, MISSING)
-        if stored is MISSING:
+        path = change.path if change.path in found else key_as_kept(change.path, found, wanted)
+        stored = MISSING if path is None else found[path]
+        if stored is MISSING and not (tag.base and change.path.startswith(("data.", "remark."))):
             findings.differences.append(f"{label}: {change.path} was sent, but is not there")
         elif same(stored, change.after):
-            continue
+            if path != change.path:
+                findings.key_forms.append(
+                    Rewrite(action.key, live.session_id, change.path, change.after, stored, path)
+                )
         elif tag.base and not tag.base.wrote(change.path, change.after):
             findings.differences.append(f"{label}: {change.path} was written by another run since")
         else:

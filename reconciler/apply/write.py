@@ -143,11 +143,13 @@ class Writer:
                 what = "it was created, but is not listed"
                 return Result(action, "unknown", result.session_id, what, _PLAN_AGAIN)
         session_id = made.session_id
+        operation = self.client.contract.operation("update_session")
+        payload = create_payload(action, operation, made=session_id)
         # The action is under way: a run that is asked to stop finishes it.
         filled = replace(self, client=self.client.uncancellable(), permit=lambda: None)._write(
             replace(action, kind="update", session_id=session_id),
             "update_session",
-            {**address(self.client.contract.operation("update_session"), made), **payload},
+            {**address(operation, made), **payload},
             lambda: self._filled(session_id, action, payload),
         )
         if filled.outcome == "applied":
@@ -337,7 +339,8 @@ class Writer:
 
     def _by_tag(self, action: Action) -> LiveSession | None:
         for live in list_sessions(self.client, name=action.name):
-            if live.remark.tag and live.remark.tag.identity == action.identity:
+            tag = live.remark.tag
+            if tag and tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None
 
@@ -357,6 +360,7 @@ class Writer:
                 "action": action.kind,
                 "key": action.key,
                 "session_id": action.session_id,
+                **({"identity": str(action.identity)} if action.moved_from is not None else {}),
                 **{name: fact for name, fact in facts.items() if fact},
             },
         )

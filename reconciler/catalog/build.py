@@ -46,6 +46,7 @@ class Builder:
         self._note = self._problems.note
         self._documents = Documents(root, self._problems)
         self._environment = Environment(environment)
+        self._declares_environments = False
         self._variables = variables
         self._templates = Templates()
         self._prompts = Prompts(self._documents.prompt, render, self._note)
@@ -94,6 +95,7 @@ class Builder:
     def _load(self) -> Loaded | None:
         head = self._documents.read(CATALOG_FILE, "catalog")
         known = not self._problems
+        self._declares_environments = bool(head.fields.get("environments"))
         if known:
             chosen = choose(head.fields, self._environment.name, head.source)
             if isinstance(chosen, Problem):
@@ -118,7 +120,7 @@ class Builder:
             head.fields,
             head.fields["catalog"],
             self._environment.name,
-            self._sessions.__contains__,
+            self._sessions,
             head.source,
             self._note,
         )
@@ -140,6 +142,9 @@ class Builder:
             moves.handed_over,
             moves.forgotten,
             {name: Fragment(text, frozenset(prompts.users[name])) for name, text in prompts.texts.items()},
+            frozenset(head.get("environments") or ()),
+            head.get("id"),
+            moves.former_ids,
         )
         return Loaded(
             catalog,
@@ -170,6 +175,7 @@ class Builder:
 
     def _add_document(self, document: Document, defaults: Defaults) -> None:
         fields, source = document.fields, document.source
+        self._note_adopters(document)
         for name, value in mapping(fields.get("fragments")).items():
             self._prompts.add_fragment(name, value, source)
         for name, template in mapping(fields.get("templates")).items():
@@ -196,6 +202,22 @@ class Builder:
                         self._adopt(key, given["adopt"], source)
             else:
                 self._pending[key] = Declared(given, source)
+
+    def _note_adopters(self, document: Document) -> None:
+        """Note sessions that every environment would adopt: a live session can belong to one only."""
+        if not self._declares_environments:
+            return
+        name = self._environment.name or "ENVIRONMENT"
+        for key, given in mapping(document.fields.get("sessions")).items():
+            if isinstance(given, dict) and "adopt" in given:
+                self._note(
+                    document.source.at_key(
+                        ("sessions", key, "adopt"),
+                        f"every environment would adopt the same live session as `{truncate(key)}`",
+                        f"move it to catalog.yaml: environments: {{{name}: {{sessions: "
+                        f"{{{truncate(key)}: {{adopt: {truncate(str(given['adopt']))}}}}}}}}}",
+                    )
+                )
 
     def _session(
         self, key: str, given: Mapping[str, Any], source: Source, defaults: Defaults

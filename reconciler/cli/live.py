@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.api.cancellation import Cancellation
+from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.listing import list_sessions, whole
+from reconciler.cli.account import key_mark, with_key
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.progress import Step, progress
 from reconciler.domain import Keep, Snapshot
@@ -27,7 +30,27 @@ def live_or_against(file: Path | None, connection: Connection, state: Path, keep
 
         return read_snapshot(file, load_contract(connection.contract)).reduced(keep)
     with connect(connection, state) as client, progress("listing") as step:
-        return list_sessions(client, keep=keep, on_rows=step)
+        key = key_mark(client, state)
+        return with_key(list_sessions(client, keep=keep, on_rows=step), key)
+
+
+def with_messages(
+    snapshot: Snapshot,
+    catalog: str,
+    environment: str | None,
+    client: Callable[[], AbstractContextManager[Client]],
+) -> Snapshot:
+    """The snapshot, with how many messages each of several sessions of one identity has. Without such sessions, nothing
+    is asked."""
+    from reconciler.plan.placing import doubles
+
+    lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
+    if not lives:
+        return snapshot
+    from reconciler.api.messages import count_messages
+
+    with client() as asked:
+        return replace(snapshot, messages=count_messages(asked, lives))
 
 
 @contextmanager
@@ -67,11 +90,12 @@ class _Listing(threading.Thread):
     def run(self) -> None:
         try:
             with connect(self._connection, self._state, stop=self.stop) as client:
-                self._snapshot = list_sessions(
+                found = list_sessions(
                     client,
                     keep=lambda live: self._keep(live),
                     on_rows=lambda done, total: self._step(done, total),
                 )
+                self._snapshot = with_key(found, key_mark(client, self._state))
         except BaseException as error:
             self._error = error
 

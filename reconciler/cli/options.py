@@ -15,7 +15,7 @@ import click
 
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.sections import option_in
-from reconciler.domain import Catalog, Limit, OnConflict, Snapshot
+from reconciler.domain import Catalog, Limit, OnConflict, Snapshot, Written
 from reconciler.errors import Problem, UsageError
 
 if TYPE_CHECKING:
@@ -228,6 +228,17 @@ def policy_options(function: F) -> F:
                 help="Allow an empty catalog to delete every session that it manages.",
             ),
             _guard(
+                "--renew",
+                is_flag=True,
+                help="Send fields again that the service kept in another form, or not at all. It may keep them now.",
+            ),
+            _guard(
+                "--allow-recreate",
+                is_flag=True,
+                help="Allow most of the catalog to be created although as many of its sessions are live under another "
+                "catalog's or environment's name.",
+            ),
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -304,11 +315,20 @@ class PolicyFlags:
     on_conflict: OnConflict | None = None
     canary: int | None = None
     allow_empty: bool = False
+    allow_recreate: bool = False
     allow_destroy: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    renew: bool = False
 
-    def plan(self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None) -> Plan:
-        """The plan under the catalog's policy, with what the flags override."""
+    def plan(
+        self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None, *, state: Path
+    ) -> Plan:
+        """The plan under the catalog's policy, with what the flags override. The journal in the ``state`` folder is
+        read where it may have something to say of the plan's sessions.
+
+        Raises:
+            ReconcilerError: the journal is there and can't be read.
+        """
         from reconciler.plan import make_plan
 
         given = {
@@ -323,9 +343,17 @@ class PolicyFlags:
         gc.freeze()
         if self.only:
             only = _named(self.only, catalog, snapshot)
-        plan = make_plan(
-            catalog, snapshot, allow_empty=self.allow_empty, allow_destroy=self.allow_destroy, only=only
-        )
+        flags: dict[str, Any] = {
+            "allow_empty": self.allow_empty,
+            "allow_recreate": self.allow_recreate,
+            "allow_destroy": self.allow_destroy,
+            "only": only,
+            "renew": self.renew,
+        }
+        plan = make_plan(catalog, snapshot, **flags)
+        if any(action.kind in ("update", "delete") for action in plan.actions):
+            written = _written(state, catalog, snapshot.endpoint)
+            plan = make_plan(catalog, snapshot, written=written, **flags)
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:
@@ -359,6 +387,13 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
     if unknown:
         raise UsageError(unknown)
     return Selection(None, frozenset(keys))
+
+
+def _written(state: Path, catalog: Catalog, endpoint: str) -> Written:
+    from reconciler.apply.journal import FILE, read_journal, written
+
+    scope = {"catalog": catalog.name, "environment": catalog.environment, "endpoint": endpoint}
+    return written(read_journal(state / FILE), scope)
 
 
 def split(flags: Mapping[str, Any], kind: type[T]) -> T:

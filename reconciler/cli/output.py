@@ -16,14 +16,12 @@ from click.core import ParameterSource
 from reconciler.cli.options import OutPath, split
 from reconciler.cli.sections import option_in
 from reconciler.errors import Problem, ReconcilerError, UsageError
-from reconciler.render.options import Detail, RenderOptions
+from reconciler.render import FORMS, Detail, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _output = option_in("Output")
 _markdown = option_in("Markdown")
-
-_FORMS = ("text", "json", "markdown", "html", "github")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,8 @@ class _FormPath(click.ParamType[tuple[str, Path]]):
         if isinstance(value, tuple):
             return value
         form, equals, path = str(value).partition("=")
-        if form not in _FORMS or not equals or not path:
-            self.fail(f"{value!r} is not FORM=PATH, with FORM one of {', '.join(_FORMS)}.", param, ctx)
+        if form not in FORMS or not equals or not path:
+            self.fail(f"{value!r} is not FORM=PATH, with FORM one of {', '.join(FORMS)}.", param, ctx)
         return form, OutPath().convert(path, param, ctx)
 
 
@@ -83,9 +81,9 @@ def no_color_option(function: F) -> F:
 def detail_options(function: F) -> F:
     """--concise and --full."""
     for option in (
-        click.option("--full", "detail", flag_value="full", help="Show everything in full."),
-        click.option("--normal", "detail", flag_value="normal", default="normal", hidden=True),
-        click.option("--concise", "detail", flag_value="concise", help="Show one line per session."),
+        _output("--full", "detail", flag_value="full", help="Show everything in full."),
+        _output("--normal", "detail", flag_value="normal", default="normal", hidden=True),
+        _output("--concise", "detail", flag_value="concise", help="Show one line per session."),
     ):
         function = option(function)
     return function
@@ -95,7 +93,7 @@ def output_options(function: F) -> F:
     """How a plan is shown, and where else it is written."""
     for option in reversed(
         [
-            format_option(*_FORMS),
+            format_option(*FORMS),
             _output(
                 "--out-file",
                 metavar="FORM=PATH",

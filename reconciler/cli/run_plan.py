@@ -7,7 +7,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,13 @@ from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions, whole
 from reconciler.apply import journal as journals
-from reconciler.apply.journal import last_unseen_create, read_journal
+from reconciler.apply.journal import last_account, last_unseen_create, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
+from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
+from reconciler.cli.live import with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
@@ -33,11 +35,13 @@ from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
 from reconciler.domain import Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
+from reconciler.ownership.account import Account
+from reconciler.plan.adoptions import GONE
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import Plan
 from reconciler.render.options import Detail, RenderOptions
 from reconciler.render.report import render_report
-from reconciler.state import open_state
+from reconciler.state import make_salt, open_state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +59,7 @@ class Writing:
     form: str
     detail: Detail
     no_color: bool
+    other_account: bool
 
 
 settle_option = option_in("Timing")(
@@ -92,6 +97,7 @@ def writing_options(function: F) -> F:
                 "--deadline", type=Seconds(0.01), help="Start no new writes after this many seconds."
             ),
             lock_options,
+            other_account_option,
             format_option(),
             detail_options,
             no_color_option,
@@ -106,7 +112,8 @@ class Job:
     """What to run: for which catalog and environment, and how to make the plan from the live list.
 
     A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None if the
-    folder's commit is meant. ``keep`` is what the plan needs of the list.
+    folder's commit is meant. ``keep`` is what the plan needs of the list. ``account`` is
+    the mark of the account that a saved plan is for, None if there is none.
     """
 
     catalog: str
@@ -116,6 +123,7 @@ class Job:
     reviewed: bool = False
     commit: str | None = None
     keep: Keep = whole
+    account: Account | None = None
 
 
 def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
@@ -165,8 +173,8 @@ def _run(
         wanted=locking,
     ) as holding:
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
-        with progress("listing") as step:
-            snapshot = list_sessions(client, keep=job.keep, on_rows=step)
+        snapshot = _listed(job, writing, client, state)
+        snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
         plan = job.plan(snapshot)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
@@ -189,6 +197,7 @@ def _run(
                     who=by,
                     run=run,
                     holding=holding,
+                    account=snapshot.account,
                 ),
                 snapshot=snapshot,
                 stop=stop,
@@ -196,7 +205,57 @@ def _run(
             )
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
-    return report.exit_code
+    return _with_the_gone(plan, report.exit_code)
+
+
+def _with_the_gone(plan: Plan, code: int) -> int:
+    """Say which keys nothing was done about, since what they are to adopt is gone. Returns the exit code with that."""
+    gone = [note for note in plan.notes if note.kind == GONE]
+    for note in gone:
+        click.echo(f"not done: {note.key} {note.message}", err=True)
+    return ExitCode.PARTIAL if gone and code == ExitCode.OK else code
+
+
+def _listed(job: Job, writing: Writing, client: Client, state: Path) -> Snapshot:
+    """The live list, once it is clear that it is of the right account.
+
+    Raises:
+        Refused: it is of another one, and nobody allows that.
+    """
+    make_salt(state)
+    with progress("listing") as step:
+        snapshot = list_sessions(client, keep=job.keep, on_rows=step)
+    snapshot = with_key(snapshot, key_mark(client, state))
+    _check_account(job, writing, snapshot, state)
+    return snapshot
+
+
+def _check_account(job: Job, writing: Writing, snapshot: Snapshot, state: Path) -> None:
+    """See that the list is of the account that a saved plan was made for, or else that was applied to last from here.
+
+    Raises:
+        Refused: it is another one, and nobody allows that.
+    """
+    if job.account is not None and job.account:
+        hint = "use the key of that account, make the plan again with this key, or add --other-account to apply it here"
+        check_account(
+            Expected(job.account, "the plan was made", hint), snapshot, allowed=writing.other_account
+        )
+        return
+    if job.reviewed:
+        click.echo(
+            "the plan does not say for which account it was made: an earlier version saved it", err=True
+        )
+    scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
+    last = last_account(read_journal(state / journals.FILE), scope)
+    if last is not None:
+        hint = "use the key of that account, or add --other-account to apply to this one from now on"
+        check_account(
+            Expected(last, f"the last apply of {job.catalog} from here was", hint),
+            snapshot,
+            allowed=writing.other_account,
+            ask="" if writing.auto_approve or job.reviewed else "Apply to this account?",
+        )
 
 
 def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:

@@ -70,7 +70,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class SessionShape:
-    """Where the fields of a listed session are, each as a path of keys."""
+    """Where the fields of a listed session are, each as a path of keys; ``account`` is the number of its account."""
 
     session_id: tuple[str, ...]
     session_token: tuple[str, ...]
@@ -81,6 +81,7 @@ class SessionShape:
     data: tuple[str, ...]
     remark: tuple[str, ...]
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    account: tuple[str, ...] = ("api_id",)
 
 
 @dataclass(frozen=True, slots=True)

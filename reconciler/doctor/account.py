@@ -60,7 +60,8 @@ def all_sessions(context: SurveyContext) -> Snapshot | None:
     scopes = sorted(Counter(_scope(tag.identity) for tag in tags).items())
     owners = ", ".join(f"{count} by {scope}" for scope, count in scopes[:_SCOPES])
     managed = f"{len(tags)} managed" + (f" ({owners})" if owners else "")
-    context.report("sessions", "ok", f"{len(snapshot)} in all: {managed}, {unmanaged} unmanaged")
+    seen = f"{len(snapshot)} in all: {managed}, {unmanaged} unmanaged"
+    context.report("sessions", "ok", seen, _what_a_plan_takes(snapshot))
     if unreadable:
         seen = f"can't be read: {session_numbers(unreadable)}"
         context.report(
@@ -75,6 +76,18 @@ def all_sessions(context: SurveyContext) -> Snapshot | None:
     _locks(context, snapshot)
     _half_made(context, snapshot)
     return snapshot
+
+
+def _what_a_plan_takes(snapshot: Snapshot) -> str:
+    listing = snapshot.listing
+    if listing is None or listing.calls == 1:
+        return ""
+    again = (
+        f", {listing.passes} times over, since others deleted sessions meanwhile"
+        if listing.passes > 1
+        else ""
+    )
+    return f"a plan reads the list in {listing.calls} calls{again}"
 
 
 def traffic(context: SurveyContext, rows: Sequence[Any], snapshot: Snapshot) -> None:

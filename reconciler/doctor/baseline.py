@@ -17,13 +17,14 @@ from reconciler.api.client import Client
 from reconciler.api.snapshot_file import read_snapshot, write_snapshot
 from reconciler.contract import Contract
 from reconciler.doctor.candidates import candidates
-from reconciler.doctor.context import describe_answers
+from reconciler.doctor.context import FIRST_VALUES, SECOND_VALUES, describe_answers
 from reconciler.doctor.report import Check, Leftover
-from reconciler.doctor.session import ProbeSession
-from reconciler.domain import Snapshot
+from reconciler.doctor.session import ProbeSession, some_numbers
+from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import ReconcilerError
-from reconciler.ownership.reserved import probe_id, reserved_kind
+from reconciler.ownership.reserved import probe_id, probe_name, probe_prompt, reserved_kind
 from reconciler.state import open_state
+from reconciler.values import same
 
 #: The heading of the lines about earlier probes.
 EARLIER: Final = "What earlier probes left behind"
@@ -94,7 +95,7 @@ def _check_earlier(
         return kept(f"the probe's session #{left[0].session_id} still exists")
     # What a probe before that had left may have been deleted since.
     others = tuple(live for live in before if probe_id(live) is None)
-    comparison = compare(replace(before, sessions=others), after)
+    comparison = compare(replace(before, sessions=others), after, probe)
     if comparison.untouched and delete_baseline(path):
         return Check(EARLIER, f"the other sessions since probe {probe}", "ok", str(comparison))
     if probe not in removed:
@@ -114,15 +115,14 @@ _DELETE = "it contains every prompt: delete it when you no longer need it"
 #: The fields of a session that a chat changes.
 _USAGE_FIELDS: Final = frozenset(("api_use_count", "updated_at"))
 
-_SHOWN: Final = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Two lists, compared row by row.
 
-    ``count`` is the number of sessions in the first. ``changed`` maps ids to the fields that changed; ``used`` counts
-    the sessions that only a chat changed, which are not in it. ``new`` is how many only the second list has.
+    ``count`` is the number of sessions in the first. ``gone`` and ``changed`` are those that the probe may have taken
+    or changed; the latter with the names of the fields. ``deleted`` and ``edited`` count those that somebody else
+    deleted or changed; ``used`` those that only a chat changed. ``new`` is how many only the second list has.
     """
 
     count: int
@@ -130,53 +130,100 @@ class Comparison:
     changed: Mapping[int, Collection[str]]
     used: int
     new: int = 0
+    deleted: int = 0
+    edited: int = 0
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing changed but by chats."""
+        """Whether nothing changed but by chats and by others."""
         return not self.gone and not self.changed
 
+    def blaming(self, gone: Collection[int]) -> Comparison:
+        """The same, where the probe may have taken only these. Others deleted the rest of those that are gone."""
+        return replace(self, gone=gone, deleted=len({*self.gone} - {*gone}))
+
     def __str__(self) -> str:
-        if self.untouched:
-            count = self.count
-            others = f"all {count} are unchanged, field by field" if count else "there were no others"
-            return others + (f"; {self.used} used meanwhile" if self.used else "") + self._appeared
         words = []
         if self.gone:
-            words.append(f"{_numbers(self.gone)} disappeared")
+            words.append(f"{some_numbers(self.gone)} disappeared")
         if self.changed:
             where = sorted({name for names in self.changed.values() for name in names})
-            words.append(f"{_numbers(self.changed)} changed in {', '.join(where)}")
-        return "; ".join(words) + self._appeared
+            words.append(f"{some_numbers(self.changed)} changed in {', '.join(where)}")
+        if self.untouched:
+            same = self.count - self.deleted - self.edited
+            share = "all" if same == self.count else f"{same} of"
+            words.append(
+                f"{share} {self.count} are unchanged, field by field"
+                if self.count
+                else "there were no others"
+            )
+            words += [f"{self.used} used meanwhile"] if self.used else []
+        if self.deleted:
+            words.append(f"{self.deleted} deleted by others meanwhile")
+        if self.edited:
+            words.append(f"{self.edited} changed by others meanwhile, to nothing that the probe sent")
+        return "; ".join([*words, *([f"{self.new} created by others meanwhile"] if self.new else [])])
 
-    @property
-    def _appeared(self) -> str:
-        return f"; {self.new} created by others meanwhile" if self.new else ""
 
+def compare(before: Snapshot, after: Snapshot, probe: str) -> Comparison:
+    """What happened to the sessions of the first list during a probe. Those that only the second one has do not matter.
 
-def compare(before: Snapshot, after: Snapshot) -> Comparison:
-    """What happened to the sessions of the first list. Sessions that only the second one has do not matter."""
-    now = {live.session_id: live.row for live in after}
+    A session that is gone counts as taken by the probe, since one list can't tell who deleted it. A change counts as
+    the probe's if the session is managed, or if every field that changed is now empty or what the probe sends. A call
+    can't write what it does not carry, so any other change was made by somebody else.
+    """
+    now = {live.session_id: live for live in after}
     differing = {
-        live.session_id: names
+        live.session_id: (live, names)
         for live in before
-        if live.session_id in now and (names := _differing(live.row, now[live.session_id]))
+        if live.session_id in now and (names := _differing(live.row, now[live.session_id].row))
     }
-    changed = {number: names for number, names in differing.items() if not names <= _USAGE_FIELDS}
+    written = {number: both for number, both in differing.items() if not both[1] <= _USAGE_FIELDS}
+    changed = {
+        number: names
+        for number, (was, names) in written.items()
+        if is_managed(was) or _may_be_of(probe, was, now[number])
+    }
     gone = [live.session_id for live in before if live.session_id not in now]
     known = {live.session_id for live in before}
     new = sum(live.session_id not in known and reserved_kind(live) is None for live in after)
-    return Comparison(len(before), gone, changed, used=len(differing) - len(changed), new=new)
+    edited = len(written) - len(changed)
+    return Comparison(len(before), gone, changed, len(differing) - len(written), new, edited=edited)
+
+
+def is_managed(live: LiveSession) -> bool:
+    """Whether a session bears the tag of a catalog, so that no end user deletes or edits it."""
+    return live.remark.tag is not None
+
+
+def _may_be_of(probe: str, was: LiveSession, now: LiveSession) -> bool:
+    """Whether a probe may have changed a session in this way."""
+    if now.name == probe_name(probe) or probe_id(now) == probe or probe_prompt(probe) in now.prompt:
+        return True
+    before, after = _written_fields(was), _written_fields(now)
+    changes = {name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name))}
+    return bool(changes) and all(_is_sent(name, after.get(name)) for name in changes)
+
+
+def _written_fields(live: LiveSession) -> dict[str, Any]:
+    return {
+        **live.parameters,
+        "name": live.name,
+        "model": live.model,
+        "prompt": live.prompt,
+        "data": dict(live.data),
+        "remark": live.raw_remark,
+    }
+
+
+def _is_sent(name: str, value: Any) -> bool:
+    """Whether a field is empty, or has a value that a probe writes. What it writes to the others has its mark."""
+    sent = [values[name] for values in (FIRST_VALUES, SECOND_VALUES) if name in values]
+    return value in (None, "", {}, []) or any(same(value, one) for one in sent)
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     return {name for name in {**before, **after} if before.get(name) != after.get(name)}
-
-
-def _numbers(numbers: Iterable[int]) -> str:
-    found = sorted(numbers)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(f"#{number}" for number in found[:_SHOWN]) + more
 
 
 def find_leftovers(snapshot: Snapshot) -> list[Leftover]:
@@ -201,8 +248,9 @@ def delete_leftovers(
     wanted = {one.session_id for one in leftovers}
     left = {}
     others = {live.session_id for live in snapshot if live.session_id not in wanted}
+    managed = {live.session_id for live in snapshot if is_managed(live)}
     for leftover in leftovers:
-        session = ProbeSession(client, leftover.probe, others, settle)
+        session = ProbeSession(client, leftover.probe, others, settle, managed)
         if not session.find(whole=True):
             continue  # it has been deleted in the meantime
         session.id = leftover.session_id

@@ -23,6 +23,9 @@ from reconciler.values import as_number
 #: A name that no session has.
 UNUSED_NAME: Final = "reconciler doctor: no session is called this"
 
+#: How often a check is made with another session, where the one before is gone meanwhile.
+TRIES: Final = 3
+
 #: Page sizes to try beyond the contract's, if there are enough sessions.
 _SIZES: Final = (200, 500, 1000)
 
@@ -176,8 +179,9 @@ def page_size(context: SurveyContext, rows: int, count: int) -> None:
     for size in _SIZES:
         if size <= requested or requested >= count:
             continue
-        returned = len(rows_of(context.list(size=size)) or ())
-        if returned < min(size, count):
+        reply = context.list(size=size)
+        returned = len(rows_of(reply) or ())
+        if returned < min(size, count_of(reply) or count):
             rows = max(rows, returned)
             verdict = context.learned.learn_service(largest_page=rows)
             seen = f"at most {rows} rows are returned; the contract requests {context.listing.page_size}"
@@ -194,16 +198,37 @@ def page_size(context: SurveyContext, rows: int, count: int) -> None:
 
 
 def name_filter(context: SurveyContext, rows: Sequence[Any]) -> None:
-    """Filter by a whole name, by part of it, and by a name that no session has."""
+    """Filter by a whole name, by part of it, and by a name that no session has.
+
+    A session that is not found by its name may be gone or renamed by now; then another one is looked for.
+    """
+    for _ in range(TRIES):
+        name = _usable_name(context, rows)
+        if name is None or "name" not in context.listing.fields:
+            why = "no session has a name to look for" if name is None else "the contract has none"
+            context.report("name filter", "unknown", why)
+            return
+        whole, part, none = (
+            count_of(context.list(name=text, size=1)) for text in (name, name[1:], UNUSED_NAME)
+        )
+        if whole != 0 or none != 0:
+            break
+        rows = [row for row in rows_of(context.list()) or () if type(row) is dict]
+        if any(value_at(row, context.contract.session.name) == name for row in rows):
+            break
+    _report_name_filter(context, whole, part, none)
+
+
+def _usable_name(context: SurveyContext, rows: Sequence[Any]) -> str | None:
+    """A name to look for: one whose part is least likely to be the whole name of another session."""
     names = [name for row in rows if type(name := value_at(row, context.contract.session.name)) is str]
     usable = [name for name in names if len(name) > 1 and name == name.strip()]
-    if not usable or "name" not in context.listing.fields:
-        why = "no session has a name to look for" if not usable else "the contract has none"
-        context.report("name filter", "unknown", why)
-        return
-    # A name whose part is least likely to be the whole name of another session.
-    name = max(usable, key=lambda one: (one[1:] not in names, len(one), one))
-    whole, part, none = (count_of(context.list(name=text, size=1)) for text in (name, name[1:], UNUSED_NAME))
+    return max(usable, key=lambda one: (one[1:] not in names, len(one), one), default=None)
+
+
+def _report_name_filter(
+    context: SurveyContext, whole: int | None, part: int | None, none: int | None
+) -> None:
     learn = context.learned.learn_service
     if whole is None or part is None or none is None:
         context.report("name filter", "unknown", "not every request was answered")

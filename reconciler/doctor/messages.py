@@ -29,8 +29,9 @@ from reconciler.doctor.context import (
     ok_if,
     rows_of,
 )
+from reconciler.doctor.listing import TRIES
 from reconciler.domain import LiveSession
-from reconciler.values import as_number
+from reconciler.values import as_number, same
 
 _Pages: TypeAlias = Literal["before", "page", "none"]
 
@@ -47,6 +48,9 @@ _PAGES: Final[Mapping[_Pages, str]] = {
     "none": "there are none: one response has all messages, or they can't be read",
 }
 
+#: What the probe's messages carry besides their text.
+_META: Final[Mapping[str, Any]] = {"probe": ["message", 1, None, {"爱": True}]}
+
 _NO_ARCHIVE: Final = "deletes are refused, because the messages could not be archived first"
 
 #: A session that does not exist: the highest id that many databases can store, and a token drawn at random.
@@ -54,15 +58,42 @@ _NO_ID: Final = 2**31 - 1
 
 
 def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
-    """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read."""
+    """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read.
+
+    Somebody may have deleted the session by now; then another one is asked for.
+    """
     listing = context.contract.operations.get("list_messages")
     if listing is None or listing.method != "GET" or not listing.named_by or not rows:
         why = "the contract has no read-only call for them" if rows else "there is no session to ask about"
         context.report("messages", "unknown", why)
         return
-    shape = context.contract.session
-    number, token = value_at(rows[0], shape.session_id), value_at(rows[0], shape.session_token)
-    live = Address(int(as_number(number) or 0), token if type(token) is str else None)
+    for _ in range(TRIES):
+        live = _address_of(context.contract, rows[0])
+        operation, failures = _try_listing(context, listing, live)
+        if operation is not None:
+            break
+        rows = [row for row in rows_of(context.list()) or () if type(row) is dict]
+        if not rows or any(_address_of(context.contract, row) == live for row in rows):
+            break
+    if operation is None:
+        context.report("messages", "differs", f"can't be listed {'; '.join(failures)}", _NO_ARCHIVE)
+    elif operation.named_by == listing.named_by:
+        context.report("messages", "ok", f"can be listed by {_by(operation)}")
+    else:
+        context.learned.learn_operation("list_messages", replace(operation, known="learned"))
+        seen = f"can be listed by {_by(operation)}, not as the contract says ({'; '.join(failures)})"
+        context.report("messages", "differs", seen)
+
+
+def _address_of(contract: Contract, row: Any) -> Address:
+    number, token = value_at(row, contract.session.session_id), value_at(row, contract.session.session_token)
+    return Address(int(as_number(number) or 0), token if type(token) is str else None)
+
+
+def _try_listing(
+    context: SurveyContext, listing: Operation, live: Address
+) -> tuple[Operation | None, Sequence[str]]:
+    """The first way to list the messages of a session that works, None if there is none; and why others do not."""
     failures = []
     for operation in _addressings(context.contract, listing, live):
         by = _by(operation)
@@ -74,15 +105,9 @@ def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
             failures.append(f"by {by}: it is ignored, and the messages of other sessions are returned")
         elif not all(_is_of(context.contract, row, live) for row in found):
             failures.append(f"by {by}: the messages of other sessions are returned")
-        elif operation.named_by == listing.named_by:
-            context.report("messages", "ok", f"can be listed by {by}")
-            return
         else:
-            context.learned.learn_operation("list_messages", replace(operation, known="learned"))
-            seen = f"can be listed by {by}, not as the contract says ({'; '.join(failures)})"
-            context.report("messages", "differs", seen)
-            return
-    context.report("messages", "differs", f"can't be listed {'; '.join(failures)}", _NO_ARCHIVE)
+            return operation, failures
+    return None, failures
 
 
 def probe_messages(context: ProbeContext) -> None:
@@ -107,14 +132,17 @@ def probe_messages(context: ProbeContext) -> None:
             continue
         for pages in dict.fromkeys((listing.pages, *_PAGES)):
             paged = _paged(operation, pages)
-            found = _read(context, paged, live)
-            if isinstance(found, str):
-                failures[f"by {by}: {found}"] = None
-            elif found == added:
+            rows = _read(context, paged, live)
+            if isinstance(rows, str):
+                failures[f"by {by}: {rows}"] = None
+                continue
+            texts = [str(value_at(row, contract.message.content)) for row in rows]
+            found = list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
+            if found == added:
                 _learn(context, paged, live)
+                _report_meta(context, rows)
                 return
-            else:
-                failures[f"by {by}: {len(found)} of {len(added)} came"] = None
+            failures[f"by {by}: {len(found)} of {len(added)} came"] = None
     context.unknown.append("list_messages")
     context.report("messages", "differs", f"can't be read {'; '.join(failures)}", _NO_ARCHIVE)
 
@@ -124,12 +152,12 @@ def _add(context: ProbeContext, creating: Operation) -> list[str]:
     texts = [f"Message {number} of 3 of reconciler doctor." for number in (1, 2, 3)]
     refused: list[tuple[Operation, Reply]] = []
     for operation in _creates(context, creating):
-        reply = context.session.write(operation, {"category": "tip", "content": texts[0], "meta": {}})
+        reply = context.session.write(operation, {"category": "tip", "content": texts[0], "meta": _META})
         if not context.session.maybe_applied:
             refused.append((operation, reply))
             continue
         for text in texts[1:]:
-            reply = context.session.write(operation, {"category": "tip", "content": text, "meta": {}})
+            reply = context.session.write(operation, {"category": "tip", "content": text, "meta": _META})
         if reply.error is not None:
             refused.append((operation, reply))
             break
@@ -165,6 +193,21 @@ def _learn(context: ProbeContext, found: Operation, live: LiveSession) -> None:
     context.report("count of messages", ok_if(stated.counts in (None, counts)), seen)
 
 
+def _report_meta(context: ProbeContext, rows: Sequence[dict[str, Any]]) -> None:
+    """Whether what a message carries besides its text is returned as it was sent."""
+    contract = context.learned.contract
+    if "meta" not in contract.operation("create_message").fields:
+        return
+    lost = "an archive, and what is restored from it, does not have it as it was"
+    returned = [value_at(row, contract.message.meta) for row in rows]
+    if all(same(one, _META) for one in returned):
+        context.report("meta of messages", "ok", "is returned as it was sent")
+    elif any(returned):
+        context.report("meta of messages", "differs", "is returned, but not as it was sent", lost)
+    else:
+        context.report("meta of messages", "differs", "is not returned", lost)
+
+
 def _count(
     context: ProbeContext, found: Operation, live: LiveSession
 ) -> tuple[Literal["all", "page", "none"] | None, str]:
@@ -182,18 +225,16 @@ def _count(
     )
 
 
-def _read(context: ProbeContext, operation: Operation, live: LiveSession) -> list[str] | str:
-    """The texts of the session's messages in order, read one a page; or why they can't be read."""
+def _read(context: ProbeContext, operation: Operation, live: LiveSession) -> list[dict[str, Any]] | str:
+    """The session's messages in order, read one a page; or why they can't be read."""
     contract = context.learned.contract
     size = operation.page_size if operation.pages == "none" else 1
     operations = {**contract.operations, "list_messages": replace(operation, page_size=size)}
     client = context.client.with_contract(replace(contract, operations=operations))
     try:
-        rows = list_messages(client, live, "")
+        return [dict(row) for row in list_messages(client, live, "")]
     except ApiError as error:
         return error.problems[0].message
-    texts = [str(value_at(dict(row), contract.message.content)) for row in rows]
-    return list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
 
 
 def _addressings(contract: Contract, operation: Operation, live: LiveSession | Address) -> list[Operation]:

@@ -2,7 +2,7 @@
 
 Each experiment relies on the ones before it; the last one deletes the session. Whatever happens in between, an error
 or a signal, the session is deleted, and the list is read to check that it is gone. At the end the list is read once
-more, to check that all other sessions are unchanged.
+more, to check that the probe changed no other session.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Operation
-from reconciler.doctor.baseline import compare
+from reconciler.doctor.baseline import compare, is_managed
 from reconciler.doctor.candidates import PROVEN, candidates, names_in_path
 from reconciler.doctor.context import ProbeContext, ok_if
 from reconciler.doctor.create import create_session, find_by_name, most_used_model
@@ -63,7 +63,8 @@ class Probe:
     Afterwards ``checks`` are the results. ``unknown`` names what a contract should say and could not be found out.
     ``left`` are the ids of sessions that could not be deleted; ``unseen`` says that one may exist that the list did not
     show.
-    ``untouched`` says that all other sessions are known to be unchanged.
+    ``untouched`` says that no other session was changed by the probe: each is unchanged, or was changed or deleted by
+    somebody else.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class Probe:
         settle: float,
         progress: Callable[[str], None] = lambda step: None,
     ) -> None:
-        subject = ProbeSession(client, probe, (live.session_id for live in before), settle)
+        managed = [live.session_id for live in before if is_managed(live)]
+        subject = ProbeSession(client, probe, (live.session_id for live in before), settle, managed)
         self.context = ProbeContext(client, learned, subject, most_used_model(before), progress)
         self.before = before
         self.left: list[int] = []
@@ -181,6 +183,12 @@ class Probe:
             return f"a session {self.name!r} may exist that the list does not show yet"
         return ""
 
+    def _others_vanish(self) -> bool:
+        try:
+            return self.context.session.is_restless()
+        except ReconcilerError:
+            return False
+
     def _compare(self) -> None:
         """Check that all other sessions are unchanged."""
         try:
@@ -189,7 +197,12 @@ class Probe:
             reason = error.problems[0].message if error.problems else str(error)
             self.context.report("the other sessions", "unknown", f"the list can't be read again: {reason}")
             return
-        found = compare(self.before, after)
+        found = compare(self.before, after, self.context.session.probe)
+        session = self.context.session
+        gone = {*found.gone, *session.doubted} - {live.session_id for live in after}
+        suspects = gone & (session.managed | session.doubted)
+        others = gone != suspects and self._others_vanish()
+        found = found.blaming(suspects if others else gone)
         self.untouched = found.untouched
         follows = "somebody else may have written at the same time; each call of the probe named its own session only"
         self.context.report(

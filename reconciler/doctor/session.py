@@ -6,7 +6,16 @@ Three rules protect the sessions of others:
   began.
 - The values in a write carry the probe's name. If a call turns out to create a session, that session is recognised
   and deleted.
-- After each call that may have had an effect, the sessions are counted. If one is missing, the probe stops.
+- After each call that may have had an effect, the list shows what became of the others. If the call may have harmed
+  one, the probe stops.
+
+Others use the account meanwhile, so not every session that is gone was taken by the call:
+
+- *Proof of harm.* A session of others has what only this probe sends.
+- *Doubt*, which ends the probe, too. A managed session is gone, or the next one to ours in the order of ids, or more
+  than half of all; any session of others is gone after a delete that did not delete ours; or sessions do not vanish
+  while the probe sends nothing, so that nobody else is known to delete any.
+- *Neither.* Other sessions are gone, and more of them vanish while nothing is sent.
 """
 
 from __future__ import annotations
@@ -18,6 +27,7 @@ from typing import Any, Final, TypeAlias
 
 from reconciler.api.addressing import Address, address, names
 from reconciler.api.client import Client, Reply
+from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.polling import pause_before_retry, poll
@@ -38,6 +48,11 @@ _SHORT_PATIENCE: Final = 1.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 
+#: How long (seconds) to watch at most whether sessions of others vanish while nothing is sent.
+_WATCH: Final = 2.0
+
+_SHOWN: Final = 5  # sessions named in a sentence
+
 
 class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
     """The probe cannot or must not continue. What it created is still deleted."""
@@ -46,16 +61,25 @@ class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
 class ProbeSession:
     """A probe's session: created, written to and deleted here, and nowhere else.
 
-    ``others`` are the ids of all sessions that existed before. ``settle`` is how long (seconds) the list may lag
-    behind a write, ``lag`` how long it was seen to lag, and ``was_late`` whether it lagged at the last wait.
+    ``others`` are the ids of all sessions that existed before, ``managed`` those of them that bear a tag. Sessions that
+    others create meanwhile are added to ``others`` when the list shows them. ``settle`` is how long (seconds) the list
+    may lag behind a write, ``lag`` how long it was seen to lag, and ``was_late`` whether it lagged at the last wait.
     ``maybe_applied`` says whether the last write may have had an effect, whatever its answer was.
     """
 
-    def __init__(self, client: Client, probe: str, others: Iterable[int], settle: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        probe: str,
+        others: Iterable[int],
+        settle: float,
+        managed: Iterable[int] = (),
+    ) -> None:
         self.client = client
         self.probe = probe
         self.name = probe_name(probe)
-        self.others = frozenset(others)
+        self.others = set(others)
+        self.managed = frozenset(managed)
         self.settle = settle
         self.lag = 0.0
         self.patience = settle  # how long to wait for the effect of a write that is answered with success
@@ -66,7 +90,12 @@ class ProbeSession:
         self.ids: set[int] = set()  # every session that this probe created, as the list showed them
         self.tokens: dict[int, str | None] = {}  # the token of each of them, if the list shows one
         self.overwritten: set[int] = set()  # sessions of others that now look like ours
-        self.harm_seen = False  # whether a session of others went missing or was overwritten
+        self.harm_seen = False  # whether a call may have taken or overwritten a session of others
+        self.doubted: set[int] = set()  # sessions of others that a call may have taken
+        self._present = set(self.others)  # the sessions of others that the last look at the whole list showed
+        self._restless: bool | None = (
+            None  # whether they vanish while nothing is sent; None if that is not known
+        )
         self.unlisted_creates = 0  # creates whose session has not been listed yet
         self._looks = 0  # how often the list was read for the new session
 
@@ -141,8 +170,11 @@ class ProbeSession:
 
     def find(self, *, whole: bool = False) -> list[LiveSession]:
         """The sessions of this probe that the list shows. ``whole`` reads all of it, without the name filter."""
+        return self._ours(self._list(whole))
+
+    def _ours(self, lives: Iterable[LiveSession]) -> list[LiveSession]:
         found = []
-        for live in self._list(whole):
+        for live in lives:
             if not self._is_ours(live):
                 continue
             if live.session_id in self.others:
@@ -252,7 +284,7 @@ class ProbeSession:
 
     def _poll(self, seconds: float) -> Iterator[None]:
         # The pauses are short, since a probe waits often and few services are slow.
-        return poll(self.client.limiter, seconds, base=0.05, cap=1.0)
+        return poll(self.client.limiter, seconds, base=_FIRST_PAUSE, cap=_LONGEST_PAUSE)
 
     def after_write(self, reply: Reply, condition: Condition) -> LiveSession | None:
         """The session once it meets a condition that a write was to bring about, or as it is when the time is up.
@@ -268,37 +300,83 @@ class ProbeSession:
             self.patience = min(self.patience, max(2 * self.lag, _SHORT_PATIENCE))
         return live
 
-    def check_other_sessions(self) -> None:
-        """Check that no session of others is missing or overwritten.
+    def note_others(self) -> None:
+        """Note which sessions of others there are, so that a call can have taken only what vanishes from now on."""
+        if not self.harm_seen and not self._nothing_is_gone():
+            self._look()
+
+    def check_other_sessions(self, *, worked: bool = True) -> None:
+        """Check that the last call neither took nor overwrote a session of others.
+
+        ``worked`` says whether the call did to our session what it was sent for.
 
         Raises:
-            ProbeStopped: one is. Raised once: after that, no call is tried that might reach other sessions.
+            ProbeStopped: it may have done so. Raised once: after that, no call is tried that might reach other
+                sessions.
         """
         if self.harm_seen:
             return
+        before = frozenset(self._present)
+        gone = frozenset[int]() if self.overwritten or self._nothing_is_gone() else self._look()
         if self.overwritten:
             self.harm_seen = True
             raise ProbeStopped(
-                f"{_numbers(self.overwritten)} existed before the probe, and now has the probe's name or mark",
+                f"{some_numbers(self.overwritten)} existed before the probe, and now has the probe's name or mark",
                 "the last call reached another session than the one that it named",
             )
-        operation = self.client.contract.operation("list_sessions")
-        query = {"ordering": "-session_id", "page": 1, "size": 1}
-        count = as_number(self.client.read(operation.name, query).get("count"))
-        if type(count) is int and count >= len(self.others) + len(self.ids):
-            return
-        gone = self.others - {live.session_id for live in list_sessions(self.client)}
-        if gone:
+        suspects = self._suspects(gone, before, worked)
+        if suspects:
             self.harm_seen = True
+            self.doubted |= suspects
             raise ProbeStopped(
-                f"{_numbers(gone)} disappeared during the probe",
+                f"{some_numbers(suspects)} disappeared during the probe",
                 "somebody else may have deleted it: run the probe again when nobody writes to the account",
             )
+
+    def is_restless(self) -> bool:
+        """Whether sessions of others vanish while nothing is sent. The list is watched until that is known."""
+        if self._restless is None:
+            watched = self._poll(min(self.settle, _WATCH))
+            # Where the list lags, what vanishes now may be the effect of an earlier call.
+            self._restless = self.lag == 0 and any(self._look() for _ in watched)
+        return self._restless
+
+    def _suspects(self, gone: frozenset[int], before: frozenset[int], worked: bool) -> frozenset[int]:
+        """Those of the sessions that are gone that the last call may have taken, as far as the list can tell."""
+        number = self.id or 0
+        lower = max((one for one in before if one < number), default=0)
+        higher = min((one for one in before if one > number), default=0)
+        conspicuous = gone & (self.managed | {lower, higher})
+        if conspicuous or not gone:
+            return conspicuous
+        harmless = worked and 2 * len(gone) <= len(before) and self.is_restless()
+        return frozenset() if harmless else gone
+
+    def _nothing_is_gone(self) -> bool:
+        """Whether one answer proves that no session of others is gone: as many as before, and none is new."""
+        query = {"ordering": "-session_id", "page": 1, "size": 1}
+        body = self.client.read("list_sessions", query)
+        rows = body.get("results")
+        ids = [as_number(value_at(row, self.client.contract.session.session_id)) for row in rows or ()]
+        newest = ids[0] if ids and type(ids[0]) is int else 0
+        known = self._present | self.ids
+        return as_number(body.get("count")) == len(known) and newest <= max(known, default=0)
+
+    def _look(self) -> frozenset[int]:
+        """Read the whole list. Returns which sessions of others are gone since the last time."""
+        snapshot = list_sessions(self.client)
+        self._ours(snapshot)
+        listed = {live.session_id for live in snapshot}
+        gone = frozenset(self._present - listed)
+        self._present = listed - self.ids
+        self.others |= self._present
+        return gone
 
     # Deleting
 
     def delete(self, calls: Iterable[Operation]) -> Deletion:
         """Delete the session with the first of these calls that works. The list decides whether one did."""
+        self.note_others()
         tried: list[tuple[Operation, Reply]] = []
         refused: list[tuple[Operation, Reply]] = []
         for operation in calls:
@@ -311,7 +389,7 @@ class ProbeSession:
                 live = self.after_write(reply, _is_gone)
             if maybe_applied:
                 tried.append((operation, reply))
-                self.check_other_sessions()
+                self.check_other_sessions(worked=live is None)
             else:
                 refused.append((operation, reply))
             if live is None:
@@ -346,5 +424,8 @@ def _is_gone(live: LiveSession | None) -> bool:
     return live is None
 
 
-def _numbers(numbers: Iterable[int]) -> str:
-    return ", ".join(f"#{number}" for number in sorted(numbers))
+def some_numbers(numbers: Iterable[int]) -> str:
+    """Sessions by their ids: the first few, and how many more."""
+    found = sorted(numbers)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(f"#{number}" for number in found[:_SHOWN]) + more

@@ -48,7 +48,12 @@ def compose_catalog(
     """
     sessions = selection.sessions
     defaults = _defaults(sessions)
-    blocks = {one.session.key: _block(one, defaults, prompt_files) for one in sessions}
+    blocks = {
+        one.session.key: _block(
+            one, defaults, prompt_files, adopt=one.adopt and selection.environment is None
+        )
+        for one in sessions
+    }
     files: dict[str, str] = {}
     if layout == "one" and blocks:
         body = "\n\n".join("\n".join(block) for block in blocks.values())
@@ -66,6 +71,8 @@ def compose_catalog(
 def _head(selection: Selection, defaults: _Defaults) -> str:
     lines = [_ADOPTED] if any(one.adopt for one in selection.sessions) else []
     lines += ["version: 1", *entry_lines("catalog", selection.catalog, 0)]
+    if selection.catalog_id is not None:
+        lines += entry_lines("id", selection.catalog_id, 0)
     shared: dict[str, JSON] = {}
     if defaults.model is not None:
         shared["model"] = defaults.model
@@ -74,13 +81,17 @@ def _head(selection: Selection, defaults: _Defaults) -> str:
     if shared:
         lines += ["", "defaults:", *mapping_lines(shared, _STEP)]
     if selection.environment is not None:
-        lines += ["", "environments:", *entry_lines(selection.environment, {}, _STEP)]
+        adopt: dict[str, JSON] = {
+            one.session.key: {"adopt": one.session_id} for one in selection.sessions if one.adopt
+        }
+        patches: dict[str, JSON] = {"sessions": adopt} if adopt else {}
+        lines += ["", "environments:", *entry_lines(selection.environment, patches, _STEP)]
     return _text(lines)
 
 
-def _block(one: Exported, defaults: _Defaults, prompt_files: bool) -> list[str]:
+def _block(one: Exported, defaults: _Defaults, prompt_files: bool, *, adopt: bool) -> list[str]:
     session = one.session
-    fields: dict[str, JSON] = {"adopt": one.session_id} if one.adopt else {}
+    fields: dict[str, JSON] = {"adopt": one.session_id} if adopt else {}
     fields["name"] = session.name
     if session.model != defaults.model:
         fields["model"] = session.model

@@ -34,6 +34,7 @@ class Selection:
     """What is exported, in the order of session ids.
 
     ``left_out`` lists what was asked for but can't be exported, ``notes`` what else the user should know.
+    ``catalog_id`` is the id that managed sessions carry; None if none does.
     """
 
     catalog: str
@@ -41,6 +42,7 @@ class Selection:
     sessions: tuple[Exported, ...]
     left_out: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    catalog_id: str | None = None
 
 
 def select_sessions(
@@ -99,7 +101,9 @@ def select_sessions(
             else:
                 sessions.append(_exported(live, keys[live.session_id], left_out, adopt=True))
     sessions.sort(key=lambda one: one.session_id)
-    return Selection(name, environment, tuple(sessions), tuple(left_out), tuple(notes))
+    return Selection(
+        name, environment, tuple(sessions), tuple(left_out), tuple(notes), _catalog_id(name, found)
+    )
 
 
 def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) -> str:
@@ -120,6 +124,22 @@ def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) 
             "give the export another name with --catalog",
         )
     return name
+
+
+def _catalog_id(name: str, found: _Found) -> str | None:
+    """The id in the tags of the managed sessions.
+
+    Raises:
+        ReconcilerError: there are two.
+    """
+    tags = [live.remark.tag for live in found.managed.values()]
+    ids = sorted({tag.catalog_id for tag in tags if tag is not None and tag.catalog_id is not None})
+    if len(ids) > 1:
+        raise ReconcilerError(
+            f"the live sessions of {name} are those of {len(ids)} catalogs, with the ids {', '.join(ids)}",
+            "export with --only unmanaged, or give one of the catalogs another name",
+        )
+    return ids[0] if ids else None
 
 
 class _Found:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 from reconciler.errors import ReconcilerError
@@ -19,6 +20,7 @@ from reconciler.ownership.tag import (
     Tag,
     TagUnreadableError,
     Was,
+    bare,
     tag_from_json,
     tag_to_json,
     without_base,
@@ -27,6 +29,13 @@ from reconciler.values import DEEPEST, nested_deeper
 
 #: The key of the remark that is ours.
 OUR_KEY: Final = "reconciler"
+
+#: Our key, opened as JSON opens it or in a form that escaping gives it (for HTML, for JSON or for an address), in what
+#: begins like an object.
+_QUOTE: Final = r"""(?:"|\\+"|&quot;|&\#0*34;|&\#x0*22;|\\u0022|%22|\\x22)"""
+_DAMAGED: Final = re.compile(
+    rf"""\A\s*(?:{_QUOTE})?(?:\{{|%7B|&\#0*123;|\\u007b).*?{_QUOTE}{OUR_KEY}{_QUOTE}""", re.I | re.S
+)
 
 _COMPACT: Final = (",", ":")
 _SPACED: Final = (", ", ": ")
@@ -57,12 +66,9 @@ def parse_remark(text: str | None) -> Remark:
         return _EMPTY
     document = _object(text)
     if document is None:
-        cut = text.lstrip()[:1] == "{" and f'"{OUR_KEY}"' in text
-        return (
-            Remark(unreadable="the remark is no JSON any more, so it was cut off or altered")
-            if cut
-            else _EMPTY
-        )
+        if OUR_KEY in text and _DAMAGED.search(text):
+            return Remark(unreadable="the remark is no JSON any more, so it was cut off or altered")
+        return _EMPTY
     if OUR_KEY not in document:
         return Remark(document)
     ours = document.pop(OUR_KEY)
@@ -82,7 +88,8 @@ def compose_remark(raw: str | None, keys: Mapping[str, Any], tag: Tag) -> str:
 
 
 def fitting_remark(raw: str | None, keys: Mapping[str, Any], tag: Tag, limit: int | None) -> str:
-    """The remark as :func:`compose_remark` makes it, without digests where it would not fit with them.
+    """The remark as :func:`compose_remark` makes it, without digests where it would not fit with them, and without ids
+    where it would not fit with those.
 
     ``limit`` is in bytes of UTF-8; None means that there is none.
 
@@ -93,6 +100,8 @@ def fitting_remark(raw: str | None, keys: Mapping[str, Any], tag: Tag, limit: in
     if limit is None or remark_size(whole) <= limit:
         return whole
     short = compose_remark(raw, keys, without_base(tag))
+    if remark_size(short) > limit:
+        short = compose_remark(raw, keys, bare(tag))
     if remark_size(short) > limit:
         raise ReconcilerError(
             f"its session_remark would take {remark_size(short)} bytes, and the service keeps {limit}",
@@ -113,6 +122,13 @@ def remark_with(raw: str | None, remark: Remark, keys: Mapping[str, Any], limit:
     if remark.tag is not None:
         return fitting_remark(raw, whole, remark.tag, limit)
     return _dump(whole, _style(raw)) if not raw or _object(raw) is not None else raw
+
+
+def remark_of_another_session(raw: str | None, remark: Remark) -> str | None:
+    """A remark for a session that is made after another one's model: its tag does not say that it is that one's."""
+    if remark.tag is None or remark.tag.session_id is None:
+        return raw
+    return compose_remark(raw, remark.keys, replace(remark.tag, session_id=None))
 
 
 def remark_size(remark: str) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from reconciler.domain import Catalog, LiveSession, Session, Snapshot
+from reconciler.domain import Catalog, LiveSession, Session, Snapshot, Written
 from reconciler.ownership.remark import was_before
-from reconciler.ownership.reserved import reserved_kind
-from reconciler.ownership.tag import Identity
+from reconciler.plan.adoptions import check_adoptions
 from reconciler.plan.canaries import canary_notes
 from reconciler.plan.capabilities import dropped_digests, missing_capabilities
 from reconciler.plan.compare import Comparison, compare, equal
+from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
+from reconciler.plan.placing import Places, another_catalog, copy_notes, place, unclear
+from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
     Action,
@@ -26,28 +28,11 @@ from reconciler.plan.types import (
     Refusal,
     Selection,
 )
+from reconciler.plan.unreadable import standing_in_the_way
 from reconciler.values import MISSING
 
-
-@dataclass(slots=True)
-class _Places:
-    """Every live session, by its relation to this catalog."""
-
-    held: dict[str, list[LiveSession]] = field(default_factory=dict)  # by the key that it has or will have
-    moved: dict[int, Identity] = field(default_factory=dict)  # by session_id: its current identity
-    leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
-    managed: int = 0
-    unmanaged: list[LiveSession] = field(default_factory=list)
-    foreign: int = 0
-    unreadable: list[LiveSession] = field(default_factory=list)
-
-    def leave_out(self, keys: Collection[str]) -> set[str]:
-        """Forget the sessions whose keys are not among these; returns theirs."""
-        leaving = {live.session_id: _key(live) for live in self.leaving}
-        out = self.held.keys() | {*leaving.values()}
-        self.held = {key: lives for key, lives in self.held.items() if key in keys}
-        self.leaving = [live for live in self.leaving if leaving[live.session_id] in keys]
-        return out.difference(keys)
+#: How many sessions a note names.
+_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -58,6 +43,7 @@ class _Draft:
     notes: list[Note] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     no_op: int = 0
+    rewritten: int = 0
 
     def select(self, only: Selection) -> None:
         """Drop what is not about the selected sessions."""
@@ -72,53 +58,50 @@ def make_plan(
     snapshot: Snapshot,
     *,
     allow_empty: bool = False,
+    allow_recreate: bool = False,
     allow_destroy: Collection[str] = (),
     only: Selection | None = None,
+    renew: bool = False,
+    written: Written | None = None,
 ) -> Plan:
     """Compare a catalog with a snapshot.
 
-    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_destroy`` are keys whose
-    sessions may be deleted although they are protected. ``only`` restricts the plan to some keys, and to one kind of
-    action if it names one; the guards then judge these actions alone. What a guard refuses is in the plan's
-    ``refusals``, and all actions are still listed.
+    ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_recreate`` lets it create what
+    is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
+    although they are protected. ``only`` restricts the plan to some keys, and to one kind of action if it names one;
+    the guards then judge these actions alone. With ``renew``, fields that the service keeps in another form are sent
+    again. What a guard refuses is in the plan's ``refusals``, and all actions are still listed. ``written`` is what
+    the journal says of this catalog; None if it was not read.
     """
     catalog = _as_kept(catalog, snapshot)
-    places = _place(catalog, snapshot)
-    wanted, out = catalog.sessions, set[str]()
-    if only is not None and only.kind is None:
-        out = places.leave_out(only.keys) | (wanted.keys() - only.keys)
-        catalog = replace(catalog, sessions={key: one for key, one in wanted.items() if key in only.keys})
-    draft = _compare_all(catalog, places)
-    if only is not None:
-        draft.select(only)
-    actions = sorted(
-        draft.actions, key=lambda action: (KINDS.index(action.kind), action.key, action.session_id or 0)
-    )
+    places = place(catalog, snapshot)
+    draft, left_out = _compare_part(catalog, places, snapshot, only, renew=renew)
+    draft.refusals += another_catalog(catalog, places, only)
+    if written is not None:
+        _heed_journal(catalog, draft, snapshot, written)
+    actions = sorted(draft.actions, key=_order)
     guarded = refusals(
         actions,
         catalog.policy,
         managed=places.managed,
-        wanted=len(wanted),
+        wanted=len(catalog.sessions),
         allow_empty=allow_empty,
         allow_destroy=frozenset(allow_destroy),
     )
+    renamed = find_renamed(catalog, actions, snapshot)
+    if not allow_recreate:
+        guarded += recreate_refusals(renamed, len(catalog.sessions))
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
-        counts=Counts(
-            no_op=draft.no_op,
-            managed=places.managed,
-            unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
-            foreign=places.foreign + snapshot.left_out.foreign,
-            unreadable=len(places.unreadable),
-            not_looked_at=len(out),
-        ),
+        counts=replace(_counts(draft, places, snapshot), not_looked_at=left_out),
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
+            *rename_notes(renamed),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
@@ -126,53 +109,109 @@ def make_plan(
         lock=catalog.policy.lock,
         canary=catalog.policy.canary,
         listing=snapshot.listing,
+        account=snapshot.account,
     )
 
 
-def _key(live: LiveSession) -> str:
-    """The key in the tag of a managed session."""
-    assert live.remark.tag is not None
-    return live.remark.tag.identity.key
+def _order(action: Action) -> tuple[int, str, int]:
+    return KINDS.index(action.kind), action.key, action.session_id or 0
 
 
-def _compare_all(catalog: Catalog, places: _Places) -> _Draft:
+def _compare_part(
+    catalog: Catalog, places: Places, snapshot: Snapshot, only: Selection | None, *, renew: bool
+) -> tuple[_Draft, int]:
+    """The draft of what is selected, and how many sessions of the catalog were not looked at."""
+    if only is None:
+        return _compare_all(catalog, places, snapshot, renew=renew), 0
+    left_out: set[str] = set()
+    if only.kind is None:
+        left_out = places.leave_out(only.keys) | (catalog.sessions.keys() - only.keys)
+        wanted = {key: one for key, one in catalog.sessions.items() if key in only.keys}
+        catalog = replace(catalog, sessions=wanted)
+    draft = _compare_all(catalog, places, snapshot, renew=renew)
+    draft.select(only)
+    return draft, len(left_out)
+
+
+def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
+    return Counts(
+        no_op=draft.no_op,
+        managed=places.managed,
+        unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
+        foreign=places.foreign + snapshot.left_out.foreign,
+        unreadable=len(places.unreadable),
+        copies=len(places.copies),
+        rewritten=draft.rewritten,
+    )
+
+
+def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew: bool) -> _Draft:
     draft = _Draft()
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
-    draft.refusals, unclear = _unclear(catalog, places)
+    draft.notes += copy_notes(catalog, places)
+    draft.refusals, doubtful = unclear(catalog, places)
+    adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
+    draft.refusals += adoptions.refusals
+    draft.notes += adoptions.notes
+    doubtful |= adoptions.unclear
     draft.actions += [_leave(catalog, live) for live in places.leaving]
     for key, lives in places.held.items():
-        if key not in unclear:
-            _compare_key(catalog, places, key, lives, draft)
-    known = places.held.keys() | unclear
-    draft.actions += [
-        _create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known
-    ]
+        if key in doubtful:
+            continue
+        if len(lives) > 1 and key in catalog.sessions:
+            lives = _resolve(catalog, key, lives, snapshot, draft)
+        _compare_key(catalog, places, key, lives, draft, renew=renew)
+    known = places.held.keys() | doubtful
+    creates = [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known]
+    draft.actions += creates
+    draft.refusals += standing_in_the_way(catalog, creates, places.unreadable)
     return draft
 
 
+def _resolve(
+    catalog: Catalog, key: str, lives: list[LiveSession], snapshot: Snapshot, draft: _Draft
+) -> list[LiveSession]:
+    """Of the live sessions of one key, the one that stays; none of them while that is not known."""
+    resolved = resolve(key, lives, snapshot.messages)
+    draft.notes.append(resolved.note)
+    keeper = resolved.keeper
+    if keeper is None:
+        return []
+    draft.actions += [
+        _delete_extra(catalog, key, extra, keeper, snapshot.messages[extra.session_id])
+        for extra in lives
+        if extra is not keeper
+    ]
+    return [keeper]
+
+
 def _compare_key(
-    catalog: Catalog, places: _Places, key: str, lives: list[LiveSession], draft: _Draft
+    catalog: Catalog, places: Places, key: str, lives: list[LiveSession], draft: _Draft, *, renew: bool
 ) -> None:
-    """Compare the live sessions of one key with what is wanted under it; the first of them is the one that stays."""
-    live = lives[0]
+    """Compare the live session of one key, if any, with what is wanted under it; where nothing is, all that have the
+    key are deleted."""
     wanted = catalog.sessions.get(key)
-    if len(lives) > 1:
-        ids = ", ".join(f"#{one.session_id}" for one in lives)
-        message = f"{len(lives)} live sessions have this identity: {ids}"
-        draft.notes.append(Note("duplicate-identity", message, key))
     if wanted is None:
+        if len(lives) > 1:
+            ids = ", ".join(f"#{one.session_id}" for one in lives)
+            message = f"{len(lives)} live sessions have this identity: {ids}"
+            draft.notes.append(Note("duplicate-identity", message, key))
         draft.actions += [_delete(catalog, key, one, "not in the catalog any more") for one in lives]
         return
-    draft.actions += [_delete_extra(catalog, key, extra, live) for extra in lives[1:]]
+    if not lives:
+        return
+    [live] = lives
     tag = live.remark.tag
-    if tag and live.session_id not in places.moved and equal(wanted, live, tag):
+    settled = live.session_id not in places.moved and live.session_id not in places.adopted
+    if tag and settled and equal(wanted, live, tag):
         draft.no_op += 1
         return
-    compared = compare(wanted, live, tag, catalog.policy.on_conflict)
+    compared = compare(wanted, live, tag, catalog.policy.on_conflict, renew=renew)
+    draft.rewritten += len(compared.rewritten)
     draft.notes += _notes(wanted, live, compared)
-    action = _change(catalog, wanted, live, compared, places.moved.get(live.session_id))
+    action = _change(catalog, wanted, live, compared, places)
     if action:
         draft.actions.append(action)
     else:
@@ -191,98 +230,12 @@ def _as_kept(catalog: Catalog, snapshot: Snapshot) -> Catalog:
     return replace(catalog, sessions=sessions)
 
 
-def _place(catalog: Catalog, snapshot: Snapshot) -> _Places:
-    places = _Places()
-    name, environment = catalog.name, catalog.environment
-    # An unmanaged session can only be adopted under a key that the catalog has.
-    adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
-    moved = {
-        identity: key
-        for key, identity in catalog.moved.items()
-        if key in catalog.sessions or (identity.catalog == name and identity.environment == environment)
-    }
-    for live in snapshot:
-        tag = live.remark.tag
-        if tag is None:
-            if reserved_kind(live) is not None:
-                continue
-            if live.remark.unreadable:
-                places.unreadable.append(live)
-            elif live.session_id in adopt:
-                places.held.setdefault(adopt[live.session_id], []).append(live)
-            else:
-                places.unmanaged.append(live)
-            continue
-        identity = tag.identity
-        if moved and identity in moved:
-            key = moved[identity]
-            places.moved[live.session_id] = identity
-        elif identity.catalog == name and identity.environment == environment:
-            key = identity.key
-        else:
-            places.foreign += 1
-            continue
-        places.managed += 1
-        if key in catalog.forgotten or key in catalog.handed_over:
-            places.leaving.append(live)
-        else:
-            places.held.setdefault(key, []).append(live)
-    return places
-
-
-def _unclear(catalog: Catalog, places: _Places) -> tuple[list[Refusal], set[str]]:
-    """Refusals for keys that two sessions would have, and for adoptions that are not possible; and all these keys.
-
-    A rule decides which of two sessions stays only if both already carry the same identity.
-    """
-    found = []
-    unclear = set()
-    for key, lives in places.held.items():
-        joining = [live for live in lives if live.session_id in places.moved or live.remark.tag is None]
-        if joining and len(lives) > 1:
-            ids = " and ".join(f"#{live.session_id}" for live in lives)
-            unclear.add(key)
-            found.append(
-                Refusal(
-                    "identity",
-                    f"{key} would be {ids} at once, after an adoption or a move",
-                    f"remove the adopt or moved entry of {key} from the catalog",
-                    key,
-                )
-            )
-    there = {live.session_id for live in places.unmanaged}
-    there |= {live.session_id for lives in places.held.values() for live in lives}
-    leaving = {live.session_id for live in places.leaving}
-    for key, session_id in catalog.adopt.items():
-        if session_id in leaving:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which this plan stops managing",
-                    f"remove the adopt entry of {key} from the catalog until this plan is applied",
-                    key,
-                )
-            )
-            unclear.add(key)
-        elif session_id not in there and key not in places.held:
-            found.append(
-                Refusal(
-                    "adopt",
-                    f"{key} is to adopt #{session_id}, which is not live, or is managed by another catalog",
-                    f"remove the adopt entry of {key} from the catalog, or correct the number",
-                    key,
-                )
-            )
-            unclear.add(key)
-    return found, unclear
-
-
 def _leave(catalog: Catalog, live: LiveSession) -> Action:
     """The action that stops managing a session, or hands it over."""
     tag = live.remark.tag
     assert tag is not None
     seen = observed(live)
-    to = catalog.handed_over.get(tag.identity.key)
+    to = catalog.receiver(tag.identity.key)
     return Action(
         kind="forget" if to is None else "move",
         identity=to or tag.identity,
@@ -294,6 +247,7 @@ def _leave(catalog: Catalog, live: LiveSession) -> Action:
         moved_from=None if to is None else tag.identity,
         fingerprint=fingerprint(seen),
         against=seen,
+        catalog_id=catalog.id if to is not None and to.catalog == catalog.name else None,
     )
 
 
@@ -308,6 +262,7 @@ def _create(catalog: Catalog, wanted: Session) -> Action:
         fields=tuple(FieldChange(path, MISSING, value) for path, value in fields.items()),
         managed=tuple(fields),
         protected=wanted.lifecycle.prevent_destroy,
+        catalog_id=catalog.id,
     )
 
 
@@ -326,9 +281,56 @@ def _delete(catalog: Catalog, key: str, live: LiveSession, reason: str) -> Actio
     )
 
 
-def _delete_extra(catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession) -> Action:
+def _delete_extra(
+    catalog: Catalog, key: str, extra: LiveSession, keeper: LiveSession, messages: int
+) -> Action:
     reason = f"a second session with this identity; #{keeper.session_id} stays"
-    return replace(_delete(catalog, key, extra, reason), keeper=keeper.session_id)
+    return replace(
+        _delete(catalog, key, extra, reason),
+        keeper=keeper.session_id,
+        messages=messages,
+        catalog_id=catalog.id,
+    )
+
+
+def _heed_journal(catalog: Catalog, draft: _Draft, snapshot: Snapshot, written: Written) -> None:
+    draft.actions = [_own_double(action, written) for action in draft.actions]
+    draft.notes += _not_in_journal(catalog, draft.actions, snapshot, written)
+
+
+def _own_double(action: Action, written: Written) -> Action:
+    """The action; where it deletes a double without messages that this catalog's own runs made, it says so."""
+    if action.keeper is None or action.messages or action.session_id not in written.made:
+        return action
+    reason = f"an empty double that this catalog's own run made; #{action.keeper} stays"
+    return replace(action, own_double=True, reason=reason)
+
+
+def _not_in_journal(
+    catalog: Catalog, actions: Iterable[Action], snapshot: Snapshot, written: Written
+) -> list[Note]:
+    """A note on sessions that would be overwritten or deleted although nothing but the catalog's name says that they
+    are its own: no id in the tag, and no line in this machine's journal."""
+    tags = {live.session_id: live.remark.tag for live in snapshot}
+    found = []
+    for action in actions:
+        tag = None if action.session_id is None else tags.get(action.session_id)
+        if (
+            action.kind in ("update", "delete")
+            and tag is not None
+            and tag.catalog_id is None
+            and action.session_id not in written.wrote
+        ):
+            found.append(f"{action.key} #{action.session_id}")
+    if not found:
+        return []
+    named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    message = (
+        f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose "
+        f"{'it is' if len(found) == 1 else 'they are'}. If another catalog has that name, "
+        "they may be its own: an id tells the two apart (reconciler apply --write-id)"
+    )
+    return [Note("not-in-journal", message)]
 
 
 def _notes(wanted: Session, live: LiveSession, compared: Comparison) -> list[Note]:
@@ -354,13 +356,16 @@ def _change(
     wanted: Session,
     live: LiveSession,
     compared: Comparison,
-    moved_from: Identity | None,
+    places: Places,
 ) -> Action | None:
     """The action that changes a live session to the wanted one, or None if nothing has to be written."""
     tag = live.remark.tag
+    moved_from = places.moved.get(live.session_id)
     kind: ActionKind
-    if tag is None:
+    if live.session_id in places.adopted:
         kind, reason = "adopt", "adopted: it becomes managed, with its messages"
+    elif tag is not None and moved_from == catalog.identity(wanted.key):
+        kind, reason = "move", f"has the catalog's former id, {tag.catalog_id}"
     elif moved_from is not None:
         kind, reason = "move", f"was {moved_from}"
     elif compared.changes:
@@ -381,6 +386,7 @@ def _change(
         moved_from=moved_from,
         fingerprint=fingerprint(seen := observed(live)),
         against=seen,
+        catalog_id=catalog.id,
     )
 
 
@@ -396,6 +402,7 @@ _REASONS = {
     "git": "changed in git",
     "unknown": "differs from the catalog",
     "released": "fields no longer managed",
+    "renewed": "fields kept in another form are sent again",
 }
 
 

@@ -10,7 +10,10 @@ differ              differ                differ               conflict: as ``po
 differ              field not in base                          changed in git: it is managed from now on
 not wanted          in base                                    released: the value stays, the tag lets go
 not wanted          not in base                                nothing: it belongs to others
+differ              same, stored          same                 nothing: the service keeps it in another form
 ==================  ====================  ===================  ==========================================
+
+A key of ``data`` or ``remark`` that comes back in another Unicode normal form is the same key.
 
 If the tag holds no digests, there is no base, and the cause of a difference is unknown.
 """
@@ -26,7 +29,7 @@ from typing import Any, Final
 from reconciler.domain import LiveSession, OnConflict, Session
 from reconciler.ownership.tag import Base, Tag, field_code
 from reconciler.plan.types import PROTECTION, Cause, Detail, FieldChange
-from reconciler.values import DIGEST_LENGTH, MISSING, same
+from reconciler.values import DIGEST_LENGTH, MISSING, key_as_kept, same
 
 #: Nested values longer than this (in characters of JSON) are shown in full instead of explained, since finding out
 #: where they differ takes superlinear time.
@@ -35,12 +38,14 @@ EXPLAINED: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The result for one session. ``kept`` are conflicts in which the live value stays."""
+    """The result for one session. ``kept`` are conflicts in which the live value stays, ``rewritten`` the fields that
+    the service keeps in another form than they were sent, or not at all."""
 
     changes: tuple[FieldChange, ...]
     managed: tuple[str, ...]
     held: tuple[str, ...]
     kept: tuple[FieldChange, ...] = ()
+    rewritten: tuple[str, ...] = ()
 
 
 def equal(wanted: Session, live: LiveSession, tag: Tag) -> bool:
@@ -78,14 +83,20 @@ def _vouches_only_for(codes: str, parameters: tuple[str, ...]) -> bool:
     return wanted.issuperset(codes)
 
 
-def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: OnConflict) -> Comparison:
-    """The full comparison of one wanted session with the live one. ``tag`` is None for an unmanaged session."""
+def compare(
+    wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: OnConflict, *, renew: bool = False
+) -> Comparison:
+    """The full comparison of one wanted session with the live one.
+
+    ``tag`` is None for an unmanaged session. With ``renew``, what the service keeps in another form is sent again.
+    """
     base = tag.base if tag else None
     found = live.fields()
     changes: list[FieldChange] = []
     kept: list[FieldChange] = []
     managed: list[str] = []
     held: list[str] = []
+    rewritten: list[str] = []
     fields = wanted.fields()
     for path, after in fields.items():
         if wanted.lifecycle.ignores(path):
@@ -95,10 +106,14 @@ def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: On
         if before is not MISSING and same(after, before):
             managed.append(path)
             continue
-        if before is not MISSING and base and base.known_rewrite(path, after, before):
-            held.append(path)  # both digests stay: of what was sent, and of what the server stored
+        if before is MISSING and (other := key_as_kept(path, found, fields)):
+            before = found[other]
+        known = same(after, before) or (base is not None and base.known_rewrite(path, after, before))
+        if known and not renew:
+            held.append(path)  # the digests stay: of what was sent, and of what the server stored
+            rewritten.append(path)
             continue
-        cause = _cause(path, after, before, base)
+        cause = "renewed" if known else _cause(path, after, before, base)
         change = FieldChange(path, before, after, cause, explain(before, after))
         if cause == "conflict" and on_conflict == "keep-live":
             kept.append(change)
@@ -110,7 +125,7 @@ def compare(wanted: Session, live: LiveSession, tag: Tag | None, on_conflict: On
         changes += _released(base, fields, found)
     if tag is not None and wanted.lifecycle.prevent_destroy is not tag.protected:
         changes.append(FieldChange(PROTECTION, tag.protected, wanted.lifecycle.prevent_destroy, "git"))
-    return Comparison(tuple(changes), tuple(managed), tuple(held), tuple(kept))
+    return Comparison(tuple(changes), tuple(managed), tuple(held), tuple(kept), tuple(rewritten))
 
 
 def _cause(path: str, after: Any, before: Any, base: Base | None) -> Cause:
@@ -118,7 +133,7 @@ def _cause(path: str, after: Any, before: Any, base: Base | None) -> Cause:
         return "unknown"
     if not base.knows(path):
         return "git"
-    if before is not MISSING and base.left(path, before):
+    if base.left(path, before):
         return "git"
     return "drift" if base.wrote(path, after) else "conflict"
 

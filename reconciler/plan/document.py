@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciler import __version__
-from reconciler.plan.types import Action, Detail, FieldChange, Plan, Refusal
+from reconciler.plan.types import Action, Detail, FieldChange, Note, Plan, Refusal
 from reconciler.values import MISSING
 
 FORMAT_VERSION = "1.2"
@@ -22,10 +22,7 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
         "endpoint": plan.endpoint,
         "summary": _summary(plan),
         "actions": [_action(action) for action in plan.actions],
-        "notes": [
-            {"kind": note.kind, "message": note.message, "key": note.key, "session_id": note.session_id}
-            for note in plan.notes
-        ],
+        "notes": [_note(note) for note in plan.notes],
         "refusals": [_refusal(one) for one in plan.refusals],
     }
     if plan.about is not None:
@@ -45,12 +42,16 @@ def _summary(plan: Plan) -> dict[str, int]:
         "move": plan.count("move"),
         "forget": plan.count("forget"),
         "no_op": counts.no_op,
-        "drift": sum(action.caused("drift") for action in plan.actions),
+        "drift": sum(action.caused("drift") or action.outside is not None for action in plan.actions)
+        + sum(note.drift for note in plan.notes),
         "conflict": sum(action.caused("conflict") for action in plan.actions),
         "managed": counts.managed,
         "unmanaged": counts.unmanaged,
         "foreign": counts.foreign,
         "unreadable": counts.unreadable,
+        "copies": counts.copies,
+        "own_doubles": sum(action.own_double for action in plan.actions),
+        "rewritten": counts.rewritten,
     }
     if counts.not_looked_at:
         summary["not_looked_at"] = counts.not_looked_at
@@ -66,12 +67,30 @@ def _action(action: Action) -> dict[str, Any]:
         "reason": action.reason,
         "fields": [_field(change) for change in action.fields],
     }
-    if action.caused("drift") or action.caused("conflict"):
+    if action.caused("drift") or action.caused("conflict") or action.outside is not None:
         document["drift"] = True
+    if action.outside is not None:
+        document["outside"] = action.outside
     if action.kind not in ("create", "delete"):
         document["unchanged"] = action.unchanged
+    if action.messages is not None:
+        document["messages"] = action.messages
+    if action.own_double:
+        document["own_double"] = True
     if action.moved_from is not None:
         document["from"] = str(action.moved_from)
+    return document
+
+
+def _note(note: Note) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "kind": note.kind,
+        "message": note.message,
+        "key": note.key,
+        "session_id": note.session_id,
+    }
+    if note.drift:
+        document["drift"] = True
     return document
 
 

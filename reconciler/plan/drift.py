@@ -1,4 +1,4 @@
-"""The drift in a plan: what was changed outside git, field by field."""
+"""The drift in a plan: what was changed outside git, field by field, and what happened to sessions as a whole."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from reconciler.plan.types import Plan
 
 
 def drifted(plan: Plan) -> Plan:
-    """The plan reduced to the fields that were changed outside git, and to the sessions that have such fields."""
+    """The plan reduced to what was changed outside git: fields, and sessions that were deleted, doubled or untagged."""
     actions = tuple(
         replace(action, fields=fields)
         for action in plan.actions
         if (fields := tuple(change for change in action.fields if change.cause in ("drift", "conflict")))
+        or action.outside is not None
     )
     # What an apply tries first is nothing that was changed outside git.
     notes = tuple(note for note in plan.notes if note.kind != "canary")

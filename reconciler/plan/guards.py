@@ -21,6 +21,8 @@ def refusals(
 
     ``managed`` is the number of managed live sessions, ``wanted`` the number of sessions in the catalog.
     """
+    # A double that a run of our own made a moment ago, and that nobody spoke to, is no loss: it does not count.
+    actions = [action for action in actions if not action.own_double]
     deletes = [action for action in actions if action.kind == "delete"]
     updates = [action for action in actions if action.kind in ("update", "adopt", "move", "forget")]
     found = []

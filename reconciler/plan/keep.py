@@ -6,7 +6,9 @@ mostly one more in a count.
 
 - whole: what is ours or is to become ours, what is named by its id, what has an unreadable tag, what is reserved;
 - id, name and identity: unmanaged sessions with the name of a session in the catalog, and those of the other catalogs
-  that sessions come from or go to.
+  that sessions come from or go to;
+- these and the prompt if it is one of the catalog's: sessions of other catalogs and environments with a key or prompt
+  of a session in the catalog, which may have been renamed (:mod:`reconciler.plan.renamed`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from reconciler.domain import Catalog, Keep, LiveSession, Others
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
+from reconciler.plan.renamed import Likeness
 from reconciler.plan.types import Plan
 from reconciler.values import JSON
 
@@ -25,15 +28,19 @@ _NO_FIELDS: Final[Mapping[str, JSON]] = {}
 _NO_REMARK: Final = Remark()
 
 
-def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False) -> Keep:
-    """What to keep for a plan of this catalog. With ``whole_names``, unmanaged sessions with the name of one in the
-    catalog are kept whole, to be adopted."""
+def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False, ids: Iterable[int] = ()) -> Keep:
+    """What to keep for a plan of this catalog.
+
+    ``ids`` are those of sessions that were written. With ``whole_names``, unmanaged sessions with the name of one in
+    the catalog are kept whole, to be adopted.
+    """
     return _keep(
         (catalog.name, catalog.environment),
         {*catalog.moved.values(), *catalog.handed_over.values()},
-        set(catalog.adopt.values()),
+        {*catalog.adopt.values(), *ids},
         {session.name: session.name for session in catalog.sessions.values()},
         whole_names,
+        Likeness.of(catalog),
     )
 
 
@@ -51,6 +58,7 @@ def _keep(
     ids: set[int],
     names: Mapping[str, str],
     whole_names: bool,
+    likeness: Likeness | None = None,
 ) -> Keep:
     ours = frozenset(identities)
     near = {(one.catalog, one.environment) for one in ours}
@@ -63,7 +71,10 @@ def _keep(
             where = (tag.identity.catalog, tag.identity.environment)
             if where == scope or tag.identity in ours:
                 return live
-            return _named(live.session_id, live.name, tag.identity) if where in near else "foreign"
+            prompt = likeness.prompt(live) if likeness else ""
+            if where in near or prompt or (likeness and likeness.like_key(tag.identity)):
+                return _named(live.session_id, live.name, tag.identity, prompt)
+            return "foreign"
         if live.remark.unreadable or reserved_kind(live) is not None:
             return live
         name = names.get(live.name)
@@ -77,12 +88,12 @@ def _keep(
     return keep
 
 
-def _named(session_id: int, name: str, identity: Identity | None) -> LiveSession:
+def _named(session_id: int, name: str, identity: Identity | None, prompt: str = "") -> LiveSession:
     return LiveSession(
         session_id,
         name,
         model="",
-        prompt="",
+        prompt=prompt,
         parameters=_NO_FIELDS,
         data=_NO_FIELDS,
         raw_remark=None,

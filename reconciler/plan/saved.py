@@ -1,8 +1,8 @@
 """Saved plans: the public JSON, and for each action what is needed to apply it without the catalog.
 
-A saved plan is bound to its catalog, environment and endpoint, and carries a digest of its content, so that what is
-applied is what was reviewed. The digest is not a signature: whoever can replace the file can replace the digest. A
-saved plan holds prompts in clear text.
+A saved plan is bound to its catalog, environment, endpoint and account, and carries a digest of its content, so
+that what is applied is what was reviewed. The digest is not a signature: whoever can replace the file can replace
+the digest. A saved plan holds prompts in clear text.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
+from reconciler.ownership.account import Account, account_from_json, account_to_json
 from reconciler.ownership.tag import CREATED, Identity
 from reconciler.plan.document import FORMAT_VERSION, plan_to_document
 from reconciler.plan.types import Action, Counts, Detail, FieldChange, Note, Plan, Refusal
@@ -31,6 +32,7 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
     document["created"] = created
     document["made_by"] = dict(run)
     document["lock"] = plan.lock
+    document["account"] = account_to_json(plan.account)
     if plan.canary is not None:
         document["canary"] = plan.canary
     document["digest"] = _digest(document)
@@ -105,6 +107,8 @@ def _execution(action: Action) -> dict[str, Any]:
         facts["against"] = dict(action.against)
     if action.keeper is not None:
         facts["keeper"] = action.keeper
+    if action.catalog_id is not None:
+        facts["catalog_id"] = action.catalog_id
     return facts
 
 
@@ -126,9 +130,17 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
             not_looked_at=summary.get("not_looked_at", 0),
+            copies=summary.get("copies", 0),
+            rewritten=summary.get("rewritten", 0),
         ),
         notes=tuple(
-            Note(note["kind"], note["message"], note.get("key"), note.get("session_id"))
+            Note(
+                note["kind"],
+                note["message"],
+                note.get("key"),
+                note.get("session_id"),
+                note.get("drift", False),
+            )
             for note in document["notes"]
         ),
         refusals=tuple(
@@ -139,6 +151,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         lock=document.get("lock", False),
         canary=document.get("canary"),
         listing=Listing(**listing) if listing else None,
+        account=account_from_json(document.get("account")) or Account(),
     )
 
 
@@ -159,6 +172,10 @@ def _action(document: Mapping[str, Any]) -> Action:
         fingerprint=document.get("fingerprint", ""),
         against=document.get("against", {}),
         keeper=document.get("keeper"),
+        outside=document.get("outside"),
+        messages=document.get("messages"),
+        own_double=document.get("own_double", False),
+        catalog_id=document.get("catalog_id"),
     )
 
 

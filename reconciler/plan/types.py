@@ -7,15 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.domain import Listing
+from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import CREATED, Identity, Was
 from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
 About: TypeAlias = Literal["drift", "environments", "part"]
-Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released"]
+Cause: TypeAlias = Literal["git", "drift", "conflict", "unknown", "released", "renewed"]
+
+#: What happened to a whole session outside git: it was deleted, lost its tag, has another or a broken one, or is live
+#: twice.
+Outside: TypeAlias = Literal["deleted", "tag-removed", "tag-altered", "double"]
 
 #: The order in which a plan lists its actions.
 KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "update", "create")
+
+#: The kind of the note on sessions of one identity of which none may be deleted yet.
+UNDECIDED: Final = "undecided-duplicate"
 
 #: The path of the one managed value that lives in the tag alone.
 PROTECTION: Final = "lifecycle.prevent_destroy"
@@ -49,7 +57,9 @@ class Action:
     the tag will have digests of, ``held`` those whose digests stay as they are: ignored fields, fields that policy
     keeps live, and fields that the server stores in another form. ``fingerprint`` and ``against`` describe the live
     session that the action was planned against; both are empty for a create. ``keeper`` is the session with the same
-    identity that stays if this one is deleted.
+    identity that stays if this one is deleted, ``messages`` how many messages this one has, and ``own_double`` says
+    that this catalog's own journal made it. ``catalog_id`` is the id that the tag will have. ``outside`` says what
+    happened outside git to the whole session.
     """
 
     kind: ActionKind
@@ -66,6 +76,10 @@ class Action:
     fingerprint: str = ""
     against: Mapping[str, Any] = field(default_factory=dict)
     keeper: int | None = None
+    outside: Outside | None = None
+    messages: int | None = None
+    own_double: bool = False
+    catalog_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -85,12 +99,13 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that a reviewer should know and that no action shows."""
+    """Something that a reviewer should know and that no action shows. ``drift``: it happened outside git."""
 
     kind: str
     message: str
     key: str | None = None
     session_id: int | None = None
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,7 @@ class Counts:
     """How many live sessions there are of each kind, and how many need no change.
 
     ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys leaves out.
+    ``rewritten`` is the number of fields that the service keeps in another form than they were sent, or not at all.
     """
 
     no_op: int = 0
@@ -124,6 +140,8 @@ class Counts:
     foreign: int = 0
     unreadable: int = 0
     not_looked_at: int = 0
+    copies: int = 0
+    rewritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +150,7 @@ class Plan:
 
     ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
     hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file. ``canary`` is the
-    policy's of that name.
+    policy's of that name. ``account`` is the mark of the account that was listed.
     """
 
     catalog: str
@@ -146,11 +164,17 @@ class Plan:
     lock: bool = False
     canary: int | None = None
     listing: Listing | None = None
+    account: Account = UNKNOWN
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.actions
+
+    @property
+    def undecided(self) -> bool:
+        """Whether sessions of one identity are left alone until it is known which of them may go."""
+        return any(note.kind == UNDECIDED for note in self.notes)
 
     def count(self, kind: ActionKind) -> int:
         """How many actions are of a kind."""

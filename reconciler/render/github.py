@@ -50,6 +50,12 @@ def _annotations(document: Mapping[str, Any]) -> Iterator[str]:
         if touched:
             items = (f"{_who(a)}: {', '.join(paths)}" for a, paths in touched)
             yield _command("warning", f"{count(len(touched), 'session')} {words}", _list(items))
+    whole = [a for a in actions if "outside" in a and a["action"] != "delete"]
+    if whole:
+        items = (f"{_who(a)}: {a['reason']}" for a in whole)
+        yield _command(
+            "warning", f"{count(len(whole), 'session')} changed outside git as a whole", _list(items)
+        )
     # That calls are not proven is no warning about this change; the comment and the page have the note, too.
     notes = [note for note in document["notes"] if note["kind"] != "canary"]
     if notes:

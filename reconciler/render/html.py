@@ -35,6 +35,7 @@ from reconciler.render.view import (
     is_text,
     left_alone,
     same_field,
+    shows_reason,
     text_diff,
     text_size,
     title,
@@ -204,7 +205,7 @@ def _what(change: Change) -> str:
     action = change.first
     if change.action == "move":
         return f"moved from {action.get('from', '')}"
-    if change.action in ("delete", "forget", "adopt"):
+    if shows_reason(change):
         return str(action["reason"])
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
@@ -219,7 +220,7 @@ def _data(change: Change, share: int) -> dict[str, Any]:
     action = change.first
     fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
     data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
-    if change.action not in ("create", "update"):
+    if change.action == "move" or shows_reason(change):
         data["r"] = visible(str(action["reason"]))
     if change.action == "move":
         data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"

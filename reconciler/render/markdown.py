@@ -58,6 +58,7 @@ from reconciler.render.view import (
     left_alone,
     outside_git,
     same_field,
+    shows_reason,
     text_diff,
     text_size,
     title,
@@ -332,7 +333,7 @@ class _Comment:
         what = ", ".join(paths) if change.action not in ("create", "delete") else ""
         if change.action == "move":
             what = f"moved from {code(str(action.get('from', '')))}" + (f"; {what}" if what else "")
-        elif change.action in ("adopt", "forget"):
+        elif shows_reason(change) and change.action != "delete":
             what = prose(str(action["reason"])) + (f"; {what}" if what else "")
         marks = "".join(f" **({cause})**" for cause in sorted(change.causes))
         if len(change.members) > 1:
@@ -368,7 +369,7 @@ class _Comment:
             label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
         label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
         head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
-        if change.action in ("adopt", "forget", "move"):
+        if change.action == "move" or (shows_reason(change) and change.action != "delete"):
             moved = f"Moved from {code(str(action.get('from', '')))}. " if change.action == "move" else ""
             head += [f"{moved}Reason: {prose(str(action['reason']))}.", ""]
         unchanged = {m.get("unchanged", 0) for m in change.members}

@@ -45,11 +45,7 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     lines += [f"  not tried: {one['action']} {_label(one)}" for one in left]
     for one in document["canaries"]:
         lines += _tried(one)
-    for one in document["rewritten"]:
-        lines.append(
-            f"  stored differently: {terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}: "
-            f"sent {_value(one['sent'])}, stored {_value(one['stored'])}; this form is remembered"
-        )
+    lines += [_rewritten(one) for one in document["rewritten"]]
     found = "NOT VERIFIED" if document["verification"] == "failed" else "NOT AS WRITTEN"
     lines += [f"  {found} {terminal(difference)}" for difference in document["differences"]]
     summary = document["summary"]
@@ -74,6 +70,19 @@ _VERIFIED = {
     "failed": "Not verified: the list could not be read again. Plan again to see what is live.",
     "skipped": "Not verified: the list was not read again. Plan again to see what is live.",
 }
+
+
+def _rewritten(one: Mapping[str, Any]) -> str:
+    """One field that the service keeps in another form than it was sent."""
+    where = f"{terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}"
+    if "stored" not in one:
+        return f"  not kept: {where}: sent {_value(one['sent'])}, stored nothing; this is remembered"
+    if "stored_path" in one:
+        return f"  stored differently: {where}: the key comes back in another Unicode normal form"
+    return (
+        f"  stored differently: {where}: sent {_value(one['sent'])}, stored {_value(one['stored'])}; "
+        "this form is remembered"
+    )
 
 
 def _tried(canary: Mapping[str, Any]) -> list[str]:

@@ -28,6 +28,7 @@ from reconciler.render.view import (
     left_alone,
     outside_git,
     same_field,
+    shows_reason,
     text_diff,
     text_size,
     title,
@@ -104,7 +105,7 @@ class _Plan:
         keys = min(24, max((cells(visible(str(c.first["key"]))) for c in listed), default=0))
         for change in listed:
             action = change.first
-            what = [str(action["reason"])] if change.action in ("delete", "forget", "adopt") else []
+            what = [str(action["reason"])] if shows_reason(change) else []
             if change.action == "move":
                 what = [f"from {action.get('from', '')}"]
             elif change.action == "update":
@@ -133,7 +134,7 @@ class _Plan:
             self._members(change.members)
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
-        if change.action not in ("create", "update") or self.full:
+        if change.action == "move" or shows_reason(change) or self.full:
             page.put(6, ("reason: ", "dim"), str(action["reason"]), hang=8)
         if change.action != "delete" or self.full:
             self._fields(change)
@@ -344,6 +345,11 @@ class _Plan:
         outside = outside_git(summary)
         if outside:
             page.put(0, (f"Attention: {outside}.", "drift"))
+        rewritten = summary.get("rewritten", 0)
+        if rewritten and self.full:
+            verb = "is" if rewritten == 1 else "are"
+            text = f"{count(rewritten, 'field')} {verb} kept in another form: apply --renew sends "
+            page.put(0, (text + ("it" if rewritten == 1 else "them") + " again.", "dim"))
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))

@@ -29,6 +29,7 @@ CAUSES = {
     "unknown": "not known who changed it",
     "adopted": "taken over: becomes what git says",
     "released": "no longer managed, keeps its value",
+    "renewed": "kept in another form, sent again",
 }
 
 #: A one-line string longer than this is shown as lines, not as a value.
@@ -58,6 +59,11 @@ class Change:
         """The causes of its fields that are shown: drift and conflict."""
         found = {str(f["cause"]) for f in self.first["fields"] if f.get("cause") in ("drift", "conflict")}
         return found | {"drift"} if self.first.get("drift") and not found else found
+
+
+def shows_reason(change: Change) -> bool:
+    """Whether a change needs its reason beside it, since its fields do not say it."""
+    return change.action in ("delete", "forget", "adopt") or "outside" in change.first
 
 
 def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change]:
@@ -178,6 +184,8 @@ def left_alone(summary: Mapping[str, int]) -> str:
         parts.append(f"{summary['foreign']:,} of other catalogs")
     if summary["unreadable"]:
         parts.append(f"{summary['unreadable']:,} with an unreadable tag")
+    if summary.get("copies"):
+        parts.append(count(summary["copies"], "copy", "copies"))
     if summary.get("not_looked_at"):
         parts.append(f"{summary['not_looked_at']:,} not looked at")
     return ", ".join(parts)
@@ -199,6 +207,8 @@ def calm(document: Mapping[str, Any]) -> str:
     """The message for a plan without actions. It never claims more than the plan covers."""
     if document["refusals"]:
         return "The plan is refused."
+    if document.get("about") == "drift" and document["summary"]["drift"]:
+        return "The notes say what was changed outside git."
     return _CALM.get(document.get("about", ""), "The live list matches the catalog.")
 
 

@@ -70,6 +70,10 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def _names(text: str) -> frozenset[str]:
+    return frozenset(_name(word) for word in text.split(","))
+
+
 def _some_of(*words: str) -> Callable[[str], frozenset[str]]:
     def read(text: str) -> frozenset[str]:
         return frozenset(_one_of(*words)(word) for word in text.split(","))
@@ -145,6 +149,14 @@ class Quirks:
     remark_escaped: bool = _quirk(
         False, "Quotes, angle brackets and ampersands of a remark are stored as HTML entities."
     )
+    drops_empty: bool = _quirk(
+        False,
+        "Keys of data and of a JSON remark are not stored if their value is empty: a string, null, [] or {}.",
+    )
+    drops_keys: frozenset[str] = _quirk(
+        frozenset(), "These keys of data and of a JSON remark are not stored.", "NAME,…", _names
+    )
+    normal_keys: bool = _quirk(False, "The keys of data are stored in Unicode normal form C.")
     data_field: str | None = _quirk(
         None, "The wire name of data in writes. The contract's name is ignored.", "NAME", _name
     )

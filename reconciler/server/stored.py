@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from html import escape
 from typing import Any
+from unicodedata import normalize
 
 from reconciler.contract import Operation, SessionShape
 from reconciler.server.arguments import malformed, read_number, read_object, too_long
@@ -47,7 +50,9 @@ class Columns:
         if "remark" in given:
             found["remark"] = self._remark(facts, given["remark"])
         if "data" in given:
-            found["data"] = read_object(facts, "data", given["data"])
+            found["data"] = self._keys(read_object(facts, "data", given["data"]))
+            if self._quirks.normal_keys:
+                found["data"] = {normalize("NFC", key): value for key, value in found["data"].items()}
         parameters = {
             name: read_number(facts, name, given[name], whole=name in _WHOLE)
             for name in self._parameters
@@ -63,6 +68,8 @@ class Columns:
         if not isinstance(remark, str):
             raise malformed(facts, "remark")
         quirks = self._quirks
+        if quirks.drops_empty or quirks.drops_keys:
+            remark = self._remark_keys(remark)
         if quirks.remark_escaped:
             remark = escape(remark)
         characters, limit = quirks.remark_characters, quirks.remark_limit
@@ -75,6 +82,22 @@ class Columns:
                 raise too_long(facts, "remark", limit, "字节")
             remark = remark.encode()[:limit].decode(errors="ignore")
         return str(remark)
+
+    def _remark_keys(self, remark: str) -> str:
+        with suppress(ValueError):
+            found = json.loads(remark)
+            if isinstance(found, dict) and (kept := self._keys(found)) != found:
+                return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        return remark
+
+    def _keys(self, given: Mapping[str, JSON]) -> dict[str, JSON]:
+        quirks = self._quirks
+        return {
+            key: value
+            for key, value in given.items()
+            if key not in quirks.drops_keys
+            and not (quirks.drops_empty and (value is None or value in ("", [], {})))
+        }
 
     def _prompt(self, prompt: str) -> str:
         if self._quirks.trim_prompts:

@@ -1,13 +1,13 @@
-"""Editing a manifest's text: the lines that hold a value change, and everything else stays to the byte.
+"""Edits YAML in place: only the characters of the changed values change.
 
-The place of a value is found in the outline of the text (:mod:`reconciler.strict_yaml.outline`), and its characters are
-replaced (:mod:`reconciler.strict_yaml.splices`). Nothing is parsed and written again, so that comments, order,
-quoting, odd indentation, anchors, line ends and a byte order mark stay as they are. A value
-keeps its style (plain, quoted, block, braces) as far as that can hold the new one.
+The outline of the text (:mod:`reconciler.strict_yaml.outline`) says where a value is, and its characters are replaced
+(:mod:`reconciler.strict_yaml.splices`). The document is not dumped again. So comments, order, quoting, indentation,
+anchors, line endings and a byte order mark are preserved. The new value is written in the style of the old one (plain,
+quoted, block, braces) if that style can express it.
 
-A value that is shared is never changed for others: what comes from an alias or through a merge key is overridden
-where it is used. And nothing is taken on trust: the strict reader reads the edited text, and it has to say what
-the former text said with exactly the wanted change; else there is no edit but an error with the place.
+Shared values are safe: what comes from an alias or a merge key is overridden where it is used, and not changed where it
+is defined. Every edit is checked: the strict parser reads the edited text, and the result must be the previous document
+with exactly the wanted change. Otherwise nothing is edited, and an error names the place.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def set_value(text: str, path: NodePath, value: JSON, *, prompt: bool = False, file: str = "") -> str:
-    """The text with this value at this path; keys that are missing on the way are added.
+    """The text with this value at this path. Missing mappings are added.
 
-    Where the value is a mapping or a list, only what differs in it is touched.
+    If the value is a mapping or a list, only its differences are edited.
 
     Args:
-        path: keys, and positions in lists.
-        prompt: whether the value is a prompt, whose line ends and white space at the end do not count.
-        file: what the text is called in errors.
+        path: keys, and indexes of list items.
+        prompt: whether the value is a prompt, whose line endings and trailing white space do not count.
+        file: the name of the text in errors.
 
     Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: the path leads through something that is no mapping, the value can't be written in YAML,
+        CatalogError: the strict parser finds faults in the text.
+        ReconcilerError: the path leads through a value that is not a mapping, the value can't be written in YAML,
             or it can't be set without changing something else.
     """
     return edit(text, [Change("set", path, value, prompt)], file=file)
 
 
 def edit(text: str, changes: Sequence[Change], *, file: str = "") -> str:
-    """The text with all of these changes, made in this order.
+    """The text with all of these changes, applied in this order.
 
     Raises:
-        CatalogError: the strict reader finds fault with the text.
-        ReconcilerError: one of the changes can't be made; the error names it and its place.
+        CatalogError: the strict parser finds faults in the text.
+        ReconcilerError: one of the changes can't be made. The error names the change and its place.
     """
     body = text.removeprefix(_MARK)
     mark = text[: len(text) - len(body)]
@@ -67,7 +67,7 @@ def edit(text: str, changes: Sequence[Change], *, file: str = "") -> str:
 
 
 class _Editor:
-    """One text, and what can be made of it."""
+    """A text to edit, with its document and its outline."""
 
     def __init__(self, text: str, file: str) -> None:
         self.text = text
@@ -89,7 +89,7 @@ class _Editor:
         """The text with one change.
 
         Raises:
-            ReconcilerError: it can't be made.
+            ReconcilerError: the change can't be made.
         """
         found = obstacle(change.value) or obstacle(list(change.path))
         if found:
@@ -102,7 +102,7 @@ class _Editor:
         except ImpossibleError as error:
             error.at = error.at or _nodes_along(self.outline, change.path)[-1].begin
             raise self._error(error) from None
-        # First what differs within the value, then the value as a whole.
+        # Try to edit only what differs within the value, then to replace the value as a whole.
         for steps in (_parts(self.outline, self.document, change), [change]):
             try:
                 edited = self._after(steps)
@@ -114,7 +114,7 @@ class _Editor:
         raise self._error(reason or _shared(self.outline, change))
 
     def together(self, changes: Sequence[Change]) -> str | None:
-        """The text with all changes, or ``None`` where they have to be looked at one by one."""
+        """The text with all changes, or ``None`` if they have to be tried one by one."""
         if any(obstacle(change.value) or obstacle(list(change.path)) for change in changes):
             return None
         wanted = self.document
@@ -129,9 +129,9 @@ class _Editor:
         return edited if edited is not None and _says(edited, wanted, changes) else None
 
     def _after(self, changes: Sequence[Change]) -> str | None:
-        """The text after all changes, or ``None`` where it would not be YAML any more on the way.
+        """The text after all changes, or ``None`` if an intermediate text would not be valid YAML.
 
-        Those that are apart from each other are made at once, those that touch one after the other.
+        Changes that do not touch each other are made at once, the others one after the other.
         """
         text, document, outline = self.text, self.document, self.outline
         pending = list(changes)
@@ -140,7 +140,7 @@ class _Editor:
             later: list[Change] = []
             for change in pending:
                 if later and change.kind == "remove":
-                    later.append(change)  # a position in a list holds only after what comes first
+                    later.append(change)  # the index of an item depends on the changes before it
                     continue
                 found = [
                     one for one in splices(outline, document, change) if text[one.start : one.end] != one.text
@@ -171,7 +171,7 @@ class _Editor:
 
 
 def _spliced(text: str, made: Iterable[Splice]) -> str:
-    """The text with these splices, which are sorted."""
+    """The text with these splices, which must be sorted."""
     pieces, at = [], 0
     for start, end, new in made:
         pieces += [text[at:start], new]
@@ -184,19 +184,19 @@ def _parse(text: str) -> Any:
 
 
 def _says(text: str, wanted: JSON, changes: Iterable[Change]) -> bool:
-    """Whether the text has no fault and says exactly this."""
+    """Whether the text is valid and means exactly this document."""
     parsed = _parse(text)
     return not parsed.faults and same(normalised(parsed.document, changes), normalised(wanted, changes))
 
 
 def _touches(one: Splice, made: list[Splice]) -> bool:
-    """Whether a splice overlaps with some of these, which are sorted, or lies right beside one."""
+    """Whether a splice overlaps or adjoins one of these, which must be sorted."""
     at = bisect_right(made, one)
     return (at > 0 and made[at - 1].end >= one.start) or (at < len(made) and made[at].start <= one.end)
 
 
 def _parts(outline: Outline, document: JSON, change: Change) -> list[Change]:
-    """The changes that setting a mapping or a list comes down to; any other change is its only part."""
+    """The smallest changes that set a mapping or a list. Any other change is returned as it is."""
     if change.kind != "set":
         return [change]
     value = document
@@ -204,14 +204,14 @@ def _parts(outline: Outline, document: JSON, change: Change) -> list[Change]:
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
-            return [change]  # something new
+            return [change]  # a new value
     if same(value, change.value):
         return []
     node = outline.node(change.path)
     if node is None:
         return [change]
     sets, removals = _differences(node, value, change)
-    # Removals come last, so that nothing is ever empty on the way; and from the end, so that positions hold.
+    # Removals come last, so that nothing becomes empty in between, and from the end, so that indexes stay valid.
     return [*sets, *reversed(removals)]
 
 
@@ -244,7 +244,7 @@ def _differences(node: Node, old: JSON, change: Change) -> tuple[list[Change], l
 
 
 def _nodes_along(outline: Outline, path: NodePath) -> list[Node]:
-    """The keys and values along a path, as far as they are written out, the document first."""
+    """The keys and values along a path, beginning with the document, as far as they are in the text."""
     way = [outline.root]
     for entry in outline.entries(path):
         way += [entry.key, entry.value] if entry.key else [entry.value]
@@ -252,7 +252,7 @@ def _nodes_along(outline: Outline, path: NodePath) -> list[Node]:
 
 
 def _shared(outline: Outline, change: Change) -> ImpossibleError:
-    """Why a change would change something else, too."""
+    """The error for a change that would also change something else."""
     way = _nodes_along(outline, change.path)
     for one in (*way, *way[-1].all()):
         used = outline.aliases(one.anchor) if one.anchor and one.kind != "alias" else []

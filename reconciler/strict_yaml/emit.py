@@ -1,10 +1,10 @@
-"""From a value to YAML, in the way that a person would write it, and so that the strict reader gives the same value.
+"""Writes values as YAML, as a person would write them. The strict parser reads the same values back.
 
-Everything is written by YAML 1.2 and read the same by readers of 1.1: a text that one of them would take for a
-number, a date or a boolean stands in quotes. What can't be seen is escaped, and so needs double quotes.
+The output is YAML 1.2, and parsers of YAML 1.1 read it in the same way: a string that one of them would read as a
+number, a date or a boolean is quoted. Invisible characters are escaped in double quotes.
 
-A value is written for a place: the column of the mapping or list that it is in, and the step by which that
-place indents. What comes back is a *head*, which stands on the line of the key, and the *lines* below it.
+A value is written for a place: the column of the mapping or list that contains it, and the indentation used there. The
+result consists of a *head*, on the line of the key, and the *lines* below.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from reconciler.strict_yaml.faults import MAX_DEPTH
 from reconciler.strict_yaml.scalars import MAX_DIGITS
 from reconciler.values import JSON
 
-#: Mappings and lists that would go beyond this column are written one entry a line.
+#: Mappings and lists that would exceed this column are written with one entry per line.
 WIDTH: Final = 100
 STEP: Final = 2
-#: libyaml looks 1024 characters ahead for the `:` of a key (scanner.c, yaml_parser_stale_simple_keys).
+#: libyaml searches 1024 characters for the `:` of a key (scanner.c, yaml_parser_stale_simple_keys).
 LONGEST_KEY: Final = 1000
-#: The levels that a manifest has around a field's value.
+#: How many levels a manifest has above the value of a field.
 _LEVELS_ABOVE: Final = 5
 
 
 class Raw(str):
-    """A piece of YAML that is written as it is, such as an alias; also in a key's place."""
+    """A piece of YAML that is written unchanged, such as an alias, as a value or a key."""
 
     __slots__ = ()
 
 
 class Prompt(str):
-    """A prompt: read without the white space at its end, and written as a block wherever one can hold it."""
+    """A prompt: its trailing white space does not count, and it is written as a block scalar if possible."""
 
     __slots__ = ()
 
 
 class Written(NamedTuple):
-    """A value as text: what stands after `key:`, and the lines below, indented and without line ends."""
+    """A value as YAML: what follows ``key:``, and the lines below, indented and without line breaks."""
 
     head: str
     lines: tuple[str, ...] = ()
 
 
 def obstacle(value: JSON) -> str:
-    """What keeps a value from being written at all, as in "it holds …"; empty when nothing does."""
+    """What prevents a value from being written, to complete "it holds …"; empty if nothing does."""
     return _obstacle(value, _LEVELS_ABOVE)
 
 
@@ -75,18 +75,18 @@ _MOST_BITS: Final = int((MAX_DIGITS - 1) * math.log2(10))
 
 # Plain and quoted scalars
 
-# What a reader of YAML 1.1 or 1.2 might take for something else than a text. Wider than the two say.
+# Strings that a parser of YAML 1.1 or 1.2 might read as something else; broader than the two specifications.
 _AMBIGUOUS = re.compile(
     r"[-+.0-9][-+.,:0-9a-fxotz_ \t]*|[-+]?\.?(?:inf|nan)|~|<<|=|y|n|yes|no|on|off|true|false|null",
     re.IGNORECASE,
 ).fullmatch
 _INDICATORS: Final = frozenset("-?:,[]{}#&*!|>'\"%@`")
-# Joins the parts of an emoji. Harmless, and a name with its number in place of it is hard to read.
+# Joins the parts of an emoji. It is harmless, and a name with an escape in its place is hard to read.
 _JOINER: Final = "\u200d"
 
 
 def is_plain(text: str, *, flow: bool) -> bool:
-    """Whether a text can stand without quotes; ``flow``: within brackets, or as a key."""
+    """Whether a string needs no quotes. ``flow``: in a flow collection, or as a key."""
     if (
         not text
         or text[0] in _INDICATORS
@@ -102,14 +102,14 @@ def is_plain(text: str, *, flow: bool) -> bool:
 
 
 def double_quoted(text: str) -> str:
-    """A text in double quotes, on one line, with everything escaped that can't be seen."""
+    """A string in double quotes, on one line, with invisible characters escaped."""
     if text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return '"' + "".join(_escaped(char) for char in text) + '"'
 
 
 def single_quoted(text: str) -> str | None:
-    """A text in single quotes, or ``None`` where it needs escapes."""
+    """A string in single quotes, or ``None`` if it needs escapes."""
     if not text.replace(_JOINER, "").isprintable():
         return None
     return "'" + text.replace("'", "''") + "'"
@@ -130,7 +130,7 @@ def _escaped(char: str) -> str:
 
 
 def scalar(value: JSON, *, flow: bool) -> str:
-    """A text, number, boolean or null, on one line."""
+    """A string, number, boolean or null, on one line."""
     if isinstance(value, Raw):
         return str(value)
     if isinstance(value, str):
@@ -144,14 +144,14 @@ def scalar(value: JSON, *, flow: bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        # A number of YAML 1.1 has a dot: 1e-07 would be a text.
+        # A float of YAML 1.1 needs a dot: 1e-07 would be a string.
         mantissa, e, exponent = repr(value).partition("e")
         return mantissa + ("" if "." in mantissa or not e else ".0") + e + exponent
     return str(value)
 
 
 def key_text(key: str) -> str:
-    """A key, with its `:`; one that is too long for libyaml to find its `:` is marked as a key by a `?`."""
+    """A key with its ``:``. A key for which libyaml would not find the ``:`` is marked by a ``?``."""
     text = scalar(key, flow=True)
     return f"{text}:" if len(text) <= LONGEST_KEY else f"? {text}\n:"
 
@@ -160,7 +160,7 @@ def key_text(key: str) -> str:
 
 
 def flow(value: JSON) -> str:
-    """A value on one line, mappings in braces and lists in brackets."""
+    """A value in flow style, on one line."""
     if isinstance(value, dict):
         pairs = (f"{key_text(key).replace(chr(10), ' ')} {flow(child)}" for key, child in value.items())
         return "{" + ", ".join(pairs) + "}"
@@ -170,11 +170,11 @@ def flow(value: JSON) -> str:
 
 
 def write(value: JSON, column: int, step: int = STEP, *, used: int = 0) -> Written:
-    """A value in a mapping or list at this column (of its keys, or its dashes).
+    """A value in a mapping or list whose keys or dashes are at this column.
 
     Args:
-        step: how far what is in the value is indented, from 1 to 9.
-        used: how many characters stand on the line before the head.
+        step: the indentation of nested values, 1 to 9.
+        used: how many characters precede the head on its line.
     """
     if isinstance(value, str) and not isinstance(value, Raw):
         prompt = isinstance(value, Prompt)
@@ -189,7 +189,7 @@ def write(value: JSON, column: int, step: int = STEP, *, used: int = 0) -> Writt
 
 
 def _one_line(value: JSON, used: int) -> str | None:
-    """A value on one line, or ``None`` where it is nested, too long, or has texts of several lines."""
+    """A value on one line, or ``None`` if it is nested, too long, or contains strings of several lines."""
     if not isinstance(value, dict | list):
         return scalar(value, flow=False)
     children = value.values() if isinstance(value, dict) else value
@@ -200,22 +200,22 @@ def _one_line(value: JSON, used: int) -> str | None:
 
 
 def mapping_lines(value: dict[str, JSON], column: int, step: int = STEP) -> list[str]:
-    """A mapping, its keys at this column."""
+    """A mapping with its keys at this column."""
     return [line for key, child in value.items() for line in entry_lines(key, child, column, step)]
 
 
 def entry_lines(key: str, value: JSON, column: int, step: int = STEP) -> list[str]:
-    """A key and its value, the key at this column."""
+    """A key at this column, and its value."""
     *above, start = (" " * column + line for line in key_text(key).split("\n"))
     head, lines = write(value, column, step, used=len(start))
     return [*above, f"{start} {head}" if head else start, *lines]
 
 
 def item_lines(value: JSON, column: int, step: int = STEP) -> list[str]:
-    """An entry of a list, its dash at this column."""
+    """An item of a list, with its dash at this column."""
     pad = " " * column
     if isinstance(value, dict | list) and _one_line(value, column + 1) is None:
-        # Beside the dash, what is nested starts on the same line.
+        # A nested collection starts on the line of the dash.
         nested = (
             mapping_lines(value, column + 2, step)
             if isinstance(value, dict)
@@ -228,17 +228,18 @@ def item_lines(value: JSON, column: int, step: int = STEP) -> list[str]:
 
 # Block literals
 
-# Line ends aside, what a block can hold: printable by YAML, and taken for a line end by no reader.
+# What a block scalar can contain besides line breaks: characters that YAML calls printable and no parser reads as a
+# line break.
 _LITERAL = re.compile(
     "[\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*"
 ).fullmatch
 
 
 def literal(text: str, column: int, step: int = STEP, *, prompt: bool = False) -> Written | None:
-    """A text as a block, or ``None`` where a block would not give exactly this text.
+    """A string as a literal block scalar, or ``None`` if a block can't express exactly this string.
 
-    A text that ends in more than one line end would need a `|+`, whose value changes with every blank line that
-    somebody adds or removes below it; so it gets none.
+    A string that ends in more than one line break would need ``|+``. The value of such a block changes with every blank
+    line that somebody adds or removes below it, so it is not used.
     """
     body = text.rstrip("\n")
     ends = len(text) - len(body)
@@ -246,7 +247,7 @@ def literal(text: str, column: int, step: int = STEP, *, prompt: bool = False) -
         return None
     lines = body.split("\n")
     first = next(line for line in lines if line)
-    # Without a number, the first line that is not empty says how far the block is indented.
+    # Without an indentation indicator, the first line that is not empty determines the indentation.
     number = str(step) if first[0] in " \t" else ""
     if len(number) > 1:
         return None

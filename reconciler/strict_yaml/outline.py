@@ -1,8 +1,8 @@
-"""Where everything stands in a manifest, to the character, so that it can be edited in place.
+"""The exact place of every key and value in a text, so that the text can be edited in place.
 
-An outline is made from libyaml's events. It keeps what a document built from them has lost: which value is an
-alias, where each begins, and where it ends. Positions count characters of the text, which has no byte order
-mark, and with which the strict reader has found no fault.
+An outline is built from libyaml's events. It keeps what the document does not: which values are aliases, and where each
+value begins and ends. Places are indexes of characters. The text must have no byte order mark, and the strict parser
+must have found no faults in it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, StreamEndEvent
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # missing from the stubs
 
 from reconciler.strict_yaml.path import NodePath, Step
 
 LINE_END = re.compile(r"\r\n|\r|\n")
-#: What may stand between two things of YAML: white space, line ends, comments.
+#: What may separate two tokens: white space, line breaks and comments.
 _SPACE = re.compile(r"(?:[ \t\r\n]|(?<![^ \t\r\n])#[^\r\n]*)*")
 _ANCHOR = re.compile(r"&[^ \t\r\n,\[\]{}]+")
 _KEEP = re.compile(r"[|>][1-9]?\+")
@@ -29,24 +29,26 @@ _KEEP = re.compile(r"[|>][1-9]?\+")
 class Node:
     """A value and its place.
 
-    ``begin`` is where it begins, ``start`` where it does behind its anchor, ``end`` where it is over: a block
-    scalar with its last line, without the blank lines below that are not part of it. ``intro`` is the end of
-    what introduces it: of the `:` or `-` before it, or of its anchor. ``column`` is that of a block collection's
-    keys or dashes, or of a block scalar's lines.
+    Attributes:
+        begin: where the value begins, including its anchor.
+        start: where it begins after its anchor.
+        end: where it ends. A block scalar ends with its last line, without blank lines that are not part of it.
+        intro: the end of what introduces it: of the ``:`` or ``-`` before it, or of its anchor.
+        column: that of the keys or dashes of a block collection, or of the lines of a block scalar.
     """
 
     kind: Literal["scalar", "mapping", "list", "alias"]
     begin: int
     start: int
     end: int
-    style: str = ""  # of a scalar: empty where it is plain, else the character that it begins with
-    flow: bool = False  # whether it is written in braces or brackets, or stands within some
+    style: str = ""  # of a scalar: empty if it is plain, else the character that it begins with
+    flow: bool = False  # whether it is in flow style (braces or brackets), or within a value that is
     text: str = ""  # of a scalar
-    anchor: str = ""  # its own; of an alias, the one that it names
+    anchor: str = ""  # its own, or the one that an alias refers to
     column: int = 0
     intro: int = 0
     entries: list[Entry] = field(default_factory=list)
-    #: The entries of a mapping by key; what a merge key brings in is not among them.
+    #: The entries of a mapping by key, without those that a merge key adds.
     own: dict[str, Entry] = field(default_factory=dict)
 
     @property
@@ -55,17 +57,17 @@ class Node:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no text at all, which means null."""
+        """Whether the value has no characters, which means null."""
         return self.kind == "scalar" and not self.style and self.start == self.end
 
     def entry(self, step: Step) -> Entry | None:
-        """What a step of a path leads to, where it is written out here."""
+        """The entry that a step of a path leads to; ``None`` if it is not in this node."""
         if isinstance(step, str):
             return self.own.get(step)
         return self.entries[step] if self.kind == "list" and 0 <= step < len(self.entries) else None
 
     def all(self) -> Iterator[Node]:
-        """This node and all in it, in the order of the text."""
+        """This node and all nodes in it, in the order of the text."""
         yield self
         for entry in self.entries:
             if entry.key:
@@ -75,7 +77,7 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A pair of a mapping, or an item of a list, which has no key. ``begin`` is where its `?` or `-` stands, if any."""
+    """A pair of a mapping, or an item of a list, which has no key. ``begin`` includes its ``?`` or ``-``, if any."""
 
     begin: int
     value: Node
@@ -87,7 +89,7 @@ class Entry:
 
 
 class Outline:
-    """The outline of a text. ``root`` is its document."""
+    """The outline of a text. ``root`` is the node of the document."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -100,7 +102,7 @@ class Outline:
         self.root = Node("scalar", 0, 0, 0) if nothing else self._node(self._next(), flow=False)
 
     def entries(self, path: NodePath) -> list[Entry]:
-        """The entries along a path, as far as they are written out."""
+        """The entries along a path, as far as they are in the text."""
         node = self.root
         found: list[Entry] = []
         for step in path:
@@ -112,7 +114,7 @@ class Outline:
         return found
 
     def node(self, path: NodePath) -> Node | None:
-        """The node that a path leads to; ``None`` if it is not written out there."""
+        """The node that a path leads to; ``None`` if it is not in the text."""
         entries = self.entries(path)
         if len(entries) < len(path):
             return None
@@ -127,18 +129,18 @@ class Outline:
         return self._starts[bisect_right(self._starts, index) - 1]
 
     def line_end(self, index: int) -> int:
-        """Where the line of a character is over, before its line end."""
+        """Where the line of a character ends, before its line break."""
         found = LINE_END.search(self.text, index)
         return found.start() if found else len(self.text)
 
     def next_line(self, index: int) -> int:
-        """Where the line after that of a character begins; the end of the text if there is none."""
+        """Where the next line after that of a character begins; the end of the text if there is none."""
         after = bisect_right(self._starts, index)
         return self._starts[after] if after < len(self._starts) else len(self.text)
 
     @property
     def line_break(self) -> str:
-        """How the text ends its lines: as it ends the first."""
+        """The line break of the text: the one after its first line."""
         found = LINE_END.search(self.text)
         return found.group() if found else "\n"
 
@@ -178,7 +180,7 @@ class Outline:
         return node
 
     def _skip(self, index: int) -> int:
-        """The first character from here on that says something."""
+        """The first character from here on that is not white space or part of a comment."""
         space = _SPACE.match(self.text, index)
         assert space is not None
         return space.end()
@@ -209,9 +211,9 @@ class Outline:
         return event
 
     def _measure(self, node: Node) -> None:
-        """Find the column of a block scalar's lines, and where the last of them is over.
+        """Find the column of a block scalar's lines, and where the last of them ends.
 
-        For libyaml it is over where something else begins.
+        libyaml reports where the next token begins.
         """
         content = self.next_line(node.start)
         lines = LINE_END.split(self.text[content : node.end])
@@ -222,7 +224,7 @@ class Outline:
             ends.append(node.end)
         seen = next((line for line in lines if line.strip(" ")), "")
         said = next((line for line in node.text.split("\n") if line.strip(" ")), "")
-        # What is indented more than the block is, is part of the text.
+        # Indentation beyond that of the block is part of the string.
         node.column = _indent(seen) - _indent(said)
         if not _KEEP.match(self.text, node.start):
             while lines and not lines[-1].strip(" ") and (not said or len(lines[-1]) <= node.column):

@@ -1,4 +1,4 @@
-"""The path to a node of a document. Everything that names a place in a document names it so."""
+"""The path to a node of a document."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ NodePath: TypeAlias = tuple[Step, ...]
 
 
 def dotted(path: NodePath) -> str:
-    """A path for people: ``sessions.alice.parameters``."""
+    """A path as shown to people: ``sessions.alice.parameters``."""
     return ".".join(map(str, path))

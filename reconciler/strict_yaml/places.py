@@ -1,4 +1,4 @@
-"""The line and column of a problem. Nothing here runs unless there is one."""
+"""Finds the line and column of a problem. Nothing here runs unless there is a problem."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from yaml import (
     ScalarEvent,
     SequenceEndEvent,
 )
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # missing from the stubs
 
 from reconciler.errors import Problem
 from reconciler.strict_yaml.faults import MAX_DEPTH
 from reconciler.strict_yaml.path import NodePath
 
-#: So many values of one text are given a place. Of what comes after them, the place is that of what it is in.
+#: How many values of a text get a place of their own. Later ones get the place of the value that contains them.
 MAX_POSITIONS: Final = 1_000_000
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Source:
-    """One file's text, and problems with their place in it. ``file`` is relative to the catalog's root."""
+    """The text of one file; makes problems with their place in it. ``file`` is relative to the catalog's root."""
 
     def __init__(self, file: str, data: bytes, text: str) -> None:
         self.file = file
@@ -39,37 +39,37 @@ class Source:
         self._line = (-1, "")
 
     def at(self, index: int, message: str, hint: str = "") -> Problem:
-        """A problem at a character of the text, which counts from 0."""
+        """A problem at the character with this index."""
         number = self.line(index)
         start = self._starts[number - 1]
-        if self._line[0] != start:  # one text for all problems of a line, however long it is
+        if self._line[0] != start:  # all problems of a line share one string, since lines may be long
             end = _LINE_END.search(self._text, start)
             self._line = start, self._text[start : end.start() if end else None]
         source = self._line[1]
         return Problem(message, hint, self.file, number, min(index - start, len(source)) + 1, source)
 
     def line(self, index: int) -> int:
-        """The line that a character is in, counting from 1."""
+        """The number of a character's line, from 1."""
         return bisect_right(self._starts, index)
 
     def at_key(self, path: NodePath, message: str, hint: str = "") -> Problem:
-        """A problem with a key of a mapping: the place is the key's."""
+        """A problem with a key of a mapping, at the key."""
         key, _ = self._find(path)
         return self.at(key, message, hint)
 
     def at_value(self, path: NodePath, message: str, hint: str = "") -> Problem:
-        """A problem with a value. An empty one has no place of its own: there it is the key's."""
+        """A problem with a value, at the value; at its key if the value is empty."""
         key, position = self._find(path)
         return self.at(key if position.empty else position.at, message, hint)
 
     def first(self, index: int) -> int | None:
-        """The line in which the key was given first that stands at this character a second time."""
+        """The line of the first occurrence of the duplicate key at this character."""
         first = self._positions.first.get(index)
         return None if first is None else self.line(first)
 
     @cached_property
     def _starts(self) -> list[int]:
-        # Lines as editors count them; libyaml's own count would also take the separators of Unicode.
+        # Lines as editors count them. libyaml would count the Unicode line separators too.
         return [0, *(end.end() for end in _LINE_END.finditer(self._text))]
 
     @cached_property
@@ -77,8 +77,10 @@ class Source:
         return _Positions(self._data)
 
     def _find(self, path: NodePath) -> tuple[int, _Position]:
-        """The places of a key (of the value, where it has none) and of its value; of what is not there,
-        those of the nearest thing above it that is."""
+        """The places of a key (or of the value, if there is no key) and of its value.
+
+        If nothing is at the path, the places are those of the nearest existing value above it.
+        """
         position = self._positions.root
         at = position.at
         for step in path:
@@ -90,7 +92,7 @@ class Source:
 
 
 class _Position:
-    """The place of a value, and of what is in it."""
+    """The place of a value and of its children."""
 
     __slots__ = ("at", "children", "empty", "is_list")
 
@@ -98,7 +100,7 @@ class _Position:
         self.at = at
         self.empty = False
         self.is_list = False
-        #: By key or position: the place of the key (in a list, of the value), and the value.
+        #: By key or index: the place of the key (in a list, of the item), and the value.
         self.children: Mapping[str | int, tuple[int, _Position]] = _NOTHING
 
 
@@ -106,11 +108,11 @@ _NOTHING: Final[Mapping[str | int, Any]] = {}
 
 
 class _Positions:
-    """The places of everything in a text, as far as it can be read."""
+    """The places of everything in a text, as far as it can be parsed."""
 
     def __init__(self, data: bytes) -> None:
         self.root = _Position(0)
-        #: Of each key that is given again in its mapping, the place of the first.
+        #: For each duplicate key, the place of its first occurrence.
         self.first: dict[int, int] = {}
         self._next: Callable[[], Any] = CParser(data).get_event
         self._anchors: dict[str | None, _Position] = {}
@@ -122,10 +124,10 @@ class _Positions:
                 self.root = _Position(event.start_mark.index)
                 self._fill(self.root, event, 0)
         except (yaml.YAMLError, _StoppedError):
-            pass  # what was found before it is kept
+            pass  # keep what was found before the error
 
     def _fill(self, position: _Position, event: Any, depth: int) -> None:
-        """Find the places of all that is in the value which starts with this event."""
+        """Find the places of the children of the value that starts with this event."""
         self._count(1)
         if event.__class__ is AliasEvent:
             target = self._anchors.get(event.anchor)
@@ -177,4 +179,4 @@ class _Positions:
 
 
 class _StoppedError(Exception):
-    """The strict reader stopped here, too, or there is too much."""
+    """The strict parser stopped here too, or there are too many values."""

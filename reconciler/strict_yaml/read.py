@@ -31,7 +31,7 @@ from yaml import (
     SequenceEndEvent,
     StreamEndEvent,
 )
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # missing from the stubs
 
 from reconciler.strict_yaml.faults import MAX_DEPTH, TAG_HINT, TOO_DEEP, Fault, find_forbidden, syntax_fault
 from reconciler.strict_yaml.scalars import MERGE, NUMERIC, WORDS, Refused, read_number

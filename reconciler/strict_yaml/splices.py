@@ -1,11 +1,11 @@
-"""From a change to the characters of a text to replace.
+"""Turns a change into splices: which characters of a text to replace, and with what.
 
-A value has its place in two slots: the characters on the line of its key, and the whole lines below. A text
-on one line, or braces, fill the first; a block literal fills both; a block mapping or list the second. Whatever was
-there before, and whatever comes, one slot is replaced each; what stands between and around them, such as a
-comment on the line of the key, is left alone.
+A value occupies two slots: characters on the line of its key, and whole lines below. A scalar on one line and a flow
+collection fill the first slot, a block mapping or list the second, and a block scalar both. A splice replaces each
+slot, whatever it contains before and after. What is between and around the slots stays, such as a comment on the line
+of the key.
 
-A value that is not written out at its place (an alias, or what a merge key brings in) is overridden there.
+A value that is not in the text at its place (an alias, or what a merge key adds) is overridden there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from reconciler.values import JSON
 
 
 class Splice(NamedTuple):
-    """Characters to replace, and by what."""
+    """Characters to replace, and their replacement."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class Splice(NamedTuple):
 
 
 class _Reached(NamedTuple):
-    """Where a walk along a path came to: a node, what it means, the nodes above it, and the steps not gone."""
+    """How far a walk along a path came: a node, its value, the nodes above it, and the remaining steps."""
 
     node: Node
     value: JSON
@@ -55,7 +55,7 @@ class _Reached(NamedTuple):
 
 
 def _walk(root: Node, document: JSON, path: NodePath) -> _Reached:
-    """Go along a path as far as it is written out."""
+    """Walk along a path as far as it is in the text."""
     node, value = root, document
     above: list[Node] = []
     for position, step in enumerate(path):
@@ -68,7 +68,7 @@ def _walk(root: Node, document: JSON, path: NodePath) -> _Reached:
 
 
 def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
-    """What to replace for a change; ``document`` is what the text says.
+    """The splices that make a change. ``document`` is that of the text.
 
     Raises:
         ImpossibleError: the change can't be made there, or makes no sense.
@@ -96,7 +96,7 @@ def splices(outline: Outline, document: JSON, change: Change) -> list[Splice]:
 
 
 class _Editor:
-    """Edits one text at one place. ``above`` are the nodes that the place is in, outermost first."""
+    """Edits a text at one place. ``above`` are the nodes that contain the place, outermost first."""
 
     def __init__(self, outline: Outline, above: Sequence[Node]) -> None:
         self.outline = outline
@@ -104,7 +104,7 @@ class _Editor:
         self.above = above
 
     def override(self, reached: _Reached, change: Change) -> list[Splice]:
-        """A change to what is not written out at its place: missing, an alias, or brought in by a merge key."""
+        """Change a value that is not in the text at its place: missing, an alias, or added by a merge key."""
         node, rest = reached.node, reached.rest
         if change.kind == "remove":
             rest = (*rest, change.path[-1])
@@ -118,14 +118,14 @@ class _Editor:
             return self.replace(node, change.value)
         new = changed_within(reached.value, rest, change)
         if node.kind == "alias" and isinstance(new, dict) and change.kind == "set":
-            # What is not overridden still comes from the alias.
+            # Keys that are not overridden still come from the alias.
             new = {Raw("<<"): Raw(f"*{node.anchor}"), rest[0]: new[rest[0]]}
         return self.replace(node, new)
 
     # Replacing
 
     def replace(self, node: Node, value: JSON) -> list[Splice]:
-        """Put a value in place of a node."""
+        """Replace a node by a value."""
         if not self.above:
             raise ImpossibleError("a document as a whole can't be changed in place")
         holder = self.above[-1]
@@ -134,7 +134,7 @@ class _Editor:
         written = self._written(node, holder, value)
         first, second = self._slots(node)
         if written.head and written.lines:
-            # A block has to start on the next line, whatever comments there are before what was there.
+            # A block has to start on the next line, before any comments that precede the old value.
             second = (self.outline.next_line(first[1]), second[1])
         head, body = self._head(first, written.head), self._body(second, written, value)
         if head.end == body.start:  # at the end of the text
@@ -152,7 +152,7 @@ class _Editor:
         step = self._step(self.above)
         if isinstance(value, str) and not isinstance(value, Raw):
             if self._wants_block(node, value):
-                # The number in a block's header goes up to 9, so that a deeper indentation may not do.
+                # The indentation indicator goes up to 9, so a deeper indentation may not be possible.
                 kept = node.column - holder.column if node.is_block_scalar else step
                 for indent in (kept, step):
                     block = literal(value, holder.column, indent, prompt=isinstance(value, Prompt))
@@ -163,7 +163,7 @@ class _Editor:
             if node.flow:
                 return Written(flow(value))
             if isinstance(value, dict):
-                # A list may stand right below its key, a mapping not.
+                # A list may be at the column of its key; a mapping may not.
                 column = node.column if node.column > holder.column else holder.column + step
                 return Written("", tuple(mapping_lines(value, column, step)))
             return Written("", tuple(line for item in value for line in item_lines(item, node.column, step)))
@@ -173,7 +173,7 @@ class _Editor:
         return Written(_one_line(value, node, in_flow=False))
 
     def _wants_block(self, node: Node, text: str) -> bool:
-        """Whether a text is to be a block: what was one stays one, and what was quoted does, prompts aside."""
+        """Whether a string becomes a block: blocks stay blocks, and quoted strings other than prompts stay quoted."""
         if node.is_block_scalar:
             return True
         if isinstance(text, Prompt):
@@ -181,7 +181,7 @@ class _Editor:
         return "\n" in text and not node.style
 
     def _slots(self, node: Node) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The characters on the line of the key that hold a value, and the whole lines below that do."""
+        """The two slots of a value: its characters on the line of the key, and its whole lines below."""
         outline = self.outline
         if node.is_block_scalar:
             below = outline.next_line(node.start)
@@ -221,7 +221,7 @@ class _Editor:
         at_end = end == len(text) and not text.endswith(("\n", "\r"))
         if at_end and start == end:
             new = line_break + new
-        # A block that ends in a line end needs one to be there, and in a mapping or list there may be such a block.
+        # A block whose string ends in a line break needs one in the text; a mapping or list may contain such a block.
         if not at_end or not (isinstance(value, Prompt) or written.head.endswith("-")):
             new += line_break
         return Splice(start, end, new)
@@ -229,7 +229,7 @@ class _Editor:
     # Adding
 
     def append(self, node: Node, item: JSON) -> list[Splice]:
-        """Put an item behind the last of a list."""
+        """Add an item after the last one of a list."""
         if node.flow:
             return self._add_to_flow(node, flow(item))
         return self._add_lines(node, item_lines(item, node.column, self._step(self.above)))
@@ -248,7 +248,7 @@ class _Editor:
         return [Splice(at, at, new)]
 
     def _ended(self, node: Node) -> list[Splice]:
-        """What keeps a block at the end of the text as it is when its last line gets a line end."""
+        """The splices that preserve a block at the end of the text when its last line gets a line break."""
         last = _last(node)
         if not last.is_block_scalar or not last.text:
             return []
@@ -264,12 +264,12 @@ class _Editor:
         return any(not line.strip() for line in LINE_END.split(between)[1:-1])
 
     def _keeps(self, node: Node) -> bool:
-        """Whether a node ends in a block that has the blank lines below it as part of its text."""
+        """Whether a node ends in a block that includes the blank lines below it."""
         last = _last(node)
         return last.is_block_scalar and "+" in self.text[last.start : self._header(last)]
 
     def _step(self, nodes: Sequence[Node]) -> int:
-        """How far this text indents at this place: as what is in the innermost node, or as the nodes themselves."""
+        """The indentation used at this place: that of the children of the innermost node that has some."""
         for node in reversed(nodes):
             if node.flow:
                 continue
@@ -282,7 +282,7 @@ class _Editor:
     # Removing
 
     def remove(self, node: Node, entry: Entry) -> list[Splice]:
-        """Take an entry out of a mapping or list."""
+        """Remove an entry of a mapping or list."""
         position = node.entries.index(entry)
         following = node.entries[position + 1] if position + 1 < len(node.entries) else None
         if len(node.entries) == 1:
@@ -294,12 +294,12 @@ class _Editor:
             return [Splice(before.end, entry.end, "")]
         start = self.outline.line_start(entry.begin)
         if self.text[start : entry.begin].strip(" "):
-            # It shares its line with the `-` of a list; so will what follows.
+            # It shares its line with the `-` of a list; the next entry takes its place.
             assert following is not None
             return [Splice(entry.begin, following.begin, "")]
         end = self.outline.next_line(entry.end)
         if position and self._keeps(node.entries[position - 1].value):
-            # The blank lines below would become part of the block above.
+            # The blank lines below it would become part of the block above.
             while (
                 self.outline.line_end(end) < len(self.text)
                 and not self.text[end : self.outline.line_end(end)].strip()
@@ -309,14 +309,14 @@ class _Editor:
 
 
 def _last(node: Node) -> Node:
-    """The last thing written in a node."""
+    """The last node in a node."""
     while node.entries:
         node = node.entries[-1].value
     return node
 
 
 def _one_line(value: JSON, node: Node, *, in_flow: bool) -> str:
-    """A value on one line, a text in the style of the node whose place it takes."""
+    """A value on one line; a string in the style of the node that it replaces."""
     if isinstance(value, dict | list):
         return flow(value)
     if isinstance(value, str) and not isinstance(value, Raw):

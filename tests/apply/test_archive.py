@@ -64,6 +64,7 @@ def test_a_session_is_archived_with_its_messages_before_it_is_deleted(
         "id": path.stem,
         "run": "c0ffee00",
         "endpoint": "https://api.example.com",
+        "account": {"api_ids": [70], "key": "", "sessions": [1]},
         "before": "delete",
         "catalog": "bookshop",
         "environment": None,
@@ -247,7 +248,7 @@ def kept(folder: Path, stem: str = "a", **fields: Any) -> Path:
         ({"name": 1}, "name is of the wrong type"),
         ({"session_id": True}, "session_id is of the wrong type"),
         ({"run_started": 1}, "run_started is of the wrong type"),
-        ({"run_started": "yesterday"}, "run_started is no time"),
+        ({"run_started": "yesterday"}, "run_started is not a time"),
         ({"id": "b"}, "its id is 'b'"),
     ],
 )
@@ -257,7 +258,7 @@ def test_a_file_that_is_not_what_was_written_is_said_to_be_none(
     path = kept(tmp_path, **fields)
     assert read_archive(tmp_path) == (
         [],
-        [Problem(f"{path} is not an archived session: {why}", "it is passed over")],
+        [Problem(f"{path} is not an archived session: {why}", "the file is ignored")],
     )
     with pytest.raises(ReconcilerError) as caught:
         find_archived(tmp_path, "a")
@@ -296,7 +297,7 @@ def test_no_link_and_no_device_is_read(tmp_path: Path) -> None:
     assert found == []
     assert [one.message for one in problems] == [
         f"{tmp_path}/a.json is not an archived session: Too many levels of symbolic links",
-        f"{tmp_path}/b.json is not an archived session: it is no regular file",
+        f"{tmp_path}/b.json is not an archived session: it is not a regular file",
     ]
 
 
@@ -338,10 +339,10 @@ def test_an_archived_session_is_found_by_the_beginning_of_its_id(
     with pytest.raises(ReconcilerError) as caught:
         find_archived(folder, first[:8])
     assert caught.value.problems == (
-        Problem(f"'{first[:8]}' fits 2 archived sessions", "give more of the id"),
+        Problem(f"'{first[:8]}' matches 2 archived sessions", "give more of the id"),
     )
     with pytest.raises(ReconcilerError) as caught:
         find_archived(folder, "x")
     assert caught.value.problems == (
-        Problem(f"there is no 'x' in {folder}", "reconciler archive list shows what there is"),
+        Problem(f"there is no 'x' in {folder}", "reconciler archive list shows what is archived"),
     )

@@ -14,9 +14,18 @@ import pytest
 
 from reconciler.api.listing import list_sessions
 from reconciler.apply import apply_plan
-from reconciler.apply.journal import FILE, Journal, last_unseen_create, read_journal
+from reconciler.apply.journal import (
+    FILE,
+    Journal,
+    last_account,
+    last_unseen_create,
+    read_journal,
+    written_sessions,
+)
 from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.ownership.account import Account
 from reconciler.plan import make_plan
+from reconciler.plan.outside import LastWrite
 from reconciler.server import Fault, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
 from tests.support import API_KEY, calling, catalog, options, reconcile, wanted
@@ -59,6 +68,7 @@ def test_a_run_in_the_journal(server: RunningServer, tmp_path: Path) -> None:
             "catalog": "bookshop",
             "environment": "staging",
             "endpoint": "https://api.example.com",
+            "account": {"api_ids": [], "key": "", "sessions": []},
             "actions": 2,
             "user": "lery",
             "commit": "abc",
@@ -75,6 +85,7 @@ def test_a_run_in_the_journal(server: RunningServer, tmp_path: Path) -> None:
             "failed": 1,
             "unknown": 0,
             "not_tried": 0,
+            "account": {"api_ids": [70], "key": "", "sessions": [1]},
         },
     ]
     assert API_KEY not in (tmp_path / FILE).read_text(encoding="utf-8")
@@ -309,7 +320,7 @@ def test_a_journal_that_is_no_file_is_not_read(tmp_path: Path) -> None:
         read_journal(path)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ReconcilerError, match="can't be read: it is no regular file"):
+    with pytest.raises(ReconcilerError, match="can't be read: it is not a regular file"):
         read_journal(path)
 
 
@@ -317,3 +328,67 @@ def test_what_is_nested_beyond_reason_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.write_bytes(b"[" * 100_000 + b"\n" + b'{"run":"old"}\n' + b"x" * 3_000_000 + b"\n")
     assert read_journal(path) == [{"run": "old"}]
+
+
+# What was applied
+
+
+HERE = {"catalog": "bookshop", "environment": None, "endpoint": "local"}
+OURS = {"api_ids": [70], "key": "", "sessions": []}
+
+
+def run_of(name: str, *entries: dict[str, Any], end: str = "verified", **start: Any) -> list[dict[str, Any]]:
+    """The entries of a run on the 26th of November."""
+    at = "2026-11-26T10:00:00.000Z"
+    opening = {"event": "start", **HERE, "account": OURS, **start}
+    return [
+        {"run": name, "at": at, **one} for one in (opening, *entries, {"event": "end", "verification": end})
+    ]
+
+
+def applied(action: str, key: str, session_id: int | None, **more: Any) -> dict[str, Any]:
+    return {"event": "applied", "action": action, "key": key, "session_id": session_id, **more}
+
+
+WRITTEN = LastWrite(1, "2026-11-26")
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (run_of("1", applied("create", "alice", 1)), {"alice": WRITTEN}),
+        (run_of("1", applied("create", "alice", 1), end="differs"), {}),
+        (run_of("1", applied("update", "alice", 1), end="differs"), {"alice": WRITTEN}),
+        (run_of("1", applied("create", "alice", None)), {"alice": LastWrite(None, "2026-11-26")}),
+        (run_of("1", applied("update", "alice", 1)) + run_of("2", applied("delete", "alice", 1)), {}),
+        (run_of("1", applied("adopt", "alice", 1)) + run_of("2", applied("forget", "alice", 1)), {}),
+        (
+            run_of("1", applied("update", "alice", 1))
+            + run_of("2", applied("move", "al", 1, identity="bookshop/al")),
+            {"al": WRITTEN},
+        ),
+        (
+            run_of("1", applied("update", "alice", 1))
+            + run_of("2", applied("move", "alice", 1, identity="other/alice")),
+            {},
+        ),
+        (run_of("1", applied("update", "alice", 1), catalog="other"), {}),
+        (run_of("1", applied("update", "alice", 1), account={**OURS, "api_ids": [71]}), {}),
+        (run_of("1", applied("update", "alice", 1), account="70"), {"alice": WRITTEN}),
+    ],
+)
+def test_what_was_applied_from_here(entries: list[dict[str, Any]], expected: dict[str, LastWrite]) -> None:
+    assert written_sessions(entries, HERE, Account((70,)), ()) == expected
+
+
+def test_the_account_of_the_last_apply() -> None:
+    empty = {"api_ids": [], "key": "a:1", "sessions": []}
+    first = run_of("1", applied("create", "alice", 1), applied("create", "bob", 2), account=empty)
+    assert last_account(first, HERE) == Account((), "a:1", (1, 2))
+    first[-1]["account"] = {**OURS, "key": "a:1"}
+    second = run_of("2", applied("delete", "bob", 2), account={**OURS, "sessions": [1, 2]})
+    assert last_account(first, HERE) == Account((70,), "a:1", (1, 2))
+    assert last_account(first + second, HERE) == Account((70,), "", (1,))
+    restored = run_of("3", restores="x", account={**OURS, "api_ids": [71]})
+    assert last_account(first + second + restored, HERE) == Account((70,), "", (1,))
+    assert last_account(first, {**HERE, "environment": "staging"}) is None

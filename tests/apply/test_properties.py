@@ -24,6 +24,7 @@ from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.contract import Contract
 from reconciler.domain import Catalog, Lifecycle, LiveSession, Policy, Session, Snapshot
+from reconciler.ownership.remark import parse_remark, remark_of_another_session
 from reconciler.ownership.tag import Identity
 from reconciler.plan import make_plan
 from reconciler.plan.document import plan_to_document
@@ -186,6 +187,8 @@ def edit(store: Store, position: int, what: str, value: Any) -> None:
         columns = dataclasses.asdict(one)
         for column in ("session_id", "session_token"):
             columns.pop(column)
+        # With a tag that says whose it is, it would be no double, but a copy that nobody touches.
+        columns["remark"] = remark_of_another_session(one.remark, parse_remark(one.remark))
         store.insert_session(**columns)
     elif what == "cut":
         store.update_session(one.session_id, remark=one.remark and one.remark[:-value])

@@ -20,7 +20,7 @@ from reconciler.cli import run as reconciler
 from reconciler.contract import Contract
 from reconciler.domain import Catalog
 from reconciler.errors import Problem, ReconcilerError, Refused
-from reconciler.ownership.remark import compose_lock, compose_remark
+from reconciler.ownership.remark import compose_lock, compose_remark, remark_of_another_session
 from reconciler.ownership.tag import Identity, make_tag
 from reconciler.server import Fault, Quirks, RunningServer, running_server
 from tests.support import CONTRACT, calling, catalog, contract_with, reconcile, wanted
@@ -99,8 +99,9 @@ def test_a_restore_is_on_record_as_an_apply_is(server: RunningServer, tmp_path: 
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one.pop("at")) for one in entries)
     of = {"run": "2", "restores": archived.id}
     write = {**of, "action": "create", "key": "alice"}
+    account = {"api_ids": [], "key": "", "sessions": []}
     assert entries == [
-        {**of, **SCOPE, "event": "start", "user": "lery"},
+        {**of, **SCOPE, "event": "start", "account": account, "user": "lery"},
         {**write, "event": "intent", "session_id": None, "newest": 0},
         {**write, "event": "applied", "session_id": 2},
         {**write, "event": "listed", "session_id": 2},
@@ -347,7 +348,7 @@ def test_what_a_create_does_not_take_in_an_update_sets(tmp_path: Path, field: st
         (now,) = list_sessions(client)
     former = archived.live(contract.session)
     assert (now.name, now.prompt, now.data) == (former.name, former.prompt, former.data)
-    assert now.raw_remark == former.raw_remark
+    assert now.raw_remark == remark_of_another_session(former.raw_remark, former.remark)
 
 
 def test_an_empty_field_needs_no_update(server: RunningServer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from reconciler.api.listing import list_sessions
 from reconciler.apply.report import Rewrite
 from reconciler.domain import Session
 from reconciler.errors import ExitCode
-from reconciler.ownership.remark import parse_remark
+from reconciler.ownership.remark import parse_remark, remark_of_another_session
 from reconciler.plan import make_plan
 from reconciler.server import Fault, Quirks, RunningServer, Store, running_server
 from reconciler.server.log import LoggedRequest
@@ -111,7 +111,8 @@ def test_a_rewrite_beside_a_second_session_with_the_identity(tmp_path: Path) -> 
         reconcile(client, adopting, tmp_path)
         first = server.store.session(1)
         assert first is not None
-        server.store.insert_session(name="Alice", remark=first.remark)
+        double = remark_of_another_session(first.remark, parse_remark(first.remark))
+        server.store.insert_session(name="Alice", remark=double)
         plan, report = reconcile(client, catalog(ALICE), tmp_path)
         assert [one.kind for one in plan.actions] == ["delete", "update"]
         assert report.rewrites == (Rewrite("alice", 1, "prompt", "  Be kind.", "Be kind."),)

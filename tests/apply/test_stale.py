@@ -147,7 +147,8 @@ def test_sessions_that_pass_an_identity_on_are_in_nobodys_way() -> None:
 
 def test_an_extra_session_is_not_deleted_where_the_one_that_was_to_stay_is_gone() -> None:
     first, second = written(WAS, 1), written(WAS, 3)
-    plan = make_plan(catalog(WAS), snapshot(first, second))
+    there = dataclasses.replace(snapshot(first, second), messages={1: 0, 3: 0})
+    plan = make_plan(catalog(WAS), there)
     assert [(action.kind, action.session_id, action.keeper) for action in plan.actions] == [("delete", 3, 1)]
     refuse_if_stale(plan, snapshot(first, second))
     gone = Problem("alice (#3): planned to delete while #1 stays, found that one gone")

@@ -176,7 +176,7 @@ def test_what_can_not_be_read_is_not_passed_off_as_nothing(shop: Shell, bob: str
         assert (done.returncode, done.stdout, done.stderr) == (1, "", said + hint)
     done = shop.run("archive", "prune", "shop", "--keep-days", "0", "--auto-approve")
     assert (done.returncode, done.stdout) == (0, "0 deleted, 0 kept.\n")
-    assert done.stderr == said + "      hint: it is passed over\n"
+    assert done.stderr == said + "      hint: the file is ignored\n"
     done = shop.run("archive", "list", "shop", "--archive-dir", "nowhere")
     assert (done.returncode, done.stderr) == (
         1,

@@ -88,7 +88,7 @@ def test_a_plan_is_written_into_what_is_no_file(shop: Shell) -> None:
 
 def test_a_disk_is_not_written_to(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stat.S_ISBLK", lambda _: True)
-    with pytest.raises(OSError, match="it is a disk"):
+    with pytest.raises(OSError, match="it is a block device"):
         write_out(Path("/dev/null"), "plan")
 
 

@@ -275,22 +275,22 @@ def _with_message_fields(**fields: str) -> Service:
     )
 
 
-def test_messages_that_are_added_by_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    verdict = ("ok", "are addressed by session_token")
-    for fields in ({"session_token": "session_token"},):
-        service = _with_message_fields(**fields)
-        with playing(service, tmp_path, capsys) as doctor:
-            before = doctor.server.store.dump()
-            code, out, err = doctor.probe("--format", "json", *doctor.given(service))
-            assert (code, err) == (0, "")
-            assert doctor.learned().operation("create_message").named_by == ("session_token",)
-            found = [
-                (one["verdict"], one["seen"])
-                for one in json.loads(out)["checks"]
-                if one["name"] == "messages"
-            ]
-            assert found[-1] == verdict
-            assert doctor.server.store.dump() == before
+@pytest.mark.parametrize("said", [{"session_token": "session_token"}, {}], ids=["said", "not said"])
+def test_messages_that_are_added_by_token(
+    said: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the contract's ``create_message`` does not say how it names the session."""
+    given = _with_message_fields(**said)
+    with playing(_with_message_fields(session_token="session_token"), tmp_path, capsys) as doctor:
+        before = doctor.server.store.dump()
+        code, out, err = doctor.probe("--format", "json", *doctor.given(given))
+        assert (code, err) == (0, "")
+        assert doctor.learned().operation("create_message").named_by == ("session_token",)
+        found = [
+            (one["verdict"], one["seen"]) for one in json.loads(out)["checks"] if one["name"] == "messages"
+        ]
+        assert found[-1] == ("ok", "are addressed by session_token")
+        assert doctor.server.store.dump() == before
 
 
 def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

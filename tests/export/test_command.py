@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,7 +131,10 @@ def test_the_same_sessions_give_the_same_files(server: RunningServer, tmp_path: 
     fill(server)
     export(tmp_path / "a", server.url, "--catalog", "shop")
     export(tmp_path / "b", server.url, "--catalog", "shop")
-    assert files(tmp_path / "a") == files(tmp_path / "b")
+    first, second = files(tmp_path / "a"), files(tmp_path / "b")
+    ids = [re.search(r"^id: (\w{8})$", one["catalog.yaml"], re.M) for one in (first, second)]
+    assert ids[0] and ids[1] and ids[0][1] != ids[1][1]  # nothing live has an id yet
+    assert first == {name: text.replace(ids[1][1], ids[0][1]) for name, text in second.items()}
 
 
 def test_nothing_that_is_there_is_overwritten_unasked(server: RunningServer, tmp_path: Path) -> None:
@@ -208,9 +212,10 @@ def test_the_sessions_of_an_environment(server: RunningServer, tmp_path: Path) -
     assert apply(tmp_path / "a", server.url, "--env", "staging") == 0
     assert export(tmp_path / "b", server.url, "--env", "staging") == 0
     assert plan(tmp_path / "b", server.url, "--env", "staging") == 0
-    assert (
-        files(tmp_path / "b")["catalog.yaml"] == "version: 1\ncatalog: shop\n\nenvironments:\n  staging: {}\n"
-    )
+    made = re.search(r"^id: (\w{8})$", files(tmp_path / "a")["catalog.yaml"], re.M)
+    assert made is not None  # the live sessions carry it since
+    head = f"version: 1\ncatalog: shop\nid: {made[1]}\n\nenvironments:\n  staging: {{}}\n"
+    assert files(tmp_path / "b")["catalog.yaml"] == head
 
 
 def test_the_embedded_server_of_another_folder(tmp_path: Path) -> None:

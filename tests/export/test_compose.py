@@ -154,6 +154,8 @@ version: 1
 catalog: bookshop
 
 environments:
-  staging: {}
+  staging:
+    sessions:
+      alice: {adopt: 1}
 """
     )

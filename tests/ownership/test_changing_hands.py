@@ -167,14 +167,18 @@ def test_two_sessions_that_would_share_a_key_are_refused_and_untouched(desk: Des
     assert plan.empty
 
 
-def test_adopting_what_is_gone_or_owned_is_refused_and_not_created(desk: Desk) -> None:
+def test_adopting_what_is_owned_is_refused_and_not_created(desk: Desk) -> None:
     desk.apply(catalog(ALICE, name="other"))
-    for number in (1, 99):
-        plan = desk.plan(catalog(ALICE, adopt={"alice": number}))
-        assert plan.empty
-        assert [one.message for one in plan.refusals] == [
-            f"alice is to adopt #{number}, which is not live, or is managed by another catalog"
-        ]
+    plan = desk.plan(catalog(ALICE, adopt={"alice": 1}))
+    assert plan.empty
+    assert [one.message for one in plan.refusals] == ["alice is to adopt #1, which belongs to other/alice"]
+
+
+def test_adopting_what_is_gone_concerns_that_key_alone(desk: Desk) -> None:
+    plan = desk.plan(catalog(ALICE, replace(ALICE, key="ben"), adopt={"alice": 99}))
+    assert [(one.kind, one.key) for one in plan.actions] == [("create", "ben")]
+    assert plan.refusals == ()
+    assert [(one.key, one.session_id) for one in plan.notes if one.kind == "adopt-gone"] == [("alice", 99)]
 
 
 def test_a_create_with_an_unmanaged_twin_is_pointed_out(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from reconciler.ownership.tag import (
     tag_to_json,
     without_base,
 )
+from reconciler.values import MISSING
 
 ALICE = Identity("bookshop", "staging", "alice")
 FIELDS: dict[str, Any] = {
@@ -82,6 +83,34 @@ def test_a_tag_is_read_back_as_it_was_written(
     for path, value in stored.items():
         assert tag.base.left(path, value)
         assert tag.base.known_rewrite(path, fields.get(path, ""), value) == (path in fields)
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_a_tag_has_room_for_fields_of_which_nothing_is_stored(protected: bool) -> None:
+    identity = Identity("c" * 20, "e" * 20, "k" * 20)
+    nothing = {path: MISSING for path in FIELDS if path.startswith(("data.", "remark."))}
+    tag = make_tag(identity, FIELDS, stored={"prompt": "Be kind", **nothing}, protected=protected)
+    assert nothing
+    assert len(compact(tag).encode()) <= 200
+    assert tag_from_json(json.loads(compact(tag))) == tag
+
+
+@given(identities, written, st.data())
+def test_a_tag_tells_of_which_fields_nothing_is_stored(
+    identity: Identity, fields: dict[str, Any], data: st.DataObject
+) -> None:
+    dropped = data.draw(st.sets(st.sampled_from(sorted(fields)))) if fields else set()
+    tag = make_tag(identity, fields, stored=dict.fromkeys(dropped, MISSING))
+    again = tag_from_json(json.loads(compact(tag)))
+    kept = make_tag(identity, {}, keep=fields, base=again.base)  # as the next write has it
+    for one in (again, kept):
+        assert one.base is not None or not fields
+        for path, value in fields.items():
+            assert one.base is not None
+            assert one.base.wrote(path, value)
+            assert one.base.known_rewrite(path, value, MISSING) == (path in dropped)
+            assert one.base.left(path, MISSING) == (path in dropped)
+            assert one.base.left(path, value) == (path not in dropped)
 
 
 @given(identities, st.booleans(), formers)

@@ -157,10 +157,11 @@ def test_what_is_not_in_the_part_does_not_count() -> None:
 
 
 def test_a_refusal_of_another_key_is_not_in_the_part() -> None:
-    """``k1`` can't adopt what is not live, which is nothing to a command about ``k0``."""
+    """``k1`` can't adopt what is another catalog's, which is nothing to a command about ``k0``."""
     wish = catalog(*ONCE_OURS, adopt={"k0": 1, "k1": 99})
+    theirs = live(99, remark='{"reconciler":{"catalog":"toyshop","key":"zoe"}}')
     found = {
-        keys: make_plan(wish, snapshot(*BY_HAND), only=Selection("adopt", frozenset(keys))).refusals
+        keys: make_plan(wish, snapshot(*BY_HAND, theirs), only=Selection("adopt", frozenset(keys))).refusals
         for keys in (("k0",), ("k1",), ("k0", "k1"))
     }
     assert found[("k0",)] == ()

@@ -29,7 +29,11 @@ KINDS = {
     "to be moved here": lambda number: tagged(number, OTHERS),
     "another of that catalog": lambda number: tagged(number, Identity("toyshop", None, "zoe")),
     "one that has what is handed over": lambda number: tagged(number, Identity("library", None, "emil")),
-    "foreign": lambda number: tagged(number, Identity("garden", "staging", "alice")),
+    "foreign": lambda number: tagged(number, Identity("garden", "staging", "zelda")),
+    "foreign, of a wanted key": lambda number: tagged(number, Identity("garden", "staging", "hans")),
+    "foreign, of a wanted prompt": lambda number: tagged(
+        number, Identity("garden", None, "zelda"), prompt=wanted("alice").prompt
+    ),
     "unmanaged": lambda number: live(number, name="a chat", remark="prose"),
     "unmanaged, of a wanted name": lambda number: live(number, name="Frida", remark='{"a": 1}'),
     "named like a half-made one": lambda number: live(number, name=half_made_name(identity("gus"))),
@@ -40,11 +44,11 @@ KINDS = {
 }
 
 
-def tagged(number: int, of: Identity) -> LiveSession:
+def tagged(number: int, of: Identity, *, prompt: str = "a long one" * 99) -> LiveSession:
     remark = f'{{"reconciler":{{"catalog":"{of.catalog}","key":"{of.key}"}}}}'
     if of.environment:
         remark = remark.replace('"key"', f'"environment":"{of.environment}","key"')
-    return live(number, remark=remark, name=f"of {of}", prompt="a long one" * 99)
+    return live(number, remark=remark, name=f"of {of}", prompt=prompt)
 
 
 CATALOG = catalog(
@@ -92,4 +96,9 @@ def test_sessions_of_others_are_counted_and_let_go() -> None:
     kept = there.reduced(keep_for_catalog(CATALOG))
     assert kept.left_out == LeftOut(unmanaged=1, foreign=1)
     slim = [list(KINDS)[one.session_id - 11] for one in kept if not one.row]
-    assert slim == ["another of that catalog", "unmanaged, of a wanted name"]
+    assert slim == [
+        "another of that catalog",
+        "foreign, of a wanted key",
+        "foreign, of a wanted prompt",
+        "unmanaged, of a wanted name",
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
-from reconciler.domain import LiveSession, Policy
+from reconciler.domain import Limit, LiveSession, Policy, Snapshot, Written
 from reconciler.ownership.remark import compose_lock, compose_remark
 from reconciler.ownership.tag import make_tag
 from reconciler.plan import Plan, make_plan
@@ -25,6 +25,11 @@ BOB = wanted("bob", name="Bob", prompt="Be brief.")
 def brief(plan: Plan) -> list[tuple[Any, ...]]:
     """Kind, key, session and reason of each action."""
     return [(one.kind, one.key, one.session_id, one.reason) for one in plan.actions]
+
+
+def with_counts(there: Snapshot, messages: dict[int, int]) -> Snapshot:
+    """A snapshot in which sessions were asked for their messages."""
+    return dataclasses.replace(there, messages=messages)
 
 
 def foreign(session_id: int, **where: Any) -> LiveSession:
@@ -102,8 +107,8 @@ def test_a_tag_that_can_not_be_read_is_reported_and_left_alone() -> None:
     cut = live(7, remark=whole[:-2])
     altered = live(8, remark=whole.replace('"alice"', '"malice"'))
     plan = make_plan(catalog(ALICE), snapshot(cut, altered))
-    assert brief(plan) == [("create", "alice", None, "in the catalog, not live")]
     assert plan.counts == Counts(unreadable=2)
+    assert [(one.guard, one.key) for one in plan.refusals] == [("unreadable_tag", "alice")] * 2
     assert plan.notes == (
         Note(
             "unreadable-tag",
@@ -122,16 +127,69 @@ def test_a_tag_that_can_not_be_read_is_reported_and_left_alone() -> None:
 
 def test_of_two_sessions_with_one_identity_the_older_stays() -> None:
     twins = snapshot(written(ALICE, 3, prompt="Changed."), written(ALICE, 5), written(ALICE, 9))
-    plan = make_plan(catalog(ALICE), twins)
+    plan = make_plan(catalog(ALICE), with_counts(twins, {3: 0, 5: 0, 9: 0}))
     assert brief(plan) == [
         ("delete", "alice", 5, "a second session with this identity; #3 stays"),
         ("delete", "alice", 9, "a second session with this identity; #3 stays"),
         ("update", "alice", 3, "changed outside git"),
     ]
     assert plan.notes == (
-        Note("duplicate-identity", "3 live sessions have this identity: #3, #5, #9", "alice"),
+        Note(
+            "duplicate-identity",
+            "3 live sessions have this identity: #3 (no messages), #5 (no messages), #9 (no messages); #3 stays",
+            "alice",
+        ),
     )
     assert plan.counts == Counts(managed=3)
+
+
+@pytest.mark.parametrize(
+    ("messages", "keeper", "gone"),
+    [
+        ({3: 0, 5: 2}, 5, 3),
+        ({3: 1, 5: 2}, 3, 5),
+        ({3: 1, 5: 0}, 3, 5),
+    ],
+)
+def test_of_two_sessions_with_one_identity_the_one_with_messages_stays(
+    messages: dict[int, int], keeper: int, gone: int
+) -> None:
+    plan = make_plan(catalog(ALICE), with_counts(snapshot(written(ALICE, 3), written(ALICE, 5)), messages))
+    assert brief(plan) == [("delete", "alice", gone, f"a second session with this identity; #{keeper} stays")]
+    assert [(one.keeper, one.messages) for one in plan.actions] == [(keeper, messages[gone])]
+
+
+@pytest.mark.parametrize("messages", [{}, {3: 0}, {5: 4}])
+def test_doubles_are_left_alone_until_it_is_known_how_many_messages_each_has(
+    messages: dict[int, int],
+) -> None:
+    twins = snapshot(written(ALICE, 3, prompt="Changed."), written(ALICE, 5))
+    plan = make_plan(catalog(ALICE), with_counts(twins, messages))
+    assert plan.empty
+    assert plan.undecided
+    assert plan.notes == (
+        Note(
+            "undecided-duplicate",
+            "2 live sessions have this identity: #3, #5. It is not known how many messages each of them has, so all "
+            "are left alone: plan again against the live list, or delete the ones that are not wanted",
+            "alice",
+        ),
+    )
+
+
+def test_an_empty_double_that_our_own_journal_made_is_outside_the_limits() -> None:
+    now = catalog(ALICE, policy=Policy(max_deletes=Limit(count=0), max_changes=Limit(count=0)))
+    there = with_counts(snapshot(written(ALICE, 3), written(ALICE, 5)), {3: 0, 5: 0})
+    ours = make_plan(now, there, written=Written(made=frozenset({5}), wrote=frozenset({5})))
+    assert brief(ours) == [
+        ("delete", "alice", 5, "an empty double that this catalog's own run made; #3 stays")
+    ]
+    assert ours.refusals == ()
+    assert plan_to_document(ours)["summary"]["own_doubles"] == 1
+    theirs = make_plan(now, there, written=Written(made=frozenset({3}), wrote=frozenset({3})))
+    assert [one.guard for one in theirs.refusals] == ["max_deletes", "max_changes"]
+    spoken = make_plan(now, with_counts(there, {3: 1, 5: 1}), written=Written(made=frozenset({5})))
+    assert [one.guard for one in spoken.refusals] == ["max_deletes", "max_changes"]
 
 
 def test_of_two_sessions_with_one_identity_that_left_the_catalog_both_go() -> None:
@@ -243,6 +301,9 @@ def test_a_plan_as_a_document() -> None:
             "unmanaged": 1,
             "foreign": 1,
             "unreadable": 0,
+            "copies": 0,
+            "own_doubles": 0,
+            "rewritten": 0,
         },
         "actions": [
             {
@@ -293,10 +354,10 @@ def test_every_kind_of_action_note_and_refusal_fits_the_schema() -> None:
         written(wanted("forgotten"), 3),
         written(wanted("deleted", name="Del"), 4),
         written(wanted("changed"), 5),
-        live(6, remark='{"reconciler":1}'),
+        live(6, name="Six", remark='{"reconciler":1}'),
         live(10, remark=None),
     )
-    plan = make_plan(cat, there)
+    plan = make_plan(cat, with_counts(there, {1: 0, 5: 0}))
     document = plan_to_document(plan)
     assert check_document(document, "plan") == []
     assert [one["action"] for one in document["actions"]] == [

@@ -276,6 +276,7 @@ def test_every_quirk_can_be_spelled() -> None:
         "CHARACTERS": "9",
         "EMPTIED,…": "name,prompt",
         "NAME": "data",
+        "NAME,…": "mood,tone",
         "HOURS": "-3.5",
         "WRITES": "0",
     }

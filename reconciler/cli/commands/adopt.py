@@ -24,8 +24,8 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
-from reconciler.domain import Catalog, Snapshot
-from reconciler.errors import Problem, Refused, UsageError
+from reconciler.domain import Catalog, LiveSession, Snapshot
+from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
@@ -39,6 +39,11 @@ from reconciler.state import FOLDER
     type=click.Choice(["name"]),
     help="Adopt every unmanaged session that has the name of a key's session.",
 )
+@click.option(
+    "--tidy",
+    is_flag=True,
+    help="Remove the adopt lines that are done from the catalog's files. Writes nothing to the service.",
+)
 @catalog_option
 @catalog_options
 @connection_options
@@ -47,7 +52,12 @@ from reconciler.state import FOLDER
 @state_option
 @writing_options
 def command(
-    pairs: tuple[str, ...], match: str | None, catalog: Path, state_dir: Path | None, **flags: Any
+    pairs: tuple[str, ...],
+    match: str | None,
+    tidy: bool,
+    catalog: Path,
+    state_dir: Path | None,
+    **flags: Any,
 ) -> int:
     """Start managing live sessions, with their messages.
 
@@ -55,6 +65,12 @@ def command(
     change. Its remark is remembered, and `reconciler forget` restores it. To have the adoption reviewed in git, write
     `adopt: SESSION_ID` in the session's manifest instead. The guards of `policy` apply.
     """
+    if tidy:
+        if pairs or match:
+            raise UsageError("--tidy adopts nothing", "give it alone")
+        return _tidy(
+            catalog, split(flags, CatalogFlags), split(flags, Connection), state_dir or catalog / FOLDER
+        )
     if bool(pairs) == bool(match):
         raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match name")
     loaded = split(flags, CatalogFlags).load(catalog)
@@ -64,11 +80,12 @@ def command(
     def plan(snapshot: Snapshot) -> Plan:
         adopt = _by_name(loaded, snapshot) if match else wanted
         adopting = dataclasses.replace(loaded, adopt=adopt)
-        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)))
+        part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)), state=state)
         if not match:
             _insist(part, wanted, snapshot)
         return part
 
+    state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
     job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     return run_plan(
@@ -76,8 +93,34 @@ def command(
         split(flags, Writing),
         split(flags, Connection),
         root=catalog,
-        state=state_dir or catalog / FOLDER,
+        state=state,
     )
+
+
+def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:
+    """Remove the adopt lines that are done."""
+    from reconciler.catalog.load import load
+    from reconciler.catalog.tidy import remove_adopt_lines
+    from reconciler.cli.live import live_or_against
+    from reconciler.plan.adoptions import done_adoptions
+
+    loaded = load(folder, which.env, dict(which.var))
+    catalog = loaded.catalog
+    held: dict[str, list[LiveSession]] = {}
+    for live in live_or_against(None, connection, state, keep_for_catalog(catalog)):
+        tag = live.remark.tag
+        if tag is not None and tag.identity == catalog.identity(tag.identity.key):
+            held.setdefault(tag.identity.key, []).append(live)
+    done = done_adoptions(catalog, held)
+    if not done:
+        click.echo("No adopt line is done.")
+        return ExitCode.OK
+    files, left = remove_adopt_lines(folder, loaded, done)
+    for file in files:
+        click.echo(f"changed {file}")
+    for key in left:
+        click.echo(f"the adopt line of {key} stands in a template or a table: remove it by hand", err=True)
+    return ExitCode.PARTIAL if left else ExitCode.OK
 
 
 def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.cli.connect import Connection, need_local_data
-from reconciler.cli.doubt import without_own_damage
+from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -36,8 +36,13 @@ from reconciler.state import FOLDER
 @connection_options
 @policy_options
 @state_option
+@click.option(
+    "--write-id",
+    is_flag=True,
+    help="Give the catalog an id, in catalog.yaml, if it has none. It tells the catalog from others of the same name.",
+)
 @writing_options
-def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
+def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
     """Make the live sessions match the catalog, or apply a saved PLAN exactly.
 
     This makes a plan, shows it, asks for approval, writes, and reads the list again to verify the result. What is
@@ -52,19 +57,28 @@ def command(what: Path, state_dir: Path | None, **flags: Any) -> int:
     job = (
         _saved(what, state, flags)
         if what.is_file()
-        else _catalog(what, state, split(flags, CatalogFlags), split(flags, PolicyFlags))
+        else _catalog(what, state, split(flags, CatalogFlags), split(flags, PolicyFlags), write_id=write_id)
     )
     return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
 
 
-def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags) -> Job:
+def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags, *, write_id: bool) -> Job:
     catalog = which.load(folder)
+    if write_id and catalog.id is None:
+        from reconciler.catalog.write_id import write_catalog_id
+
+        click.echo(
+            f"wrote `id: {write_catalog_id(folder)}` to catalog.yaml: commit it, so that other machines use it, too",
+            err=True,
+        )
+        catalog = which.load(folder)
+    facts = journal_facts(catalog, state)
     return Job(
         catalog.name,
         catalog.environment,
         catalog.policy,
-        lambda snapshot: without_own_damage(policy.plan(catalog, snapshot), state),
-        keep=keep_for_catalog(catalog),
+        lambda snapshot: facts.added(policy.plan(catalog, snapshot, state=state), snapshot),
+        keep=keep_for_catalog(catalog, ids=facts.ids()),
     )
 
 
@@ -80,6 +94,8 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         for name in group.__dataclass_fields__
         if source(name) is ParameterSource.COMMANDLINE
     ]
+    if source("write_id") is ParameterSource.COMMANDLINE:
+        given.append("write_id")
     if given:
         raise UsageError(
             f"--{given[0].replace('_', '-')} has no effect on a saved plan",
@@ -109,4 +125,5 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         reviewed=True,
         commit=commit,
         keep=keep_for_plan(plan),
+        account=plan.account,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.apply import archive as archives
+from reconciler.cli.account import key_mark, other_account_option
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import (
     CatalogFlags,
@@ -31,9 +32,13 @@ from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.ownership.account import Account
 from reconciler.ownership.tag import Identity
-from reconciler.state import FOLDER, open_state
+from reconciler.state import FOLDER, make_salt, open_state
 from reconciler.text.escape import terminal
+
+if TYPE_CHECKING:
+    from reconciler.apply.restore import Restored
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -128,6 +133,7 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 @approve_option
 @settle_option
 @lock_options
+@other_account_option
 @format_option()
 def restore(
     archive_id: str,
@@ -138,6 +144,7 @@ def restore(
     settle: float | None,
     lock: bool | None,
     lock_timeout: float,
+    other_account: bool,
     form: str,
     **flags: Any,
 ) -> None:
@@ -158,11 +165,14 @@ def restore(
         terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."),
         err=form == "json",
     )
+    if found.account is None:
+        click.echo("It does not say which account it is from: an earlier version archived it.", err=True)
     if not auto_approve:
         approve("Restore it?")
     identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
     loaded = _catalog_of(catalog, identity, locking=lock is not None)
     state = open_state(state_dir or catalog / FOLDER)
+    make_salt(state)
     with connect(split(flags, Connection), state) as client:
         lag = client.contract.settle if settle is None else settle
         with hold_lock(
@@ -177,17 +187,23 @@ def restore(
             wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
             with progress("restoring") as step:
                 options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
+                account = Account(key=key_mark(client, state))
+                options = replace(options, account=account, other_account=other_account)
                 done = bring_back(found, client, options)
+    _say_restored(found, done, form)
+    if found.messages is not None and loaded:
+        _say_if_unwanted(identity, loaded)
+
+
+def _say_restored(found: archives.Archived, done: Restored, form: str) -> None:
     if form == "json":
-        row = {"id": found.id, "key": identity.key, **asdict(done)}
+        row = {"id": found.id, "key": found.identity.key, **asdict(done)}
         click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))
     elif found.messages is None:
         click.echo(f"Restored: #{done.session_id} has its earlier values.")
     else:
         verb = "Created again" if done.made else "Completed"
         click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
-    if found.messages is not None and loaded:
-        _say_if_unwanted(identity, loaded)
 
 
 def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:

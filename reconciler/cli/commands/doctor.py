@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.contract import Contract
     from reconciler.doctor.learned import LearnedFacts
     from reconciler.doctor.report import Report
+    from reconciler.doctor.survey import Survey
     from reconciler.domain import Snapshot
 
 
@@ -74,17 +75,17 @@ def command(
     """Find out which lines of the contract are true of a real account.
 
     Without --probe, every call is a GET. With --probe, one session is created, with a name that says what it is,
-    written to and deleted. No other session is ever written to; the list is compared before and after to show it.
+    written to and deleted. No other session is ever written to; the list is compared before and after to show it,
+    also while others use the account.
     Run only one probe at a time on an account.
 
     CATALOG is the folder of the embedded server's data, for --endpoint local. The exit code is 1 if something differs
-    from the contract and was not written with --write, and if another session changed during a probe.
+    from the contract and was not written with --write, and if a probe may have changed another session.
     """
     from reconciler.doctor.baseline import find_leftovers
     from reconciler.doctor.learned import LearnedFacts, learned_contract
     from reconciler.doctor.record import Recorder
     from reconciler.doctor.report import Report
-    from reconciler.doctor.survey import survey
 
     state = state_dir or catalog / FOLDER
     if write is not None:
@@ -92,9 +93,7 @@ def command(
     with _signals() as signals, connect(split(flags, Connection), state) as client:
         recorder = client.observer = Recorder(record, client) if record is not None else None
         learned = LearnedFacts(client.contract, afresh=probe)
-        with telling() as tell:
-            tell("reading the account")
-            surveyed = survey(client, learned, probe=probe)
+        surveyed = _survey(client, learned, probe=probe)
         snapshot = surveyed.snapshot
         report = Report(client.endpoint.name, client.contract, list(surveyed.checks))
         report.leftovers = () if snapshot is None else find_leftovers(snapshot)
@@ -105,9 +104,8 @@ def command(
         if snapshot is not None:
             unknown = run.probe(snapshot, signals) if probe else run.offer_cleanup(snapshot)
             complete = not unknown
-            contract = learned_contract(
-                learned.contract, at=_now(), endpoint=report.endpoint, unknown=unknown
-            )
+            at = _now()
+            contract = learned_contract(learned.contract, at=at, endpoint=report.endpoint, unknown=unknown)
             why = _finish_contract(report, contract, write)
         elif probe:
             run.refuse_to_probe()
@@ -119,9 +117,23 @@ def command(
     if write is not None and not report.written:
         click.echo(f"{write} was not written: {why}", err=True)
         return ExitCode.ERROR
+    return _exit_code(report, complete)
+
+
+def _exit_code(report: Report, complete: bool) -> ExitCode:
+    """``complete`` says whether all was found out that a contract should say."""
     if not complete or report.leftovers or report.left_behind or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
+
+
+def _survey(client: Client, learned: LearnedFacts, *, probe: bool) -> Survey:
+    """Find out what GETs can tell, with a note on the terminal meanwhile."""
+    from reconciler.doctor.survey import survey
+
+    with telling() as tell:
+        tell("reading the account")
+        return survey(client, learned, probe=probe)
 
 
 class _Output:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, connect
 from reconciler.cli.keys import did_you_mean
-from reconciler.cli.live import live_or_against
+from reconciler.cli.live import live_or_against, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     catalog_argument,
@@ -46,21 +46,26 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
     manifest that hold them, so that a good change made in a console can become a pull request.
     """
-    from reconciler.cli.doubt import without_own_damage
+    from reconciler.cli.journal_facts import journal_facts
     from reconciler.plan import make_plan
     from reconciler.plan.document import plan_to_document
     from reconciler.plan.keep import keep_for_catalog
 
     output = read_output(flags)
     loaded = split(flags, CatalogFlags).load(catalog)
-    keep = keep_for_catalog(loaded)
     state = state_dir or catalog / FOLDER
+    facts = journal_facts(loaded, state)
+    keep = keep_for_catalog(loaded, ids=facts.ids())
     snapshot = live_or_against(None, split(flags, Connection), state, keep)
-    plan = drifted(without_own_damage(make_plan(loaded, snapshot), state))
+    snapshot = with_messages(
+        snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
+    )
+    plan = drifted(facts.added(make_plan(loaded, snapshot), snapshot))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
     put_out(plan_to_document(plan), output)
-    return ExitCode.OK if plan.empty else ExitCode.CHANGES
+    drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
+    return ExitCode.CHANGES if drift else ExitCode.OK
 
 
 def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...], which: CatalogFlags) -> int:
@@ -75,6 +80,12 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...],
             if asked in (action.key, f"{action.key}.{change.path}")
         ]
         if not found:
+            gone = next((action for action in plan.actions if action.key == asked and action.outside), None)
+            if gone is not None:
+                raise Refused(
+                    f"{asked}: there is no live value to accept: {gone.reason}",
+                    "reconciler plan shows what an apply would do about it; to accept it, change the catalog",
+                )
             if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
                 hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "give KEY, or KEY.FIELD")
                 raise UsageError(f"the catalog has no session for {asked!r}", hint)

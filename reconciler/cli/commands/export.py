@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from reconciler.cli.live import live_or_against
 from reconciler.cli.options import connection_options, environment_option, split, state_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode
+from reconciler.ownership.catalog_id import new_catalog_id
 from reconciler.state import FOLDER
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ def command(
     for note in (*selection.left_out, *selection.notes):
         click.echo(format_problem(note), err=True)
     if selection.sessions:
+        if selection.catalog_id is None:
+            selection = replace(selection, catalog_id=new_catalog_id())
         files = compose_catalog(selection, layout=layout, prompt_files=prompt_files)
         write_catalog(folder, selection, files, force=force)
     click.echo(_summary(selection, folder))

@@ -65,12 +65,13 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
                     for key in unknown
                 ]
             )
-        part = policy.plan(without, snapshot, Selection("forget", frozenset(keys)))
+        part = policy.plan(without, snapshot, Selection("forget", frozenset(keys)), state=state)
         missing = sorted(set(keys) - {action.key for action in part.actions})
-        if missing:
+        if missing and not part.refusals:
             raise Refused(f"no managed session is live as {', '.join(missing)}", _SHOWS)
         return part
 
+    state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(without)
     job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = run_plan(
@@ -78,7 +79,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
         split(flags, Writing),
         split(flags, Connection),
         root=catalog,
-        state=state_dir or catalog / FOLDER,
+        state=state,
     )
     still = sorted(loaded.sessions.keys() & set(keys))
     if code == ExitCode.OK and still:

@@ -12,6 +12,7 @@ import click
 from reconciler.apply import journal as journals
 from reconciler.cli.options import catalog_argument, state_option
 from reconciler.cli.output import format_option
+from reconciler.ownership.account import account_from_json
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
 from reconciler.values import DEEPEST, nested_deeper
@@ -50,6 +51,9 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     who = start.get("job") or start.get("user") or "unknown"
     commit = f", commit {str(start['commit'])[:12]}" if start.get("commit") else ""
     where = f"{start.get('catalog')}{environment} to {start.get('endpoint')}"
+    account = account_from_json((end or {}).get("account")) or account_from_json(start.get("account"))
+    if account is not None and account.numbers:
+        where += f", {account}"
     if start.get("restores"):
         where += f", restoring {start['restores']}"
     lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]

@@ -26,11 +26,15 @@ from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
-from reconciler.ownership.key import KEY_RULE, parse_identity
+from reconciler.ownership.key import EVERY_KEY, KEY_RULE, parse_identity
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
+from reconciler.text.escape import terminal
+
+#: How many keys a message names.
+_NAMED = 5
 
 
 @click.command(cls=SectionedCommand)
@@ -48,8 +52,9 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
     """Change a live session's key. It keeps its id and its messages.
 
     OLD and NEW are keys of this catalog. To move a session to or from another catalog or environment, write that side
-    as CATALOG/KEY or CATALOG@ENVIRONMENT/KEY. To have it reviewed in git, write `moved: [{from: OLD, to: NEW}]` in
-    the catalog instead. The guards of `policy` apply.
+    as CATALOG/KEY or CATALOG@ENVIRONMENT/KEY. With * as the key on both sides, all sessions move and keep their keys:
+    reconciler mv 'old/*' '*' after a catalog was renamed. To have it reviewed in git, write
+    `moved: [{from: OLD, to: NEW}]` in the catalog instead. The guards of `policy` apply.
     """
     loaded = split(flags, CatalogFlags).load(catalog)
     source, target = _identity(old, loaded), _identity(new, loaded)
@@ -60,15 +65,24 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
             f"neither {source} nor {target} belongs to this catalog",
             "run it in the catalog that gives the session away, or in the one that receives it",
         )
-    moving = _moving(loaded, source, target)
+    every = EVERY_KEY in (source.key, target.key)
+    if every and source.key != target.key:
+        raise UsageError(
+            f"one of {old} and {new} ends in *, and the other does not", "write * on both sides, or keys"
+        )
+    moving = _moving_all(loaded, source, target) if every else _moving(loaded, source, target)
     policy = split(flags, PolicyFlags)
 
     def plan(snapshot: Snapshot) -> Plan:
-        part = policy.plan(moving, snapshot, Selection("move", frozenset({target.key})))
+        keys = live_keys(snapshot, source.catalog, source.environment) if every else {target.key}
+        part = policy.plan(moving, snapshot, Selection("move", frozenset(keys)), state=state)
         if not part.actions and not part.refusals:
             raise _not_live(source, loaded, snapshot)
+        if every:
+            _say_what_stays(part, source, keys)
         return part
 
+    state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(moving)
     job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
     code = run_plan(
@@ -76,13 +90,33 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
         split(flags, Writing),
         split(flags, Connection),
         root=catalog,
-        state=state_dir or catalog / FOLDER,
+        state=state,
     )
-    if code == ExitCode.OK and _ours(source, loaded) and source.key in loaded.sessions:
-        click.echo(
-            f"Still in the catalog: {source.key}. Rename it there too, before the next apply.", err=True
-        )
+    if code == ExitCode.OK and _ours(source, loaded):
+        if source.key in loaded.sessions:
+            click.echo(
+                f"Still in the catalog: {source.key}. Rename it there too, before the next apply.", err=True
+            )
+        elif every and loaded.sessions:
+            click.echo(
+                f"Still in the catalog: {_sessions(len(loaded.sessions))}. The next apply creates them again: rename "
+                "the catalog, or remove them.",
+                err=True,
+            )
     return code
+
+
+def _say_what_stays(part: Plan, source: Identity, keys: set[str]) -> None:
+    """Say which live sessions do not move, since the catalog has no such key."""
+    left = sorted(keys - {action.key for action in part.actions})
+    if left and not part.refusals:
+        named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+        scope = str(source).removesuffix(f"/{EVERY_KEY}")
+        click.echo(f"not in the catalog, so not moved from {terminal(scope)}: {terminal(named)}", err=True)
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'' if count == 1 else 's'}"
 
 
 def _identity(text: str, catalog: Catalog) -> Identity:
@@ -98,6 +132,13 @@ def _identity(text: str, catalog: Catalog) -> Identity:
 def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> ReconcilerError:
     """The error for a session that is not live: a refusal where the catalog has it, else a usage error."""
     live = live_keys(snapshot, source.catalog, source.environment)
+    if source.key == EVERY_KEY:
+        scope = str(source).removesuffix(f"/{EVERY_KEY}")
+        if live:
+            return Refused(
+                f"no live session of {scope} has a key of this catalog", "add the keys to a manifest first"
+            )
+        return UsageError(f"no session of {scope} is live", "check the name, and --endpoint")
     hint = "reconciler plan shows what is live"
     if source.key in live or (_ours(source, catalog) and source.key in catalog.sessions):
         return Refused(f"no live session is {source}", hint)
@@ -106,6 +147,14 @@ def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> Reconci
 
 def _ours(identity: Identity, catalog: Catalog) -> bool:
     return identity == catalog.identity(identity.key)
+
+
+def _moving_all(catalog: Catalog, source: Identity, target: Identity) -> Catalog:
+    """The catalog with a move of every session in it."""
+    if not _ours(target, catalog):
+        return dataclasses.replace(catalog, sessions={}, moved={}, handed_over={EVERY_KEY: target})
+    moved = {key: dataclasses.replace(source, key=key) for key in catalog.sessions}
+    return dataclasses.replace(catalog, moved=moved)
 
 
 def _moving(catalog: Catalog, source: Identity, target: Identity) -> Catalog:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection
-from reconciler.cli.live import listing
+from reconciler.cli.connect import Connection, connect
+from reconciler.cli.live import listing, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     OutPath,
@@ -25,7 +25,7 @@ from reconciler.cli.options import (
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, UsageError
-from reconciler.state import FOLDER
+from reconciler.state import FOLDER, make_salt
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -65,7 +65,11 @@ def command(
     if against and out:
         raise UsageError("a plan made with --against can't be saved with --out", "plan against the live list")
     output = read_output(flags)
-    with listing(split(flags, Connection), state_dir or catalog / FOLDER, against=against) as live:
+    state = state_dir or catalog / FOLDER
+    if out is not None:
+        make_salt(state)  # so that the plan says for which account it is
+    with listing(split(flags, Connection), state, against=against) as live:
+        from reconciler.cli.journal_facts import journal_facts
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 
@@ -73,10 +77,13 @@ def command(
         origins = which.load_with_origins(catalog)
         loaded = origins.catalog
         _tell_mistakes(origins, which, catalog)
-        snapshot = live(keep_for_catalog(loaded))
-    from reconciler.cli.doubt import without_own_damage
-
-    plan = without_own_damage(split(flags, PolicyFlags).plan(loaded, snapshot), state_dir or catalog / FOLDER)
+        facts = journal_facts(loaded, state)
+        snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
+    if against is None:
+        snapshot = with_messages(
+            snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
+        )
+    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
@@ -84,7 +91,7 @@ def command(
     put_out(plan_to_document(plan), output)
     if plan.refusals:
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK
+    return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
 
 
 def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:

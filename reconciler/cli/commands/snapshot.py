@@ -12,7 +12,7 @@ from reconciler.cli.connect import Connection, need_local_data
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import OutPath, connection_options, split, state_option
 from reconciler.cli.sections import SectionedCommand
-from reconciler.state import FOLDER
+from reconciler.state import FOLDER, make_salt
 from reconciler.text.timestamps import write_timestamp
 
 
@@ -29,6 +29,7 @@ def command(file: Path, state_dir: Path | None, **flags: Any) -> None:
 
     state = state_dir or Path(FOLDER)
     need_local_data(flags["endpoint"], state, "the snapshot")
+    make_salt(state)
     snapshot = live_or_against(None, split(flags, Connection), state)
     taken = write_timestamp(datetime.now(UTC))
     write_snapshot(file, snapshot, taken=taken)

@@ -1,0 +1,67 @@
+"""The account that a command talks to: the mark of its key, and the question whether it is the right one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from reconciler.api.client import Client
+from reconciler.cli.approve import approve
+from reconciler.domain import Snapshot
+from reconciler.errors import Refused
+from reconciler.ownership.account import Account, mark_key, other_account
+from reconciler.state import read_salt
+
+other_account_option = click.option(
+    "--other-account",
+    is_flag=True,
+    help="Allow another account than the one that the plan or the archive is from, or that was applied to last.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An account that is expected, and why: ``made`` begins a sentence like ``the plan was made``."""
+
+    account: Account
+    made: str
+    hint: str
+
+
+def key_mark(client: Client, state: Path) -> str:
+    """The mark of the client's key, with the salt in the state folder; empty if there is none yet."""
+    key = client.endpoint.api_key
+    return mark_key(key, read_salt(state) if key else None)
+
+
+def with_key(snapshot: Snapshot, key: str) -> Snapshot:
+    """The snapshot with the mark of the key that it was listed with."""
+    return replace(snapshot, account=replace(snapshot.account, key=key))
+
+
+def check_account(expected: Expected, snapshot: Snapshot, *, allowed: bool, ask: str = "") -> None:
+    """See that the account that was listed is the expected one. ``ask`` is a question to put to a person.
+
+    Raises:
+        Refused: it is another one, and neither the flag nor a person allows that.
+    """
+    live = {one.session_id for one in snapshot}
+    sentence = other_account(expected.made, expected.account, snapshot.account, live)
+    if not sentence:
+        if expected.account.compared(snapshot.account, live) == "unknown":
+            click.echo(
+                f"{expected.made} for an account that can't be compared with this one: no list has an account number, "
+                "and the marks of the keys were not made with one state folder",
+                err=True,
+            )
+        return
+    if allowed:
+        click.echo(f"{sentence} (--other-account)", err=True)
+    elif ask and sys.stdin.isatty():
+        click.echo(sentence, err=True)
+        approve(ask)
+    else:
+        raise Refused(sentence, expected.hint)

@@ -1,0 +1,57 @@
+"""What this machine's journal knows and no tag says: what was applied, to which account, and what a canary broke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.apply import journal as journals
+from reconciler.apply.journal import failed_canaries, last_account, read_journal, written_sessions
+from reconciler.domain import Catalog, Snapshot
+from reconciler.plan.canaries import without_blame
+from reconciler.plan.outside import other_account_note, with_history
+from reconciler.plan.types import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFacts:
+    """The journal in a state folder, as far as plans of one catalog and environment are concerned."""
+
+    entries: list[dict[str, Any]]
+    catalog: str
+    environment: str | None
+
+    def ids(self) -> set[int]:
+        """The sessions that were applied: what became of them has to be seen, whoever they belong to now."""
+        return {
+            entry["session_id"]
+            for entry in self.entries
+            if entry.get("event") == "applied" and type(entry.get("session_id")) is int
+        }
+
+    def added(self, plan: Plan, snapshot: Snapshot) -> Plan:
+        """The plan with what the journal knows of it.
+
+        Runs to another account than the one that was listed say nothing about it.
+        """
+        plan = without_blame(plan, failed_canaries(self.entries, plan.endpoint))
+        scope = self._scope(plan.endpoint)
+        live = {one.session_id for one in snapshot}
+        written = written_sessions(self.entries, scope, snapshot.account, live)
+        expected = last_account(self.entries, scope)
+        plan = with_history(plan, snapshot, written)
+        return plan if expected is None else other_account_note(plan, expected, snapshot)
+
+    def _scope(self, endpoint: str) -> Mapping[str, Any]:
+        return {"catalog": self.catalog, "environment": self.environment, "endpoint": endpoint}
+
+
+def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
+    """Read the journal. ``state`` is the state folder.
+
+    Raises:
+        ReconcilerError: it is there and can't be read.
+    """
+    return JournalFacts(read_journal(state / journals.FILE), catalog.name, catalog.environment)

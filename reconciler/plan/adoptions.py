@@ -1,0 +1,98 @@
+"""What the ``adopt`` lines of a catalog are about: sessions that can be adopted, are ours already, others', or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.domain import Catalog, LiveSession, Snapshot
+from reconciler.ownership.reserved import reserved_kind
+from reconciler.plan.placing import is_copy
+from reconciler.plan.types import Note, Refusal
+
+#: The kind of note about a session to adopt that is gone: an apply does nothing about its key, and says so.
+GONE: Final = "adopt-gone"
+#: How many keys a note names.
+_NAMED: Final = 5
+
+
+@dataclass(slots=True)
+class Adoptions:
+    """What is to be said of the ``adopt`` lines. ``unclear`` are the keys that a plan can't do anything about."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    unclear: set[str] = field(default_factory=set)
+
+
+def done_adoptions(catalog: Catalog, held: Mapping[str, Sequence[LiveSession]]) -> list[str]:
+    """The keys whose ``adopt`` line has done its work, sorted: their session is managed, whichever that is now.
+
+    ``held`` are the live sessions by key.
+    """
+    return sorted(
+        key
+        for key, session_id in catalog.adopt.items()
+        if (lives := held.get(key))
+        and all(live.remark.tag is not None and not is_copy(live) for live in lives)
+        and not any(
+            live.session_id == session_id for other, others in held.items() if other != key for live in others
+        )
+    )
+
+
+def check_adoptions(
+    catalog: Catalog, snapshot: Snapshot, held: Mapping[str, Sequence[LiveSession]], leaving: Collection[int]
+) -> Adoptions:
+    """Say of each ``adopt`` line what stands in its way, or that it is done.
+
+    ``held`` are the live sessions by the key that they have or will have, ``leaving`` the ids of those that the plan
+    stops managing.
+    """
+    found = Adoptions()
+    if not catalog.adopt:
+        return found
+    lives = {live.session_id: live for live in snapshot}
+    keys = {live.session_id: key for key, those in held.items() for live in those}
+    for key, session_id in catalog.adopt.items():
+        live = lives.get(session_id)
+        if session_id in leaving:
+            message = f"{key} is to adopt #{session_id}, which this plan stops managing"
+            remedy = f"remove the adopt entry of {key} from the catalog until this plan is applied"
+        elif key in held:
+            continue  # it is live, or becomes so, or two sessions would have the key
+        elif live is None:
+            message = f"is to adopt #{session_id}, which is not live, so nothing is done about {key}: remove "
+            message += "its adopt line to create it, or correct the number"
+            found.notes.append(Note(GONE, message, key, session_id))
+            found.unclear.add(key)
+            continue
+        elif session_id in keys:
+            message = f"{key} is to adopt #{session_id}, which is {keys[session_id]} of this catalog already"
+            remedy = f"write moved: [{{from: {keys[session_id]}, to: {key}}}] instead of the adopt entry"
+        else:
+            whose = _whose(live)
+            if not whose:
+                continue
+            message = f"{key} is to adopt #{session_id}, {whose}"
+            remedy = f"remove the adopt entry of {key} from the catalog, or correct the number"
+        found.refusals.append(Refusal("adopt", message, remedy, key))
+        found.unclear.add(key)
+    done = done_adoptions(catalog, held)
+    if done:
+        named = ", ".join(f"`adopt: {catalog.adopt[key]}` of {key}" for key in done[:_NAMED])
+        more = f" and {len(done) - _NAMED} more" if len(done) > _NAMED else ""
+        verb = "is" if len(done) == 1 else "are"
+        found.notes.append(Note("adopted", f"{named}{more} {verb} done: remove with reconciler adopt --tidy"))
+    return found
+
+
+def _whose(live: LiveSession) -> str:
+    tag = live.remark.tag
+    if tag is not None:
+        return f"which belongs to {tag.identity}"
+    if live.remark.unreadable:
+        return f"whose tag can't be read ({live.remark.unreadable})"
+    kind = reserved_kind(live)
+    return f"which is a {kind} of reconciler's" if kind else ""

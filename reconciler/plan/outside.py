@@ -1,0 +1,120 @@
+"""What happened outside git to sessions as a whole: deleted, without their tags, with other ones.
+
+A plan sees a key that is not live. That it was live once is known to the journal of whoever applied it; the journal
+comes in as data (:class:`LastWrite`). Where nothing is known of a key, it is new, and that is no drift.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.domain import LiveSession, Snapshot
+from reconciler.ownership.account import Account, other_account
+from reconciler.ownership.reserved import reserved_kind
+from reconciler.plan.adoptions import GONE
+from reconciler.plan.types import Action, Note, Outside, Plan
+
+#: The kinds of notes on sessions that are live twice.
+_DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class LastWrite:
+    """That a key was applied: as which session (None where no answer told), and on which day (``2026-11-26``)."""
+
+    session_id: int | None
+    day: str
+
+
+def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite]) -> Plan:
+    """The plan with the reason of each action whose session was applied before (``written``, by key).
+
+    The snapshot has to hold the sessions that were written, whoever they belong to now.
+    """
+    lives = {live.session_id: live for live in snapshot}
+    copies = {note.key: note.session_id for note in plan.notes if note.kind == "copy"}
+    actions = [_explained(action, written.get(action.key), lives, copies) for action in plan.actions]
+    shown = {(action.outside, action.key) for action in actions}
+    ours = {one.session_id for one in written.values()}
+    altered = {one.session_id for key, one in written.items() if ("tag-altered", key) in shown}
+
+    def is_drift(note: Note) -> bool:
+        if note.kind == "unreadable-tag" and note.session_id not in altered:
+            live = lives.get(note.session_id or 0)
+            return note.session_id in ours or _names_catalog(live, plan.catalog)
+        if note.kind == GONE:
+            return note.key is not None and note.key in written
+        return note.kind == "copy" or (note.kind in _DOUBLES and ("double", note.key) not in shown)
+
+    notes = [replace(note, drift=True) if is_drift(note) else note for note in plan.notes]
+    notes += [note for action in actions if (note := _way_back(action, written.get(action.key)))]
+    return replace(plan, actions=tuple(actions), notes=tuple(notes))
+
+
+def _explained(
+    action: Action,
+    written: LastWrite | None,
+    lives: Mapping[int, LiveSession],
+    copies: Mapping[str | None, int | None],
+) -> Action:
+    """The action with what happened outside git. ``copies`` are copies of sessions, by the key in their tags."""
+    if action.keeper is not None:
+        return replace(action, outside="double")
+    if action.kind == "create" and written is None and action.key in copies:
+        reason = f"deleted outside git: #{copies[action.key]} is a copy of it, so it was live"
+        return replace(action, reason=reason, outside="deleted")
+    if written is None or action.kind not in ("create", "adopt"):
+        return action
+    number = written.session_id
+    live = None if number is None else lives.get(number)
+    on = f"applied on {written.day}"
+    if action.kind == "adopt":
+        if action.session_id != number:
+            return action
+        return replace(action, reason=f"its tag was removed outside git ({on})", outside="tag-removed")
+    outside: Outside
+    if live is None:
+        was = f"it was #{number}, {on}" if number is not None else on
+        outside, reason = "deleted", f"deleted outside git: {was}"
+    elif live.remark.unreadable:
+        outside, reason = "tag-altered", f"the tag of #{number} was altered outside git ({on})"
+    elif live.remark.tag is not None:
+        outside = "tag-altered"
+        reason = f"the tag of #{number} was altered outside git: it says {live.remark.tag.identity} ({on})"
+    elif reserved_kind(live) is not None:
+        return action
+    else:
+        outside, reason = "tag-removed", f"the tag of #{number} was removed outside git ({on})"
+    return replace(action, reason=reason, outside=outside)
+
+
+def _way_back(action: Action, written: LastWrite | None) -> Note | None:
+    """How to get a session back that lost its tag, before the apply makes another one."""
+    if action.kind != "create" or action.outside != "tag-removed" or written is None:
+        return None
+    number = written.session_id
+    message = (
+        "it is live without its tag, so apply would create a second one: "
+        f"`reconciler adopt {action.key}={number}` takes it over again, with its messages"
+    )
+    return Note("tag-removed", message, action.key, number)
+
+
+def _names_catalog(live: LiveSession | None, catalog: str) -> bool:
+    """Whether what is left of an unreadable tag names this catalog."""
+    text = "" if live is None else (live.raw_remark or "").replace(": ", ":")
+    return f'"catalog":{json.dumps(catalog)}' in text
+
+
+def other_account_note(plan: Plan, expected: Account, snapshot: Snapshot) -> Plan:
+    """The plan with a note if the account that was listed is not the one that was applied to last (``expected``)."""
+    live = {one.session_id for one in snapshot}
+    made = f"the last apply of {plan.catalog} from here was"
+    sentence = other_account(made, expected, snapshot.account, live)
+    if not sentence:
+        return plan
+    note = Note("other-account", f"{sentence}. Apply asks before it writes there")
+    return replace(plan, notes=(note, *plan.notes))

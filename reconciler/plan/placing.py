@@ -1,0 +1,239 @@
+"""Which live session is which: every one of them gets its place, by its tag, its id, and what the catalog says.
+
+A tag is taken at its word only where nothing speaks against it:
+
+- one with another id in it than the catalog's is that of another catalog of the same name;
+- one that was written on another session is a *copy*, made outside git by somebody who copied the remark, too;
+- one that can't be read is nobody's, and may be ours (:mod:`reconciler.plan.unreadable`).
+
+None of these is ever updated or deleted, adoption asked for by id aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.domain import Catalog, LiveSession, Snapshot
+from reconciler.ownership.reserved import reserved_kind
+from reconciler.ownership.tag import Identity, Tag
+from reconciler.plan.types import Note, Refusal, Selection
+
+#: How many sessions a message names.
+_NAMED = 5
+
+
+@dataclass(slots=True)
+class Places:
+    """Every live session, by its relation to this catalog."""
+
+    held: dict[str, list[LiveSession]] = field(default_factory=dict)  # by the key that it has or will have
+    moved: dict[int, Identity] = field(default_factory=dict)  # by session_id: its current identity
+    adopted: set[int] = field(default_factory=set)  # session_ids of those that this plan adopts
+    leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
+    managed: int = 0
+    unmanaged: list[LiveSession] = field(default_factory=list)
+    foreign: int = 0
+    unreadable: list[LiveSession] = field(default_factory=list)
+    copies: list[LiveSession] = field(default_factory=list)
+    other_ids: list[LiveSession] = field(default_factory=list)  # of another catalog of the same name
+    live: set[int] = field(default_factory=set)  # every session_id, those left out of the snapshot aside
+
+    def hold(self, key: str, live: LiveSession) -> None:
+        """Put a session under a key."""
+        self.held.setdefault(key, []).append(live)
+
+    def leave_out(self, keys: Collection[str]) -> set[str]:
+        """Forget the sessions whose keys are not among these, but for their number; returns their keys."""
+        leaving = {live.session_id: _key_of(live) for live in self.leaving}
+        out = self.held.keys() | {*leaving.values()}
+        self.held = {key: lives for key, lives in self.held.items() if key in keys}
+        self.leaving = [live for live in self.leaving if leaving[live.session_id] in keys]
+        return out.difference(keys)
+
+
+def _key_of(live: LiveSession) -> str:
+    """The key in the tag of a managed session."""
+    assert live.remark.tag is not None
+    return live.remark.tag.identity.key
+
+
+def place(catalog: Catalog, snapshot: Snapshot) -> Places:
+    """Give every session of a snapshot its place."""
+    places = Places(live={live.session_id for live in snapshot})
+    name, environment = catalog.name, catalog.environment
+    # An unmanaged session can only be adopted under a key that the catalog has.
+    adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
+    moved = {
+        identity: key
+        for key, identity in catalog.moved.items()
+        if key in catalog.sessions or (identity.catalog == name and identity.environment == environment)
+    }
+    for live in snapshot:
+        tag = live.remark.tag
+        if tag is None:
+            _place_untagged(places, live, adopt)
+            continue
+        identity = tag.identity
+        ours = identity.catalog == name and identity.environment == environment
+        from_elsewhere = identity in moved
+        if not ours and not from_elsewhere:
+            places.foreign += 1
+        elif ours and _is_anothers(catalog, tag):
+            places.other_ids.append(live)
+        elif is_copy(live):
+            if live.session_id in adopt:
+                places.adopted.add(live.session_id)
+                places.hold(adopt[live.session_id], live)
+            else:
+                places.copies.append(live)
+        else:
+            _place_ours(places, catalog, live, moved.get(identity))
+    return places
+
+
+def is_copy(live: LiveSession) -> bool:
+    """Whether the tag of a session says that it was written on another one."""
+    tag = live.remark.tag
+    return tag is not None and tag.session_id is not None and tag.session_id != live.session_id
+
+
+def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[list[LiveSession]]:
+    """The sessions of a catalog that share an identity, copies aside, by identity."""
+    held: dict[Identity, list[LiveSession]] = {}
+    for live in snapshot:
+        tag = live.remark.tag
+        if tag is None or tag.identity.catalog != catalog or tag.identity.environment != environment:
+            continue
+        if not is_copy(live):
+            held.setdefault(tag.identity, []).append(live)
+    return [lives for lives in held.values() if len(lives) > 1]
+
+
+def _is_anothers(catalog: Catalog, tag: Tag) -> bool:
+    """Whether a tag with this catalog's name and environment is that of another catalog, by its id."""
+    found = tag.catalog_id
+    return found is not None and found != catalog.id and found not in catalog.former_ids
+
+
+def _place_untagged(places: Places, live: LiveSession, adopt: Mapping[int, str]) -> None:
+    if reserved_kind(live) is not None:
+        return
+    if live.session_id in adopt:
+        places.adopted.add(live.session_id)
+        places.hold(adopt[live.session_id], live)
+    elif live.remark.unreadable:
+        places.unreadable.append(live)
+    else:
+        places.unmanaged.append(live)
+
+
+def _place_ours(places: Places, catalog: Catalog, live: LiveSession, moved_to: str | None) -> None:
+    tag = live.remark.tag
+    assert tag is not None
+    key = tag.identity.key
+    if moved_to is not None:
+        key = moved_to
+        places.moved[live.session_id] = tag.identity
+    elif tag.catalog_id is not None and tag.catalog_id != catalog.id:
+        places.moved[live.session_id] = tag.identity  # it gets the catalog's present id
+    places.managed += 1
+    if key in catalog.forgotten or catalog.receiver(key) is not None:
+        places.leaving.append(live)
+    else:
+        places.hold(key, live)
+
+
+# What can't be done, and what has to be said
+
+
+def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
+    """Refusals for keys that two sessions would have, and these keys.
+
+    A rule decides which of two sessions stays only if both already carry the same identity.
+    """
+    found = []
+    keys = set()
+    for key, lives in places.held.items():
+        joining = any(_joins(catalog, places, key, live) for live in lives)
+        if joining and len(lives) > 1:
+            ids = " and ".join(f"#{live.session_id}" for live in lives)
+            keys.add(key)
+            found.append(
+                Refusal(
+                    "identity",
+                    f"{key} would be {ids} at once, after an adoption or a move",
+                    f"remove the adopt or moved entry of {key} from the catalog",
+                    key,
+                )
+            )
+    return found, keys
+
+
+def _joins(catalog: Catalog, places: Places, key: str, live: LiveSession) -> bool:
+    """Whether a session gets this key by the plan, and does not have it yet."""
+    before = places.moved.get(live.session_id, catalog.identity(key))
+    return live.session_id in places.adopted or before != catalog.identity(key)
+
+
+def another_catalog(catalog: Catalog, places: Places, only: Selection | None = None) -> list[Refusal]:
+    """The refusal for live sessions of another catalog with this one's name, one for each of its ids.
+
+    ``only`` is the part that the plan is about; None for all.
+    """
+    by_id: dict[str, list[LiveSession]] = {}
+    for live in places.other_ids:
+        tag = live.remark.tag
+        assert tag is not None
+        assert tag.catalog_id is not None
+        if only is None or tag.identity.key in only.keys:
+            by_id.setdefault(tag.catalog_id, []).append(live)
+    here = f"the id of this one is {catalog.id}" if catalog.id else "this one has no id"
+    return [
+        Refusal(
+            "catalog_id",
+            f"{_sessions(lives)} of another catalog called {catalog.name}, with the id {other}; {here}",
+            _way_out(catalog, other),
+        )
+        for other, lives in sorted(by_id.items())
+    ]
+
+
+def _way_out(catalog: Catalog, other: str) -> str:
+    rename = "give this catalog another name"
+    if catalog.id is None:
+        return f'{rename}; or, if they are its own, add "id: {other}" to catalog.yaml'
+    entry = f'moved: [{{from: "id:{other}", to: "id:{catalog.id}"}}]'
+    return f"{rename}; or, if they are its own, add to catalog.yaml: {entry}"
+
+
+def _sessions(lives: list[LiveSession]) -> str:
+    named = ", ".join(f"{_key(live)} #{live.session_id}" for live in lives[:_NAMED])
+    more = f", and {len(lives) - _NAMED} more" if len(lives) > _NAMED else ""
+    return f"{named}{more} {'is' if len(lives) == 1 else 'are'}"
+
+
+def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
+    """A note on each copy: whose, and what can be done where that one is gone."""
+    notes = []
+    for live in places.copies:
+        tag = live.remark.tag
+        assert tag is not None
+        key, original = _key(live), tag.session_id
+        if original in places.live:
+            message = f"a copy of #{original}, made outside git with that one's tag: left alone"
+        elif key in catalog.sessions and key not in places.held:
+            message = (
+                f"a copy of #{original}, which is no longer managed here: left alone. "
+                f'To adopt it instead of creating {key}, add "adopt: {live.session_id}" to its manifest'
+            )
+        else:
+            message = f"a copy of #{original}, which is no longer managed here: left alone"
+        notes.append(Note("copy", message, key, live.session_id))
+    return notes
+
+
+def _key(live: LiveSession) -> str:
+    tag = live.remark.tag
+    assert tag is not None
+    return tag.identity.key

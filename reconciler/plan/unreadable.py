@@ -1,0 +1,110 @@
+"""Sessions whose tag can't be read: what is left of it, and which keys it may be that of.
+
+To create a key anew beside such a session makes a double at each apply. So wherever the session may be that key's, it
+stands in the way, and a person decides.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.domain import Catalog, LiveSession
+from reconciler.ownership.remark import OUR_KEY
+from reconciler.plan.types import Action, Refusal
+
+#: How many characters of a damaged tag a message shows.
+_SHOWN: Final = 60
+
+#: One text of the tag as far as it is there: its closing quote is missing where it was cut off.
+_VALUE: Final = r'"{name}"\s*:\s*"(?P<text>[^"]*)(?P<whole>"?)'
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A text of a tag. Unless it is ``whole``, it is the beginning of one."""
+
+    text: str
+    whole: bool
+
+    def may_be(self, value: str) -> bool:
+        return value == self.text if self.whole else value.startswith(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Remains:
+    catalog: _Part
+    environment: _Part | None
+    key: _Part
+
+
+def standing_in_the_way(
+    catalog: Catalog, creates: Sequence[Action], unreadable: Sequence[LiveSession]
+) -> list[Refusal]:
+    """A refusal for each create whose key an unreadable session may have."""
+    if not unreadable or not creates:
+        return []
+    remains = [(live, _remains(live)) for live in unreadable]
+    names = {session.name for session in catalog.sessions.values()}
+    found = []
+    for create in creates:
+        for live, left in remains:
+            # Without its key, a session with the name of another key is taken to be that one's.
+            by_tag = (left.key.whole or live.name not in names) and _may_be_ours(catalog, left, create.key)
+            if by_tag or live.name == create.name:
+                found.append(_refusal(create, live))
+    return found
+
+
+def _may_be_ours(catalog: Catalog, left: _Remains, key: str) -> bool:
+    if not left.catalog.text and not left.key.text:
+        return False
+    return (
+        left.catalog.may_be(catalog.name) and _may_be_here(left, catalog.environment) and left.key.may_be(key)
+    )
+
+
+def _may_be_here(left: _Remains, environment: str | None) -> bool:
+    """Whether the environment fits. It stands before the key: where that is to be read, a missing one is none."""
+    if left.environment is not None:
+        return environment is not None and left.environment.may_be(environment)
+    return environment is None or not left.key.text
+
+
+def _refusal(create: Action, live: LiveSession) -> Refusal:
+    return Refusal(
+        "unreadable_tag",
+        f"{create.key} would be created, but #{live.session_id} may be it: its tag can't be read "
+        f"({live.remark.unreadable}); what is left of it: {_shown(live)}",
+        f"to take it over: reconciler adopt {create.key}={live.session_id}; "
+        f"to create {create.key} beside it: remove what is left of the tag from the remark of #{live.session_id}",
+        create.key,
+    )
+
+
+def _shown(live: LiveSession) -> str:
+    text = live.raw_remark or ""
+    left = text[max(0, text.find(OUR_KEY) - 1) :]
+    return left if len(left) <= _SHOWN else left[: _SHOWN - 1] + "…"
+
+
+def _remains(live: LiveSession) -> _Remains:
+    """What can be made out of the tag."""
+    text = live.raw_remark or ""
+    for _ in range(2):
+        text = html.unescape(text)
+    text = re.sub(
+        r"\\+(?=\")|%22|\\u0022", lambda found: "" if found[0][-1] == "\\" else '"', text, flags=re.I
+    )
+    text = text[text.find(OUR_KEY) :]
+    catalog, environment, key = (_part(text, name) for name in ("catalog", "environment", "key"))
+    nothing = _Part("", False)
+    return _Remains(catalog or nothing, environment, key or nothing)
+
+
+def _part(text: str, name: str) -> _Part | None:
+    found = re.search(_VALUE.format(name=name), text)
+    return _Part(found["text"], bool(found["whole"])) if found else None

@@ -1,0 +1,213 @@
+"""Identity that can't be mistaken: cut tags, copies, two teams. The table in docs/ownership.md is made of these."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.ownership.catalog_id import CATALOG_ID_PATTERN, is_catalog_id, new_catalog_id
+from reconciler.ownership.remark import compose_remark, parse_remark
+from reconciler.ownership.tag import Identity, make_tag, tag_from_json, tag_to_json
+from reconciler.schemas import load_schema
+from reconciler.server import RunningServer
+from tests.cli.conftest import Shell, writes
+
+FIELDS = {
+    "name": "Alice",
+    "model": "deepseek-chat",
+    "prompt": "Be kind.",
+    "parameters.temperature": 0.2,
+    "parameters.max_tokens": 4000,
+    "parameters.history_length": 4,
+    "data.style": "warm",
+    "remark.team": 7,
+}
+
+
+def remark_of(server: RunningServer, number: int) -> str:
+    row = server.store.session(number)
+    assert row is not None
+    return row.remark or ""
+
+
+def live(server: RunningServer) -> list[int]:
+    return sorted(row.session_id for row in server.store.sessions())
+
+
+def applied(shop: Shell, *more: str, code: int = 0) -> str:
+    done = shop.run("apply", "shop", "--auto-approve", "--settle", "0", *more)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def second_team(shop: Shell, name: str, **head: object) -> str:
+    """Another catalog of the same name, in a folder of its own."""
+    shop.write({"carol": {"name": "Carol", "prompt": "Be bold."}}, **head)
+    shop.root.rename(shop.folder / name)
+    return name
+
+
+# The tag
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"catalog":"bookshop","key":"alice","base":"1nc_FS5g.tkjhks31eMwyWj"}',
+        '{"catalog":"bookshop","environment":"staging","key":"alice","base":"1!nc_FS5g8aBw","was":"made by lery"}',
+    ],
+)
+def test_a_tag_of_version_0_1_is_read_and_written_as_it_was(text: str) -> None:
+    tag = tag_from_json(json.loads(text))
+    assert (tag.catalog_id, tag.session_id) == (None, None)
+    assert json.dumps(tag_to_json(tag), separators=(",", ":")) == text
+
+
+@pytest.mark.parametrize("protected", [False, True])
+@pytest.mark.parametrize("catalog_id", [None, "a0000000", "zzzzzzzz", "k3v9x2ab"])
+@pytest.mark.parametrize("session_id", [None, 0, 17, 64**6 - 1])
+def test_a_tag_with_ids_is_read_back(protected: bool, catalog_id: str | None, session_id: int | None) -> None:
+    tag = make_tag(
+        Identity("c" * 20, "e" * 20, "k" * 20),
+        FIELDS,
+        protected=protected,
+        catalog_id=catalog_id,
+        session_id=session_id,
+    )
+    text = compose_remark(None, {}, tag)
+    assert parse_remark(text).tag == tag
+    assert len(json.dumps(tag_to_json(tag), separators=(",", ":")).encode()) <= 200
+    assert len(json.dumps(tag_to_json(tag)).encode()) <= 200
+
+
+def test_a_session_id_that_is_too_long_is_left_out() -> None:
+    assert make_tag(Identity("c", None, "k"), {}, session_id=64**6).session_id is None
+
+
+def test_an_id_is_the_same_rule_everywhere() -> None:
+    assert load_schema("catalog")["properties"]["id"]["pattern"] == f"^{CATALOG_ID_PATTERN}$"
+    assert all(is_catalog_id(new_catalog_id()) for _ in range(50))
+
+
+# Unreadable tags
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda remark: remark[:60],
+        lambda remark: remark.replace('"', "&quot;"),
+        lambda remark: remark.replace('"', '\\"'),
+    ],
+    ids=["cut", "escaped for HTML", "escaped as JSON"],
+)
+def test_a_damaged_tag_stands_in_the_way_until_it_is_adopted(
+    shop: Shell,
+    server: RunningServer,
+    damage: object,
+) -> None:
+    applied(shop)
+    (number,) = [row.session_id for row in server.store.sessions() if row.name == "Alice"]
+    left = damage(remark_of(server, number))  # type: ignore[operator]
+    server.store.update_session(number, remark=left)
+    before = live(server)
+    for _ in range(3):
+        done = shop.run("apply", "shop", "--auto-approve")
+        assert done.returncode == 3
+        words = " ".join(done.stdout.split())
+        assert f"[unreadable_tag] alice would be created, but #{number} may be it" in words
+        assert f"to take it over: reconciler adopt alice={number}" in words
+    assert live(server) == before
+    adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    tag = parse_remark(remark_of(server, number)).tag
+    assert tag is not None
+    assert (tag.identity.key, tag.session_id, tag.was) == ("alice", number, left)
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+# Two teams
+
+
+def test_another_team_with_the_same_name_is_refused(shop: Shell, server: RunningServer) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}}, id="k3v9x2ab")
+    applied(shop)
+    before = writes(server)
+    for head, way_out in (
+        ({"id": "zq81m0pd"}, 'moved: [{from: "id:k3v9x2ab", to: "id:zq81m0pd"}]'),
+        ({}, 'add "id: k3v9x2ab" to catalog.yaml'),
+    ):
+        shop.root.rename(shop.folder / "first")
+        other = second_team(shop, f"other{len(head)}", **head)
+        (shop.folder / "first").rename(shop.root)
+        done = shop.run("apply", other, "--auto-approve")
+        assert done.returncode == 3
+        words = " ".join(done.stdout.split())
+        assert "[catalog_id] alice #1 is of another catalog called bookshop, with the id k3v9x2ab" in words
+        assert way_out in words
+    assert writes(server) == before
+
+
+def test_an_id_is_changed_by_a_moved_entry(shop: Shell, server: RunningServer) -> None:
+    sessions = {"alice": {"name": "Alice", "prompt": "Be kind."}}
+    shop.write(sessions, id="k3v9x2ab")
+    applied(shop)
+    shop.write(sessions, id="zq81m0pd", moved=[{"from": "id:k3v9x2ab", "to": "id:zq81m0pd"}])
+    applied(shop)
+    tag = parse_remark(remark_of(server, 1)).tag
+    assert tag is not None
+    assert (tag.catalog_id, live(server)) == ("zq81m0pd", [1])
+    shop.write(sessions, id="zq81m0pd")
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+def test_apply_gives_the_catalog_an_id_when_asked(shop: Shell, server: RunningServer) -> None:
+    applied(shop, "--write-id")
+    head = (shop.root / "catalog.yaml").read_text().splitlines()
+    assert head[1] == "catalog: bookshop"
+    written = head[2].removeprefix("id: ")
+    tags = [parse_remark(row.remark).tag for row in server.store.sessions()]
+    assert [tag and tag.catalog_id for tag in tags] == [written] * 2
+
+
+# Copies and doubles
+
+
+def copy(server: RunningServer, number: int) -> int:
+    """What a console's "duplicate" does: everything is copied, the remark too."""
+    row = server.store.session(number)
+    assert row is not None
+    return server.store.insert_session(name=row.name, model=row.model, prompt=row.prompt, remark=row.remark)
+
+
+def test_a_copy_is_left_alone_and_offered_when_the_original_is_gone(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kinder."}})
+    applied(shop)
+    number = copy(server, 1)
+    out = " ".join(applied(shop).split())
+    assert f"#{number} a copy of #1, made outside git with that one's tag: left alone" in out
+    assert "1 copy" in out
+    assert live(server) == [1, number]
+    server.store.delete_session(1)
+    done = shop.run("plan", "shop")
+    words = " ".join(done.stdout.split())
+    assert f'To adopt it instead of creating alice, add "adopt: {number}" to its manifest' in words
+    adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    assert live(server) == [number]
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+def test_a_double_with_messages_stays(shop: Shell, server: RunningServer) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    server.store.insert_message(session_id=number, category="user", content="hello")
+    out = " ".join(applied(shop).split())
+    assert f"#1 (no messages), #{number} (1 message); #{number} stays" in out
+    assert live(server) == [number]
