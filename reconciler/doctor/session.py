@@ -300,10 +300,15 @@ class ProbeSession:
             self.patience = min(self.patience, max(2 * self.lag, _SHORT_PATIENCE))
         return live
 
-    def note_others(self) -> None:
-        """Note which sessions of others there are, so that a call can have taken only what vanishes from now on."""
-        if not self.harm_seen and not self._nothing_is_gone():
-            self._look()
+    def note_others(self, *, only_created: bool = False) -> None:
+        """Note which sessions of others there are, so that a call can have taken only what vanishes from now on.
+
+        ``only_created`` says that so far no call was sent that could have taken any: others deleted what is gone.
+        """
+        if self.harm_seen or self._nothing_is_gone():
+            return
+        if self._look() and only_created:
+            self._restless = True
 
     def check_other_sessions(self, *, worked: bool = True) -> None:
         """Check that the last call neither took nor overwrote a session of others.
@@ -336,7 +341,7 @@ class ProbeSession:
     def is_restless(self) -> bool:
         """Whether sessions of others vanish while nothing is sent. The list is watched until that is known."""
         if self._restless is None:
-            watched = self._poll(min(self.settle, _WATCH))
+            watched = self._poll(_WATCH)
             # Where the list lags, what vanishes now may be the effect of an earlier call.
             self._restless = self.lag == 0 and any(self._look() for _ in watched)
         return self._restless

@@ -47,7 +47,7 @@ def find_update(context: ProbeContext) -> None:
         return live is not None and live.prompt in tried
 
     live = None
-    session.note_others()
+    session.note_others(only_created=True)
     for operation in calls:
         context.progress(f"trying {describe_call(operation)}")
         prompt = context.next_prompt()

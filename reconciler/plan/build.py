@@ -79,7 +79,7 @@ def make_plan(
     draft.refusals += another_catalog(catalog, places, only)
     if written is not None:
         _heed_journal(catalog, draft, snapshot, written)
-    actions = sorted(draft.actions, key=_order)
+    actions = sorted(draft.actions, key=_in_order)
     guarded = refusals(
         actions,
         catalog.policy,
@@ -113,7 +113,7 @@ def make_plan(
     )
 
 
-def _order(action: Action) -> tuple[int, str, int]:
+def _in_order(action: Action) -> tuple[int, str, int]:
     return KINDS.index(action.kind), action.key, action.session_id or 0
 
 

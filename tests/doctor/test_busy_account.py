@@ -158,3 +158,35 @@ def test_a_stranger_that_looks_like_the_probe(tmp_path: Path, capsys: pytest.Cap
         seen = "#4 existed before the probe, and now has the probe's name or mark"
         assert checks(out)["the probe ended early"] == ("differs", seen)
         assert checks(out)["the other sessions"][0] == "differs"
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "said"),
+    [
+        (
+            {"prompt": "new"},
+            "ok",
+            "6 of 7 are unchanged, field by field; 1 changed by others meanwhile, to nothing that the probe sent",
+        ),
+        ({"parameters": {"temperature": 0.75}}, "differs", "#4 changed in session_config"),
+        ({"prompt": ""}, "differs", "#4 changed in session_config"),
+    ],
+    ids=["to something else", "to what the probe sends", "to nothing"],
+)
+def test_a_change_of_a_stranger(
+    change: dict[str, Any], verdict: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A call can't write what it does not carry, so a change to anything else was made by somebody else."""
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+        done: list[int] = []
+
+        def write(entry: LoggedRequest) -> None:
+            if entry.operation == "update_session" and not done:
+                done.append(entry.number)
+                doctor.server.store.change_session(4, lambda row: replace(row, **change))
+
+        doctor.server.after.append(write)
+        code, out, _ = doctor.probe("--format", "json")
+        found = checks(out)["the other sessions"]
+        assert (code, found[0]) == (0 if verdict == "ok" else 1, verdict)
+        assert found[1].startswith(said)

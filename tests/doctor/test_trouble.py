@@ -293,6 +293,24 @@ def test_messages_that_are_added_by_token(
         assert doctor.server.store.dump() == before
 
 
+@pytest.mark.parametrize(
+    ("stored", "seen"), [("{}", "is not returned"), ('{"n": 1}', "is returned, but not as it was sent")]
+)
+def test_messages_without_their_meta(
+    stored: str, seen: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing(PLAIN, tmp_path, capsys) as doctor:
+
+        def lose(entry: LoggedRequest) -> None:
+            if entry.operation == "create_message":
+                doctor.server.store._connection.execute("UPDATE message SET meta = ?", (stored,))
+
+        doctor.server.after.append(lose)
+        code, found = _probe(doctor)
+        assert (code, found["meta of messages"]) == (0, ("differs", seen))
+        assert found["messages"] == ("ok", "are addressed by session_token")
+
+
 def test_the_answer_of_the_create_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         before = doctor.server.store.dump()

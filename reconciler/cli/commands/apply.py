@@ -22,7 +22,7 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
-from reconciler.cli.sections import SectionedCommand
+from reconciler.cli.sections import SectionedCommand, option_in
 from reconciler.domain import Policy, Snapshot
 from reconciler.errors import Refused, UsageError
 from reconciler.plan.keep import keep_for_catalog, keep_for_plan
@@ -36,7 +36,7 @@ from reconciler.state import FOLDER
 @connection_options
 @policy_options
 @state_option
-@click.option(
+@option_in("Identity")(
     "--write-id",
     is_flag=True,
     help="Give the catalog an id, in catalog.yaml, if it has none. It tells the catalog from others of the same name.",
