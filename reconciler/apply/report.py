@@ -76,7 +76,7 @@ class Report:
     """What became of a plan.
 
     ``differences`` are what the verification found, a sentence each; ``stopped`` says why the run ended early,
-    ``canaries`` what was tried on one session first.
+    ``canaries`` what was tried on one session first. ``not_looked_at`` counts what a plan of some keys left out.
     """
 
     run: str
@@ -89,6 +89,7 @@ class Report:
     rewrites: tuple[Rewrite, ...] = ()
     stopped: str = ""
     canaries: tuple[Canary, ...] = ()
+    not_looked_at: int = 0
 
     def count(self, outcome: Outcome) -> int:
         """How many actions ended so."""
@@ -123,6 +124,7 @@ def report_to_document(report: Report) -> dict[str, Any]:
             "failed": report.count("failed"),
             "unknown": report.count("unknown"),
             "not_tried": report.count("not tried"),
+            **({"not_looked_at": report.not_looked_at} if report.not_looked_at else {}),
         },
         "stopped": report.stopped,
         "canaries": [

@@ -251,4 +251,5 @@ def _report(
         rewrites=tuple(verified.rewrites),
         stopped=stopped,
         canaries=tuple(canaries),
+        not_looked_at=plan.counts.not_looked_at,
     )

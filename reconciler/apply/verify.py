@@ -223,7 +223,7 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
             findings.differences.append(f"{label} was written, but is not listed")
         elif action.kind == "forget":
             if live.remark.tag is not None and live.remark.tag.identity == action.identity:
-                findings.differences.append(f"{label} was released, but still has our tag")
+                findings.differences.append(f"{label} was forgotten, but still has our tag")
         else:
             _compare(action, live, label, findings)
     return findings

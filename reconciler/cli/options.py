@@ -7,14 +7,16 @@ import gc
 import math
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.keys import did_you_mean
+from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot, Written
+from reconciler.errors import Problem, UsageError
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -165,7 +167,7 @@ def connection_options(function: F) -> F:
                 help="The service's address. `local` runs the embedded server on CATALOG/.reconciler/local.db. "
                 "Default: $MINDCRAFT_ENDPOINT, then the service's own address.",
             ),
-            click.option(
+            _connection(
                 "--api-key-file",
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="Read the API key from this file. Default: $MINDCRAFT_API_KEY.",
@@ -206,9 +208,16 @@ def connection_options(function: F) -> F:
 
 
 def policy_options(function: F) -> F:
-    """Flags that override the catalog's policy for one run."""
+    """Flags that restrict a plan, and override the catalog's policy for one run."""
     for option in reversed(
         [
+            click.option(
+                "--only",
+                metavar="KEY",
+                multiple=True,
+                help="Look only at the session with this key, or at all whose keys match: `*` stands for any "
+                "characters, `?` for one. No other session is changed or deleted. Repeatable.",
+            ),
             _limit("--max-deletes", "deletes", "10"),
             change_limits,
             conflict_option,
@@ -283,7 +292,7 @@ def state_option(function: F) -> F:
     )(function)
 
 
-archive_option = click.option(
+archive_option = _connection(
     "--archive-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder for copies of what is changed or deleted. Default: archive in the state folder.",
@@ -308,6 +317,7 @@ class PolicyFlags:
     allow_empty: bool = False
     allow_recreate: bool = False
     allow_destroy: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     renew: bool = False
 
     def plan(
@@ -331,6 +341,8 @@ class PolicyFlags:
         # Catalog and snapshot live until the program ends. Scanning them for garbage again and again during the
         # comparison would take longer than the comparison.
         gc.freeze()
+        if self.only:
+            only = _named(self.only, catalog, snapshot)
         flags: dict[str, Any] = {
             "allow_empty": self.allow_empty,
             "allow_recreate": self.allow_recreate,
@@ -350,6 +362,31 @@ class PolicyFlags:
                     f"--allow-destroy {key}: the plan deletes no session with this key; {hint}", err=True
                 )
         return plan
+
+
+def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> Selection:
+    """The sessions that --only names: keys of the catalog, and of its live sessions.
+
+    Raises:
+        UsageError: a pattern matches no key.
+    """
+    from reconciler.plan.types import Selection
+
+    former = {one.key for one in catalog.moved.values() if one == catalog.identity(one.key)}
+    known = catalog.sessions.keys() | (live_keys(snapshot, catalog.name, catalog.environment) - former)
+    keys: set[str] = set()
+    unknown = []
+    for pattern in patterns:
+        found = {key for key in known if fnmatchcase(key, pattern)}
+        keys |= found
+        if not found:
+            hint = did_you_mean(pattern, known, "reconciler list shows the keys that are live")
+            unknown.append(
+                Problem(f"--only {pattern}: neither the catalog nor the live list has such a key", hint)
+            )
+    if unknown:
+        raise UsageError(unknown)
+    return Selection(None, frozenset(keys))
 
 
 def _written(state: Path, catalog: Catalog, endpoint: str) -> Written:

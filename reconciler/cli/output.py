@@ -78,6 +78,17 @@ def no_color_option(function: F) -> F:
     )(function)
 
 
+def detail_options(function: F) -> F:
+    """--concise and --full."""
+    for option in (
+        _output("--full", "detail", flag_value="full", help="Show everything in full."),
+        _output("--normal", "detail", flag_value="normal", default="normal", hidden=True),
+        _output("--concise", "detail", flag_value="concise", help="Show one line per session."),
+    ):
+        function = option(function)
+    return function
+
+
 def output_options(function: F) -> F:
     """How a plan is shown, and where else it is written."""
     for option in reversed(
@@ -90,9 +101,7 @@ def output_options(function: F) -> F:
                 multiple=True,
                 help="Also write the plan to a file in this format, as in markdown=plan.md. Repeatable.",
             ),
-            click.option("--concise", "detail", flag_value="concise", help="Show one line per session."),
-            click.option("--normal", "detail", flag_value="normal", default="normal", hidden=True),
-            click.option("--full", "detail", flag_value="full", help="Show everything in full."),
+            detail_options,
             _markdown(
                 "--max-bytes",
                 type=click.IntRange(4_000),

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -28,7 +28,7 @@ from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.live import with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option
-from reconciler.cli.output import format_option, no_color_option, render_options, show
+from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
@@ -39,7 +39,7 @@ from reconciler.ownership.account import Account
 from reconciler.plan.adoptions import GONE
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import Plan
-from reconciler.render.options import RenderOptions
+from reconciler.render.options import Detail, RenderOptions
 from reconciler.render.report import render_report
 from reconciler.state import make_salt, open_state
 
@@ -57,6 +57,7 @@ class Writing:
     lock: bool | None
     lock_timeout: float
     form: str
+    detail: Detail
     no_color: bool
     other_account: bool
 
@@ -98,6 +99,7 @@ def writing_options(function: F) -> F:
             lock_options,
             other_account_option,
             format_option(),
+            detail_options,
             no_color_option,
         ]
     ):
@@ -153,7 +155,7 @@ def _run(
     root: Path,
     state: Path,
 ) -> int:
-    options = render_options(no_color=writing.no_color)
+    options = replace(render_options(no_color=writing.no_color), detail=writing.detail)
     settle = client.contract.settle if writing.settle is None else writing.settle
     run = secrets.token_hex(4)
     by = who(root)

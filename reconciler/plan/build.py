@@ -47,7 +47,8 @@ class _Draft:
 
     def select(self, only: Selection) -> None:
         """Drop what is not about the selected sessions."""
-        self.actions = [one for one in self.actions if one.kind == only.kind and one.key in only.keys]
+        kinds = KINDS if only.kind is None else (only.kind,)
+        self.actions = [one for one in self.actions if one.kind in kinds and one.key in only.keys]
         self.notes = [note for note in self.notes if note.key in only.keys]
         self.refusals = [one for one in self.refusals if one.key in only.keys]
 
@@ -67,16 +68,14 @@ def make_plan(
 
     ``allow_empty`` lets a catalog with no sessions delete all that it manages; ``allow_recreate`` lets it create what
     is live under the name of another catalog or environment; ``allow_destroy`` are keys whose sessions may be deleted
-    although they are protected. ``only`` restricts the plan to one kind of action on some keys; the guards then judge
-    these actions alone. With ``renew``, fields that the service keeps in another form are sent again. What a guard
-    refuses is in the plan's ``refusals``, and all actions are still listed. ``written`` is what the journal says of
-    this catalog; None if it was not read.
+    although they are protected. ``only`` restricts the plan to some keys, and to one kind of action if it names one;
+    the guards then judge these actions alone. With ``renew``, fields that the service keeps in another form are sent
+    again. What a guard refuses is in the plan's ``refusals``, and all actions are still listed. ``written`` is what
+    the journal says of this catalog; None if it was not read.
     """
     catalog = _as_kept(catalog, snapshot)
     places = place(catalog, snapshot)
-    draft = _compare_all(catalog, places, snapshot, renew=renew)
-    if only is not None:
-        draft.select(only)
+    draft, left_out = _compare_part(catalog, places, snapshot, only, renew=renew)
     draft.refusals += another_catalog(catalog, places, only)
     if written is not None:
         _heed_journal(catalog, draft, snapshot, written)
@@ -97,7 +96,7 @@ def make_plan(
         environment=catalog.environment,
         endpoint=snapshot.endpoint,
         actions=tuple(actions),
-        counts=_counts(draft, places, snapshot),
+        counts=replace(_counts(draft, places, snapshot), not_looked_at=left_out),
         notes=(
             *draft.notes,
             *dropped_digests(actions, snapshot),
@@ -116,6 +115,22 @@ def make_plan(
 
 def _in_order(action: Action) -> tuple[int, str, int]:
     return KINDS.index(action.kind), action.key, action.session_id or 0
+
+
+def _compare_part(
+    catalog: Catalog, places: Places, snapshot: Snapshot, only: Selection | None, *, renew: bool
+) -> tuple[_Draft, int]:
+    """The draft of what is selected, and how many sessions of the catalog were not looked at."""
+    if only is None:
+        return _compare_all(catalog, places, snapshot, renew=renew), 0
+    left_out: set[str] = set()
+    if only.kind is None:
+        left_out = places.leave_out(only.keys) | (catalog.sessions.keys() - only.keys)
+        wanted = {key: one for key, one in catalog.sessions.items() if key in only.keys}
+        catalog = replace(catalog, sessions=wanted)
+    draft = _compare_all(catalog, places, snapshot, renew=renew)
+    draft.select(only)
+    return draft, len(left_out)
 
 
 def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:

@@ -34,7 +34,7 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
 
 def _summary(plan: Plan) -> dict[str, int]:
     counts = plan.counts
-    return {
+    summary = {
         "create": plan.count("create"),
         "update": plan.count("update"),
         "delete": plan.count("delete"),
@@ -53,6 +53,9 @@ def _summary(plan: Plan) -> dict[str, int]:
         "own_doubles": sum(action.own_double for action in plan.actions),
         "rewritten": counts.rewritten,
     }
+    if counts.not_looked_at:
+        summary["not_looked_at"] = counts.not_looked_at
+    return summary
 
 
 def _action(action: Action) -> dict[str, Any]:

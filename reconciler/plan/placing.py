@@ -11,7 +11,7 @@ None of these is ever updated or deleted, adoption asked for by id aside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.domain import Catalog, LiveSession, Snapshot
@@ -42,6 +42,20 @@ class Places:
     def hold(self, key: str, live: LiveSession) -> None:
         """Put a session under a key."""
         self.held.setdefault(key, []).append(live)
+
+    def leave_out(self, keys: Collection[str]) -> set[str]:
+        """Forget the sessions whose keys are not among these, but for their number; returns their keys."""
+        leaving = {live.session_id: _key_of(live) for live in self.leaving}
+        out = self.held.keys() | {*leaving.values()}
+        self.held = {key: lives for key, lives in self.held.items() if key in keys}
+        self.leaving = [live for live in self.leaving if leaving[live.session_id] in keys]
+        return out.difference(keys)
+
+
+def _key_of(live: LiveSession) -> str:
+    """The key in the tag of a managed session."""
+    assert live.remark.tag is not None
+    return live.remark.tag.identity.key
 
 
 def place(catalog: Catalog, snapshot: Snapshot) -> Places:

@@ -129,6 +129,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
             unreadable=summary["unreadable"],
+            not_looked_at=summary.get("not_looked_at", 0),
             copies=summary.get("copies", 0),
             rewritten=summary.get("rewritten", 0),
         ),
@@ -146,6 +147,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             Refusal(one["guard"], one["message"], one["allow"], one.get("key"))
             for one in document["refusals"]
         ),
+        about=document.get("about"),
         lock=document.get("lock", False),
         canary=document.get("canary"),
         listing=Listing(**listing) if listing else None,

@@ -120,9 +120,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The part of a plan that a command is about: one kind of action, on the sessions with these keys."""
+    """The part of a plan that a command is about: one kind of action, or any, on the sessions with these keys."""
 
-    kind: ActionKind
+    kind: ActionKind | None
     keys: frozenset[str]
 
 
@@ -130,6 +130,7 @@ class Selection:
 class Counts:
     """How many live sessions there are of each kind, and how many need no change.
 
+    ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys leaves out.
     ``rewritten`` is the number of fields that the service keeps in another form than they were sent, or not at all.
     """
 
@@ -138,6 +139,7 @@ class Counts:
     unmanaged: int = 0
     foreign: int = 0
     unreadable: int = 0
+    not_looked_at: int = 0
     copies: int = 0
     rewritten: int = 0
 

@@ -29,6 +29,7 @@ from reconciler.render.view import (
     Change,
     Field,
     calm,
+    cause_of,
     changes,
     count,
     is_text,
@@ -64,7 +65,7 @@ _SECTIONS = {
     "update": "Updates",
     "adopt": "Adoptions",
     "move": "Moves",
-    "forget": "Releases",
+    "forget": "Forgets",
     "create": "Creates",
 }
 
@@ -233,9 +234,10 @@ def _data(change: Change, share: int) -> dict[str, Any]:
 
 def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
     data: dict[str, Any] = {"p": visible(str(field["path"]))}
-    if field.get("cause") in CAUSES and change.action != "create":
-        data["c"] = field["cause"]
-    if field.get("cause") == "released":
+    cause = cause_of(change.action, field)
+    if cause:
+        data["c"] = cause
+    if cause == "released":
         return data
     if is_text(field):
         both = "before" in field and "after" in field

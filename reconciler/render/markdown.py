@@ -51,6 +51,7 @@ from reconciler.render.view import (
     Change,
     Field,
     calm,
+    cause_of,
     changes,
     count,
     is_text,
@@ -82,7 +83,7 @@ _SECTIONS = (
     ("update", "Updates"),
     ("adopt", "Adoptions"),
     ("move", "Moves"),
-    ("forget", "Releases"),
+    ("forget", "Forgets"),
     ("create", "Creates"),
 )
 
@@ -384,8 +385,8 @@ class _Comment:
             if change.action == "create" and field["path"] == "name":
                 continue
             label = f"- {code(str(field['path']))}: "
-            cause = field.get("cause")
-            mark = f" *({CAUSES[cause]})*" if cause in CAUSES and change.action != "create" else ""
+            cause = cause_of(change.action, field)
+            mark = f" *({CAUSES[cause]})*" if cause else ""
             if cause == "released":
                 lines.append(f"{label.rstrip(': ')}{mark}")
             elif is_text(field):

@@ -15,7 +15,7 @@ _DID = {
     "delete": "deleted",
     "adopt": "adopted",
     "move": "moved",
-    "forget": "released",
+    "forget": "forgotten",
 }
 _LISTED = 50  # more applied actions than this are not listed
 _SHOWN = 60  # characters of a value
@@ -55,6 +55,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         for name in ("failed", "unknown", "not_tried")
         if summary[name]
     ]
+    if summary.get("not_looked_at"):
+        counts.append(f"{summary['not_looked_at']} not looked at")
     if results:
         ended = f"Stopped ({terminal(document['stopped'])})" if document["stopped"] else "Ended"
         lines += ["", f"{ended}: {', '.join(counts)}."]

@@ -21,6 +21,7 @@ from reconciler.render.view import (
     Change,
     Field,
     calm,
+    cause_of,
     changes,
     count,
     is_text,
@@ -190,9 +191,9 @@ class _Plan:
             pad = " " * max(0, column - cells(path))
             lead: list[Span] = [(f"{sign} ", _SIGN_STYLES[sign])] if sign else []
             lead += [path + pad, "   "]
-            cause = field.get("cause")
+            cause = cause_of(change.action, field)
             mark: list[Span] = []
-            if cause in CAUSES and change.action != "create":
+            if cause:
                 style = cause if cause in ("drift", "conflict") else "dim"
                 mark = ["  ", (f"[{CAUSES[cause]}]", style)]
             self._field(change, at, field, lead, mark)

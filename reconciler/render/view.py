@@ -27,6 +27,7 @@ CAUSES = {
     "drift": "drift: changed outside git",
     "conflict": "conflict: changed in git and outside of it",
     "unknown": "not known who changed it",
+    "adopted": "taken over: becomes what git says",
     "released": "no longer managed, keeps its value",
     "renewed": "kept in another form, sent again",
 }
@@ -120,6 +121,15 @@ def same_field(action: Action, field: Field) -> Field:
     return next(f for f in action["fields"] if f["path"] == field["path"])
 
 
+def cause_of(kind: str, field: Field) -> str:
+    """Why a field changes, as a key of :data:`CAUSES`; empty where nothing is to be said of it. A session that is
+    adopted has no tag, so nobody can know who changed it, and it does not matter."""
+    cause = str(field.get("cause"))
+    if cause not in CAUSES or kind == "create":
+        return ""
+    return "adopted" if kind == "adopt" and cause == "unknown" else cause
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """``1 line``, ``1,200 lines``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
@@ -176,6 +186,8 @@ def left_alone(summary: Mapping[str, int]) -> str:
         parts.append(f"{summary['unreadable']:,} with an unreadable tag")
     if summary.get("copies"):
         parts.append(count(summary["copies"], "copy", "copies"))
+    if summary.get("not_looked_at"):
+        parts.append(f"{summary['not_looked_at']:,} not looked at")
     return ", ".join(parts)
 
 

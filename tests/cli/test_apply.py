@@ -160,3 +160,12 @@ def test_nothing_in_the_state_folder_may_be_a_link(shop: Shell, tmp_path: Path, 
             "      hint: remove it, or name a folder with --state-dir\n"
         )
     assert list(elsewhere.iterdir()) == []
+
+
+def test_the_plan_of_an_apply_is_shown_as_that_of_a_plan(shop: Shell) -> None:
+    shown = set()
+    for flags in ([], ["--concise"], ["--full"]):
+        planned = shop.run("plan", "shop", *flags).stdout
+        assert shop.run("apply", "shop", *flags).stdout == planned
+        shown.add(planned)
+    assert len(shown) >= 2

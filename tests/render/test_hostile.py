@@ -24,7 +24,7 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 HEADS = {"html_block", "paragraph_open", "paragraph_close", "heading_open", "heading_close"}
 LISTS = {"bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close", "fence"}
 QUOTES = {"blockquote_open", "blockquote_close", "inline"}
-SECTIONS = "Deletes|Changed outside git|Updates|Creates|Adoptions|Moves|Releases|Also to [a-z]+"
+SECTIONS = "Deletes|Changed outside git|Updates|Creates|Adoptions|Moves|Forgets|Also to [a-z]+"
 #: What a forge makes of plain text: mentions, references, commits, emoji codes, formulas.
 MADE_OF_TEXT = re.compile(
     r"@\w|#\d|\bGH-\d|\b[0-9a-f]{7,40}\b|:\w+:|\$|://|\bwww\.|\w@\w|[!%&~]\d|\bhttps?\b|\[\^", re.IGNORECASE

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     type=click.Choice(["managed", "unmanaged", "all"]),
     default="all",
     show_default=True,
+    envvar="RECONCILER_EXPORT_ONLY",
+    show_envvar=True,
     help="Export managed sessions, unmanaged ones, or both. Sessions of other catalogs are never exported.",
 )
 @click.option(
