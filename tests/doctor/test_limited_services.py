@@ -14,6 +14,7 @@ import pytest
 from reconciler.contract import Contract, load_contract
 from reconciler.contract import Service as Facts
 from reconciler.doctor.learned import contract_to_yaml
+from reconciler.ownership.remark import parse_remark, remark_of_another_session
 from reconciler.ownership.reserved import HALF_MADE_PROMPT
 from reconciler.server import Fault, running_server
 from reconciler.server.quirks import learned_quirks, parse_quirks
@@ -161,8 +162,10 @@ def test_a_restore_in_two_calls(
         rows = doctor.server.store.sessions()
         assert len(rows) == 2
         (after,) = (row for row in rows if row.name == "Alice")
-        kept = ("prompt", "parameters", "data", "remark")
+        kept = ("prompt", "parameters", "data")
         assert [getattr(after, one) for one in kept] == [getattr(before, one) for one in kept]
+        # All but the tag's own session id, which would make it a copy of the one that is gone.
+        assert after.remark == remark_of_another_session(before.remark, parse_remark(before.remark))
         assert [one.content for one in doctor.server.store.messages(after.session_id)] == ["hello"]
 
 
