@@ -323,8 +323,8 @@ class PolicyFlags:
     def plan(
         self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None, *, state: Path
     ) -> Plan:
-        """The plan under the catalog's policy, with what the flags override. The journal in the ``state`` folder is
-        read where it may have something to say of the plan's sessions.
+        """The plan under the catalog's policy, with what the flags override, and with what the journal in the ``state``
+        folder says of the plan's sessions.
 
         Raises:
             ReconcilerError: the journal is there and can't be read.
@@ -343,17 +343,16 @@ class PolicyFlags:
         gc.freeze()
         if self.only:
             only = _named(self.only, catalog, snapshot)
-        flags: dict[str, Any] = {
-            "allow_empty": self.allow_empty,
-            "allow_recreate": self.allow_recreate,
-            "allow_destroy": self.allow_destroy,
-            "only": only,
-            "renew": self.renew,
-        }
-        plan = make_plan(catalog, snapshot, **flags)
-        if any(action.kind in ("update", "delete") for action in plan.actions):
-            written = _written(state, catalog, snapshot.endpoint)
-            plan = make_plan(catalog, snapshot, written=written, **flags)
+        plan = make_plan(
+            catalog,
+            snapshot,
+            allow_empty=self.allow_empty,
+            allow_recreate=self.allow_recreate,
+            allow_destroy=self.allow_destroy,
+            only=only,
+            renew=self.renew,
+            written=_written(state, catalog, snapshot.endpoint),
+        )
         deleted = {action.key for action in plan.actions if action.kind == "delete"}
         for key in self.allow_destroy:
             if key not in deleted:

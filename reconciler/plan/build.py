@@ -311,17 +311,21 @@ def _not_in_journal(
 ) -> list[Note]:
     """A note on sessions that would be overwritten or deleted although nothing but the catalog's name says that they
     are its own: no id in the tag, and no line in this machine's journal."""
-    tags = {live.session_id: live.remark.tag for live in snapshot}
-    found = []
-    for action in actions:
-        tag = None if action.session_id is None else tags.get(action.session_id)
-        if (
-            action.kind in ("update", "delete")
-            and tag is not None
-            and tag.catalog_id is None
-            and action.session_id not in written.wrote
-        ):
-            found.append(f"{action.key} #{action.session_id}")
+    strange = {
+        action.session_id: action
+        for action in actions
+        if action.kind in ("update", "delete") and action.session_id not in written.wrote
+    }
+    tags = (
+        {live.session_id: live.remark.tag for live in snapshot if live.session_id in strange}
+        if strange
+        else {}
+    )
+    found = [
+        f"{action.key} #{session_id}"
+        for session_id, action in strange.items()
+        if session_id is not None and (tag := tags.get(session_id)) is not None and tag.catalog_id is None
+    ]
     if not found:
         return []
     named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
