@@ -18,7 +18,7 @@ from reconciler.ci.forge import ForbiddenError, Forge, GoneError, PassingError, 
 from reconciler.errors import ReconcilerError
 
 #: A plan's first line: catalog and environment in a form that is no markup.
-MARKER = re.compile(r"<!-- reconciler[ -]plan [^<>\n]* -->")
+MARKER = re.compile(r"<!-- reconciler[ -](?:plan|drift) [^<>\n]* -->")
 #: How often the whole of looking, then writing, is tried.
 TRIES = 4
 #: A forge that asks for a longer pause than this (seconds) is not waited for.

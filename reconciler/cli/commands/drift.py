@@ -22,7 +22,7 @@ from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Refused, UsageError
-from reconciler.plan.drift import drifted
+from reconciler.plan.drift import drift_to_document, drifted
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 
@@ -48,7 +48,6 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     """
     from reconciler.cli.journal_facts import journal_facts
     from reconciler.plan import make_plan
-    from reconciler.plan.document import plan_to_document
     from reconciler.plan.keep import keep_for_catalog
 
     output = read_output(flags)
@@ -63,7 +62,7 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     plan = drifted(facts.added(make_plan(loaded, snapshot), snapshot))
     if accept:
         return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
-    put_out(plan_to_document(plan), output)
+    put_out(drift_to_document(plan, snapshot), output)
     drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK
 
