@@ -45,6 +45,7 @@ from reconciler.render.markdown_pieces import (
     session_label,
     short_delete_line,
     short_key,
+    updated_at,
 )
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
@@ -61,7 +62,6 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
-    last_updated,
     left_alone,
     nothing,
     outside_git,
@@ -388,7 +388,7 @@ class _Comment:
             label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
         label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
         head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
-        if updated := _updated(change):
+        if updated := updated_at(change.members[:_MEMBERS]):
             head += [f"{updated}.", ""]
         if change.action == "move" or (shows_reason(change) and change.action != "delete"):
             moved = f"Moved from {code(str(action.get('from', '')))}. " if change.action == "move" else ""
@@ -492,11 +492,3 @@ class _Comment:
         block = as_block([*head, *lines, *foot])
         self._take(block)
         return [block]
-
-
-def _updated(change: Change) -> str:
-    """When the sessions of a change were last updated; empty where it is not known."""
-    known = [(str(m["key"]), at) for m in change.members[:_MEMBERS] if (at := last_updated(m))]
-    if len(change.members) == 1:
-        return prose("".join(f"{at[0].upper()}{at[1:]}" for _, at in known))
-    return "; ".join(f"{code(key)} {prose(at)}" for key, at in known)

@@ -63,6 +63,14 @@ def session_label(action: Action) -> str:
     return f"{code(str(action['key']))} {markdown_code(cut(quoted(action['name']), MAX_NAME))}{number}"
 
 
+def updated_at(sessions: Sequence[Action]) -> str:
+    """When sessions were last updated; empty where it is not known."""
+    known = [(str(one["key"]), at) for one in sessions if (at := last_updated(one))]
+    if len(sessions) == 1:
+        return "".join(prose(f"L{at[1:]}") for _, at in known)
+    return "; ".join(f"{code(key)} {prose(at)}" for key, at in known)
+
+
 def delete_line(action: Action) -> str:
     return f"- `-` {session_label(action)}: {prose(str(action['reason']))}"
 

@@ -199,7 +199,7 @@ def test_what_is_gone_can_not_be_accepted(applied: Shell, server: RunningServer)
     assert done.returncode == 3
     assert re.sub(TODAY, "TODAY", done.stderr) == (
         f"alice: there is no live value to accept: deleted outside git: it was #{number}, applied on TODAY\n"
-        "      hint: reconciler plan shows what an apply would do about it; to accept it, change the catalog\n"
+        "      hint: to accept it, remove alice from the catalog; reconciler apply creates it again\n"
     )
 
 
