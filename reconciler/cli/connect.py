@@ -12,6 +12,7 @@ from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, Endpoint, api_key, endpoint_name
 from reconciler.api.rate_limit import RateLimiter
+from reconciler.cli.progress import waiting
 from reconciler.contract import load_contract
 from reconciler.errors import ReconcilerError
 from reconciler.text.hosts import is_loopback
@@ -82,5 +83,6 @@ def connect(flags: Connection, state: Path, *, stop: Cancellation | None = None)
             yield opened
         return
     key, source = api_key(flags.api_key_file, needed=not is_loopback(urlsplit(name).hostname or ""))
-    with client(Endpoint(name, name, key, source)) as opened:
+    with client(Endpoint(name, name, key, source)) as opened, waiting(f"an answer from {name}") as answered:
+        opened.observe(lambda operation, fields, reply: None if reply.response is None else answered())
         yield opened

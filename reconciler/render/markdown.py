@@ -177,7 +177,11 @@ class _Comment:
         alone = left_alone(summary)
         if alone:
             lines[-1] += f" Left alone: {alone}."
-        compared = "From git to what is live at" if about_drift(document) else "Compared with"
+        compared = (
+            "From git to what is live at"
+            if about_drift(document) and document["actions"]
+            else "Compared with"
+        )
         lines[-1] += f" {compared} {code(endpoint)}."
         return as_block(lines)
 

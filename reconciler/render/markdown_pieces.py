@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.render.changed_lines import elide, left_out, marked
 from reconciler.render.prompt_diff import Line
-from reconciler.render.view import Action, Field
+from reconciler.render.view import Action, Field, last_updated
 from reconciler.text.escape import (
     code_point,
     fence,

@@ -274,7 +274,7 @@ def test_no_drift_does_not_say_that_all_is_well(shop: Shell) -> None:
     """What was changed in git is not drift, and an apply has something to do."""
     for form, found in (
         ("text", "No drift. Nothing was changed outside git.\n"),
-        ("markdown", "**No changes.** Nothing was changed outside git."),
+        ("markdown", "**No drift.** Nothing was changed outside git."),
         ("html", "Nothing was changed outside git.</div>"),
         ("github", "::No drift. Nothing was changed outside git.\n"),
     ):

@@ -91,7 +91,9 @@ def command(
     if write is not None:
         _check_writable(write)
     with _signals() as signals, connect(split(flags, Connection), state) as client:
-        recorder = client.observer = Recorder(record, client) if record is not None else None
+        recorder = Recorder(record, client) if record is not None else None
+        if recorder is not None:
+            client.observe(recorder)
         learned = LearnedFacts(client.contract, afresh=probe)
         surveyed = _survey(client, learned, probe=probe)
         snapshot = surveyed.snapshot
