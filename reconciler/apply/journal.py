@@ -191,7 +191,7 @@ def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> froz
 def written_sessions(
     entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any], account: Account, live: Collection[int]
 ) -> dict[str, LastWrite]:
-    """What was applied from here, by key, and not released or deleted since by a run from here.
+    """What was applied from here, by key, and not forgotten or deleted since by a run from here.
 
     ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
     do not count. A create counts once the list showed it: a server may say yes and make nothing.

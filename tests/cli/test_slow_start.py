@@ -27,9 +27,7 @@ def test_a_long_listing_says_how_far_it_is(shop: Shell) -> None:
         shop.environ["MINDCRAFT_ENDPOINT"] = server.url
         done = shop.run("list", "shop", RECONCILER_PATIENCE="0")
     assert done.returncode == 0
-    assert set(done.stderr.splitlines()) - {f"waiting for an answer from {server.url} …"} == {
-        "listing: 1 of 3 so far …"
-    }
+    assert "listing: 1 of 3 so far …" in done.stderr.splitlines()
 
 
 def test_without_a_wait_nothing_is_said(shop: Shell) -> None:
