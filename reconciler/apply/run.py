@@ -7,7 +7,6 @@ Every write is on record before it goes out (journal), what it destroys is on di
 from __future__ import annotations
 
 import json
-import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
 from reconciler.apply.canary import Canaries, tries_changes
 from reconciler.apply.circuit_breaker import CircuitBreaker
-from reconciler.apply.journal import Journal
+from reconciler.apply.journal import Journal, new_run
 from reconciler.apply.report import Canary, Report, Result
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.apply.verify import Verified, verify
@@ -63,7 +62,7 @@ class ApplyOptions:
     settle: float = 10.0
     recheck: bool = True
     who: Mapping[str, str] = field(default_factory=dict)
-    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     account: Account | None = None
 

@@ -22,7 +22,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
@@ -87,14 +87,7 @@ def command(
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    return run_plan(
-        job,
-        split(flags, Writing),
-        split(flags, Connection),
-        root=catalog,
-        state=state,
-    )
+    return run_part(loaded, plan, keep, flags, root=catalog, state=state)
 
 
 def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:

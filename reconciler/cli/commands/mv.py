@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
@@ -22,7 +21,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
@@ -84,14 +83,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(moving)
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    code = run_plan(
-        job,
-        split(flags, Writing),
-        split(flags, Connection),
-        root=catalog,
-        state=state,
-    )
+    code = run_part(loaded, plan, keep, flags, root=catalog, state=state)
     if code == ExitCode.OK and _ours(source, loaded):
         if source.key in loaded.sessions:
             click.echo(
