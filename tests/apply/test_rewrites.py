@@ -131,7 +131,7 @@ def test_a_form_that_could_not_be_remembered_is_said(tmp_path: Path) -> None:
         _, report = reconcile(client, catalog(ALICE), tmp_path)
     assert (report.verification, report.rewrites) == ("differs", ())
     assert report.differences == (
-        "alice (#1): what the server made of it is not remembered: "
+        "alice (#1): the tag does not record the form that the server stored: "
         "updating the session alice (#1): HTTP 422: no",
     )
     assert report.exit_code == ExitCode.PARTIAL

@@ -109,7 +109,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         code, out, _ = run(doctor, "apply")
         assert code == 1
         assert (
-            "  FAILED create alice #1: it was made as #1, and not filled in: "
+            "  FAILED create alice #1: it was created as #1, but not filled in: "
             "updating the session alice (#1): HTTP 400: 不行\n      apply again to resume\n"
         ) in out
         (row,) = doctor.server.store.sessions()
@@ -223,7 +223,7 @@ def test_what_the_server_rewrites_and_nobody_can_remember(
             put(doctor, {"alice": {"name": "Alice", "prompt": "  Be kind."}})
             code, out, _ = run(doctor, "apply")
             assert code == 4
-            assert f"alice (#1): what the server made of it is not remembered: {reason}\n" in out
+            assert f"alice (#1): the tag does not record the form that the server stored: {reason}\n" in out
 
 
 def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
