@@ -1,4 +1,4 @@
-"""Sends one call, and tells from the answer whether it succeeded.
+"""Sends one call, and determines from the response whether it succeeded.
 
 Reads are retried while the error may be temporary. Writes are sent once: the service has no idempotency keys, so
 :func:`reconciler.api.send.send_until_certain` decides what to do when no answer comes.
@@ -160,7 +160,7 @@ class Client:
             reply = Reply(read_answer(operation, response, self.endpoint, session), response)
         except ApiError as error:
             if error.throttled:
-                # Nobody waits for a pause that is too long.
+                # Too long a pause is not waited for.
                 self.limiter.throttled(started, error.retry_after if error.passing else None)
             reply = Reply(None, response, error)
         else:

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from reconciler.errors import Problem, ReconcilerError
 
-#: Whether a failed call was carried out: it was not, or nobody can tell. See also
+#: Whether a failed call was carried out: it was not, or that is unknown. See also
 #: :attr:`ApiError.says_not_done`.
 Outcome: TypeAlias = Literal["not done", "unknown"]
 

@@ -154,7 +154,7 @@ class _Desk:
         """Create a ticket, and return its session_id.
 
         Raises:
-            ReconcilerError: it could not be created, or nobody can tell whether it was.
+            ReconcilerError: it could not be created, or whether it was is unknown.
         """
 
         def look(error: ApiError) -> Found:
@@ -381,7 +381,7 @@ class _Held:
 
 
 def _clocks() -> tuple[float, float]:
-    """The monotonic clock, which nobody sets, and the wall clock, which goes on while the machine is suspended."""
+    """The monotonic clock, which is never set, and the wall clock, which runs on while the machine is suspended."""
     return time.monotonic(), time.time()
 
 

@@ -59,7 +59,7 @@ class Transport:
         response = self._session.send(
             self._prepared(operation, fields), timeout=self._timeout, allow_redirects=False, **self._settings
         )
-        # All at once. Requests would read pieces of 10 KB, which takes as long as everything else together.
+        # All at once. Requests would read pieces of 10 KB, which takes as long as the rest of the call.
         response._content = response.raw.read(decode_content=True)
         return response
 

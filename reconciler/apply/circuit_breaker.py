@@ -1,4 +1,4 @@
-"""Stops a run when the service accepts no more writes, instead of retrying for hours."""
+"""Stops a run when the service accepts no writes, instead of retrying for hours."""
 
 from __future__ import annotations
 

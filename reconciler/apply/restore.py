@@ -53,8 +53,8 @@ class RestoreOptions:
 
     ``state`` is the folder of the journal. ``archive`` is the folder for what the restore overwrites. ``settle`` is how
     long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
-    it. ``holding`` is asked before each write whether the run still holds its lock. ``on_message`` is called with the
-    number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
+    it. ``holding`` is called before each write, and returns whether the run still holds its lock. ``on_message`` is
+    called with the number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
     ``other_account`` allows another one than that of the archived session.
     """
 
@@ -185,7 +185,7 @@ class _Work:
         )
 
     def _damaged(self, now: LiveSession) -> bool:
-        """Whether a write that went to the wrong session gave this one the tag that it bears."""
+        """Whether a write that went to the wrong session gave this one its tag."""
         tag, mine = now.remark.tag, self.archived.identity
         where = None if tag is None else (tag.identity.catalog, tag.identity.environment)
         return self.archived.before == "canary" and where == (mine.catalog, mine.environment)
@@ -316,7 +316,7 @@ class _Work:
         if found is None:
             made = "was made" if number is None else f"was made as #{number}"
             raise ReconcilerError(f"{self._label} {made}, but is not listed yet", _AGAIN)
-        self._note("create", "listed", found.session_id)  # so that whoever comes next need not wait for it
+        self._note("create", "listed", found.session_id)  # so that the next run need not wait for it
         return found
 
     def _add_messages(self, live: LiveSession, wanted: list[dict[str, Any]]) -> int:
@@ -363,7 +363,7 @@ class _Work:
         ]
 
     def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a listed message can be sent again, under our names."""
+        """The fields of a listed message that can be sent again, by our names."""
         shape = self.client.contract.message
         places = {"category": shape.category, "content": shape.content, "meta": shape.meta}
         found = {name: value_at(message, place) for name, place in places.items()}
@@ -376,7 +376,7 @@ class _Work:
         return self.archived.identity.key
 
     def _update(self, payload: Mapping[str, Any], number: int, *, archive: str = "") -> LiveSession:
-        """Send an update until it is answered, which does no harm twice, and see that the list shows it."""
+        """Send an update until there is a response (repeating it does no harm), and wait until the list shows it."""
         self._note("update", "intent", number, archive=archive)
         try:
             self._send("update_session", payload)
@@ -449,10 +449,10 @@ class _Work:
         try:
             yield
         except ReconcilerError:
-            with suppress(ReconcilerError):  # what went wrong is what has to be said
+            with suppress(ReconcilerError):  # the first error is the one to report
                 self._end("failed")
             raise
-        with suppress(ReconcilerError):  # what is done is done
+        with suppress(ReconcilerError):  # the restore is done
             self._end("verified")
 
     def _end(self, verification: str) -> None:
@@ -469,7 +469,7 @@ class _Work:
 
 
 def owner(live: LiveSession) -> str:
-    """The owner of a live session, in words."""
+    """The owner of a live session, as a phrase."""
     if live.remark.tag is not None:
         return f"{live.remark.tag.identity}'s"
     if live.remark.unreadable:

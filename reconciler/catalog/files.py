@@ -2,9 +2,9 @@
 
 A catalog is untrusted: a pull request may contain any path and any symlink. A path is checked as text first: it must
 not be absolute, contain ``..`` or be hidden, because keys and tokens are in hidden files (``.git/config``, ``.env``).
-Then all symlinks are resolved, and only what is really below the root and not hidden is opened.
+Then all symlinks are resolved. Only a file that is really below the root and not hidden is opened.
 
-Between the check and the opening, somebody could replace the file with a symlink. So it is opened with
+Between the check and the opening, another process could replace the file with a symlink. So it is opened with
 ``O_NOFOLLOW``, and must be the very file that was checked. Walking down with a descriptor for each folder would
 close the gap for folders, too, on POSIX alone; but a catalog is a finished checkout, and who can swap its folders
 while it is read can also change what they hold.
@@ -32,7 +32,7 @@ for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
 
 
 class UnreadableError(Exception):
-    """A file that can't or may not be read. ``message`` goes on from the name of the file: "is a folder"."""
+    """A file that can't or may not be read. ``message`` continues after the name of the file: "is a folder"."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

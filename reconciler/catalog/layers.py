@@ -93,7 +93,7 @@ class Templates:
     def flat(
         self, extends: str | Sequence[str], source: Source, path: NodePath
     ) -> tuple[Sequence[Layer], dict[str, JSON]]:
-        """The layers that a session or template stands on, the first one first, and what they come to together.
+        """The layers below a session or template, the lowest first, and the result of merging them.
 
         ``source`` and ``path`` are where ``extends`` stands. What the same chain comes to is worked out once.
 

@@ -100,7 +100,7 @@ class _Writer:
         for path in self.staged:
             path.unlink(missing_ok=True)
         for folder in reversed(self.made):
-            with suppress(OSError):  # somebody else has put something into it
+            with suppress(OSError):  # another program has put a file into it
                 folder.rmdir()
 
     def _make(self, folder: Path) -> None:

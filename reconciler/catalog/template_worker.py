@@ -133,7 +133,7 @@ def _line(error: BaseException) -> int:
 def _limit_memory() -> None:
     try:
         import resource
-    except ImportError:  # no such thing on Windows: there, time alone is limited
+    except ImportError:  # Windows has no such module: there, only the time is limited
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 

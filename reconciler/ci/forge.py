@@ -40,7 +40,7 @@ class TooLargeError(Exception):
 
 
 class GoneError(Exception):
-    """The comment is not there any more."""
+    """The comment no longer exists."""
 
 
 class PassingError(Exception):
@@ -53,7 +53,7 @@ class PassingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One that is there. ``ours``: written by the one who writes now."""
+    """A posted comment. ``ours``: the present account wrote it."""
 
     id: int
     body: str

@@ -19,7 +19,7 @@ from reconciler.domain import Keep, Snapshot
 
 
 def live_or_against(file: Path | None, connection: Connection, state: Path, keep: Keep = whole) -> Snapshot:
-    """The live list, or the one in a snapshot file. ``keep`` is what is needed of it.
+    """The live list, or the one in a snapshot file. ``keep`` says what to keep of each session.
 
     Raises:
         ReconcilerError: it can't be read.

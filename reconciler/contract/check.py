@@ -74,7 +74,7 @@ def _unaddressed(document: Document) -> Iterator[Problem]:
 
 
 def _placeholders(document: Document) -> Iterator[Problem]:
-    """What stands in braces in a path, and can't be filled in."""
+    """The placeholders of a path that can't be filled in."""
     for name, facts in _mapping(_mapping(document.value).get("operations")).items():
         path = str(_mapping(facts).get("path"))
         found = re.findall(r"\{([^{}]*)\}", path)

@@ -36,7 +36,7 @@ _DOCUMENTED_MODEL: Final = "deepseek-chat"
 #: Limits (bytes) of a remark that services are known to have; the first is the longest remark tried at a create.
 _LIMITS: Final = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 60, 50, 40)
 
-#: The names that data is known to have in a request, each with the other one, and ours for that one.
+#: The known names of data in a request, each with the other one and our name for that.
 _DATA_NAMES: Final = {"config_data": "data", "data": "config_data"}
 _OTHER_DATA: Final = "data under its other name"
 _OTHER_VALUE: Final = {"probe": ["third", False]}
@@ -104,7 +104,7 @@ def create_session(context: ProbeContext) -> None:
 def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
     """Create the session with the first call that is not refused. Returns the call, its fields, and its answer.
 
-    A refused create makes nothing, so it is tried again with fewer fields. The first success is the last create that
+    A refused create has no effect, so it is tried again with fewer fields. The first success is the last create that
     is sent, so there is one session.
     """
     refusals: list[tuple[Operation, Reply]] = []
@@ -115,7 +115,7 @@ def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
             reply = context.session.create(operation, sent)
             error = reply.error
             if error is not None and error.outcome == "unknown":
-                # It may have worked all the same. No second create is sent before that is certain.
+                # It may have worked nevertheless. No second create is sent before that is certain.
                 if context.session.wait_until_listed() is None:
                     raise ProbeStopped(error.problems)
                 error = None
@@ -124,7 +124,7 @@ def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
                 return operation, sent, reply
             if not refused:
                 refusals.append((operation, reply))
-            # This call does not exist, whatever it carries; or it does not read what is sent in this encoding.
+            # The call does not exist, or it does not read this encoding. Other fields would not help.
             if error.status in (404, 405, 415) or "name" in named_fields(operation, reply):
                 break
             refused.append(sent)
@@ -163,7 +163,7 @@ def _rename_in_update(context: ProbeContext, name: str) -> None:
 
 
 def _answered(context: ProbeContext, operation: Operation, reply: Reply) -> tuple[tuple[str, ...], list[str]]:
-    """Where a create's answer has the session, and what that means, in words."""
+    """Where a create's response has the session, and what that means for the user."""
     session, shape = context.session, context.client.contract.session
     for path in dict.fromkeys((operation.answer_in, ("data",), ())):
         number, token = answered(reply.body, replace(operation, answer_in=path), shape)
@@ -245,7 +245,7 @@ def _sizes(least: int) -> list[int]:
 
 
 def _refused_remark(refused: list[dict[str, Any]], accepted: dict[str, Any]) -> int | None:
-    """The shortest remark that was refused together with the accepted fields, so for its length alone."""
+    """The shortest remark that was refused although the other fields were accepted: only its length was the reason."""
     sizes = [
         remark_size(sent["remark"])
         for sent in refused

@@ -46,7 +46,7 @@ _TYPE_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What a row should have at a path. Without a ``needed`` field the list can't be read at all."""
+    """What a row should have at a path. Without a ``needed`` field the list can't be read."""
 
     name: str
     path: tuple[str, ...]
@@ -200,7 +200,7 @@ def page_size(context: SurveyContext, rows: int, count: int) -> None:
 def name_filter(context: SurveyContext, rows: Sequence[Any]) -> None:
     """Filter by a whole name, by part of it, and by a name that no session has.
 
-    A session that is not found by its name may be gone or renamed by now; then another one is looked for.
+    A session that its name does not find may have been deleted or renamed. Then another one is used.
     """
     for _ in range(TRIES):
         name = _usable_name(context, rows)
@@ -287,7 +287,7 @@ def page_past_the_end(context: SurveyContext, count: int) -> None:
 
 
 def invalid_ordering(context: SurveyContext) -> None:
-    """What a bad request is answered, in the form of one that can't change anything."""
+    """The response to an invalid request, of a kind that can't change anything."""
     reply = context.list(ordering="no_such_field")
     status = status_of(reply)
     if reply.error is None or status is None:

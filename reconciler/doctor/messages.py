@@ -60,7 +60,7 @@ _NO_ID: Final = 2**31 - 1
 def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
     """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read.
 
-    Somebody may have deleted the session by now; then another one is asked for.
+    If the session was deleted meanwhile, another one is used.
     """
     listing = context.contract.operations.get("list_messages")
     if listing is None or listing.method != "GET" or not listing.named_by or not rows:

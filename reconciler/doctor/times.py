@@ -18,7 +18,7 @@ _QUARTER: Final = 900
 
 
 def zone(context: ProbeContext, live: LiveSession) -> None:
-    """In which zone the times of a session are, given one that was created a moment ago."""
+    """The time zone of sessions' times, from a session that was created a moment ago."""
     text = str(live.row.get("created_at") or "")
     try:
         moment = datetime.fromisoformat(text)

@@ -93,7 +93,7 @@ def _write_all(context: ProbeContext, operation: Operation, prompt: str) -> Repl
     if context.session.maybe_applied or everything == base or (error and error.status in (404, 405, 415)):
         return reply
     if "name" in named_fields(operation, reply):
-        return reply  # it does not read what is sent in this encoding
+        return reply  # it does not read this encoding
     fewest = context.session.write(operation, base)
     return fewest if context.session.maybe_applied else reply
 

@@ -63,7 +63,7 @@ def write_catalog(
     """
     check_folder(folder, list(files), force=force)
     data: dict[str, bytes | None] = {path: text.encode() for path, text in files.items()}
-    # A folder without catalog.yaml is not a catalog: if this is interrupted, nobody plans with half of it.
+    # A folder without catalog.yaml is not a catalog, so nobody can plan with an interrupted export.
     with replaced(folder, {CATALOG_FILE: None}), replaced(folder, data):
         _check(folder, selection)
 

@@ -81,7 +81,7 @@ def offered(body: Any, origin: str, date: str) -> Models:
 
 
 def read_models(path: Path) -> Models:
-    """A list from a file: one that ``reconciler models --out`` wrote, or a service's raw answer.
+    """A list from a file: one that ``reconciler models --out`` wrote, or a service's raw response.
 
     Raises:
         ReconcilerError: the file can't be read, or is neither.

@@ -13,7 +13,7 @@ _BODILESS = (204, 205, 304)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and a document; ``None`` means no body at all."""
+    """An HTTP status and a document; ``None`` means an empty body."""
 
     status: int
     document: JSON

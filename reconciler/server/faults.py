@@ -266,7 +266,7 @@ def load_faults(path: Path, operations: Collection[str]) -> list[Fault]:
             except _BadRuleError as error:
                 path_of = source.at_key if error.at_key else source.at_value
                 problem = path_of((number, *error.field), str(error), error.hint)
-                if (problem.line, problem.column) not in places:  # else it follows from what is wrong there
+                if (problem.line, problem.column) not in places:  # otherwise that problem is its cause
                     problems.append(problem)
     elif not document.broken:
         hint = "write one rule an entry, such as: - {kind: status, status: 503}"

@@ -179,7 +179,7 @@ class _Run:
     write: Path | None
 
     def refuse_to_probe(self) -> None:
-        """Report that no probe is started, since nobody could tell afterwards whether it changed something else."""
+        """Report that no probe is started, because its effect on other sessions could not be checked."""
         from reconciler.doctor.context import PROBE_PART
         from reconciler.doctor.report import Check
 
@@ -273,7 +273,7 @@ class _Run:
         return True
 
     def _remove(self, snapshot: Snapshot) -> frozenset[str]:
-        """Delete what killed probes left behind. Returns the ids of the probes of which nothing is left."""
+        """Delete what killed probes left behind. Returns the ids of the probes that are cleaned up."""
         from reconciler.doctor.baseline import EARLIER, delete_leftovers
         from reconciler.doctor.probe import NO_DELETE
         from reconciler.doctor.report import Check

@@ -99,7 +99,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 
 
 def _say_what_stays(part: Plan, source: Identity, keys: set[str]) -> None:
-    """Say which live sessions do not move, since the catalog has no such key."""
+    """Name the live sessions that do not move, because the catalog lacks their key."""
     left = sorted(keys - {action.key for action in part.actions})
     if left and not part.refusals:
         named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
@@ -122,7 +122,7 @@ def _identity(text: str, catalog: Catalog) -> Identity:
 
 
 def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> ReconcilerError:
-    """The error for a session that is not live: a refusal where the catalog has it, else a usage error."""
+    """The error for a session that is not live: a refusal if the catalog has it, otherwise a usage error."""
     live = live_keys(snapshot, source.catalog, source.environment)
     if source.key == EVERY_KEY:
         scope = str(source).removesuffix(f"/{EVERY_KEY}")
