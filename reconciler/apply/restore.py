@@ -54,8 +54,8 @@ class RestoreOptions:
     ``state`` is the folder of the journal. ``archive`` is the folder for what the restore overwrites. ``settle`` is how
     long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
     it. ``holding`` is called before each write, and returns whether the run still holds its lock. ``on_message`` is
-    called with the number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
-    ``other_account`` allows another one than that of the archived session.
+    called with the number of messages added so far, and of all. ``account`` is the mark of the
+    account, as far as the key tells. ``other_account`` allows another account than that of the archived session.
     """
 
     state: Path

@@ -1,11 +1,11 @@
 """``reconciler fmt``: one canonical way to write a manifest.
 
 Nothing is parsed and dumped again. Lines move and prompts change their style; comments, anchors, quoting and
-indentation stay as they are. What is done:
+indentation stay as they are. Formatting does this:
 
-- the fields of a session, a template, the defaults or a patch stand in order: what makes it (``extends``, ``matrix``,
-  ``from``), then what it is, as in the schema; each with the comments above it;
-- a prompt of several lines that stands in quotes becomes a block (``|``);
+- the fields of a session, a template, the defaults or a patch are put in order: ``extends``, ``matrix`` and ``from``
+  first, then the others as in the schema; each with the comments above it;
+- a quoted prompt of several lines becomes a block (``|``);
 - trailing white space is removed, and a file ends in one line break.
 
 Each of these is done only if the meaning of the text stays the same: the strict parser reads both.
