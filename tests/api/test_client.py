@@ -1,4 +1,4 @@
-"""One call at a time: what it says when it fails, when it is tried again, and where the key goes."""
+"""A single call: its errors, its retries, and where the key goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canaries: what is only assumed of the service is done to one session first, and seen to have worked."""
+"""Canaries: a call that is only assumed is tried on one session first, and its effect is checked."""
 
 from __future__ import annotations
 

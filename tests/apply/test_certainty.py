@@ -1,4 +1,4 @@
-"""Whether a write happened is found out, not guessed: an answer that never came is looked up."""
+"""The outcome of a write is never guessed: after a lost response, the session is looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An archived session comes back once, with each message once, and nobody else's session is touched for it."""
+"""An archived session is restored once, with each message once, and no other session is touched."""
 
 from __future__ import annotations
 

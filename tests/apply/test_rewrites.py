@@ -1,4 +1,4 @@
-"""Where the server keeps a field in another form than it was sent, that is said once, and it converges."""
+"""A field that the server stores in another form is reported once, and the next plan is empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan that is not true any more is refused, and says what moved."""
+"""A stale plan is refused, and the message says what changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One address serves all accounts: what says which one a plan, an archive and an apply are for."""
+"""One address serves all accounts: how a plan, an archive and an apply know which one they are for."""
 
 from __future__ import annotations
 

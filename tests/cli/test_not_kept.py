@@ -1,4 +1,4 @@
-"""What a service does not keep is said once, and is neither drift nor a change for ever: as the installed command."""
+"""A field that a service does not store is reported once, and is not drift: with the installed command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Not faster than the service allows, and not later than it asks for; and an end where it takes nothing at all."""
+"""Apply is not faster than the service allows, waits no longer than asked, and gives up if nothing is accepted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_limited_service_is_not_overrun(world: World, creates: int, rate: int)
 
 @pytest.mark.parametrize("operation", ["list_sessions", "create_session", "list_messages"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_pause_that_is_asked_for_is_kept_to_the_second(
+def test_a_requested_pause_is_kept_to_the_second(
     world: World, clock: Clock, operation: str, status: int
 ) -> None:
     times: list[float] = []
@@ -102,7 +102,7 @@ def test_a_pause_that_is_too_long_ends_the_run(world: World) -> None:
     world.close(world.apply())
 
 
-def test_a_service_that_lets_nobody_through_is_not_asked_for_hours(world: World) -> None:
+def test_a_service_that_rejects_everything_is_not_retried_for_hours(world: World) -> None:
     world.server.faults.add(Fault("status", operation="create_session", status=429))
     run = world.apply("--parallelism", "2", "--retries", "0")
     assert run.code == 1, run

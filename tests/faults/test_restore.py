@@ -1,4 +1,4 @@
-"""What was deleted or overwritten comes back, also by a restore that was cut short."""
+"""What was deleted or overwritten is restored, even if the restore is interrupted."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_restored(world: World, row: SessionRow, messages: list[MessageRow]) -> No
     assert [(one.kind, one.key) for one in world.plan().actions] == [("delete", f"gone{MOST}")]
 
 
-def test_a_deleted_session_is_made_again(
+def test_a_deleted_session_is_created_again(
     world: World, applied: tuple[SessionRow, list[MessageRow], str]
 ) -> None:
     row, messages, archive_id = applied
@@ -93,7 +93,7 @@ def points() -> list[object]:
 
 
 @pytest.mark.parametrize(("number", "when"), points())
-def test_a_restore_that_is_killed_goes_on(
+def test_a_killed_restore_resumes(
     world: World,
     applied: tuple[SessionRow, list[MessageRow], str],
     number: int,
@@ -110,7 +110,7 @@ def test_a_restore_that_is_killed_goes_on(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_restore_that_is_killed_at_its_create_does_not_make_it_twice_where_the_list_lags(
+def test_a_restore_killed_at_its_create_does_not_create_twice_if_the_list_lags(
     tmp_path: Path, tally: Tally, clock: Clock, when: Literal["before", "after"]
 ) -> None:
     with open_world(tmp_path, tally, quirks=Quirks(late_seconds=4), flags=FLAGS) as world:

@@ -1,4 +1,4 @@
-"""Every fault, as a client meets it, and which calls it meets."""
+"""Every fault, as a client sees it, and which calls it affects."""
 
 from __future__ import annotations
 
@@ -300,12 +300,12 @@ def test_who_comes_as_the_door_shuts_is_shown_out(server: RunningServer, turns: 
         ({"kind": "latency", "seconds": 1, "worked": True}, "latency comes before the call is carried out"),
     ],
 )
-def test_a_rule_that_makes_no_sense(fault: dict[str, Any], message: str) -> None:
+def test_an_invalid_rule(fault: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Fault(**fault)
 
 
-def test_a_rule_for_a_call_that_is_none() -> None:
+def test_a_rule_for_an_unknown_call() -> None:
     with pytest.raises(
         ValueError, match="no such operation: 'list'; there are: create_session, list_sessions"
     ):
