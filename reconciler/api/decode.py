@@ -21,7 +21,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
         ApiError: the row does not have the form that the contract describes.
     """
     if type(row) is not dict:
-        raise _misfit("a row of the list is no object")
+        raise _misfit("a row of the list is not an object")
     session_id = as_number(value_at(row, shape.session_id))
     if type(session_id) is not int:
         raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")

@@ -308,7 +308,7 @@ def _refuse_if_unable(contract: Contract, desk: _Desk) -> None:
         return
     raise Refused(
         f"the lock can't be created: the service {reason}",
-        "apply with --no-lock, and let something else keep two applies apart, such as a concurrency group in CI",
+        "apply with --no-lock, and prevent concurrent applies in another way, such as a concurrency group in CI",
     )
 
 

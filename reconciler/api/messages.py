@@ -147,7 +147,7 @@ class Reading:
         told = self._told
         counts, given = self.operation.counts, [one.count for one in told if one.count is not None]
         if counts in ("all", "page") and len(given) < len(told):
-            raise _DoubtError("the answer does not fit the contract: there is no count")
+            raise _DoubtError("the response does not fit the contract: it has no count")
         by_page = counts != "all" and all(one.count in (None, one.rows) for one in told)
         of_all = counts != "page" and all(one.count in (None, total) for one in told)
         # If the cursor is a filter, only the messages before it are counted.

@@ -181,7 +181,7 @@ class _Work:
         raise Refused(
             f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
             "nothing was put back",
-            f"reconciler archive show {self.archived.id} has what it was",
+            f"reconciler archive show {self.archived.id} shows what it was",
         )
 
     def _damaged(self, now: LiveSession) -> bool:
@@ -230,7 +230,7 @@ class _Work:
                 raise Refused(
                     f"#{live.session_id}, which an earlier restore of {self.archived.id} made, "
                     f"is {owner(live)} now",
-                    "restoring it would make a second one: delete that one first, if it is not wanted",
+                    "restoring it would create a duplicate: delete that one first, if it is not wanted",
                 )
             if self._as_it_was(live) and any(live.session_id > newest for newest in earlier.open):
                 return live
@@ -246,7 +246,7 @@ class _Work:
                 "with --state-dir. If the session is not wanted, delete it and restore again",
             )
         raise Refused(
-            f"{identity} is live as #{in_the_way.session_id}, so restoring it would make a second one",
+            f"{identity} is live as #{in_the_way.session_id}, so restoring it would create a duplicate",
             "remove that one from the catalog and apply first, or restore into another account",
         )
 
@@ -274,9 +274,9 @@ class _Work:
         found = sorted(name for name in not_carried(create, payload) if payload[name] not in (None, "", {}))
         if found and "update_session" not in self.client.contract.operations:
             raise Refused(
-                f"the service does not take {', '.join(found)} when it creates a session, and has no update call: "
-                f"{self._label} could not be made as it was",
-                f"reconciler archive show {self.archived.id} has what it was",
+                f"a create does not store {', '.join(found)}, and the service has no update call: "
+                f"{self._label} could not be restored completely",
+                f"reconciler archive show {self.archived.id} shows what it was",
             )
         return found
 
@@ -473,7 +473,7 @@ def owner(live: LiveSession) -> str:
     if live.remark.tag is not None:
         return f"{live.remark.tag.identity}'s"
     if live.remark.unreadable:
-        return f"of nobody knows whom ({live.remark.unreadable})"
+        return f"of unknown ownership ({live.remark.unreadable})"
     kind = reserved_kind(live)
     return "unmanaged" if kind is None else f"a {kind} session of this program"
 

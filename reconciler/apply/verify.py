@@ -147,7 +147,7 @@ def _confirm_rewrites(
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
         findings.differences.append(
-            f"{one.key} (#{one.session_id}): {one.path} comes back in another form each time, or others write it too"
+            f"{one.key} (#{one.session_id}): {one.path} is stored in another form each time, or others write it, too"
         )
     bases = {live.session_id: live.remark.tag.base for live in now if live.remark.tag}
     for one in list(findings.rewrites):
@@ -156,8 +156,8 @@ def _confirm_rewrites(
             findings.rewrites.remove(one)
             if not failed:
                 findings.differences.append(
-                    f"{one.key} (#{one.session_id}): {one.path} was sent twice, and it and the tag are as they were: "
-                    "the update call may not do anything"
+                    f"{one.key} (#{one.session_id}): {one.path} was sent twice, but neither it nor the tag changed: "
+                    "the update call may have no effect"
                 )
     findings.differences += failed
     return findings

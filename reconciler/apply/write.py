@@ -42,7 +42,7 @@ from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.plan.types import Action
 from reconciler.values import same
 
-_PLAN_AGAIN = "it is not known yet whether it was done: plan again to see what is live"
+_PLAN_AGAIN = "its outcome is unknown: plan again to see what is live"
 
 
 @dataclass(frozen=True, slots=True)

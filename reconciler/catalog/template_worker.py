@@ -115,7 +115,7 @@ def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -
             "line": _line(error),
         }
     except (MemoryError, RecursionError, OverflowError):
-        return {"message": "the template takes too much memory", "hint": "simplify it"}
+        return {"message": "the template uses too much memory", "hint": "simplify it"}
     except Exception as error:
         return {"message": f"the template fails: {error}", "line": _line(error)}
 

@@ -38,7 +38,7 @@ def read_marker(plan: str) -> str:
     line = plan.split("\n", 1)[0]
     if not MARKER.fullmatch(line):
         raise ReconcilerError(
-            "this is no plan in Markdown: its first line is no marker",
+            "this is not a plan in Markdown: its first line is not a marker",
             "make one with `reconciler plan --out-file markdown=plan.md`",
         )
     return line
@@ -75,7 +75,7 @@ def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = t
                 done, address = _put(forge, marker, body)
             return Put(done, address, body == short)
         except TooLargeError as error:
-            raise ReconcilerError(f"the forge does not take the comment: {error}") from None
+            raise ReconcilerError(f"the forge rejected the comment: {error}") from None
         except GoneError as error:
             if not left:
                 raise PassingError(str(error)) from None

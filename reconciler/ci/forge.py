@@ -114,7 +114,7 @@ def _event(environ: Mapping[str, str]) -> dict[str, Any]:
 def _token(environ: Mapping[str, str], name: str) -> str:
     token = environ.get(name, "").strip()
     if not token:
-        raise ForbiddenError(f"{name} is empty, and without a token nobody may comment")
+        raise ForbiddenError(f"{name} is empty, and commenting needs a token")
     return token
 
 
@@ -231,14 +231,14 @@ class Api:
         for _ in range(PAGES):
             found = _json(response)
             if not isinstance(found, list):
-                raise ReconcilerError(f"{path} answered with something that is no list")
+                raise ReconcilerError(f"{path} did not answer with a list")
             yield from (row for row in found if isinstance(row, dict))
             following = response.links.get("next", {}).get("url")
             if not following:
                 return
             following = urljoin(address, following)
             if urlsplit(following)[:2] != urlsplit(self.base)[:2]:
-                raise ReconcilerError(f"the next page of {path} is said to be on another host")
+                raise ReconcilerError(f"the next page of {path} is on another host")
             response = self._send("GET", following)
 
     def call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -68,9 +68,9 @@ EXIT_CODES = {
 }
 
 VARIABLES = (
-    "Every flag can also be set as RECONCILER_<FLAG>, in capitals and with _ for -. Where a command gives a flag a "
-    "meaning of its own, the variable has another name, which the command's --help shows. A repeatable flag takes one "
-    "value a line."
+    "Every flag can also be set as RECONCILER_<FLAG>, in capitals and with _ for -. If a flag means something "
+    "else in a command, its variable has another name there, which the command's --help shows. A repeatable flag takes "
+    "one value a line."
 )
 
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)

@@ -54,7 +54,7 @@ def check_account(expected: Expected, snapshot: Snapshot, *, allowed: bool, ask:
         if expected.account.compared(snapshot.account, live) == "unknown":
             click.echo(
                 f"{expected.made} for an account that can't be compared with this one: no list has an account number, "
-                "and the marks of the keys were not made with one state folder",
+                "and the marks of the keys come from different state folders",
                 err=True,
             )
         return

@@ -71,7 +71,7 @@ def listing(
     try:
         yield begun.wait
     finally:
-        begun.stop.set("the list is not needed any more")
+        begun.stop.set("the list is no longer needed")
 
 
 class _Listing(threading.Thread):

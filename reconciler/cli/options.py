@@ -268,7 +268,7 @@ canary_option = _guard(
     "--canary",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Send the first N writes of each kind alone, and go on only if the list shows exactly what they should do. "
+    help="Send the first N writes of each kind alone, and continue only if the list shows exactly their effect. "
     "Default: the catalog's policy, else 1 of each kind that the contract does not prove.",
 )
 

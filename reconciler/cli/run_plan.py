@@ -282,7 +282,7 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
         click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
     elif not stdout_is_read():
         raise Refused(
-            "the reader of the plan went away: nothing was written", "add --auto-approve to apply it unread"
+            "the reader of the plan exited: nothing was written", "add --auto-approve to apply it unread"
         )
     count = len(plan.actions)
     approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")

@@ -138,7 +138,7 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
             return f"{what} is {_shown(value)}, and can be {_listed(expected)}", hint
         case "pattern":
             return (
-                f"{what} is {_shown(value)}, and is no path on the service",
+                f"{what} is {_shown(value)}, and is not a path on the service",
                 "start it with a single `/`; it never holds an address, a query or white space",
             )
         case "minimum":

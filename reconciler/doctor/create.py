@@ -170,7 +170,7 @@ def _answered(context: ProbeContext, operation: Operation, reply: Reply) -> tupl
         if number is not None and number == session.id:
             return path, ["has the session's id"]
         if token is not None and token == session.token:
-            return path, ["has the session's token and no id", "the list tells the id"]
+            return path, ["has the session's token and no id", "the list shows the id"]
     return operation.answer_in, ["has neither id nor token of the session", "the list is searched for it"]
 
 

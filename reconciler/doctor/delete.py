@@ -38,7 +38,7 @@ def find_delete(context: ProbeContext) -> None:
     context.report("delete", verdict, f"{describe_call(operation)}; answered {describe_answer(reply)}")
     # The service may have given the id to another session. A second delete would hit that one.
     if any(live.session_id == was.session_id for live in list_sessions(context.client)):
-        seen = f"#{was.session_id} is another session by now: no second delete was sent"
+        seen = f"#{was.session_id} is another session now: no second delete was sent"
         context.report("a session that is gone", "unknown", seen, "this service reuses ids")
         return
     _delete_again(context, operation, was)

@@ -198,7 +198,7 @@ def _report_meta(context: ProbeContext, rows: Sequence[dict[str, Any]]) -> None:
     contract = context.learned.contract
     if "meta" not in contract.operation("create_message").fields:
         return
-    lost = "an archive, and what is restored from it, does not have it as it was"
+    lost = "archives, and what is restored from them, do not have it in its original form"
     returned = [value_at(row, contract.message.meta) for row in rows]
     if all(same(one, _META) for one in returned):
         context.report("meta of messages", "ok", "is returned as it was sent")

@@ -24,7 +24,7 @@ def zone(context: ProbeContext, live: LiveSession) -> None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         context.report(
-            "times", "unknown", f"created_at is no date and time: {text!r}" if text else "there are none"
+            "times", "unknown", f"created_at is not a date and time: {text!r}" if text else "there are none"
         )
         return
     exact = "to fractions of a second" if moment.microsecond else "to the second"

@@ -255,5 +255,5 @@ def bad_request(context: ProbeContext) -> None:
         describe_answer(reply),
         ""
         if usual
-        else "such an answer may also mean a passing problem: these calls are retried before giving up",
+        else "such a response may also mean a temporary problem: these calls are retried before giving up",
     )

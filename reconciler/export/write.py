@@ -84,7 +84,7 @@ def _check(folder: Path, selection: Selection) -> None:
         len(selection.sessions),
         adopt,
     ):
-        raise ReconcilerError("the export would not load as what is live: sessions are missing")
+        raise ReconcilerError("the export would not load as the live sessions: some are missing")
     for one in selection.sessions:
         session = loaded.sessions[one.session.key]
         wanted, found = one.session.fields(), session.fields()
@@ -94,5 +94,5 @@ def _check(folder: Path, selection: Selection) -> None:
         if wrong or session.lifecycle != one.session.lifecycle:
             raise ReconcilerError(
                 f"the export of #{one.session_id} would not load as it is live: {_few(wrong) or 'lifecycle'}",
-                "please report this; to go on, export without this session",
+                "please report this; to continue, export without this session",
             )

@@ -270,7 +270,7 @@ def load_faults(path: Path, operations: Collection[str]) -> list[Fault]:
                     problems.append(problem)
     elif not document.broken:
         hint = "write one rule an entry, such as: - {kind: status, status: 503}"
-        problems.append(source.at_value((), "the fault file has to be a list of rules", hint))
+        problems.append(source.at_value((), "the fault file must be a list of rules", hint))
     if problems:
         raise ReconcilerError(sorted(problems, key=lambda problem: problem.order))
     return faults

@@ -160,8 +160,8 @@ def test_what_others_change_while_it_is_verified_is_not_the_servers_form(tmp_pat
     [
         (
             ALICE,
-            "alice (#1): prompt was sent twice, and it and the tag are as they were: "
-            "the update call may not do anything",
+            "alice (#1): prompt was sent twice, but neither it nor the tag changed: "
+            "the update call may have no effect",
         ),
         (
             dataclasses.replace(ALICE, prompt="Be brief."),

@@ -434,7 +434,7 @@ def test_a_lock_that_can_not_be_had(
         code, _, err = run(doctor, "apply", "--lock")
         assert code == 3
         assert err.startswith(f"the lock can't be created: the service {reason}")
-        assert "      hint: apply with --no-lock, and let something else keep two applies apart" in err
+        assert "      hint: apply with --no-lock, and prevent concurrent applies in another way" in err
         assert doctor.server.store.sessions() == []
         assert run(doctor, "apply", "--no-lock")[0] == 0
 

@@ -263,7 +263,7 @@ def test_an_id_that_is_reused(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
         _on_first(doctor.server, "delete_session", reuse)
         _, found = _probe(doctor)
-        seen = "#8 is another session by now: no second delete was sent"
+        seen = "#8 is another session now: no second delete was sent"
         assert found["a session that is gone"] == ("unknown", seen)
         assert [row.name for row in store.sessions() if row.session_id == 8] == ["somebody's"]
 

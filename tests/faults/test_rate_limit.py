@@ -106,7 +106,7 @@ def test_a_service_that_rejects_everything_is_not_retried_for_hours(world: World
     world.server.faults.add(Fault("status", operation="create_session", status=429))
     run = world.apply("--parallelism", "2", "--retries", "0")
     assert run.code == 1, run
-    assert "Stopped (the service takes no writes: HTTP 429): " in run.out
+    assert "Stopped (the service accepts no writes: HTTP 429): " in run.out
     assert "18 not tried" not in run.out and "not tried: delete gone6 #6" in run.out
     world.server.faults.clear()
     world.check(run, 1)
@@ -121,7 +121,7 @@ def test_a_service_that_is_down_is_given_up(world: World) -> None:
     assert run.code == 1, run
     assert world.server.faults.struck(down) == 8
     assert "Ended: 8 failed, 6 not tried." not in run.out
-    assert "Stopped (the service takes no writes: the connection to " in run.out
+    assert "Stopped (the service accepts no writes: the connection to " in run.out
     assert "): 0 applied, 8 failed, 6 not tried." in run.out
     world.server.faults.clear()
     world.check(run, 1)

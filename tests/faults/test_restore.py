@@ -193,7 +193,7 @@ def test_what_is_in_the_way_of_a_restore(
     inserted = world.store.insert_session(name="in the way", remark=row.remark)
     run = restore(world, archive_id)
     assert run.err == (
-        f"shop/gone{MOST} is live as #{inserted}, so restoring it would make a second one\n"
+        f"shop/gone{MOST} is live as #{inserted}, so restoring it would create a duplicate\n"
         "      hint: remove that one from the catalog and apply first, or restore into another account\n"
     )
     assert (run.code, run.writes) == (3, []), run

@@ -18,7 +18,7 @@ from tests.faults.world import World, session, tag_of
 
 AGAIN = "      hint: make the plan again with the version that applies it, and review it\n"
 STALE = (
-    "the plan is stale: what it was made against is no longer live\n"
+    "the plan is stale: sessions have changed since it was made\n"
     "      hint: nothing was written: plan again and review what changed\n"
 )
 

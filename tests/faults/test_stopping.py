@@ -282,7 +282,7 @@ def test_an_unread_plan_is_not_approved(world: World) -> None:
     arguments = [one for one in world.applying() if one != "--auto-approve"]
     run = unread(world, *arguments)
     assert (run.code, run.writes) == (3, []), run
-    assert run.err.startswith("the reader of the plan went away: nothing was written\n")
+    assert run.err.startswith("the reader of the plan exited: nothing was written\n")
 
 
 def test_a_reader_that_has_seen_enough(world: World) -> None:

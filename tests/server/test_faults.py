@@ -335,8 +335,8 @@ def test_rules_come_from_a_file(tmp_path: Path) -> None:
 #: What a fault file may get wrong: the file, and what is said, with its place.
 BAD_FILES = {
     "no YAML": ("- {kind: cut", ["1:3: this `{` is never closed"]),
-    "no list": ("kind: cut", ["1:1: the fault file has to be a list of rules"]),
-    "empty": ("", ["1:1: the fault file has to be a list of rules"]),
+    "no list": ("kind: cut", ["1:1: the fault file must be a list of rules"]),
+    "empty": ("", ["1:1: the fault file must be a list of rules"]),
     "no mapping": ("- {kind: cut}\n- cut", ["2:3: this rule is not a mapping"]),
     "no kind": ("- {when: all}", ["1:3: this rule has no `kind`"]),
     "unknown kind": ("- kind: flood", ["1:9: `flood` is not a kind of fault"]),

@@ -112,7 +112,7 @@ def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path
     for file in files:
         click.echo(f"changed {file}")
     for key in left:
-        click.echo(f"the adopt line of {key} stands in a template or a table: remove it by hand", err=True)
+        click.echo(f"the adopt line of {key} is in a template or a table: remove it by hand", err=True)
     return ExitCode.PARTIAL if left else ExitCode.OK
 
 

@@ -39,7 +39,8 @@ from reconciler.state import FOLDER
 @option_in("Identity")(
     "--write-id",
     is_flag=True,
-    help="Give the catalog an id, in catalog.yaml, if it has none. It tells the catalog from others of the same name.",
+    help="Give the catalog an id, in catalog.yaml, if it has none. "
+    "It distinguishes the catalog from others of the same name.",
 )
 @writing_options
 def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
