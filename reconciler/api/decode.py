@@ -60,7 +60,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
 
 
 def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int | None, str | None]:
-    """The id and the token of the written session; None for one that the answer does not contain."""
+    """The id and the token of the written session; None for one that the response does not contain."""
     session = value_at(body, operation.answer_in) if type(body) is dict else None
     if type(session) is not dict:
         return None, None

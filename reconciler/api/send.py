@@ -1,6 +1,6 @@
 """Sends a write until its outcome is certain.
 
-The service has no idempotency keys. If no answer comes, the write may or may not have been carried out. The list
+The service has no idempotency keys. If no response comes, the write may or may not have been carried out. The list
 decides; the outcome is never guessed.
 """
 
@@ -29,7 +29,7 @@ class Found(NamedTuple):
 class Sent:
     """The outcome of a write.
 
-    ``body`` is that of the answer; None if the answer was lost or has none. ``session_id`` is the session that was
+    ``body`` is that of the response; None if the response was lost or has none. ``session_id`` is the session that was
     found in the list. ``error`` is the last error; None if the write was carried out.
     """
 

@@ -73,7 +73,7 @@ class Preimage:
         try:
             found = self._look()
             self.seen = self.client.limiter.now()
-            # If the session is gone, the answer to the write says so.
+            # If the session is gone, the response to the write says so.
             differences = moved(self.action, found) if found else []
             if found and not differences and self.archived and self.action.kind == "delete":
                 self.keep()

@@ -281,7 +281,7 @@ class _Work:
         return found
 
     def _make(self, create: Operation, newest: int, *, whole: bool) -> LiveSession:
-        """Send a create, and find the session that it created even if its answer is lost.
+        """Send a create, and find the session that it created even if its response is lost.
 
         Unless it is created ``whole``, an update has to follow, and until then its name says what it is. ``newest`` is
         the highest id that was live before.
@@ -311,7 +311,7 @@ class _Work:
             found = self._wait_until_listed(payload["name"], lambda live: live.session_id == number)
         else:
             if found is None:
-                look()  # not every answer tells the id
+                look()  # not every response tells the id
             self._note("create", *("unknown",) if found is None else ("applied", found.session_id))
         if found is None:
             made = "was made" if number is None else f"was made as #{number}"
@@ -404,9 +404,9 @@ class _Work:
         *,
         label: str = "",
     ) -> Any:
-        """Send a write until it is known to be done. Returns the answer's body, None where it was lost.
+        """Send a write until it is known to be done. Returns the response's body, None where it was lost.
 
-        ``look`` finds out whether a write whose answer was lost was done. Without it, doing it twice does no harm.
+        ``look`` finds out whether a write whose response was lost was done. Without it, doing it twice does no harm.
 
         Raises:
             ApiError: it was not done; or nobody can tell, and it is not sent again.

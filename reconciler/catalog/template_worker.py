@@ -89,7 +89,7 @@ def _check(tree: nodes.Template) -> None:
 
 
 def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """One answer."""
+    """One response."""
     try:
         tree = environment.parse(text)
         _check(tree)

@@ -25,7 +25,7 @@ from reconciler import __version__
 from reconciler.errors import ReconcilerError
 from reconciler.text.hosts import is_loopback
 
-#: Seconds to connect, and to wait for an answer.
+#: Seconds to connect, and to wait for a response.
 TIMEOUT = (10, 30)
 #: Pages of 100 comments that are looked through.
 PAGES = 100
@@ -44,7 +44,7 @@ class GoneError(Exception):
 
 
 class PassingError(Exception):
-    """May pass: no answer, a server's error, or a rate limit. ``wait`` is in seconds where the forge says it."""
+    """May pass: no response, a server's error, or a rate limit. ``wait`` is in seconds where the forge says it."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -302,7 +302,7 @@ def _json(response: requests.Response) -> Any:
 
 
 def _wait(response: requests.Response) -> float | None:
-    """Seconds to wait before the next call, as far as the answer says so."""
+    """Seconds to wait before the next call, as far as the response says so."""
     headers = response.headers
     after = headers.get("Retry-After", "")
     if after.isdecimal():

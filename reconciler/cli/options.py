@@ -97,18 +97,18 @@ class CatalogFlags:
     var: tuple[tuple[str, str], ...]
 
     def load(self, folder: Path) -> Catalog:
-        """The catalog, in the environment that was chosen.
+        """The catalog, in the selected environment.
 
         Raises:
-            CatalogError: with everything that is wrong.
+            CatalogError: with all problems.
         """
         return self.load_with_origins(folder).catalog
 
     def load_with_origins(self, folder: Path) -> Loaded:
-        """The catalog, and where everything in it came from.
+        """The catalog, with the origin of each value.
 
         Raises:
-            CatalogError: with everything that is wrong.
+            CatalogError: with all problems.
         """
         from reconciler.catalog.load import load
 
@@ -323,11 +323,10 @@ class PolicyFlags:
     def plan(
         self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None, *, state: Path
     ) -> Plan:
-        """The plan under the catalog's policy, with what the flags override, and with what the journal in the ``state``
-        folder says of the plan's sessions.
+        """The plan under the catalog's policy and the flags that override it. ``state`` is the folder of the journal.
 
         Raises:
-            ReconcilerError: the journal is there and can't be read.
+            ReconcilerError: the journal exists and can't be read.
         """
         from reconciler.plan import make_plan
 

@@ -135,7 +135,7 @@ def read_output(flags: Mapping[str, Any]) -> Output:
     if "markdown" not in (output.form, *(form for form, _ in output.out_file)):
         source = click.get_current_context().get_parameter_source
         for name in ("max_bytes", "whole"):
-            # A variable is set for many commands, so there it is no mistake.
+            # A variable is set for many commands, so it may have no effect here.
             if source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for Markdown, and this command writes none",

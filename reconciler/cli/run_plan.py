@@ -86,7 +86,7 @@ def lock_options(function: F) -> F:
 
 
 def writing_options(function: F) -> F:
-    """How to write: approval, archive, time limits, lock, output."""
+    """The flags for writing: approval, archive, time limits, lock, output."""
     for option in reversed(
         [
             approve_option,
@@ -274,7 +274,7 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
     """Ask whether to apply the plan.
 
     Raises:
-        Refused: the answer is no, or nobody can have read the plan.
+        Refused: the answer is no, or the plan could not be read.
     """
     if writing.form == "json":  # stdout is for programs; the person who approves sees the plan on stderr
         from reconciler.render import render_plan

@@ -197,7 +197,7 @@ def describe_call(operation: Operation) -> str:
 
 
 def describe_answer(reply: Reply) -> str:
-    """An answer in a few words: its statuses, its form, and the server's message."""
+    """A response in a few words: its statuses, its form, and the server's message."""
     status = status_of(reply)
     if status is None or reply.response is None:
         return reply.error.what if reply.error else "no answer"
@@ -243,7 +243,7 @@ def named_fields(operation: Operation, reply: Reply) -> set[str]:
 
 
 def status_of(reply: Reply) -> Status | None:
-    """The statuses of an answer; None if no answer came."""
+    """The statuses of a response; None if no response came."""
     if reply.response is None:
         return None
     body, _ = read_body(reply.response)
@@ -252,13 +252,13 @@ def status_of(reply: Reply) -> Status | None:
 
 
 def count_of(reply: Reply) -> int | None:
-    """The count in an answer, None if there is none."""
+    """The count in a response, None if there is none."""
     found = as_number(reply.body.get("count")) if isinstance(reply.body, dict) else None
     return found if type(found) is int else None
 
 
 def rows_of(reply: Reply) -> list[Any] | None:
-    """The rows in an answer, None if there are none."""
+    """The rows in a response, None if there are none."""
     found = reply.body.get("results") if isinstance(reply.body, dict) else None
     return found if type(found) is list else None
 

@@ -102,7 +102,7 @@ def create_session(context: ProbeContext) -> None:
 
 
 def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
-    """Create the session with the first call that is not refused. Returns the call, its fields, and its answer.
+    """Create the session with the first call that is not refused. Returns the call, its fields, and its response.
 
     A refused create has no effect, so it is tried again with fewer fields. The first success is the last create that
     is sent, so there is one session.
@@ -201,7 +201,7 @@ def _payloads(context: ProbeContext, operation: Operation) -> list[dict[str, Any
     """What to send, from all fields down to the fewest, for services that refuse some.
 
     The remark is dropped last: without it, and without an update, nothing can be managed. It gets shorter along the
-    limits that services are known to have, each with its neighbour, so that the answers show the exact limit.
+    limits that services are known to have, each with its neighbour, so that the responses show the exact limit.
     """
     base = context.base_fields()
     optional = {

@@ -55,7 +55,7 @@ class _Field:
 
 
 def envelope(context: SurveyContext, reply: Reply) -> list[Any] | None:
-    """Check what surrounds the rows. Returns the rows, or None if the answer is not a list of sessions."""
+    """Check what surrounds the rows. Returns the rows, or None if the response is not a list of sessions."""
     count, rows = count_of(reply), rows_of(reply)
     pages = as_number(reply.body.get("max_pages"))
     valid = {"count": count is not None, "max_pages": type(pages) is int, "results": rows is not None}
@@ -293,6 +293,6 @@ def invalid_ordering(context: SurveyContext) -> None:
     if reply.error is None or status is None:
         context.report("an invalid ordering", "ok", f"{describe_answer(reply)}: it is ignored")
         return
-    if context.learned.contract.service.bad_request is None:  # the answer to an update counts for more
+    if context.learned.contract.service.bad_request is None:  # the response to an update counts for more
         context.learned.learn_service(bad_request=status)
     context.report("an invalid ordering", "ok", describe_answer(reply))

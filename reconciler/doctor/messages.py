@@ -137,7 +137,7 @@ def probe_messages(context: ProbeContext) -> None:
                 failures[f"by {by}: {rows}"] = None
                 continue
             texts = [str(value_at(row, contract.message.content)) for row in rows]
-            found = list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
+            found = list(dict.fromkeys(texts))  # one whose response was lost was sent twice
             if found == added:
                 _learn(context, paged, live)
                 _report_meta(context, rows)
@@ -276,7 +276,7 @@ def _nobody() -> Address:
 
 
 def _is_ignored(reply: Reply) -> bool:
-    """Whether the answer about a session that does not exist shows that the service ignores what it was asked."""
+    """Whether the response about a session that does not exist shows that the service ignores what it was asked."""
     return reply.error is None and rows_of(reply) != []
 
 

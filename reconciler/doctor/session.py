@@ -64,7 +64,7 @@ class ProbeSession:
     ``others`` are the ids of all sessions that existed before, ``managed`` those of them that have a tag. Sessions that
     others create meanwhile are added to ``others`` when the list shows them. ``settle`` is how long (seconds) the list
     may lag behind a write, ``lag`` how long it was seen to lag, and ``was_late`` whether it lagged at the last wait.
-    ``maybe_applied`` says whether the last write may have had an effect, whatever its answer was.
+    ``maybe_applied`` says whether the last write may have had an effect, whatever its response was.
     """
 
     def __init__(
@@ -360,7 +360,7 @@ class ProbeSession:
         return frozenset() if harmless else gone
 
     def _nothing_is_gone(self) -> bool:
-        """Whether one answer proves that no session of others is gone: as many as before, and none is new."""
+        """Whether one response proves that no session of others is gone: as many as before, and none is new."""
         query = {"ordering": "-session_id", "page": 1, "size": 1}
         body = self.client.read("list_sessions", query)
         rows = body.get("results")

@@ -210,7 +210,7 @@ def _changed(before: LiveSession, after: LiveSession) -> list[str]:
 def _reset_without(context: ProbeContext, before: LiveSession, *names: str) -> list[str] | None:
     """Those of these fields, which every other update carries, that an update without them resets.
 
-    None if that is uncertain: the answer is not a success, and the list shows no change.
+    None if that is uncertain: the response is not a success, and the list shows no change.
     """
     assert context.update is not None
     base = context.base_fields(context.next_prompt())

@@ -71,7 +71,7 @@ def offered(body: Any, origin: str, date: str) -> Models:
     Contexts and temperatures, which the service does not give, are those known at release.
 
     Raises:
-        ApiError: the answer is not such a list.
+        ApiError: the response is not such a list.
     """
     rows = body.get("data") if isinstance(body, dict) else None
     names = _names(rows)

@@ -67,7 +67,7 @@ class Fault:
         operation: the call by its name in the contract; ``None`` for every call.
         when: ``all``, ``first``, ``first 3`` (each of the first three), ``nth 3`` (only the third) or ``every 2``
             (the second, the fourth …).
-        status: the status of the answer, if the kind answers with one.
+        status: the status of the response, if the kind answers with one.
         retry_after: the Retry-After header: seconds, or an HTTP date.
         seconds: how long ``latency`` waits.
         rate: how many requests in any second ``rate-limit`` lets through.
@@ -112,7 +112,7 @@ class Fault:
 
     @property
     def answered_status(self) -> int:
-        """The status of the answer."""
+        """The status of the response."""
         return self.status or _DEFAULT_STATUS.get(self.kind, 500)
 
     def strikes(self, count: int) -> bool:

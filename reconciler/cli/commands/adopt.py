@@ -133,7 +133,7 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
 
 
 def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
-    """Which key adopts which session, by exact name. Refused where that is ambiguous."""
+    """Which key adopts which session, by exact name. Refused if that is ambiguous."""
     ours = {
         live.remark.tag.identity.key
         for live in snapshot
@@ -165,7 +165,7 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
 
 
 def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
-    """Refuse where a session that was named is not in the plan, and say why."""
+    """Refuse if a named session is not in the plan, and say why."""
     missing = wanted.keys() - {action.key for action in plan.actions}
     if missing and not plan.refusals:
         key = min(missing)

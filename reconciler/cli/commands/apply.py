@@ -87,7 +87,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
     """The job of a saved plan, if that is for this endpoint."""
     from reconciler.cli.planfile import read_plan
 
-    # A variable is set for all commands, so it is no mistake that it has no effect here.
+    # A variable is set for all commands, so it may have no effect here.
     source = click.get_current_context().get_parameter_source
     given = [
         name

@@ -207,7 +207,7 @@ def _say_restored(found: archives.Archived, done: Restored, form: str) -> None:
 
 
 def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
-    """Warn where the next apply would delete the session again."""
+    """Warn if the next apply would delete the session again."""
     if identity.key in catalog.sessions.keys() | catalog.forgotten:
         return
     key = terminal(identity.key)

@@ -121,14 +121,14 @@ def command(
 
 
 def _exit_code(report: Report, complete: bool) -> ExitCode:
-    """``complete`` says whether all was found out that a contract should say."""
+    """``complete`` says whether every fact of a contract was found out."""
     if not complete or report.leftovers or report.left_behind or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
 
 
 def _survey(client: Client, learned: LearnedFacts, *, probe: bool) -> Survey:
-    """Find out what GETs can tell, with a note on the terminal meanwhile."""
+    """Run the checks that only send GETs, with a note on the terminal meanwhile."""
     from reconciler.doctor.survey import survey
 
     with telling() as tell:
