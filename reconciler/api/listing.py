@@ -1,6 +1,6 @@
 """Listing: reads every session from a server that returns pages and promises nothing, while others write.
 
-A missed session would be created a second time. So a listing proves from the responses that it contains every session
+A missed session would be created a second time. So a listing proves from the answers that it contains every session
 that existed from the first request to the last, and none twice. Concurrent creates, updates and deletes by others
 neither spoil the proof nor delay it for ever.
 
@@ -8,7 +8,7 @@ The proofs rest on three facts:
 
 - *Ids grow.* A session that was created after the listing began has a higher id than those that existed before. How far
   this is relied on, and how it is checked, is said below.
-- *A response is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
+- *An answer is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
 - *The list is ordered.* The rows of a page have the requested order. This is checked on every page. A page that has
   another order is the server's fault, whatever others do.
 
@@ -21,7 +21,7 @@ the newest, committed after it) does not disturb the count either.
 
 **The fast pass** reads these pages in parallel. It is complete when exactly *below* different ids below the edge came.
 Proof: since ids grow, no session appears below the edge, so the rows are a subset of those that existed at the first
-page; a subset of the same size is the whole. The order of the responses, and the page of each row, do not matter.
+page; a subset of the same size is the whole. The order of the answers, and which row was on which page, do not matter.
 If rows are missing, a delete shifted them over the edge of a page before they were read. A second and a third pass are
 united with the first. By the same argument, each first page holds for all rows that were read after it. So the listing
 is complete as soon as the rows since one of the three first pages are as many as that page says. A row that was deleted
@@ -92,7 +92,7 @@ Ordering: TypeAlias = Literal["session_id", "-session_id"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One response: the count of all sessions, and the ids and rows of this page in the order of the response."""
+    """One answer: the count of all sessions, and the ids and rows of this page in the order of the answer."""
 
     count: int
     ids: list[int]

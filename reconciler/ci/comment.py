@@ -19,11 +19,11 @@ from reconciler.errors import ReconcilerError
 
 #: A plan's first line: catalog and environment in a form that is no markup.
 MARKER = re.compile(r"<!-- reconciler[ -]plan [^<>\n]* -->")
-#: How often the lookup and the write are tried.
+#: How often the whole of looking, then writing, is tried.
 TRIES = 4
-#: The longest pause (seconds) that a forge may ask for.
+#: A forge that asks for a longer pause than this (seconds) is not waited for.
 LONGEST_PAUSE = 60.0
-#: Characters of the excerpt that replaces a text that is too large.
+#: Characters of the text that stands in for one that is too large.
 SHORT = 4_000
 #: Bytes that go into a job's summary. GitHub drops a summary of more than 1 MiB.
 SUMMARY = 1_000_000
@@ -38,7 +38,7 @@ def read_marker(plan: str) -> str:
     line = plan.split("\n", 1)[0]
     if not MARKER.fullmatch(line):
         raise ReconcilerError(
-            "this is not a plan in Markdown: its first line is not a marker",
+            "this is no plan in Markdown: its first line is no marker",
             "make one with `reconciler plan --out-file markdown=plan.md`",
         )
     return line
@@ -56,8 +56,8 @@ def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = t
     """Create or replace the plan's comment.
 
     Raises:
-        ForbiddenError, PassingError: there is no comment, for a reason outside the plan.
-        ReconcilerError: there is no comment, and the user has to fix the cause.
+        ForbiddenError, PassingError: there is no comment, and that is not the plan's fault.
+        ReconcilerError: there is none, and somebody has to do something about it.
     """
     marker = read_marker(plan)
     body = plan.rstrip("\n") + _footer(forge)
@@ -75,7 +75,7 @@ def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = t
                 done, address = _put(forge, marker, body)
             return Put(done, address, body == short)
         except TooLargeError as error:
-            raise ReconcilerError(f"the forge rejected the comment: {error}") from None
+            raise ReconcilerError(f"the forge does not take the comment: {error}") from None
         except GoneError as error:
             if not left:
                 raise PassingError(str(error)) from None
@@ -88,7 +88,7 @@ def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = t
 
 
 def _put(forge: Forge, marker: str, body: str) -> tuple[str, str]:
-    # Looked up again in each try: a write whose response was lost may have been done.
+    # Looked for anew in each try: a write whose answer was lost may have happened.
     found = [one for one in forge.comments() if one.ours and one.body.split("\n", 1)[0].rstrip() == marker]
     if not found:
         return "created", forge.create(body)
@@ -100,7 +100,7 @@ def _put(forge: Forge, marker: str, body: str) -> tuple[str, str]:
 
 
 def excerpt(plan: str) -> str:
-    """The first plain paragraphs and lists of a plan, and a sentence on where to find the rest."""
+    """The beginning of a plan, as far as it is plain paragraphs and lists, and that the rest is elsewhere."""
     kept: list[str] = []
     room = SHORT
     for block in plan.rstrip("\n").split("\n\n"):
@@ -129,7 +129,7 @@ def _length(text: str) -> int:
 
 
 def write_summary(plan: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Put the plan on the job's page. Returns false if the CI has no such page."""
+    """Put the plan on the job's page. False where the CI has no such thing."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False

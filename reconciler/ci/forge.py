@@ -25,7 +25,7 @@ from reconciler import __version__
 from reconciler.errors import ReconcilerError
 from reconciler.text.hosts import is_loopback
 
-#: Seconds to connect, and to wait for a response.
+#: Seconds to connect, and to wait for an answer.
 TIMEOUT = (10, 30)
 #: Pages of 100 comments that are looked through.
 PAGES = 100
@@ -40,11 +40,11 @@ class TooLargeError(Exception):
 
 
 class GoneError(Exception):
-    """The comment no longer exists."""
+    """The comment is not there any more."""
 
 
 class PassingError(Exception):
-    """May pass: no response, a server's error, or a rate limit. ``wait`` is in seconds where the forge says it."""
+    """May pass: no answer, a server's error, or a rate limit. ``wait`` is in seconds where the forge says it."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class PassingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A posted comment. ``ours``: the present account wrote it."""
+    """One that is there. ``ours``: written by the one who writes now."""
 
     id: int
     body: str
@@ -114,7 +114,7 @@ def _event(environ: Mapping[str, str]) -> dict[str, Any]:
 def _token(environ: Mapping[str, str], name: str) -> str:
     token = environ.get(name, "").strip()
     if not token:
-        raise ForbiddenError(f"{name} is empty, and commenting needs a token")
+        raise ForbiddenError(f"{name} is empty, and without a token nobody may comment")
     return token
 
 
@@ -231,14 +231,14 @@ class Api:
         for _ in range(PAGES):
             found = _json(response)
             if not isinstance(found, list):
-                raise ReconcilerError(f"{path} did not answer with a list")
+                raise ReconcilerError(f"{path} answered with something that is no list")
             yield from (row for row in found if isinstance(row, dict))
             following = response.links.get("next", {}).get("url")
             if not following:
                 return
             following = urljoin(address, following)
             if urlsplit(following)[:2] != urlsplit(self.base)[:2]:
-                raise ReconcilerError(f"the next page of {path} is on another host")
+                raise ReconcilerError(f"the next page of {path} is said to be on another host")
             response = self._send("GET", following)
 
     def call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def _json(response: requests.Response) -> Any:
 
 
 def _wait(response: requests.Response) -> float | None:
-    """Seconds to wait before the next call, as far as the response says so."""
+    """Seconds to wait before the next call, as far as the answer says so."""
     headers = response.headers
     after = headers.get("Retry-After", "")
     if after.isdecimal():

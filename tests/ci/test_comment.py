@@ -358,7 +358,7 @@ def test_a_text_that_stays_too_large_is_an_error(tmp_path: Path, forge: Forge) -
     forge.limit = 10
     request = this_request(github(forge, tmp_path), author="github-actions[bot]")
     assert request is not None
-    with pytest.raises(ReconcilerError, match="the forge rejected the comment: 422, Validation Failed"):
+    with pytest.raises(ReconcilerError, match="the forge does not take the comment: 422, Validation Failed"):
         put_comment(request, PLAN)
 
 

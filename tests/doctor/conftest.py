@@ -1,4 +1,4 @@
-"""Probes that do not wait for the service's clock. ``tests/services`` has those that do."""
+"""Probes that do not wait for the clock of the service to move on. ``tests/services`` has those that do."""
 
 from __future__ import annotations
 
