@@ -53,9 +53,9 @@ class RestoreOptions:
 
     ``state`` is the folder of the journal. ``archive`` is the folder for what the restore overwrites. ``settle`` is how
     long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
-    it. ``holding`` is called before each write, and returns whether the run still holds its lock. ``on_message`` is
-    called with the number of messages added so far, and of all. ``account`` is the mark of the
-    account, as far as the key tells. ``other_account`` allows another account than that of the archived session.
+    it. ``holding`` is asked before each write whether the run still holds its lock. ``on_message`` is called with the
+    number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
+    ``other_account`` allows another one than that of the archived session.
     """
 
     state: Path
@@ -181,11 +181,11 @@ class _Work:
         raise Refused(
             f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
             "nothing was put back",
-            f"reconciler archive show {self.archived.id} shows what it was",
+            f"reconciler archive show {self.archived.id} has what it was",
         )
 
     def _damaged(self, now: LiveSession) -> bool:
-        """Whether a write that went to the wrong session gave this one its tag."""
+        """Whether a write that went to the wrong session gave this one the tag that it bears."""
         tag, mine = now.remark.tag, self.archived.identity
         where = None if tag is None else (tag.identity.catalog, tag.identity.environment)
         return self.archived.before == "canary" and where == (mine.catalog, mine.environment)
@@ -230,7 +230,7 @@ class _Work:
                 raise Refused(
                     f"#{live.session_id}, which an earlier restore of {self.archived.id} made, "
                     f"is {owner(live)} now",
-                    "restoring it would create a duplicate: delete that one first, if it is not wanted",
+                    "restoring it would make a second one: delete that one first, if it is not wanted",
                 )
             if self._as_it_was(live) and any(live.session_id > newest for newest in earlier.open):
                 return live
@@ -246,7 +246,7 @@ class _Work:
                 "with --state-dir. If the session is not wanted, delete it and restore again",
             )
         raise Refused(
-            f"{identity} is live as #{in_the_way.session_id}, so restoring it would create a duplicate",
+            f"{identity} is live as #{in_the_way.session_id}, so restoring it would make a second one",
             "remove that one from the catalog and apply first, or restore into another account",
         )
 
@@ -274,14 +274,14 @@ class _Work:
         found = sorted(name for name in not_carried(create, payload) if payload[name] not in (None, "", {}))
         if found and "update_session" not in self.client.contract.operations:
             raise Refused(
-                f"a create does not store {', '.join(found)}, and the service has no update call: "
-                f"{self._label} could not be restored completely",
-                f"reconciler archive show {self.archived.id} shows what it was",
+                f"the service does not take {', '.join(found)} when it creates a session, and has no update call: "
+                f"{self._label} could not be made as it was",
+                f"reconciler archive show {self.archived.id} has what it was",
             )
         return found
 
     def _make(self, create: Operation, newest: int, *, whole: bool) -> LiveSession:
-        """Send a create, and find the session that it created even if its response is lost.
+        """Send a create, and find the session that it created even if its answer is lost.
 
         Unless it is created ``whole``, an update has to follow, and until then its name says what it is. ``newest`` is
         the highest id that was live before.
@@ -311,12 +311,12 @@ class _Work:
             found = self._wait_until_listed(payload["name"], lambda live: live.session_id == number)
         else:
             if found is None:
-                look()  # not every response tells the id
+                look()  # not every answer tells the id
             self._note("create", *("unknown",) if found is None else ("applied", found.session_id))
         if found is None:
             made = "was made" if number is None else f"was made as #{number}"
             raise ReconcilerError(f"{self._label} {made}, but is not listed yet", _AGAIN)
-        self._note("create", "listed", found.session_id)  # so that the next run need not wait for it
+        self._note("create", "listed", found.session_id)  # so that whoever comes next need not wait for it
         return found
 
     def _add_messages(self, live: LiveSession, wanted: list[dict[str, Any]]) -> int:
@@ -363,7 +363,7 @@ class _Work:
         ]
 
     def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a listed message that can be sent again, by our names."""
+        """What of a listed message can be sent again, under our names."""
         shape = self.client.contract.message
         places = {"category": shape.category, "content": shape.content, "meta": shape.meta}
         found = {name: value_at(message, place) for name, place in places.items()}
@@ -376,7 +376,7 @@ class _Work:
         return self.archived.identity.key
 
     def _update(self, payload: Mapping[str, Any], number: int, *, archive: str = "") -> LiveSession:
-        """Send an update until there is a response (repeating it does no harm), and wait until the list shows it."""
+        """Send an update until it is answered, which does no harm twice, and see that the list shows it."""
         self._note("update", "intent", number, archive=archive)
         try:
             self._send("update_session", payload)
@@ -404,9 +404,9 @@ class _Work:
         *,
         label: str = "",
     ) -> Any:
-        """Send a write until it is known to be done. Returns the response's body, None where it was lost.
+        """Send a write until it is known to be done. Returns the answer's body, None where it was lost.
 
-        ``look`` finds out whether a write whose response was lost was done. Without it, doing it twice does no harm.
+        ``look`` finds out whether a write whose answer was lost was done. Without it, doing it twice does no harm.
 
         Raises:
             ApiError: it was not done; or nobody can tell, and it is not sent again.
@@ -449,10 +449,10 @@ class _Work:
         try:
             yield
         except ReconcilerError:
-            with suppress(ReconcilerError):  # the first error is the one to report
+            with suppress(ReconcilerError):  # what went wrong is what has to be said
                 self._end("failed")
             raise
-        with suppress(ReconcilerError):  # the restore is done
+        with suppress(ReconcilerError):  # what is done is done
             self._end("verified")
 
     def _end(self, verification: str) -> None:
@@ -469,11 +469,11 @@ class _Work:
 
 
 def owner(live: LiveSession) -> str:
-    """The owner of a live session, as a phrase."""
+    """The owner of a live session, in words."""
     if live.remark.tag is not None:
         return f"{live.remark.tag.identity}'s"
     if live.remark.unreadable:
-        return f"of unknown ownership ({live.remark.unreadable})"
+        return f"of nobody knows whom ({live.remark.unreadable})"
     kind = reserved_kind(live)
     return "unmanaged" if kind is None else f"a {kind} session of this program"
 

@@ -1,4 +1,4 @@
-"""Facts that only this machine's journal has: what was applied, to which account, and what a canary broke."""
+"""What this machine's journal knows and no tag says: what was applied, to which account, and what a canary broke."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from reconciler.plan.types import Plan
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """The journal in a state folder, for plans of one catalog and environment."""
+    """The journal in a state folder, as far as plans of one catalog and environment are concerned."""
 
     entries: list[dict[str, Any]]
     catalog: str
     environment: str | None
 
     def ids(self) -> set[int]:
-        """The ids of the sessions that were applied. A plan needs them, whoever they belong to now."""
+        """The sessions that were applied: what became of them has to be seen, whoever they belong to now."""
         return {
             entry["session_id"]
             for entry in self.entries
@@ -32,7 +32,10 @@ class JournalFacts:
         }
 
     def added(self, plan: Plan, snapshot: Snapshot) -> Plan:
-        """The plan with what the journal knows about its sessions. Runs against other accounts are ignored."""
+        """The plan with what the journal knows of it.
+
+        Runs to another account than the one that was listed say nothing about it.
+        """
         plan = without_blame(plan, failed_canaries(self.entries, plan.endpoint))
         scope = self._scope(plan.endpoint)
         live = {one.session_id for one in snapshot}
@@ -49,6 +52,6 @@ def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
     """Read the journal. ``state`` is the state folder.
 
     Raises:
-        ReconcilerError: it exists and can't be read.
+        ReconcilerError: it is there and can't be read.
     """
     return JournalFacts(read_journal(state / journals.FILE), catalog.name, catalog.environment)

@@ -1,4 +1,4 @@
-"""An archived session is restored once, with each message once, and no other session is touched."""
+"""An archived session comes back once, with each message once, and nobody else's session is touched for it."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def adopted(client: Client, state: Path, now: Catalog) -> Archived:
         ('{"created_user": "lery"}', "unmanaged"),
         (
             '{"reconciler": {"catalog": "books',
-            "of unknown ownership (the remark is no JSON any more, so it was cut off or altered)",
+            "of nobody knows whom (the remark is no JSON any more, so it was cut off or altered)",
         ),
         (compose_lock({"catalog": "bookshop", "holder": "eve"}), "a lock session of this program"),
     ],
@@ -242,7 +242,7 @@ def test_a_session_that_is_not_ours_any_more_is_not_put_back(
     assert caught.value.problems == (
         Problem(
             f"#1 is {owner} now, and no longer bookshop/alice's: nothing was put back",
-            f"reconciler archive show {archived.id} shows what it was",
+            f"reconciler archive show {archived.id} has what it was",
         ),
     )
     assert server.store.dump() == before
@@ -369,9 +369,9 @@ def test_what_can_never_be_finished_is_not_begun(server: RunningServer, tmp_path
         bring_back(archived, client, tmp_path)
     assert caught.value.problems == (
         Problem(
-            "a create does not store data, and the service has no update call: alice could not be "
-            "restored completely",
-            f"reconciler archive show {archived.id} shows what it was",
+            "the service does not take data when it creates a session, and has no update call: alice could not be "
+            "made as it was",
+            f"reconciler archive show {archived.id} has what it was",
         ),
     )
     assert server.store.sessions() == []

@@ -1,4 +1,4 @@
-"""What was deleted or overwritten is restored, even if the restore is interrupted."""
+"""What was deleted or overwritten comes back, also by a restore that was cut short."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_restored(world: World, row: SessionRow, messages: list[MessageRow]) -> No
     assert [(one.kind, one.key) for one in world.plan().actions] == [("delete", f"gone{MOST}")]
 
 
-def test_a_deleted_session_is_created_again(
+def test_a_deleted_session_is_made_again(
     world: World, applied: tuple[SessionRow, list[MessageRow], str]
 ) -> None:
     row, messages, archive_id = applied
@@ -93,7 +93,7 @@ def points() -> list[object]:
 
 
 @pytest.mark.parametrize(("number", "when"), points())
-def test_a_killed_restore_resumes(
+def test_a_restore_that_is_killed_goes_on(
     world: World,
     applied: tuple[SessionRow, list[MessageRow], str],
     number: int,
@@ -110,7 +110,7 @@ def test_a_killed_restore_resumes(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_restore_killed_at_its_create_does_not_create_twice_if_the_list_lags(
+def test_a_restore_that_is_killed_at_its_create_does_not_make_it_twice_where_the_list_lags(
     tmp_path: Path, tally: Tally, clock: Clock, when: Literal["before", "after"]
 ) -> None:
     with open_world(tmp_path, tally, quirks=Quirks(late_seconds=4), flags=FLAGS) as world:
@@ -193,7 +193,7 @@ def test_what_is_in_the_way_of_a_restore(
     inserted = world.store.insert_session(name="in the way", remark=row.remark)
     run = restore(world, archive_id)
     assert run.err == (
-        f"shop/gone{MOST} is live as #{inserted}, so restoring it would create a duplicate\n"
+        f"shop/gone{MOST} is live as #{inserted}, so restoring it would make a second one\n"
         "      hint: remove that one from the catalog and apply first, or restore into another account\n"
     )
     assert (run.code, run.writes) == (3, []), run
