@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import warm
 from tests.faults.tally import Tally
 
 # A deadline is a timing, and a busy machine would fail the test. Failures are found again by the same examples.
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
+    warm.enabled = not config.getoption("--full")
     config.stash[_TALLY] = Tally()
     config.stash[_TABLE] = []
 
@@ -38,6 +40,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are the installed one, started as a user starts it, and not forked (:mod:`tests.warm`)."""
+    monkeypatch.setattr(warm, "enabled", False)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from reconciler.catalog.format import format_text, formatted, write_formatted
 from reconciler.catalog.load import environments, load_catalog
 from reconciler.domain import Catalog
 from reconciler.errors import CatalogError
+from tests import warm
 from tests.catalog.generated_manifests import catalog
 from tests.strict_yaml.manifests import Manifest, manifests
 
@@ -224,12 +223,7 @@ def test_a_catalog_that_does_not_load_is_left_alone(tmp_path: Path) -> None:
 
 def run(root: Path, *flags: str) -> tuple[int, str]:
     """What ``reconciler fmt`` exits with and prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "fmt", str(root), *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run(["fmt", str(root), *flags])
     assert done.stderr == ""
     return done.returncode, done.stdout
 
