@@ -22,7 +22,8 @@ from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock
 from reconciler.server import Fault, Quirks, SessionRow
-from tests.faults.conftest import FLAGS, Clock
+from tests.clock import Clock
+from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import CATALOG, PAGE, WRITES, Killer, World, open_world
 

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.server import Fault
-from tests.faults.conftest import Clock
+from tests.clock import Clock
 from tests.faults.world import PATIENCE, World, session
 
 

@@ -15,7 +15,8 @@ from signal import SIGINT, SIGTERM, Signals
 import pytest
 
 from reconciler.server import Fault, Quirks
-from tests.faults.conftest import FLAGS, Clock
+from tests.clock import Clock
+from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import (
     PAGE,
