@@ -11,8 +11,8 @@ from tests import warm
 from tests.faults.tally import Tally
 
 # A deadline is a timing, and a busy machine would fail the test. Failures are found again by the same examples.
-settings.register_profile("reconciler", deadline=None, print_blob=True)
-settings.load_profile("reconciler")
+settings.register_profile("full", deadline=None, print_blob=True)
+settings.register_profile("usual", settings.get_profile("full"), max_examples=40)
 
 _TALLY = pytest.StashKey[Tally]()
 _NAME = "faults"
@@ -28,7 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
-    warm.enabled = not config.getoption("--full")
+    full = config.getoption("--full")
+    settings.load_profile("full" if full else "usual")
+    warm.enabled = not full
     config.stash[_TALLY] = Tally()
     config.stash[_TABLE] = []
 

@@ -60,7 +60,7 @@ def comments(text: str) -> list[str]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(manifests())
 def test_any_document(manifest: Manifest) -> None:
     once = format_text(manifest.text.removeprefix("\ufeff"))

@@ -9,7 +9,6 @@ does an environment in which Python would start in another way.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import signal
 import socket
@@ -23,11 +22,30 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from tests.warm.script import ask
+
 #: What ``pip install`` put beside the interpreter.
 COMMAND = Path(sys.executable).with_name("reconciler")
 
 _ROOT = Path(__file__).parents[2]
 _TURN = threading.Lock()
+
+#: The arguments of the process that forks the command: what to run, and what to import before.
+FORKER = (
+    "reconciler.cli",
+    "reconciler.*",
+    # What the program imports inside functions.
+    *(
+        "deepdiff",
+        "jinja2",
+        "jsonschema",
+        "requests",
+        "rich.console",
+        "rich.progress",
+        "starlette",
+        "uvicorn",
+    ),
+)
 
 #: Whether commands are forked at all. ``--full`` says no.
 enabled = True
@@ -38,7 +56,8 @@ class Forked:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.pid = int(connection.recv(32))
+        self._said = connection.makefile("rb")
+        self.pid = int(self._said.readline())
         self.returncode: int | None = None
 
     def wait(self, timeout: float) -> int:
@@ -49,7 +68,8 @@ class Forked:
         """
         if self.returncode is None:
             self._connection.settimeout(timeout)
-            self.returncode = int(self._connection.recv(32))
+            self.returncode = int(self._said.readline())
+            self._said.close()
             self._connection.close()
         return self.returncode
 
@@ -70,17 +90,24 @@ def can_fork(env: Mapping[str, str]) -> bool:
             return value.upper().endswith("UTF-8")
         return not name.startswith(("PYTHON", "LC_")) or value == os.environ.get(name)
 
-    return enabled and all(same(name, value) for name, value in env.items())
+    return enabled and sys.platform == "linux" and all(same(name, value) for name, value in env.items())
 
 
 def start(
-    words: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: int, stdout: int, stderr: int
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    forker: tuple[str, ...] = FORKER,
 ) -> Forked:
-    """Start a command. The streams are file descriptors, which stay open here."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(address())
+    """Start a command. The streams are file descriptors, which stay open here. ``forker`` are its arguments."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(address(forker))
     request = {"words": list(map(str, words)), "cwd": str(cwd), "env": dict(env)}
-    socket.send_fds(connection, [json.dumps(request).encode()], [stdin, stdout, stderr])
+    ask(connection, request, [stdin, stdout, stderr])
     return Forked(connection)
 
 
@@ -133,23 +160,23 @@ def text(file: IO[bytes]) -> str:
 def script(file: Path) -> None:
     """Make a file that runs the command: forked where that can be. For what finds commands in ``PATH``."""
     words = [sys.executable, "-IS", str(Path(__file__).with_name("script.py")), address()]
-    command = " ".join(f'"{word}"' for word in (words if enabled else [str(COMMAND)]))
+    command = " ".join(f'"{word}"' for word in (words if can_fork({}) else [str(COMMAND)]))
     file.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     file.chmod(0o755)
 
 
-def address() -> str:
+def address(forker: tuple[str, ...] = FORKER) -> str:
     """The socket to ask for commands at."""
     with _TURN:
-        return _forker()
+        return _start_forker(forker)
 
 
 @cache
-def _forker() -> str:
-    """Start the process that forks. It ends when its stdin does."""
+def _start_forker(arguments: tuple[str, ...]) -> str:
+    """Start a process that forks. It ends when its stdin does."""
     folder = tempfile.TemporaryDirectory(prefix="reconciler-")
     path = f"{folder.name}/commands"
-    command = [sys.executable, "-m", f"{__name__}.forker", path]
+    command = [sys.executable, "-m", f"{__name__}.forker", path, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT)
     assert process.stdin and process.stdout
     assert process.stdout.readline() == b"ready\n"

@@ -1,7 +1,9 @@
-"""The process that imports the program once, and forks for each command: ``python -m tests.warm.forker SOCKET``.
+"""The process that imports a program once, and forks for each command.
 
-Whoever connects sends one message, ``{"words": […], "cwd": …, "env": {…}}``, with the descriptors of the command's
-three streams, and is told the process id of the command and, when that has ended, its exit code.
+``python -m tests.warm.forker SOCKET MAIN MODULE…`` imports the modules (``reconciler.*`` means all below it), and runs
+``main()`` of the module MAIN in each fork. A client sends a line, ``{"words": […], "cwd": …, "env": {…}}``, with the
+descriptors of the command's three streams. The answer is a line with the process id of the command and, once that has
+ended, a line with its exit code.
 """
 
 from __future__ import annotations
@@ -19,32 +21,14 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-#: Third-party modules that the program imports inside functions.
-LAZY = (
-    "deepdiff",
-    "jinja2",
-    "jsonschema",
-    "requests",
-    "rich.console",
-    "rich.progress",
-    "starlette",
-    "uvicorn",
-)
 
-#: The most bytes of a message.
-LARGEST = 1 << 20
-
-
-def import_all() -> None:
+def import_all(names: Sequence[str]) -> None:
     """Import whatever a command may come to import."""
-    import reconciler
-
-    for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
-        if not module.name.endswith("__main__"):
-            import_module(module.name)
-    for name in LAZY:
-        import_module(name)
-    gc.freeze()  # what is there by now is no garbage: a fork need not look through it
+    for name in names:
+        module = import_module(name.removesuffix(".*"))
+        if name.endswith(".*"):
+            below = pkgutil.walk_packages(module.__path__, f"{module.__name__}.")
+            import_all([one.name for one in below if not one.name.endswith("__main__")])
 
 
 def next_command(listener: socket.socket) -> None:
@@ -54,7 +38,9 @@ def next_command(listener: socket.socket) -> None:
         if 0 in readable:  # nobody writes to it: it was closed
             os._exit(0)
         connection, _ = listener.accept()
-        message, fds, *_ = socket.recv_fds(connection, LARGEST, 3)
+        message, fds, *_ = socket.recv_fds(connection, 1 << 16, 3)
+        while message and not message.endswith(b"\n"):
+            message += connection.recv(1 << 16)
         if os.fork() == 0:
             break
         connection.close()
@@ -70,7 +56,7 @@ def next_command(listener: socket.socket) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.argv = ["reconciler", *request["words"]]
+    sys.argv[1:] = request["words"]
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -83,31 +69,29 @@ def stay_behind(connection: socket.socket, streams: Sequence[int]) -> None:
         return
     for fd in (0, 1, *streams):  # or a pipe that the command has closed would still be open
         os.close(fd)
-    connection.send(str(pid).encode())
-    _, status = os.waitpid(pid, 0)
     with suppress(BrokenPipeError):  # where nobody waits for it any more
-        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        connection.send(b"%d\n" % pid)
+        _, status = os.waitpid(pid, 0)
+        connection.send(b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
 def reap() -> None:
     """Take leave of forks that have ended."""
-    try:
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    except ChildProcessError:
-        pass
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which ends this process
-    import_all()
-    del sys.path[0]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as commands:
-        commands.bind(sys.argv[1])
+    _, address, main, *modules = sys.argv
+    import_all(modules)
+    gc.freeze()  # what is there by now is no garbage: a fork need not look through it
+    with socket.socket(socket.AF_UNIX) as commands:
+        commands.bind(address)
         commands.listen(128)
         print("ready", flush=True)
         next_command(commands)
-    from reconciler.cli import main
-
-    main()
+    sys.argv[0] = main
+    import_module(main).main()
