@@ -23,7 +23,11 @@ _BUSY = "busy"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="also run what is marked full: it takes minutes")
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="also run what is marked full, with more examples, and the installed command",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
