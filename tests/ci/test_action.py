@@ -506,6 +506,7 @@ def test_a_stale_plan_is_refused(start: Start, service: RunningServer) -> None:
     assert service.store.sessions()[0].prompt == "Be rude."
 
 
+@pytest.mark.usefixtures("installed")  # a signal has to reach it
 def test_a_cancelled_apply_stops_in_good_order_and_keeps_its_archives(
     start: Start, service: RunningServer
 ) -> None:

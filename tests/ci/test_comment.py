@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from reconciler.ci.comment import SUMMARY, comment_key, excerpt, put_comment
 from reconciler.ci.forge import this_request
 from reconciler.errors import ReconcilerError
 from reconciler.render.markdown import marker
+from tests import warm
 from tests.ci.forge import TOKEN, Fault, Forge
 
 MARKER = marker("bookshop", None)
@@ -75,15 +75,7 @@ def comment(
 ) -> subprocess.CompletedProcess[str]:
     file = folder / "plan.md"
     file.write_text(plan)
-    start = "from reconciler.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", start, "comment", *flags, str(file)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **env},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warm.run(["comment", *flags, str(file)], cwd=folder, env={"PATH": os.environ["PATH"], **env})
 
 
 def summary(folder: Path) -> str:

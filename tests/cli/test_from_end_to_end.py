@@ -19,6 +19,8 @@ from reconciler.text.normalise import normalise_prompt
 from tests.cli.conftest import Shell
 from tests.support import API_KEY, session_of
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 PERSONAS = Path(__file__).parents[3] / "shared" / "data" / "personas.jsonl"
 
 
