@@ -461,15 +461,8 @@ def test_where_the_newest_commit_is_not_known_the_later_run_wins(forge: Forge, t
 
 def not_planned(folder: Path, env: dict[str, str], why: str, *flags: str) -> subprocess.CompletedProcess[str]:
     (folder / "why.txt").write_text(why)
-    start = "from reconciler.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", start, "comment", f"--not-planned={folder / 'why.txt'}", *flags],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **env},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["comment", f"--not-planned={folder / 'why.txt'}", *flags]
+    return warm.run(words, cwd=folder, env={"PATH": os.environ["PATH"], **env})
 
 
 WHY = "sessions/a.yaml:3:5: `max_tokens` must be a whole number\n```\n::error::x\x1b[2J\n"
