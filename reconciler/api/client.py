@@ -22,8 +22,8 @@ from urllib3.exceptions import (
 from reconciler.api.answers import MESSAGE_LENGTH, read_answer
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError, Outcome
-from reconciler.api.polling import pause_before_retry
 from reconciler.api.rate_limit import RateLimiter
+from reconciler.api.retry import pause_before_retry
 from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 
