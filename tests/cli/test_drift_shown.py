@@ -47,9 +47,9 @@ def test_as_text(drifted: Shell, server: RunningServer) -> None:
         f'  ~ alice  "Alice"  #{alice.session_id}  last updated {alice.updated_at}\n'
         '      ~ model    "deepseek-chat" → "gpt-5"\n'
         "      ~ prompt   1 line removed, 1 added, about +1 tokens (now about 3)\n"
-        "        | @@ -1 +1 @@\n"
-        "        | - Be kind.\n"
-        "        | + Be brave.\n\n"
+        "        | @@ -1,1 +1,1 @@\n"
+        "        | - Be [-kind-].\n"
+        "        | + Be {+brave+}.\n\n"
         "Drift: 2 sessions changed.\n"
         "Attention: 1 session in conflict.\n"
     )
