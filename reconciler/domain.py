@@ -183,8 +183,9 @@ class LiveSession:
         return found
 
 
-#: Who owns a session that a listing counts but does not keep.
-Others: TypeAlias = Literal["unmanaged", "foreign"]
+#: Who owns a session that a listing counts but does not keep: nobody, another catalog, or another environment of this
+#: one.
+Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
 
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
@@ -199,6 +200,7 @@ class LeftOut:
 
     unmanaged: int = 0
     foreign: int = 0
+    sibling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,8 @@ class Snapshot:
     @property
     def total(self) -> int:
         """How many sessions were listed, including those that were left out."""
-        return len(self.sessions) + self.left_out.unmanaged + self.left_out.foreign
+        out = self.left_out
+        return len(self.sessions) + out.unmanaged + out.foreign + out.sibling
 
     def reduced(self, keep: Keep) -> Snapshot:
         """The snapshot with only those parts of each session that ``keep`` keeps."""
@@ -248,6 +251,7 @@ class Snapshot:
             left_out=LeftOut(
                 self.left_out.unmanaged + rows.count("unmanaged"),
                 self.left_out.foreign + rows.count("foreign"),
+                self.left_out.sibling + rows.count("sibling"),
             ),
         )
 

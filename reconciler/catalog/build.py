@@ -99,9 +99,9 @@ class Builder:
         if known:
             chosen = choose(head.fields, self._environment.name, head.source)
             if isinstance(chosen, Problem):
-                self._note(chosen)
-            else:
-                self._environment = chosen
+                # What the sessions are depends on the environment: whatever else was reported could be false.
+                self._problems.stop(chosen)
+            self._environment = chosen
         defaults = Defaults(self._default_layers(head), known=known)
         self._note_empty(defaults.parameters, head.source, ("defaults",))
         self._add_document(head, defaults)

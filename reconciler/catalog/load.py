@@ -26,7 +26,7 @@ def load_catalog(
 
     Args:
         root: the folder that holds ``catalog.yaml``. Nothing outside of it is read.
-        environment: which of the catalog's environments; if it declares none, any name is accepted.
+        environment: which of the catalog's environments; None if it declares none.
         variables: values for templates in prompts. They override those in the catalog.
 
     Raises:

@@ -128,6 +128,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             managed=summary["managed"],
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
+            other_environments=summary.get("other_environments", 0),
             unreadable=summary["unreadable"],
             not_looked_at=summary.get("not_looked_at", 0),
             copies=summary.get("copies", 0),
