@@ -18,7 +18,7 @@ from reconciler.ownership.tag import Identity
 from reconciler.values import JSON
 
 if TYPE_CHECKING:
-    from reconciler.contract import Contract
+    from reconciler.contract import Contract, ContractFile
 
 #: The groups of fields. All other fields are at the top level.
 GROUPS = ("parameters", "data", "remark")
@@ -143,6 +143,15 @@ class Catalog:
     def identity(self, key: str) -> Identity:
         """The identity of the session with this key."""
         return Identity(self.name, self.environment, key)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What a catalog says of the service in one environment. ``expected`` is an address in canonical form."""
+
+    environment: str | None = None
+    expected: str | None = None
+    contract: ContractFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

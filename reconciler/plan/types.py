@@ -131,7 +131,8 @@ class Counts:
     """How many live sessions there are of each kind, and how many need no change.
 
     ``foreign`` counts those of other catalogs and of other environments, and ``other_environments`` those of them that
-    belong to this catalog. ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys leaves out.
+    belong to this catalog. ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys
+    leaves out.
     ``rewritten`` is the number of fields that the service keeps in another form than they were sent, or not at all.
     """
 

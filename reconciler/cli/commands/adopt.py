@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, connection_for
 from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import (
     CatalogFlags,
@@ -69,7 +69,10 @@ def command(
         if pairs or match:
             raise UsageError("--tidy adopts nothing", "give it alone")
         return _tidy(
-            catalog, split(flags, CatalogFlags), split(flags, Connection), state_dir or catalog / FOLDER
+            catalog,
+            split(flags, CatalogFlags),
+            connection_for(flags, catalog, flags["env"]),
+            state_dir or catalog / FOLDER,
         )
     if bool(pairs) == bool(match):
         raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match name")
@@ -91,7 +94,7 @@ def command(
     return run_plan(
         job,
         split(flags, Writing),
-        split(flags, Connection),
+        connection_for(flags, catalog, loaded.environment),
         root=catalog,
         state=state,
     )

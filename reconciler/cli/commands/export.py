@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import connection_for
 from reconciler.cli.live import live_or_against
-from reconciler.cli.options import connection_options, environment_option, split, state_option
+from reconciler.cli.options import connection_options, environment_option, state_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode
 from reconciler.ownership.catalog_id import new_catalog_id
@@ -73,7 +73,7 @@ def command(
     from reconciler.render.problems import format_problem
 
     check_folder(folder, force=force)
-    snapshot = live_or_against(None, split(flags, Connection), state_dir or folder / FOLDER)
+    snapshot = live_or_against(None, connection_for(flags, folder, env), state_dir or folder / FOLDER)
     selection = select_sessions(
         snapshot, only=only, catalog=catalog, environment=env, folder=folder.resolve().name
     )

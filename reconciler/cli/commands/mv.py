@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import connection_for
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
@@ -88,7 +88,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
     code = run_plan(
         job,
         split(flags, Writing),
-        split(flags, Connection),
+        connection_for(flags, catalog, loaded.environment),
         root=catalog,
         state=state,
     )
