@@ -20,7 +20,7 @@ from reconciler.api.rate_limit import RateLimiter
 from reconciler.cli.options import split
 from reconciler.contract import Contract, ContractFile, load_contract, read_contract
 from reconciler.domain import ServiceFacts
-from reconciler.errors import ReconcilerError, Refused, UsageError
+from reconciler.errors import Problem, ReconcilerError, Refused, UsageError
 from reconciler.text.escape import terminal
 from reconciler.text.hosts import is_loopback
 
@@ -82,7 +82,8 @@ def connection_for(
     address = endpoint_name(connection.endpoint)
     fitting = [one for one in said if not talks or not _refused(one, address)]
     if not fitting:
-        raise Refused(" ".join(dict.fromkeys(_refused(one, address) for one in said)), _OTHER_ADDRESS)
+        *others, last = dict.fromkeys(_refused(one, address) for one in said)
+        raise Refused([*map(Problem, others), Problem(last, _OTHER_ADDRESS)])
     if connection.contract is None and len({one.contract and one.contract.file for one in fitting}) > 1:
         raise UsageError(
             "the environments of this catalog name different contracts, and none was chosen",

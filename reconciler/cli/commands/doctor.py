@@ -119,12 +119,9 @@ def command(
             if recorder.failed:
                 click.echo(recorder.failed, err=True)
     output.finish()
-    if report.written:
-        _say_how_to_name(catalog, write, env)
-    if write is not None and not report.written:
-        click.echo(f"{write} was not written: {why}", err=True)
-        return ExitCode.ERROR
-    return _exit_code(report, complete)
+    if write is not None:
+        _tell_of_file(write, "" if report.written else why, catalog, env)
+    return ExitCode.ERROR if write is not None and not report.written else _exit_code(report, complete)
 
 
 def _in_catalog(folder: Path, file: Path | None) -> str:
@@ -148,10 +145,13 @@ def _connection(flags: Mapping[str, Any], folder: Path, env: str | None, write: 
     return connection_for(flags, folder, env, unwritten=unwritten)
 
 
-def _say_how_to_name(folder: Path, file: Path | None, env: str | None) -> None:
-    """Say on stderr what makes every command of the catalog use the contract that was written."""
+def _tell_of_file(file: Path, failed: str, folder: Path, env: str | None) -> None:
+    """Say on stderr why the contract was not written, or what makes every command of the catalog use it."""
     from reconciler.catalog import service_facts
 
+    if failed:
+        click.echo(f"{file} was not written: {failed}", err=True)
+        return
     path = _in_catalog(folder, file)
     if not path:
         return

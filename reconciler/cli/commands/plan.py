@@ -24,7 +24,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
-from reconciler.errors import CatalogError, ExitCode, UsageError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.state import FOLDER, make_salt
 
 if TYPE_CHECKING:
@@ -101,11 +101,12 @@ def _connection(
     """How to reach the service.
 
     Raises:
-        CatalogError: with everything that is wrong with the catalog, where catalog.yaml can't be used.
+        ReconcilerError: that can't be said, or the address is not the catalog's. What is wrong with the catalog comes
+            first.
     """
     try:
         return connection_for(flags, folder, which.env, talks=against is None)
-    except CatalogError:
+    except ReconcilerError:
         which.load(folder)
         raise
 
