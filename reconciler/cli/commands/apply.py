@@ -16,7 +16,9 @@ from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    catalog_flag,
     catalog_options,
+    chosen_folder,
     connection_options,
     policy_options,
     split,
@@ -34,7 +36,10 @@ from reconciler.text.escape import terminal
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), default=".")
+@click.argument(
+    "what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), required=False
+)
+@catalog_flag
 @catalog_options
 @connection_options
 @policy_options
@@ -45,7 +50,7 @@ from reconciler.text.escape import terminal
     help="Give the catalog an id, in catalog.yaml, if it has none. It tells the catalog from others of the same name.",
 )
 @writing_options
-def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
+def command(what: Path | None, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
     """Make the live sessions match the catalog, or apply a saved PLAN exactly.
 
     This makes a plan, shows it, asks for approval, writes, and reads the list again to verify the result. What is
@@ -53,17 +58,18 @@ def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) ->
     nothing is written and the exit code is 3.
 
     A saved plan is applied without the catalog and without asking, since it was reviewed. If a session that it
-    touches has changed since, the whole plan is refused.
+    touches has changed since, the whole plan is refused. --catalog then only says where the state folder is.
     """
-    root = Path() if what.is_file() else what
+    plan = what if what is not None and what.is_file() else None
+    root = chosen_folder(None if plan else what) or Path()
     state = state_dir or root / FOLDER
     which = split(flags, CatalogFlags)
-    if what.is_file():
-        job, contract = _saved(what, state, flags)
+    if plan is not None:
+        job, contract = _saved(plan, state, flags)
         connection = _with_contract(split(flags, Connection), contract)
     else:
-        job = _catalog(what, state, which, split(flags, PolicyFlags), write_id=write_id)
-        connection = connection_for(flags, what, which.env)
+        job = _catalog(root, state, which, split(flags, PolicyFlags), write_id=write_id)
+        connection = connection_for(flags, root, which.env)
     return run_plan(job, split(flags, Writing), connection, root=root, state=state)
 
 

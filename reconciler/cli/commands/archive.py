@@ -36,6 +36,7 @@ from reconciler.ownership.account import Account
 from reconciler.ownership.tag import Identity
 from reconciler.state import FOLDER, make_salt, open_state
 from reconciler.text.escape import terminal
+from reconciler.text.paste import command as paste
 
 if TYPE_CHECKING:
     from reconciler.apply.restore import Restored
@@ -211,10 +212,10 @@ def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
     if identity.key in catalog.sessions.keys() | catalog.forgotten:
         return
     key = terminal(identity.key)
-    where = f" --env {terminal(identity.environment)}" if identity.environment else ""
+    forget = terminal(paste("forget", identity.key, environment=identity.environment))
     click.echo(
         f"{key} is not in the catalog, so the next apply would delete it: put it back there, "
-        f"or run `reconciler forget {key}{where}`",
+        f"or run `{forget}`",
         err=True,
     )
 

@@ -25,6 +25,7 @@ from reconciler.errors import ExitCode, Refused, UsageError
 from reconciler.plan.drift import drifted
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
+from reconciler.text.paste import command as command_line
 
 
 @click.command(cls=SectionedCommand)
@@ -83,14 +84,15 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...],
             if gone is not None:
                 raise Refused(
                     f"{asked}: there is no live value to accept: {gone.reason}",
-                    "reconciler plan shows what an apply would do about it; to accept it, change the catalog",
+                    f"{command_line('plan', environment=which.env)} shows what an apply would do about it; to accept it, change the catalog",
                 )
             if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
                 hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "give KEY, or KEY.FIELD")
                 raise UsageError(f"the catalog has no session for {asked!r}", hint)
             what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
             raise Refused(
-                f"nothing was changed outside git in {what}", "reconciler drift shows what was changed"
+                f"nothing was changed outside git in {what}",
+                f"{command_line('drift', environment=which.env)} shows what was changed",
             )
         accepted |= {(one.key, one.path): one for one in found}
     for file in accept_values(folder, accepted.values(), environment=which.env, variables=dict(which.var)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.state import FOLDER, make_salt
+from reconciler.text.paste import command as paste
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -117,9 +117,9 @@ def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
 
     count = count_mistakes(loaded, dict(which.var))
     if count:
-        words = ["reconciler", "validate", str(folder)]
-        words += ["--env", which.env] if which.env else []
+        words = ["validate", str(folder)]
         words += [word for name, value in which.var for word in ("--var", f"{name}={value}")]
         click.echo(
-            f"{count} warning{'' if count == 1 else 's'} about the catalog: {shlex.join(words)}", err=True
+            f"{count} warning{'' if count == 1 else 's'} about the catalog: {paste(*words, environment=which.env)}",
+            err=True,
         )
