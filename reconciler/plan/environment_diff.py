@@ -24,7 +24,7 @@ def diff_environments(one: Catalog, other: Catalog, affixes: tuple[Affixes, Affi
     notes = []
     if affixes is not None and affixes[0] != affixes[1]:
         one, other = _bare(one, affixes[0]), _bare(other, affixes[1])
-        message = "names are compared without the `name_prefix` and `name_suffix` of the environments (--all shows them)"
+        message = "names are compared without `name_prefix` and `name_suffix` (--all shows them)"
         notes.append(Note("bare-names", message))
     for key, left in one.sessions.items():
         right = other.sessions.get(key)

@@ -82,9 +82,10 @@ def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...],
         if not found:
             gone = next((action for action in plan.actions if action.key == asked and action.outside), None)
             if gone is not None:
+                plan_again = command_line("plan", environment=which.env)
                 raise Refused(
                     f"{asked}: there is no live value to accept: {gone.reason}",
-                    f"{command_line('plan', environment=which.env)} shows what an apply would do about it; to accept it, change the catalog",
+                    f"{plan_again} shows what an apply would do about it; to accept it, change the catalog",
                 )
             if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
                 hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "give KEY, or KEY.FIELD")

@@ -102,7 +102,7 @@ def _choose(names: list[str]) -> str:
     """
     from reconciler.catalog.environments import choices
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not sys.stdin.isatty():
         one = len(names) == 1
         which = f"the environment {names[0]}" if one else f"the environments {', '.join(names)}"
         raise UsageError(f"the sessions are live in {which}, and none was chosen", choices(names))
