@@ -268,19 +268,19 @@ def test_doctor_says_how_the_catalog_names_what_it_wrote(both: Shell) -> None:
 def test_export_asks_which_environment_is_meant(both: Shell, server: RunningServer) -> None:
     for name in ("staging", "production"):
         assert both.run("apply", "shop", f"--env={name}", "--auto-approve").returncode == 0
-    done = both.run("export", "out")
+    done = both.run("export", "copy")
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr == (
         "the sessions are live in the environments production, staging, and none was chosen\n"
         "      hint: add --env=production or --env=staging\n"
     )
-    assert not (both.folder / "out").exists()
-    with both.started("export", "out") as started:
-        started.wait_for("Export which environment (production, staging):")
+    assert not (both.folder / "copy").exists()
+    with both.started("export", "copy") as started:
+        started.wait_for("Export which environment? (production, staging): ")
         started.answer("staging")
         code, out, _ = started.ended()
-    assert (code, out) == (0, "bookshop: 1 session exported to out.\n")
-    assert both.run("plan", "out", "--env=staging", "--detailed-exitcode").returncode == 0
+    assert (code, out) == (0, "bookshop: 1 session exported to copy.\n")
+    assert both.run("plan", "copy", "--env=staging", "--detailed-exitcode").returncode == 0
     assert both.run("export", "un", "--only", "unmanaged").returncode == 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.approve import choose
 from reconciler.cli.connect import connection_for
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import connection_options, environment_option, new_catalog_argument, state_option
@@ -106,8 +107,7 @@ def _choose(names: list[str]) -> str:
         one = len(names) == 1
         which = f"the environment {names[0]}" if one else f"the environments {', '.join(names)}"
         raise UsageError(f"the sessions are live in {which}, and none was chosen", choices(names))
-    chosen: str = click.prompt("Export which environment", type=click.Choice(names), err=True)
-    return chosen
+    return choose("Export which environment?", names)
 
 
 def _summary(selection: Selection, folder: Path) -> str:
