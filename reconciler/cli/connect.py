@@ -139,7 +139,7 @@ def _refused(service: ServiceFacts, address: str) -> str:
 
 
 def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
-    """Check that the embedded server, if it is the endpoint, has data: ``what`` makes no sense on an empty one.
+    """Check that the embedded server, if it is the endpoint, has data. ``what`` needs some.
 
     Raises:
         ReconcilerError: it has none. ``what`` begins the sentence.

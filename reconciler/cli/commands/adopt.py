@@ -25,7 +25,7 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.problems import print_problems
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
@@ -109,14 +109,7 @@ def command(
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    code = run_plan(
-        job,
-        split(flags, Writing),
-        connection_for(flags, catalog, loaded.environment),
-        root=catalog,
-        state=state,
-    )
+    code = run_part(loaded, plan, keep, flags, root=catalog, state=state)
     return ExitCode.PARTIAL if unclear and code == ExitCode.OK else code
 
 
@@ -157,7 +150,7 @@ def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path
     for file in files:
         click.echo(f"changed {file}")
     for key in left:
-        click.echo(f"the adopt line of {key} stands in a template or a table: remove it by hand", err=True)
+        click.echo(f"the adopt line of {key} is in a template or a table: remove it by hand", err=True)
     return ExitCode.PARTIAL if left else ExitCode.OK
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import connection_for
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
@@ -22,7 +21,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
@@ -80,14 +79,7 @@ def command(words: tuple[str, ...], state_dir: Path | None, **flags: Any) -> int
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(without)
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    code = run_plan(
-        job,
-        split(flags, Writing),
-        connection_for(flags, catalog, loaded.environment),
-        root=catalog,
-        state=state,
-    )
+    code = run_part(loaded, plan, keep, flags, root=catalog, state=state)
     still = sorted(loaded.sessions.keys() & set(keys))
     if code == ExitCode.OK and still:
         click.echo(
