@@ -254,12 +254,15 @@ def outside_git(document: Mapping[str, Any]) -> str:
 
 
 def left_alone(summary: Mapping[str, int]) -> str:
-    """``12 unmanaged, 3 of other catalogs, 1 with an unreadable tag``; empty if none."""
+    """``12 unmanaged, 3 of other environments, 2 of other catalogs``; empty if none."""
     parts = []
     if summary["unmanaged"]:
         parts.append(f"{summary['unmanaged']:,} unmanaged")
-    if summary["foreign"]:
-        parts.append(f"{summary['foreign']:,} of other catalogs")
+    siblings = summary.get("other_environments", 0)
+    if siblings:
+        parts.append(f"{siblings:,} of other environments")
+    if summary["foreign"] > siblings:
+        parts.append(f"{summary['foreign'] - siblings:,} of other catalogs")
     if summary["unreadable"]:
         parts.append(f"{summary['unreadable']:,} with an unreadable tag")
     if summary.get("copies"):

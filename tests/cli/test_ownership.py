@@ -61,9 +61,9 @@ def test_adopt_by_name_is_refused_where_it_fits_twice(shop: Shell, server: Runni
     done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
     assert done.returncode == 3
     assert done.stderr == (
-        f"the name 'Alice' is ambiguous: keys alice; sessions #{numbers[0]}, #{numbers[1]}\n"
+        f"not adopted, since the name 'Alice' is ambiguous: keys alice; sessions #{numbers[0]}, #{numbers[1]}\n"
+        "      hint: name the pair that you mean: reconciler adopt alice=1\n"
         "nothing was adopted\n"
-        "      hint: name the pairs: reconciler adopt KEY=SESSION_ID\n"
     )
     assert {one.method for one in server.log} == {"GET"}
 
@@ -206,7 +206,7 @@ def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> Non
         done = shop.run(*words, "--catalog", "shop", "--auto-approve")
         assert (done.returncode, done.stderr) == (
             3,
-            message + "      hint: reconciler plan shows what is live\n",
+            message + "      hint: reconciler list shows what is live\n",
         )
 
 
@@ -224,10 +224,10 @@ def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> Non
         (
             ("forget", "nobody"),
             "neither the live list nor the catalog has nobody",
-            "reconciler plan shows what is live",
+            "reconciler list shows what is live",
         ),
         (("mv", "alise", "bob"), "no live session is bookshop/alise", "did you mean 'alice'?"),
-        (("mv", "other/x", "bob"), "no live session is other/x", "reconciler plan shows what is live"),
+        (("mv", "other/x", "bob"), "no live session is other/x", "reconciler list shows what is live"),
     ],
 )
 def test_a_key_that_nobody_knows_is_wrong_usage(

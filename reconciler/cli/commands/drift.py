@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.accept import EVERYTHING, Asked, accept_drift
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import connect, connection_for
 from reconciler.cli.live import live_or_against, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
@@ -81,10 +81,9 @@ def command(
     state = state_dir or catalog / FOLDER
     facts = journal_facts(loaded, state)
     keep = keep_for_catalog(loaded, ids=facts.ids())
-    snapshot = live_or_against(None, split(flags, Connection), state, keep)
-    snapshot = with_messages(
-        snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
-    )
+    connection = connection_for(flags, catalog, loaded.environment)
+    snapshot = live_or_against(None, connection, state, keep)
+    snapshot = with_messages(snapshot, loaded.name, loaded.environment, lambda: connect(connection, state))
     plan = drifted(facts.added(make_plan(loaded, snapshot), snapshot))
     if accept:
         return accept_drift(
