@@ -47,6 +47,7 @@ from reconciler.render.markdown_pieces import (
     short_key,
     updated_at,
 )
+from reconciler.render.in_short import in_short, totals_by_field, what_changes
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.view import (
@@ -72,7 +73,6 @@ from reconciler.render.view import (
     text_size,
     title,
     totals,
-    what_changes,
 )
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import html_text, markdown_code, markdown_text, quoted
@@ -183,6 +183,8 @@ class _Comment:
             else "Compared with"
         )
         lines[-1] += f" {compared} {code(endpoint)}."
+        if by_field := totals_by_field(document):
+            lines += ["", f"{markdown_text(by_field)}."]
         return as_block(lines)
 
     def _shortened(self) -> list[str]:
@@ -350,10 +352,7 @@ class _Comment:
     def _line(self, change: Change) -> str:
         """One change as a list item."""
         action = change.first
-        paths = [code(str(f["path"])) for f in action["fields"][:8]]
-        if len(action["fields"]) > len(paths):
-            paths.append(f"{len(action['fields']) - len(paths)} more")
-        what = ", ".join(paths) if change.action not in ("create", "delete") else ""
+        what = " · ".join(map(code, in_short(change))) if change.action != "delete" else ""
         if change.action == "move":
             what = f"moved from {code(str(action.get('from', '')))}" + (f"; {what}" if what else "")
         elif shows_reason(change) and change.action != "delete":
@@ -433,7 +432,7 @@ class _Comment:
             said = [f"  - {remark}" for remark in remarks(difference)]
             rows = self._difference(difference, str(change.first["key"]))
             return [
-                f"{label}{what_changes(difference)}{mark}",
+                f"{label}{what_changes(change, field, difference)}{mark}",
                 *said,
                 "",
                 *indented(fenced(rows, "diff")),

@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.render.changed_lines import elide, joined, left_out, marked
 from reconciler.render.character_changes import remarks
+from reconciler.render.in_short import in_short, totals_by_field, what_changes
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.terminal_page import Page, Span
@@ -40,7 +41,6 @@ from reconciler.render.view import (
     title,
     totals,
     used_symbols,
-    what_changes,
 )
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
@@ -53,6 +53,8 @@ DIFF_LINES = 40
 VALUE_CELLS = 300
 NOTES = 5
 NAME_ROWS = 3
+#: A plan of more sessions begins with its totals.
+LONG_PLAN = 5
 # A repeated hunk of at least this many lines is referred to, not shown again.
 _REPEATED = 4
 
@@ -79,6 +81,7 @@ class _Plan:
         direction = " (git → live)" if about_drift(document) else ""
         compared = ", compared with " if document.get("about") == "environments" else ", at "
         page.put(0, f"{beginning(document)} ", (catalog, "strong"), *where, compared, endpoint, direction)
+        self._summary()
         if document["actions"]:
             page.blank()
             self._legend(used_symbols(document))
@@ -92,6 +95,19 @@ class _Plan:
         self._notes()
         self._refusals()
         self._totals()
+
+    def _summary(self) -> None:
+        """What a reader of a long plan has to know first: the rest may be many screens below."""
+        page, document = self.page, self.document
+        refusals = document["refusals"]
+        if len(document["actions"]) > LONG_PLAN:
+            page.blank()
+            page.put(0, (f"{totals(document)}.", "strong"))
+            if by_field := totals_by_field(document):
+                page.put(0, f"{by_field}.")
+        if refusals and document["actions"]:
+            guards = ", ".join(dict.fromkeys(str(refusal["guard"]) for refusal in refusals))
+            page.put(0, (f"Refused: {guards}. The reasons are at the end.", "refused"))
 
     def _legend(self, used: Iterable[str]) -> None:
         row: list[Span] = []
@@ -116,7 +132,7 @@ class _Plan:
             if change.action == "move":
                 what = [f"from {action.get('from', '')}"]
             elif change.action in ("update", "changed"):
-                what = [str(f["path"]) for f in action["fields"]]
+                what = in_short(change)
             elif change.action == "adopt" and action["fields"]:
                 what[-1] += "; changed by it:"
                 what = [" ".join([*what, ", ".join(str(f["path"]) for f in action["fields"])])]
@@ -183,7 +199,7 @@ class _Plan:
         self.page.put(6, text, hang=0)
 
     def _unchanged(self, change: Change) -> None:
-        numbers = {m.get("unchanged", 0) for m in change.members}
+        numbers = {m.get("unchanged", 0) for m in change.members} if len(change.members) == 1 else set()
         if change.action in ("update", "adopt", "move") and len(numbers) == 1 and numbers != {0}:
             self.page.put(6, (f"({count(numbers.pop(), 'unchanged field')} hidden)", "dim"))
 
@@ -216,7 +232,7 @@ class _Plan:
                 difference = text_diff(field)
                 if len(change.members) > 1:
                     difference = shared([text_diff(same_field(m, field)) for m in change.members])
-                page.put(6, *lead, what_changes(difference), *mark, hang=4)
+                page.put(6, *lead, what_changes(change, field, difference), *mark, hang=4)
                 self._difference(difference, str(change.first["key"]))
             else:
                 text = str(field["after"] if "after" in field else field["before"])
