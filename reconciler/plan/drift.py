@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.plan.chats import ARCHIVED
 from reconciler.plan.types import Plan
 
 
@@ -15,6 +16,6 @@ def drifted(plan: Plan) -> Plan:
         if (fields := tuple(change for change in action.fields if change.cause in ("drift", "conflict")))
         or action.outside is not None
     )
-    # What an apply tries first is nothing that was changed outside git.
-    notes = tuple(note for note in plan.notes if note.kind != "canary")
+    # What an apply tries first, and what it could restore, is nothing that was changed outside git.
+    notes = tuple(note for note in plan.notes if note.kind not in ("canary", ARCHIVED))
     return replace(plan, actions=actions, notes=notes, refusals=(), about="drift")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.render.prompt_diff import Line, Segment, elide
-from reconciler.render.view import Action, Field, count
+from reconciler.render.view import Action, Field, count, reason
 from reconciler.text.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
 
 #: The longest single texts, in characters.
@@ -51,7 +51,7 @@ def session_label(action: Action) -> str:
 
 
 def delete_line(action: Action) -> str:
-    return f"- `-` {session_label(action)}: {prose(str(action['reason']))}"
+    return f"- `-` {session_label(action)}: {prose(reason(action))}"
 
 
 def short_delete_line(action: Action) -> str:
