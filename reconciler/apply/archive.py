@@ -196,6 +196,16 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
     raise ReconcilerError(f"{archive_id!r} matches {len(found)} archived sessions", "give more of the id")
 
 
+def archived_or_none(folder: Path, archive_id: str) -> Archived | None:
+    """The archived session with exactly this id; None if it is not there, or can't be read."""
+    if Path(archive_id).name != archive_id:
+        return None  # a stranger may have written the journal that names it
+    try:
+        return _read(folder / f"{archive_id}.json")
+    except _UNREADABLE:
+        return None
+
+
 def unfinished(folder: Path, before: datetime) -> list[Path]:
     """The partial files of killed runs that were last modified before this moment.
 

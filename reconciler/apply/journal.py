@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,38 @@ def written_sessions(
             else:
                 note(entry)
     return by_key
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A delete that was begun: in which run, on which day (``2026-11-26``), and under which id it is archived."""
+
+    run: str
+    day: str
+    archive_id: str
+
+
+def deletions(
+    entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any], account: Account, live: Collection[int]
+) -> dict[str, list[Deletion]]:
+    """The deletes that were begun from here, by key, the newest first.
+
+    ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
+    do not count.
+    """
+    runs: set[Any] = set()
+    found: dict[str, list[Deletion]] = {}
+    for entry in entries:
+        run, key, archive_id = entry.get("run"), entry.get("key"), entry.get("archive")
+        if entry.get("event") == "start" and all(entry.get(name) == value for name, value in scope.items()):
+            to = account_from_json(entry.get("account"))
+            if to is None or to.compared(account, live) != "other":
+                runs.add(run)
+        elif run not in runs or type(key) is not str or type(archive_id) is not str:
+            continue
+        elif entry.get("event") == "intent" and entry.get("action") == "delete":
+            found.setdefault(key, []).insert(0, Deletion(str(run), str(entry.get("at"))[:10], archive_id))
+    return found
 
 
 def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Account | None:

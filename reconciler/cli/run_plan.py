@@ -26,7 +26,7 @@ from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
-from reconciler.cli.live import with_messages
+from reconciler.cli.live import with_message_counts, with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
@@ -176,6 +176,8 @@ def _run(
         snapshot = _listed(job, writing, client, state)
         snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
         plan = job.plan(snapshot)
+        if not job.reviewed:
+            plan = with_message_counts(plan, snapshot, lambda: nullcontext(client))
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
         if plan.refusals:

@@ -72,7 +72,7 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
             err=True,
         )
         catalog = which.load(folder)
-    facts = journal_facts(catalog, state)
+    facts = journal_facts(catalog, folder, state)
     return Job(
         catalog.name,
         catalog.environment,

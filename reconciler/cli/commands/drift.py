@@ -54,7 +54,7 @@ def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **fl
     output = read_output(flags)
     loaded = split(flags, CatalogFlags).load(catalog)
     state = state_dir or catalog / FOLDER
-    facts = journal_facts(loaded, state)
+    facts = journal_facts(loaded, catalog, state)
     keep = keep_for_catalog(loaded, ids=facts.ids())
     snapshot = live_or_against(None, split(flags, Connection), state, keep)
     snapshot = with_messages(
