@@ -122,11 +122,13 @@ class Archive:
 class Archived:
     """One archived session, as it is on disk. ``messages`` is None if the session was updated, not deleted.
 
-    ``session_id``, ``name`` and ``account`` are None in archives of earlier versions: see :meth:`live`. All strings are
-    untrusted, since somebody else may have written the file.
+    ``session_id``, ``name`` and ``account`` are None in archives of earlier versions: see :meth:`live`. ``run`` is the
+    run that archived it, empty if the file does not say. All strings are untrusted, since somebody else may have
+    written the file.
     """
 
     id: str
+    run: str
     before: str
     run_started: str
     endpoint: str
@@ -249,7 +251,7 @@ _HOLDS: Final[Mapping[str, tuple[type, ...]]] = {
     "session": (dict,),
     "messages": (list, type(None)),
 }
-_MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name": (str,)}
+_MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name": (str,), "run": (str,)}
 
 
 def _read(path: Path) -> Archived:
@@ -274,6 +276,7 @@ def _read(path: Path) -> Archived:
     _moment(document["run_started"])
     return Archived(
         id=document["id"],
+        run=document.get("run") or "",
         before=document["before"],
         run_started=document["run_started"],
         endpoint=document["endpoint"],

@@ -175,9 +175,7 @@ def _run(
         wait_for_the_list(client, state, job.catalog, job.environment, settle)
         snapshot = _listed(job, writing, client, state)
         snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
-        plan = job.plan(snapshot)
-        if not job.reviewed:
-            plan = with_message_counts(plan, snapshot, lambda: nullcontext(client))
+        plan = _planned(job, snapshot, client)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
         if plan.refusals:
@@ -208,6 +206,12 @@ def _run(
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
     return _with_the_gone(plan, report.exit_code)
+
+
+def _planned(job: Job, snapshot: Snapshot, client: Client) -> Plan:
+    """The plan, as a person sees it."""
+    plan = job.plan(snapshot)
+    return plan if job.reviewed else with_message_counts(plan, snapshot, lambda: nullcontext(client))
 
 
 def _with_the_gone(plan: Plan, code: int) -> int:

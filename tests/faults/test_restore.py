@@ -194,8 +194,8 @@ def test_what_is_in_the_way_of_a_restore(
     run = restore(world, archive_id)
     assert run.err == (
         f"shop/gone{MOST} is live as #{inserted}, so restoring it would make a second one\n"
-        f"      hint: add --replace to put the archived messages into #{inserted}, if that one has none; or remove that "
-        "one from the catalog and apply first\n"
+        f"      hint: add --replace to put the archived messages into #{inserted}, if that one has none; "
+        "or remove that one from the catalog and apply first\n"
     )
     assert (run.code, run.writes) == (3, []), run
 
