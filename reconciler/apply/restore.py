@@ -76,7 +76,7 @@ class RestoreOptions:
     state: Path
     archive: Path
     settle: float = 10.0
-    who: Mapping[str, str] = field(default_factory=dict)
+    who: Mapping[str, str | bool] = field(default_factory=dict)
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     holding: Callable[[], bool] = lambda: True
     on_message: Callable[[int, int], None] = lambda done, total: None

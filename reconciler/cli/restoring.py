@@ -74,9 +74,9 @@ def restore_run(found: Sequence[Archived], how: Restoring, connection: Connectio
         if how.form != "json":
             key = result.archived.identity.key
             if result.restored is not None:
-                click.echo(terminal(f"{key}: {_done(result.archived, result.restored)}"))
+                click.echo(terminal(f"{key}  {_done(result.archived, result.restored)}"))
             else:
-                click.echo(terminal(f"{key}: not restored{'' if result.error else ', and not tried'}"))
+                click.echo(terminal(f"{key}  {'Not restored.' if result.error else 'Not tried.'}"))
         if result.error is not None:
             print_problems(result.error.problems)
 

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -111,9 +111,9 @@ def writing_options(function: F) -> F:
 class Job:
     """What to run: for which catalog and environment, and how to make the plan from the live list.
 
-    A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None if the
-    folder's commit is meant. ``keep`` is what the plan needs of the list. ``account`` is
-    the mark of the account that a saved plan is for, None if there is none.
+    A plan that was ``reviewed`` is applied without asking. ``made_from`` is what of a saved plan goes into the journal:
+    its digest, the commit that it was made from, and whether the working tree was dirty; None if it is made now. ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a saved plan is for,
+    None if there is none.
     """
 
     catalog: str
@@ -121,7 +121,7 @@ class Job:
     policy: Policy
     plan: Callable[[Snapshot], Plan]
     reviewed: bool = False
-    commit: str | None = None
+    made_from: Mapping[str, str | bool] | None = None
     keep: Keep = whole
     account: Account | None = None
 
@@ -159,8 +159,9 @@ def _run(
     settle = client.contract.settle if writing.settle is None else writing.settle
     run = secrets.token_hex(4)
     by = who(root)
-    if job.commit:
-        by = {**by, "commit": job.commit}
+    if job.made_from is not None:
+        by.pop("dirty", None)  # the plan was not made from what lies here now
+        by |= job.made_from
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with hold_lock(

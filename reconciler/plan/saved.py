@@ -24,7 +24,7 @@ from reconciler.values import MISSING
 _AGAIN = "make the plan again with the version that applies it, and review it"
 
 
-def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[str, Any]:
+def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str | bool]) -> dict[str, Any]:
     """The plan as it is saved. ``created`` is a time (UTC, ISO 8601); ``run`` says who made it and where."""
     document = plan_to_document(plan)
     for public, action in zip(document["actions"], plan.actions, strict=True):

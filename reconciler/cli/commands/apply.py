@@ -9,7 +9,9 @@ import click
 from click.core import ParameterSource
 
 from reconciler.api.endpoint import LOCAL, endpoint_name
-from reconciler.apply.stale import refuse_if_stale
+from reconciler.apply import journal as journals
+from reconciler.apply.journal import read_journal
+from reconciler.apply.stale import refuse_if_applied, refuse_if_stale
 from reconciler.cli.connect import Connection, need_local_data
 from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
@@ -110,12 +112,14 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
             f"apply it with --endpoint {plan.endpoint}{where}, or make a plan against {endpoint}",
         )
     need_local_data(flags["endpoint"], state, "the plan")
+    refuse_if_applied(str(document["digest"]), read_journal(state / journals.FILE))
 
     def still_true(snapshot: Snapshot) -> Plan:
         refuse_if_stale(plan, snapshot)
         return plan
 
-    commit = document["made_by"].get("commit")
+    made_by = document["made_by"]
+    made_from = {name: made_by[name] for name in ("commit", "dirty") if name in made_by}
     policy = Policy(lock=plan.lock)
     return Job(
         plan.catalog,
@@ -123,7 +127,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         policy,
         still_true,
         reviewed=True,
-        commit=commit,
+        made_from={**made_from, "plan": document["digest"]},
         keep=keep_for_plan(plan),
         account=plan.account,
     )
