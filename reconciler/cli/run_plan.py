@@ -112,8 +112,9 @@ class Job:
     """What to run: for which catalog and environment, and how to make the plan from the live list.
 
     A plan that was ``reviewed`` is applied without asking. ``made_from`` is what of a saved plan goes into the journal:
-    its digest, the commit that it was made from, and whether the working tree was dirty; None if it is made now. ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a saved plan is for,
-    None if there is none.
+    its digest, the commit that it was made from, and whether the working tree was dirty; None if it is made now.
+    ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a saved plan is for, None
+    if there is none.
     """
 
     catalog: str
@@ -158,10 +159,7 @@ def _run(
     options = replace(render_options(no_color=writing.no_color), detail=writing.detail)
     settle = client.contract.settle if writing.settle is None else writing.settle
     run = secrets.token_hex(4)
-    by = who(root)
-    if job.made_from is not None:
-        by.pop("dirty", None)  # the plan was not made from what lies here now
-        by |= job.made_from
+    by = _by(job, root)
     locking = job.policy.lock if writing.lock is None else writing.lock
     holder = f"{by.get('job') or by['user']}, run {run}"
     with hold_lock(
@@ -207,6 +205,15 @@ def _run(
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(text, nl=False, color=options.color)
     return _with_the_gone(plan, report.exit_code)
+
+
+def _by(job: Job, root: Path) -> dict[str, str | bool]:
+    """Who applies what, for the journal."""
+    by = who(root)
+    if job.made_from is not None:
+        by.pop("dirty", None)  # the plan was not made from what lies here now
+        by |= job.made_from
+    return by
 
 
 def _planned(job: Job, snapshot: Snapshot, client: Client) -> Plan:
