@@ -262,8 +262,8 @@ class _Work:
             raise Refused(
                 f"{identity} is live as #{number}, just as it was, and the journal "
                 f"{self.journal.path} does not say that a restore of {self.archived.id} made it",
-                "a restore that was cut short resumes only with the journal that it began with: name its folder "
-                "with --state-dir. If the session is not wanted, delete it and restore again",
+                "a restore that was interrupted resumes only with the journal that it began with: name its "
+                f"folder with --state-dir. If an apply made #{number}, add --replace to put the messages into it",
             )
         raise Refused(
             f"{identity} is live as #{number}, so restoring it would make a second one",

@@ -96,9 +96,9 @@ def restore_run(found: Sequence[Archived], how: Restoring, connection: Connectio
 def _ask(found: Sequence[Archived], how: Restoring) -> Catalog | None:
     """Say what will be done, and ask. Returns the catalog, if it is there."""
     for one in found:
-        what = "restore" if one.messages is None else f"create again, with {len(one.messages)} messages,"
+        what = "restore" if one.messages is None else f"create again, with {count(len(one.messages))},"
         if one.messages is not None and how.replace:
-            what = f"restore {len(one.messages)} messages of"
+            what = f"restore {count(len(one.messages))} of"
         line = f"This will {what} {one.identity.key} as it was before the {one.before}."
         click.echo(terminal(line), err=how.form == "json")
     if any(one.account is None for one in found):
@@ -156,7 +156,12 @@ def _done(found: Archived, done: Restored) -> str:
     if found.messages is None:
         return f"Restored: #{done.session_id} has its earlier values."
     verb = "Created again" if done.made else "Completed"
-    return f"{verb}: #{done.session_id}, {done.messages} messages added."
+    return f"{verb}: #{done.session_id}, {count(done.messages)} added."
+
+
+def count(messages: int) -> str:
+    """``1 message``, ``12 messages``."""
+    return "1 message" if messages == 1 else f"{messages} messages"
 
 
 def _row(found: Archived, done: Restored) -> dict[str, Any]:

@@ -161,8 +161,8 @@ def test_a_session_like_it_that_no_restore_made_is_in_the_way(server: RunningSer
         Problem(
             f"bookshop/alice is live as #{twin}, just as it was, and the journal {tmp_path / FILE} does not say "
             f"that a restore of {archived.id} made it",
-            "a restore that was cut short resumes only with the journal that it began with: name its folder with "
-            "--state-dir. If the session is not wanted, delete it and restore again",
+            "a restore that was interrupted resumes only with the journal that it began with: name its folder with "
+            f"--state-dir. If an apply made #{twin}, add --replace to put the messages into it",
         ),
     )
     assert chat(server) == []

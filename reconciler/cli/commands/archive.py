@@ -62,6 +62,7 @@ def _archive_id(function: F) -> F:
 def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form: str) -> None:
     """List archived sessions, oldest first."""
     from reconciler.cli.problems import print_problems
+    from reconciler.cli.restoring import count
 
     found, problems = archives.read_archive(_folder(catalog, state_dir, archive_dir))
     named = [(one, *_named(one, problems)) for one in found]
@@ -83,7 +84,7 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
         click.echo(json.dumps(rows, indent=2))
     else:
         for one, _, name in named:
-            messages = "" if one.messages is None else f", {len(one.messages)} messages"
+            messages = "" if one.messages is None else f", {count(len(one.messages))}"
             line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
             click.echo(terminal(line))
         if not found:
