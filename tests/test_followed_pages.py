@@ -142,7 +142,7 @@ def test_rollback(root: Path) -> None:
             "Everything that one apply did": happens.again,
             "An empty session is live already": happens.once_more,
         }
-        assert reader.follow("rollback.md", page) == 10
+        assert reader.follow("rollback.md", page) == 12
         [bob] = [row for row in server.store.sessions() if row.name == "Bob"]
         assert [one.content for one in server.store.messages(bob.session_id)] == [
             "Hello",
