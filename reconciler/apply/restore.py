@@ -8,7 +8,6 @@ restore that was interrupted and is run again knows what it created, and resumes
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,7 +27,7 @@ from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.archived_messages import content, messages_to_send
-from reconciler.apply.journal import Journal, read_journal
+from reconciler.apply.journal import Journal, new_run, read_journal
 from reconciler.apply.payload import (
     is_restored,
     making_payload,
@@ -77,7 +76,7 @@ class RestoreOptions:
     archive: Path
     settle: float = 10.0
     who: Mapping[str, str | bool] = field(default_factory=dict)
-    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     on_message: Callable[[int, int], None] = lambda done, total: None
     account: Account = UNKNOWN

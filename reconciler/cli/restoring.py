@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.apply.archive import Archived
+from reconciler.apply.journal import new_run
 from reconciler.cli.account import key_mark
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import CatalogFlags
 from reconciler.cli.progress import progress
-from reconciler.cli.run_plan import hold_lock, wait_for_the_list
+from reconciler.cli.run_plan import hold_lock, lock_holder, wait_for_the_list
 from reconciler.cli.who import who
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, ReconcilerError
@@ -118,7 +118,7 @@ def _restore(
     from reconciler.apply.restore import RestoreOptions
     from reconciler.apply.restore_run import restore_all
 
-    identity, by, run = found[0].identity, who(how.root), secrets.token_hex(4)
+    identity, by, run = found[0].identity, who(how.root), new_run()
     state = open_state(how.state)
     make_salt(state)
     with connect(connection, state) as client:
@@ -127,7 +127,7 @@ def _restore(
             client,
             identity.catalog,
             identity.environment,
-            holder=f"{by.get('job') or by['user']}, run {run}",
+            holder=lock_holder(by, run),
             timeout=how.lock_timeout,
             settle=lag,
             wanted=how.lock if how.lock is not None else catalog is not None and catalog.policy.lock,
