@@ -41,6 +41,7 @@ from reconciler.render.view import (
     last_updated,
     left_alone,
     nothing,
+    reason,
     same_field,
     shared_title,
     shows_reason,
@@ -237,7 +238,7 @@ def _what(change: Change) -> str:
     if change.action == "move":
         return f"moved from {action.get('from', '')}"
     if shows_reason(change):
-        return str(action["reason"])
+        return reason(action)
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
     return ", ".join(str(f["path"]) for f in action["fields"])
@@ -252,7 +253,7 @@ def _data(change: Change, share: int) -> dict[str, Any]:
     fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
     data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
     if change.action == "move" or shows_reason(change):
-        data["r"] = visible(str(action["reason"]))
+        data["r"] = visible(reason(action))
     if change.action == "move":
         data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
     if len(change.members) > 1:
