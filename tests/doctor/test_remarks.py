@@ -16,7 +16,8 @@ NO_PLACE = (
     "the tag does not fit, so nothing can be managed here: plans that create or change sessions are refused"
 )
 SHORT_NAMES = (
-    "the tag fits only without digests and ids, and with short catalog names and keys; what does not fit is refused"
+    "the tag fits only without digests and ids, and with short catalog names and keys; what does not fit is "
+    "refused"
 )
 IN_TWO_CALLS = "an update right after the create sets the others"
 
