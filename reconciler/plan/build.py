@@ -166,7 +166,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
     known = places.held.keys() | doubtful
     creates = [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known]
     draft.actions += creates
-    draft.refusals += standing_in_the_way(catalog, creates, places.unreadable)
+    draft.refusals += standing_in_the_way(catalog, creates, places.unreadable, places.unmanaged)
     return draft
 
 
