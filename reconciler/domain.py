@@ -120,6 +120,8 @@ class Catalog:
         environments: all environments that the catalog declares.
         id: what tells it from other catalogs of its name.
         former_ids: the ids that it had before.
+        moved_elsewhere: what ``moved`` gives to another environment than this one;
+            :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Catalog:
     environments: frozenset[str] = frozenset()
     id: str | None = None
     former_ids: frozenset[str] = frozenset()
+    moved_elsewhere: frozenset[Identity] = frozenset()
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""
@@ -174,6 +177,12 @@ class LiveSession:
     row: Mapping[str, JSON]
     config: Mapping[str, JSON]
     session_token: str | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether its tag says that it was written on another session: somebody copied that one, remark and all."""
+        tag = self.remark.tag
+        return tag is not None and tag.session_id is not None and tag.session_id != self.session_id
 
     def fields(self) -> dict[str, JSON]:
         """All fields by path, including other people's keys in the remark."""

@@ -235,7 +235,7 @@ class _Work:
                 )
             if self._as_it_was(live) and any(live.session_id > newest for newest in earlier.open):
                 return live
-            if self._ours(live):
+            if self._ours(live) and not live.is_copy:
                 in_the_way = in_the_way or live
         if in_the_way is None:
             return next((live for live in lives if self._half_made(live)), None)

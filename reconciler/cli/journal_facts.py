@@ -11,7 +11,7 @@ from reconciler.apply import journal as journals
 from reconciler.apply.journal import failed_canaries, last_account, read_journal, written_sessions
 from reconciler.domain import Catalog, Snapshot
 from reconciler.plan.canaries import without_blame
-from reconciler.plan.outside import other_account_note, with_history
+from reconciler.plan.outside import other_account_note, refuse_second_ones, with_history
 from reconciler.plan.types import Plan
 
 
@@ -22,6 +22,8 @@ class JournalFacts:
     entries: list[dict[str, Any]]
     catalog: str
     environment: str | None
+    #: How many sessions the catalog has.
+    wanted: int
 
     def ids(self) -> set[int]:
         """The sessions that were applied: what became of them has to be seen, whoever they belong to now."""
@@ -31,8 +33,8 @@ class JournalFacts:
             if entry.get("event") == "applied" and type(entry.get("session_id")) is int
         }
 
-    def added(self, plan: Plan, snapshot: Snapshot) -> Plan:
-        """The plan with what the journal knows of it.
+    def added(self, plan: Plan, snapshot: Snapshot, *, allow_recreate: bool = False) -> Plan:
+        """The plan with what the journal knows of it. ``allow_recreate`` is as for a plan.
 
         Runs to another account than the one that was listed say nothing about it.
         """
@@ -42,6 +44,8 @@ class JournalFacts:
         written = written_sessions(self.entries, scope, snapshot.account, live)
         expected = last_account(self.entries, scope)
         plan = with_history(plan, snapshot, written)
+        if not allow_recreate:
+            plan = refuse_second_ones(plan, self.wanted)
         return plan if expected is None else other_account_note(plan, expected, snapshot)
 
     def _scope(self, endpoint: str) -> Mapping[str, Any]:
@@ -54,4 +58,6 @@ def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
     Raises:
         ReconcilerError: it is there and can't be read.
     """
-    return JournalFacts(read_journal(state / journals.FILE), catalog.name, catalog.environment)
+    return JournalFacts(
+        read_journal(state / journals.FILE), catalog.name, catalog.environment, len(catalog.sessions)
+    )

@@ -329,10 +329,11 @@ def _not_in_journal(
     if not found:
         return []
     named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    whose, they = ("it is", "it") if len(found) == 1 else ("they are", "they")
     message = (
-        f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose "
-        f"{'it is' if len(found) == 1 else 'they are'}. If another catalog has that name, "
-        "they may be its own: an id tells the two apart (reconciler apply --write-id)"
+        f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose {whose}. "
+        f"If another catalog has that name, {they} may belong to that one: an id tells the two apart "
+        "(reconciler apply --write-id)"
     )
     return [Note("not-in-journal", message)]
 

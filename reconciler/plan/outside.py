@@ -15,10 +15,13 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.adoptions import GONE
-from reconciler.plan.types import Action, Note, Outside, Plan
+from reconciler.plan.types import Action, Note, Outside, Plan, Refusal
 
 #: The kinds of notes on sessions that are live twice.
 _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
+
+#: How many sessions a message names.
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,24 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite
     notes = [replace(note, drift=True) if is_drift(note) else note for note in plan.notes]
     notes += [note for action in actions if (note := _way_back(action, written.get(action.key)))]
     return replace(plan, actions=tuple(actions), notes=tuple(notes))
+
+
+def refuse_second_ones(plan: Plan, wanted: int) -> Plan:
+    """The plan, refused if it would create more than half of the catalog a second time beside sessions that were applied
+    from here and lost nothing but their tags. ``wanted`` is the number of sessions in the catalog."""
+    again = [note for note in plan.notes if note.kind == "tag-removed"]
+    if 2 * len(again) <= wanted or not again:
+        return plan
+    pairs = [f"{note.key}={note.session_id}" for note in again]
+    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    refusal = Refusal(
+        "allow_recreate",
+        f"it would create {len(again)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many that "
+        "were applied from here are live without their tags. To take them over again: "
+        f"reconciler adopt {' '.join(pairs[:_NAMED])}{more}",
+        "--allow-recreate",
+    )
+    return replace(plan, refusals=(*plan.refusals, refusal))
 
 
 def _explained(

@@ -81,7 +81,7 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
             places.foreign += 1
         elif ours and _is_anothers(catalog, tag):
             places.other_ids.append(live)
-        elif is_copy(live):
+        elif live.is_copy:
             if live.session_id in adopt:
                 places.adopted.add(live.session_id)
                 places.hold(adopt[live.session_id], live)
@@ -92,12 +92,6 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
     return places
 
 
-def is_copy(live: LiveSession) -> bool:
-    """Whether the tag of a session says that it was written on another one."""
-    tag = live.remark.tag
-    return tag is not None and tag.session_id is not None and tag.session_id != live.session_id
-
-
 def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[list[LiveSession]]:
     """The sessions of a catalog that share an identity, copies aside, by identity."""
     held: dict[Identity, list[LiveSession]] = {}
@@ -105,7 +99,7 @@ def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[l
         tag = live.remark.tag
         if tag is None or tag.identity.catalog != catalog or tag.identity.environment != environment:
             continue
-        if not is_copy(live):
+        if not live.is_copy:
             held.setdefault(tag.identity, []).append(live)
     return [lives for lives in held.values() if len(lives) > 1]
 

@@ -88,8 +88,8 @@ def _refusal(create: Action, live: LiveSession) -> Refusal:
         "unreadable_tag",
         f"{create.key} would be created, but #{live.session_id} may be it: its tag can't be read "
         f"({live.remark.unreadable}); what is left of it: {_shown(live)}",
-        f"to take it over: reconciler adopt {create.key}={live.session_id}; "
-        f"to create {create.key} beside it: remove what is left of the tag from the remark of #{live.session_id}",
+        f"take it over: reconciler adopt {create.key}={live.session_id}; "
+        f"or, to create {create.key} beside it, remove what is left of the tag from the remark of #{live.session_id}",
         create.key,
     )
 
@@ -99,8 +99,8 @@ def _cut_refusal(create: Action, live: LiveSession) -> Refusal:
         "unreadable_tag",
         f"{create.key} would be created, but #{live.session_id} may be it: it has the same name, and its remark "
         f"was cut off or altered; {_last(live)}",
-        f"to take it over: reconciler adopt {create.key}={live.session_id}; "
-        f"to create {create.key} beside it: make the remark of #{live.session_id} valid JSON, or empty",
+        f"take it over: reconciler adopt {create.key}={live.session_id}; "
+        f"or, to create {create.key} beside it, make the remark of #{live.session_id} valid JSON, or empty",
         create.key,
     )
 

@@ -7,9 +7,8 @@ The test runs the commands over these rows, and the table in ``docs/ownership.md
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from reconciler.ownership.remark import parse_remark, remark_of_another_session
@@ -74,7 +73,8 @@ def healed(world: World) -> None:
     world.hands.say(1, "hello")
     world.hide(1)
     world.apply()
-    world.hands.change(1, remark=whole, api_id=70)
+    world.unhide(1)
+    assert world.remark(1) == whole
 
 
 def another_team(world: World, **head: Any) -> None:
@@ -195,10 +195,10 @@ def unnumbered(remark: str) -> str:
     return remark_of_another_session(remark, found) or ""
 
 
-
-
 def later(what: str, given: Given, **more: Any) -> Row:
-    return Row(what=what, given=given, **{"about": ABOUT[-1], "says": (), "codes": (0, 0, 0), "live": "", **more})
+    return Row(
+        what=what, given=given, **{"about": ABOUT[-1], "says": (), "codes": (0, 0, 0), "live": "", **more}
+    )
 
 
 ABOUT = ["x"]
@@ -206,33 +206,61 @@ ROWS = [
     later("its tag was cut off after 60 characters", damaged(lambda remark: remark[:60]), sample=True),
     later("its tag was cut off within its first word", damaged(lambda remark: remark[:8])),
     later("its tag was escaped for HTML", damaged(lambda remark: html.escape(remark))),
-    later("adopt", damaged(lambda remark: remark[:60]), command="adopt alice=1 --catalog shop --auto-approve --settle 0"),
+    later(
+        "adopt",
+        damaged(lambda remark: remark[:60]),
+        command="adopt alice=1 --catalog shop --auto-approve --settle 0",
+    ),
     later("healed", healed),
     later("other id", lambda w: another_team(w, id=SECOND_ID), sample=True),
     later("no id here", another_team),
     later("no id there", another_team_without_id),
-    later("moved id", lambda w: another_team(w, id=SECOND_ID, moved=[{"from": f"id:{FIRST_ID}", "to": f"id:{SECOND_ID}"}])),
+    later(
+        "moved id",
+        lambda w: another_team(w, id=SECOND_ID, moved=[{"from": f"id:{FIRST_ID}", "to": f"id:{SECOND_ID}"}]),
+    ),
     later("copy", copied, sample=True),
     later("copy and gone", copied_and_gone),
     later("young copy", copied_young),
     later("young copy with chat", copied_young_with_a_chat, sample=True),
     later("other account", other_account, sample=True),
     later("plan for other account", plan_for_another_account, command="apply plan.json"),
-    later("archive of other account", archive_of_another_account, command="archive restore ARCHIVE shop --auto-approve"),
+    later(
+        "archive of other account",
+        archive_of_another_account,
+        command="archive restore ARCHIVE shop --auto-approve",
+    ),
     later("deleted", deleted, sample=True),
     later("deleted, no journal", deleted_unknown),
-    later("tag removed", damaged(lambda remark: ""), ),
+    later(
+        "tag removed",
+        damaged(lambda remark: ""),
+    ),
     later("tag altered", damaged(lambda remark: remark.replace("bookshop", "toyshop"))),
-    later("tag of another catalog", damaged(lambda remark: '{"reconciler":{"catalog":"toyshop","key":"alice"}}')),
+    later(
+        "tag of another catalog", damaged(lambda remark: '{"reconciler":{"catalog":"toyshop","key":"alice"}}')
+    ),
     later("renamed", renamed, sample=True),
     later("renamed, declared", lambda w: renamed(w, moved=[{"from": "old/*", "to": "*"}])),
     later("environments", with_environments, flags=("--env", "production")),
-    later("environments, declared", lambda w: with_environments(w, moved=[{"from": "bookshop/*", "to": "bookshop@production/*"}]), flags=("--env", "production")),
-    later("environments, other", lambda w: with_environments(w, moved=[{"from": "bookshop/*", "to": "bookshop@production/*"}]), flags=("--env", "staging")),
+    later(
+        "environments, declared",
+        lambda w: with_environments(w, moved=[{"from": "bookshop/*", "to": "bookshop@production/*"}]),
+        flags=("--env", "production"),
+    ),
+    later(
+        "environments, other",
+        lambda w: with_environments(w, moved=[{"from": "bookshop/*", "to": "bookshop@production/*"}]),
+        flags=("--env", "staging"),
+    ),
     later("adopted", adopted),
     later("adopt gone", lambda w: adopting(w, 99)),
     later("adopt stranger", adopting_a_strangers, sample=True),
-    later("adopt in env", lambda w: adopting(w, 7, environments={"staging": {}}), command="plan shop --env staging"),
+    later(
+        "adopt in env",
+        lambda w: adopting(w, 7, environments={"staging": {}}),
+        command="plan shop --env staging",
+    ),
     later("two runs", two_runs, sample=True),
     later("two runs and chat", two_runs_and_a_chat),
 ]

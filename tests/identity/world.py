@@ -25,6 +25,7 @@ class Hands(Protocol):
     def rows(self) -> list[Mapping[str, Any]]: ...
     def insert(self, **fields: Any) -> int: ...
     def change(self, session_id: int, **fields: Any) -> None: ...
+    def move(self, session_id: int, api_id: int) -> None: ...
     def delete(self, session_id: int) -> None: ...
     def say(self, session_id: int, text: str) -> None: ...
     def messages(self, session_id: int) -> int: ...
@@ -54,6 +55,13 @@ class EmbeddedHands:
 
     def change(self, session_id: int, **fields: Any) -> None:
         self.server.store.update_session(session_id, **fields)
+
+    def move(self, session_id: int, api_id: int) -> None:
+        store = self.server.store
+        with store._lock, store._transaction("BEGIN IMMEDIATE"):
+            store._connection.execute(
+                "UPDATE session SET api_id = ? WHERE session_id = ?", (api_id, session_id)
+            )
 
     def delete(self, session_id: int) -> None:
         self.server.store.delete_session(session_id)
@@ -91,6 +99,9 @@ class DrfHands:
 
     def change(self, session_id: int, **fields: Any) -> None:
         self.service.change_session(session_id, **_columns(fields))
+
+    def move(self, session_id: int, api_id: int) -> None:
+        self.service.change_session(session_id, api_id=api_id)
 
     def delete(self, session_id: int) -> None:
         self.service.remove_session(session_id)
@@ -161,7 +172,9 @@ class World:
     def copy(self, session_id: int) -> int:
         """What a console's "duplicate" does: everything is copied, the remark too."""
         (row,) = [row for row in self.hands.rows() if row["id"] == session_id]
-        return self.hands.insert(**{name: row[name] for name in ("name", "prompt", "model", "remark", "api_id")})
+        return self.hands.insert(
+            **{name: row[name] for name in ("name", "prompt", "model", "remark", "api_id")}
+        )
 
     def remark(self, session_id: int) -> str:
         (text,) = [row["remark"] or "" for row in self.hands.rows() if row["id"] == session_id]
@@ -169,10 +182,10 @@ class World:
 
     def hide(self, session_id: int) -> None:
         """The list lags: it does not show this session yet."""
-        self.hands.change(session_id, api_id=_NOWHERE)
+        self.hands.move(session_id, _NOWHERE)
 
     def unhide(self, session_id: int) -> None:
-        self.hands.change(session_id, api_id=70)
+        self.hands.move(session_id, 70)
 
     def live(self) -> str:
         """Every live session: its number, whose it is by its tag, and how many messages it has."""
@@ -202,7 +215,10 @@ def tidy(text: str) -> str:
 
 def messages(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Everything that a plan says, in its order: refusals, what it would do, notes."""
-    refusals = [f"Refused [{one['guard']}] {one['message']}. To allow it: {one['allow']}" for one in document["refusals"]]
+    refusals = [
+        f"Refused [{one['guard']}] {one['message']}. To allow it: {one['allow']}"
+        for one in document["refusals"]
+    ]
     actions = [f"{one['action']} {_of(one)}: {one['reason']}" for one in document["actions"]]
     notes = [f"[{one['kind']}] {_of(one)}{one['message']}" for one in document["notes"]]
     return tuple(tidy(text) for text in (*refusals, *actions, *notes))

@@ -144,7 +144,9 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
     ours = {
         live.remark.tag.identity.key
         for live in snapshot
-        if live.remark.tag and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
+        if live.remark.tag
+        and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
+        and not live.is_copy
     }
     keys: dict[str, list[str]] = defaultdict(list)
     for key, session in catalog.sessions.items():

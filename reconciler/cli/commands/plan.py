@@ -83,7 +83,9 @@ def command(
         snapshot = with_messages(
             snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
         )
-    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), snapshot)
+    policy = split(flags, PolicyFlags)
+    plan = policy.plan(loaded, snapshot, state=state)
+    plan = facts.added(plan, snapshot, allow_recreate=policy.allow_recreate)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
