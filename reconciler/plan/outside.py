@@ -52,15 +52,21 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite
             return note.key is not None and note.key in written
         return note.kind == "copy" or (note.kind in _DOUBLES and ("double", note.key) not in shown)
 
-    notes = [replace(note, drift=True) if is_drift(note) else note for note in plan.notes]
+    untagged = {key for outside, key in shown if outside == "tag-removed"}
+    notes = [
+        replace(note, drift=True) if is_drift(note) else note
+        for note in plan.notes
+        if note.kind != "same-name" or note.key not in untagged  # the way back is said of the very session
+    ]
     notes += [note for action in actions if (note := _way_back(action, written.get(action.key)))]
     return replace(plan, actions=tuple(actions), notes=tuple(notes))
 
 
 def refuse_second_ones(plan: Plan, wanted: int) -> Plan:
-    """The plan, refused if it would create more than half of the catalog a second time beside sessions that were applied
-    from here and lost nothing but their tags. ``wanted`` is the number of sessions in the catalog."""
-    again = [note for note in plan.notes if note.kind == "tag-removed"]
+    """The plan, refused if it would create more than half of the catalog a second time, beside sessions that were
+    applied from here and lost nothing but their tags. ``wanted`` is the number of sessions in the catalog."""
+    refused = {one.key for one in plan.refusals}
+    again = [note for note in plan.notes if note.kind == "tag-removed" and note.key not in refused]
     if 2 * len(again) <= wanted or not again:
         return plan
     pairs = [f"{note.key}={note.session_id}" for note in again]

@@ -29,8 +29,8 @@ class Likeness:
     """What makes a session of others look like one of a catalog: its key or its prompt.
 
     ``prompts`` maps the prompts of the catalog, without white space at the ends, to themselves. ``ignored`` are the
-    catalog and environments that a session can't have been renamed from, and ``spoken_for`` the identities that an entry
-    of ``moved`` gives to another environment, with ``*`` as the key for all of a catalog.
+    catalog and environments that a session can't have been renamed from, and ``spoken_for`` the identities that an
+    entry of ``moved`` gives to another environment, with ``*`` as the key for all of a catalog.
     """
 
     keys: Collection[str]

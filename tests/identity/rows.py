@@ -7,19 +7,42 @@ The test runs the commands over these rows, and the table in ``docs/ownership.md
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import Final
 
-from reconciler.ownership.remark import parse_remark, remark_of_another_session
-from tests.identity.world import World
-
-#: What comes before: hands and runs, until the situation is there.
-Given = Callable[[World], None]
-
-FIRST_ID, SECOND_ID = "k3v9x2ab", "zq81m0pd"
-KIND, KINDER = "Be kind.", "Be kinder."
-BOB = "Be brief."
+from reconciler.server import Quirks
+from tests.identity.situations import (
+    FIRST_ID,
+    INTO_PRODUCTION,
+    SECOND_ID,
+    Given,
+    adopted,
+    adopting,
+    adopting_a_strangers,
+    another_team,
+    another_team_without_id,
+    archive_of_another_account,
+    copied,
+    copied_and_gone,
+    copied_young,
+    copied_young_with_a_chat,
+    damaged,
+    deleted,
+    deleted_unknown,
+    healed,
+    keeping_nothing,
+    one_untagged,
+    other_account,
+    plan_for_another_account,
+    renamed,
+    two,
+    two_runs,
+    two_runs_and_a_chat,
+    uncountable,
+    with_environments,
+)
 
 
 @dataclass(frozen=True)
@@ -37,230 +60,521 @@ class Row:
     codes: tuple[int, ...]
     live: str
     flags: tuple[str, ...] = ()
+    #: How the embedded server behaves, for what the second service never does; None runs the row on both.
+    quirks: Quirks | None = None
+    #: Whether the contract is the one that was shipped, which only assumes how the service writes.
+    assumed: bool = False
     #: The command where it is another one than plan, drift and apply; ``says`` is what it prints to stderr then.
     command: str = ""
     #: Whether it is run on the second service by default, too.
     sample: bool = False
 
 
-def shop(world: World, **head: Any) -> None:
-    """The catalog ``bookshop`` with alice, applied."""
-    world.write({"alice": KIND}, **head)
-    world.apply()
-
-
-def named(world: World) -> None:
-    """The same, and alice had an update since: her tag says which session it was written on."""
-    shop(world)
-    world.write({"alice": KINDER})
-    world.apply()
-
-
-def damaged(how: Callable[[str], str]) -> Given:
-    """Alice's remark was changed like this."""
-
-    def given(world: World) -> None:
-        shop(world)
-        world.hands.change(1, remark=how(world.remark(1)))
-
-    return given
-
-
-def healed(world: World) -> None:
-    """Alice was taken to be gone, and was made again; now the first one's tag is whole again, and so are its chats."""
-    shop(world)
-    whole = world.remark(1)
-    world.hands.say(1, "hello")
-    world.hide(1)
-    world.apply()
-    world.unhide(1)
-    assert world.remark(1) == whole
-
-
-def another_team(world: World, **head: Any) -> None:
-    """Another folder's catalog of the same name has alice."""
-    world.write({"alice": KIND}, folder="theirs", id=FIRST_ID)
-    world.apply(folder="theirs")
-    world.write({"alice": KINDER}, **head)
-
-
-def another_team_without_id(world: World) -> None:
-    world.write({"alice": KIND, "carol": BOB}, folder="theirs")
-    world.apply(folder="theirs")
-    world.write({"alice": KINDER})
-
-
-def copied(world: World) -> None:
-    named(world)
-    world.copy(1)
-
-
-def copied_and_gone(world: World) -> None:
-    copied(world)
-    world.hands.delete(1)
-
-
-def copied_young(world: World) -> None:
-    """A copy of a session that has had no update yet: neither tag says which session it was written on."""
-    shop(world)
-    world.hands.change(1, remark=unnumbered(world.remark(1)))
-    world.copy(1)
-
-
-def copied_young_with_a_chat(world: World) -> None:
-    copied_young(world)
-    world.hands.say(2, "hello")
-
-
-def other_account(world: World) -> None:
-    shop(world)
-    world.hands.insert(name="Somebody", api_id=71)
-    world.account = 1
-
-
-def plan_for_another_account(world: World) -> None:
-    shop(world)
-    world.write({"alice": KINDER})
-    assert world.run("plan", "shop", "--out", "plan.json")[0] == 0
-    world.hands.insert(name="Somebody", api_id=71)
-    world.account = 1
-
-
-def archive_of_another_account(world: World) -> None:
-    shop(world)
-    world.hands.say(1, "hello")
-    world.write({})
-    world.apply("--allow-empty")
-    world.hands.insert(name="Somebody", api_id=71)
-    world.account = 1
-
-
-def deleted(world: World) -> None:
-    shop(world)
-    world.hands.delete(1)
-
-
-def deleted_unknown(world: World) -> None:
-    deleted(world)
-    (world.folder / "shop" / ".reconciler" / "journal.jsonl").unlink()
-
-
-def renamed(world: World, **head: Any) -> None:
-    """The catalog was called ``old`` when it was applied."""
-    world.write({"alice": KIND, "bob": BOB}, catalog="old")
-    world.apply()
-    world.write({"alice": KIND, "bob": BOB}, **head)
-
-
-def with_environments(world: World, **head: Any) -> None:
-    """The catalog had no environments when it was applied."""
-    world.write({"alice": KIND, "bob": BOB})
-    world.apply()
-    world.write({"alice": KIND, "bob": BOB}, environments={"staging": {}, "production": {}}, **head)
-
-
-def adopting(world: World, number: int, **head: Any) -> None:
-    world.write({"alice": {"prompt": KIND, "adopt": number}, "bob": BOB}, **head)
-
-
-def adopted(world: World) -> None:
-    world.hands.insert(name="Alice", prompt=KIND)
-    adopting(world, 1)
-    world.apply()
-
-
-def adopting_a_strangers(world: World) -> None:
-    world.write({"ann": KIND}, folder="theirs", catalog="toyshop")
-    world.apply(folder="theirs")
-    adopting(world, 1)
-
-
-def two_runs(world: World) -> None:
-    """The list of the second run did not show yet what the first one had created. No delete is allowed."""
-    shop(world, policy={"max_deletes": 0})
-    world.hide(1)
-    world.apply()
-    world.unhide(1)
-
-
-def two_runs_and_a_chat(world: World) -> None:
-    two_runs(world)
-    for number in (1, 2):
-        world.hands.say(number, "hello")
-
-
-def unnumbered(remark: str) -> str:
-    """The remark of a session that was created by a service without updates: its tag names no session."""
-    found = parse_remark(remark)
-    return remark_of_another_session(remark, found) or ""
-
-
-def later(what: str, given: Given, **more: Any) -> Row:
-    return Row(
-        what=what, given=given, **{"about": ABOUT[-1], "says": (), "codes": (0, 0, 0), "live": "", **more}
-    )
-
-
-ABOUT = ["x"]
-ROWS = [
-    later("its tag was cut off after 60 characters", damaged(lambda remark: remark[:60]), sample=True),
-    later("its tag was cut off within its first word", damaged(lambda remark: remark[:8])),
-    later("its tag was escaped for HTML", damaged(lambda remark: html.escape(remark))),
-    later(
-        "adopt",
+ROWS: Final = [
+    Row(
+        "A tag that did not survive",
+        "the tag was cut off after 60 characters",
         damaged(lambda remark: remark[:60]),
+        says=(
+            "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
+            "read (the remark is no JSON any more, so it was cut off or altered); what is left of "
+            'it: "reconciler":{"catalog":"bookshop","key":"alice","base":"1n. To allow it: take it '
+            "over: reconciler adopt alice=1; or, to create alice beside it, remove what is left of "
+            "the tag from the remark of #1",
+            "create alice: the tag of #1 was altered outside git (applied on DAY)",
+            "[unreadable-tag] #1 the tag can't be read (the remark is no JSON any more, so it was "
+            "cut off or altered): left alone",
+        ),
+        codes=(3, 2, 3),
+        live="#1 unreadable",
+        sample=True,
+    ),
+    Row(
+        "A tag that did not survive",
+        "the remark was cut off within the first word of the tag, and the name is the key's",
+        damaged(lambda remark: remark[:8]),
+        says=(
+            "Refused [unreadable_tag] alice would be created, but #1 may be it: it has the same "
+            'name, and its remark was cut off or altered; what is left of its tag: "reconc. To allow '
+            "it: take it over: reconciler adopt alice=1; or, to create alice beside it, make the "
+            "remark of #1 valid JSON, or empty",
+            "create alice: the tag of #1 was removed outside git (applied on DAY)",
+            "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
+            "`reconciler adopt alice=1` takes it over again, with its messages",
+        ),
+        codes=(3, 2, 3),
+        live="#1 untagged",
+    ),
+    Row(
+        "A tag that did not survive",
+        "the tag was escaped for HTML",
+        damaged(html.escape),
+        says=(
+            "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
+            "read (the remark is no JSON any more, so it was cut off or altered); what is left of "
+            "it: ;reconciler&quot;:{&quot;catalog&quot;:&quot;bookshop&quot;…. To allow it: take it "
+            "over: reconciler adopt alice=1; or, to create alice beside it, remove what is left of "
+            "the tag from the remark of #1",
+            "create alice: the tag of #1 was altered outside git (applied on DAY)",
+            "[unreadable-tag] #1 the tag can't be read (the remark is no JSON any more, so it was "
+            "cut off or altered): left alone",
+        ),
+        codes=(3, 2, 3),
+        live="#1 unreadable",
+    ),
+    Row(
+        "A tag that did not survive",
+        "the tag was altered",
+        damaged(lambda remark: remark.replace("bookshop", "toyshop")),
+        says=(
+            "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
+            "read (its check does not hold, so it was cut off or altered); what is left of it: "
+            '"reconciler":{"catalog":"toyshop","key":"alice","base":"1nc…. To allow it: take it '
+            "over: reconciler adopt alice=1; or, to create alice beside it, remove what is left of "
+            "the tag from the remark of #1",
+            "create alice: the tag of #1 was altered outside git (applied on DAY)",
+            "[unreadable-tag] #1 the tag can't be read (its check does not hold, so it was cut off "
+            "or altered): left alone",
+        ),
+        codes=(3, 2, 3),
+        live="#1 unreadable",
+    ),
+    Row(
+        "A tag that did not survive",
+        "the tag was cut off, and the session is adopted by its id",
+        damaged(lambda remark: remark[:60]),
+        says=("",),
+        codes=(0,),
+        live="#1 bookshop/alice",
         command="adopt alice=1 --catalog shop --auto-approve --settle 0",
     ),
-    later("healed", healed),
-    later("other id", lambda w: another_team(w, id=SECOND_ID), sample=True),
-    later("no id here", another_team),
-    later("no id there", another_team_without_id),
-    later(
-        "moved id",
-        lambda w: another_team(w, id=SECOND_ID, moved=[{"from": f"id:{FIRST_ID}", "to": f"id:{SECOND_ID}"}]),
+    Row(
+        "A tag that did not survive",
+        "the tag was cut off, a second session was made, and the tag is whole again",
+        healed,
+        says=(
+            "delete alice #2: an empty double that this catalog's own run made; #1 stays",
+            "[duplicate-identity] alice 2 live sessions have this identity: #1 (1 message), #2 (no "
+            "messages); #1 stays",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice (1 message)",
     ),
-    later("copy", copied, sample=True),
-    later("copy and gone", copied_and_gone),
-    later("young copy", copied_young),
-    later("young copy with chat", copied_young_with_a_chat, sample=True),
-    later("other account", other_account, sample=True),
-    later("plan for other account", plan_for_another_account, command="apply plan.json"),
-    later(
-        "archive of other account",
+    Row(
+        "A tag that did not survive",
+        "the service cuts every remark off, and nothing was written to it yet",
+        two,
+        says=(
+            "create alice: in the catalog, not live",
+            "create bob: in the catalog, not live",
+            "[canary] the contract's create call is not proven: the first is tried on one session, "
+            "and the apply stops if the list shows anything else than it should. `reconciler doctor "
+            "--probe --write contract.yaml` proves them",
+        ),
+        codes=(0, 0, 4),
+        live="#1 unreadable",
+        quirks=Quirks(remark_limit=60, remark_over="cut"),
+        assumed=True,
+    ),
+    Row(
+        "Two teams with one name",
+        "the session has this catalog's name and another id",
+        lambda world: another_team(world, id=SECOND_ID),
+        says=(
+            "Refused [catalog_id] alice #1 is of another catalog called bookshop, with the id "
+            "k3v9x2ab; the id of this one is zq81m0pd. To allow it: give this catalog another name; "
+            'or, if they are its own, add to catalog.yaml: moved: [{from: "id:k3v9x2ab", to: '
+            '"id:zq81m0pd"}]',
+            "create alice: in the catalog, not live",
+        ),
+        codes=(3, 0, 3),
+        live="#1 bookshop/alice",
+        sample=True,
+    ),
+    Row(
+        "Two teams with one name",
+        "the session has this catalog's name and an id, and this catalog has none",
+        another_team,
+        says=(
+            "Refused [catalog_id] alice #1 is of another catalog called bookshop, with the id "
+            "k3v9x2ab; this one has no id. To allow it: give this catalog another name; or, if they "
+            'are its own, add "id: k3v9x2ab" to catalog.yaml',
+            "create alice: in the catalog, not live",
+        ),
+        codes=(3, 0, 3),
+        live="#1 bookshop/alice",
+    ),
+    Row(
+        "Two teams with one name",
+        "the sessions have this catalog's name and no id, and this machine's journal never wrote them",
+        another_team_without_id,
+        says=(
+            "delete carol #2: not in the catalog any more",
+            "update alice #1: changed in git",
+            "[not-in-journal] this machine's journal never wrote alice #1, carol #2, and nothing but "
+            "the name bookshop says whose they are. If another catalog has that name, they may "
+            "belong to that one: an id tells the two apart (reconciler apply --write-id)",
+        ),
+        codes=(0, 0, 0),
+        live="#1 bookshop/alice",
+    ),
+    Row(
+        "Two teams with one name",
+        "the catalog's id was changed, and `moved` declares it",
+        lambda world: another_team(
+            world, id=SECOND_ID, moved=[{"from": f"id:{FIRST_ID}", "to": f"id:{SECOND_ID}"}]
+        ),
+        says=("move alice #1: has the catalog's former id, k3v9x2ab",),
+        codes=(0, 0, 0),
+        live="#1 bookshop/alice",
+    ),
+    Row(
+        "Copies and doubles",
+        "the session was copied, tag included",
+        copied,
+        says=("[copy] alice #2 a copy of #1, made outside git with that one's tag: left alone",),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice, #2 bookshop/alice",
+        sample=True,
+    ),
+    Row(
+        "Copies and doubles",
+        "the session was copied, and is gone",
+        copied_and_gone,
+        says=(
+            "create alice: deleted outside git: it was #1, applied on DAY",
+            "[copy] alice #2 a copy of #1, which is no longer managed here: left alone. To adopt it "
+            'instead of creating alice, add "adopt: 2" to its manifest',
+        ),
+        codes=(0, 2, 0),
+        live="#2 bookshop/alice, #3 bookshop/alice",
+    ),
+    Row(
+        "Copies and doubles",
+        "two sessions have one identity, and no tag tells them apart",
+        copied_young,
+        says=(
+            "delete alice #2: a second session with this identity; #1 stays",
+            "[duplicate-identity] alice 2 live sessions have this identity: #1 (no messages), #2 (no "
+            "messages); #1 stays",
+            "[not-in-journal] this machine's journal never wrote alice #2, and nothing but the name "
+            "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
+            "an id tells the two apart (reconciler apply --write-id)",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice",
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, and one has messages",
+        copied_young_with_a_chat,
+        says=(
+            "delete alice #1: an empty double that this catalog's own run made; #2 stays",
+            "[duplicate-identity] alice 2 live sessions have this identity: #1 (no messages), #2 (1 "
+            "message); #2 stays",
+        ),
+        codes=(0, 2, 0),
+        live="#2 bookshop/alice (1 message)",
+        sample=True,
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, and the messages can't be counted",
+        uncountable,
+        says=(
+            "[undecided-duplicate] alice 2 live sessions have this identity: #1, #2. It is not known "
+            "how many messages each of them has, so all are left alone: plan again against the live "
+            "list, or delete the ones that are not wanted",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice, #2 bookshop/alice",
+        quirks=Quirks(),
+    ),
+    Row(
+        "Two accounts",
+        "the key is that of another account than last time",
+        other_account,
+        says=(
+            "create alice: in the catalog, not live",
+            "[other-account] the last apply of bookshop from here was for account 70, and this is "
+            "account 71. Apply asks before it writes there",
+        ),
+        codes=(0, 0, 3),
+        live="#1 bookshop/alice, #2 untagged",
+        sample=True,
+    ),
+    Row(
+        "Two accounts",
+        "a saved plan was made for another account",
+        plan_for_another_account,
+        says=(
+            "the plan was made for account 70, and this is account 71 hint: use the key of that "
+            "account, make the plan again with this key, or add --other-account to apply it here",
+        ),
+        codes=(3,),
+        live="#1 bookshop/alice, #2 untagged",
+        command="apply plan.json",
+    ),
+    Row(
+        "Two accounts",
+        "an archive is from another account",
         archive_of_another_account,
+        says=(
+            "ARCHIVE was archived for account 70, and this is account 71 hint: use the key of that "
+            "account, or add --other-account to restore it into this one",
+        ),
+        codes=(3,),
+        live="#2 untagged",
         command="archive restore ARCHIVE shop --auto-approve",
     ),
-    later("deleted", deleted, sample=True),
-    later("deleted, no journal", deleted_unknown),
-    later(
-        "tag removed",
+    Row(
+        "What happened outside git",
+        "the session was deleted",
+        deleted,
+        says=("create alice: deleted outside git: it was #1, applied on DAY",),
+        codes=(0, 2, 0),
+        live="#2 bookshop/alice",
+        sample=True,
+    ),
+    Row(
+        "What happened outside git",
+        "the session was deleted, and there is no journal",
+        deleted_unknown,
+        says=("create alice: in the catalog, not live",),
+        codes=(0, 0, 0),
+        live="#2 bookshop/alice",
+    ),
+    Row(
+        "What happened outside git",
+        "the tag was removed",
         damaged(lambda remark: ""),
+        says=(
+            "Refused [allow_recreate] it would create 1 of the catalog's 1 session, and as many that "
+            "were applied from here are live without their tags. To take them over again: reconciler "
+            "adopt alice=1. To allow it: --allow-recreate",
+            "create alice: the tag of #1 was removed outside git (applied on DAY)",
+            "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
+            "`reconciler adopt alice=1` takes it over again, with its messages",
+        ),
+        codes=(3, 2, 3),
+        live="#1 untagged",
     ),
-    later("tag altered", damaged(lambda remark: remark.replace("bookshop", "toyshop"))),
-    later(
-        "tag of another catalog", damaged(lambda remark: '{"reconciler":{"catalog":"toyshop","key":"alice"}}')
+    Row(
+        "What happened outside git",
+        "the tag was removed from one of two sessions",
+        one_untagged,
+        says=(
+            "create alice: the tag of #1 was removed outside git (applied on DAY)",
+            "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
+            "`reconciler adopt alice=1` takes it over again, with its messages",
+        ),
+        codes=(0, 2, 0),
+        live="#1 untagged, #2 bookshop/bob, #3 bookshop/alice",
     ),
-    later("renamed", renamed, sample=True),
-    later("renamed, declared", lambda w: renamed(w, moved=[{"from": "old/*", "to": "*"}])),
-    later("environments", with_environments, flags=("--env", "production")),
-    later(
-        "environments, declared",
-        lambda w: with_environments(w, moved=[{"from": "bookshop/*", "to": "bookshop@production/*"}]),
+    Row(
+        "What happened outside git",
+        "the tag names another catalog now",
+        damaged(lambda remark: '{"reconciler":{"catalog":"toyshop","key":"alice"}}'),
+        says=(
+            "Refused [allow_recreate] it would create 1 of the catalog's 1 session, and as many are "
+            "live as toyshop: was the catalog or its environment renamed? To keep them, add to "
+            'catalog.yaml: moved: [{from: "toyshop/alice", to: "alice"}]. To allow it: '
+            "--allow-recreate",
+            "create alice: the tag of #1 was altered outside git: it says toyshop/alice (applied on DAY)",
+            "[maybe-moved] alice would be created, and #1 of toyshop has the same key or prompt. If "
+            "this is the same under a new name, it keeps its id and messages with this entry in "
+            'catalog.yaml: moved: [{from: "toyshop/alice", to: "alice"}], or run reconciler mv '
+            "'toyshop/alice' 'alice'",
+        ),
+        codes=(3, 2, 3),
+        live="#1 toyshop/alice",
+    ),
+    Row(
+        "A catalog with another name or environment",
+        "the catalog was called old when it was applied",
+        renamed,
+        says=(
+            "Refused [allow_recreate] it would create 2 of the catalog's 2 sessions, and as many are "
+            "live as old: was the catalog or its environment renamed? To keep them, add to "
+            'catalog.yaml: moved: [{from: "old/*", to: "*"}]. To allow it: --allow-recreate',
+            "create alice: in the catalog, not live",
+            "create bob: in the catalog, not live",
+            "[maybe-moved] alice, bob would be created, and #1, #2 of old have the same keys or "
+            "prompts. If this is the same under a new name, they keep their ids and messages with "
+            'this entry in catalog.yaml: moved: [{from: "old/*", to: "*"}], or run reconciler mv '
+            "'old/*' '*'",
+        ),
+        codes=(3, 0, 3),
+        live="#1 old/alice, #2 old/bob",
+        sample=True,
+    ),
+    Row(
+        "A catalog with another name or environment",
+        "the same, and `moved` declares it",
+        lambda world: renamed(world, moved=[{"from": "old/*", "to": "*"}]),
+        says=(
+            "move alice #1: was old/alice",
+            "move bob #2: was old/bob",
+        ),
+        codes=(0, 0, 0),
+        live="#1 bookshop/alice, #2 bookshop/bob",
+    ),
+    Row(
+        "A catalog with another name or environment",
+        "the catalog was given environments",
+        with_environments,
+        says=(
+            "Refused [allow_recreate] it would create 2 of the catalog's 2 sessions, and as many are "
+            "live as bookshop: was the catalog or its environment renamed? To keep them, add to "
+            'catalog.yaml: moved: [{from: "bookshop/*", to: "bookshop@production/*"}]. To allow it: '
+            "--allow-recreate",
+            "create alice: in the catalog, not live",
+            "create bob: in the catalog, not live",
+            "[maybe-moved] alice, bob would be created, and #1, #2 of bookshop have the same keys or "
+            "prompts. If this is the same under a new name, they keep their ids and messages with "
+            'this entry in catalog.yaml: moved: [{from: "bookshop/*", to: "bookshop@production/*"}], '
+            "or run reconciler mv 'bookshop/*' 'bookshop@production/*' --env production",
+        ),
+        codes=(3, 0, 3),
+        live="#1 bookshop/alice, #2 bookshop/bob",
         flags=("--env", "production"),
     ),
-    later(
-        "environments, other",
-        lambda w: with_environments(w, moved=[{"from": "bookshop/*", "to": "bookshop@production/*"}]),
+    Row(
+        "A catalog with another name or environment",
+        "the same, and `moved` declares it",
+        lambda world: with_environments(world, moved=INTO_PRODUCTION),
+        says=(
+            "move alice #1: was bookshop/alice",
+            "move bob #2: was bookshop/bob",
+        ),
+        codes=(0, 0, 0),
+        live="#1 bookshop@production/alice, #2 bookshop@production/bob",
+        flags=("--env", "production"),
+    ),
+    Row(
+        "A catalog with another name or environment",
+        "the same, and another environment is applied first",
+        lambda world: with_environments(world, moved=INTO_PRODUCTION),
+        says=(
+            "create alice: in the catalog, not live",
+            "create bob: in the catalog, not live",
+        ),
+        codes=(0, 0, 0),
+        live="#1 bookshop/alice, #2 bookshop/bob, #3 bookshop@staging/alice, #4 bookshop@staging/bob",
         flags=("--env", "staging"),
     ),
-    later("adopted", adopted),
-    later("adopt gone", lambda w: adopting(w, 99)),
-    later("adopt stranger", adopting_a_strangers, sample=True),
-    later(
-        "adopt in env",
-        lambda w: adopting(w, 7, environments={"staging": {}}),
+    Row(
+        "What a service does not keep",
+        "the service drops a key of `data`, and an apply found out",
+        keeping_nothing,
+        says=(),
+        codes=(0, 0, 0),
+        live="#1 bookshop/alice",
+        quirks=Quirks(drops_keys=frozenset({"mood"})),
+    ),
+    Row(
+        "`adopt` lines",
+        "an `adopt` line is done",
+        adopted,
+        says=("[adopted] `adopt: 1` of alice is done: remove with reconciler adopt --tidy",),
+        codes=(0, 0, 0),
+        live="#1 bookshop/alice, #2 bookshop/bob",
+    ),
+    Row(
+        "`adopt` lines",
+        "an `adopt` line names a session that is gone",
+        lambda world: adopting(world, 99),
+        says=(
+            "create bob: in the catalog, not live",
+            "[adopt-gone] alice #99 is to adopt #99, which is not live, so nothing is done about "
+            "alice: remove its adopt line to create it, or correct the number",
+        ),
+        codes=(0, 0, 4),
+        live="#1 bookshop/bob",
+    ),
+    Row(
+        "`adopt` lines",
+        "an `adopt` line names another catalog's session",
+        adopting_a_strangers,
+        says=(
+            "Refused [adopt] alice is to adopt #1, which belongs to toyshop/ann. To allow it: remove "
+            "the adopt entry of alice from the catalog, or correct the number",
+            "create bob: in the catalog, not live",
+        ),
+        codes=(3, 0, 3),
+        live="#1 toyshop/ann",
+        sample=True,
+    ),
+    Row(
+        "`adopt` lines",
+        "an `adopt` line stands at a session in a catalog with environments",
+        lambda world: adopting(world, 7, environments={"staging": {}}),
+        says=(
+            "sessions/all.yaml:5:5: every environment would adopt the same live session as `alice` 5 "
+            "| adopt: 7 | ^ hint: move it to catalog.yaml: environments: {staging: {sessions: "
+            "{alice: {adopt: 7}}}}",
+        ),
+        codes=(1,),
+        live="",
         command="plan shop --env staging",
     ),
-    later("two runs", two_runs, sample=True),
-    later("two runs and chat", two_runs_and_a_chat),
+    Row(
+        "Two applies at once",
+        "two runs made the session, and the policy allows no delete",
+        two_runs,
+        says=(
+            "delete alice #2: an empty double that this catalog's own run made; #1 stays",
+            "[duplicate-identity] alice 2 live sessions have this identity: #1 (no messages), #2 (no "
+            "messages); #1 stays",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice",
+        sample=True,
+    ),
+    Row(
+        "Two applies at once",
+        "the same, and both have messages",
+        two_runs_and_a_chat,
+        says=(
+            "Refused [max_deletes] it would delete 1 session, and the policy allows 0. To allow it: "
+            "--max-deletes 1",
+            "delete alice #2: a second session with this identity; #1 stays",
+            "[duplicate-identity] alice 2 live sessions have this identity: #1 (1 message), #2 (1 "
+            "message); #1 stays",
+        ),
+        codes=(3, 2, 3),
+        live="#1 bookshop/alice (1 message), #2 bookshop/alice (1 message)",
+    ),
 ]
+
+
+def as_markdown(rows: Iterable[Row]) -> str:
+    """The rows as Markdown: a table for each of the things that they are about."""
+    parts = []
+    for about, group in groupby(rows, lambda row: row.about):
+        lines = [
+            f"### {about}",
+            "",
+            "| situation | what `plan` says | exit codes | what is live then |",
+            "| --- | --- | --- | --- |",
+            *map(_line, group),
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(row: Row) -> str:
+    what = row.what
+    if row.command:
+        command = row.command.removesuffix(" --auto-approve --settle 0").removesuffix(" --auto-approve")
+        what += f": `reconciler {command}`"
+    says = "<br>".join(_code(text) for text in row.says if text) or "nothing"
+    codes = " ".join(map(str, row.codes)) if row.command else "{} {} {}".format(*row.codes)
+    return f"| {what} | {says} | {codes} | {row.live or 'nothing'} |"
+
+
+def _code(text: str) -> str:
+    """A text in backticks, in a cell of a table."""
+    text = text.replace("|", "\\|")
+    fence = "``" if "`" in text else "`"
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"

@@ -210,7 +210,7 @@ def tidy(text: str) -> str:
     """A text on one line, without what differs from run to run."""
     text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", " ".join(text.split()))
     text = re.sub(r"http://127\.0\.0\.1:\d+", "ADDRESS", text)
-    return re.sub(r"\bbookshop-[0-9a-f-]+\b", "ARCHIVE", text)
+    return re.sub(r"\b\d{8}T\d{6}-[\w-]+\b", "ARCHIVE", text)
 
 
 def messages(document: Mapping[str, Any]) -> tuple[str, ...]:
