@@ -58,6 +58,7 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     left_alone,
     outside_git,
     same_field,
@@ -164,6 +165,9 @@ class _Comment:
         alone = left_alone(summary)
         if alone:
             lines[-1] += f" Left alone: {alone}."
+        rewritten = kept_otherwise(summary)
+        if rewritten and self.options.detail == "full":
+            lines[-1] += f" {rewritten}."
         lines[-1] += f" Compared with {code(endpoint)}."
         return as_block(lines)
 

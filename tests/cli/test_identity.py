@@ -65,6 +65,30 @@ def test_a_tag_of_version_0_1_is_read_and_written_as_it_was(text: str) -> None:
     assert json.dumps(tag_to_json(tag), separators=(",", ":")) == text
 
 
+def test_a_tag_of_version_0_1_is_renewed_with_the_next_real_write_only(
+    shop: Shell, server: RunningServer
+) -> None:
+    old = (
+        '{"team":7,"reconciler":{"catalog":"bookshop","key":"alice",'
+        '"base":"1nc_FS5gmFKbMYNpurcMsa.KJqYCkILByi94X"}}'
+    )
+    number = server.store.insert_session(
+        name="Alice", model="deepseek-chat", prompt="Be kind.", remark=old, parameters={}
+    )
+    alice = {"name": "Alice", "prompt": "Be kind.", "remark": {"team": 7}}
+    shop.write({"alice": alice}, id="k3v9x2ab")
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+    assert shop.run("drift", "shop").returncode == 0
+    applied(shop)
+    assert (remark_of(server, number), writes(server)) == (old, [])
+    shop.write({"alice": {**alice, "prompt": "Be kinder."}}, id="k3v9x2ab")
+    applied(shop)
+    tag = parse_remark(remark_of(server, number)).tag
+    assert tag is not None
+    assert (tag.identity.key, tag.catalog_id, tag.session_id) == ("alice", "k3v9x2ab", number)
+    assert (writes(server), live(server)) == (["update_session"], [number])
+
+
 @pytest.mark.parametrize("protected", [False, True])
 @pytest.mark.parametrize("catalog_id", [None, "a0000000", "zzzzzzzz", "k3v9x2ab"])
 @pytest.mark.parametrize("session_id", [None, 0, 17, 64**6 - 1])
