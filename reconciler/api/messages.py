@@ -39,9 +39,6 @@ _TRIES = 4
 #: A list of more pages than this is taken for endless.
 MOST_PAGES = 100_000
 
-#: How many sessions are asked for their messages before a plan.
-MOST_COUNTED = 40
-
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
 _AGAIN = (
     "somebody may be chatting in it: run the command again; if it says the same, "
@@ -78,14 +75,12 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
     raise ApiError("list_messages", str(doubt), session=label, hint=_AGAIN if doubt.passing else _PROBE)
 
 
-def count_messages(
-    client: Client, lives: Sequence[LiveSession], *, most: int = MOST_COUNTED
-) -> dict[int, int]:
-    """How many messages each session has, by session_id, as far as so many sessions can be asked and answer."""
+def count_messages(client: Client, lives: Sequence[LiveSession]) -> dict[int, int]:
+    """How many messages each session has, by session_id, as far as they answer."""
     counts: dict[int, int] = {}
     if "list_messages" not in client.contract.operations:
         return counts
-    for live in lives[:most]:
+    for live in lives:
         with suppress(ReconcilerError):
             counts[live.session_id] = len(list_messages(client, live, f"#{live.session_id}"))
     return counts

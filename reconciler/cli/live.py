@@ -42,15 +42,20 @@ def with_messages(
 ) -> Snapshot:
     """The snapshot, with how many messages each of several sessions of one identity has. Without such sessions, nothing
     is asked."""
+    from reconciler.plan.duplicates import MOST_COUNTED
     from reconciler.plan.placing import doubles
 
-    lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
+    # The smallest groups first: one that is too large to be counted is in nobody's way.
+    groups = sorted(doubles(snapshot, catalog, environment), key=len)
+    lives = [live for group in groups for live in group]
     if not lives:
         return snapshot
     from reconciler.api.messages import count_messages
 
     with client() as asked:
-        return replace(snapshot, messages=count_messages(asked, lives))
+        counts = count_messages(asked, lives[:MOST_COUNTED])
+    beyond = frozenset(live.session_id for live in lives[MOST_COUNTED:])
+    return replace(snapshot, messages=counts, uncounted=beyond)
 
 
 @contextmanager

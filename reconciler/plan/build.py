@@ -174,7 +174,7 @@ def _resolve(
     catalog: Catalog, key: str, lives: list[LiveSession], snapshot: Snapshot, draft: _Draft
 ) -> list[LiveSession]:
     """Of the live sessions of one key, the one that stays; none of them while that is not known."""
-    resolved = resolve(key, lives, snapshot.messages)
+    resolved = resolve(key, lives, snapshot.messages, snapshot.uncounted)
     draft.notes.append(resolved.note)
     keeper = resolved.keeper
     if keeper is None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from reconciler.ownership.catalog_id import CATALOG_ID_PATTERN, is_catalog_id, new_catalog_id
-from reconciler.ownership.remark import compose_remark, parse_remark
+from reconciler.ownership.remark import compose_remark, parse_remark, remark_of_another_session
 from reconciler.ownership.tag import Identity, make_tag, tag_from_json, tag_to_json
 from reconciler.schemas import load_schema
 from reconciler.server import RunningServer
@@ -241,3 +241,27 @@ def test_a_double_with_messages_stays(shop: Shell, server: RunningServer) -> Non
     out = " ".join(applied(shop).split())
     assert f"#1 (no messages), #{number} (1 message); #{number} stays" in out
     assert live(server) == [number]
+
+
+def test_more_doubles_than_a_run_counts_are_settled_one_run_after_the_other(
+    shop: Shell, server: RunningServer
+) -> None:
+    keys = [f"k{number:02}" for number in range(21)]
+    shop.write({key: {"name": key, "prompt": "Be kind."} for key in keys}, policy={"max_deletes": 21})
+    applied(shop)
+    for number in live(server):
+        row = server.store.session(number)
+        assert row is not None
+        unnumbered = remark_of_another_session(row.remark, parse_remark(row.remark))
+        server.store.update_session(number, remark=unnumbered)
+        copy(server, number)
+    out = " ".join(applied(shop, code=4).split())
+    assert "20 to delete" in out
+    note = (
+        " 2 live sessions have this identity: #21, #42. A run counts the messages of 40 "
+        "such sessions at most, and these come after them, so all are left alone: the next run goes on with them once "
+        "the others are settled"
+    )
+    assert note in out
+    applied(shop)
+    assert live(server) == list(range(1, 22))
