@@ -20,6 +20,9 @@ from reconciler.plan.types import Action, Note, Outside, Plan, Refusal
 #: The kinds of notes on sessions that are live twice.
 _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
 
+#: The kinds of notes on sessions that lost their tags, and can be taken over again.
+_LOST: Final = ("tag-removed", "tag-altered")
+
 #: How many sessions a message names.
 _NAMED: Final = 5
 
@@ -58,15 +61,15 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite
         for note in plan.notes
         if note.kind != "same-name" or note.key not in untagged  # the way back is said of the very session
     ]
-    notes += [note for action in actions if (note := _way_back(action, written.get(action.key)))]
+    notes += [note for action in actions if (note := _way_back(action, written.get(action.key), lives))]
     return replace(plan, actions=tuple(actions), notes=tuple(notes))
 
 
 def refuse_second_ones(plan: Plan, wanted: int) -> Plan:
     """The plan, refused if it would create more than half of the catalog a second time, beside sessions that were
-    applied from here and lost nothing but their tags. ``wanted`` is the number of sessions in the catalog."""
+    applied from here and lost their tags. ``wanted`` is the number of sessions in the catalog."""
     refused = {one.key for one in plan.refusals}
-    again = [note for note in plan.notes if note.kind == "tag-removed" and note.key not in refused]
+    again = [note for note in plan.notes if note.kind in _LOST and note.key not in refused]
     if 2 * len(again) <= wanted or not again:
         return plan
     pairs = [f"{note.key}={note.session_id}" for note in again]
@@ -118,16 +121,23 @@ def _explained(
     return replace(action, reason=reason, outside=outside)
 
 
-def _way_back(action: Action, written: LastWrite | None) -> Note | None:
-    """How to get a session back that lost its tag, before the apply makes another one."""
-    if action.kind != "create" or action.outside != "tag-removed" or written is None:
+def _way_back(action: Action, written: LastWrite | None, lives: Mapping[int, LiveSession]) -> Note | None:
+    """How to get a session back that lost its tag or has that of another one, before the apply makes a second one."""
+    if action.kind != "create" or written is None or written.session_id is None:
         return None
     number = written.session_id
+    live = lives.get(number)
+    if action.outside == "tag-removed":
+        how = "without its tag"
+    elif action.outside == "tag-altered" and live is not None and live.is_copy:
+        how = "with the tag of another session"
+    else:
+        return None
     message = (
-        "it is live without its tag, so apply would create a second one: "
+        f"it is live {how}, so apply would create a second one: "
         f"`reconciler adopt {action.key}={number}` takes it over again, with its messages"
     )
-    return Note("tag-removed", message, action.key, number)
+    return Note(action.outside, message, action.key, number)
 
 
 def _names_catalog(live: LiveSession | None, catalog: str) -> bool:

@@ -42,6 +42,7 @@ from tests.identity.situations import (
     two_runs_and_a_chat,
     uncountable,
     with_environments,
+    written_to_both,
 )
 
 
@@ -289,6 +290,28 @@ ROWS: Final = [
         codes=(0, 2, 0),
         live="#1 bookshop/alice, #2 bookshop/alice",
         quirks=Quirks(),
+    ),
+    Row(
+        "Copies and doubles",
+        "an update of one session was written to another one, too",
+        written_to_both,
+        says=(
+            "create bob: the tag of #2 was altered outside git: it says bookshop/alice (applied on DAY)",
+            "[copy] alice #2 a copy of #1, made outside git with that one's tag: left alone",
+            "[tag-altered] bob #2 it is live with the tag of another session, so apply would create "
+            "a second one: `reconciler adopt bob=2` takes it over again, with its messages",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice, #2 bookshop/alice (1 message), #3 bookshop/bob",
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, and the other one is adopted by its id",
+        written_to_both,
+        says=("",),
+        codes=(0,),
+        live="#1 bookshop/alice, #2 bookshop/bob (1 message)",
+        command="adopt bob=2 --catalog shop --auto-approve --settle 0",
     ),
     Row(
         "Two accounts",

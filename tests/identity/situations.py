@@ -89,6 +89,16 @@ def copied_young_with_a_chat(world: World) -> None:
     world.hands.say(2, "hello")
 
 
+def written_to_both(world: World) -> None:
+    """An update of alice reached bob, too, and the service said that all was well."""
+    two(world)
+    world.apply()
+    world.write({"alice": KINDER, "bob": BOB})
+    world.apply()
+    world.hands.say(2, "hello")
+    world.hands.change(2, remark=world.remark(1), prompt=KINDER)
+
+
 def uncountable(world: World) -> None:
     """The service says nothing of messages."""
     copied_young(world)

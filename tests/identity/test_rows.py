@@ -18,6 +18,9 @@ from tests.support import learned_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "ownership.md"
 
+#: One write after the other, so that ids are given in the order of keys.
+APPLY = ("--auto-approve", "--settle", "0", "--parallelism", "1")
+
 #: Rows that run in a process of their own, too.
 INSTALLED = 3
 
@@ -66,7 +69,7 @@ def outcome(row: Row, world: World) -> tuple[tuple[str, ...], tuple[int, ...], s
         return (world.said,), (code,), world.live()
     planned, out = world.run("plan", "shop", "--format", "json", *row.flags)
     drift, _ = world.run("drift", "shop", *row.flags)
-    applied, _ = world.run("apply", "shop", "--auto-approve", "--settle", "0", *row.flags)
+    applied, _ = world.run("apply", "shop", *APPLY, *row.flags)
     return plan_messages(out), (planned, drift, applied), world.live()
 
 

@@ -159,7 +159,7 @@ class World:
 
     def apply(self, *words: str, folder: str = "shop") -> None:
         """An apply that works."""
-        code, out = self.run("apply", folder, "--auto-approve", "--settle", "0", *words)
+        code, out = self.run("apply", folder, "--auto-approve", "--settle", "0", "--parallelism", "1", *words)
         assert code == 0, out + self.said
 
     def archive(self) -> str:
