@@ -79,7 +79,7 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
         from_elsewhere = identity in moved
         if not ours and not from_elsewhere:
             places.foreign += 1
-        elif ours and _is_anothers(catalog, tag):
+        elif identity.catalog == name and _is_anothers(catalog, tag):
             places.other_ids.append(live)
         elif live.is_copy:
             if live.session_id in adopt:
@@ -105,7 +105,7 @@ def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[l
 
 
 def _is_anothers(catalog: Catalog, tag: Tag) -> bool:
-    """Whether a tag with this catalog's name and environment is that of another catalog, by its id."""
+    """Whether a tag with this catalog's name is that of another catalog, by its id."""
     found = tag.catalog_id
     return found is not None and found != catalog.id and found not in catalog.former_ids
 

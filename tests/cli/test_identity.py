@@ -243,6 +243,22 @@ def test_a_double_with_messages_stays(shop: Shell, server: RunningServer) -> Non
     assert live(server) == [number]
 
 
+def test_a_double_that_got_a_message_since_the_plan_is_not_deleted(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    assert shop.run("plan", "shop", "--out", "plan.json").returncode == 0
+    server.store.insert_message(number, content="hello")
+    done = shop.run("apply", "plan.json", "--state-dir", "shop/.reconciler")
+    assert (done.returncode, live(server)) == (1, [1, number])
+    held = f"delete alice #{number}: it had no messages when the plan was made, and has 1 now plan again"
+    assert held in " ".join(done.stdout.split())
+    applied(shop)
+    assert live(server) == [number]
+
+
 def test_more_doubles_than_a_run_counts_are_settled_one_run_after_the_other(
     shop: Shell, server: RunningServer
 ) -> None:

@@ -22,6 +22,7 @@ from tests.identity.situations import (
     adopting,
     adopting_a_strangers,
     another_team,
+    another_team_and_environments,
     another_team_without_id,
     archive_of_another_account,
     copied,
@@ -218,6 +219,21 @@ ROWS: Final = [
         ),
         codes=(0, 0, 0),
         live="#1 bookshop/alice",
+    ),
+    Row(
+        "Two teams with one name",
+        "`moved` names sessions of this catalog's name with another id",
+        another_team_and_environments,
+        says=(
+            "Refused [catalog_id] alice #1 is of another catalog called bookshop, with the id "
+            "k3v9x2ab; the id of this one is zq81m0pd. To allow it: give this catalog another name; "
+            'or, if they are its own, add to catalog.yaml: moved: [{from: "id:k3v9x2ab", to: '
+            '"id:zq81m0pd"}]',
+            "create alice: in the catalog, not live",
+        ),
+        codes=(3, 0, 3),
+        live="#1 bookshop/alice",
+        flags=("--env", "production"),
     ),
     Row(
         "Two teams with one name",

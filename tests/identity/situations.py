@@ -61,6 +61,13 @@ def another_team(world: World, **head: Any) -> None:
     world.write({"alice": KINDER}, **head)
 
 
+def another_team_and_environments(world: World) -> None:
+    """This catalog was given environments, and the sessions without one are another team's."""
+    world.write({"alice": KIND}, folder="theirs", id=FIRST_ID)
+    world.apply(folder="theirs")
+    world.write({"alice": KIND}, id=SECOND_ID, environments={"production": {}}, moved=INTO_PRODUCTION)
+
+
 def another_team_without_id(world: World) -> None:
     world.write({"alice": KIND, "carol": BOB}, folder="theirs")
     world.apply(folder="theirs")
