@@ -15,7 +15,7 @@ from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
-from reconciler.plan.placing import Places, another_catalog, copy_notes, place, unclear
+from reconciler.plan.placing import Places, another_catalog, copy_notes, orphan_refusals, place, unclear
 from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
@@ -91,6 +91,8 @@ def make_plan(
     renamed = find_renamed(catalog, actions, snapshot)
     if not allow_recreate:
         guarded += recreate_refusals(renamed, len(catalog.sessions))
+        creates = {action.key for action in actions if action.kind == "create"}
+        guarded += tuple(orphan_refusals(catalog, places, creates))
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,

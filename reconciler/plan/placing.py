@@ -227,6 +227,30 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
     return notes
 
 
+def orphan_refusals(catalog: Catalog, places: Places, creates: Collection[str]) -> list[Refusal]:
+    """Refuse to create more than half of a catalog beside copies whose originals are gone: the service may have given
+    every session another number. ``creates`` are the keys that would be created."""
+    orphans = {
+        _key(live): live.session_id
+        for live in reversed(places.copies)
+        if live.remark.tag and live.remark.tag.session_id not in places.live and _key(live) in creates
+    }
+    if not orphans or 2 * len(orphans) <= len(catalog.sessions):
+        return []
+    pairs = [f"{key}={number}" for key, number in sorted(orphans.items())]
+    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    wanted = len(catalog.sessions)
+    return [
+        Refusal(
+            "allow_recreate",
+            f"it would create {len(pairs)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many "
+            "are live with tags that name sessions which are gone: were they copied, or did the service give them "
+            f"other numbers? To take them over: reconciler adopt {' '.join(pairs[:_NAMED])}{more}",
+            "--allow-recreate",
+        )
+    ]
+
+
 def _key(live: LiveSession) -> str:
     tag = live.remark.tag
     assert tag is not None

@@ -34,10 +34,12 @@ from tests.identity.situations import (
     deleted_unknown,
     healed,
     keeping_nothing,
+    one_of_three_copied,
     one_untagged,
     other_account,
     plan_for_another_account,
     renamed,
+    renumbered,
     two,
     two_runs,
     two_runs_and_a_chat,
@@ -259,12 +261,56 @@ ROWS: Final = [
         "the session was copied, and is gone",
         copied_and_gone,
         says=(
+            "Refused [allow_recreate] it would create 1 of the catalog's 1 session, and as many are "
+            "live with tags that name sessions which are gone: were they copied, or did the service "
+            "give them other numbers? To take them over: reconciler adopt alice=2. To allow it: "
+            "--allow-recreate",
             "create alice: deleted outside git: it was #1, applied on DAY",
             "[copy] alice #2 a copy of #1, which is no longer managed here: left alone. To adopt it "
             'instead of creating alice, add "adopt: 2" to its manifest',
         ),
+        codes=(3, 2, 3),
+        live="#2 bookshop/alice",
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, in a catalog of three sessions",
+        one_of_three_copied,
+        says=(
+            "create alice: deleted outside git: it was #1, applied on DAY",
+            "[copy] alice #4 a copy of #1, which is no longer managed here: left alone. To adopt it "
+            'instead of creating alice, add "adopt: 4" to its manifest',
+        ),
         codes=(0, 2, 0),
-        live="#2 bookshop/alice, #3 bookshop/alice",
+        live="#2 bookshop/bob, #3 bookshop/carol, #4 bookshop/alice, #5 bookshop/alice",
+    ),
+    Row(
+        "Copies and doubles",
+        "the service gave every session another number",
+        renumbered,
+        says=(
+            "Refused [allow_recreate] it would create 2 of the catalog's 2 sessions, and as many are "
+            "live with tags that name sessions which are gone: were they copied, or did the service "
+            "give them other numbers? To take them over: reconciler adopt alice=3 bob=4. To allow "
+            "it: --allow-recreate",
+            "create alice: deleted outside git: it was #1, applied on DAY",
+            "create bob: deleted outside git: it was #2, applied on DAY",
+            "[copy] alice #3 a copy of #1, which is no longer managed here: left alone. To adopt it "
+            'instead of creating alice, add "adopt: 3" to its manifest',
+            "[copy] bob #4 a copy of #2, which is no longer managed here: left alone. To adopt it "
+            'instead of creating bob, add "adopt: 4" to its manifest',
+        ),
+        codes=(3, 2, 3),
+        live="#3 bookshop/alice (1 message), #4 bookshop/bob (1 message)",
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, and they are taken over",
+        renumbered,
+        says=("",),
+        codes=(0,),
+        live="#3 bookshop/alice (1 message), #4 bookshop/bob (1 message)",
+        command="adopt alice=3 bob=4 --catalog shop --auto-approve --settle 0",
     ),
     Row(
         "Copies and doubles",

@@ -84,6 +84,29 @@ def copied_and_gone(world: World) -> None:
     world.hands.delete(1)
 
 
+def renumbered(world: World) -> None:
+    """The service gave every session another number, as after a migration."""
+    two(world)
+    world.apply()
+    world.write({"alice": KINDER, "bob": KINDER})
+    world.apply()
+    for number in (1, 2):
+        world.copy(number)
+        world.hands.say(number + 2, "hello")
+    for number in (1, 2):
+        world.hands.delete(number)
+
+
+def one_of_three_copied(world: World) -> None:
+    sessions = {"alice": KIND, "bob": BOB, "carol": BOB}
+    world.write(sessions)
+    world.apply()
+    world.write({**sessions, "alice": KINDER})
+    world.apply()
+    world.copy(1)
+    world.hands.delete(1)
+
+
 def copied_young(world: World) -> None:
     """A copy of a session that has had no update yet: neither tag says which session it was written on."""
     shop(world)
