@@ -1,4 +1,4 @@
-"""One call at a time: what it says when it fails, when it is tried again, and where the key goes."""
+"""A single call: its errors, its retries, and where the key goes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import RateLimiter, backoff
+from reconciler.api.rate_limit import RateLimiter
+from reconciler.api.retry import backoff
 from reconciler.errors import Problem
 from reconciler.server import Fault, RunningServer, running_server
 from tests.support import API_KEY, CONTRACT, Answer, Still, answering, calling, listing, row
@@ -150,7 +151,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         NO_FIT + "1000000000000 sessions on 1000000000000 pages",
         IS_IT,
     ),
-    (Answer(listing("a row")), NO_FIT + "a row of the list is no object", FORM),
+    (Answer(listing("a row")), NO_FIT + "a row of the list is not an object", FORM),
     (Answer(listing({})), NO_FIT + "a row of the list has no whole number at session_id", FORM),
     (
         Answer(listing({"session_id": "7a"})),

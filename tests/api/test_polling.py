@@ -1,11 +1,12 @@
-"""Looking again and again until a time, and the pauses before a call is sent again. The clock is put in."""
+"""Polling until a time limit, and the pauses before a retry. The clock is injected."""
 
 from __future__ import annotations
 
 import pytest
 
 from reconciler.api.errors import ApiError
-from reconciler.api.polling import pause_before_retry, poll, poll_until
+from reconciler.api.polling import poll, poll_until
+from reconciler.api.retry import pause_before_retry
 from tests.support import Still
 
 

@@ -1,4 +1,4 @@
-"""From a folder to the live list and back: real personas, one of each kind of change, and what is not ours."""
+"""From a folder to the live list and back: real personas, one of each kind of change, and sessions of others."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from reconciler.server import RunningServer, Store
 from reconciler.text.normalise import normalise_prompt
 from tests.cli.conftest import Shell
 from tests.support import API_KEY, session_of
+
+pytestmark = pytest.mark.usefixtures("installed")
 
 PERSONAS = Path(__file__).parents[3] / "shared" / "data" / "personas.jsonl"
 

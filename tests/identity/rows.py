@@ -77,7 +77,7 @@ class Row:
 ROWS: Final = [
     Row(
         "A tag that did not survive",
-        "the tag was cut off after 60 characters",
+        "the tag was truncated after 60 characters",
         damaged(lambda remark: remark[:60]),
         says=(
             "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
@@ -95,7 +95,7 @@ ROWS: Final = [
     ),
     Row(
         "A tag that did not survive",
-        "the remark was cut off within the first word of the tag, and the name is the key's",
+        "the remark was truncated within the first word of the tag, and the name is the key's",
         damaged(lambda remark: remark[:8]),
         says=(
             "Refused [unreadable_tag] alice would be created, but #1 may be it: it has the same "
@@ -145,7 +145,7 @@ ROWS: Final = [
     ),
     Row(
         "A tag that did not survive",
-        "the tag was cut off, and the session is adopted by its id",
+        "the tag was truncated, and the session is adopted by its id",
         damaged(lambda remark: remark[:60]),
         says=("",),
         codes=(0,),
@@ -154,7 +154,7 @@ ROWS: Final = [
     ),
     Row(
         "A tag that did not survive",
-        "the tag was cut off, a second session was made, and the tag is whole again",
+        "the tag was truncated, a second session was created, and the tag is whole again",
         healed,
         says=(
             "delete alice #2: an empty double that this catalog's own run made; #1 stays",
@@ -166,7 +166,7 @@ ROWS: Final = [
     ),
     Row(
         "A tag that did not survive",
-        "the service cuts every remark off, and nothing was written to it yet",
+        "the service truncates every remark, and nothing was written to it yet",
         two,
         says=(
             "create alice: in the catalog, not live",
@@ -605,7 +605,7 @@ ROWS: Final = [
     ),
     Row(
         "Two applies at once",
-        "two runs made the session, and the policy allows no delete",
+        "two runs created the session, and the policy allows no delete",
         two_runs,
         says=(
             "delete alice #2: an empty double that this catalog's own run made; #1 stays",

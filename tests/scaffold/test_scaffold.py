@@ -1,4 +1,4 @@
-"""``init`` makes a catalog that plans and is as lint and fmt want it; ``new`` adds a session, nothing else."""
+"""``init`` creates a catalog that plans, lints and formats cleanly; ``new`` adds only a session."""
 
 from __future__ import annotations
 
@@ -17,19 +17,14 @@ from reconciler.catalog.load import environments
 from reconciler.errors import CatalogError, ReconcilerError, Refused, UsageError
 from reconciler.lint import lint
 from reconciler.scaffold import EXAMPLES, slug, start
+from tests import warm
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def run(*arguments: str, code: int = 0) -> str:
     """What a command prints on stdout, or on stderr where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = warm.run(arguments)
     assert done.returncode == code, done.stderr
     return done.stderr if code else done.stdout
 
