@@ -16,6 +16,7 @@ from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.adoptions import GONE
 from reconciler.plan.types import Action, Note, Outside, Plan, Refusal
+from reconciler.text.paste import command
 
 #: The kinds of notes on sessions that are live twice.
 _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
@@ -74,11 +75,12 @@ def refuse_second_ones(plan: Plan, wanted: int) -> Plan:
         return plan
     pairs = [f"{note.key}={note.session_id}" for note in again]
     more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    adopt = command("adopt", *pairs[:_NAMED], environment=plan.environment)
     refusal = Refusal(
         "allow_recreate",
         f"it would create {len(again)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many that "
         "were applied from here are live without their tags. To take them over again: "
-        f"reconciler adopt {' '.join(pairs[:_NAMED])}{more}",
+        f"{adopt}{more}",
         "--allow-recreate",
     )
     return replace(plan, refusals=(*plan.refusals, refusal))
@@ -133,10 +135,8 @@ def _way_back(action: Action, written: LastWrite | None, lives: Mapping[int, Liv
         how = "with the tag of another session"
     else:
         return None
-    message = (
-        f"it is live {how}, so apply would create a second one: "
-        f"`reconciler adopt {action.key}={number}` takes it over again, with its messages"
-    )
+    adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
+    message = f"it is live {how}, so apply would create a second one: `{adopt}` takes it over again, with its messages"
     return Note(action.outside, message, action.key, number)
 
 

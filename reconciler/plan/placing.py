@@ -18,6 +18,7 @@ from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
 from reconciler.plan.types import Note, Refusal, Selection
+from reconciler.text.paste import command
 
 #: How many sessions a message names.
 _NAMED = 5
@@ -33,7 +34,8 @@ class Places:
     leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
     managed: int = 0
     unmanaged: list[LiveSession] = field(default_factory=list)
-    foreign: int = 0
+    foreign: int = 0  # of other catalogs
+    siblings: int = 0  # of other environments of this catalog
     unreadable: list[LiveSession] = field(default_factory=list)
     copies: list[LiveSession] = field(default_factory=list)
     other_ids: list[LiveSession] = field(default_factory=list)  # of another catalog of the same name
@@ -78,7 +80,10 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
         ours = identity.catalog == name and identity.environment == environment
         from_elsewhere = identity in moved
         if not ours and not from_elsewhere:
-            places.foreign += 1
+            if is_sibling(catalog, tag):
+                places.siblings += 1
+            else:
+                places.foreign += 1
         elif identity.catalog == name and _is_anothers(catalog, tag):
             places.other_ids.append(live)
         elif live.is_copy:
@@ -102,6 +107,16 @@ def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[l
         if not live.is_copy:
             held.setdefault(tag.identity, []).append(live)
     return [lives for lives in held.values() if len(lives) > 1]
+
+
+def is_sibling(catalog: Catalog, tag: Tag) -> bool:
+    """Whether a tag is that of this catalog in another environment, or in none."""
+    identity = tag.identity
+    return (
+        identity.catalog == catalog.name
+        and identity.environment != catalog.environment
+        and not _is_anothers(catalog, tag)
+    )
 
 
 def _is_anothers(catalog: Catalog, tag: Tag) -> bool:
@@ -239,13 +254,14 @@ def orphan_refusals(catalog: Catalog, places: Places, creates: Collection[str]) 
         return []
     pairs = [f"{key}={number}" for key, number in sorted(orphans.items())]
     more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    adopt = command("adopt", *pairs[:_NAMED], environment=catalog.environment)
     wanted = len(catalog.sessions)
     return [
         Refusal(
             "allow_recreate",
             f"it would create {len(pairs)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many "
             "are live with tags that name sessions which are gone: were they copied, or did the service give them "
-            f"other numbers? To take them over: reconciler adopt {' '.join(pairs[:_NAMED])}{more}",
+            f"other numbers? To take them over: {adopt}{more}",
             "--allow-recreate",
         )
     ]

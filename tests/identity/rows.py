@@ -469,7 +469,7 @@ ROWS: Final = [
             "[maybe-moved] alice would be created, and #1 of toyshop has the same key or prompt. If "
             "this is the same under a new name, it keeps its id and messages with this entry in "
             'catalog.yaml: moved: [{from: "toyshop/alice", to: "alice"}], or run reconciler mv '
-            "'toyshop/alice' 'alice'",
+            "toyshop/alice alice",
         ),
         codes=(3, 2, 3),
         live="#1 toyshop/alice",
@@ -518,7 +518,7 @@ ROWS: Final = [
             "[maybe-moved] alice, bob would be created, and #1, #2 of bookshop have the same keys or "
             "prompts. If this is the same under a new name, they keep their ids and messages with "
             'this entry in catalog.yaml: moved: [{from: "bookshop/*", to: "bookshop@production/*"}], '
-            "or run reconciler mv 'bookshop/*' 'bookshop@production/*' --env production",
+            "or run reconciler mv 'bookshop/*' 'bookshop@production/*' --env=production",
         ),
         codes=(3, 0, 3),
         live="#1 bookshop/alice, #2 bookshop/bob",
