@@ -181,11 +181,8 @@ class _Comment:
         rewritten = kept_otherwise(summary)
         if rewritten and self.options.detail == "full":
             lines[-1] += f" {rewritten}."
-        compared = (
-            "From git to what is live at"
-            if about_drift(document) and document["actions"]
-            else "Compared with"
-        )
+        drift = about_drift(document) and document["actions"]
+        compared = "From git to what is live at" if drift else "Compared with"
         lines[-1] += f" {compared} {code(endpoint)}."
         return as_block(lines)
 
