@@ -41,8 +41,7 @@ _TRIES = 4
 #: A list of more pages than this is taken for endless.
 MOST_PAGES = 100_000
 
-#: Of how many sessions a plan counts the messages, and how many calls that may take in all.
-MOST_COUNTED = 40
+#: How many calls a plan may send to count messages.
 MOST_CALLS = 400
 
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
@@ -82,11 +81,11 @@ def list_messages(client: _Reader, live: LiveSession, label: str) -> list[Row]:
 
 
 def count_messages(
-    client: Client, lives: Sequence[LiveSession], *, most: int = MOST_COUNTED, calls: int = MOST_CALLS
+    client: Client, lives: Sequence[LiveSession], *, calls: int = MOST_CALLS
 ) -> dict[int, int]:
-    """How many messages each session has, by session_id, as far as the service tells.
+    """How many messages each session has, by session_id.
 
-    At most so many sessions are counted, the first ones, in at most so many calls (retries aside).
+    A session that can't be counted in so many calls (retries aside) is not among them.
     """
     if "list_messages" not in client.contract.operations or not lives:
         return {}
@@ -97,9 +96,8 @@ def count_messages(
             return live.session_id, len(list_messages(reader, live, f"#{live.session_id}"))
         return None
 
-    counted = lives[:most]
-    with ThreadPoolExecutor(max(1, min(client.connections, len(counted))), "messages") as pool:
-        return dict(found for found in pool.map(count, counted) if found)
+    with ThreadPoolExecutor(max(1, min(client.connections, len(lives))), "messages") as pool:
+        return dict(found for found in pool.map(count, lives) if found)
 
 
 class _Reader(Protocol):

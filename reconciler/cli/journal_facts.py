@@ -21,7 +21,7 @@ from reconciler.domain import Catalog, Snapshot
 from reconciler.ownership.account import Account
 from reconciler.plan.canaries import without_blame
 from reconciler.plan.chats import ArchivedChat, with_archived
-from reconciler.plan.outside import other_account_note, with_history
+from reconciler.plan.outside import other_account_note, refuse_second_ones, with_history
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER as STATE_FOLDER
 
@@ -38,6 +38,8 @@ class JournalFacts:
     environment: str | None
     root: Path
     state: Path
+    #: How many sessions the catalog has.
+    wanted: int
 
     def ids(self) -> set[int]:
         """The sessions that were applied: what became of them has to be seen, whoever they belong to now."""
@@ -47,8 +49,8 @@ class JournalFacts:
             if entry.get("event") == "applied" and type(entry.get("session_id")) is int
         }
 
-    def added(self, plan: Plan, snapshot: Snapshot) -> Plan:
-        """The plan with what the journal knows of it.
+    def added(self, plan: Plan, snapshot: Snapshot, *, allow_recreate: bool = False) -> Plan:
+        """The plan with what the journal knows of it. ``allow_recreate`` is as for a plan.
 
         Runs to another account than the one that was listed say nothing about it.
         """
@@ -59,6 +61,8 @@ class JournalFacts:
         expected = last_account(self.entries, scope)
         plan = with_history(plan, snapshot, written)
         plan = with_archived(plan, self._archived(plan, snapshot.account, live))
+        if not allow_recreate:
+            plan = refuse_second_ones(plan, self.wanted)
         return plan if expected is None else other_account_note(plan, expected, snapshot)
 
     def _archived(self, plan: Plan, account: Account, live: Collection[int]) -> dict[str, ArchivedChat]:
@@ -95,4 +99,11 @@ def journal_facts(catalog: Catalog, root: Path, state: Path) -> JournalFacts:
     Raises:
         ReconcilerError: it is there and can't be read.
     """
-    return JournalFacts(read_journal(state / journals.FILE), catalog.name, catalog.environment, root, state)
+    return JournalFacts(
+        read_journal(state / journals.FILE),
+        catalog.name,
+        catalog.environment,
+        root,
+        state,
+        len(catalog.sessions),
+    )

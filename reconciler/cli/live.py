@@ -47,15 +47,20 @@ def with_messages(
 ) -> Snapshot:
     """The snapshot, with the number of messages of each session whose identity is live more than once. Without such
     sessions, no call is sent."""
+    from reconciler.plan.duplicates import MOST_COUNTED
     from reconciler.plan.placing import doubles
 
-    lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
+    # The smallest groups first: one that is too large to be counted is in nobody's way.
+    groups = sorted(doubles(snapshot, catalog, environment), key=len)
+    lives = [live for group in groups for live in group]
     if not lives:
         return snapshot
     from reconciler.api.messages import count_messages
 
     with client() as asked:
-        return replace(snapshot, messages=count_messages(asked, lives))
+        counts = count_messages(asked, lives[:MOST_COUNTED])
+    beyond = frozenset(live.session_id for live in lives[MOST_COUNTED:])
+    return replace(snapshot, messages=counts, uncounted=beyond)
 
 
 def with_message_counts(
@@ -63,15 +68,18 @@ def with_message_counts(
 ) -> Plan:
     """The plan, with how many messages each delete takes away. Those that the snapshot counted already are not asked
     again, and count towards the limit."""
-    from reconciler.api.messages import MOST_COUNTED, count_messages
+    from reconciler.api.messages import count_messages
     from reconciler.plan.chats import uncounted, with_counts
+    from reconciler.plan.duplicates import MOST_COUNTED
 
     numbers = frozenset(uncounted(plan))
     lives = [live for live in snapshot if live.session_id in numbers]
     if not lives:
         return plan
     with client() as asked:
-        return with_counts(plan, count_messages(asked, lives, most=MOST_COUNTED - len(snapshot.messages)))
+        return with_counts(
+            plan, count_messages(asked, lives[: max(0, MOST_COUNTED - len(snapshot.messages))])
+        )
 
 
 @contextmanager

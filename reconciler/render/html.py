@@ -38,6 +38,7 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     last_updated,
     left_alone,
     nothing,
@@ -111,6 +112,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             tiles=_done_tiles(document) if about_drift(document) else _tiles(document),
             no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
             left_alone=left_alone(summary),
+            rewritten=kept_otherwise(summary),
             refusals=[_visible(r) for r in document["refusals"]],
             notes=[
                 {**_visible(n), "key": visible(str(n.get("key") or "")), "number": _number(n)}

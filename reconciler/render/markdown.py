@@ -62,6 +62,7 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     left_alone,
     nothing,
     outside_git,
@@ -178,11 +179,11 @@ class _Comment:
         alone = left_alone(summary)
         if alone:
             lines[-1] += f" Left alone: {alone}."
-        compared = (
-            "From git to what is live at"
-            if about_drift(document) and document["actions"]
-            else "Compared with"
-        )
+        rewritten = kept_otherwise(summary)
+        if rewritten and self.options.detail == "full":
+            lines[-1] += f" {rewritten}."
+        drift = about_drift(document) and document["actions"]
+        compared = "From git to what is live at" if drift else "Compared with"
         lines[-1] += f" {compared} {code(endpoint)}."
         return as_block(lines)
 

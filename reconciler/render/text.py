@@ -28,6 +28,7 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     last_updated,
     left_alone,
     nothing,
@@ -357,11 +358,9 @@ class _Plan:
         outside = outside_git(self.document)
         if outside:
             page.put(0, (f"Attention: {outside}.", "drift"))
-        rewritten = summary.get("rewritten", 0)
+        rewritten = kept_otherwise(summary)
         if rewritten and self.full:
-            verb = "is" if rewritten == 1 else "are"
-            text = f"{count(rewritten, 'field')} {verb} kept in another form: apply --renew sends "
-            page.put(0, (text + ("it" if rewritten == 1 else "them") + " again.", "dim"))
+            page.put(0, (f"{rewritten}.", "dim"))
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))

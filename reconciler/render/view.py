@@ -285,6 +285,15 @@ def left_alone(summary: Mapping[str, int]) -> str:
     return ", ".join(parts)
 
 
+def kept_otherwise(summary: Mapping[str, int]) -> str:
+    """``2 fields are kept in another form: apply --renew sends them again``; empty if none."""
+    rewritten = summary.get("rewritten", 0)
+    if not rewritten:
+        return ""
+    are, them = ("is", "it") if rewritten == 1 else ("are", "them")
+    return f"{count(rewritten, 'field')} {are} kept in another form: apply --renew sends {them} again"
+
+
 def title(document: Mapping[str, Any]) -> tuple[str, str, str]:
     """Catalog, environment (empty if there is none) and endpoint, unescaped."""
     return str(document["catalog"]), str(document["environment"] or ""), str(document["endpoint"])

@@ -101,7 +101,9 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
         catalog.name,
         catalog.environment,
         catalog.policy,
-        lambda snapshot: facts.added(policy.plan(catalog, snapshot, state=state), snapshot),
+        lambda snapshot: facts.added(
+            policy.plan(catalog, snapshot, state=state), snapshot, allow_recreate=policy.allow_recreate
+        ),
         keep=keep_for_catalog(catalog, ids=facts.ids()),
     )
 

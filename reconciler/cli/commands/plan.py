@@ -88,7 +88,9 @@ def command(
 
     if against is None:
         snapshot = with_messages(snapshot, loaded.name, loaded.environment, client)
-    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), snapshot)
+    policy = split(flags, PolicyFlags)
+    plan = policy.plan(loaded, snapshot, state=state)
+    plan = facts.added(plan, snapshot, allow_recreate=policy.allow_recreate)
     if against is None:
         plan = with_message_counts(plan, snapshot, client)
     if out is not None:
