@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
-from reconciler.ownership.tag import Identity
+from reconciler.ownership.tag import Identity, Tag
 from reconciler.values import JSON
 
 if TYPE_CHECKING:
@@ -174,6 +174,12 @@ class LiveSession:
     row: Mapping[str, JSON]
     config: Mapping[str, JSON]
     session_token: str | None = None
+
+    @property
+    def own_tag(self) -> Tag | None:
+        """The tag, if it was not written on another session. On a copy made outside git, it was."""
+        tag = self.remark.tag
+        return tag if tag is not None and tag.session_id in (None, self.session_id) else None
 
     def fields(self) -> dict[str, JSON]:
         """All fields by path, including other people's keys in the remark."""

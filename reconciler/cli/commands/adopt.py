@@ -135,9 +135,9 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
 def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
     """Which key adopts which session, by exact name. Refused if that is ambiguous."""
     ours = {
-        live.remark.tag.identity.key
+        tag.identity.key
         for live in snapshot
-        if live.remark.tag and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
+        if (tag := live.own_tag) and tag.identity == catalog.identity(tag.identity.key)
     }
     keys: dict[str, list[str]] = defaultdict(list)
     for key, session in catalog.sessions.items():
