@@ -15,6 +15,7 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.adoptions import GONE
+from reconciler.plan.advice import adopt_command
 from reconciler.plan.types import Action, Note, Outside, Plan
 
 #: The kinds of notes on sessions that are live twice.
@@ -98,7 +99,8 @@ def _way_back(action: Action, written: LastWrite | None) -> Note | None:
     number = written.session_id
     message = (
         "it is live without its tag, so apply would create a second one: "
-        f"`reconciler adopt {action.key}={number}` takes it over again, with its messages"
+        f"`{adopt_command(action.key, number, action.identity.environment)}` takes it over again, "
+        "with its messages"
     )
     return Note("tag-removed", message, action.key, number)
 

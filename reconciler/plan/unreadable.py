@@ -14,6 +14,7 @@ from typing import Final
 
 from reconciler.domain import Catalog, LiveSession
 from reconciler.ownership.remark import OUR_KEY
+from reconciler.plan.advice import adopt_command
 from reconciler.plan.types import Action, Refusal
 
 #: How many characters of a damaged tag a message shows.
@@ -79,7 +80,7 @@ def _refusal(create: Action, live: LiveSession) -> Refusal:
         "unreadable_tag",
         f"{create.key} would be created, but #{live.session_id} may be it: its tag can't be read "
         f"({live.remark.unreadable}); what is left of it: {_shown(live)}",
-        f"to take it over: reconciler adopt {create.key}={live.session_id}; "
+        f"to take it over: {adopt_command(create.key, live.session_id, create.identity.environment)}; "
         f"to create {create.key} beside it: remove what is left of the tag from the remark of #{live.session_id}",
         create.key,
     )
