@@ -17,7 +17,7 @@ If one of these fails, the messages are unreadable, and the caller must not dele
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -39,8 +39,8 @@ _TRIES = 4
 #: A list of more pages than this is taken for endless.
 MOST_PAGES = 100_000
 
-#: How many sessions are asked for their messages before a plan.
-MOST_COUNTED = 40
+#: How many sessions are asked for their messages before a plan; more if a single group has more.
+MOST_COUNTED = 400
 
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
 _AGAIN = (
@@ -79,15 +79,23 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
 
 
 def count_messages(
-    client: Client, lives: Sequence[LiveSession], *, most: int = MOST_COUNTED
+    client: Client, groups: Iterable[Sequence[LiveSession]], *, most: int = MOST_COUNTED
 ) -> dict[int, int]:
-    """How many messages each session has, by session_id, as far as so many sessions can be asked and answer."""
+    """How many messages each session has, by session_id, as far as they answer.
+
+    Only whole groups are of use. The first is always counted, and others as long as that makes ``most`` sessions.
+    """
     counts: dict[int, int] = {}
     if "list_messages" not in client.contract.operations:
         return counts
-    for live in lives[:most]:
-        with suppress(ReconcilerError):
-            counts[live.session_id] = len(list_messages(client, live, f"#{live.session_id}"))
+    asked = 0
+    for group in groups:
+        if asked and asked + len(group) > most:
+            break
+        asked += len(group)
+        for live in group:
+            with suppress(ReconcilerError):
+                counts[live.session_id] = len(list_messages(client, live, f"#{live.session_id}"))
     return counts
 
 

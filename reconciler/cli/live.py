@@ -44,13 +44,13 @@ def with_messages(
     sessions, no call is sent."""
     from reconciler.plan.placing import doubles
 
-    lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
-    if not lives:
+    groups = doubles(snapshot, catalog, environment)
+    if not groups:
         return snapshot
     from reconciler.api.messages import count_messages
 
     with client() as asked:
-        return replace(snapshot, messages=count_messages(asked, lives))
+        return replace(snapshot, messages=count_messages(asked, groups))
 
 
 @contextmanager
