@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from tests.faults.tally import Tally
 # A deadline is a timing, and a busy machine would fail the test. Failures are found again by the same examples.
 settings.register_profile("full", deadline=None, print_blob=True)
 settings.register_profile("usual", settings.get_profile("full"), max_examples=40)
+
+# What a run says when an answer takes long is a timing, too: tests/cli/test_slow_start.py asks for it.
+os.environ["RECONCILER_PATIENCE"] = "600"
 
 _TALLY = pytest.StashKey[Tally]()
 _NAME = "faults"

@@ -12,7 +12,7 @@ from reconciler.domain import LeftOut, LiveSession, Others
 #: What is kept of a row: the session, or who owns it if it is only counted.
 Row: TypeAlias = LiveSession | Others
 
-_KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2}
+_KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2, "sibling": 3}
 _KIND: Final = (
     3  # the bits of a mark that hold the kind, 0 for a session that is kept; the others hold the reading
 )
@@ -73,4 +73,4 @@ class Seen:
     def left_out(self, since: int) -> LeftOut:
         """How many sessions that this reading or a later one saw are only counted."""
         kinds = bytes(mark & _KIND for mark in self._marks if mark >> 2 >= since)
-        return LeftOut(kinds.count(_KINDS["unmanaged"]), kinds.count(_KINDS["foreign"]))
+        return LeftOut(*(kinds.count(_KINDS[kind]) for kind in ("unmanaged", "foreign", "sibling")))

@@ -148,10 +148,10 @@ class Api:
         text = found.get("message") or found.get("error") if isinstance(found, dict) else ""
         if text and not isinstance(text, str):
             text = json.dumps(text)
-        text = (text or "no message")[:300]
-        for secret in self._secret.values():
+        text = text or "no message"
+        for secret in self._secret.values():  # before it is cut, which would leave the beginning of one
             text = text.replace(secret.removeprefix("Bearer "), "***")
-        return f"{response.status_code}, {text}"
+        return f"{response.status_code}, {text[:300]}"
 
 
 def _json(response: requests.Response) -> Any:

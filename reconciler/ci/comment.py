@@ -24,7 +24,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.text.escape import fence, guard, visible
 
 #: A plan's first line: catalog and environment in a form that is no markup.
-MARKER = re.compile(r"<!-- reconciler[ -]plan [^<>\n]* -->")
+MARKER = re.compile(r"<!-- reconciler[ -](?:plan|drift) [^<>\n]* -->")
 _STAMP = re.compile(
     r"<!-- reconciler comment key=(?P<key>[\w.%+-]{1,200}) commit=(?P<commit>[0-9a-f]*) plan=(?P<plan>[0-9a-f]*) "
     r"run=(?P<run>[0-9]+)\.(?P<attempt>[0-9]+) -->"

@@ -8,9 +8,9 @@ from typing import Final
 
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
-from reconciler.plan.advice import environment_flag
 from reconciler.plan.placing import is_copy
 from reconciler.plan.types import Note, Refusal
+from reconciler.text.paste import command
 
 #: The kind of note about a session to adopt that is gone: an apply does nothing about its key, and says so.
 GONE: Final = "adopt-gone"
@@ -85,7 +85,7 @@ def check_adoptions(
         named = ", ".join(f"`adopt: {catalog.adopt[key]}` of {key}" for key in done[:_NAMED])
         more = f" and {len(done) - _NAMED} more" if len(done) > _NAMED else ""
         verb = "is" if len(done) == 1 else "are"
-        tidy = f"reconciler adopt --tidy{environment_flag(catalog.environment)}"
+        tidy = command("adopt", "--tidy", environment=catalog.environment)
         found.notes.append(Note("adopted", f"{named}{more} {verb} done: remove with {tidy}"))
     return found
 

@@ -1,16 +1,6 @@
-"""How a person takes a session over: the command and the line to paste, in a catalog with environments as well."""
+"""What a plan advises a person to add to a file."""
 
 from __future__ import annotations
-
-
-def environment_flag(environment: str | None) -> str:
-    """`` --env staging``, for a command in a catalog with environments; empty in one without."""
-    return f" --env {environment}" if environment else ""
-
-
-def adopt_command(key: str, session_id: int | None, environment: str | None) -> str:
-    """The command that adopts a session."""
-    return f"reconciler adopt {key}={session_id}{environment_flag(environment)}"
 
 
 def adopt_line(key: str, session_id: int, environment: str | None) -> str:

@@ -15,8 +15,8 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.adoptions import GONE
-from reconciler.plan.advice import adopt_command
 from reconciler.plan.types import Action, Note, Outside, Plan
+from reconciler.text.paste import command
 
 #: The kinds of notes on sessions that are live twice.
 _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
@@ -97,10 +97,10 @@ def _way_back(action: Action, written: LastWrite | None) -> Note | None:
     if action.kind != "create" or action.outside != "tag-removed" or written is None:
         return None
     number = written.session_id
+    adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
     message = (
         "it is live without its tag, so apply would create a second one: "
-        f"`{adopt_command(action.key, number, action.identity.environment)}` takes it over again, "
-        "with its messages"
+        f"`{adopt}` takes it over again, with its messages"
     )
     return Note("tag-removed", message, action.key, number)
 

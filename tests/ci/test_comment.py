@@ -265,6 +265,11 @@ def test_what_is_set_up_wrongly_is_an_error(
     assert forge.comments == []
 
 
+def test_no_part_of_a_token_is_left_where_a_message_is_cut(forge: Forge, tmp_path: Path) -> None:
+    forge.faults = [Fault("GET", 400, "x" * 295 + TOKEN)]
+    assert TOKEN[:5] not in comment(tmp_path, github(forge, tmp_path)).stderr
+
+
 def test_tokens_and_commands_of_the_forge_do_not_reach_the_log(forge: Forge, tmp_path: Path) -> None:
     forge.faults = [Fault("GET", 400, f"::error::{TOKEN}\n::set-output name=a::b\x1b[2J")]
     done = comment(tmp_path, github(forge, tmp_path))

@@ -71,7 +71,9 @@ class Shell:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {
-            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH") if name in os.environ
+            name: os.environ[name]
+            for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "RECONCILER_PATIENCE")
+            if name in os.environ
         }
         return {**kept, "HOME": str(self.folder), **self.environ, **more}
 

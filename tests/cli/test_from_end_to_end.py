@@ -81,6 +81,7 @@ def test_one_changed_one_added_one_removed(shop: Shell, server: RunningServer) -
         "managed": 12,
         "unmanaged": 20,
         "foreign": 5,
+        "other_environments": 2,
     }
     assert [(one["action"], one["key"], one["session_id"]) for one in document["actions"]] == [
         ("delete", "k07", ids["Name k07"]),

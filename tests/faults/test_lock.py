@@ -382,9 +382,10 @@ def test_the_hint_names_the_environment(world: World) -> None:
     until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat(timespec="seconds")
     lock = {"catalog": CATALOG, "environment": "prod", "holder": "lery", "expires": until}
     world.store.insert_session(name=f"reconciler lock: {CATALOG}@prod", remark=compose_lock(lock))
+    world.want([], environments={"prod": {}})
     place = [str(world.folder), "--endpoint", world.server.url, "--env", "prod"]
     run = world.here("apply", *place, "--lock", "--auto-approve")
-    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env prod")) == (
+    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env=prod")) == (
         3,
         True,
     ), run

@@ -10,13 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import click
 
-from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.connect import connection_for, need_local_data
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
     catalog_argument,
     connection_options,
     environment_option,
-    split,
     state_option,
 )
 from reconciler.cli.output import format_option
@@ -92,7 +91,7 @@ def command(
     scope = _scope(catalog, env)
     state = state_dir or catalog / FOLDER
     need_local_data(flags["endpoint"], state, "the list")
-    snapshot = live_or_against(None, split(flags, Connection), state)
+    snapshot = live_or_against(None, connection_for(flags, catalog, env), state)
     wanted = {name for name, given in (("unmanaged", unmanaged), ("foreign", foreign)) if given}
     found = [
         (live, owner)
