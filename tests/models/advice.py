@@ -12,7 +12,7 @@ from tests.models.world import Done
 
 def environment_in(words: str) -> str | None:
     """The environment that a command names."""
-    found = re.search(r"--env (\S+)", words)
+    found = re.search(r"--env[ =](\S+)", words)
     return found[1] if found else None
 
 
