@@ -497,7 +497,7 @@ def check(examples: int, steps: int) -> None:
 
 
 def test_nobody_loses_a_session_or_a_message() -> None:
-    check(12, 40)
+    check(10, 40)
 
 
 @pytest.mark.full
