@@ -23,7 +23,7 @@ def in_short(change: Change) -> list[str]:
 
     ``model: "a" → "b"``, ``prompt −1 +1 lines``, ``remark.note removed``; and ``2 more fields``.
     """
-    if change.action == "create":
+    if change.action == "create" or change.style == "delete":
         return []
     fields = sorted(change.first["fields"], key=_importance)
     shown = fields if len(fields) <= FIELDS + 1 else fields[:FIELDS]
@@ -67,28 +67,27 @@ def totals_by_field(document: Mapping[str, Any]) -> str:
     return f"{len(updates):,} {noun}: {shown}{more}"
 
 
-def token_range(change: Change, field: Field) -> str:
-    """How the number of tokens of a text changes, in all sessions with the same change: ``about +4 tokens (now about
-    55 to 61)``."""
-    pairs = [text_diff(same_field(member, field)).tokens for member in change.members]
-    differences = sorted(after - before for before, after in pairs)
-    now = _range([after for _, after in pairs], "{:,}")
-    if differences[0] == differences[-1] == 0:
-        return f"about as many tokens (now about {now})"
-    return f"about {_range(differences, '{:+,}')} tokens (now about {now})"
-
-
-def _range(numbers: Sequence[int], form: str) -> str:
-    low, high = form.format(min(numbers)), form.format(max(numbers))
-    return low if low == high else f"{low} to {high}"
-
-
 def what_changes(change: Change, field: Field, difference: TextDiff) -> str:
-    """The size of a difference: ``1 line removed, 2 added, about +12 tokens (now about 312)``."""
+    """The size of a text's difference, for all sessions that share it."""
+    return size_of(difference, [text_diff(same_field(member, field)).tokens for member in change.members])
+
+
+def size_of(difference: TextDiff, tokens: Sequence[tuple[int, int]]) -> str:
+    """The size of a difference: ``1 line removed, 2 added, about +12 tokens (now about 312 to 340)``.
+
+    ``tokens`` are the approximate numbers on both sides, for each session that has this difference.
+    """
     if difference.removed and difference.added:
         lines = f"{count(difference.removed, 'line')} removed, {difference.added:,} added"
     elif difference.removed:
         lines = f"{count(difference.removed, 'line')} removed"
     else:
         lines = f"{count(difference.added, 'line')} added"
-    return f"{lines}, {token_range(change, field)}"
+    more = [after - before for before, after in tokens]
+    change = f"about {_range(more, '{:+,}')} tokens" if any(more) else "about as many tokens"
+    return f"{lines}, {change} (now about {_range([after for _, after in tokens], '{:,}')})"
+
+
+def _range(numbers: Sequence[int], form: str) -> str:
+    low, high = form.format(min(numbers)), form.format(max(numbers))
+    return low if low == high else f"{low} to {high}"

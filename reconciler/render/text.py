@@ -36,6 +36,7 @@ from reconciler.render.view import (
     outside_git,
     reason,
     same_field,
+    shared_reason,
     shared_title,
     shows_reason,
     text_diff,
@@ -46,7 +47,6 @@ from reconciler.render.view import (
 )
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
-from reconciler.text.width import cells
 
 #: In normal detail: lines of a new text, lines of one difference, characters of a value, notes of a kind, and rows of
 #: session names under a shared change.
@@ -75,6 +75,8 @@ class _Plan:
         self.detail = options.detail
         self.full = options.detail == "full"
         self.shown: dict[Any, str] = {}  # the hunks already shown, and under which key
+        self.shared = shared_reason([a for a in document["actions"] if a["action"] == "delete"])
+        self.said = False  # whether it was said
 
     def write(self) -> None:
         page, document = self.page, self.document
@@ -127,7 +129,7 @@ class _Plan:
 
     def _concise(self) -> None:
         listed = changes(self.document, grouped=False)
-        keys = min(24, max((cells(visible(str(c.first["key"]))) for c in listed), default=0))
+        keys = min(24, max((self.page.cells(visible(str(c.first["key"]))) for c in listed), default=0))
         for change in listed:
             action = change.first
             what = [reason(action)] if shows_reason(change) else []
@@ -139,7 +141,7 @@ class _Plan:
                 what[-1] += "; changed by it:"
                 what = [" ".join([*what, ", ".join(str(f["path"]) for f in action["fields"])])]
             key = visible(str(action["key"]))
-            pad = " " * max(0, keys - cells(key))
+            pad = " " * max(0, keys - self.page.cells(key))
             spans = self._header(change, key + pad)
             if what:
                 spans += ["  ", (", ".join(what), "dim")]
@@ -161,9 +163,20 @@ class _Plan:
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
         if change.action == "move" or shows_reason(change) or self.full:
-            page.put(6, ("reason: ", "dim"), reason(action), hang=8)
+            self._reason(action)
         self._fields(change)
         self._unchanged(change)
+
+    def _reason(self, action: Action) -> None:
+        why = reason(action)
+        if action["action"] == "delete" and self.shared:
+            if self.said:  # said once for all deletes, but for their messages
+                why = why.removeprefix(self.shared).removeprefix("; ")
+            else:
+                why = why.replace(self.shared, f"{self.shared} (all deletes)", 1)
+            self.said = True
+        if why:
+            self.page.put(6, ("reason: ", "dim"), why, hang=8)
 
     def _header(self, change: Change, key: str) -> list[Span]:
         session = change.first
@@ -190,7 +203,7 @@ class _Plan:
         if not self.full:
             used = shown = 0
             for name in names:
-                used += cells(name) + 2
+                used += self.page.cells(name) + 2
                 if used > room and shown:
                     break
                 shown += 1
@@ -213,10 +226,10 @@ class _Plan:
         if change.action == "delete" and not self.full:
             fields = [f for f in fields if f["path"] == "prompt"]
         paths = [visible(str(f["path"])) for f in fields]
-        column = min(max(map(cells, paths), default=0), self.page.width // 3)
+        column = min(max(map(self.page.cells, paths), default=0), self.page.width // 3)
         for at, (field, path) in enumerate(zip(fields, paths, strict=True)):
             sign = "" if change.action == "create" else _sign(field)
-            pad = " " * max(0, column - cells(path))
+            pad = " " * max(0, column - self.page.cells(path))
             lead: list[Span] = [(f"{sign} ", _SIGN_STYLES[sign])] if sign else []
             lead += [path + pad, "   "]
             cause = cause_of(change.action, field)
@@ -294,7 +307,7 @@ class _Plan:
 
     def _fits(self, line: Line) -> bool:
         """Whether a changed line fits into one row, with marks."""
-        return cells(visible("".join(s.text for s in marked(line)))) <= self.page.width - 12
+        return self.page.cells(visible("".join(s.text for s in marked(line)))) <= self.page.width - 12
 
     def _whole_text(self, text: str, op: str, action: str) -> None:
         for remark in text_remarks(text):

@@ -118,6 +118,12 @@ def reason(action: Action) -> str:
     return f"{why}; its {count(messages, 'message')} {'is' if messages == 1 else 'are'} deleted too"
 
 
+def shared_reason(actions: Sequence[Action]) -> str:
+    """The reason of all of several actions, so that it is said once; empty if they do not share one."""
+    reasons = {str(action["reason"]) for action in actions}
+    return reasons.pop() if len(actions) > 1 and len(reasons) == 1 else ""
+
+
 def about_drift(document: Mapping[str, Any]) -> bool:
     """Whether a document tells what was done outside git, and not what an apply would do."""
     return document.get("about") == "drift"
