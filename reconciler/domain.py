@@ -189,8 +189,8 @@ Others: TypeAlias = Literal["unmanaged", "foreign"]
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
-#: How a list was read (:mod:`reconciler.api.listing`): in one parallel pass, in the union of several, or in a sweep.
-Way: TypeAlias = Literal["fast", "united", "sweep"]
+#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`).
+Way: TypeAlias = Literal["fast", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The cost of a listing: requests (without retries), passes over the list, and the way that succeeded."""
+    """What a listing took: requests (without retries), how often the list was read, and what proved it complete."""
 
     calls: int
     passes: int
