@@ -93,10 +93,16 @@ class Page:
 
 
 class Pages(Protocol):
-    """The source of pages. A page past the end is None. ``ahead`` is how many are best in flight."""
+    """The source of pages. A page past the end is None.
+
+    ``ahead`` is how many are best in flight. ``filtered`` says whether sessions may be renamed into the list.
+    """
 
     @property
     def ahead(self) -> int: ...
+
+    @property
+    def filtered(self) -> bool: ...
 
     def one(self, ordering: Ordering, number: int) -> Page | None:
         """One page. Page 1 always exists."""
@@ -140,9 +146,9 @@ def list_sessions(
             numbers.add(number)
         return keep(live)
 
-    pages = _ClientPages(client, name, noting, _AHEAD * client.connections)
+    pages = _ClientPages(client, name, noting, _AHEAD * client.connections, _filters(client, name))
     with no_garbage_collection():
-        if not _filters(client, name):
+        if not pages.filtered:
             found = read_list(pages, on_rows=on_rows)
         elif (some := read_filtered(pages)) is not None:
             found = some
@@ -240,6 +246,8 @@ class _Reading:
             first = self._first()
             if _is_whole(first):
                 return self._whole(first, number)
+            if not self.pages.filtered:
+                return self.read()
             start = self._start(first, self.seen)
             ranges.append((start.edge, math.inf))
             wanted = [(one, start.size) for one in range(1, start.pages + 1)]
@@ -432,14 +440,15 @@ def _unreliable(what: str) -> UnreliableListError:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ClientPages:
-    """The pages of the service."""
+    """The pages of the service. A session with another name shows that it does not filter by name."""
 
     client: Client
     name: str | None
     keep: Keep
     ahead: int
+    filtered: bool
 
     def one(self, ordering: Ordering, number: int, size: int = 0) -> Page | None:
         operation = self.client.contract.operation("list_sessions")
@@ -460,6 +469,8 @@ class _ClientPages:
                 hint="is the address that of the session API?",
             )
         lives = [decode_session(row, self.client.contract.session) for row in results]
+        if self.name is not None:
+            self.filtered &= all(self.name.casefold() in live.name.casefold() for live in lives)
         return Page(count, [live.session_id for live in lives], [self.keep(live) for live in lives])
 
     def several(self, wanted: Sequence[Wanted], most: int) -> Generator[Page | None]:

@@ -28,6 +28,7 @@ class Model:
     ahead: int = 4
     #: Whether pages have the number of rows that is asked for.
     sized: bool = True
+    filtered: bool = True
     #: How the rows of a page are altered, for servers that do what they must not.
     distort: Callable[[Model, Ordering, int, list[int]], list[int]] = field(
         default=lambda model, ordering, number, ids: ids

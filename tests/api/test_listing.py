@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,6 +109,63 @@ def test_a_name_is_a_filter_of_the_server_alone(server: RunningServer) -> None:
     with calling(server.url) as client:
         assert [one.name for one in list_sessions(client, name="s1")] == ["s1"]
     assert server.log[0].query["session_name"] == "s1"
+
+
+# By name
+
+
+@pytest.mark.parametrize(("same", "size", "calls"), [(9, 10, 1), (30, 10, 6), (200, 20, 20)])
+def test_a_name_that_many_sessions_have_takes_two_calls_a_page(
+    server: RunningServer, same: int, size: int, calls: int
+) -> None:
+    """And not the whole account."""
+    fill(server.store, 500)
+    wanted = [server.store.insert_session(name="chat") for _ in range(same)]
+    with calling(server.url, contract=paged(size)) as client:
+        found = list_sessions(client, name="chat")
+    assert [one.session_id for one in found] == wanted
+    assert found.left_out == LeftOut()
+    assert len(server.log) == calls
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_name_that_others_give_and_take_meanwhile_hides_nothing(server: RunningServer, seed: int) -> None:
+    chance = random.Random(seed)
+    others = [server.store.insert_session(name=chance.choice(["chat", "old"])) for _ in range(300)]
+    ours = set(chance.sample(others, 20))
+    for session_id in ours:
+        server.store.update_session(session_id, name="chat")
+
+    def write(entry: LoggedRequest) -> None:
+        for session_id in set(chance.sample(others, 6)) - ours:
+            server.store.update_session(session_id, name=chance.choice(["chat", "old"]))
+        server.store.insert_session(name="chat")
+
+    server.before.append(write)
+    with calling(server.url, contract=paged(20), connections=4) as client:
+        found = [one.session_id for one in list_sessions(client, name="chat")]
+    assert len(found) == len(set(found))
+    assert ours <= set(found)
+    assert {entry.query.get("session_name") for entry in server.log} == {"chat"}
+
+
+def test_a_name_of_which_nothing_can_be_proved_is_looked_for_in_the_whole_list() -> None:
+    """No page of two rows, or of one, has the edge between two pages in its middle."""
+    with running_server(None, quirks=Quirks(max_page_size=2)) as server:
+        ids = [server.store.insert_session(name=name) for name in ["chat", "old"] * 5]
+        with calling(server.url) as client:
+            found = list_sessions(client, name="chat")
+        assert [one.session_id for one in found] == ids[::2]
+        assert found.left_out == LeftOut()
+        assert "session_name" not in server.log[-1].query
+
+
+def test_a_server_that_ignores_the_name_is_listed_once() -> None:
+    with running_server(None, quirks=Quirks(name_filter="none")) as server:
+        fill(server.store, 200)
+        with calling(server.url, contract=paged(10)) as client:
+            assert len(list_sessions(client, name="chat")) == 200
+        assert len(server.log) == 1 + 1 + 20 + 1
 
 
 def test_a_server_may_give_fewer_rows_than_asked() -> None:
