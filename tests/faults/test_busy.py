@@ -22,10 +22,6 @@ from tests.faults.world import CATALOG, Run, session, tag_of, write_catalog
 
 Table: TypeAlias = list[tuple[str, str, str]]
 
-#: The check of a probe that compares the sessions of others. It may differ where they are deleted: the list alone can't
-#: tell who did it, and the exit code is 1 then.
-OTHERS = "the other sessions"
-
 #: Runs a command and prints the most memory that it took (KiB) as the last line of stderr.
 PEAK = """\
 import resource, subprocess, sys
@@ -211,24 +207,19 @@ def test_the_doctor_says_the_same(
     others, times = (20_000, 10) if full else (1_000, 1)
     with open_account(tmp_path, tally, others=others, ours=20) as account:
         _, quiet = doctor(account, probe)
-        doubted = 0
-        with account.busy(create=20, delete=5, update=0):
+        # Nobody deletes the session next to the probe's own. Of that one, the doctor can't tell who took it.
+        with account.busy(create=20, delete=5, update=0, spare_new=True):
             for _ in range(times):
                 account.remember()
                 code, busy = doctor(account, probe)
-                doubtful = busy.get(OTHERS) == "differs"
-                doubted += doubtful
-                assert code == doubtful
-                assert {name: busy.get(name) for name in quiet.keys() - {OTHERS}} == {
-                    name: verdict for name, verdict in quiet.items() if name != OTHERS
-                }
+                assert code == 0
+                assert busy == quiet
                 account.acquit_of_new()
                 account.blame_for_others()
                 left = [row.name for row in account.world.store.sessions() if "reconciler" in row.name]
                 assert left == []
         name = "doctor --probe" if probe else "doctor"
-        said = f", in {doubted} it says that other sessions went" if probe else ""
-        seen = f"{times} of {times} end, else as on a quiet account, nothing left{said} ({account.reached()})"
+        seen = f"{times} of {times} say what they say on a quiet account, nothing left ({account.reached()})"
         busy_table.append(
             (f"6. {name}, {others:,} others, 20/5/0 a second", "ends, right, nothing left", seen)
         )
