@@ -149,8 +149,9 @@ def test_sessions_of_others_take_no_memory(
         row = f"4. plan, {others:,} others, 50 ours, 20/5/20 a second"
         seen = f"right, {each:.0f} bytes ({way}; {account.reached()})"
         busy_table.append((row, "right, ≤ 200 bytes for each of others", seen))
-        # A small account shows little but what a page in flight takes.
-        assert each <= (200 if full else 1000)
+        # The pages in flight take 6 MB however large the account is: 300 bytes for each session of a small one. To
+        # keep a session whole takes 2,000.
+        assert each <= (200 if full else 500)
 
 
 def peak(run: Run) -> int:
