@@ -19,9 +19,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, elide, shared
+from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -298,7 +299,9 @@ def _texts(
             if share <= 0:
                 left_out += 1
                 continue
-            shown = elide(line, equal=min(2_000, max(200, share // 8)), changed=share)
+            shown = elide(
+                line, equal=min(2_000, max(200, share // 8)), changed=share, longest=max(4_000, share)
+            )
             share -= sum(len(s.text) for s in shown.segments) + 8
             lines.append([line.op, [_segment(s, shown) for s in shown.segments]])
         if lines:

@@ -18,10 +18,12 @@ Totals, and whether the plan is refused, are always shown.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
+from reconciler.render.changed_lines import joined
 from reconciler.render.character_changes import remarks
 from reconciler.render.keylist import key_list
 from reconciler.render.markdown_pieces import (
@@ -33,8 +35,9 @@ from reconciler.render.markdown_pieces import (
     code,
     cut,
     delete_line,
-    diff_row,
+    diff_rows,
     fenced,
+    fits,
     html_code,
     indented,
     prose,
@@ -44,7 +47,7 @@ from reconciler.render.markdown_pieces import (
     short_key,
 )
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import TextDiff, shared
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,
@@ -418,31 +421,33 @@ class _Comment:
         said = [f"  - {remark}" for remark in text_remarks(text)]
         lines = text.split("\n")
         limit = len(lines) if self.options.detail == "full" else _FIRST_LINES
-        rows = [diff_row("+" if "after" in field else "-", line) for line in lines[:limit]]
+        sign: Literal["+", "-"] = "+" if "after" in field else "-"
+        rows = [row for line in lines[:limit] for row in diff_rows(Line(sign, (Segment(line),)))]
         if len(lines) > limit:
             rows.append(f"@@ {count(len(lines) - limit, 'more line')} @@")
         block = ["", *indented(fenced(rows, "diff")), ""] if text else []
         return [f"{label}{text_size(text)}{mark}", *said, *block]
 
     def _difference(self, difference: TextDiff, key: str) -> list[str]:
-        limit = None if self.options.detail == "full" else _DIFF_LINES
+        left = sys.maxsize if self.options.detail == "full" else _DIFF_LINES
         rows: list[str] = []
-        total = 0
+        more = 0
         for hunk in difference.hunks:
-            total += len(hunk.lines)
-            if limit is not None and len(rows) >= limit:
-                continue
             change = hunk.change
             known = self.hunks.setdefault(change, key) if len(change) > 3 else key
             if known != key:
-                rows.append(f"{hunk.header} the same {len(change)} lines as in {cut(known, MAX_NAME)}")
-                total -= len(hunk.lines)
+                if left:
+                    rows.append(f"{hunk.header} the same {len(change)} lines as in {cut(known, MAX_NAME)}")
                 continue
-            rows.append(hunk.header)
-            rows += [diff_row(line.op, line) for line in hunk.lines[:limit]]
-        if limit is not None and len(rows) > limit:
-            shown = sum(not row.startswith("@@") for row in rows[:limit])
-            rows = [*rows[:limit], f"@@ {count(total - shown, 'more line')} @@"]
+            lines = list(joined(hunk.lines, fits))
+            if left:
+                rows.append(hunk.header)
+            for line in lines[:left]:
+                rows += diff_rows(line)
+            more += max(0, len(lines) - left)
+            left = max(0, left - len(lines))
+        if more:
+            rows.append(f"@@ {count(more, 'more line')} @@")
         return rows
 
     # --- notes -----------------------------------------------------------------------------------------

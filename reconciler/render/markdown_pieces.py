@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.render.prompt_diff import Line, Segment, elide
-from reconciler.render.view import Action, Field, count
-from reconciler.text.escape import fence, guard, html_text, markdown_code, markdown_text, quoted, visible
+from reconciler.render.changed_lines import elide, left_out, marked
+from reconciler.render.prompt_diff import Line
+from reconciler.render.view import Action, Field
+from reconciler.text.escape import (
+    code_point,
+    fence,
+    guard,
+    html_text,
+    markdown_code,
+    markdown_text,
+    quoted,
+    visible,
+)
+from reconciler.text.width import breaks, cells
 
 #: The longest single texts, in characters.
 MAX_NAME, MAX_MESSAGE = 80, 400
-_VALUE, _LINE = 200, 1_000
+_VALUE, _LINE = 200, 6_000
+#: Columns of a row in a fenced block, beside its sign, and what the further rows of a line begin with.
+_WIDTH, _WRAPPED = 90, "↳"
 
 
 def as_block(lines: Iterable[str]) -> str:
@@ -76,21 +89,29 @@ def indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def diff_row(op: str, line: Line | str) -> str:
-    """A line of a difference, as in a unified diff."""
-    if isinstance(line, str):
-        line = Line("+", (Segment(line),))
-    text = "".join(
-        f"[… {count(s.skipped, 'character')} …]" if s.skipped else _spaces_shown(s, line)
-        for s in elide(line).segments
-    )
-    return f"{' ' if op == '=' else op}{cut(text, _LINE)}"
+def diff_rows(line: Line) -> list[str]:
+    """A line of a difference in rows of limited width, as in a unified diff.
+
+    A joined line begins with ``!``, which forges colour as a change. The further rows of a line begin with its sign and
+    ``↳``.
+    """
+    sign = {"=": " ", "~": "!"}.get(line.op, line.op)
+    text = visible("".join(left_out(s) if s.skipped else s.text for s in marked(elide(line))))
+    text = cut(text, _LINE)
+    if text.startswith(_WRAPPED):
+        text = code_point(_WRAPPED) + text[1:]
+    rows, start = [], 0
+    for end in breaks(text, _WIDTH, _WIDTH - 2):
+        rows.append(
+            f"{sign}{f'{_WRAPPED} ' if start else ''}{text[start:end]}".rstrip(" " if end < len(text) else "")
+        )
+        start = end
+    return rows or [sign]
 
 
-def _spaces_shown(segment: Segment, line: Line) -> str:
-    if line.op != "=" and segment.changed and (line.spaces or segment.text.isspace()):
-        return segment.text.replace(" ", "·")
-    return segment.text
+def fits(line: Line) -> bool:
+    """Whether a changed line fits into one row of a difference, with marks."""
+    return cells(visible("".join(s.text for s in marked(line)))) <= _WIDTH
 
 
 def runs_of_lines(rows: Sequence[tuple[str | None, str]]) -> list[str]:

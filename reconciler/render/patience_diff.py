@@ -1,9 +1,9 @@
 """Patience diff: which items two sequences have in common, in order.
 
 Common prefixes and suffixes are removed; items that occur exactly once on both sides are anchors; the stretches between
-anchors are compared in the same way. A stretch without anchors is compared item by item if it is small, and otherwise
-counts as replaced. :mod:`difflib` would find a little more in such stretches, and take minutes for
-long repetitive texts; here time grows with the length, whatever is in it.
+anchors are compared in the same way. A stretch without anchors is compared item by item if it is small, or searched for
+a few edits; otherwise it counts as replaced. :mod:`difflib` would find a little more there, and take minutes
+for long repetitive texts; here time grows with the length, whatever is in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ CELLS = 4_096
 BUDGET = 200_000
 #: How deep anchors are looked for between anchors.
 DEPTH = 16
+#: Up to this many edits are looked for in a longer stretch without anchors.
+EDITS = 100
 
 
 def matches(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int, int]]:
@@ -69,6 +71,8 @@ class _Comparison:
         if cells <= CELLS and cells <= self.budget:
             self.budget -= cells
             yield from self._by_item(i, i_end, j, j_end)
+        else:
+            yield from self._by_edits(i, i_end, j, j_end)
 
     def _anchors(self, i: int, i_end: int, j: int, j_end: int) -> list[tuple[int, int]]:
         """The longest increasing chain of items that occur exactly once in both stretches."""
@@ -112,6 +116,44 @@ class _Comparison:
                 x += 1
             else:
                 y += 1
+
+    def _by_edits(self, i: int, i_end: int, j: int, j_end: int) -> Iterator[tuple[int, int, int]]:
+        """A longest common subsequence if few edits lead from one stretch to the other, else nothing.
+
+        Myers' greedy algorithm (An O(ND) Difference Algorithm, 1986): for each number of edits, how far each diagonal
+        gets. It needs no item that occurs once, so a few changes in a repetitive text are found wherever they are.
+        """
+        a, b, n, m = self.a, self.b, i_end - i, j_end - j
+        reached = {1: 0}
+        trace: list[dict[int, int]] = []
+        for edits in range(EDITS + 1):
+            trace.append(dict(reached))
+            for k in range(-edits, edits + 1, 2):
+                down = k == -edits or (k != edits and reached[k - 1] < reached[k + 1])
+                x = reached[k + 1] if down else reached[k - 1] + 1
+                while x < n and x - k < m and a[i + x] == b[j + x - k]:
+                    x += 1
+                reached[k] = x
+                if x >= n and x - k >= m:
+                    yield from ((i + s, j + s - d, size) for s, d, size in _path(trace, k, n))
+                    return
+            self.budget -= edits
+            if abs(n - m) > EDITS or self.budget < 0:
+                return
+
+
+def _path(trace: Sequence[dict[int, int]], k: int, x: int) -> list[tuple[int, int, int]]:
+    """The runs of a traced comparison: start in the first stretch, diagonal, length."""
+    runs: list[tuple[int, int, int]] = []
+    for edits in range(len(trace) - 1, -1, -1):
+        reached = trace[edits]
+        down = k == -edits or (k != edits and reached[k - 1] < reached[k + 1])
+        start = 0 if not edits else (reached[k + 1] if down else reached[k - 1] + 1)
+        if x > start:
+            runs.append((start, k, x - start))
+        if edits:
+            k, x = (k + 1, reached[k + 1]) if down else (k - 1, reached[k - 1])
+    return runs[::-1]
 
 
 def _once(items: Sequence[Hashable], start: int, end: int) -> dict[Hashable, int]:

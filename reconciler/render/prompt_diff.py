@@ -11,10 +11,9 @@ have in common at either end is cut off by comparing memory, before anything is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from typing import Literal, NamedTuple, TypeAlias
 
 from reconciler.render.patience_diff import matches
@@ -25,33 +24,45 @@ Op: TypeAlias = Literal["=", "-", "+"]
 #: Unchanged lines around a change.
 CONTEXT = 3
 
-_MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-_EXTEND = f"[{_MARKS}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
-_EXTENDING = re.compile(f"{_EXTEND}|\u200d")
-_TOKEN = re.compile(f"(?:(?![{CJK}])[\\w{_MARKS}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
+#: Combining marks: they belong to the character before them.
+COMBINING = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_EXTEND = f"[{COMBINING}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
+#: A unit of marking: a word, a stretch of white space, or another character with what extends it.
+TOKEN = re.compile(f"(?:(?![{CJK}])[\\w{COMBINING}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
 
 # Bounds on the marking of words. Beyond them, whole lines count as replaced.
 _PAIRED = 400  # pairs of lines in one replaced stretch that are compared
-_MARKED_LINE = 20_000  # characters of one pair of lines, without common ends
-_MARKED_TEXT = 200_000  # characters of all pairs of one text
+_MARKED_LINE = 100_000  # characters of one pair of lines, without common ends
+_MARKED_TEXT = 400_000  # characters of all pairs of one text
 _MARKED_PAIRS = 50  # pairs of lines of one text
 _ALIKE = 0.35  # the share of two lines that must be equal for marks to help
 
 
 class Segment(NamedTuple):
-    """A part of a line, equal on both sides or changed; or a number of omitted characters."""
+    """A part of a line, equal on both sides, removed or added; or a number of omitted characters and changes."""
 
     text: str
-    changed: bool = False
+    op: Op = "="
     skipped: int = 0
+    changes: int = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether only one side has it."""
+        return self.op != "="
 
 
 class Line(NamedTuple):
-    """A line without its line end. ``spaces``: it differs from its counterpart in white space only."""
+    """A line without its line end.
 
-    op: Op
+    ``spaces``: it differs from its counterpart in white space only. ``joined``: the segments of both, in one order;
+    empty without a counterpart. A line of op ``~`` stands for both.
+    """
+
+    op: Op | Literal["~"]
     segments: tuple[Segment, ...]
     spaces: bool = False
+    joined: tuple[Segment, ...] = ()
 
     @property
     def text(self) -> str:
@@ -82,7 +93,7 @@ class Hunk:
         return f"@@ -{self.before_start},{self.before_count} +{self.after_start},{self.after_count} @@"
 
     @property
-    def change(self) -> tuple[tuple[Op, str], ...]:
+    def change(self) -> tuple[tuple[str, str], ...]:
         """The change regardless of its position: the lines from the first changed one to the last."""
         changed = [at for at, line in enumerate(self.lines) if line.op != "="]
         return tuple((line.op, line.text) for line in self.lines[changed[0] : changed[-1] + 1])
@@ -166,41 +177,6 @@ def _shared_length(contexts: Sequence[tuple[Line, ...]]) -> int:
             break
         length += 1
     return length
-
-
-def elide(line: Line, *, equal: int = 80, changed: int = 400) -> Line:
-    """The line with long segments shortened to ``equal`` or ``changed`` characters.
-
-    Changed segments keep their start. Equal segments keep the part next to a change or, in a line without changes, the
-    start.
-    """
-    if sum(len(s.text) for s in line.segments) <= 2 * equal:
-        return line
-    parts: list[Segment] = []
-    for at, segment in enumerate(line.segments):
-        text, limit = segment.text, changed if segment.changed else equal
-        if len(text) <= limit + 20:
-            parts.append(segment)
-            continue
-        if segment.changed or len(line.segments) == 1:
-            head, foot = (changed if line.op != "=" else 2 * equal), 0
-        else:
-            head, foot = (limit // 2 if at else 0), (limit // 2 if at + 1 < len(line.segments) else 0)
-        if len(text) <= head + foot + 20:
-            parts.append(segment)
-            continue
-        head, foot = _whole(text, head), len(text) - _whole(text, len(text) - foot)
-        parts.append(Segment(text[:head], segment.changed))
-        parts.append(Segment("", segment.changed, len(text) - head - foot))
-        parts.append(Segment(text[len(text) - foot :], segment.changed))
-    return Line(line.op, tuple(p for p in parts if p.text or p.skipped), line.spaces)
-
-
-def _whole(text: str, at: int) -> int:
-    """The nearest earlier position that splits neither a character from its combining marks nor an emoji sequence."""
-    while 0 < at < len(text) and (_EXTENDING.match(text[at]) or text[at - 1] == "\u200d"):
-        at -= 1
-    return at
 
 
 # --- lines -----------------------------------------------------------------------------------------------
@@ -332,13 +308,13 @@ def _blocks(runs: Sequence[tuple[int, int, int]], a_end: int, b_end: int) -> Ite
 
 def words(text: str) -> list[str]:
     """A line split into units of marking: words, stretches of white space, and other single characters."""
-    return _TOKEN.findall(text)
+    return TOKEN.findall(text)
 
 
 def _replaced(removed: Sequence[str], added: Sequence[str], budget: _Budget) -> Iterator[Line]:
     """Removed lines, then added lines, with the changed words marked in pairs of lines."""
-    minus: list[Line] = [Line("-", (Segment(text, True),)) for text in removed]
-    plus: list[Line] = [Line("+", (Segment(text, True),)) for text in added]
+    minus: list[Line] = [Line("-", (Segment(text, "-"),)) for text in removed]
+    plus: list[Line] = [Line("+", (Segment(text, "+"),)) for text in added]
     for i, j in _partners(removed, added) if budget.pairs else ():
         size = len(removed[i]) + len(added[j])
         if size > budget.characters or not budget.pairs:
@@ -349,8 +325,8 @@ def _replaced(removed: Sequence[str], added: Sequence[str], budget: _Budget) -> 
         if marked is None:
             continue
         spaces = "".join(removed[i].split()) == "".join(added[j].split())
-        minus[i] = Line("-", marked[0], spaces)
-        plus[j] = Line("+", marked[1], spaces)
+        minus[i] = Line("-", side(marked, "-"), spaces, marked)
+        plus[j] = Line("+", side(marked, "+"), spaces, marked)
     yield from minus
     yield from plus
 
@@ -385,45 +361,52 @@ def _likeness(a: set[str], b: set[str]) -> float:
     return 2 * shared / (len(a) + len(b) or 1)
 
 
-def _marked(a: str, b: str) -> tuple[tuple[Segment, ...], tuple[Segment, ...]] | None:
-    """Two lines as segments, or nothing if they have too little in common for marks to help."""
+def _marked(a: str, b: str) -> tuple[Segment, ...] | None:
+    """The segments of two lines, in one order, or nothing if they have too little in common for marks to help."""
     start = _word_start(a, b, _common_start(a, b))
     tail = _word_end(a, b, _common_end(a, b, min(len(a), len(b)) - start))
     middle_a, middle_b = a[start : len(a) - tail], b[start : len(b) - tail]
     if len(middle_a) + len(middle_b) > _MARKED_LINE:
-        left, right = [Segment(middle_a, True)], [Segment(middle_b, True)]
-        equal = 0
+        middle = [Segment(middle_a, "-"), Segment(middle_b, "+")]
     else:
-        left, right, equal = _marked_words(words(middle_a), words(middle_b))
-    equal += start + tail
+        middle = _marked_words(words(middle_a), words(middle_b))
+    equal = start + tail + sum(len(s.text) for s in middle if not s.changed)
     if 2 * equal < _ALIKE * (len(a) + len(b)) and a.split() != b.split():
         return None
-    head, foot = [Segment(a[:start])], [Segment(a[len(a) - tail :])]
-    return _joined(head + left + foot), _joined(head + right + foot)
+    return _merged([Segment(a[:start]), *middle, Segment(a[len(a) - tail :])])
 
 
-def _marked_words(a: list[str], b: list[str]) -> tuple[list[Segment], list[Segment], int]:
+def _marked_words(a: list[str], b: list[str]) -> list[Segment]:
     runs = matches(a, b)
     # A space between two changed words is marked as well, so that the phrase reads as one change.
     runs = [r for r in runs if not all(word.isspace() for word in a[r[0] : r[0] + r[2]])]
-    left: list[Segment] = []
-    right: list[Segment] = []
-    equal = i = j = 0
+    found: list[Segment] = []
+    i = j = 0
     for x, y, size in [*runs, (len(a), len(b), 0)]:
-        same = "".join(a[x : x + size])
-        left += [Segment("".join(a[i:x]), True), Segment(same)]
-        right += [Segment("".join(b[j:y]), True), Segment(same)]
-        equal += len(same)
+        found += [
+            Segment("".join(a[i:x]), "-"),
+            Segment("".join(b[j:y]), "+"),
+            Segment("".join(a[x : x + size])),
+        ]
         i, j = x + size, y + size
-    return left, right, equal
+    return found
 
 
-def _joined(segments: list[Segment]) -> tuple[Segment, ...]:
-    kept = (s for s in segments if s.text)
-    return tuple(
-        Segment("".join(s.text for s in group), changed)
-        for changed, group in groupby(kept, lambda s: s.changed)
-    ) or (Segment(""),)
+def _merged(segments: Iterable[Segment]) -> tuple[Segment, ...]:
+    """The segments that are not empty; adjacent ones of a kind are one."""
+    found: list[Segment] = []
+    for segment in segments:
+        last = found[-1] if found else None
+        if last and last.op == segment.op and not last.skipped and not segment.skipped:
+            found[-1] = Segment(last.text + segment.text, segment.op)
+        elif segment.text or segment.skipped:
+            found.append(segment)
+    return tuple(found)
+
+
+def side(segments: Iterable[Segment], op: Op) -> tuple[Segment, ...]:
+    """What one side has of joined segments."""
+    return _merged(s for s in segments if s.op in ("=", op)) or (Segment(""),)
 
 
 def _word_start(a: str, b: str, at: int) -> int:
@@ -432,7 +415,7 @@ def _word_start(a: str, b: str, at: int) -> int:
     found = start
     for text in (a, b):
         best = start
-        for match in _TOKEN.finditer(text, start, min(len(text), at + 64)):
+        for match in TOKEN.finditer(text, start, min(len(text), at + 64)):
             if match.start() > at:
                 break
             best = match.start()
@@ -445,7 +428,7 @@ def _word_end(a: str, b: str, tail: int) -> int:
 
     def whole(text: str) -> int:
         at = len(text) - tail
-        for match in _TOKEN.finditer(text, max(0, at - 64)):
+        for match in TOKEN.finditer(text, max(0, at - 64)):
             if match.end() >= at:
                 return match.end() if match.start() < at < match.end() else at
         return len(text)

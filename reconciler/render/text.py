@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reconciler.render.changed_lines import elide, joined, left_out, marked
 from reconciler.render.character_changes import remarks
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, elide, shared
+from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.terminal_page import Page, Span
 from reconciler.render.view import (
     CAUSES,
@@ -244,8 +245,7 @@ class _Plan:
         for remark in remarks(difference):
             self.page.put(8, (remark, "warning"), gutter="| ", hang=2)
         left = -1 if self.full else DIFF_LINES
-        total = sum(len(h.lines) for h in difference.hunks)
-        done = 0
+        more = 0
         for hunk in difference.hunks:
             change = hunk.change
             if not self.full and len(change) >= _REPEATED:
@@ -253,17 +253,21 @@ class _Plan:
                 if known != key:
                     text = f"{hunk.header} the same {len(change)} lines as in "
                     self.page.put(8, (text, "hunk"), (known, "strong"), gutter="| ")
-                    done += len(hunk.lines)
                     continue
-            if left == 0:
-                break
-            self.page.put(8, (hunk.header, "hunk"), gutter="| ")
-            for line in hunk.lines if left < 0 else hunk.lines[:left]:
+            lines = list(joined(hunk.lines, self._fits))
+            if left:
+                self.page.put(8, (hunk.header, "hunk"), gutter="| ")
+            for line in lines if left < 0 else lines[:left]:
                 self._line(line)
-                left -= left > 0
-                done += 1
-        if done < total:
-            self._more(total - done, "more line", "more lines")
+            if left >= 0:
+                more += max(0, len(lines) - left)
+                left = max(0, left - len(lines))
+        if more:
+            self._more(more, "more line", "more lines")
+
+    def _fits(self, line: Line) -> bool:
+        """Whether a changed line fits into one row, with marks."""
+        return cells(visible("".join(s.text for s in marked(line)))) <= self.page.width - 12
 
     def _whole_text(self, text: str, op: str, action: str) -> None:
         for remark in text_remarks(text):
@@ -284,19 +288,15 @@ class _Plan:
         if not self.full:
             line = elide(line)
         op = " " if line.op == "=" else line.op
-        spans: list[Span] = [(op + " ", "" if op == " " else op)]
-        for segment in line.segments:
+        equal = "" if line.op in "=~" else line.op
+        spans: list[Span] = [(op + " ", _SIGN_STYLES["~"] if op == "~" else equal)]
+        for segment in marked(line):
             if segment.skipped:
-                spans.append((f"[… {count(segment.skipped, 'character')} …]", "dim"))
-                continue
-            text = segment.text
-            if line.op == "=":
-                spans.append(text)
-                continue
-            marked = segment.changed and len(line.segments) > 1
-            if segment.changed and (line.spaces or text.isspace()):
-                text = text.replace(" ", "·")
-            spans.append((text, line.op * 2 if marked else line.op))
+                spans.append((left_out(segment), "dim"))
+            elif segment.changed and len(line.segments) > 1:
+                spans.append((segment.text, segment.op * 2))
+            else:
+                spans.append((segment.text, equal))
         self.page.put(8, *spans, gutter="| ", hang=4, mark="↳")
 
     # --- below -----------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ def cells(text: str) -> int:
 def breaks(text: str, first: int, rest: int) -> Iterator[int]:
     """Where to break a text into rows of this many cells: after a space if one is near, else anywhere.
 
-    A character is never separated from its combining marks, and no emoji sequence is split.
+    A character is never separated from its combining marks, and no emoji sequence is split. A Chinese or Japanese row
+    starts with none of the signs that close a phrase, and ends with none that opens one (as in JIS X 4051).
     """
     at, room = 0, first
     while at < len(text):
@@ -27,6 +28,8 @@ def breaks(text: str, first: int, rest: int) -> Iterator[int]:
             # A wide character may end a row, as Chinese text is set.
             if blank >= 0 and text[end].isascii() and text[end - 1].isascii():
                 end = min(blank + 1, end + 1)
+            else:
+                end = _allowed(text, at, end)
         yield end
         at, room = end, rest
 
@@ -44,8 +47,22 @@ def _fitting(text: str, at: int, room: int) -> int:
             break
         end += 1
     whole = end
-    while at < whole < len(text) and (
-        text[whole] in "\u200d\ufe0e\ufe0f" or text[whole - 1] == "\u200d" or cells(text[whole]) == 0
-    ):
+    while at < whole < len(text) and _joins(text, whole):
         whole -= 1
     return whole if whole > at else end
+
+
+_CLOSING = "，。、；：！？）」』》〉】〕”’…—·～,.;:!?)]}"
+_OPENING = "（「『《〈【〔“‘([{"
+
+
+def _allowed(text: str, start: int, end: int) -> int:
+    """The nearest earlier position where a row of Chinese may break, at most four characters back."""
+    for at in range(end, max(start, end - 4), -1):
+        if text[at] not in _CLOSING and text[at - 1] not in _OPENING and not _joins(text, at):
+            return at
+    return end
+
+
+def _joins(text: str, at: int) -> bool:
+    return text[at] in "\u200d\ufe0e\ufe0f" or text[at - 1] == "\u200d" or cells(text[at]) == 0

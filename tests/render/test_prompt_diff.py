@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
 from reconciler.render.patience_diff import matches
-from reconciler.render.prompt_diff import TextDiff, changed_part, diff, elide, shared
+from reconciler.render.prompt_diff import TextDiff, changed_part, diff, shared
 from reconciler.text.characters import character_name, text_remarks
 from reconciler.text.tokens import estimate_tokens
 
