@@ -108,8 +108,10 @@ class Pages(Protocol):
         """One page. Page 1 always exists."""
 
     def several(self, wanted: Sequence[Wanted], most: int) -> Generator[Page | None]:
-        """Pages, oldest first, in the order in which they are wanted. At most so many are in flight: no page is
-        requested before the one that is so many places ahead of it was answered."""
+        """Pages of the list, oldest first, in the order in which they are wanted.
+
+        No page is requested before the one ``most`` places ahead of it was answered.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,8 @@ def read_list(pages: Pages, *, on_rows: OnRows | None = None) -> Found:
     """The complete list from these pages.
 
     It takes one call for each page that exists when it begins, one for the first page, and one for each page of what is
-    new at the end. If others delete sessions, it takes a few more, and at most three times as many.
+    new at the end. If others delete sessions, it takes a few more, and at most three times as many. If the answers do
+    not fit together, it starts again, twice at most.
 
     Raises:
         UnreliableListError: the server does not list what it counts, or not in order.
