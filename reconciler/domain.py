@@ -217,7 +217,8 @@ class Snapshot:
     It holds every session that existed throughout, except those of others that were ``left_out`` on purpose.
     ``endpoint`` is the service's address, ``contract`` says what can be done there, and ``listing`` how the list was
     read; None if that is not known. ``account`` is the mark of the account that was listed, ``messages`` how many
-    messages some of the sessions have, by id.
+    messages some of the sessions have, by id. ``newest`` is the highest id of all, also of those that were left out;
+    0 if that is not known.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -227,6 +228,7 @@ class Snapshot:
     listing: Listing | None = None
     account: Account = UNKNOWN
     messages: Mapping[int, int] = field(default_factory=dict)
+    newest: int = 0
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

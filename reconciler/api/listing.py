@@ -120,6 +120,7 @@ class Found:
 
     sessions: tuple[LiveSession, ...]
     left_out: LeftOut
+    newest: int
     listing: Listing
 
 
@@ -164,6 +165,7 @@ def list_sessions(
         left_out=found.left_out,
         listing=found.listing,
         account=make_account(numbers, (live.session_id for live in found.sessions if live.remark.tag)),
+        newest=found.newest,
     )
 
 
@@ -367,7 +369,8 @@ class _Reading:
             self.twice = twice
 
     def _found(self, passes: int, way: Way) -> Found:
-        return Found(self.seen.sessions(), self.seen.left_out(), Listing(self.calls, passes, way))
+        listing = Listing(self.calls, passes, way)
+        return Found(self.seen.sessions(), self.seen.left_out(), self.seen.newest, listing)
 
     def _miscounted(self, start: _Start) -> UnreliableListError:
         if self.twice is not None:

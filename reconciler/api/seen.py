@@ -53,6 +53,11 @@ class Seen:
         """How many lower ids were seen."""
         return bisect_left(self._ids, below)
 
+    @property
+    def newest(self) -> int:
+        """The highest id; 0 if there is none."""
+        return self._ids[-1] if self._ids else 0
+
     def sessions(self) -> tuple[LiveSession, ...]:
         """The kept sessions, by id."""
         return tuple(

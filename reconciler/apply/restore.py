@@ -29,7 +29,7 @@ from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.journal import Journal, read_journal
 from reconciler.apply.payload import making_payload, not_carried, restore_payload
 from reconciler.contract import Operation
-from reconciler.domain import LiveSession, Snapshot
+from reconciler.domain import LiveSession, Others, Snapshot
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
 from reconciler.ownership.remark import parse_remark, remark_of_another_session
@@ -153,15 +153,22 @@ class _Work:
             self._update(payload, number, archive=kept)
         return Restored(number, False, 0)
 
-    def _list(self) -> Snapshot:
-        """All sessions.
+    def _list(self, wanted: Callable[[LiveSession], bool] = lambda live: False) -> Snapshot:
+        """The sessions that are wanted, the archived one, and those that tell which account it is.
 
         Raises:
             Refused: they are another account's, whose customers the archived messages do not concern.
         """
-        lives = list_sessions(self.client)
-        self.account = replace(lives.account, key=self.options.account.key)
+
         expected = self.archived.account
+        known = {self.original.session_id, *(expected.sessions if expected else ())}
+
+        def keep(live: LiveSession) -> LiveSession | Others:
+            kept = live.session_id in known or live.remark.tag is not None or wanted(live)
+            return live if kept else "unmanaged"
+
+        lives = list_sessions(self.client, keep=keep)
+        self.account = replace(lives.account, key=self.options.account.key)
         if expected is not None and not self.options.other_account:
             there = {live.session_id for live in lives}
             # That the archived session itself is gone says nothing about the account.
@@ -195,7 +202,9 @@ class _Work:
 
     def make_again(self, earlier: _Earlier) -> Restored:
         """Create a deleted session again, or resume with what an earlier try created."""
-        lives = self._list()
+        lives = self._list(
+            lambda live: live.session_id in earlier.made or self._as_it_was(live) or self._half_made(live)
+        )
         live = self._made_before(lives, earlier)
         wanted = [self._content(message) for message in self._in_order()]
         create = self.client.contract.operation("create_session")
@@ -203,8 +212,7 @@ class _Work:
         made = live is None or reserved_kind(live) == "half-made"
         with self._recorded():
             if live is None:
-                newest = max((one.session_id for one in lives), default=0)
-                live = self._make(create, newest, whole=not left_out)
+                live = self._make(create, lives.newest, whole=not left_out)
             if reserved_kind(live) == "half-made":
                 payload = restore_payload(self.original, create)
                 update = self.client.contract.operation("update_session")

@@ -322,4 +322,4 @@ def test_what_is_not_kept_is_counted(server: RunningServer) -> None:
     with calling(server.url, contract=paged(2)) as client:
         found = list_sessions(client, keep=keep)
     assert [one.name for one in found] == ["s2"]
-    assert (found.left_out, found.total) == (LeftOut(unmanaged=4, foreign=2), 7)
+    assert (found.left_out, found.total, found.newest) == (LeftOut(unmanaged=4, foreign=2), 7, 7)
