@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     ERROR = 1
-    CHANGES = 2  # --detailed-exitcode (and drift): there are changes. Nothing else gives 2.
+    CHANGES = 2  # --detailed-exitcode and drift: there are changes. No other case returns 2.
     REFUSED = 3  # a guard said no: policy, stale plan, conflict, missing approval
     PARTIAL = 4  # done in part; the output says what was not done
     USAGE = 64
@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem.
 
     ``message`` says what, ``hint`` what to do now. ``file`` is relative to the catalog's root where it lies
     in it; ``line`` and ``column`` count from 1; ``source`` is the offending line without its line end.

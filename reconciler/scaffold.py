@@ -27,13 +27,13 @@ CI: Final = ("github", "gitlab")
 _GITHUB: Final = ("pull-request.yml", "deploy.yml", "drift.yml")
 
 _CATALOG = """\
-# {name}: every persona of ours. `reconciler plan` shows what an apply would change.
+# {name}: all of our personas. `reconciler plan` shows what an apply would change.
 version: 1
 {catalog}
-# Tells this catalog from others of the same name. Keep it.
+# Distinguishes this catalog from others of the same name. Keep it.
 id: {id}
 
-# What a session does not say for itself, it takes from here.
+# A session inherits what it does not set itself.
 defaults:
   {model}
   parameters:

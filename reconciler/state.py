@@ -41,7 +41,7 @@ def open_state(folder: Path) -> Path:
 
 
 def read_salt(folder: Path) -> bytes | None:
-    """The salt for marks of API keys, random for each state folder; None if there is none that can be read."""
+    """The salt for marks of API keys, random for each state folder; None if it is missing or unreadable."""
     try:
         descriptor = os.open(folder / SALT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:

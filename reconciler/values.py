@@ -63,7 +63,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def key_as_kept(key: str, kept: Iterable[str], wanted: Collection[str]) -> str | None:
-    """The form in which a service keeps a key that is not there to the letter; None if it is not there at all.
+    """The form in which a service stored a key that is missing as sent; None if it is missing in any form.
 
     A service may keep ``é`` in another Unicode normal form than it was sent.
 

@@ -1,4 +1,4 @@
-"""Texts that try to act on what shows them. None may have an effect in any output.
+"""Texts that try to control the program that shows them. None may have an effect in any output.
 
 ``HOSTILE`` maps a short name to a text. Put them where names, prompts, keys, reasons, file names and server
 messages go.

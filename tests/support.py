@@ -1,4 +1,4 @@
-"""What the tests of the core share: short ways to say what is wanted and what is live, and services to speak to."""
+"""Shared by the tests of the core: shortcuts for wanted and live sessions, and services to call."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_no_arrow_is_stale() -> None:
     assert not stale, "docs/architecture.md allows these, and no module imports so"
 
 
-def test_a_package_stands_below_all_that_it_imports() -> None:
+def test_no_package_imports_one_above_it() -> None:
     order = list(table())
     up = [
         f"{one} → {other}"

@@ -1,4 +1,4 @@
-"""The pages as a whole: links lead somewhere, the index is complete, and prose keeps to ``docs/style.md``."""
+"""All pages: links lead somewhere, the index is complete, and the prose follows ``docs/style.md``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When two values count as the same, and what a digest tells."""
+"""When two values count as the same, and what a digest distinguishes."""
 
 from __future__ import annotations
 

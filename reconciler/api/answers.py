@@ -1,4 +1,4 @@
-"""Interprets an answer: returns the body of a success, or raises an error that says what to do.
+"""Interprets a response: returns the body of a success, or raises an error that says what to do.
 
 The status in the body counts as much as the HTTP status. Errors are read in three forms: the service's envelope, a bare
 ``detail``, and a mapping of fields to lists of texts, as Django REST framework writes them.
@@ -35,7 +35,7 @@ _HINTS = {
     429: "the server limits the request rate: lower --parallelism, or run the command again later",
 }
 
-#: The keys under which an answer describes an error of the whole call.
+#: The keys under which a response describes an error of the whole call.
 _WHOLE = ("message", "detail", "error")
 
 #: The key under which Django REST framework puts errors that concern no single field.
@@ -46,7 +46,7 @@ def read_answer(operation: Operation, response: requests.Response, endpoint: End
     """The body of a successful answer; None if it has none.
 
     Raises:
-        ApiError: the answer is not a success, or can't be understood.
+        ApiError: the response is not a success, or can't be understood.
     """
     status = response.status_code
     body, readable = read_body(response)
@@ -100,7 +100,7 @@ def read_answer(operation: Operation, response: requests.Response, endpoint: End
 
 
 def read_body(response: requests.Response) -> tuple[Any, bool]:
-    """The answer's JSON, and whether the body is JSON at all."""
+    """The response's JSON, and whether the body is JSON at all."""
     try:
         return json.loads(response.content), True
     except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ class Cancellation:
         self.reason = ""
 
     def set(self, reason: str) -> None:
-        """Ask the run to stop: no write is started any more, and those in progress finish."""
+        """Ask the run to stop: no further write starts, and those in flight finish."""
         if not self._event.is_set():
             self.reason = reason
             self._event.set()

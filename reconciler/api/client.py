@@ -1,7 +1,7 @@
-"""Sends one call, and tells from the answer whether it succeeded.
+"""Sends one call, and determines from the response whether it succeeded.
 
 Reads are retried while the error may be temporary. Writes are sent once: the service has no idempotency keys, so
-:func:`reconciler.api.send.send_until_certain` decides what to do when no answer comes.
+:func:`reconciler.api.send.send_until_certain` decides what to do when no response comes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from reconciler.contract import Contract, Operation
 class Reply:
     """The outcome of one call: the body of a successful answer, or an error.
 
-    ``response`` is None if no answer came. It holds the request, and with it the key.
+    ``response`` is None if no response came. It holds the request, and with it the key.
     """
 
     body: Any
@@ -110,7 +110,7 @@ class Client:
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
-        """Send a call that changes nothing, with retries while the error may be temporary. Returns the answer's body.
+        """Send a call that changes nothing, with retries while the error may be temporary. Returns the response's body.
 
         Raises:
             ApiError: it failed permanently, or too often.
@@ -133,7 +133,7 @@ class Client:
         session: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> Any:
-        """Send a call that changes something, once. Returns the answer's body; None if it has none.
+        """Send a call that changes something, once. Returns the response's body; None if it has none.
 
         ``check`` is called right before the call is sent, which may be minutes after this method was called. If it
         raises, nothing is sent.
@@ -160,7 +160,7 @@ class Client:
             reply = Reply(read_answer(operation, response, self.endpoint, session), response)
         except ApiError as error:
             if error.throttled:
-                # Nobody waits for a pause that is too long.
+                # Too long a pause is not waited for.
                 self.limiter.throttled(started, error.retry_after if error.passing else None)
             reply = Reply(None, response, error)
         else:
@@ -198,7 +198,7 @@ class Client:
             raise self._unsent(operation, session, error) from None
 
     def _unsent(self, operation: Operation, session: str, error: Exception) -> ApiError:
-        """The error for a call that got no answer."""
+        """The error for a call that got no response."""
         where = self.endpoint.name
         outcome: Outcome = "unknown"
         if isinstance(error, requests.exceptions.SSLError | SSLError):

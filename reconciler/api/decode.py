@@ -21,7 +21,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
         ApiError: the row does not have the form that the contract describes.
     """
     if type(row) is not dict:
-        raise _misfit("a row of the list is no object")
+        raise _misfit("a row of the list is not an object")
     session_id = as_number(value_at(row, shape.session_id))
     if type(session_id) is not int:
         raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")
@@ -60,7 +60,7 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
 
 
 def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int | None, str | None]:
-    """The id and the token of the written session; None for one that the answer does not contain."""
+    """The id and the token of the written session; None for one that the response does not contain."""
     session = value_at(body, operation.answer_in) if type(body) is dict else None
     if type(session) is not dict:
         return None, None

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from reconciler.errors import Problem, ReconcilerError
 
-#: Whether a failed call was carried out: it was not, or nobody can tell. See also
+#: Whether a failed call was carried out: it was not, or that is unknown. See also
 #: :attr:`ApiError.says_not_done`.
 Outcome: TypeAlias = Literal["not done", "unknown"]
 
@@ -63,7 +63,7 @@ class ApiError(ReconcilerError):
 
     @property
     def says_not_done(self) -> bool:
-        """Whether the answer says that the call was not carried out, as a 503 does (RFC 9110, 15.6.4).
+        """Whether the response says that the call was not carried out, as a 503 does (RFC 9110, 15.6.4).
 
         A gateway may answer 503 to a request that it has passed on. So the ``outcome`` of a 503 is ``unknown``: the
         list is read before the write is sent again. After that, the 503 is believed.

@@ -138,7 +138,7 @@ def locked(
 
 
 class _Desk:
-    """The tickets of one run: one, or several if answers were lost. All of them are given back.
+    """The tickets of one run: one, or several if responses were lost. All of them are given back.
 
     ``holder`` is different for each run. ``ttl`` and ``settle`` are in seconds.
     """
@@ -154,7 +154,7 @@ class _Desk:
         """Create a ticket, and return its session_id.
 
         Raises:
-            ReconcilerError: it could not be created, or nobody can tell whether it was.
+            ReconcilerError: it could not be created, or whether it was is unknown.
         """
 
         def look(error: ApiError) -> Found:
@@ -172,7 +172,7 @@ class _Desk:
             )
         number: int | None = (
             sent.session_id or sent.body or self._look(client)
-        )  # not every answer tells the id
+        )  # not every response tells the id
         if number is None:
             raise self.not_listed()
         return number
@@ -219,7 +219,7 @@ class _Desk:
         )
 
     def _create(self, client: Client) -> int | None:
-        """Request a ticket. Returns its number if the answer has it."""
+        """Request a ticket. Returns its number if the response has it."""
         # Counted before it is sent: whatever interrupts the call, the ticket is looked for at the end.
         self._unseen += 1
         self._until = client.limiter.now() + self.settle
@@ -239,7 +239,7 @@ class _Desk:
         return number
 
     def _look(self, client: Client) -> int | None:
-        """Look for a ticket whose number is in no answer, for as long as the list may lag."""
+        """Look for a ticket whose number is in no response, for as long as the list may lag."""
         for _ in poll_until(client.limiter, lambda: self._until):
             self.queue(client)
             if self.drawn:
@@ -308,7 +308,7 @@ def _refuse_if_unable(contract: Contract, desk: _Desk) -> None:
         return
     raise Refused(
         f"the lock can't be created: the service {reason}",
-        "apply with --no-lock, and let something else keep two applies apart, such as a concurrency group in CI",
+        "apply with --no-lock, and prevent concurrent applies in another way, such as a concurrency group in CI",
     )
 
 
@@ -381,7 +381,7 @@ class _Held:
 
 
 def _clocks() -> tuple[float, float]:
-    """The monotonic clock, which nobody sets, and the wall clock, which goes on while the machine is suspended."""
+    """The monotonic clock, which is never set, and the wall clock, which runs on while the machine is suspended."""
     return time.monotonic(), time.time()
 
 

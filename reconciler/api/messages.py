@@ -1,7 +1,7 @@
 """Reads the messages of a session: all of them, or none.
 
 The messages are archived before the session is deleted, which removes them from the service. So they count as read only
-if the answers prove that the list is complete and belongs to this session:
+if the responses prove that the list is complete and belongs to this session:
 
 - No message occurs twice, and each names this session. A service that does not know the filter may ignore it, and list
   the messages of the whole account.
@@ -61,7 +61,7 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
     """All messages of a session as the service returned them, the oldest (lowest id) first.
 
     Raises:
-        ApiError: they could not be read, or the answers do not prove that they are complete and of this session.
+        ApiError: they could not be read, or the responses do not prove that they are complete and of this session.
     """
     operation = client.contract.operation("list_messages")
     doubt = _DoubtError("")
@@ -99,7 +99,7 @@ def message_id(row: Row, shape: MessageShape) -> int | None:
 
 @dataclass(slots=True)
 class Reading:
-    """One reading of a list of messages, which is given its answers one by one. No I/O.
+    """One reading of a list of messages, which is given its responses one by one. No I/O.
 
     ``rows`` holds the messages by id. ``pages`` counts the pages that were not empty.
     """
@@ -112,7 +112,7 @@ class Reading:
     _told: list[_Told] = field(default_factory=list)
 
     def take(self, body: Any) -> bool:
-        """Add one answer. Returns whether there may be more.
+        """Add one response. Returns whether there may be more.
 
         Raises:
             _DoubtError: it can't be part of a complete list of this session's messages.
@@ -138,7 +138,7 @@ class Reading:
         return bool(ids) and self.operation.pages != "none"
 
     def finish(self) -> None:
-        """Check the rows against the numbers in the answers.
+        """Check the rows against the numbers in the responses.
 
         Raises:
             _DoubtError: they do not match.
@@ -147,7 +147,7 @@ class Reading:
         told = self._told
         counts, given = self.operation.counts, [one.count for one in told if one.count is not None]
         if counts in ("all", "page") and len(given) < len(told):
-            raise _DoubtError("the answer does not fit the contract: there is no count")
+            raise _DoubtError("the response does not fit the contract: it has no count")
         by_page = counts != "all" and all(one.count in (None, one.rows) for one in told)
         of_all = counts != "page" and all(one.count in (None, total) for one in told)
         # If the cursor is a filter, only the messages before it are counted.
@@ -198,7 +198,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What one answer says about the list: the rows before it, its own rows, and its two numbers."""
+    """What one response says about the list: the rows before it, its own rows, and its two numbers."""
 
     before: int
     rows: int

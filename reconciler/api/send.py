@@ -1,7 +1,7 @@
 """Sends a write until its outcome is certain.
 
-The service has no idempotency keys. If no answer comes, the write may or may not have been carried out. The list tells;
-the outcome is never guessed.
+The service has no idempotency keys. If no response comes, the write may or may not have been carried out. The list
+decides; the outcome is never guessed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Found(NamedTuple):
 class Sent:
     """The outcome of a write.
 
-    ``body`` is that of the answer; None if the answer was lost or has none. ``session_id`` is the session that was
+    ``body`` is that of the response; None if the response was lost or has none. ``session_id`` is the session that was
     found in the list. ``error`` is the last error; None if the write was carried out.
     """
 
@@ -42,7 +42,7 @@ class Sent:
 def send_until_certain(
     client: Client, send: Callable[[], Any], look: Callable[[ApiError], Found] | None, *, repeatable: bool
 ) -> Sent:
-    """Send a write until it is known to have succeeded or failed, or until nobody can tell.
+    """Send a write until it is known to have succeeded or failed, or stays unknown.
 
     ``send`` sends it once. ``look`` finds out whether it was carried out after an error that leaves that open; without
     it, the write is sent again. ``repeatable`` says that a second write does no harm. Any other write is sent again

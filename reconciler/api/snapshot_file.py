@@ -49,10 +49,10 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     except OSError as error:
         raise ReconcilerError(f"the snapshot {path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise ReconcilerError(f"{path} is no snapshot: it is not whole JSON", _MAKE) from None
+        raise ReconcilerError(f"{path} is not a snapshot: it is not complete JSON", _MAKE) from None
     version = document.get("snapshot_version") if isinstance(document, dict) else None
     if version != SNAPSHOT_VERSION or not isinstance(document.get("sessions"), list):
-        raise ReconcilerError(f"{path} is no snapshot that this version knows", _MAKE)
+        raise ReconcilerError(f"{path} is not a snapshot that this version knows", _MAKE)
     lives = sorted(
         (decode_session(row, contract.session) for row in document["sessions"]), key=lambda s: s.session_id
     )

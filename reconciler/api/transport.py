@@ -54,12 +54,12 @@ class Transport:
 
         Raises:
             ValueError: the address or the key is not possible in HTTP. The text may contain the key.
-            requests.RequestException, urllib3.exceptions.HTTPError: no answer came, or only a part of one.
+            requests.RequestException, urllib3.exceptions.HTTPError: no response came, or only a part of one.
         """
         response = self._session.send(
             self._prepared(operation, fields), timeout=self._timeout, allow_redirects=False, **self._settings
         )
-        # All at once. Requests would read pieces of 10 KB, which takes as long as everything else together.
+        # All at once. Requests would read pieces of 10 KB, which takes as long as the rest of the call.
         response._content = response.raw.read(decode_content=True)
         return response
 

@@ -1,4 +1,4 @@
-"""Applying a plan: archive, write, verify; and say of each action what became of it."""
+"""Apply a plan: archive, write, verify, and report the outcome of each action."""
 
 from reconciler.apply.report import Report as Report
 from reconciler.apply.report import Result as Result

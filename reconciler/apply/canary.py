@@ -1,15 +1,16 @@
-"""Canaries: the first writes of a kind go out alone, and the run goes on only if they did what they should.
+"""Canaries: the first writes of a kind are sent alone, and the run continues only if they did what they should.
 
-Where the contract does not prove a call, or where the policy asks for it, a write is sent while no other is under
-way, and the list is read before and after it. :mod:`reconciler.apply.judge` says what counts for and against the write.
-A list may lag, so a look that does not show the write is repeated for as long as that may take. If it still does not
-show exactly what was asked for, no further write of any kind is sent.
+A write is a canary if the contract does not prove its call, or if the policy asks for it. It is sent while no other
+write is in flight, and the list is read before and after it. :mod:`reconciler.apply.judge` compares the two. Because
+a list may lag, the second look is repeated for that long. If it still does not show exactly what was requested, no
+further write of any kind is sent.
 
-A create is looked for by its name, which is one call. An update and a delete may hit any session, so they take the
-whole list: the one that the apply has read anyway as the state before, and one more as the state after.
+- A create is looked up by its name, which takes one call.
+- An update or a delete may hit any session, so it takes two whole lists: the one that the apply reads anyway, and one
+  more afterwards.
 
-What the write may have changed or taken although it was about another session is archived as it was before. The
-messages of a session that it took are lost: nobody could know beforehand whose to keep.
+Other sessions that the write may have changed or deleted are archived as they were before it. The messages of a
+deleted one are lost, because they would have had to be read before the write.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ from reconciler.ownership.tag import Identity
 from reconciler.plan.canaries import CALLS, canaries_due
 from reconciler.plan.types import Action, Plan
 
-#: Statuses of a call that the service does not have, or not in this form: no other session would fare better.
+#: Statuses that mean that the service lacks the call, or expects another form of it. Other sessions would fail, too.
 _NO_SUCH_CALL: Final = (404, 405, 415, 501)
 
-#: How many refusals in a row end the run. Fewer may be the fault of the sessions.
+#: How many refusals in a row end the run. Fewer may be due to the sessions.
 _REFUSALS: Final = 3
 
 _PROBE: Final = "reconciler doctor --probe --write contract.yaml"
@@ -57,24 +58,24 @@ ASSUMED_HINT: Final = (
     "then plan again and apply with --contract contract.yaml"
 )
 _PROVEN_HINT: Final = (
-    f"the service does not do what the contract says any more: {_PROBE} learns it anew; "
+    f"the service no longer does what the contract says: {_PROBE} learns it again; "
     "then plan again and apply with --contract contract.yaml"
 )
 
 
 def tries_changes(plan: Plan, client: Client) -> bool:
-    """Whether an apply tries an update or a delete first, so that it has to know all sessions as they were before."""
+    """Whether an apply has an update or a delete as a canary, and so needs the whole list beforehand."""
     due = canaries_due(client.contract, plan.canary, client.endpoint.name)
     return any(CALLS[action.kind] in due for action in plan.actions if action.kind != "create")
 
 
 @dataclass(slots=True)
 class Canaries:
-    """The writes of a run that are to be tried alone, and what became of them. Not for use from several threads.
+    """The canaries of a run, and their outcomes. Not safe to use from several threads.
 
-    ``known`` are the sessions that the plan was checked against. ``before`` are all sessions, whole, as they are before
-    the next write; None where that is not known and has to be read. ``left`` says how many writes of each call are
-    still to be tried, ``done`` what was tried.
+    ``known`` are the sessions that the plan was checked against. ``before`` are all sessions, with all fields, before
+    the next write; None if the list must be read for that. ``left`` is the number of canaries that each call still
+    needs. ``done`` are the canaries so far.
     """
 
     plan: Plan
@@ -92,25 +93,25 @@ class Canaries:
         self.left = canaries_due(client.contract, self.plan.canary, client.endpoint.name)
 
     def due(self, action: Action) -> bool:
-        """Whether an action has to be carried out alone."""
+        """Whether an action is a canary."""
         return any(self.left.get(name) for name in self._calls_of(action))
 
     def carry_out(self, action: Action, live: LiveSession | None) -> Result:
-        """Carry out one action alone, and see what it did. Never raises; the result says what went wrong."""
+        """Carry out one action alone, and judge its effect. Errors do not raise; they become the result."""
         return self._try(action, self._calls_of(action), lambda writer: writer.carry_out(action, live))
 
     def remember(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Result:
-        """As :meth:`Writer.remember`, alone if no update was seen to work yet."""
+        """As :meth:`Writer.remember`. A canary if no update has passed yet."""
         if not self.left.get("update_session"):
             return self.writer.remember(action, live, payload)
-        # Which form its fields come back in is known. Whether the tag says so is what counts.
+        # The form of its fields is known. Only the tag is judged.
         retag = replace(action, kind="update", session_id=live.session_id, fields=())
         return self._try(
             retag, ["update_session"], lambda writer: writer.remember(action, live, payload), anew=True
         )
 
     def wrote(self, results: Sequence[Result]) -> None:
-        """Take note of what was written without being tried."""
+        """Take note of the writes that were no canaries."""
         for result in results:
             if result.outcome in ("applied", "unknown") and result.session_id is not None:
                 self._written[result.session_id] = result.action
@@ -118,7 +119,7 @@ class Canaries:
             self.before = None
 
     def _calls_of(self, action: Action) -> list[str]:
-        """The calls that an action takes: a create that does not carry all fields takes an update, too."""
+        """The calls that an action takes. A create that does not carry all fields needs an update, too."""
         calls = [CALLS[action.kind]]
         operations = self.writer.client.contract.operations
         create = operations.get("create_session")
@@ -143,7 +144,7 @@ class Canaries:
             return Result(action, "failed", action.session_id, failure.problems[0].message)
         result = send(replace(self.writer, heard=calls.append))
         if not calls or result.outcome == "not tried":
-            return result  # nothing went out, or the run is being stopped
+            return result  # nothing was sent, or the run is being stopped
         error = calls[-1].sent.error
         if result.outcome == "failed" and error is not None:
             if error.problems[0].message in result.message and not (error.passing or error.out_of_points):
@@ -156,7 +157,7 @@ class Canaries:
         except ReconcilerError as failure:
             verdict = Verdict((f"the list could not be read afterwards: {failure.problems[0].message}",))
         if result.outcome == "unknown" and verdict.nothing:
-            return result  # it was lost on the way, as far as anybody can tell: that proves nothing
+            return result  # the request may have been lost on the way: that proves nothing
         return self._judged(action, result, calls, verdict)
 
     # Looking
@@ -171,7 +172,7 @@ class Canaries:
 
     def _look_created(self, action: Action, result: Result, call: Call, *, whole: bool) -> Verdict:
         there = self.known if self.before is None else {**self.known, **self.before}
-        # A run that was killed may have left the session half-made: this one has just completed it.
+        # A killed run may have left the session half-made, and this run may just have completed it.
         known = {number: live for number, live in there.items() if reserved_kind(live) != "half-made"}
         for _ in poll(self.writer.client.limiter, self.writer.settle):
             lives = self._list(name=action.name)
@@ -182,7 +183,7 @@ class Canaries:
             lives = self._list()
             verdict = judge_created(action, call.payload, lives.values(), known, result.session_id)
         if whole and not verdict.problems and verdict.found is not None and self.before is not None:
-            # It was filled in by an update, which may have hit others.
+            # An update filled it in, which may have hit other sessions.
             after = self._list()
             filled = replace(action, session_id=verdict.found.session_id, fields=())
             verdict = judge_updated(filled, call.payload, self.before, after, self._explained)
@@ -212,8 +213,8 @@ class Canaries:
             if verdict.proof or not verdict.problems:
                 break
         if strangers and verdict.problems and not restless:
-            # Reading the list may have taken longer than a list may lag. Whether sessions of others vanish while
-            # nothing is sent is worth one more look: on an account that is in use they do.
+            # Reading the list may have taken longer than a list may lag. One more look shows whether sessions of
+            # others vanish while nothing is sent: on an account in use they do.
             after = self._list()
             verdict = judge_deleted(action, before, after, self._explained, restless=False)
             if verdict.found is None and verdict.strangers - strangers:
@@ -222,7 +223,7 @@ class Canaries:
         return verdict
 
     def _shows_by_name(self, action: Action, call: Call, before: Lives) -> bool:
-        """Wait for a write with looks that take one call each. Whether it shows."""
+        """Wait until the list shows a write, with one call a look. Returns whether it does."""
         number = action.session_id or 0
         names = [name for name in (action.name, before[number].name) if name] if number in before else []
         for _ in poll(self.writer.client.limiter, self.writer.settle):
@@ -235,7 +236,7 @@ class Canaries:
         return False
 
     def _explained(self, was: LiveSession, now: LiveSession | None) -> bool:
-        """Whether a change is what this run wrote earlier, seen late."""
+        """Whether an earlier write of this run explains a change that the list showed late."""
         action = self._written.get(was.session_id)
         if action is None:
             return False
@@ -278,7 +279,7 @@ class Canaries:
         return self.before is not None and live.session_id not in self.before
 
     def _archive(self, action: Action, live: LiveSession, *, gone: bool) -> str:
-        """Archive a session as it was. What is gone can be created again, without its messages."""
+        """Archive a session as it was. A deleted one can be created again, without its messages."""
         tag = live.remark.tag
         mine = action.identity
         identity = (
@@ -287,7 +288,7 @@ class Canaries:
         return self.writer.archive.put("canary", identity, live, [] if gone else None)
 
     def _refusal(self, action: Action, call: Call, result: Result) -> Result:
-        """Take note of a write that the service refused. What is no fault of one session ends the run."""
+        """Record a write that the service refused. The run ends if the cause is not the one session."""
         error = call.sent.error
         assert error is not None
         self._refused += 1
@@ -340,7 +341,7 @@ class Canaries:
             self.writer.journal.record(self.writer.archive.run, "canary", {**facts, **more})
 
     def _answered(self, operation: Operation, call: Call) -> str:
-        """What was answered to a call, in words. Fields of sessions are left out: they may be long, or secret."""
+        """The response to a call, described. Fields of sessions are left out: they may be long, or secret."""
         if call.sent.error is not None:
             return call.sent.error.what
         body = call.sent.body
@@ -359,7 +360,7 @@ def _word(call: Call) -> str:
 
 
 def _sent(operation: Operation, call: Call) -> str:
-    """A call in words: the method, the path with the session in it, and the names of the fields that it carried."""
+    """A call, described: the method, the path with the session id, and the names of the fields."""
     path = operation.path.replace("{session_id}", str(call.payload.get("session_id", "{session_id}")))
     fields = [operation.fields[name] for name in call.payload if name in operation.fields]
     return f"{operation.method} {path}" + (f" with {', '.join(fields)}" if fields else "")

@@ -1,4 +1,4 @@
-"""Stops a run when the service accepts no more writes, instead of retrying for hours."""
+"""Stops a run when the service accepts no writes, instead of retrying for hours."""
 
 from __future__ import annotations
 
@@ -46,4 +46,4 @@ class CircuitBreaker:
             self._in_a_row += 1
             # A throttled action has waited long enough: if no other write succeeded meanwhile, none will.
             if self._in_a_row >= self._most or (error.throttled and self.writes == since):
-                self._stop.set(f"the service takes no writes: {error.what}")
+                self._stop.set(f"the service accepts no writes: {error.what}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.disk import open_regular
 from reconciler.domain import Written
@@ -27,6 +28,14 @@ FILE = "journal.jsonl"
 
 #: The longest line that is read (bytes). Lines of this program have a few hundred.
 _LONGEST = 2**20
+
+#: A line of the journal.
+Entry: TypeAlias = Mapping[str, Any]
+
+
+def new_run() -> str:
+    """A name for a run: eight hexadecimal digits, at random."""
+    return secrets.token_hex(4)
 
 
 class Journal:
@@ -53,7 +62,7 @@ class Journal:
         os.close(self._file)
 
     def record(self, run: str, event: str, facts: Mapping[str, Any]) -> None:
-        """Append what happened in a run, with the time.
+        """Append an event of a run, with the time.
 
         Raises:
             ReconcilerError: as for :meth:`append`.
@@ -61,7 +70,7 @@ class Journal:
         at = write_timestamp(datetime.now(UTC), "milliseconds")
         self.append({"run": run, "at": at, "event": event, **facts})
 
-    def append(self, entry: Mapping[str, Any]) -> None:
+    def append(self, entry: Entry) -> None:
         """Write one entry. It is on disk when this returns.
 
         Raises:
@@ -122,22 +131,32 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> datetime | None:
+def _of_runs(entries: Iterable[Entry], chosen: Callable[[Entry], bool]) -> Iterator[Entry]:
+    """The entries of each run whose start is ``chosen``, without that start."""
+    runs: set[Any] = set()
+    for entry in entries:
+        if entry.get("event") == "start" and chosen(entry):
+            runs.add(entry.get("run"))
+        elif entry.get("run") in runs:
+            yield entry
+
+
+def _in_scope(scope: Mapping[str, Any]) -> Callable[[Entry], bool]:
+    """Whether a run's start names the catalog, environment and endpoint of ``scope``."""
+    return lambda start: all(start.get(name) == value for name, value in scope.items())
+
+
+def last_unseen_create(entries: Iterable[Entry], scope: Mapping[str, Any]) -> datetime | None:
     """The time of the last create that the list may not show yet, so that a second run could repeat it.
 
     A create without a result counts from its intent: its run was killed, or is still at work. One that was applied, or
-    whose outcome is unknown, counts from its result. It does not count any more once its run has verified its writes.
+    whose outcome is unknown, counts from its result. It no longer counts once its run has verified its writes.
     ``scope`` holds the catalog, environment and endpoint that the start of the run must have.
     """
-    runs: set[Any] = set()
     unseen: dict[tuple[Any, Any], tuple[Any, Any]] = {}  # by run and key: the event, and when
-    for entry in entries:
+    for entry in _of_runs(entries, _in_scope(scope)):
         run, event = entry.get("run"), entry.get("event")
-        if event == "start" and all(entry.get(name) == value for name, value in scope.items()):
-            runs.add(run)
-        elif run not in runs:
-            continue
-        elif event == "end" and entry.get("verification") == "verified":
+        if event == "end" and entry.get("verification") == "verified":
             unseen = {
                 one: (what, at) for one, (what, at) in unseen.items() if one[0] != run or what != "applied"
             }
@@ -152,33 +171,25 @@ def last_unseen_create(entries: Iterable[Mapping[str, Any]], scope: Mapping[str,
     return max(moments, default=None)
 
 
-def written(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Written:
-    """The sessions that the runs of a catalog made, and those that they wrote. ``scope`` is as above."""
-    runs: set[Any] = set()
+def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
+    """The sessions that the runs of a catalog created, and those that they wrote. ``scope`` is as above."""
     made: set[int] = set()
     wrote: set[int] = set()
-    for entry in entries:
-        run, number = entry.get("run"), entry.get("session_id")
-        if entry.get("event") == "start" and all(entry.get(name) == value for name, value in scope.items()):
-            runs.add(run)
-        elif run in runs and entry.get("event") == "applied" and type(number) is int:
+    for entry in _of_runs(entries, _in_scope(scope)):
+        number = entry.get("session_id")
+        if entry.get("event") == "applied" and type(number) is int:
             wrote.add(number)
             if entry.get("action") == "create":
                 made.add(number)
     return Written(frozenset(made), frozenset(wrote))
 
 
-def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> frozenset[int]:
-    """The sessions, by id, that a canary went wrong with or touched, and that no run wrote to since."""
-    runs: set[Any] = set()
+def failed_canaries(entries: Iterable[Entry], endpoint: str) -> frozenset[int]:
+    """The ids of the sessions that a failed canary wrote or touched, and that no run has written since."""
     found: set[int] = set()
-    for entry in entries:
-        run, event, number = entry.get("run"), entry.get("event"), entry.get("session_id")
-        if event == "start" and entry.get("endpoint") == endpoint:
-            runs.add(run)
-        elif run not in runs:
-            continue
-        elif event == "canary" and entry.get("outcome") == "failed":
+    for entry in _of_runs(entries, _in_scope({"endpoint": endpoint})):
+        event, number = entry.get("event"), entry.get("session_id")
+        if event == "canary" and entry.get("outcome") == "failed":
             touched = entry.get("touched")
             found |= {
                 one for one in (number, *(touched if type(touched) is list else ())) if type(one) is int
@@ -189,19 +200,25 @@ def failed_canaries(entries: Iterable[Mapping[str, Any]], endpoint: str) -> froz
 
 
 def written_sessions(
-    entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any], account: Account, live: Collection[int]
+    entries: Iterable[Entry], scope: Mapping[str, Any], account: Account, live: Collection[int]
 ) -> dict[str, LastWrite]:
-    """What was applied from here, by key, and not released or deleted since by a run from here.
+    """What was applied from here, by key, and was not released or deleted from here since.
 
-    ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
-    do not count. A create counts once the list showed it: a server may say yes and make nothing.
+    ``scope`` is as in :func:`last_unseen_create`. ``account`` and ``live`` describe the current list: runs against
+    another account do not count. A create counts once the list showed it: a server may say yes and create nothing.
     """
-    runs: set[Any] = set()
     by_key: dict[str, LastWrite] = {}
     by_id: dict[int, str] = {}
-    made: dict[Any, list[Mapping[str, Any]]] = {}  # by run: what it created and did not verify yet
+    made: dict[Any, list[Entry]] = {}  # by run: what it created and has not verified yet
+    in_scope = _in_scope(scope)
 
-    def note(entry: Mapping[str, Any]) -> None:
+    def chosen(start: Entry) -> bool:
+        if not in_scope(start):
+            return False
+        to = account_from_json(start.get("account"))
+        return to is None or to.compared(account, live) in ("same", "unknown")
+
+    def note(entry: Entry) -> None:
         action, key, number = entry.get("action"), entry["key"], entry.get("session_id")
         number = number if type(number) is int else None
         if number is not None:
@@ -215,15 +232,9 @@ def written_sessions(
             if number is not None:
                 by_id[number] = key
 
-    for entry in entries:
+    for entry in _of_runs(entries, chosen):
         run, event = entry.get("run"), entry.get("event")
-        if event == "start" and all(entry.get(name) == value for name, value in scope.items()):
-            to = account_from_json(entry.get("account"))
-            if to is None or to.compared(account, live) in ("same", "unknown"):
-                runs.add(run)
-        elif run not in runs:
-            continue
-        elif event == "end" and entry.get("verification") == "verified":
+        if event == "end" and entry.get("verification") == "verified":
             for one in made.pop(run, ()):
                 note(one)
         elif event == "applied" and type(entry.get("key")) is str:
@@ -234,11 +245,12 @@ def written_sessions(
     return by_key
 
 
-def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any]) -> Account | None:
-    """The account of the last apply from here that says to which it was, with the sessions that it left live.
+def last_account(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Account | None:
+    """The account of the last apply from here that names its account, with the sessions that it left live.
 
     ``scope`` is as in :func:`last_unseen_create`.
     """
+    in_scope = _in_scope(scope)
     run: Any = None
     found: Account | None = None
     sessions: set[int] = set()
@@ -248,7 +260,7 @@ def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any])
             to = account_from_json(entry.get("account"))
             if to is None or "restores" in entry:
                 continue
-            if all(entry.get(name) == value for name, value in scope.items()):
+            if in_scope(entry):
                 run, found, sessions = entry.get("run"), to, set(to.sessions)
         elif run != entry.get("run") or found is None:
             continue
@@ -260,10 +272,10 @@ def last_account(entries: Iterable[Mapping[str, Any]], scope: Mapping[str, Any])
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """All entries, oldest first. A torn line (its run was killed) is passed over; no file means no entries.
+    """All entries, oldest first. A torn line (its run was killed) is skipped; a missing file has no entries.
 
     Raises:
-        ReconcilerError: it is there and can't be read, or is no file of its own.
+        ReconcilerError: the file exists and can't be read, or is not a regular file.
     """
     entries = []
     try:
@@ -271,7 +283,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             while line := file.readline(_LONGEST):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
-                    # A stranger may have written the file: what we write has the name of its run.
+                    # Somebody else may have written the file. Our entries name their run.
                     if isinstance(entry, dict) and isinstance(entry.get("run", ""), str):
                         entries.append(entry)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,22 +1,25 @@
-"""What the list shows of a single write: did exactly that session change in exactly that way? No I/O.
+"""Judge a single write by the lists before and after it: did exactly that session change in exactly that way? No I/O.
 
-The account is not ours alone, so a list before a write and one after it differ by more than the write. What of that
-is held against the write:
+Others write to the account, too, so the two lists differ by more than the write. A difference in another session is:
 
-- *Proof.* Another session bears the tag that was sent, or a session that was there before bears the tag of a create.
-  The tag names the catalog and the key, so nobody else wrote it.
-- *Doubt.* Another session changed, and the write may be the reason: each field that changed is now what was sent for
-  it, or empty, as an update to the wrong session or a reset would leave it. A session of this catalog is gone. A
-  session of others is gone while one of ours was deleted: the call may have taken both. In doubt the run stops.
-- *Neither.* Another session changed to something that was not sent: that is somebody's ordinary edit, since no call
-  can write what it does not carry. A session of others is gone during an update, or others keep vanishing while
-  nothing is sent (a second look shows that). Locks, which their holders renew all the time. What this run itself
-  wrote before, if the list lags.
+- *Proof* against the write if another session has the tag that was sent, or a session from before has the tag of a
+  create. The tag names the catalog and the key, so nobody else wrote it.
+- *Doubt* if the write may be the reason. In doubt the run stops.
+  - Each changed field is now what was sent for it, or empty. An update of the wrong session or a reset does that.
+  - A session of this catalog is gone.
+  - An unmanaged or another catalog's session is gone after a delete: the call may have deleted both.
+- *Neither* if somebody else did it.
+  - A field changed to a value that was not sent. A call can't write what it does not carry.
+  - An unmanaged or another catalog's session is gone after an update, or such sessions keep vanishing while nothing is
+    sent. A second look shows that.
+  - A lock changed: its holder renews it all the time.
+  - This run wrote it earlier, and the list lags.
 
-Of the session that was to change, all must be there: the tag with its digests, and each field as sent or in another
-form. A field was *not kept* if it is absent or empty although a value was sent, or still is what it was before an
-update. A trimmed text or a rewritten number is another form of what was sent, and the verification remembers it.
-A field that was not sent has to be what it was: an update that resets what it leaves out is not the contract's.
+The session of the write must show all of it: the tag with its digests, and each field as sent or in another form.
+
+- A field was *not kept* if a value was sent and the field is absent, empty, or as it was before the update. A trimmed
+  string or a rounded number is another form, which the verification records.
+- A field that was not sent must be unchanged. An update that resets omitted fields breaks the contract.
 """
 
 from __future__ import annotations
@@ -34,10 +37,10 @@ from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.types import PROTECTION, Action
 from reconciler.values import MISSING, key_as_kept, same
 
-#: Sessions by id, as one listing had them.
+#: The sessions of one list, by id.
 Lives = Mapping[int, LiveSession]
 
-#: Whether a change of another session is known to come from an earlier write of the same run.
+#: Whether an earlier write of the same run explains a change of another session.
 Explained = Callable[[LiveSession, LiveSession | None], bool]
 
 _SHOWN: Final = 80  # characters of a remark
@@ -46,11 +49,13 @@ _NAMED: Final = 5  # sessions named in a sentence
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a look found: nothing wrong if there are no ``problems``, which are parts of a sentence.
+    """The judgement of a write. It passed if there are no ``problems``, which are parts of a sentence.
 
-    ``proof`` says that another look can't change it. ``touched`` are the sessions that the write may have changed or
-    taken though it was not about them, as they were. ``strangers`` are sessions of others that are gone. ``found`` is
-    the session that the write was about, as it is; ``nothing`` says that nothing at all shows of the write.
+    - ``proof``: another look can't change the verdict.
+    - ``touched``: other sessions that the write may have changed or deleted, as they were before it.
+    - ``strangers``: the ids of unmanaged and other catalogs' sessions that are gone.
+    - ``found``: the session of the write, as it is now.
+    - ``nothing``: the list shows no effect of the write.
     """
 
     problems: tuple[str, ...] = ()
@@ -62,7 +67,7 @@ class Verdict:
 
 
 def kept(sent: Any, stored: Any, before: Any = MISSING) -> bool:
-    """Whether the service kept a value, if in another form. ``before`` is what it was before an update."""
+    """Whether the service kept a value, as sent or in another form. ``before`` is the value before an update."""
     if _empty(sent):
         return True
     if stored is MISSING or _empty(stored):
@@ -82,7 +87,7 @@ def _empty(value: Any) -> bool:
 
 
 def _same_form(left: Any, right: Any) -> bool:
-    """Whether two values are forms of one: white space, entities, Unicode; a number rounded or cut off."""
+    """Whether two values differ only in white space, entities, Unicode form, or the digits of a number."""
     if type(left) is str and type(right) is str:
         return _plain(left) == _plain(right)
     numbers = (int, float)
@@ -98,7 +103,7 @@ def _plain(text: str) -> str:
 def judge_created(
     action: Action, sent: Mapping[str, Any], lives: Iterable[LiveSession], known: Lives, made: int | None
 ) -> Verdict:
-    """What a list shows of a create. ``known`` are the sessions from before it, ``made`` is the id in the answer."""
+    """Judge a create. ``known`` are the sessions from before it, ``made`` is the id in the response."""
     lives = list(lives)
     ours = [
         live for live in lives if live.remark.tag is not None and live.remark.tag.identity == action.identity
@@ -129,7 +134,7 @@ def judge_created(
 def judge_updated(
     action: Action, sent: Mapping[str, Any], before: Lives, after: Lives, explained: Explained
 ) -> Verdict:
-    """What two lists show of an update: the session is as wanted, and the others are as they were."""
+    """Judge an update: the session must be as wanted, and the others as they were."""
     problems = target_problems(action, sent, before, after)
     number = action.session_id or 0
     nothing = bool(problems) and number in before and number in after
@@ -143,7 +148,7 @@ def judge_updated(
             proof = True
     for was, now in others.changed():
         problems.append(f"{_label(was)} changed: {', '.join(_changes(was, now))}")
-        proof = proof or others.bears_tag(now)
+        proof = proof or others.has_tag(now)
     gone = others.gone()
     ours = [live for live in gone if others.ours(live)]
     problems += [f"{_list(ours)} {'is' if len(ours) == 1 else 'are'} gone"] if ours else []
@@ -155,8 +160,7 @@ def judge_updated(
 def judge_deleted(
     action: Action, before: Lives, after: Lives, explained: Explained, *, restless: bool
 ) -> Verdict:
-    """What two lists show of a delete: the session is gone, and nothing else. ``restless`` says that sessions of
-    others vanish while nothing is sent, too."""
+    """Judge a delete: only that session must be gone. ``restless`` says that sessions of others vanish anyway."""
     found = after.get(action.session_id or 0)
     problems = [] if found is None else [f"#{action.session_id} is still listed"]
     others = _Others(action, {}, before, after, explained)
@@ -167,7 +171,7 @@ def judge_deleted(
     if gone:
         problems.append(f"{_list(gone)} {'is' if len(gone) == 1 else 'are'} gone")
         if strangers and not restless and found is None:
-            problems.append("somebody else may have deleted what is not ours at the same moment")
+            problems.append("somebody else may have deleted sessions that are not ours at the same moment")
     changed = others.changed()
     problems += [f"{_label(was)} changed: {', '.join(_changes(was, now))}" for was, now in changed]
     touched = (*gone, *(was for was, _ in changed))
@@ -176,7 +180,7 @@ def judge_deleted(
 
 
 def target_problems(action: Action, sent: Mapping[str, Any], before: Lives, after: Lives) -> list[str]:
-    """What is not as wanted with the session that an update was about."""
+    """How the session of an update differs from what is wanted."""
     number = action.session_id or 0
     was, now = before.get(number), after.get(number)
     if now is None:
@@ -196,7 +200,7 @@ def target_problems(action: Action, sent: Mapping[str, Any], before: Lives, afte
 def _misses(
     action: Action, live: LiveSession, sent: Mapping[str, Any], was: LiveSession | None = None
 ) -> list[str]:
-    """What did not come back of what was sent: the tag, or the fields that were not kept."""
+    """What the service did not keep: the tag, or some fields."""
     expected = parse_remark(sent.get("remark")).tag
     tag = live.remark.tag
     if tag is None or tag != expected:
@@ -229,7 +233,7 @@ def _unread(live: LiveSession) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Others:
-    """The sessions that a write was not about, before and after it."""
+    """All sessions but the one of the write, before and after it."""
 
     action: Action
     sent: Mapping[str, Any]
@@ -238,7 +242,7 @@ class _Others:
     explained: Explained
 
     def gone(self) -> list[LiveSession]:
-        """Those that are not there any more, but for locks and what the run itself deleted."""
+        """Those that are gone, without locks and what the run itself deleted."""
         return [
             was
             for number, was in self.before.items()
@@ -249,30 +253,30 @@ class _Others:
         ]
 
     def changed(self) -> list[tuple[LiveSession, LiveSession]]:
-        """Those that changed in a way that may come from the write, as they were and as they are."""
+        """Those with a change that the write may have made: as they were, and as they are."""
         found = []
         for number, was in self.before.items():
             now = self.after.get(number)
             if number == self.action.session_id or now is None or now.row == was.row:
                 continue
-            proof = self.bears_tag(now) and not self.bears_tag(was)
+            proof = self.has_tag(now) and not self.has_tag(was)
             if proof or (self._may_be_ours(was, now) and not self.explained(was, now)):
                 found.append((was, now))
         return found
 
-    def bears_tag(self, live: LiveSession) -> bool:
-        """Whether a session bears the tag that was sent."""
+    def has_tag(self, live: LiveSession) -> bool:
+        """Whether a session has the tag that was sent."""
         sent = parse_remark(self.sent.get("remark")).tag
         return sent is not None and live.remark.tag is not None and live.remark.tag.identity == sent.identity
 
     def ours(self, live: LiveSession) -> bool:
-        """Whether it is a session of the catalog that the write is for."""
+        """Whether a session belongs to the catalog and environment of the write."""
         mine, tag = self.action.identity, live.remark.tag
         where = None if tag is None else (tag.identity.catalog, tag.identity.environment)
         return where == (mine.catalog, mine.environment)
 
     def _may_be_ours(self, was: LiveSession, now: LiveSession) -> bool:
-        """Whether the write may have made all of the change: a call writes what it carries, or empties a field."""
+        """Whether the write may explain the change: each field is as sent, or empty."""
         changes = _changes(was, now)
         return bool(changes) and all(
             _empty(value) or (name in self.sent and _is(self.sent[name], value))
@@ -285,7 +289,7 @@ def _is(sent: Any, stored: Any) -> bool:
 
 
 def _changes(was: LiveSession, now: LiveSession) -> dict[str, Any]:
-    """The fields that differ, by the names that a call gives them, as they are now."""
+    """The fields that differ, with their present values, by the names of a call."""
     before, after = _face(was), _face(now)
     return {
         name: after.get(name)

@@ -27,7 +27,7 @@ from reconciler.values import key_as_kept
 def create_payload(action: Action, operation: Operation, *, made: int | None = None) -> dict[str, Any]:
     """All fields of the session to create, including those that the call does not store.
 
-    ``made`` is its id, where the call fills in one that was made already.
+    ``made`` is its id if the call completes an existing session.
     """
     values = {change.path: change.after for change in action.fields}
     tag = make_tag(

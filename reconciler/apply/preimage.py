@@ -1,8 +1,8 @@
 """The state of a session before an update or delete: archived before the write, and checked again right before it.
 
-The service has no compare-and-set, so somebody may always change a session between the last read and the write. But
-an apply may take an hour, and a server may ask for a pause of minutes. So a session that was read too long ago is read
-again, to keep that window short.
+The service has no compare-and-set, so another client may always change a session between the last read and the write.
+Because an apply may take an hour, and a server may ask for a pause of minutes, a session that was read too long ago is
+read again. That keeps the window short.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FRESH = 5.0
 
 
 class HeldBackError(ReconcilerError):
-    """The write must not be sent: the session has changed since the plan, or nobody can tell."""
+    """The write must not be sent: the session has changed since the plan, or that is unknown."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Preimage:
         try:
             found = self._look()
             self.seen = self.client.limiter.now()
-            # If the session is gone, the answer to the write says so.
+            # If the session is gone, the response to the write says so.
             differences = moved(self.action, found) if found else []
             if found and not differences and self.archived and self.action.kind == "delete":
                 self.keep()

@@ -1,4 +1,4 @@
-"""What became of a plan, action by action."""
+"""The report of an apply: the outcome of each action."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from reconciler.values import MISSING
 
 REPORT_VERSION = "1.1"
 
-#: The reason of a run that a person or the system ended.
+#: The reason of a run that a signal ended.
 INTERRUPTED = "interrupted"
 
-#: ``unknown``: the answer never came, and looking did not tell either whether the work was done.
+#: ``unknown``: the response was lost, and the list does not show either whether the write was done.
 Outcome: TypeAlias = Literal["applied", "failed", "unknown", "not tried"]
 
-#: Whether the list was read again afterwards, and what it said.
+#: The result of the verification; ``skipped`` if the list was not read again.
 Verification: TypeAlias = Literal["verified", "differs", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A field that the server keeps in another form than it was sent.
+    """A field that the server stored in another form than it was sent.
 
-    ``stored`` is MISSING where it keeps nothing. ``stored_path`` is set where the key itself has another form.
+    ``stored`` is MISSING if the server stored nothing. ``stored_path`` is set if the key itself has another form.
     """
 
     key: str
@@ -38,9 +38,9 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one action. ``message`` says why it was not applied, ``hint`` what to do about it.
+    """The outcome of one action. ``message`` says why it was not applied, ``hint`` what to do about it.
 
-    ``session_id`` and ``session_token`` are those of the session that was written, as far as answers told them.
+    ``session_id`` and ``session_token`` are those of the written session, as far as responses gave them.
     """
 
     action: Action
@@ -53,11 +53,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A write that was sent alone, before others of its kind, and what it did.
+    """A write that was sent alone, before others of its kind, and its effect.
 
-    ``outcome`` is ``passed`` where the list shows exactly what was asked for, ``refused`` where the service did not
-    carry it out, and else ``failed``. ``sent`` and ``answered`` describe the call; ``message`` says what was seen;
-    ``archived`` are the archive ids of what the write changed or took though it should not have.
+    ``outcome`` is ``passed`` if the list shows exactly what was requested, ``refused`` if the service did not carry
+    it out, and otherwise ``failed``. ``sent`` and ``answered`` describe the call, and ``message`` what the list
+    showed. ``archived`` are the archive ids of other sessions that the write changed or deleted.
     """
 
     kind: ActionKind
@@ -73,10 +73,10 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a plan.
+    """The outcome of a plan.
 
-    ``differences`` are what the verification found, a sentence each; ``stopped`` says why the run ended early,
-    ``canaries`` what was tried on one session first. ``not_looked_at`` counts what a plan of some keys left out.
+    ``differences`` are the verification's findings, one sentence each. ``stopped`` is the reason why the run ended
+    early. ``not_looked_at`` counts the sessions that a plan for some keys left out.
     """
 
     run: str
@@ -92,19 +92,19 @@ class Report:
     not_looked_at: int = 0
 
     def count(self, outcome: Outcome) -> int:
-        """How many actions ended so."""
+        """How many actions have this outcome."""
         return sum(result.outcome == outcome for result in self.results)
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code that says the same."""
+        """The exit code of the apply."""
         if self.stopped == INTERRUPTED:
             return ExitCode.INTERRUPTED
         if any(canary.outcome == "failed" for canary in self.canaries):
             return ExitCode.PARTIAL
         applied = self.count("applied")
         if applied == len(self.results):
-            # Every write is known to have been done. A list that can't be read does not say otherwise.
+            # Every write was confirmed. A verification that failed to read the list does not change that.
             return ExitCode.PARTIAL if self.verification == "differs" else ExitCode.OK
         if applied or self.count("unknown"):
             return ExitCode.PARTIAL
@@ -112,7 +112,7 @@ class Report:
 
 
 def report_to_document(report: Report) -> dict[str, Any]:
-    """The report's public form (docs/apply.md)."""
+    """The report as its public document (docs/apply.md)."""
     return {
         "format_version": REPORT_VERSION,
         "run": report.run,

@@ -7,7 +7,6 @@ the archived session. That is how a restore that was interrupted and is run agai
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,7 +25,7 @@ from reconciler.api.polling import poll
 from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
-from reconciler.apply.journal import Journal, read_journal
+from reconciler.apply.journal import Journal, new_run, read_journal
 from reconciler.apply.payload import making_payload, not_carried, restore_payload
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Others, Snapshot
@@ -63,7 +62,7 @@ class RestoreOptions:
     archive: Path
     settle: float = 10.0
     who: Mapping[str, str] = field(default_factory=dict)
-    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     on_message: Callable[[int, int], None] = lambda done, total: None
     account: Account = UNKNOWN

@@ -1,13 +1,13 @@
-"""Applying a plan: check that it is still true, write over a pool of workers, read the list again.
+"""Apply a plan: check that it is current, write with a pool of workers, verify against a fresh list.
 
-Every write is on record before it goes out (journal), what it destroys is on disk before it is destroyed
-(archive), and what became of it is said (report). One action that fails does not keep the others from being tried.
+- The journal records each write before it is sent.
+- The archive stores what a write destroys before it is destroyed.
+- The report gives the outcome of each action. A failed action does not stop the others.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
 from reconciler.apply.canary import Canaries, tries_changes
 from reconciler.apply.circuit_breaker import CircuitBreaker
-from reconciler.apply.journal import Journal
+from reconciler.apply.journal import Journal, new_run
 from reconciler.apply.report import Canary, Report, Result
 from reconciler.apply.stale import refuse_if_stale
 from reconciler.apply.verify import Verified, verify
@@ -38,10 +38,10 @@ from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
 from reconciler.text.timestamps import write_timestamp
 
-#: What is done first: what keeps a session or makes one comes before what ends one.
+#: The order of actions: those that keep or create a session come before those that end one.
 ORDER: tuple[ActionKind, ...] = ("move", "adopt", "forget", "create", "update", "delete")
 
-#: What one action takes in the journal, and around the session in the archive, in bytes.
+#: Bytes that one action takes: its journal entries, and its archive entry without the session.
 _NOTED = 1000
 
 
@@ -49,12 +49,12 @@ _NOTED = 1000
 class ApplyOptions:
     """How to apply.
 
-    ``state`` is the folder for journal and archive; ``archive`` another one for the archive. ``settle`` is how
-    long (seconds) a list may lag behind a write. ``recheck`` reads the list again before the first write and
-    refuses a plan that is not true any more. ``who`` goes into the journal as it is, and ``run``
-    names the run in it. ``holding`` says before each
-    write whether the run still holds its lock. ``account`` is the mark of the account for journal and archive; None
-    stands for what the list tells.
+    - ``state``: the folder of the journal and the archive; ``archive`` is another folder for the archive.
+    - ``settle``: how long (seconds) the list may lag behind a write.
+    - ``recheck``: read the list again before the first write, and refuse a stale plan.
+    - ``who``: facts for the journal, recorded as they are; ``run`` names the run there.
+    - ``holding``: called before each write; returns whether the run still holds its lock.
+    - ``account``: the mark of the account for journal and archive. None: take it from the list.
     """
 
     state: Path
@@ -63,7 +63,7 @@ class ApplyOptions:
     settle: float = 10.0
     recheck: bool = True
     who: Mapping[str, str] = field(default_factory=dict)
-    run: str = field(default_factory=lambda: secrets.token_hex(4))
+    run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     account: Account | None = None
 
@@ -77,14 +77,14 @@ def apply_plan(
     stop: Cancellation | None = None,
     on_result: Callable[[Result], None] | None = None,
 ) -> Report:
-    """Make the live list what the plan says.
+    """Carry out a plan.
 
-    ``snapshot`` is the one that the plan was made from; without it, or with ``recheck``, the list is read again.
-    ``stop`` ends the run early: no new write starts, those under way finish. ``on_result`` is called for each action
-    that ended, from any thread, one at a time.
+    ``snapshot`` is the one that the plan was made from. Without it, or with ``recheck``, the list is read again.
+    ``stop`` ends the run early: no new write starts, and writes in flight finish. ``on_result`` is called with each
+    result, from any thread, one call at a time.
 
     Raises:
-        Refused: a guard says no to the plan, or it is not true any more. Nothing was written.
+        Refused: a guard refuses the plan, or the plan is stale. Nothing was written.
         ReconcilerError: journal or archive can't be written, or the list can't be read. Nothing was written.
     """
     if plan.refusals:
@@ -124,13 +124,13 @@ def apply_plan(
         results = _carry_out(plan.actions, lives, canaries, options, on_result)
         verified = verify(plan, results, writer, stop, canaries.remember, pages=_pages(client, snapshot))
         report = _report(run, plan, verified, canaries.done, stop)
-        with suppress(ReconcilerError):  # what is done is done, and the report says it
+        with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
 
 
 def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
-    """What the journal says of a run when it begins."""
+    """The journal entry for the start of a run."""
     return {
         "catalog": plan.catalog,
         "environment": plan.environment,
@@ -142,19 +142,19 @@ def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, A
 
 
 def _seen_account(verified: Verified, archive: Archive) -> dict[str, Any]:
-    """The account, where only what was created shows its number: an empty list has none."""
+    """The account, if only the created sessions show its number: an empty list shows none."""
     if archive.account.numbers or not verified.account.numbers:
         return {}
     return {"account": account_to_json(replace(verified.account, key=archive.account.key))}
 
 
 def _is_whole(snapshot: Snapshot) -> bool:
-    """Whether a snapshot holds all sessions, and all of each."""
+    """Whether a snapshot holds all sessions, each with all of its fields."""
     return snapshot.total == len(snapshot) and all(live.row for live in snapshot)
 
 
 def _is_cheaper(plan: Plan, client: Client, snapshot: Snapshot) -> bool:
-    """Whether to read the whole list again takes fewer calls than to look for each session before it is created."""
+    """Whether one more whole list takes fewer calls than a lookup before each create."""
     return plan.count("create") > _pages(client, snapshot)
 
 
@@ -174,13 +174,13 @@ def _counts(report: Report) -> dict[str, Any]:
 
 
 def _calls_to_look(client: Client, sessions: int) -> int:
-    """How many calls it takes to look at one session: the list is narrowed to its name, or read whole."""
+    """How many calls it takes to look up one session: in a list filtered by its name, or in the whole list."""
     listing, filtered = client.contract.operation("list_sessions"), client.contract.service.name_filter
     return 1 if "name" in listing.fields and filtered != "none" else 2 + sessions // listing.page_size
 
 
 def _permit(holding: Callable[[], bool], stop: Cancellation) -> Callable[[], None]:
-    """A function that raises Interrupted where no write may start any more."""
+    """A function that raises Interrupted if no further write may start."""
 
     def permit() -> None:
         if not holding():
@@ -192,7 +192,7 @@ def _permit(holding: Callable[[], bool], stop: Cancellation) -> Callable[[], Non
 
 
 def _room_for(actions: Sequence[Action], lives: Mapping[int, LiveSession]) -> int:
-    """About how many bytes archive and journal will take, messages aside."""
+    """An estimate of the bytes that archive and journal will take, without messages."""
     touched = (lives.get(action.session_id) for action in actions if action.session_id is not None)
     return _NOTED * (1 + len(actions)) + sum(len(json.dumps(live.row)) for live in touched if live)
 
@@ -204,7 +204,7 @@ def _carry_out(
     options: ApplyOptions,
     on_result: Callable[[Result], None] | None,
 ) -> list[Result]:
-    """Carry out all actions in order, over a pool of workers; those that have to be tried first alone."""
+    """Carry out all actions in order with a pool of workers. A canary runs alone."""
     telling = threading.Lock()
 
     def carry_out(action: Action, by: Writer | Canaries = canaries.writer) -> Result:

@@ -45,7 +45,7 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
     if problems:
         hint = "nothing was written: plan again and review what changed"
         raise Refused(
-            [*problems, Problem("the plan is stale: what it was made against is no longer live", hint)]
+            [*problems, Problem("the plan is stale: sessions have changed since it was made", hint)]
         )
 
 

@@ -1,7 +1,7 @@
-"""After an apply: is the live list what was written?
+"""Verify an apply: compare the live list with what was sent.
 
-The list is read again and compared with what was sent. A field that the server stored in another form is a *rewrite*,
-which the tag is made to remember, so that the next plan is empty. Anything else that is not as written is a difference.
+A field that the server stored in another form is a *rewrite*. The tag records it, so the next plan is empty. Any
+other deviation is a difference.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from reconciler.values import MISSING, key_as_kept, same
 
 @dataclass(slots=True)
 class Findings:
-    """What a list shows of writes: the fields stored in another form, and what else is not as written, in words.
+    """How a list deviates from what was sent: fields stored in another form, and other differences as sentences.
 
-    ``key_forms`` are fields whose key alone has another form, which no tag has to remember.
+    ``key_forms`` are fields of which only the key has another form. Tags do not record those.
     """
 
     rewrites: list[Rewrite] = field(default_factory=list)
@@ -40,8 +40,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The results as the list has them, and what the verification found. ``stopped`` says why the run ended early,
-    ``account`` which account the list is of.
+    """The results, corrected by the list, and what the verification found.
+
+    ``stopped`` is the reason why the run ended early. ``account`` is the account of the list.
     """
 
     results: Sequence[Result]
@@ -52,17 +53,18 @@ class Verified:
     account: Account = UNKNOWN
 
 
-#: Sends one more update of a session, so that its tag tells what the server made of it (:meth:`Writer.remember`).
+#: Updates a session once more, so that its tag records the form that the server stored (:meth:`Writer.remember`).
 Remember: TypeAlias = Callable[[Action, LiveSession, Mapping[str, Any]], Result]
 
 
 def verify(
     plan: Plan, results: list[Result], writer: Writer, stop: Cancellation, remember: Remember, *, pages: int
 ) -> Verified:
-    """Look at what was written, and let the tags remember what the server stored differently. Never raises.
+    """Verify what was written, and record in the tags what the server stored in another form. Never raises.
 
-    ``pages`` is how many calls it takes to read the whole list. If the service finds sessions by name, and that takes
-    fewer calls, only the names of what was written are asked for. A double that another run made has the same name.
+    ``pages`` is how many calls it takes to read the whole list. If the service can filter by name and that takes
+    fewer calls, only the names that were written are listed. That finds a duplicate by another run, which has the
+    same name.
     """
     if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return Verified(results, "skipped", stopped=stop.reason)
@@ -93,10 +95,10 @@ def verify(
 
 
 def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findings, Snapshot] | None:
-    """What the list shows under the names of what was written; None where the whole list has to tell.
+    """Compare with lists filtered by the names that were written. None if the whole list is needed.
 
-    That is the case if it takes fewer calls, if the service is not known to find sessions by name, if it is unknown
-    what was written, and if anything differs from what was sent: it may be the name.
+    The whole list is needed if it takes fewer calls, if the service is not known to filter by name, if the outcome of
+    a write is unknown, or if anything differs from what was sent: the difference may be in the name.
     """
     contract = writer.client.contract
     filtered = "name" in contract.operation("list_sessions").fields and (
@@ -119,7 +121,7 @@ def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findin
 
 
 def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tuple[Findings, Snapshot]:
-    """Compare with the live list until it shows what was written, for as long as it may lag."""
+    """Poll the live list until it shows what was written, for as long as it may lag."""
     made = [result.session_id for result in results if result.session_id is not None]
     keep = keep_for_plan(plan, ids=made)
     for _ in poll(writer.client.limiter, writer.settle):
@@ -138,10 +140,10 @@ def _confirm_rewrites(
     writer: Writer,
     remember: Remember,
 ) -> Findings:
-    """Let the tags remember what the server made of these fields, and look again.
+    """Record rewrites in the tags, and verify that.
 
-    A field that is not as it was sent may as well have been changed by somebody else in the meantime. So it is sent
-    again, with the tag: what comes out the same way again is the server's form of it.
+    A rewrite may also be somebody else's edit. So the field is sent again, together with the tag. If the same form
+    comes back, it is the server's.
     """
     failed = _send_again(results, rewrites, rewrites, now, remember, writer)
     findings, now = _wait_until_listed(plan, results, writer)
@@ -152,7 +154,7 @@ def _confirm_rewrites(
     for one in [one for one in findings.rewrites if one not in kept]:
         findings.rewrites.remove(one)
         findings.differences.append(
-            f"{one.key} (#{one.session_id}): {one.path} comes back in another form each time, or others write it too"
+            f"{one.key} (#{one.session_id}): {one.path} is stored in another form each time, or others write it, too"
         )
     bases = {live.session_id: live.remark.tag.base for live in now if live.remark.tag}
     for one in list(findings.rewrites):
@@ -161,8 +163,8 @@ def _confirm_rewrites(
             findings.rewrites.remove(one)
             if not failed:
                 findings.differences.append(
-                    f"{one.key} (#{one.session_id}): {one.path} was sent twice, and it and the tag are as they were: "
-                    "the update call may not do anything"
+                    f"{one.key} (#{one.session_id}): {one.path} was sent twice, but neither it nor the tag changed: "
+                    "the update call may have no effect"
                 )
     findings.differences += failed
     return findings
@@ -176,9 +178,9 @@ def _send_again(
     remember: Remember,
     writer: Writer,
 ) -> list[str]:
-    """Send fields again, with tags that tell of the ``kept`` ones in which form the server keeps them.
+    """Send rewritten fields again, with tags that record the server's form of the ``kept`` ones.
 
-    Returns what could not be done, one sentence each.
+    Returns one sentence for each session where that failed.
     """
     sent: dict[int, dict[str, Any]] = {}
     stored: dict[int, dict[str, Any]] = {}
@@ -186,7 +188,7 @@ def _send_again(
         sent.setdefault(one.session_id, {})[one.path] = one.sent
     for one in kept:
         stored.setdefault(one.session_id, {})[one.path] = one.stored
-    # The delete of a second session with this identity says nothing about the one that stays.
+    # An identity may have a delete of its duplicate, too. The action of the session that stays is meant.
     actions = {result.action.identity: result.action for result in results if result.action.kind != "delete"}
     failed = []
     operation = writer.client.contract.operations.get("update_session")
@@ -205,13 +207,13 @@ def _send_again(
                 continue
             reason = result.message
         failed.append(
-            f"{action.key} (#{live.session_id}): what the server made of it is not remembered: {reason}"
+            f"{action.key} (#{live.session_id}): the tag does not record the form that the server stored: {reason}"
         )
     return failed
 
 
 def compare(results: Iterable[Result], now: Snapshot) -> Findings:
-    """Compare what was applied with what is live. No I/O."""
+    """Compare the applied actions with the live list. No I/O."""
     findings = Findings()
     by_id = {live.session_id: live for live in now}
     by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag}
@@ -237,7 +239,7 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
 
 
 def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
-    """Identities of a catalog that are live more than once: another run made them too, or a list lagged too long."""
+    """Identities of a catalog that are live more than once: another run created them, too, or the list lagged."""
     held: dict[Identity, list[int]] = {}
     for live in now:
         tag = live.remark.tag
@@ -253,9 +255,9 @@ def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
 
 
 def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
-    """The results, with what the list says of writes that nobody could tell of, and the ids that no answer told.
+    """The results, with unknown outcomes and ids that no response gave filled in from the list.
 
-    A write that does not show stays unknown.
+    A write that the list does not show stays unknown.
     """
     if all(one.outcome != "unknown" and (one.outcome != "applied" or one.session_id) for one in results):
         return list(results)
@@ -288,7 +290,7 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
 
 
 def arrived(action: Action, live: LiveSession) -> bool:
-    """Whether a live session is as an action was to make it."""
+    """Whether a live session shows all that an action sent."""
     tag = live.remark.tag
     if action.kind == "forget":
         return tag is None and not live.remark.unreadable
@@ -319,7 +321,7 @@ def _compare(action: Action, live: LiveSession, label: str, findings: Findings) 
         path = change.path if change.path in found else key_as_kept(change.path, found, wanted)
         stored = MISSING if path is None else found[path]
         if stored is MISSING and not (tag.base and change.path.startswith(("data.", "remark."))):
-            findings.differences.append(f"{label}: {change.path} was sent, but is not there")
+            findings.differences.append(f"{label}: {change.path} was sent, but is missing")
         elif same(stored, change.after):
             if path != change.path:
                 findings.key_forms.append(

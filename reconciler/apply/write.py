@@ -1,8 +1,10 @@
-"""One action's write, and the certainty whether it happened.
+"""Send one action's write, and find out whether it was done.
 
-The service has no idempotency keys, so an answer that never came leaves open whether the work was done. A create is
-then looked up by its name and tag, and never sent again in the same run unless the server said that it did nothing.
-An update or a delete is looked up, and sent again where it did not happen: doing it twice does no harm.
+The service has no idempotency keys. If a response is lost, the write may or may not have been done:
+
+- A create is looked up by its name and tag. It is not sent again in the same run, unless the server said that it did
+  nothing.
+- An update or a delete is looked up, and sent again if it was not done. Doing it twice does no harm.
 """
 
 from __future__ import annotations
@@ -40,12 +42,12 @@ from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.plan.types import Action
 from reconciler.values import same
 
-_PLAN_AGAIN = "it is not known yet whether it was done: plan again to see what is live"
+_PLAN_AGAIN = "its outcome is unknown: plan again to see what is live"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A write that went out: the operation, its fields by our names, and what became of it."""
+    """A write that was sent: the operation, its fields by our names, and the outcome."""
 
     operation: str
     payload: Mapping[str, Any]
@@ -53,18 +55,19 @@ class Call:
 
 
 def _nobody(_: Call) -> None:
-    """Nobody is told of the calls."""
+    """The default of ``heard``: ignore the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Does single actions. Safe to use from many threads.
+    """Carries out single actions. Safe to use from many threads.
 
-    ``settle`` is how long (seconds) a create that does not show in the list yet is waited for; ``look_first`` says
-    that a create has to be looked for before it is sent. ``seen`` is when the sessions were listed (by the limiter's
-    clock), ``calls`` how many calls it takes to look at one again. ``permit`` is called before each call that writes,
-    and raises Interrupted if the run may not go on. ``heard`` is told of each write that went out, and of
-    what became of it.
+    - ``settle``: how long (seconds) to wait until the list shows a create.
+    - ``look_first``: look up each session before creating it.
+    - ``seen``: when the sessions were listed, by the limiter's clock.
+    - ``calls``: how many calls it takes to look up one session.
+    - ``permit``: called before each call that writes; raises Interrupted if the run must end.
+    - ``heard``: called with each write that was sent, and its outcome.
     """
 
     client: Client
@@ -79,7 +82,7 @@ class Writer:
     heard: Callable[[Call], None] = _nobody
 
     def carry_out(self, action: Action, live: LiveSession | None) -> Result:
-        """Do one action to one session. Never raises for what may go wrong; the result says it."""
+        """Carry out one action. Errors do not raise; they become the result."""
         since = self.breaker.writes
         try:
             self.permit()
@@ -120,10 +123,10 @@ class Writer:
         )
 
     def _create_and_fill(self, action: Action, payload: Mapping[str, Any], missing: frozenset[str]) -> Result:
-        """Make a session in two calls, where a create does not carry the ``missing`` fields.
+        """Create a session with two calls, because a create does not carry the ``missing`` fields.
 
-        Where it does not take the remark, and so not the tag, what it makes says by its name whose it is to be: if
-        this run is killed between the two calls, the next one goes on with it.
+        If a create carries no remark, and so no tag, the session's temporary name holds its identity. If this run is
+        killed between the two calls, the next run finds the session by that name and completes it.
         """
         create = self.client.contract.operation("create_session")
         untagged = "remark" in missing
@@ -145,7 +148,7 @@ class Writer:
         session_id = made.session_id
         operation = self.client.contract.operation("update_session")
         payload = create_payload(action, operation, made=session_id)
-        # The action is under way: a run that is asked to stop finishes it.
+        # A run that is stopped now still finishes this action.
         filled = replace(self, client=self.client.uncancellable(), permit=lambda: None)._write(
             replace(action, kind="update", session_id=session_id),
             "update_session",
@@ -154,11 +157,11 @@ class Writer:
         )
         if filled.outcome == "applied":
             return replace(filled, action=action)
-        message = f"it was made as #{session_id}, and not filled in: {filled.message}"
+        message = f"it was created as #{session_id}, but not filled in: {filled.message}"
         return Result(action, filled.outcome, session_id, message, "apply again to resume")
 
     def _address(self, session_id: int | None, find: Callable[[], LiveSession | None]) -> Addressable | None:
-        """What names a session that was just made: its id, where that is enough, or what the list shows of it."""
+        """The address of a new session: its id, if the update call takes that, or else its entry in the list."""
         update = self.client.contract.operation("update_session")
         if session_id is not None and names(update, known := Address(session_id)):
             return known
@@ -207,7 +210,7 @@ class Writer:
         preimage: Preimage | None = None,
         archived: str = "",
     ) -> Result:
-        """Send a write until it is known to be done, known to fail, or can't be known, with a record of both ends."""
+        """Send a write until it is done, has failed, or stays unknown. The journal gets the intent and the outcome."""
         self._note(action, "intent", archive=preimage.archived if preimage else archived)
         try:
             result = self._send(action, operation, payload, look_up, preimage)
@@ -216,7 +219,7 @@ class Writer:
         try:
             self._note(action, result.outcome, session_id=result.session_id, message=result.message)
         except ReconcilerError as error:
-            # What is done is done. The next intent finds the journal broken too, and is not carried out.
+            # The write is done. The next intent can't be recorded either, so no further write is sent.
             result = replace(result, message=result.message or f"done, but not on record: {error}")
         return result
 
@@ -229,7 +232,7 @@ class Writer:
         preimage: Preimage | None,
     ) -> Result:
         since = self.breaker.writes
-        doubtful = False  # whether an answer left open what was done
+        doubtful = False  # whether a response left open what was done
 
         def check() -> None:
             self.permit()
@@ -254,7 +257,7 @@ class Writer:
         except HeldBackError as error:
             if doubtful:
                 self.heard(Call(operation, payload, Sent("unknown")))
-            # What changed it may be a call of ours that was thought to have done nothing.
+            # An earlier try of ours may have been done after all, and be the change that was seen.
             found = look() if doubtful else Found("not done")
             if found.state == "done":
                 return Result(action, "applied", found.session_id or action.session_id)
@@ -276,7 +279,7 @@ class Writer:
         return result
 
     def _gone(self, action: Action, error: ApiError, found: Found) -> Result:
-        """What a 404 means: the session is gone, unless it is listed; then the call itself is not there."""
+        """The result for a 404: the session is gone. If it is still listed, the service lacks the call."""
         if action.kind == "delete" and found.state == "done":
             return Result(action, "applied", action.session_id)
         if action.kind != "delete" and found == Found("not done"):
@@ -284,7 +287,7 @@ class Writer:
         return _failed(action, "failed", error)
 
     def _find(self, find: Callable[[], LiveSession | None]) -> Found:
-        """Look for what a create made whose answer never came, for as long as a list may lag."""
+        """Look for the session of a create whose response was lost, for as long as the list may lag."""
         try:
             found = self._wait_until_listed(find)
         except ReconcilerError:
@@ -304,7 +307,7 @@ class Writer:
         except ReconcilerError:
             return Found("unknown")
         if found is None:
-            return Found("not done")  # the next try is told that it is gone
+            return Found("not done")  # the next try gets a 404
         if found.raw_remark == payload["remark"] != live.raw_remark:
             return Found("done", found.session_id)
         now = found.fields()
@@ -321,14 +324,14 @@ class Writer:
         return Found("not done" if found else "done", live.session_id)
 
     def confirm(self, before: Result, after: Result) -> Result:
-        """Put on record what became of a write that nobody could tell of at first."""
+        """Record the outcome of a write that was unknown before."""
         if after is not before:
             with suppress(ReconcilerError):
                 self._note(after.action, after.outcome, session_id=after.session_id)
         return after
 
     def remember(self, action: Action, live: LiveSession, payload: Mapping[str, Any]) -> Result:
-        """One more update of a session that was just written, so that its tag tells what the server made of it."""
+        """Update a session that was just written, so that its tag records the form that the server stored."""
         action = replace(action, kind="update", session_id=live.session_id)
         try:
             archived = self.archive.put("retag", action.identity, live, None)
@@ -345,7 +348,7 @@ class Writer:
         return None
 
     def by_id(self, session_id: int, *names: str) -> LiveSession | None:
-        """A session as it is listed under one of these names; None if it is not."""
+        """The session with this id, listed under one of these names; None if it is not listed."""
         for name in dict.fromkeys(names):
             for live in list_sessions(self.client, name=name):
                 if live.session_id == session_id:

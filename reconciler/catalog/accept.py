@@ -133,7 +133,7 @@ def _check(
     """Check that the catalog has the accepted values and is otherwise unchanged.
 
     Raises:
-        ReconcilerError: it is not so, or the catalog can't be loaded any more.
+        ReconcilerError: it does not, or it can no longer be loaded.
     """
     try:
         after = load_catalog(root, before.environment, variables)

@@ -33,7 +33,7 @@ class NewSession:
 def add_session(root: Path, new: NewSession, variables: Mapping[str, JSON]) -> tuple[str, ...]:
     """Add a session to a catalog. Returns the files that were created or changed.
 
-    It goes into the manifest that ``new`` names; else into the only manifest there is, or a new one of its own.
+    It goes into the manifest that ``new`` names, or else into the only manifest, or else into a new one.
 
     Raises:
         UsageError: the key is not valid, or a path leads out of the catalog.

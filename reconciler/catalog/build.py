@@ -1,7 +1,7 @@
 """From documents to sessions.
 
 A plain session is built as soon as its document is read, so that only one document is held at a time. A composed
-one has to wait until all files are read. What depends on something that is wrong already is not reported again.
+one has to wait until all files are read. A consequence of a reported problem is not reported again.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Builder:
         self._pending: dict[str, Declared] = {}  # sessions to compose when all files are read
         self._composed: dict[str, Sequence[Layer]] = {}
         self._adopters: dict[int, str] = {}  # by the id of the live session to adopt
-        #: Keys that are no sessions here: skipped in this environment, or patterns that make others.
+        #: Keys without a session: those that this environment skips, and patterns that expand to others.
         self._skipped: set[str] = set()
 
     def load(self) -> Loaded:
         """Read everything.
 
         Raises:
-            CatalogError: with everything that is wrong.
+            CatalogError: with all problems.
         """
         loaded = None
         with suppress(StoppedError):

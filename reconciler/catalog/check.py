@@ -210,7 +210,7 @@ def _unknown(path: NodePath, key: str, error: Any, schema: SchemaName, what: str
 
 
 def _home(path: NodePath, key: str, schema: SchemaName, known: Sequence[str]) -> str:
-    """Where a field belongs that stands on the wrong level; empty for one that belongs nowhere."""
+    """Where a field on the wrong level belongs; empty if it belongs nowhere."""
     in_parameters = key in load_schema("manifest")["$defs"]["parameters"]["properties"]
     if not path and schema == "catalog":
         if in_parameters:
@@ -392,7 +392,7 @@ def _types(schema: Any) -> list[str]:
 
 
 def _wanted(schema: Any) -> str:
-    """What a schema expects, in words."""
+    """What a schema expects, as a phrase."""
     types = _types(schema)
     low, high = schema.get("minimum"), schema.get("maximum")
     if "integer" in types and "string" in types:

@@ -15,7 +15,7 @@ from reconciler.values import JSON
 class Defaults:
     """The values that a session has unless it says otherwise.
 
-    ``known`` is false if something is wrong with catalog.yaml; then nobody can tell what a session inherits.
+    ``known`` is false if catalog.yaml has errors, so what a session inherits is unknown.
     """
 
     def __init__(self, layers: Sequence[Layer], *, known: bool) -> None:

@@ -50,7 +50,7 @@ class Document(NamedTuple):
 
 
 class Documents:
-    """Reads a catalog's files. What is wrong with them goes to ``problems``; reading goes on with what is left."""
+    """Reads a catalog's files. Adds problems to ``problems``, and reads on."""
 
     def __init__(self, root: Root, problems: Problems) -> None:
         self.root = root
@@ -90,7 +90,7 @@ class Documents:
         given = DEFAULT_INCLUDE if include is None else include
         found = self._matching("include", given, source, needed=include is not None)
         excluded = self._matching("exclude", exclude, source, needed=False)
-        if len(self._problems.found) == before:  # with a broken pattern, it is not known what is included
+        if len(self._problems.found) == before:  # a broken pattern leaves open what is included
             for problem in unread_manifests(self.root, found | excluded | {CATALOG_FILE}):
                 self._problems.note(problem)
         return sorted(found - excluded - {CATALOG_FILE})
@@ -208,7 +208,7 @@ def read_text(root: Root, file: str) -> tuple[bytes, str]:
 
 
 def mapping(value: JSON) -> dict[str, Any]:
-    """The value if it is a mapping, else an empty one."""
+    """The value if it is a mapping, otherwise an empty mapping."""
     return value if isinstance(value, dict) else {}
 
 

@@ -23,8 +23,8 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")
 
 
 class ExpandError(Exception):
-    """A declaration can't be expanded. ``line`` is that of the table, from 1; 0 where it is none of the table's.
-    ``cell`` counts the cells of its row from 0; 0 where it is about the row."""
+    """A declaration can't be expanded. ``line`` is that of the table, from 1; 0 if the table is not the cause.
+    ``cell`` is the index of the cell in its row; 0 for the whole row."""
 
     def __init__(self, message: str, hint: str, line: int = 0, cell: int = 0) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class ExpandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """One of the sessions: its key, what it says beside the declaration, and its variables. ``line`` is the row's;
+    """One of the sessions: its key, its fields besides the declaration's, and its variables. ``line`` is the row's;
     ``cell`` is that of the first column in the pattern of the key."""
 
     key: str
@@ -47,7 +47,7 @@ def combinations(matrix: Mapping[str, Any], name: str | None) -> Iterator[Expans
     """The sessions of a matrix, in the order of its axes.
 
     Raises:
-        ExpandError: there are too many, or a pattern asks for what is not there.
+        ExpandError: there are too many, or a pattern names a missing value.
     """
     axes: Mapping[str, list[Any]] = matrix["axes"]
     count = 1
@@ -98,7 +98,7 @@ def rows(declared: Mapping[str, Any], text: str, name: str | None) -> Iterator[E
 
 
 def _columns(declared: Mapping[str, Any], name: str | None) -> list[str]:
-    """The columns that a declaration needs, those of patterns without what may be a field of a column."""
+    """The columns that a declaration needs. In patterns, a possible field of a column is left out."""
     patterns = [declared["key"], *([] if name is None else [name])]
     return [
         *declared.get("fields", {}).values(),
@@ -146,7 +146,7 @@ def fill(pattern: str, values: Mapping[str, JSON]) -> str:
     """A pattern with its placeholders filled in.
 
     Raises:
-        ExpandError: there is no such value, or it is not a text or a number.
+        ExpandError: there is no such value, or it is not a string or a number.
     """
 
     def one(found: re.Match[str]) -> str:

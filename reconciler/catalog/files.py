@@ -2,12 +2,12 @@
 
 A catalog is untrusted: a pull request may contain any path and any symlink. A path is checked as text first: it must
 not be absolute, contain ``..`` or be hidden, because keys and tokens are in hidden files (``.git/config``, ``.env``).
-Then all symlinks are resolved, and only what is really below the root and not hidden is opened.
+Then all symlinks are resolved. Only a file that is really below the root and not hidden is opened.
 
-Between the check and the opening, somebody could replace the file with a symlink. So it is opened with
+Between the check and the opening, another process could replace the file with a symlink. So it is opened with
 ``O_NOFOLLOW``, and must be the very file that was checked. Walking down with a descriptor for each folder would
-close the gap for folders, too, on POSIX alone; but a catalog is a finished checkout, and who can swap its folders
-while it is read can also change what they hold.
+close the gap for folders, too, but on POSIX alone. And whoever can swap the folders of a checkout can also change
+their files.
 
 Only regular files are opened, so that no FIFO or device makes the program wait.
 """
@@ -32,7 +32,7 @@ for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
 
 
 class UnreadableError(Exception):
-    """A file that can't or may not be read. ``message`` goes on from the name of the file: "is a folder"."""
+    """A file that can't or may not be read. ``message`` continues after the name of the file: "is a folder"."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -93,7 +93,7 @@ class Root:
             ) from None
 
     def has(self, name: str) -> bool:
-        """Whether there is something of this name right in the folder."""
+        """Whether the folder itself has an entry of this name."""
         return os.path.lexists(os.path.join(self.folder, name))
 
     def _read(self, place: str) -> bytes:
@@ -122,7 +122,7 @@ class Root:
         return real
 
     def _real(self, place: str) -> str:
-        """Where something really is, once it is known to be inside, and not hidden."""
+        """The real path of a file, checked to be inside and not hidden."""
         real = os.path.realpath(place)
         if not (real + os.sep).startswith(self._inside):
             raise UnreadableError(*_OUTSIDE)
@@ -136,7 +136,7 @@ class Root:
         ``*``, ``?`` and ``[…]`` stay within a name; ``**`` is any number of folders, none of them a symlink.
 
         Raises:
-            UnreadableError: the pattern goes out of the root, or to a folder that may not be read.
+            UnreadableError: the pattern leaves the root, or reaches a folder that may not be read.
         """
         check_path(pattern)
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
@@ -177,7 +177,7 @@ class Root:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a symlink that goes round in circles; reading it says so
+    except OSError:  # a symlink loop; reading it reports that
         return False
 
 
@@ -185,7 +185,7 @@ _RIGHT: Final = "give yourself read permission"
 
 
 def check_path(path: str) -> None:
-    """Whether a path or pattern, by its text alone, stays inside and away from what is hidden.
+    """Check that a path or pattern, by its text alone, stays inside and is not hidden.
 
     Raises:
         UnreadableError: it does not.

@@ -1,11 +1,11 @@
 """``reconciler fmt``: one canonical way to write a manifest.
 
 Nothing is parsed and dumped again. Lines move and prompts change their style; comments, anchors, quoting and
-indentation stay as they are. What is done:
+indentation stay as they are. Formatting does this:
 
-- the fields of a session, a template, the defaults or a patch stand in order: what makes it (``extends``, ``matrix``,
-  ``from``), then what it is, as in the schema; each with the comments above it;
-- a prompt of several lines that stands in quotes becomes a block (``|``);
+- the fields of a session, a template, the defaults or a patch are put in order: ``extends``, ``matrix`` and ``from``
+  first, then the others as in the schema; each with the comments above it;
+- a quoted prompt of several lines becomes a block (``|``);
 - trailing white space is removed, and a file ends in one line break.
 
 Each of these is done only if the meaning of the text stays the same: the strict parser reads both.
@@ -37,7 +37,7 @@ from reconciler.values import JSON, same
 _MARK: Final = "\ufeff"
 #: One edit may make another possible, so all are tried again until nothing changes.
 _ROUNDS: Final = 10
-#: What stands before the fields that the schema names: what a session is made from.
+#: The fields before those of the schema: what a session is built from.
 _FIRST: Final = ("<<", "extends", "matrix", "from")
 
 
@@ -261,13 +261,13 @@ def _moved(text: str, outline: Outline, node: Node, wanted: Sequence[int]) -> li
         parts.append(text[starts[-2] : starts[-1]])
     if not parts[-1].endswith(("\n", "\r")):
         return []
-    # Blank lines part what stands above from what stands below, and above the first there is nothing.
+    # Blank lines separate an item from the previous one, and the first item has none.
     moved = [parts[number] for number in wanted]
     moved[0] = re.sub(r"\A(?:[ \t]*(?:\r\n?|\n))+", "", moved[0])
     return [[Splice(starts[0], starts[-1], "".join(moved))]]
 
 
 def _indented_comment(text: str, outline: Outline, index: int) -> int:
-    """The column of a line that is a comment as a whole; 0 where it is none, or stands at the very left."""
+    """The column of a line that only holds a comment; 0 for any other line, and for a comment in the first column."""
     line = text[index : outline.line_end(index)]
     return len(line) - len(line.lstrip(" ")) if line.lstrip(" ").startswith("#") else 0

@@ -2,7 +2,7 @@
 
 From the lowest to the highest: the catalog's defaults, the environment's defaults, the templates that a session
 extends, the session itself, the environment's patch for it. A later layer wins: mappings are merged key by key, at any
-depth; everything else is replaced; ``null`` removes what an earlier layer gave. A null where there is nothing to remove
+depth; everything else is replaced; ``null`` removes what an earlier layer set. If there is nothing to remove, the null
 stays: in ``data`` and ``remark`` it is a value.
 """
 
@@ -33,7 +33,7 @@ class Layer:
 
 
 class TemplateError(Exception):
-    """A template can't be followed. ``problem`` says why and where."""
+    """A template can't be resolved. ``problem`` says why and where."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -71,7 +71,7 @@ class Templates:
         self._chains: dict[tuple[str, ...], tuple[tuple[Layer, ...], dict[str, JSON]]] = {}
 
     def add(self, name: str, fields: Mapping[str, Any], source: Source) -> Problem | None:
-        """Add a template. Returns a problem if there is one of this name already."""
+        """Add a template. Returns a problem if the name is taken."""
         first = self._found.get(name)
         if first is not None:
             there = first.source.at_key(first.path, "")
@@ -93,12 +93,12 @@ class Templates:
     def flat(
         self, extends: str | Sequence[str], source: Source, path: NodePath
     ) -> tuple[Sequence[Layer], dict[str, JSON]]:
-        """The layers that a session or template stands on, the first one first, and what they come to together.
+        """The layers below a session or template, the lowest first, and the result of merging them.
 
-        ``source`` and ``path`` are where ``extends`` stands. What the same chain comes to is worked out once.
+        ``source`` and ``path`` are the place of ``extends``. Each chain is resolved once.
 
         Raises:
-            TemplateError: a template is not there, extends itself, or there are too many.
+            TemplateError: a template is missing or extends itself, or the chain is too long.
         """
         names = (extends,) if isinstance(extends, str) else tuple(extends)
         cached = self._chains.get(names)

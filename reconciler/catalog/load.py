@@ -30,7 +30,7 @@ def load_catalog(
         variables: values for templates in prompts. They override those in the catalog.
 
     Raises:
-        CatalogError: with everything that is wrong, sorted by file and line.
+        CatalogError: with all problems, sorted by file and line.
     """
     return load(root, environment, variables).catalog
 
@@ -38,10 +38,10 @@ def load_catalog(
 def load(
     root: str | Path | Root, environment: str | None = None, variables: Mapping[str, JSON] | None = None
 ) -> Loaded:
-    """Read a catalog, and keep where everything came from. The arguments are those of :func:`load_catalog`.
+    """Read a catalog, with the origin of each value. The arguments are those of :func:`load_catalog`.
 
     Raises:
-        CatalogError: with everything that is wrong, sorted by file and line.
+        CatalogError: with all problems, sorted by file and line.
     """
     folder = _checked(root, environment)
     with no_garbage_collection(), Renderer() as renderer:
@@ -49,7 +49,7 @@ def load(
 
 
 def environments(root: str | Path) -> list[str]:
-    """The names of the environments that a catalog declares; none if it can't be read, which loading it reports."""
+    """The names of the environments that a catalog declares; none if it can't be read. Loading it reports why."""
     try:
         data = Root(Path(root)).read(CATALOG_FILE)
     except UnreadableError:
@@ -60,7 +60,7 @@ def environments(root: str | Path) -> list[str]:
 
 
 def catalog_name(root: str | Path, environment: str | None = None) -> str:
-    """The name of a catalog that has this environment. Only catalog.yaml is read; the rest may be wrong.
+    """The name of a catalog that has this environment. Only catalog.yaml is read; other files may be invalid.
 
     Raises:
         CatalogError: that file can't be read, or has no such name or environment.

@@ -1,7 +1,7 @@
 """Changes of ownership: ``moved`` and ``forgotten``, checked against each other and the sessions.
 
-Both name sessions that are live already, and a mistake could cost a chat history. So whatever is ambiguous is an error,
-and nothing depends on the order of lines.
+Both name live sessions, and a mistake could cost a chat history. So every ambiguity is an error, and the order of lines
+does not matter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reconciler.ownership.key import EVERY_KEY, parse_identity
 from reconciler.ownership.tag import Identity
 from reconciler.strict_yaml.places import Source
 
-#: What a side of an entry begins with that is about the catalog's own id.
+#: The prefix of an entry's side that names an id of the catalog.
 _ID: Final = "id:"
 
 
@@ -81,7 +81,7 @@ class _Entries:
         self._seen: set[Identity] = set()
 
     def add(self, start: str, end: str) -> tuple[str, str] | None:
-        """Add an entry. Returns what is wrong with it, and what to do about it."""
+        """Add an entry. Returns its problem, and what to do about it."""
         source, target = self._identity(start), self._identity(end)
         ours = [self._is_ours(one) for one in (source, target)]
         if not any(ours) and any(self._is_elsewhere(one) for one in (source, target)):
@@ -158,7 +158,7 @@ class _Entries:
 
 
 def _wrong_id(entry: Mapping[str, str], own: str | None) -> tuple[str, str] | None:
-    """What is wrong with an entry about the catalog's id, and what to do; None if nothing is."""
+    """The problem with an entry about the catalog's id, and what to do; None if there is none."""
     if not (entry["from"].startswith(_ID) and entry["to"].startswith(_ID)):
         return (
             "one side of this entry is an id and the other a key",

@@ -18,7 +18,7 @@ def replaced(root: Path, files: Mapping[str, bytes | None]) -> Iterator[None]:
     in the given order. Missing folders are created, and a replaced file keeps its permissions.
 
     Args:
-        root: the folder that nothing is written outside of.
+        root: nothing is written outside of this folder.
         files: by path below it, with ``/`` between folders; ``None`` removes a file.
 
     Raises:
@@ -53,7 +53,7 @@ class _Writer:
 
     def stage(self, path: str, data: bytes | None) -> _Swap:
         """Write a file beside its place."""
-        # A symlink stays one: what it leads to is replaced.
+        # A symlink stays: its target is replaced.
         place = Path(os.path.realpath(self.root / path))
         if not place.is_relative_to(self.root):
             raise ReconcilerError(
@@ -75,7 +75,7 @@ class _Writer:
         return _Swap(place, beside)
 
     def swap(self, path: str, swap: _Swap) -> None:
-        """Let what was written take its place."""
+        """Rename the written file to its place."""
         try:
             with suppress(FileNotFoundError):
                 swap.before = swap.place.read_bytes()
@@ -89,7 +89,7 @@ class _Writer:
             raise _failed(path, error) from None
 
     def undo(self) -> None:
-        """Put back what was there."""
+        """Restore the previous file."""
         for swap in reversed(self.done):
             if swap.before is None:
                 swap.place.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ class _Writer:
         for path in self.staged:
             path.unlink(missing_ok=True)
         for folder in reversed(self.made):
-            with suppress(OSError):  # somebody else has put something into it
+            with suppress(OSError):  # another program has put a file into it
                 folder.rmdir()
 
     def _make(self, folder: Path) -> None:
@@ -111,13 +111,13 @@ class _Writer:
 
 
 def _write(path: Path, data: bytes, *, like: Path) -> None:
-    """Write a new file, to disk, with the rights of another one if there is one."""
+    """Write a new file and flush it to disk, with the permissions of the file it replaces, if any."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags, 0o666), "wb") as file:
         file.write(data)
         if like.exists():
             os.chmod(path, like.stat().st_mode & 0o777)
-            # There is something to lose: a name must never lead to a file that is not on disk yet.
+            # Otherwise a crash could leave the name with an empty file, and the previous one would be lost.
             file.flush()
             os.fsync(file.fileno())
 

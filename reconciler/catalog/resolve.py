@@ -1,4 +1,4 @@
-"""Composed sessions: made from templates, patches, prompt parts, matrices and tables."""
+"""Composed sessions: built from templates, patches, prompt parts, matrices and tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.values import JSON
 
-#: Fields that say how a session is made, and are no part of the result.
+#: Fields that say how a session is built, and are not part of the result.
 COMPOSITION_FIELDS: Final = frozenset({"extends", "matrix", "from", "variables", "adopt", "skip"})
 
 
@@ -29,7 +29,7 @@ class Declared:
 
 
 class Table:
-    """A table that was read, to find its cells again."""
+    """A table with the places of its cells."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -77,14 +77,14 @@ class Composer:
     prompts: Prompts
     read: ReadFile
     variables: Mapping[str, JSON]  # from the catalog and the environment
-    given: Mapping[str, JSON]  # from the command line; these win
+    given: Mapping[str, JSON]  # from the command line; these take precedence
     head: Source
     note: Callable[[Problem], None]
     _bases: dict[tuple[str, ...], Mapping[str, JSON]] = field(default_factory=dict)
     _tables: dict[str, Table] = field(default_factory=dict)
 
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
-        """The sessions that a declaration makes; none if there is a problem or the environment skips it."""
+        """The sessions of a declaration; none if there is a problem or the environment skips it."""
         path: NodePath = ("sessions", key)
         try:
             for expansion in self._expansions(key, declared, path):

@@ -89,7 +89,7 @@ def _check(tree: nodes.Template) -> None:
 
 
 def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """One answer."""
+    """One response."""
     try:
         tree = environment.parse(text)
         _check(tree)
@@ -115,7 +115,7 @@ def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -
             "line": _line(error),
         }
     except (MemoryError, RecursionError, OverflowError):
-        return {"message": "the template takes too much memory", "hint": "simplify it"}
+        return {"message": "the template uses too much memory", "hint": "simplify it"}
     except Exception as error:
         return {"message": f"the template fails: {error}", "line": _line(error)}
 
@@ -133,7 +133,7 @@ def _line(error: BaseException) -> int:
 def _limit_memory() -> None:
     try:
         import resource
-    except ImportError:  # no such thing on Windows: there, time alone is limited
+    except ImportError:  # Windows has no such module: there, only the time is limited
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 

@@ -16,7 +16,7 @@ from reconciler.strict_yaml.read import parse
 def remove_adopt_lines(root: Path, loaded: Loaded, keys: Collection[str]) -> tuple[list[str], list[str]]:
     """Remove the ``adopt`` lines of these keys. Nothing else in the files changes.
 
-    Returns the files that changed, sorted, and the keys whose line stands where it can't be removed alone, such as in
+    Returns the files that changed, sorted, and the keys whose line can't be removed alone, such as in
     a template.
 
     Raises:

@@ -68,16 +68,16 @@ EXIT_CODES = {
 }
 
 VARIABLES = (
-    "Every flag can also be set as RECONCILER_<FLAG>, in capitals and with _ for -. Where a command gives a flag a "
-    "meaning of its own, the variable has another name, which the command's --help shows. A repeatable flag takes one "
-    "value a line."
+    "Every flag can also be set as RECONCILER_<FLAG>, in capitals and with _ for -. If a flag means something "
+    "else in a command, its variable has another name there, which the command's --help shows. A repeatable flag takes "
+    "one value a line."
 )
 
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 
 
 def _name_variables(command: click.Command) -> None:
-    """Let every flag also be set as RECONCILER_<FLAG>, unless it names a variable of its own."""
+    """Let every flag also be set as RECONCILER_<FLAG>, unless it names another variable."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
             flag = max(option.opts, key=len)
@@ -159,7 +159,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except OSError as error:
             if error.filename is not None:
-                raise  # about a file: whoever reads it should have caught this
+                raise  # about a file: the code that reads it should have caught this
             sys.stdout = None  # otherwise the interpreter complains when it flushes
             click.echo(f"the output can't be written: {error.strerror}", err=True)
             return code or int(ExitCode.ERROR)

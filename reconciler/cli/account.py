@@ -1,4 +1,4 @@
-"""The account that a command talks to: the mark of its key, and the question whether it is the right one."""
+"""The account of a command: the mark of its key, and the check that it is the expected one."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def with_key(snapshot: Snapshot, key: str) -> Snapshot:
 
 
 def check_account(expected: Expected, snapshot: Snapshot, *, allowed: bool, ask: str = "") -> None:
-    """See that the account that was listed is the expected one. ``ask`` is a question to put to a person.
+    """Check that the listed account is the expected one. ``ask`` is the question for the user.
 
     Raises:
-        Refused: it is another one, and neither the flag nor a person allows that.
+        Refused: it is another account, and neither the flag nor the user allows that.
     """
     live = {one.session_id for one in snapshot}
     sentence = other_account(expected.made, expected.account, snapshot.account, live)
@@ -54,7 +54,7 @@ def check_account(expected: Expected, snapshot: Snapshot, *, allowed: bool, ask:
         if expected.account.compared(snapshot.account, live) == "unknown":
             click.echo(
                 f"{expected.made} for an account that can't be compared with this one: no list has an account number, "
-                "and the marks of the keys were not made with one state folder",
+                "and the marks of the keys come from different state folders",
                 err=True,
             )
         return

@@ -31,7 +31,7 @@ class Connection:
 
 
 def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
-    """Check that the embedded server, if it is the endpoint, has data: ``what`` makes no sense on an empty one.
+    """Check that the embedded server, if it is the endpoint, has data. ``what`` needs some.
 
     Raises:
         ReconcilerError: it has none. ``what`` begins the sentence.

@@ -19,7 +19,7 @@ from reconciler.domain import Keep, Snapshot
 
 
 def live_or_against(file: Path | None, connection: Connection, state: Path, keep: Keep = whole) -> Snapshot:
-    """The live list, or the one in a snapshot file. ``keep`` is what is needed of it.
+    """The live list, or the one in a snapshot file. ``keep`` says what to keep of each session.
 
     Raises:
         ReconcilerError: it can't be read.
@@ -40,8 +40,8 @@ def with_messages(
     environment: str | None,
     client: Callable[[], AbstractContextManager[Client]],
 ) -> Snapshot:
-    """The snapshot, with how many messages each of several sessions of one identity has. Without such sessions, nothing
-    is asked."""
+    """The snapshot, with the number of messages of each session whose identity is live more than once. Without such
+    sessions, no call is sent."""
     from reconciler.plan.placing import doubles
 
     lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
@@ -57,11 +57,11 @@ def with_messages(
 def listing(
     connection: Connection, state: Path, *, against: Path | None = None
 ) -> Iterator[Callable[[Keep], Snapshot]]:
-    """Read the live list in the background while the block does something else. Yields a function that waits for it
-    and is told what to keep of it; until then, sessions are kept whole.
+    """Read the live list in the background while the block does something else. Yields a function that waits for it.
+    Its argument says what to keep; until then, sessions are kept whole.
 
     That function raises the errors of the listing, so that errors which the block finds meanwhile come first. A file
-    and the embedded server are read only when the function is called, since neither takes long.
+    and the embedded server are read only when the function is called, because neither takes long.
     """
     if against is not None or endpoint_name(connection.endpoint) == LOCAL:
         yield lambda keep: live_or_against(against, connection, state, keep)
@@ -71,7 +71,7 @@ def listing(
     try:
         yield begun.wait
     finally:
-        begun.stop.set("the list is not needed any more")
+        begun.stop.set("the list is no longer needed")
 
 
 class _Listing(threading.Thread):

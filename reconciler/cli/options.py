@@ -97,18 +97,18 @@ class CatalogFlags:
     var: tuple[tuple[str, str], ...]
 
     def load(self, folder: Path) -> Catalog:
-        """The catalog, in the environment that was chosen.
+        """The catalog, in the selected environment.
 
         Raises:
-            CatalogError: with everything that is wrong.
+            CatalogError: with all problems.
         """
         return self.load_with_origins(folder).catalog
 
     def load_with_origins(self, folder: Path) -> Loaded:
-        """The catalog, and where everything in it came from.
+        """The catalog, with the origin of each value.
 
         Raises:
-            CatalogError: with everything that is wrong.
+            CatalogError: with all problems.
         """
         from reconciler.catalog.load import load
 
@@ -268,7 +268,7 @@ canary_option = _guard(
     "--canary",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Send the first N writes of each kind alone, and go on only if the list shows exactly what they should do. "
+    help="Send the first N writes of each kind alone, and continue only if the list shows exactly their effect. "
     "Default: the catalog's policy, else 1 of each kind that the contract does not prove.",
 )
 
@@ -323,11 +323,10 @@ class PolicyFlags:
     def plan(
         self, catalog: Catalog, snapshot: Snapshot, only: Selection | None = None, *, state: Path
     ) -> Plan:
-        """The plan under the catalog's policy, with what the flags override, and with what the journal in the ``state``
-        folder says of the plan's sessions.
+        """The plan under the catalog's policy and the flags that override it. ``state`` is the folder of the journal.
 
         Raises:
-            ReconcilerError: the journal is there and can't be read.
+            ReconcilerError: the journal exists and can't be read.
         """
         from reconciler.plan import make_plan
 

@@ -90,7 +90,7 @@ def detail_options(function: F) -> F:
 
 
 def output_options(function: F) -> F:
-    """How a plan is shown, and where else it is written."""
+    """The flags for showing a plan and for writing it to files."""
     for option in reversed(
         [
             format_option(*FORMS),
@@ -123,10 +123,10 @@ def output_options(function: F) -> F:
 
 
 def read_output(flags: Mapping[str, Any]) -> Output:
-    """The flags of :func:`output_options`, once it is clear that they fit each other.
+    """The flags of :func:`output_options`, checked against each other.
 
     Raises:
-        UsageError: they do not.
+        UsageError: they do not fit together.
     """
     output = split(flags, Output)
     paths = [path for _, path in output.out_file]
@@ -135,7 +135,7 @@ def read_output(flags: Mapping[str, Any]) -> Output:
     if "markdown" not in (output.form, *(form for form, _ in output.out_file)):
         source = click.get_current_context().get_parameter_source
         for name in ("max_bytes", "whole"):
-            # A variable is set for many commands, so there it is no mistake.
+            # A variable is set for many commands, so it may have no effect here.
             if source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for Markdown, and this command writes none",

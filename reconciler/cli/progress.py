@@ -29,7 +29,7 @@ def progress(what: str) -> Iterator[Step]:
 
 @contextmanager
 def telling() -> Iterator[Callable[[str], None]]:
-    """Yields a function that takes what is being done now, in a few fixed words."""
+    """Yields a function to call with a short fixed description of the current step."""
     if not sys.stderr.isatty():
         yield lambda step: None
         return

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,20 +19,20 @@ from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions, whole
 from reconciler.apply import journal as journals
-from reconciler.apply.journal import last_account, last_unseen_create, read_journal
+from reconciler.apply.journal import Entry, last_account, last_unseen_create, new_run, read_journal
 from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.live import with_messages
-from reconciler.cli.options import Seconds, approve_option, archive_option
+from reconciler.cli.options import Seconds, approve_option, archive_option, split
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.who import who
-from reconciler.domain import Keep, Policy, Snapshot
+from reconciler.domain import Catalog, Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import Account
 from reconciler.plan.adoptions import GONE
@@ -87,7 +86,7 @@ def lock_options(function: F) -> F:
 
 
 def writing_options(function: F) -> F:
-    """How to write: approval, archive, time limits, lock, output."""
+    """The flags for writing: approval, archive, time limits, lock, output."""
     for option in reversed(
         [
             approve_option,
@@ -109,11 +108,11 @@ def writing_options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: for which catalog and environment, and how to make the plan from the live list.
+    """What to run: the catalog, the environment, and how to make the plan from the live list.
 
-    A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None if the
-    folder's commit is meant. ``keep`` is what the plan needs of the list. ``account`` is
-    the mark of the account that a saved plan is for, None if there is none.
+    A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None stands
+    for the folder's commit. ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a
+    saved plan is for; None if it has none.
     """
 
     catalog: str
@@ -146,6 +145,20 @@ def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, 
         raise error from None
 
 
+def run_part(
+    catalog: Catalog,
+    plan: Callable[[Snapshot], Plan],
+    keep: Keep,
+    flags: Mapping[str, Any],
+    *,
+    root: Path,
+    state: Path,
+) -> int:
+    """Run a plan for some sessions of a catalog, with the ``flags`` of a command. As :func:`run_plan`."""
+    job = Job(catalog.name, catalog.environment, catalog.policy, plan, keep=keep)
+    return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
+
+
 def _run(
     job: Job,
     writing: Writing,
@@ -157,23 +170,22 @@ def _run(
 ) -> int:
     options = replace(render_options(no_color=writing.no_color), detail=writing.detail)
     settle = client.contract.settle if writing.settle is None else writing.settle
-    run = secrets.token_hex(4)
+    run = new_run()
     by = who(root)
     if job.commit:
         by = {**by, "commit": job.commit}
     locking = job.policy.lock if writing.lock is None else writing.lock
-    holder = f"{by.get('job') or by['user']}, run {run}"
     with hold_lock(
         client,
         job.catalog,
         job.environment,
-        holder=holder,
+        holder=lock_holder(by, run),
         timeout=writing.lock_timeout,
         settle=settle,
         wanted=locking,
     ) as holding:
-        wait_for_the_list(client, state, job.catalog, job.environment, settle)
-        snapshot = _listed(job, writing, client, state)
+        entries = wait_for_the_list(client, state, job.catalog, job.environment, settle)
+        snapshot = _listed(job, writing, client, state, entries)
         snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
         plan = job.plan(snapshot)
         if writing.form == "text" or plan.refusals:
@@ -209,32 +221,32 @@ def _run(
 
 
 def _with_the_gone(plan: Plan, code: int) -> int:
-    """Say which keys nothing was done about, since what they are to adopt is gone. Returns the exit code with that."""
+    """Name the keys whose session to adopt is gone. Returns the exit code that takes them into account."""
     gone = [note for note in plan.notes if note.kind == GONE]
     for note in gone:
         click.echo(f"not done: {note.key} {note.message}", err=True)
     return ExitCode.PARTIAL if gone and code == ExitCode.OK else code
 
 
-def _listed(job: Job, writing: Writing, client: Client, state: Path) -> Snapshot:
-    """The live list, once it is clear that it is of the right account.
+def _listed(job: Job, writing: Writing, client: Client, state: Path, entries: Iterable[Entry]) -> Snapshot:
+    """The live list, checked to be of the right account. ``entries`` are those of the journal.
 
     Raises:
-        Refused: it is of another one, and nobody allows that.
+        Refused: it is of another account, and neither a flag nor the user allows that.
     """
     make_salt(state)
     with progress("listing") as step:
         snapshot = list_sessions(client, keep=job.keep, on_rows=step)
     snapshot = with_key(snapshot, key_mark(client, state))
-    _check_account(job, writing, snapshot, state)
+    _check_account(job, writing, snapshot, entries)
     return snapshot
 
 
-def _check_account(job: Job, writing: Writing, snapshot: Snapshot, state: Path) -> None:
-    """See that the list is of the account that a saved plan was made for, or else that was applied to last from here.
+def _check_account(job: Job, writing: Writing, snapshot: Snapshot, entries: Iterable[Entry]) -> None:
+    """Check that the list is of the account of the saved plan, or else of the last apply from here.
 
     Raises:
-        Refused: it is another one, and nobody allows that.
+        Refused: it is of another account, and neither a flag nor the user allows that.
     """
     if job.account is not None and job.account:
         hint = "use the key of that account, make the plan again with this key, or add --other-account to apply it here"
@@ -247,7 +259,7 @@ def _check_account(job: Job, writing: Writing, snapshot: Snapshot, state: Path) 
             "the plan does not say for which account it was made: an earlier version saved it", err=True
         )
     scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
-    last = last_account(read_journal(state / journals.FILE), scope)
+    last = last_account(entries, scope)
     if last is not None:
         hint = "use the key of that account, or add --other-account to apply to this one from now on"
         check_account(
@@ -262,7 +274,7 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
     """Ask whether to apply the plan.
 
     Raises:
-        Refused: the answer is no, or nobody can have read the plan.
+        Refused: the answer is no, or the plan could not be read.
     """
     if writing.form == "json":  # stdout is for programs; the person who approves sees the plan on stderr
         from reconciler.render import render_plan
@@ -270,7 +282,7 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
         click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
     elif not stdout_is_read():
         raise Refused(
-            "the reader of the plan went away: nothing was written", "add --auto-approve to apply it unread"
+            "the reader of the plan exited: nothing was written", "add --auto-approve to apply it unread"
         )
     count = len(plan.actions)
     approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
@@ -278,13 +290,18 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
 
 def wait_for_the_list(
     client: Client, state: Path, catalog: str, environment: str | None, settle: float
-) -> None:
-    """Wait until the list shows what a recent run created and did not see listed; it would be created twice otherwise.
+) -> list[dict[str, Any]]:
+    """Wait until the list shows what a recent run created and did not see listed, or it would be created twice.
 
-    ``settle`` is how long (seconds) a list may lag. Runs on other machines are unknown here.
+    ``settle`` is how long (seconds) a list may lag. Runs on other machines are unknown here. Returns the entries of
+    the journal.
+
+    Raises:
+        ReconcilerError: the journal exists and can't be read.
     """
     scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
-    unseen = last_unseen_create(read_journal(state / journals.FILE), scope)
+    entries = read_journal(state / journals.FILE)
+    unseen = last_unseen_create(entries, scope)
     left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
     if left > 0:
         click.echo(
@@ -293,6 +310,12 @@ def wait_for_the_list(
             err=True,
         )
         client.limiter.sleep(min(left, settle))
+    return entries
+
+
+def lock_holder(by: Mapping[str, str], run: str) -> str:
+    """Who holds a lock, for those who wait for it: the CI job or the user, and the run."""
+    return f"{by.get('job') or by['user']}, run {run}"
 
 
 @contextmanager

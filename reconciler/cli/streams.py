@@ -1,4 +1,4 @@
-"""Standard output and standard error whose reader has gone away, or which were closed from the start.
+"""Standard output and standard error whose reader has exited, or which were closed from the start.
 
 A command's result does not depend on its readers: ``apply … | head -1`` keeps its exit code.
 """
@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 
 class _Forgiving:
-    """A text stream that accepts writes although its reader has gone away."""
+    """A text stream that accepts writes after its reader has exited."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -36,7 +36,7 @@ class _Forgiving:
         return getattr(self.stream, name)
 
     def _give_up(self) -> None:
-        """Discard everything else that is written, and what is still in the stream's buffers."""
+        """Discard all further writes, and what is still in the stream's buffers."""
         self.unread = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.stream.fileno())
@@ -45,7 +45,7 @@ class _Forgiving:
 
 @contextmanager
 def forgiving_streams() -> Iterator[None]:
-    """Inside the block, neither a reader that goes away nor a closed stream is an error."""
+    """Inside the block, neither a reader that exits nor a closed stream is an error."""
     if sys.stdin is None:
         sys.stdin = _nothing(0, "r")
     given = {name: getattr(sys, name) or _nothing(number, "w") for number, name in _STREAMS}
@@ -56,7 +56,7 @@ def forgiving_streams() -> Iterator[None]:
         yield
     finally:
         for name, one in ours.items():
-            if getattr(sys, name) is one:  # otherwise it was taken away so that it is not flushed again
+            if getattr(sys, name) is one:  # otherwise it was replaced so that it is not flushed again
                 one.flush()
                 setattr(sys, name, given[name])
 

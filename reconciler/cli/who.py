@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def who(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``job`` (an address) in CI, else ``user``; and ``commit`` where the folder is in a git repository."""
+    """``job`` (a URL) in CI, otherwise ``user``; and ``commit`` if the folder is in a git repository."""
     found = _job(environ) or {"user": _user()}
     commit = environ.get("GITHUB_SHA") or environ.get("CI_COMMIT_SHA") or _commit(root)
     return {**found, "commit": commit} if commit else found
@@ -41,7 +41,7 @@ def _job(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _commit(root: Path) -> str:
     try:
-        # Without hooks, pagers or file system monitors: the folder may be somebody else's.
+        # Without hooks, pagers or file system monitors, because the folder may be untrusted.
         done = subprocess.run(  # noqa: S603 - a fixed command
             ["git", "-c", "core.fsmonitor=false", "-C", str(root), "rev-parse", "--verify", "HEAD"],  # noqa: S607
             capture_output=True,

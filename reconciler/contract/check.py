@@ -74,7 +74,7 @@ def _unaddressed(document: Document) -> Iterator[Problem]:
 
 
 def _placeholders(document: Document) -> Iterator[Problem]:
-    """What stands in braces in a path, and can't be filled in."""
+    """The placeholders of a path that can't be filled in."""
     for name, facts in _mapping(_mapping(document.value).get("operations")).items():
         path = str(_mapping(facts).get("path"))
         found = re.findall(r"\{([^{}]*)\}", path)
@@ -138,7 +138,7 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
             return f"{what} is {_shown(value)}, and can be {_listed(expected)}", hint
         case "pattern":
             return (
-                f"{what} is {_shown(value)}, and is no path on the service",
+                f"{what} is {_shown(value)}, and is not a path on the service",
                 "start it with a single `/`; it never holds an address, a query or white space",
             )
         case "minimum":

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from reconciler.errors import ReconcilerError
 
-#: How the fields of a call travel: not at all in a body (``none``; those of a GET stand in the query), as a JSON
+#: How the fields of a call travel: not at all in a body (``none``; those of a GET are its query), as a JSON
 #: object, as a form, as multipart form data, or all in the query with an empty body (``query``).
 Encoding: TypeAlias = Literal["none", "json", "form", "multipart", "query"]
 
@@ -29,11 +29,11 @@ class Operation:
     ``refused``. ``ignores`` are fields, by our names, that the call is known not to store, so they are not sent.
     ``remark_limit`` is how many bytes of a remark are known to be kept, None where no limit is known.
     ``longest_query`` is the longest query (bytes) that the service takes, for the encoding ``query``.
-    ``answer_in`` is where the session stands in the answer, as a path of keys; empty if it is the answer itself.
+    ``answer_in`` is where the session is in the response, as a path of keys; empty if it is the response itself.
 
     Of a list of messages, ``pages`` says how to get at the next rows: by number (``page``), by the id of the oldest
-    row so far (``before``), or not at all, since one answer holds all (``none``). ``counts`` is what ``count`` in
-    its answer counts: ``all`` rows, those of the ``page``, or nothing, since there is ``none``; None: not known.
+    row so far (``before``), or not at all, since one response holds all (``none``). ``counts`` is what ``count`` in
+    its response counts: ``all`` rows, those of the ``page``, or nothing, since there is ``none``; None: not known.
     """
 
     name: str
@@ -98,7 +98,7 @@ class MessageShape:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of an answer: the HTTP status, and the one in the body (0 if there is none)."""
+    """The status of a response: the HTTP status, and the one in the body (0 if there is none)."""
 
     http: int
     body: int = 0

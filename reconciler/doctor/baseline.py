@@ -192,7 +192,7 @@ def compare(before: Snapshot, after: Snapshot, probe: str) -> Comparison:
 
 
 def is_managed(live: LiveSession) -> bool:
-    """Whether a session bears the tag of a catalog, so that no end user deletes or edits it."""
+    """Whether a session has the tag of a catalog, so that no end user deletes or edits it."""
     return live.remark.tag is not None
 
 

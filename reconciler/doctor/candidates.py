@@ -50,7 +50,7 @@ def candidates(contract: Contract, name: str, *, encoding: Encoding | None = Non
 def is_safe(operation: Operation) -> bool:
     """Whether a call can reach no session but the one it is given, whose id and token are both known.
 
-    A create reaches none at all. A name in the query does not count: a server that ignores it would take the call to
+    A create reaches no session. A name in the query does not count: a server that ignores it would take the call to
     mean every session.
     """
     if operation.name == "create_session":
@@ -129,7 +129,7 @@ def _fields(contract: Contract, name: str, named_by: list[str]) -> Mapping[str, 
 
 
 def _call(operation: Operation) -> tuple[Any, ...]:
-    """What tells two calls apart."""
+    """What distinguishes two calls."""
     return operation.method, operation.path, operation.encoding, set(operation.named_by)
 
 

@@ -23,7 +23,7 @@ from reconciler.values import as_number, same
 #: The heading of a probe's lines in the report.
 PROBE_PART: Final = "By writing to one session"
 
-#: Two sets of values that no service has as defaults, to see what is stored and what is left alone.
+#: Two sets of values that no service has as defaults, to see which fields are stored and which are ignored.
 FIRST_VALUES: Final[Mapping[str, Any]] = {
     "temperature": 0.5,
     "history_length": 7,
@@ -37,7 +37,7 @@ SECOND_VALUES: Final[Mapping[str, Any]] = {
     "data": {"probe": ["second", 2.5]},
 }
 
-_SHOWN: Final = 5  # sessions named in a line
+_SHOWN: Final = 5  # sessions that a line names
 
 
 class SurveyContext:
@@ -89,9 +89,9 @@ class SurveyContext:
 
 
 class ProbeContext:
-    """One probe. ``checks`` grows as it goes on; ``progress`` is told what is being tried.
+    """One probe. ``checks`` grows as it proceeds; ``progress`` is called with the current step.
 
-    ``model`` is one that the service accepts. ``update`` is the update call once it is found and certain.
+    ``model`` is one that the service accepts. ``update`` is the update call once it is known.
     ``create_remark_kept`` is how many bytes of a remark the create kept, ``create_remark_cut`` whether it cut the
     remark off there, and ``create_remark_refused`` the shortest remark that it refused. ``unknown`` names what could
     not be found out although a contract should say it. ``times`` are the values of ``updated_at`` after the create and
@@ -148,7 +148,7 @@ class ProbeContext:
         return fields
 
     def base_fields(self, prompt: str | None = None) -> dict[str, Any]:
-        """What every create and update carries: if it creates a session, that is recognised as ours."""
+        """The fields that every create and update carries. They identify a session that the call creates."""
         return {
             "name": self.session.name,
             "model": self.model,
@@ -160,7 +160,7 @@ class ProbeContext:
     ) -> tuple[Reply, LiveSession]:
         """Update the session and read it back. ``make_prompt`` is given the beginning of the prompt to send.
 
-        Where an update has to carry all fields, those that are not given are added.
+        If an update has to carry all fields, the missing ones are added.
         """
         assert self.update is not None
         start = self.next_prompt()
@@ -168,11 +168,11 @@ class ProbeContext:
         reply = self.session.write(self.update, {**self.base_fields(make_prompt(start)), **others, **fields})
         live = self.session.after_write(reply, lambda live: live is not None and start in live.prompt)
         live = self.session.require(live)
-        # What the list shows counts for more than the answer.
+        # The list outweighs the response.
         return (Reply(reply.body, reply.response) if start in live.prompt else reply), live
 
     def not_stored(self, sent: Mapping[str, Any], live: LiveSession) -> set[str]:
-        """The optional fields whose values are not those that were sent."""
+        """The optional fields that came back with other values than were sent."""
         stored = {**live.parameters, "data": dict(live.data)}
         return {
             name for name, value in sent.items() if name in FIRST_VALUES and not same(value, stored.get(name))
@@ -197,7 +197,7 @@ def describe_call(operation: Operation) -> str:
 
 
 def describe_answer(reply: Reply) -> str:
-    """An answer in a few words: its statuses, its form, and the server's message."""
+    """A response in a few words: its statuses, its form, and the server's message."""
     status = status_of(reply)
     if status is None or reply.response is None:
         return reply.error.what if reply.error else "no answer"
@@ -243,7 +243,7 @@ def named_fields(operation: Operation, reply: Reply) -> set[str]:
 
 
 def status_of(reply: Reply) -> Status | None:
-    """The statuses of an answer; None if no answer came."""
+    """The statuses of a response; None if no response came."""
     if reply.response is None:
         return None
     body, _ = read_body(reply.response)
@@ -252,13 +252,13 @@ def status_of(reply: Reply) -> Status | None:
 
 
 def count_of(reply: Reply) -> int | None:
-    """The count in an answer, None if there is none."""
+    """The count in a response, None if there is none."""
     found = as_number(reply.body.get("count")) if isinstance(reply.body, dict) else None
     return found if type(found) is int else None
 
 
 def rows_of(reply: Reply) -> list[Any] | None:
-    """The rows in an answer, None if there are none."""
+    """The rows in a response, None if there are none."""
     found = reply.body.get("results") if isinstance(reply.body, dict) else None
     return found if type(found) is list else None
 

@@ -36,7 +36,7 @@ _DOCUMENTED_MODEL: Final = "deepseek-chat"
 #: Limits (bytes) of a remark that services are known to have; the first is the longest remark tried at a create.
 _LIMITS: Final = (256, 255, 250, 200, 191, 150, 128, 127, 120, 100, 80, 64, 63, 60, 50, 40)
 
-#: The names that data is known to have in a request, each with the other one, and ours for that one.
+#: The known names of data in a request, each with the other one and our name for that.
 _DATA_NAMES: Final = {"config_data": "data", "data": "config_data"}
 _OTHER_DATA: Final = "data under its other name"
 _OTHER_VALUE: Final = {"probe": ["third", False]}
@@ -102,9 +102,9 @@ def create_session(context: ProbeContext) -> None:
 
 
 def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
-    """Create the session with the first call that is not refused. Returns the call, its fields, and its answer.
+    """Create the session with the first call that is not refused. Returns the call, its fields, and its response.
 
-    A refused create makes nothing, so it is tried again with fewer fields. The first success is the last create that
+    A refused create has no effect, so it is tried again with fewer fields. The first success is the last create that
     is sent, so there is one session.
     """
     refusals: list[tuple[Operation, Reply]] = []
@@ -115,7 +115,7 @@ def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
             reply = context.session.create(operation, sent)
             error = reply.error
             if error is not None and error.outcome == "unknown":
-                # It may have worked all the same. No second create is sent before that is certain.
+                # It may have worked nevertheless. No second create is sent before that is certain.
                 if context.session.wait_until_listed() is None:
                     raise ProbeStopped(error.problems)
                 error = None
@@ -124,7 +124,7 @@ def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
                 return operation, sent, reply
             if not refused:
                 refusals.append((operation, reply))
-            # This call does not exist, whatever it carries; or it does not read what is sent in this encoding.
+            # The call does not exist, or it does not read this encoding. Other fields would not help.
             if error.status in (404, 405, 415) or "name" in named_fields(operation, reply):
                 break
             refused.append(sent)
@@ -163,14 +163,14 @@ def _rename_in_update(context: ProbeContext, name: str) -> None:
 
 
 def _answered(context: ProbeContext, operation: Operation, reply: Reply) -> tuple[tuple[str, ...], list[str]]:
-    """Where a create's answer has the session, and what that means, in words."""
+    """Where a create's response has the session, and what that means for the user."""
     session, shape = context.session, context.client.contract.session
     for path in dict.fromkeys((operation.answer_in, ("data",), ())):
         number, token = answered(reply.body, replace(operation, answer_in=path), shape)
         if number is not None and number == session.id:
             return path, ["has the session's id"]
         if token is not None and token == session.token:
-            return path, ["has the session's token and no id", "the list tells the id"]
+            return path, ["has the session's token and no id", "the list shows the id"]
     return operation.answer_in, ["has neither id nor token of the session", "the list is searched for it"]
 
 
@@ -201,7 +201,7 @@ def _payloads(context: ProbeContext, operation: Operation) -> list[dict[str, Any
     """What to send, from all fields down to the fewest, for services that refuse some.
 
     The remark is dropped last: without it, and without an update, nothing can be managed. It gets shorter along the
-    limits that services are known to have, each with its neighbour, so that the answers show the exact limit.
+    limits that services are known to have, each with its neighbour, so that the responses show the exact limit.
     """
     base = context.base_fields()
     optional = {
@@ -245,7 +245,7 @@ def _sizes(least: int) -> list[int]:
 
 
 def _refused_remark(refused: list[dict[str, Any]], accepted: dict[str, Any]) -> int | None:
-    """The shortest remark that was refused together with the accepted fields, so for its length alone."""
+    """The shortest remark that was refused although the other fields were accepted: only its length was the reason."""
     sizes = [
         remark_size(sent["remark"])
         for sent in refused

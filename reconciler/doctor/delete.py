@@ -36,9 +36,9 @@ def find_delete(context: ProbeContext) -> None:
     operation = replace(as_learned(operation), answer="empty" if empty else "document")
     verdict = context.learned.learn_operation("delete_session", operation)
     context.report("delete", verdict, f"{describe_call(operation)}; answered {describe_answer(reply)}")
-    # If the service has given the id to another session by now, a second delete would hit that one.
+    # The service may have given the id to another session. A second delete would hit that one.
     if any(live.session_id == was.session_id for live in list_sessions(context.client)):
-        seen = f"#{was.session_id} is another session by now: no second delete was sent"
+        seen = f"#{was.session_id} is another session now: no second delete was sent"
         context.report("a session that is gone", "unknown", seen, "this service reuses ids")
         return
     _delete_again(context, operation, was)

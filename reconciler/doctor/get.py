@@ -37,7 +37,7 @@ def get_one(context: ProbeContext) -> None:
 
 
 def _session_in(context: ProbeContext, operation: Operation, reply: Reply) -> tuple[str, ...] | None:
-    """Where the answer has our session; None if it has not."""
+    """Where the response has our session; None if it has not."""
     session, shape = context.session, context.client.contract.session
     for path in dict.fromkeys((operation.answer_in, ("data",), ())):
         number, token = answered(reply.body, replace(operation, answer_in=path), shape)

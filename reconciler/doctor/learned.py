@@ -48,8 +48,8 @@ _HEADER: Final = """\
 class LearnedFacts:
     """What a survey or a probe has found out. ``in_use`` is the contract in use, ``contract`` the one that comes out.
 
-    ``afresh`` starts without any facts about the service, as a probe does: what cannot be found out this time is then
-    unknown, whatever another service was like, or this one on another day.
+    ``afresh`` starts without any facts about the service, as a probe does: what cannot be found out this time is
+    unknown, whatever held for another service, or for this one on another day.
     """
 
     def __init__(self, in_use: Contract, *, afresh: bool = False) -> None:
@@ -59,7 +59,7 @@ class LearnedFacts:
     def learn_service(self, **facts: Any) -> Verdict:
         """Note how the service behaves, by the names of :class:`reconciler.contract.Service`.
 
-        Returns ``differs`` if the contract in use says otherwise. None notes that a fact was looked for in vain.
+        Returns ``differs`` if the contract in use says otherwise. None notes that a fact could not be found out.
         """
         stated = self.in_use.service
         self.contract = replace(self.contract, service=replace(self.contract.service, **facts))
@@ -79,12 +79,12 @@ class LearnedFacts:
         return "ok" if _wire(self.in_use.operations.get(name)) == _wire(operation) else "differs"
 
     def operation(self, name: str) -> Operation:
-        """A call as far as it is known by now."""
+        """A call, as far as it is known."""
         return self.contract.operation(name)
 
 
 def _wire(operation: Operation | None) -> tuple[Any, ...] | None:
-    """How a call is sent and answered. What becomes of its fields is learned, and judged, later."""
+    """How a call is sent and answered. What the service does to its fields is learned later."""
     if operation is None:
         return None
     return (

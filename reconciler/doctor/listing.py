@@ -46,7 +46,7 @@ _TYPE_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What a row should have at a path. Without a ``needed`` field the list can't be read at all."""
+    """What a row should have at a path. Without a ``needed`` field the list can't be read."""
 
     name: str
     path: tuple[str, ...]
@@ -55,7 +55,7 @@ class _Field:
 
 
 def envelope(context: SurveyContext, reply: Reply) -> list[Any] | None:
-    """Check what surrounds the rows. Returns the rows, or None if the answer is not a list of sessions."""
+    """Check what surrounds the rows. Returns the rows, or None if the response is not a list of sessions."""
     count, rows = count_of(reply), rows_of(reply)
     pages = as_number(reply.body.get("max_pages"))
     valid = {"count": count is not None, "max_pages": type(pages) is int, "results": rows is not None}
@@ -200,7 +200,7 @@ def page_size(context: SurveyContext, rows: int, count: int) -> None:
 def name_filter(context: SurveyContext, rows: Sequence[Any]) -> None:
     """Filter by a whole name, by part of it, and by a name that no session has.
 
-    A session that is not found by its name may be gone or renamed by now; then another one is looked for.
+    A session that its name does not find may have been deleted or renamed. Then another one is used.
     """
     for _ in range(TRIES):
         name = _usable_name(context, rows)
@@ -287,12 +287,12 @@ def page_past_the_end(context: SurveyContext, count: int) -> None:
 
 
 def invalid_ordering(context: SurveyContext) -> None:
-    """What a bad request is answered, in the form of one that can't change anything."""
+    """The response to an invalid request, of a kind that can't change anything."""
     reply = context.list(ordering="no_such_field")
     status = status_of(reply)
     if reply.error is None or status is None:
         context.report("an invalid ordering", "ok", f"{describe_answer(reply)}: it is ignored")
         return
-    if context.learned.contract.service.bad_request is None:  # the answer to an update counts for more
+    if context.learned.contract.service.bad_request is None:  # the response to an update counts for more
         context.learned.learn_service(bad_request=status)
     context.report("an invalid ordering", "ok", describe_answer(reply))

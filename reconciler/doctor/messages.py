@@ -60,7 +60,7 @@ _NO_ID: Final = 2**31 - 1
 def survey_messages(context: SurveyContext, rows: Sequence[Any]) -> None:
     """Whether the messages of a session can be listed, and by what. Of the messages, only whose they are is read.
 
-    Somebody may have deleted the session by now; then another one is asked for.
+    If the session was deleted meanwhile, another one is used.
     """
     listing = context.contract.operations.get("list_messages")
     if listing is None or listing.method != "GET" or not listing.named_by or not rows:
@@ -137,7 +137,7 @@ def probe_messages(context: ProbeContext) -> None:
                 failures[f"by {by}: {rows}"] = None
                 continue
             texts = [str(value_at(row, contract.message.content)) for row in rows]
-            found = list(dict.fromkeys(texts))  # one whose answer was lost was sent twice
+            found = list(dict.fromkeys(texts))  # one whose response was lost was sent twice
             if found == added:
                 _learn(context, paged, live)
                 _report_meta(context, rows)
@@ -198,7 +198,7 @@ def _report_meta(context: ProbeContext, rows: Sequence[dict[str, Any]]) -> None:
     contract = context.learned.contract
     if "meta" not in contract.operation("create_message").fields:
         return
-    lost = "an archive, and what is restored from it, does not have it as it was"
+    lost = "archives, and what is restored from them, do not have it in its original form"
     returned = [value_at(row, contract.message.meta) for row in rows]
     if all(same(one, _META) for one in returned):
         context.report("meta of messages", "ok", "is returned as it was sent")
@@ -276,7 +276,7 @@ def _nobody() -> Address:
 
 
 def _is_ignored(reply: Reply) -> bool:
-    """Whether the answer about a session that does not exist shows that the service ignores what it was asked."""
+    """Whether the response about a session that does not exist shows that the service ignores what it was asked."""
     return reply.error is None and rows_of(reply) != []
 
 

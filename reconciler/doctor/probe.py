@@ -162,7 +162,7 @@ class Probe:
             self.context.report("clean-up", "ok", "the session is deleted and no longer listed")
 
     def _deletes(self) -> list[Operation]:
-        """The calls to delete what is left. After harm was seen, only those that can't reach another session."""
+        """The calls to clean up with. After harm, only those that can't reach another session."""
         session = self.context.session
         calls = candidates(self.context.learned.contract, "delete_session")
         calls = [one for one in calls if session.can_address(one)]
@@ -172,7 +172,7 @@ class Probe:
 
     @property
     def leftover(self) -> str:
-        """What could not be deleted, in words; empty if nothing is left."""
+        """A sentence on what could not be deleted; empty if nothing is left."""
         session = self.context.session
         if not self._cleaned and (session.ids or session.unlisted_creates):
             return f"the session {self.name!r} may still exist"  # the clean-up was interrupted, too

@@ -72,7 +72,7 @@ CASES: Final = (
 
 
 def together(start: str) -> str:
-    """All cases in one text. If it is returned unchanged, none has to be tried alone."""
+    """All cases in one text. If it comes back unchanged, no case has to be tried alone."""
     return f" \t {start}\r\na\nb\rc\n\nd{CHARACTERS} \t \n "
 
 

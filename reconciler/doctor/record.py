@@ -1,9 +1,9 @@
-"""A recorded run: one file for each request and its answer, to attach to a bug report.
+"""A recorded run: one file for each request and its response, to attach to a bug report.
 
 Private data is left out, and so is the API key, wherever it occurs. Of a session, strings are replaced by their
 length, except the model and the times; so are free-form values, including their keys. Whether a value is kept depends
 on where it is, never on a key that users may have chosen. The names of a session's own fields are kept, since a report
-is about them, and so are a name and a remark if they are exactly a probe's. Of an answer that is not JSON only the
+is about them, and so are a name and a remark if they are exactly a probe's. Of a response that is not JSON only the
 length is recorded.
 """
 
@@ -26,7 +26,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.ownership.reserved import is_probe_name, is_probe_remark
 from reconciler.values import as_number
 
-#: Headers of an answer that are useful and not personal.
+#: Headers of a response that are useful and not personal.
 _HEADERS = ("Content-Type", "Content-Length", "Date", "Retry-After", "Server", "Allow", "Location")
 
 
@@ -174,7 +174,7 @@ def redact_request(operation: Operation, fields: Mapping[str, Any], contract: Co
 
 
 def redact_answer(operation: Operation, fields: Mapping[str, Any], body: Any, contract: Contract) -> Any:
-    """The document of an answer to a request with these fields, without private values."""
+    """The document of a response to a request with these fields, without private values."""
     rules = _rules(operation, contract)
     if not isinstance(body, dict) or value_at(body, contract.session.session_id) is not None:
         return _rows(body, rules)  # there is no envelope

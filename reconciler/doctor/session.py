@@ -6,10 +6,10 @@ Three rules protect the sessions of others:
   began.
 - The values in a write carry the probe's name. If a call turns out to create a session, that session is recognised
   and deleted.
-- After each call that may have had an effect, the list shows what became of the others. If the call may have harmed
+- After each call that may have had an effect, the list shows the other sessions. If the call may have harmed
   one, the probe stops.
 
-Others use the account meanwhile, so not every session that is gone was taken by the call:
+Others use the account meanwhile, so a session may be gone for another reason than the call:
 
 - *Proof of harm.* A session of others has what only this probe sends.
 - *Doubt*, which ends the probe, too. A managed session is gone, or the next one to ours in the order of ids, or more
@@ -48,7 +48,7 @@ _SHORT_PATIENCE: Final = 1.0
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 
-#: How long (seconds) to watch at most whether sessions of others vanish while nothing is sent.
+#: The longest time (seconds) to watch whether sessions of others vanish while nothing is sent.
 _WATCH: Final = 2.0
 
 _SHOWN: Final = 5  # sessions named in a sentence
@@ -61,10 +61,10 @@ class ProbeStopped(ReconcilerError):  # noqa: N818 - an end, not always an error
 class ProbeSession:
     """A probe's session: created, written to and deleted here, and nowhere else.
 
-    ``others`` are the ids of all sessions that existed before, ``managed`` those of them that bear a tag. Sessions that
+    ``others`` are the ids of all sessions that existed before, ``managed`` those of them that have a tag. Sessions that
     others create meanwhile are added to ``others`` when the list shows them. ``settle`` is how long (seconds) the list
     may lag behind a write, ``lag`` how long it was seen to lag, and ``was_late`` whether it lagged at the last wait.
-    ``maybe_applied`` says whether the last write may have had an effect, whatever its answer was.
+    ``maybe_applied`` says whether the last write may have had an effect, whatever its response was.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class ProbeSession:
         self.ids: set[int] = set()  # every session that this probe created, as the list showed them
         self.tokens: dict[int, str | None] = {}  # the token of each of them, if the list shows one
         self.overwritten: set[int] = set()  # sessions of others that now look like ours
-        self.harm_seen = False  # whether a call may have taken or overwritten a session of others
-        self.doubted: set[int] = set()  # sessions of others that a call may have taken
+        self.harm_seen = False  # whether a call may have deleted or overwritten a session of others
+        self.doubted: set[int] = set()  # sessions of others that a call may have deleted
         self._present = set(self.others)  # the sessions of others that the last look at the whole list showed
         self._restless: bool | None = (
             None  # whether they vanish while nothing is sent; None if that is not known
@@ -114,7 +114,7 @@ class ProbeSession:
 
     @property
     def address(self) -> Address:
-        """What is known of the session: every call about it names it by this."""
+        """The ids and token that calls name the session by."""
         return Address(self.id or 0, self.token)
 
     def can_address(self, operation: Operation) -> bool:
@@ -140,7 +140,7 @@ class ProbeSession:
     def write(self, operation: Operation, fields: Mapping[str, Any] | None = None) -> Reply:
         """Send a call about the session. If its outcome is unknown, it is sent a second time, which does no harm.
 
-        A delete is not repeated: by then the id may belong to another session.
+        A delete is not repeated, because the id may belong to another session then.
         """
         ours = self.id is not None and self.id in self.ids and self.id not in self.others
         if not ours or not self.can_address(operation):
@@ -202,7 +202,7 @@ class ProbeSession:
     def _is_ours(self, live: LiveSession) -> bool:
         """Whether a session has this probe's name, its mark, the beginning of its prompts, or a token of ours.
 
-        The id is not enough: an id that was ours may belong to another session by now.
+        The id is not enough: it may belong to another session meanwhile.
         """
         token = self.tokens.get(live.session_id)
         return (
@@ -266,7 +266,7 @@ class ProbeSession:
         return live
 
     def wait_until(self, condition: Condition, seconds: float | None = None) -> LiveSession | None:
-        """The session once it meets a condition, or as it is when the time is up.
+        """The session once it meets a condition, or as it is at the time limit.
 
         The default is twice as long as the list has lagged so far.
         """
@@ -287,7 +287,7 @@ class ProbeSession:
         return poll(self.client.limiter, seconds, base=_FIRST_PAUSE, cap=_LONGEST_PAUSE)
 
     def after_write(self, reply: Reply, condition: Condition) -> LiveSession | None:
-        """The session once it meets a condition that a write was to bring about, or as it is when the time is up.
+        """The session once it meets the condition that a write should have established, or as it is at the time limit.
 
         The more likely the write had an effect, the longer the list is given to show it.
         """
@@ -296,14 +296,16 @@ class ProbeSession:
         if reply.error is not None:
             return self.wait_until(condition)
         live = self.wait_until(condition, self.patience)
-        if not condition(live):  # on this service, success does not mean that: do not wait so long each time
+        if not condition(
+            live
+        ):  # this service answers success without an effect: do not wait that long each time
             self.patience = min(self.patience, max(2 * self.lag, _SHORT_PATIENCE))
         return live
 
     def note_others(self, *, only_created: bool = False) -> None:
-        """Note which sessions of others there are, so that a call can have taken only what vanishes from now on.
+        """Note which sessions of others exist, so that only what vanishes from now on is blamed on a call.
 
-        ``only_created`` says that so far no call was sent that could have taken any: others deleted what is gone.
+        ``only_created`` says that no call was sent so far that could have deleted any, so others did.
         """
         if self.harm_seen or self._nothing_is_gone():
             return
@@ -311,12 +313,12 @@ class ProbeSession:
             self._restless = True
 
     def check_other_sessions(self, *, worked: bool = True) -> None:
-        """Check that the last call neither took nor overwrote a session of others.
+        """Check that the last call neither deleted nor overwrote a session of others.
 
-        ``worked`` says whether the call did to our session what it was sent for.
+        ``worked`` says whether the call had the intended effect on our session.
 
         Raises:
-            ProbeStopped: it may have done so. Raised once: after that, no call is tried that might reach other
+            ProbeStopped: it may have. Raised once: after that, no call is tried that might reach other
                 sessions.
         """
         if self.harm_seen:
@@ -347,7 +349,7 @@ class ProbeSession:
         return self._restless
 
     def _suspects(self, gone: frozenset[int], before: frozenset[int], worked: bool) -> frozenset[int]:
-        """Those of the sessions that are gone that the last call may have taken, as far as the list can tell."""
+        """The missing sessions that the last call may have deleted, as far as the list can tell."""
         number = self.id or 0
         lower = max((one for one in before if one < number), default=0)
         higher = min((one for one in before if one > number), default=0)
@@ -358,7 +360,7 @@ class ProbeSession:
         return frozenset() if harmless else gone
 
     def _nothing_is_gone(self) -> bool:
-        """Whether one answer proves that no session of others is gone: as many as before, and none is new."""
+        """Whether one response proves that no session of others is gone: as many as before, and none is new."""
         query = {"ordering": "-session_id", "page": 1, "size": 1}
         body = self.client.read("list_sessions", query)
         rows = body.get("results")

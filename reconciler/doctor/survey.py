@@ -124,7 +124,7 @@ def _assumed_calls(context: SurveyContext) -> None:
 
 
 def _connect(context: SurveyContext) -> Reply | None:
-    """Request the first page. Returns the answer, or None if nothing more can be found out."""
+    """Request the first page. Returns the response, or None if nothing more can be found out."""
     asked = time.time()
     reply = context.list()
     answered = time.time()

@@ -18,13 +18,13 @@ _QUARTER: Final = 900
 
 
 def zone(context: ProbeContext, live: LiveSession) -> None:
-    """In which zone the times of a session are, given one that was created a moment ago."""
+    """The time zone of sessions' times, from a session that was created a moment ago."""
     text = str(live.row.get("created_at") or "")
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         context.report(
-            "times", "unknown", f"created_at is no date and time: {text!r}" if text else "there are none"
+            "times", "unknown", f"created_at is not a date and time: {text!r}" if text else "there are none"
         )
         return
     exact = "to fractions of a second" if moment.microsecond else "to the second"

@@ -93,7 +93,7 @@ def _write_all(context: ProbeContext, operation: Operation, prompt: str) -> Repl
     if context.session.maybe_applied or everything == base or (error and error.status in (404, 405, 415)):
         return reply
     if "name" in named_fields(operation, reply):
-        return reply  # it does not read what is sent in this encoding
+        return reply  # it does not read this encoding
     fewest = context.session.write(operation, base)
     return fewest if context.session.maybe_applied else reply
 
@@ -210,7 +210,7 @@ def _changed(before: LiveSession, after: LiveSession) -> list[str]:
 def _reset_without(context: ProbeContext, before: LiveSession, *names: str) -> list[str] | None:
     """Those of these fields, which every other update carries, that an update without them resets.
 
-    None if that is uncertain: the answer is not a success, and the list shows no change.
+    None if that is uncertain: the response is not a success, and the list shows no change.
     """
     assert context.update is not None
     base = context.base_fields(context.next_prompt())
@@ -255,5 +255,5 @@ def bad_request(context: ProbeContext) -> None:
         describe_answer(reply),
         ""
         if usual
-        else "such an answer may also mean a passing problem: these calls are retried before giving up",
+        else "such a response may also mean a temporary problem: these calls are retried before giving up",
     )

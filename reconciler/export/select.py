@@ -33,7 +33,7 @@ class Exported:
 class Selection:
     """What is exported, in the order of session ids.
 
-    ``left_out`` lists what was asked for but can't be exported, ``notes`` what else the user should know.
+    ``left_out`` lists what was requested but can't be exported, ``notes`` what the user should know.
     ``catalog_id`` is the id that managed sessions carry; None if none does.
     """
 

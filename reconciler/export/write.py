@@ -63,7 +63,7 @@ def write_catalog(
     """
     check_folder(folder, list(files), force=force)
     data: dict[str, bytes | None] = {path: text.encode() for path, text in files.items()}
-    # A folder without catalog.yaml is not a catalog: if this is interrupted, nobody plans with half of it.
+    # A folder without catalog.yaml is not a catalog, so nobody can plan with an interrupted export.
     with replaced(folder, {CATALOG_FILE: None}), replaced(folder, data):
         _check(folder, selection)
 
@@ -84,7 +84,7 @@ def _check(folder: Path, selection: Selection) -> None:
         len(selection.sessions),
         adopt,
     ):
-        raise ReconcilerError("the export would not load as what is live: sessions are missing")
+        raise ReconcilerError("the export would not load as the live sessions: some are missing")
     for one in selection.sessions:
         session = loaded.sessions[one.session.key]
         wanted, found = one.session.fields(), session.fields()
@@ -94,5 +94,5 @@ def _check(folder: Path, selection: Selection) -> None:
         if wrong or session.lifecycle != one.session.lifecycle:
             raise ReconcilerError(
                 f"the export of #{one.session_id} would not load as it is live: {_few(wrong) or 'lifecycle'}",
-                "please report this; to go on, export without this session",
+                "please report this; to continue, export without this session",
             )

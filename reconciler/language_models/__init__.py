@@ -71,7 +71,7 @@ def offered(body: Any, origin: str, date: str) -> Models:
     Contexts and temperatures, which the service does not give, are those known at release.
 
     Raises:
-        ApiError: the answer is not such a list.
+        ApiError: the response is not such a list.
     """
     rows = body.get("data") if isinstance(body, dict) else None
     names = _names(rows)
@@ -81,7 +81,7 @@ def offered(body: Any, origin: str, date: str) -> Models:
 
 
 def read_models(path: Path) -> Models:
-    """A list from a file: one that ``reconciler models --out`` wrote, or a service's raw answer.
+    """A list from a file: one that ``reconciler models --out`` wrote, or a service's raw response.
 
     Raises:
         ReconcilerError: the file can't be read, or is neither.

@@ -1,4 +1,4 @@
-"""``reconciler lint``: what is valid, but most likely a mistake."""
+"""``reconciler lint``: finds what is valid but probably a mistake."""
 
 from __future__ import annotations
 

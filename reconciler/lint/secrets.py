@@ -1,8 +1,8 @@
 """Strings that look like credentials: the forms that issuers give theirs, and values assigned to telling names.
 
-Each form is long enough and mixed enough that prose does not come to look like it. A plain placeholder
+Each form is long and varied enough not to match prose. A plain placeholder
 (``sk-xxxxxxxx…``, ``AKIA…EXAMPLE``, ``changeme``) is no secret. Every repetition is bounded, and a form is
-only searched for where its fixed part occurs, so that the time grows with the length of the text alone.
+only searched for where its fixed part occurs, so the time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 
 
 class Secret(NamedTuple):
-    """What looks like a secret: its place in a text, and what kind it seems to be.
+    """A probable secret: its place in a text, and its kind.
 
-    Of the text from ``start`` on, the first ``shown`` characters tell the issuer and may be printed.
+    The first ``shown`` characters name the issuer and may be printed.
     """
 
     start: int
@@ -29,9 +29,9 @@ class Secret(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """What one kind of secret looks like. Every match contains one of the ``hints``.
+    """The form of one kind of secret. Every match contains one of the ``hints``.
 
-    A group ``value`` is the secret where the match is more than that. A ``certain`` form needs no random part.
+    If the match is more than the secret, a group ``value`` is the secret. A ``certain`` form needs no random part.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class _Form(NamedTuple):
 
 
 def _issued(kind: str, hints: str, pattern: str, *, certain: bool = False) -> _Form:
-    """A form that an issuer gives its credentials, where it does not continue a word."""
+    """The form of an issuer's credentials, at the beginning of a word."""
     return _Form(kind, tuple(hints.split()), re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})"), certain)
 
 
@@ -93,8 +93,8 @@ _ISSUED: Final = (
     _issued("a JSON Web Token", "eyJ", r"eyJ[\w-]{10,2000}\.eyJ[\w-]{10,4000}\.[\w-]{10,2000}"),
 )
 
-# A name that ends like this holds a credential, whatever stands before it: MINDCRAFT_API_KEY, openaiApiKey. What may
-# follow tells credentials of one kind apart: OPENAI_API_KEY_2, DB_PASSWORD_PROD.
+# A name with this ending holds a credential, whatever its beginning: MINDCRAFT_API_KEY, openaiApiKey. A suffix may
+# distinguish credentials of one kind: OPENAI_API_KEY_2, DB_PASSWORD_PROD.
 _KEY_NAMES: Final = (
     r"(?:(?:api|access|account|secret|auth|private|signing|encryption)[_-]?key"
     r"|(?<!public)(?<!primary)(?<!foreign)[_-]key|token|secret|密钥|令牌)"
@@ -150,7 +150,7 @@ _KINDS_OF_CHARACTER: Final = tuple(re.compile(one) for one in ("[a-z]", "[A-Z]",
 
 
 def secrets(text: str) -> Iterator[Secret]:
-    """What in a text looks like a secret, in the order of the text, none within another."""
+    """The probable secrets of a text, in order, none within another."""
     found: list[Secret] = []
     lower = text.lower()
     for forms, within in ((_ISSUED, text), (_ASSIGNED, lower)):
@@ -175,7 +175,7 @@ def _add(found: list[Secret], secret: Secret) -> None:
 
 
 def _judge(form: _Form, match: re.Match[str]) -> Secret | None:
-    """The secret that a match is, or None where it is a placeholder, a reference or prose."""
+    """The secret of a match; None for a placeholder, a reference or prose."""
     assigned = "value" in form.pattern.groupindex
     start, end = match.span("value") if assigned else match.span()
     value = match.string[start:end]
@@ -195,7 +195,7 @@ def _is_random(value: str) -> bool:
 
 
 def _is_key(value: str) -> bool:
-    """Whether a value is random, and no words with numbers between them: ``gate-7-of-pier-2024-north``."""
+    """Whether a value is random, unlike words with numbers between them: ``gate-7-of-pier-2024-north``."""
     return _is_random(value) and any(_switches(run) >= 3 for run in _RUN.findall(value) if len(run) >= 8)
 
 
@@ -206,7 +206,7 @@ def _is_password(value: str) -> bool:
 
 
 def _switches(run: str) -> int:
-    """How often letters, capital letters and digits take turns, in a run that has digits; else 0."""
+    """How often a run changes between small letters, capitals and digits; 0 for a run without digits."""
     if not any(map(str.isdigit, run)):
         return 0
     kinds = [char.isdigit() * 2 + char.isupper() for char in run]
@@ -214,7 +214,7 @@ def _switches(run: str) -> int:
 
 
 def masked(line: str) -> str:
-    """A line with nothing in it that looks like a secret. Of a key, the characters that tell its issuer stay."""
+    """The line with its secrets masked. The characters of a key that name its issuer stay."""
     for secret in reversed(list(secrets(line))):
         line = line[: secret.start + secret.shown] + "…" + line[secret.end :]
     return line

@@ -1,4 +1,4 @@
-"""Rules for slips of the hand that leave a catalog valid: part of a text was lost, or is not text at all."""
+"""Rules for slips that leave a catalog valid: part of a text was lost, or a value is not the intended text."""
 
 from __future__ import annotations
 

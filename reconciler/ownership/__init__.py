@@ -1,1 +1,1 @@
-"""Who owns a live session: the tag and the remark that it stands in, and sessions reserved for this program."""
+"""Who owns a live session: the tag in its remark, and sessions reserved for this program."""

@@ -1,9 +1,10 @@
 """Which account a list came from. One address serves all accounts, and the key decides. No I/O.
 
-Plans, archives, journals and snapshots carry an :class:`Account`, a mark of three parts, and none of them says
-everything: the account numbers that the rows carry (a service may give none, and an empty list has none), a salted
-hash of the key (comparable only with hashes of the same salt, and a key may be replaced), and the ids of sessions that
-were live (they may have been deleted since).
+Plans, archives, journals and snapshots carry an :class:`Account`, a mark of three parts. None of them is enough alone:
+
+- the account numbers of the rows: a service may give none, and an empty list has none;
+- a salted hash of the key: it can only be compared under the same salt, and a key may be replaced;
+- the ids of sessions that were live: they may have been deleted since.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 from hashlib import scrypt, sha256
 from typing import Any, Final, Literal, TypeAlias
 
-#: What two marks say of each other. ``emptied``: another account, or the same one after all its sessions were deleted.
+#: The result of comparing two marks. ``emptied``: another account, or the same one after all its sessions were deleted.
 Verdict: TypeAlias = Literal["same", "other", "emptied", "unknown"]
 
-#: The mark of no key. Only a server without accounts works without one.
+#: The mark without a key. Only a server without accounts accepts calls without one.
 NO_KEY: Final = "none"
 
 #: How many account numbers a mark holds at most. A service with more of them in one list does not number accounts.
@@ -42,10 +43,10 @@ class Account:
         return bool(self.numbers or self.key or self.sessions)
 
     def compared(self, here: Account, live: Collection[int]) -> Verdict:
-        """Whether the account that is ``here``, with these ``live`` sessions, is this one.
+        """Whether the account ``here``, with these ``live`` sessions, is this one.
 
-        The same key is the same account. Another key may be a new key of the same account: the account numbers tell,
-        where both sides have some. The sessions are asked only if neither tells.
+        The same key is the same account. Another key may be a new key of the same account: then the account numbers
+        decide, if both sides have some, and else the sessions.
         """
         if self.key and self.key == here.key:
             return "same"
@@ -65,12 +66,12 @@ class Account:
         return "the account of another API key" if self.key else "an unknown account"
 
 
-#: The mark of an account that nothing is known of.
+#: The mark of an unknown account.
 UNKNOWN: Final = Account()
 
 
 def make_account(numbers: Iterable[Any], sessions: Iterable[int], key: str = "") -> Account:
-    """The mark of what a list showed: the account numbers of its rows, and the ids of managed sessions."""
+    """The mark for a list: the account numbers of its rows, and the ids of managed sessions."""
     found = {one for one in numbers if type(one) is int or (type(one) is str and 0 < len(one) <= _LONGEST)}
     if len(found) > _MOST_NUMBERS:
         found = set()
@@ -78,7 +79,7 @@ def make_account(numbers: Iterable[Any], sessions: Iterable[int], key: str = "")
 
 
 def mark_key(key: str, salt: bytes | None) -> str:
-    """The mark of a key, from which the key can't be had. Without a salt there is none.
+    """The mark of a key, from which the key can't be recovered. Without a salt there is none.
 
     Two marks with different salts can't be compared, so the mark names its salt by a hash.
     """
@@ -91,12 +92,12 @@ def mark_key(key: str, salt: bytes | None) -> str:
 
 
 def account_to_json(account: Account) -> dict[str, Any]:
-    """The mark as it stands in files."""
+    """The mark, in its form for files."""
     return {"api_ids": list(account.numbers), "key": account.key, "sessions": list(account.sessions)}
 
 
 def account_from_json(document: Any) -> Account | None:
-    """Read a mark; None for what is none. The file may be a stranger's, or of an earlier version."""
+    """Read a mark; None if it is not one. The file may be untrusted, or from an earlier version."""
     if type(document) is not dict:
         return None
     numbers, key, sessions = (document.get(name) for name in ("api_ids", "key", "sessions"))
@@ -107,7 +108,7 @@ def account_from_json(document: Any) -> Account | None:
 
 
 def other_account(made: str, expected: Account, here: Account, live: Collection[int]) -> str:
-    """A sentence on why the account that is ``here`` is not the ``expected`` one; empty if it is, or nothing tells.
+    """A sentence on why the account ``here`` is not the ``expected`` one; empty if it is, or if that is unknown.
 
     ``made`` begins the sentence: ``the plan was made``. ``live`` are the sessions that are live here.
     """

@@ -1,4 +1,4 @@
-"""The id of a catalog: eight random characters that tell it from other catalogs of the same name."""
+"""The id of a catalog: eight random characters that distinguish it from other catalogs of the same name."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.ownership.tag import Identity
 
-#: What stands for every key in an entry of `moved`.
+#: Means every key in an entry of `moved`.
 EVERY_KEY: Final = "*"
 
 #: The longest key, in characters.
@@ -33,7 +33,7 @@ def is_identity(identity: Identity) -> bool:
 
 
 def suggest_key(text: str) -> str:
-    """The valid key that is most like a text; empty if nothing of the text is left."""
+    """The valid key that is most like a text; empty if no valid character is left."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:LONGEST_KEY].strip("-._")
 
 

@@ -1,12 +1,12 @@
-"""Sessions that this program makes for its own work and that are nobody's persona. No I/O.
+"""Sessions that this program creates for its own work, which are no personas. No I/O.
 
-- A *lock* keeps other applies out (:mod:`reconciler.api.lock`). It is known by its remark.
-- A *probe* is what ``reconciler doctor --probe`` learns from. It is known by the mark in its remark or, where the
-  service does not take that in, by its name; and in any case its prompt and its remark hold nothing else.
-- A *half-made* session is one whose create takes less than it is given (:mod:`reconciler.apply.write`), between
-  the create and the update that follows. It is known by its name, its prompt, and an empty remark.
+- A *lock* excludes other applies (:mod:`reconciler.api.lock`). Its remark identifies it.
+- A *probe* is the session that ``reconciler doctor --probe`` writes to. The mark in its remark identifies it or, if the
+  service does not store that, its name. In both cases its prompt and remark must contain nothing else.
+- A *half-made* session is one between a create that does not store all fields and the update that completes it
+  (:mod:`reconciler.apply.write`). Its name, its prompt and an empty remark identify it.
 
-None of them is ever planned for, adopted or exported.
+Plans ignore all of them, and they are never adopted or exported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.ownership.tag import Identity
 
 Kind: TypeAlias = Literal["lock", "probe", "half-made"]
 
-#: What every name of ours begins with.
+#: The prefix of all their names.
 _OURS: Final = "reconciler "
 
 _PROBE_ID: Final = re.compile(r"[0-9a-f]{12}")
@@ -32,7 +32,7 @@ HALF_MADE_PROMPT: Final = "This session is being made by reconciler. Its setting
 
 
 class Listed(Protocol):
-    """What decides whether a session is reserved; a :class:`~reconciler.domain.LiveSession` has it."""
+    """The fields that decide whether a session is reserved; a :class:`~reconciler.domain.LiveSession` has them."""
 
     @property
     def name(self) -> str: ...
@@ -45,7 +45,7 @@ class Listed(Protocol):
 
 
 def reserved_kind(live: Listed) -> Kind | None:
-    """Which of these a live session is, if any."""
+    """The kind of a reserved session; None for any other."""
     if live.remark.lock is not None:
         return "lock"
     if live.remark.tag is not None:
@@ -56,7 +56,7 @@ def reserved_kind(live: Listed) -> Kind | None:
 
 
 def probe_id(live: Listed) -> str | None:
-    """The id of the probe that made this session, or None for one that no probe made."""
+    """The id of the probe that created this session; None if no probe did."""
     marked = live.remark.probe
     if marked is None and not live.name.startswith(_OURS):
         return None
@@ -66,7 +66,7 @@ def probe_id(live: Listed) -> str | None:
     probe = marked or (named[1] if named else "")
     if not _PROBE_ID.fullmatch(probe):
         return None
-    # The rest of it has to be a probe's, too. The remark may have been cut off, or not been taken in at all.
+    # The rest must be a probe's, too. The remark may have been truncated, or not been stored.
     prompt, remark, mark = live.prompt.lstrip(), live.raw_remark or "", _mark(probe)
     ours = (not prompt or prompt.startswith(probe_prompt(probe))) and (
         remark.startswith(mark) or mark.startswith(remark)
@@ -80,12 +80,12 @@ def probe_name(probe: str) -> str:
 
 
 def probe_prompt(probe: str) -> str:
-    """What every prompt of a probe's session begins with, white space before it aside."""
+    """The beginning of every prompt of a probe's session, after any white space."""
     return f"This session was made by reconciler doctor (probe {probe}). It is safe to delete."
 
 
 def probe_remark(probe: str, size: int | None = None) -> str:
-    """The remark that marks a probe's session, filled up to so many bytes; of fewer than it needs, its beginning."""
+    """The remark that marks a probe's session, padded to this many bytes, or truncated to them."""
     mark = _mark(probe)
     plain = mark + "}}"
     if size is None or size <= len(plain):
@@ -98,12 +98,12 @@ def probe_remark(probe: str, size: int | None = None) -> str:
 
 
 def is_probe_name(text: str) -> bool:
-    """Whether a text is the name of a probe's session, to the letter."""
+    """Whether a string is exactly the name of a probe's session."""
     return _PROBE_NAME.fullmatch(text) is not None
 
 
 def is_probe_remark(text: str) -> bool:
-    """Whether a text is the remark of a probe's session, or the beginning of one that holds the whole mark."""
+    """Whether a string is the remark of a probe's session, or a beginning of it with the whole mark."""
     begin, _, end = _mark("-").partition("-")
     probe = text.removeprefix(begin)[:12]
     if not _PROBE_ID.fullmatch(probe) or not text.startswith(begin + probe + end):

@@ -1,4 +1,4 @@
-"""The tag: what says that a session is ours, and what we last wrote into it.
+"""The tag: it says that a session is ours, and what we last wrote into it.
 
 The tag is the object under the key ``reconciler`` of a session's remark::
 
@@ -7,24 +7,24 @@ The tag is the object under the key ``reconciler`` of a session's remark::
 ``environment`` is left out when there is none. ``base`` is text of a fixed form, short because no length of
 ``session_remark`` is promised::
 
-    V            a digit that says what follows; see below
+    V            a digit that describes the rest; see below
     IIIIIII      the catalog's id (``id`` in catalog.yaml), as a number in base 64
     SSSSSS       the session_id of the session that the tag was written on, in base 64
     cDDDDDD      a field as last written: its code, and six characters of digest
-    ~cDDDDDD     the same field as the server stored it, where that differs from what was written
-    -cDDDDDD     a field as last written, in place of the first of these lines, where the server stored nothing
-    XXXX         a check over everything else in the tag
+    ~cDDDDDD     the same field as the server stored it, if that differs from what was written
+    -cDDDDDD     a field as last written, instead of the first of these lines, if the server stored nothing
+    XXXX         a checksum of the rest of the tag
 
 The code of a field is a letter for the fields that every session has, and a dot with four characters of hash
-for a key of ``data`` or ``remark``. A tag without ``base`` is valid: nothing is known of what was written.
-A tag whose check does not hold was cut off or altered: it is unreadable, and nothing may be concluded from it.
+for a key of ``data`` or ``remark``. A tag without ``base`` is valid: what was written is unknown.
+A tag with a wrong checksum was truncated or altered: it is unreadable, and nothing may be concluded from it.
 
 V is the sum of 1 if the session is protected (lifecycle.prevent_destroy), 2 if the catalog's id follows, and 4 if the
 session's id follows. A tag with neither id has the form of version 0.1, in which V is ``1``, or ``1!`` for a protected
-session. A tag that was written by a create has no session_id, since a create can't know it.
+session. A create writes a tag without a session_id, which it can't know.
 
-``was`` tells what the remark was when the session was adopted: left out for a session that we created, ``true``
-for a JSON object that is still there beside the tag, and else the remark itself (a text, or null).
+``was`` is the remark from before the adoption: omitted for a session that we created, ``true`` for a JSON object that
+is still there beside the tag, and otherwise the remark itself (a string, or null).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _HASH_LENGTH: Final = 4
 _ENTRY: Final = re.compile(rf"([~-]?)([a-z]|\.[\w-]{{{_HASH_LENGTH}}})([\w-]{{{DIGEST_LENGTH}}})")
 _ENTRIES: Final = re.compile(rf"(?:[~-]?(?:[a-z]|\.[\w-]{{{_HASH_LENGTH}}})[\w-]{{{DIGEST_LENGTH}}})*")
 
-#: The bits of the digit that a body begins with.
+#: The bits of a body's first digit.
 _PROTECTED, _WITH_CATALOG_ID, _WITH_SESSION_ID = 1, 2, 4
 #: The form of version 0.1, which has neither id.
 _FIRST_FORM: Final = {False: "1", True: "1!"}
@@ -79,12 +79,12 @@ Was: TypeAlias = str | Literal[True] | _Created | None
 
 
 class TagUnreadableError(ValueError):
-    """There is a tag, but it can't be relied on. The text says why."""
+    """There is a tag, but it is unreliable. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a session the same session: the catalog, the environment, and the key in it."""
+    """The identity of a session: its catalog, environment and key."""
 
     catalog: str
     environment: str | None
@@ -99,7 +99,7 @@ class Identity:
 class Base:
     """The digests of the fields as last written, by field code; and as stored, where the server rewrote them.
 
-    What is stored is None where the server kept nothing of the field.
+    The stored digest is None if the server did not store the field.
     """
 
     written: Mapping[str, str] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Base:
         return self.written.get(field_code(path)) == digest(value)
 
     def left(self, path: str, value: Any) -> bool:
-        """Whether this is the value that the server held after our last write; ``MISSING`` if it is not there."""
+        """Whether this is the value that the server held after our last write; ``MISSING`` if the field is absent."""
         code = field_code(path)
         if code in self.stored:
             return self.stored[code] == _stored_digest(value)
@@ -136,10 +136,10 @@ def _stored_digest(value: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One session's tag. ``base_text`` is None where the tag holds no digests.
+    """One session's tag. ``base_text`` is None if the tag has no digests.
 
-    ``catalog_id`` tells catalogs of the same name apart; None where the tag was written without one. ``session_id`` is
-    the session that the tag was written on; None where that is not known.
+    ``catalog_id`` distinguishes catalogs of the same name; None if the tag has none. ``session_id`` is the session that
+    the tag was written on; None if that is unknown.
     """
 
     identity: Identity
@@ -151,7 +151,7 @@ class Tag:
 
     @property
     def base(self) -> Base | None:
-        """The digests, or None where the tag holds none. Worked out at each call."""
+        """The digests; None if the tag has none. Computed at each call."""
         if self.base_text is None:
             return None
         written: dict[str, str] = {}
@@ -183,11 +183,11 @@ def make_tag(
     catalog_id: str | None = None,
     session_id: int | None = None,
 ) -> Tag:
-    """The tag to write beside these values.
+    """The tag to write with these values.
 
-    ``stored`` holds the fields that the server keeps in another form than written, or not at all (``MISSING``);
+    ``stored`` has the fields that the server stored in another form, or did not store (``MISSING``);
     ``keep`` are the paths whose digests stay what they are in ``base``. ``session_id`` is the session
-    that the tag is written on, where it is known.
+    that the tag is written on, if known.
     """
     digests = {field_code(path): digest(value) for path, value in written.items()}
     forms = {field_code(path): _stored_digest(value) for path, value in (stored or {}).items()}
@@ -214,12 +214,12 @@ def without_base(tag: Tag) -> Tag:
 
 
 def bare(tag: Tag) -> Tag:
-    """The tag with neither digests nor ids: the shortest that still says whose the session is."""
+    """The tag with neither digests nor ids: the shortest that still names the session's owner."""
     return replace(tag, base_text=None, catalog_id=None, session_id=None)
 
 
 def tag_to_json(tag: Tag) -> dict[str, Any]:
-    """The tag as it stands in the remark."""
+    """The tag as the remark contains it."""
     document: dict[str, Any] = {"catalog": tag.identity.catalog}
     if tag.identity.environment is not None:
         document["environment"] = tag.identity.environment
@@ -236,7 +236,7 @@ def tag_from_json(document: Any) -> Tag:
     """Read a tag.
 
     Raises:
-        TagUnreadableError: it is not of the form above, or its check does not hold.
+        TagUnreadableError: it is not of the form above, or its checksum is wrong.
     """
     if type(document) is not dict:
         raise TagUnreadableError("it is not an object")
@@ -263,7 +263,7 @@ def tag_from_json(document: Any) -> Tag:
 
 
 def _head(tag: Tag) -> str:
-    """What a body begins with: everything but the digests."""
+    """The beginning of a body, before the digests."""
     if tag.catalog_id is None and tag.session_id is None:
         return _FIRST_FORM[tag.protected]
     digit, ids = _PROTECTED * tag.protected, ""
@@ -277,7 +277,7 @@ def _head(tag: Tag) -> str:
 
 
 def _read_body(body: str, tag: Tag) -> Tag:
-    """The tag with what a body says.
+    """The tag with the facts of a body.
 
     Raises:
         TagUnreadableError: it is not of the form above.
@@ -307,7 +307,7 @@ def _catalog_id(text: str) -> str:
     """The id of a catalog, from the form in which a tag holds it.
 
     Raises:
-        TagUnreadableError: it is the form of no id.
+        TagUnreadableError: it is not the form of an id.
     """
     number, found = _from_base_64(text, _CATALOG_ID_LENGTH), ""
     while number:
@@ -338,7 +338,7 @@ def _from_base_64(text: str, length: int) -> int:
 
 
 def _check(identity: Identity, body: str, was: Was) -> str:
-    # The JSON list of these parts, put together by hand: every tag of a list is checked, and this is the half of it.
+    # The JSON list of these parts, built by hand: every tag of a list is checked, and this takes half of that time.
     environment = "null" if identity.environment is None else _quote(identity.environment)
     text = f"[{_quote(identity.catalog)}, {environment}, {_quote(identity.key)}, {_quote(body)}"
     if was is not CREATED:

@@ -1,4 +1,4 @@
-"""What the ``adopt`` lines of a catalog are about: sessions that can be adopted, are ours already, others', or gone."""
+"""Check the ``adopt`` lines of a catalog: the session can be adopted, is ours already, is another's, or is gone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMED: Final = 5
 
 @dataclass(slots=True)
 class Adoptions:
-    """What is to be said of the ``adopt`` lines. ``unclear`` are the keys that a plan can't do anything about."""
+    """Refusals and notes on the ``adopt`` lines. A plan leaves the ``unclear`` keys alone."""
 
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Adoptions:
 
 
 def done_adoptions(catalog: Catalog, held: Mapping[str, Sequence[LiveSession]]) -> list[str]:
-    """The keys whose ``adopt`` line has done its work, sorted: their session is managed, whichever that is now.
+    """The keys whose ``adopt`` line is done, sorted: they have a managed session.
 
     ``held`` are the live sessions by key.
     """
@@ -45,7 +45,7 @@ def done_adoptions(catalog: Catalog, held: Mapping[str, Sequence[LiveSession]]) 
 def check_adoptions(
     catalog: Catalog, snapshot: Snapshot, held: Mapping[str, Sequence[LiveSession]], leaving: Collection[int]
 ) -> Adoptions:
-    """Say of each ``adopt`` line what stands in its way, or that it is done.
+    """Report for each ``adopt`` line what prevents it, or that it is done.
 
     ``held`` are the live sessions by the key that they have or will have, ``leaving`` the ids of those that the plan
     stops managing.

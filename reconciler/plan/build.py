@@ -37,7 +37,7 @@ _NAMED = 5
 
 @dataclass(slots=True)
 class _Draft:
-    """A plan before its guards: what would be done, what to know of it, and what can't be done at all."""
+    """A plan before its guards: actions, notes, and what can't be done."""
 
     actions: list[Action] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -46,7 +46,7 @@ class _Draft:
     rewritten: int = 0
 
     def select(self, only: Selection) -> None:
-        """Drop what is not about the selected sessions."""
+        """Drop what does not concern the selected sessions."""
         kinds = KINDS if only.kind is None else (only.kind,)
         self.actions = [one for one in self.actions if one.kind in kinds and one.key in only.keys]
         self.notes = [note for note in self.notes if note.key in only.keys]
@@ -71,7 +71,7 @@ def make_plan(
     although they are protected. ``only`` restricts the plan to some keys, and to one kind of action if it names one;
     the guards then judge these actions alone. With ``renew``, fields that the service keeps in another form are sent
     again. What a guard refuses is in the plan's ``refusals``, and all actions are still listed. ``written`` is what
-    the journal says of this catalog; None if it was not read.
+    the journal says about this catalog; None if it was not read.
     """
     catalog = _as_kept(catalog, snapshot)
     places = place(catalog, snapshot)
@@ -120,7 +120,7 @@ def _in_order(action: Action) -> tuple[int, str, int]:
 def _compare_part(
     catalog: Catalog, places: Places, snapshot: Snapshot, only: Selection | None, *, renew: bool
 ) -> tuple[_Draft, int]:
-    """The draft of what is selected, and how many sessions of the catalog were not looked at."""
+    """The draft for the selection, and how many sessions of the catalog were not looked at."""
     if only is None:
         return _compare_all(catalog, places, snapshot, renew=renew), 0
     left_out: set[str] = set()
@@ -173,7 +173,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
 def _resolve(
     catalog: Catalog, key: str, lives: list[LiveSession], snapshot: Snapshot, draft: _Draft
 ) -> list[LiveSession]:
-    """Of the live sessions of one key, the one that stays; none of them while that is not known."""
+    """Choose the session that stays from those of one key. None while that is unknown."""
     resolved = resolve(key, lives, snapshot.messages)
     draft.notes.append(resolved.note)
     keeper = resolved.keeper

@@ -150,7 +150,7 @@ def _beyond_update(actions: Sequence[Action], contract: Contract, ignores: froze
 
 
 def _sent(change: FieldChange) -> bool:
-    """Whether a change is written at all. A released field keeps its value."""
+    """Whether a change is written. A released field keeps its value."""
     return change.path != PROTECTION and change.cause != "released"
 
 

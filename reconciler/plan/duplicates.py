@@ -1,8 +1,10 @@
-"""Sessions of one identity, which no tag tells apart: which of them stays.
+"""Choose which of several sessions with one identity stays, if no tag distinguishes them.
 
-Two runs at once make them, or a list that lags; or somebody copies a session that has had no update yet. One with
-messages is never deleted while one without stays; of equals, the one whose tag says that it was written on this very
-session stays, and then the oldest, which has the lowest id. Where it is not known how many messages each has, all stay.
+Concurrent runs or a lagging list create such sessions, or somebody copies a session that was never updated. The choice:
+
+- One with messages stays before one without.
+- Of equals, the one whose tag names this very session stays, and else the oldest, which has the lowest id.
+- If the number of messages is unknown, all stay.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from reconciler.plan.types import UNDECIDED, Note
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Which of some sessions stays. None stands for "not known yet": then none may be deleted."""
+    """The session that stays. None stands for "not known yet": then none may be deleted."""
 
     keeper: LiveSession | None
     note: Note

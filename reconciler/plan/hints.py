@@ -11,13 +11,13 @@ from typing import Final
 from reconciler.domain import Fragment, LiveSession
 from reconciler.plan.types import Action, Note
 
-#: Two prompts that have this much in common look like one that was renamed.
+#: The share that the prompts of a renamed session have in common.
 _NEARLY: Final = 0.9
 
 #: Prompts are compared this far (characters), and this many pairs at most. Finding out what two texts have in common
 #: takes time that grows with how many of their characters are the same: so many such pairs (some four million a
 #: second, a quarter of a million for two pages of prose) are looked at in a plan, since this is only a hint.
-#: How many sessions of the same name are told by number.
+#: How many sessions of the same name a note lists by id.
 _NAMED: Final = 5
 
 _COMPARED: Final = 2_000

@@ -1,7 +1,7 @@
-"""What happened outside git to sessions as a whole: deleted, without their tags, with other ones.
+"""What happened outside git to whole sessions: they were deleted, or their tags were removed or altered.
 
-A plan sees a key that is not live. That it was live once is known to the journal of whoever applied it; the journal
-comes in as data (:class:`LastWrite`). Where nothing is known of a key, it is new, and that is no drift.
+A plan only sees that a key is not live. The journal knows whether it was applied before, and comes in as data
+(:class:`LastWrite`). A key that the journal does not know is new, which is no drift.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
 
 @dataclass(frozen=True, slots=True)
 class LastWrite:
-    """That a key was applied: as which session (None where no answer told), and on which day (``2026-11-26``)."""
+    """The last apply of a key: the session (None if no response gave its id) and the day (``2026-11-26``)."""
 
     session_id: int | None
     day: str
@@ -92,7 +92,7 @@ def _explained(
 
 
 def _way_back(action: Action, written: LastWrite | None) -> Note | None:
-    """How to get a session back that lost its tag, before the apply makes another one."""
+    """How to adopt a session that lost its tag, before an apply creates another one."""
     if action.kind != "create" or action.outside != "tag-removed" or written is None:
         return None
     number = written.session_id
@@ -110,7 +110,7 @@ def _names_catalog(live: LiveSession | None, catalog: str) -> bool:
 
 
 def other_account_note(plan: Plan, expected: Account, snapshot: Snapshot) -> Plan:
-    """The plan with a note if the account that was listed is not the one that was applied to last (``expected``)."""
+    """The plan with a note if the listed account is not that of the last apply (``expected``)."""
     live = {one.session_id for one in snapshot}
     made = f"the last apply of {plan.catalog} from here was"
     sentence = other_account(made, expected, snapshot.account, live)

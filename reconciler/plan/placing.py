@@ -1,10 +1,10 @@
-"""Which live session is which: every one of them gets its place, by its tag, its id, and what the catalog says.
+"""Assign every live session to its place, by its tag, its id, and the catalog.
 
-A tag is taken at its word only where nothing speaks against it:
+Three kinds of tags do not make a session ours:
 
 - one with another id in it than the catalog's is that of another catalog of the same name;
 - one that was written on another session is a *copy*, made outside git by somebody who copied the remark, too;
-- one that can't be read is nobody's, and may be ours (:mod:`reconciler.plan.unreadable`).
+- one that can't be read may be ours or another catalog's (:mod:`reconciler.plan.unreadable`).
 
 None of these is ever updated or deleted, adoption asked for by id aside.
 """
@@ -44,7 +44,7 @@ class Places:
         self.held.setdefault(key, []).append(live)
 
     def leave_out(self, keys: Collection[str]) -> set[str]:
-        """Forget the sessions whose keys are not among these, but for their number; returns their keys."""
+        """Drop the sessions with other keys, and keep their number. Returns the dropped keys."""
         leaving = {live.session_id: _key_of(live) for live in self.leaving}
         out = self.held.keys() | {*leaving.values()}
         self.held = {key: lives for key, lives in self.held.items() if key in keys}
@@ -144,7 +144,7 @@ def _place_ours(places: Places, catalog: Catalog, live: LiveSession, moved_to: s
         places.hold(key, live)
 
 
-# What can't be done, and what has to be said
+# Refusals and notes
 
 
 def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
@@ -171,7 +171,7 @@ def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
 
 
 def _joins(catalog: Catalog, places: Places, key: str, live: LiveSession) -> bool:
-    """Whether a session gets this key by the plan, and does not have it yet."""
+    """Whether the plan gives a session this key."""
     before = places.moved.get(live.session_id, catalog.identity(key))
     return live.session_id in places.adopted or before != catalog.identity(key)
 
@@ -214,7 +214,7 @@ def _sessions(lives: list[LiveSession]) -> str:
 
 
 def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
-    """A note on each copy: whose, and what can be done where that one is gone."""
+    """A note on each copy: of which session, and what to do if that one is gone."""
     notes = []
     for live in places.copies:
         tag = live.remark.tag

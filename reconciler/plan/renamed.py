@@ -1,8 +1,8 @@
 """Sessions that a plan would create, and that are live under another catalog's or environment's name.
 
-Whoever renames a catalog, or gives it environments, means the same sessions. To a plan they are others: it would create
-all of them again, and leave the old ones, with their messages, to nobody. So a plan compares what it would create with
-the sessions of every other catalog and environment, and says which entry of ``moved`` keeps them.
+If a catalog was renamed or given environments, its live sessions have other identities. A plan would create all of them
+again, and leave the old ones, with their messages, unmanaged. So a plan compares its creates with the sessions of every
+other catalog and environment, and prints the entry of ``moved`` that keeps them.
 
 Another environment that the catalog still declares is live in its own right, and never counts.
 """
@@ -26,7 +26,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What makes a session of others look like one of a catalog: its key or its prompt.
+    """Recognises another catalog's session as one of this catalog by its key or its prompt.
 
     ``prompts`` maps the prompts of the catalog, without white space at the ends, to themselves. ``ignored`` are the
     catalog and environments that a session can't have been renamed from.
@@ -38,7 +38,7 @@ class Likeness:
 
     @classmethod
     def of(cls, catalog: Catalog) -> Likeness:
-        """What would look like one of this catalog's sessions."""
+        """The features of this catalog's sessions."""
         prompts = {wanted.prompt.strip(): wanted.prompt for wanted in catalog.sessions.values()}
         prompts.pop("", None)
         ignored = {(catalog.name, one) for one in (catalog.environment, *catalog.environments)}
@@ -53,7 +53,7 @@ class Likeness:
         return identity.key in self.keys and self.candidate(identity)
 
     def prompt(self, live: LiveSession) -> str:
-        """The prompt, if it is one of the catalog's and the session may be; else an empty string."""
+        """The session's prompt if the catalog has it, too; otherwise an empty string."""
         tag = live.remark.tag
         if tag is None or not live.prompt or not self.candidate(tag.identity):
             return ""
@@ -91,7 +91,7 @@ class Renamed:
         return f"moved: [{moves}]"
 
     def command(self) -> str:
-        """The command that moves them at once; empty where one command can't."""
+        """The command that moves them at once; empty if no single command does."""
         sides = self._sides()
         if len(sides) > 1:
             return ""
@@ -104,13 +104,13 @@ class Renamed:
         return [(str(pair.source), self._target(pair.action.key)) for pair in self.pairs]
 
     def _target(self, key: str) -> str:
-        # In a catalog with environments, a key alone would be one of whichever environment is chosen.
+        # In a catalog with environments, a key alone means one of the selected environment.
         catalog, environment = self.target
         return key if environment is None else f"{catalog}@{environment}/{key}"
 
 
 def find_renamed(catalog: Catalog, actions: Sequence[Action], snapshot: Snapshot) -> list[Renamed]:
-    """What a plan would create although it is live elsewhere, by the catalog and environment where it is."""
+    """The creates of a plan that are live elsewhere, by that catalog and environment."""
     creates = {action.key: action for action in actions if action.kind == "create"}
     if not creates:
         return []
@@ -173,7 +173,7 @@ def _prompt(action: Action) -> str:
 
 
 def rename_notes(renamed: Sequence[Renamed]) -> list[Note]:
-    """What each of them says, with the entry to paste."""
+    """A message for each, with the entry to paste."""
     return [Note("maybe-moved", _sentence(one), None) for one in renamed]
 
 

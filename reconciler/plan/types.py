@@ -22,7 +22,7 @@ Outside: TypeAlias = Literal["deleted", "tag-removed", "tag-altered", "double"]
 #: The order in which a plan lists its actions.
 KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "update", "create")
 
-#: The kind of the note on sessions of one identity of which none may be deleted yet.
+#: The kind of the note on sessions with one identity, none of which may be deleted yet.
 UNDECIDED: Final = "undecided-duplicate"
 
 #: The path of the one managed value that lives in the tag alone.
@@ -173,7 +173,7 @@ class Plan:
 
     @property
     def undecided(self) -> bool:
-        """Whether sessions of one identity are left alone until it is known which of them may go."""
+        """Whether sessions with one identity are left alone until it is known which of them to delete."""
         return any(note.kind == UNDECIDED for note in self.notes)
 
     def count(self, kind: ActionKind) -> int:

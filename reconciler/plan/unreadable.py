@@ -1,7 +1,7 @@
-"""Sessions whose tag can't be read: what is left of it, and which keys it may be that of.
+"""Sessions whose tag can't be read: what is left of it, and which keys it may belong to.
 
-To create a key anew beside such a session makes a double at each apply. So wherever the session may be that key's, it
-stands in the way, and a person decides.
+Creating a key beside its own unreadable session would make a duplicate at each apply. So if a session may belong to a
+key, the create is refused, and a person decides.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from reconciler.plan.types import Action, Refusal
 #: How many characters of a damaged tag a message shows.
 _SHOWN: Final = 60
 
-#: One text of the tag as far as it is there: its closing quote is missing where it was cut off.
+#: A string of the tag. Its closing quote is missing if the tag was truncated there.
 _VALUE: Final = r'"{name}"\s*:\s*"(?P<text>[^"]*)(?P<whole>"?)'
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A text of a tag. Unless it is ``whole``, it is the beginning of one."""
+    """A string of a tag. Unless it is ``whole``, it is only the beginning."""
 
     text: str
     whole: bool
@@ -52,7 +52,7 @@ def standing_in_the_way(
     found = []
     for create in creates:
         for live, left in remains:
-            # Without its key, a session with the name of another key is taken to be that one's.
+            # If the tag's key is lost, a session with the name of another key counts as that key's.
             by_tag = (left.key.whole or live.name not in names) and _may_be_ours(catalog, left, create.key)
             if by_tag or live.name == create.name:
                 found.append(_refusal(create, live))
@@ -68,7 +68,7 @@ def _may_be_ours(catalog: Catalog, left: _Remains, key: str) -> bool:
 
 
 def _may_be_here(left: _Remains, environment: str | None) -> bool:
-    """Whether the environment fits. It stands before the key: where that is to be read, a missing one is none."""
+    """Whether the environment fits. It precedes the key: if the key is readable, a missing environment means none."""
     if left.environment is not None:
         return environment is not None and left.environment.may_be(environment)
     return environment is None or not left.key.text
@@ -92,7 +92,7 @@ def _shown(live: LiveSession) -> str:
 
 
 def _remains(live: LiveSession) -> _Remains:
-    """What can be made out of the tag."""
+    """The readable parts of the tag."""
     text = live.raw_remark or ""
     for _ in range(2):
         text = html.unescape(text)

@@ -1,4 +1,4 @@
-"""Points out what is hard to see in a difference: white space, composition, hidden and look-alike characters."""
+"""Reports what is hard to see in a difference: white space, composition, hidden and look-alike characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many keys in little room: the first of them, and how many more there are."""
+"""Shorten a list of keys: the first ones, and the number of the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MORE: Final = len("\n…and 1,000,000,000 more".encode())
 def key_list(keys: Sequence[str], room: int) -> tuple[str, int]:
     """The keys in rows, in at most ``room`` bytes of UTF-8, and how many of them are not listed.
 
-    What is not a valid key stands in quotes, so that a blank in it can't be taken for the end of one.
+    An invalid key is quoted, so that a blank in it does not look like its end.
     """
     shown = [key if _KEY.fullmatch(key) else guard(quoted(key)) for key in keys]
     text = _rows(shown)

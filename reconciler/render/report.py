@@ -76,17 +76,17 @@ def _rewritten(one: Mapping[str, Any]) -> str:
     """One field that the service keeps in another form than it was sent."""
     where = f"{terminal(one['key'])} (#{one['session_id']}) {terminal(one['path'])}"
     if "stored" not in one:
-        return f"  not kept: {where}: sent {_value(one['sent'])}, stored nothing; this is remembered"
+        return f"  not kept: {where}: sent {_value(one['sent'])}, stored nothing; the tag records this"
     if "stored_path" in one:
         return f"  stored differently: {where}: the key comes back in another Unicode normal form"
     return (
         f"  stored differently: {where}: sent {_value(one['sent'])}, stored {_value(one['stored'])}; "
-        "this form is remembered"
+        "the tag records this form"
     )
 
 
 def _tried(canary: Mapping[str, Any]) -> list[str]:
-    """What was tried on one session first. Where that did not pass, all that is known of it."""
+    """A canary; one that did not pass with all of its details."""
     label = f"{canary['action']} {_label(canary)}"
     if canary["outcome"] == "passed":
         return [f"  tried first: {label}, and the list shows exactly that"]

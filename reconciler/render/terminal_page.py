@@ -75,7 +75,7 @@ class Page:
         plain = "".join([text for text, _ in parts]).rstrip(" ")
         safe = guard(plain)
         if self._paint is None or safe != plain:
-            # A line that had to be guarded loses its colours, since the command may span two of its parts.
+            # A line that had to be guarded loses its colours, because the command may span two of its parts.
             self._lines.append(safe)
             return
         left = len(plain)

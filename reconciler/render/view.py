@@ -122,7 +122,7 @@ def same_field(action: Action, field: Field) -> Field:
 
 
 def cause_of(kind: str, field: Field) -> str:
-    """Why a field changes, as a key of :data:`CAUSES`; empty where nothing is to be said of it. A session that is
+    """Why a field changes, as a key of :data:`CAUSES`; empty if there is no reason to show. A session that is
     adopted has no tag, so nobody can know who changed it, and it does not matter."""
     cause = str(field.get("cause"))
     if cause not in CAUSES or kind == "create":

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from reconciler.values import JSON
 
-#: Statuses whose answers have no body (RFC 9110, 15.3.5, 15.3.6, 15.4.5).
+#: Statuses whose responses have no body (RFC 9110, 15.3.5, 15.3.6, 15.4.5).
 _BODILESS = (204, 205, 304)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and a document; ``None`` means no body at all."""
+    """An HTTP status and a document; ``None`` means an empty body."""
 
     status: int
     document: JSON
 
 
-class Refusal(Exception):  # noqa: N818 - an answer like any other
+class Refusal(Exception):  # noqa: N818 - a response like any other
     """The request is rejected. ``status`` is the HTTP status, ``body`` the one in the body, 0 for none.
 
     The message is sent to the client. ``fields`` holds what is wrong with each field, by wire name; it is empty if the
@@ -36,7 +36,7 @@ class Refusal(Exception):  # noqa: N818 - an answer like any other
         self.fields = dict(fields or {})
 
     def answer(self, *, bare: bool = False) -> Answer:
-        """The refusal as an answer: in the envelope, or bare, in the words of Django REST framework."""
+        """The refusal as a response: in the envelope, or bare, in the words of Django REST framework."""
         if self.status in _BODILESS:
             return Answer(self.status, None)
         if bare:
@@ -63,5 +63,5 @@ class BadRequest(Refusal):
 
 
 def envelope(status: int, message: str = "", **more: JSON) -> dict[str, JSON]:
-    """The envelope of every answer."""
+    """The envelope of every response."""
     return {"message": message, "status": status, **more}

@@ -70,7 +70,7 @@ def _json(body: bytes) -> dict[str, JSON]:
     if not isinstance(document, dict):
         raise BadBody("not a JSON object")
     if b"\\u" in body:
-        # JSON can hold a lone surrogate, which can't be encoded in an answer.
+        # JSON can hold a lone surrogate, which can't be encoded in a response.
         json.dumps(document, ensure_ascii=False).encode()
     return document
 

@@ -45,10 +45,10 @@ KINDS: Mapping[str, str] = {
     "status": "answers `status` (500) with a JSON envelope, and with Retry-After if `retry_after` is given",
     "html": "answers `status` (502) with an HTML page",
     "rate-limit": "answers 429 to more than `rate` requests a second",
-    "cut": "closes the connection without an answer",
+    "cut": "closes the connection without a response",
     "reset": "resets the connection",
     "hang": "does not answer until the request is released or the server stops",
-    "half": "sends the head of the answer and half of its body, then closes the connection",
+    "half": "sends the head of the response and half of its body, then closes the connection",
     "body-status": "answers HTTP 200 with `status` (500) in the body",
     "empty": "answers HTTP 200 without a body",
     "wrong-type": "answers HTTP 200 with an HTML page",
@@ -67,7 +67,7 @@ class Fault:
         operation: the call by its name in the contract; ``None`` for every call.
         when: ``all``, ``first``, ``first 3`` (each of the first three), ``nth 3`` (only the third) or ``every 2``
             (the second, the fourth …).
-        status: the status of the answer, if the kind answers with one.
+        status: the status of the response, if the kind answers with one.
         retry_after: the Retry-After header: seconds, or an HTTP date.
         seconds: how long ``latency`` waits.
         rate: how many requests in any second ``rate-limit`` lets through.
@@ -112,7 +112,7 @@ class Fault:
 
     @property
     def answered_status(self) -> int:
-        """The status of the answer."""
+        """The status of the response."""
         return self.status or _DEFAULT_STATUS.get(self.kind, 500)
 
     def strikes(self, count: int) -> bool:
@@ -266,11 +266,11 @@ def load_faults(path: Path, operations: Collection[str]) -> list[Fault]:
             except _BadRuleError as error:
                 path_of = source.at_key if error.at_key else source.at_value
                 problem = path_of((number, *error.field), str(error), error.hint)
-                if (problem.line, problem.column) not in places:  # else it follows from what is wrong there
+                if (problem.line, problem.column) not in places:  # otherwise that problem is its cause
                     problems.append(problem)
     elif not document.broken:
         hint = "write one rule an entry, such as: - {kind: status, status: 503}"
-        problems.append(source.at_value((), "the fault file has to be a list of rules", hint))
+        problems.append(source.at_value((), "the fault file must be a list of rules", hint))
     if problems:
         raise ReconcilerError(sorted(problems, key=lambda problem: problem.order))
     return faults

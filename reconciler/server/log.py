@@ -8,14 +8,14 @@ from typing import Literal, TypeAlias
 
 from reconciler.values import JSON
 
-#: What happened to the connection: the answer was sent in full; it was closed without an answer (``cut``) or in the
+#: What happened to the connection: the response was sent in full; it was closed without a response (``cut``) or in the
 #: middle of one (``half``); it was reset; the request hung until the end; or the client disconnected first (``gone``).
 Fate: TypeAlias = Literal["pending", "answered", "cut", "half", "reset", "hung", "gone"]
 
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request. The fields about the answer are set before the answer is sent.
+    """One request. The fields about the response are set before the response is sent.
 
     ``number`` counts from 1 in the order of arrival. ``operation`` is the name of the call in the contract,
     ``page`` for the page at ``/``, or empty for an unknown path. ``body`` is the decoded body by wire name (strings

@@ -1,4 +1,4 @@
-"""The calls about messages: from the arguments of a call to its answer."""
+"""The calls about messages: from the arguments of a call to its response."""
 
 from __future__ import annotations
 

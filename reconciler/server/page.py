@@ -69,7 +69,7 @@ def _template() -> Template:
         loader=PackageLoader("reconciler.server"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["pretty"] = lambda value: json.dumps(value, ensure_ascii=False, indent=2)
-    environment.globals["style"] = Markup(_style())  # noqa: S704 - a file of ours
+    environment.globals["style"] = Markup(_style())  # noqa: S704 - our own file
     return environment.get_template("sessions.html")
 
 

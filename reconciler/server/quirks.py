@@ -295,7 +295,7 @@ class Quirks:
         False, "Bodies in another encoding than the contract's are rejected with 415."
     )
     unread_encoding: bool = _quirk(
-        False, "Bodies in another encoding than the contract's are taken for empty ones."
+        False, "Bodies in another encoding than the contract's are treated as empty."
     )
     bare_errors: bool = _quirk(
         False,

@@ -33,7 +33,7 @@ class RunningServer:
     ``url`` has no trailing slash. ``log`` holds every request in order of arrival. Hooks in ``before`` are called after
     a request is read and before it is processed; hooks in ``after`` once it is processed and before it is answered. An
     exception in one of them is answered with 500 and raised when the server stops. Hooks in ``done`` are called last,
-    right before the answer is sent or the connection is broken.
+    right before the response is sent or the connection is broken.
     """
 
     def __init__(self, handler: RequestHandler, thread: _Thread) -> None:
@@ -193,7 +193,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         self.ready.set()
         while not self.stopping.is_set():
-            await self.on_tick(0)  # sets the Date of the answers
+            await self.on_tick(0)  # sets the Date of the responses
             try:
                 await asyncio.wait_for(self.stopping.wait(), 1)
             except TimeoutError:

@@ -219,7 +219,7 @@ class Service:
 
 
 def _answer(facts: Operation, status: int, document: dict[str, Any]) -> Answer:
-    """The answer of a call about one session, with the document where the contract says."""
+    """The response of a call about one session, with the document where the contract says."""
     if facts.answer == "empty":
         return Answer(204, None)
     if not facts.answer_in:

@@ -251,7 +251,7 @@ class Store:
         way = "DESC" if ordering.startswith("-") else "ASC"
         with self._lock, self._transaction("BEGIN"):
             (count,) = self._connection.execute(
-                f"SELECT count(*) FROM session {where}",  # noqa: S608 - names of ours alone
+                f"SELECT count(*) FROM session {where}",  # noqa: S608 - only our own names
                 values,
             ).fetchone()
             rows = self._connection.execute(
@@ -374,7 +374,7 @@ class Store:
         source = f"FROM message JOIN session USING (session_id) WHERE {' AND '.join(wanted)}"
         below = 2**63 - 1 if before is None else min(max(before, 0), 2**63 - 1)
         with self._lock, self._transaction("BEGIN"):
-            # Literals and names of ours only.
+            # Only literals and our own names.
             total, left = self._connection.execute(
                 f"SELECT count(*), count(*) FILTER (WHERE message_id < ?) {source}",
                 (below, *values),

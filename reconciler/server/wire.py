@@ -1,4 +1,4 @@
-"""The connection below HTTP: a protocol that exposes its transport, and answers that break the connection."""
+"""The connection below HTTP: a protocol that exposes its transport, and responses that break the connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Reset(Response):
 
 
 class Half(Response):
-    """The head of an answer and half of its body; then the connection is closed. Without a body, nothing is sent."""
+    """The head of a response and half of its body; then the connection is closed. Without a body, nothing is sent."""
 
     def __init__(self, whole: Response) -> None:
         super().__init__(bytes(whole.body), whole.status_code, media_type=None)

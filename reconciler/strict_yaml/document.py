@@ -17,7 +17,7 @@ from reconciler.values import JSON
 class Document:
     """What a file says.
 
-    ``value`` is what could be made of it despite ``problems``. A ``broken`` file is not YAML at all, and has no value.
+    ``value`` is what could be parsed despite ``problems``. A ``broken`` file is not YAML, and has no value.
     ``values`` counts mappings, lists, keys and scalars, with every alias expanded; ``text`` counts the characters that
     expanding the aliases adds.
     """

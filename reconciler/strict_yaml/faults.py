@@ -17,7 +17,7 @@ MAX_DEPTH: Final = 100
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong with a text. ``at`` is the index of a character, a byte order mark not counted."""
+    """A fault in a text. ``at`` is the index of a character, a byte order mark not counted."""
 
     at: int
     message: str

@@ -44,7 +44,7 @@ class Node:
     style: str = ""  # of a scalar: empty if it is plain, else the character that it begins with
     flow: bool = False  # whether it is in flow style (braces or brackets), or within a value that is
     text: str = ""  # of a scalar
-    anchor: str = ""  # its own, or the one that an alias refers to
+    anchor: str = ""  # its anchor, or that of the alias
     column: int = 0
     intro: int = 0
     entries: list[Entry] = field(default_factory=list)

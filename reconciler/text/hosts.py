@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or an address stands for this machine alone."""
+    """Whether a host name or address is a loopback address."""
     if host == "localhost":
         return True
     try:

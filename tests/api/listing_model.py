@@ -1,4 +1,4 @@
-"""A model of the service's list, on which others write between any two requests, for the tests of the listing."""
+"""A model of the service's list that others write to between any two requests, for the tests of the listing."""
 
 from __future__ import annotations
 

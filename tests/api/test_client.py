@@ -1,4 +1,4 @@
-"""One call at a time: what it says when it fails, when it is tried again, and where the key goes."""
+"""A single call: its errors, its retries, and where the key goes."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         NO_FIT + "1000000000000 sessions on 1000000000000 pages",
         IS_IT,
     ),
-    (Answer(listing("a row")), NO_FIT + "a row of the list is no object", FORM),
+    (Answer(listing("a row")), NO_FIT + "a row of the list is not an object", FORM),
     (Answer(listing({})), NO_FIT + "a row of the list has no whole number at session_id", FORM),
     (
         Answer(listing({"session_id": "7a"})),

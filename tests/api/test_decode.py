@@ -1,4 +1,4 @@
-"""From a row of the list to a live session: what is taken, what is kept, what is ignored."""
+"""From a row of the list to a live session: what is read, kept and ignored."""
 
 from __future__ import annotations
 

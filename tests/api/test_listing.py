@@ -1,4 +1,4 @@
-"""Listing over HTTP: which calls it takes, what it says of servers that can't be relied on, and what it keeps."""
+"""Listing over HTTP: its calls, its errors about unreliable servers, and what it keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever others do between two requests, a listing misses nothing that was there throughout, and it ends."""
+"""Whatever others do between two requests, a listing ends and contains every session that existed throughout."""
 
 from __future__ import annotations
 

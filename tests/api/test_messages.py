@@ -241,7 +241,7 @@ def test_a_row_that_is_no_message(row: Any, said: str | None) -> None:
 def test_a_contract_that_promises_a_count_is_held_to_it() -> None:
     service = Service([message(1)])
     assert refusal(service, contract("before", counts="all")) == (
-        "the answer does not fit the contract: there is no count",
+        "the response does not fit the contract: it has no count",
         PROBE,
     )
     by_page = Service([message(one) for one in range(1, 9)], count="page")

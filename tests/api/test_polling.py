@@ -1,4 +1,4 @@
-"""Looking again and again until a time, and the pauses before a call is sent again. The clock is put in."""
+"""Polling until a time limit, and the pauses before a retry. The clock is injected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A write is sent until it is certain what became of it."""
+"""A write is sent until its outcome is certain."""
 
 from __future__ import annotations
 

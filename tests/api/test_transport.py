@@ -1,4 +1,4 @@
-"""How a call travels: its method, its path, its query and its body, by the contract."""
+"""How the contract encodes a call: its method, path, query and body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applying a plan: what is sent, in which order, what is said of it, and what stops it."""
+"""Applying a plan: what is sent, in which order, how it is reported, and what stops it."""
 
 from __future__ import annotations
 

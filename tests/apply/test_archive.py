@@ -1,4 +1,4 @@
-"""What is deleted or overwritten is on disk first, to the letter, messages and all."""
+"""What is deleted or overwritten is on disk first, exact to the byte, with all messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canaries: what is only assumed of the service is done to one session first, and seen to have worked."""
+"""Canaries: a call that is only assumed is tried on one session first, and its effect is checked."""
 
 from __future__ import annotations
 
@@ -504,7 +504,7 @@ def test_a_session_of_others_that_is_gone_after_a_delete_is_doubted(
         assert canary.outcome == "passed"
     else:
         assert canary.message == (
-            "#2 (unmanaged) is gone; somebody else may have deleted what is not ours at the same moment"
+            "#2 (unmanaged) is gone; somebody else may have deleted sessions that are not ours at the same moment"
         )
         assert len(canary.archived) == 1
 

@@ -1,4 +1,4 @@
-"""Whether a write happened is found out, not guessed: an answer that never came is looked up."""
+"""The outcome of a write is never guessed: after a lost response, the session is looked up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.server import Fault, Quirks, RunningServer, Store, running_serve
 from tests.support import Direct, calling, catalog, options, reconcile, tag_of, wanted
 
 ALICE = wanted("alice")
-NOBODY = "it is not known yet whether it was done: plan again to see what is live"
+NOBODY = "its outcome is unknown: plan again to see what is live"
 CUT = "the connection to https://api.example.com was cut"
 
 #: A write whose answer is lost, after the work was done or before.

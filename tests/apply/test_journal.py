@@ -1,4 +1,4 @@
-"""The journal: every write is on record before it goes out, and what became of it after."""
+"""The journal: each write is recorded before it is sent, and its outcome afterwards."""
 
 from __future__ import annotations
 

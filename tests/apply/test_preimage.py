@@ -1,4 +1,4 @@
-"""What changes between the plan and a write is neither overwritten nor lost, as far as anybody can see it."""
+"""A change between the plan and a write is neither overwritten nor lost, as far as it can be seen."""
 
 from __future__ import annotations
 

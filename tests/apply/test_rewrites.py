@@ -1,4 +1,4 @@
-"""Where the server keeps a field in another form than it was sent, that is said once, and it converges."""
+"""A field that the server stores in another form is reported once, and the next plan is empty."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_form_that_could_not_be_remembered_is_said(tmp_path: Path) -> None:
         _, report = reconcile(client, catalog(ALICE), tmp_path)
     assert (report.verification, report.rewrites) == ("differs", ())
     assert report.differences == (
-        "alice (#1): what the server made of it is not remembered: "
+        "alice (#1): the tag does not record the form that the server stored: "
         "updating the session alice (#1): HTTP 422: no",
     )
     assert report.exit_code == ExitCode.PARTIAL
@@ -160,8 +160,8 @@ def test_what_others_change_while_it_is_verified_is_not_the_servers_form(tmp_pat
     [
         (
             ALICE,
-            "alice (#1): prompt was sent twice, and it and the tag are as they were: "
-            "the update call may not do anything",
+            "alice (#1): prompt was sent twice, but neither it nor the tag changed: "
+            "the update call may have no effect",
         ),
         (
             dataclasses.replace(ALICE, prompt="Be brief."),

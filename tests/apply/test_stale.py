@@ -1,4 +1,4 @@
-"""A plan that is not true any more is refused, and says what moved."""
+"""A stale plan is refused, and the message says what changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import calling, catalog, live, options, reconcile, snapshot, 
 WAS = wanted("alice", prompt="A", parameters={"temperature": 0.2}, data={"a": 1})
 NOW = dataclasses.replace(WAS, prompt="B")
 HINT = "nothing was written: plan again and review what changed"
-STALE = Problem("the plan is stale: what it was made against is no longer live", HINT)
+STALE = Problem("the plan is stale: sessions have changed since it was made", HINT)
 
 
 def against(*there: LiveSession, now: Any = (NOW,)) -> Plan:

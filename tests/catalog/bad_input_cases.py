@@ -1,4 +1,4 @@
-"""Catalogs that are refused, one file a case below ``bad_input/``, each with the whole of what its author reads.
+"""Invalid catalogs, one file a case below ``bad_input/``, each with the whole message that its author reads.
 
 A case is a text of sections. Each starts with a line ``== PATH`` and holds a file of the catalog; the last one,
 ``== expected``, holds the messages. ``catalog.yaml`` is a valid one unless the case says otherwise. Beside the catalog

@@ -1,4 +1,4 @@
-"""How two layers become one, row by row: what the tests run, and what the table in docs/composition.md is made of."""
+"""How two layers merge, row by row, for the tests and for the table in docs/composition.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Known ways out of a Jinja sandbox, and ways to use up a machine. None of them may come to a prompt."""
+"""Known ways to escape a Jinja sandbox, or to exhaust a machine. None of them may work in a prompt."""
 
 ESCAPES = [
     "{{ ''.__class__ }}",

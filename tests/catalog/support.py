@@ -1,4 +1,4 @@
-"""Catalogs on disk, for the tests of reading them."""
+"""Catalogs on disk, for the tests that read them."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ sessions/readers.yaml:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if isinstance(CASES[case][1], Refusal)])
-def test_what_can_not_be_kept_is_said_and_no_file_changes(shop: Path, case: str) -> None:
+def test_a_value_that_cannot_be_kept_is_reported_and_no_file_changes(shop: Path, case: str) -> None:
     values, expected = CASES[case]
     with pytest.raises(ReconcilerError) as caught:
         accept(shop, values)

@@ -1,4 +1,4 @@
-"""What a composed catalog comes to, and what is said of one that is wrong."""
+"""The sessions of a composed catalog, and the messages about an invalid one."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_variable_of_the_command_line_wins() -> None:
     assert catalog.sessions["front-desk"].prompt.startswith("You work at Hogsmeade.")
 
 
-def test_parts_are_joined_by_a_blank_line_or_what_is_said(tmp_path: Path) -> None:
+def test_parts_are_joined_by_a_blank_line_or_the_given_separator(tmp_path: Path) -> None:
     put(
         tmp_path,
         catalog='defaults: {model: m}\nfragments: {f: "F\\n\\n"}\nsessions:\n'
@@ -193,7 +193,7 @@ def test_explain_names_the_layer_file_and_line_of_each_field() -> None:
         assert key in line or one.layer.startswith("fragment") or "figure" in line or "text" in line
 
 
-def test_graph_tells_what_reaches_whom() -> None:
+def test_graph_shows_which_fragment_reaches_which_session() -> None:
     found = graph(ACADEMY, "production")
     assert found.fragments["plain-format"] == ("study-planner",)
     assert len(found.templates["staff"]) == 42
@@ -315,7 +315,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("files", "message"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_said_of_a_wrong_one(tmp_path: Path, files: dict[str, str], message: str) -> None:
+def test_the_message_about_an_invalid_one(tmp_path: Path, files: dict[str, str], message: str) -> None:
     assert said(put(tmp_path, **files)) == message
 
 
@@ -348,7 +348,7 @@ ENVIRONMENTS = "environments: {staging: {}, production: {sessions: {alise: {skip
         ),
     ],
 )
-def test_what_is_said_of_an_environment(tmp_path: Path, environment: str | None, message: str) -> None:
+def test_the_message_about_an_environment(tmp_path: Path, environment: str | None, message: str) -> None:
     put(tmp_path, catalog=ENVIRONMENTS + "sessions: {alice: {name: A, model: m, prompt: p}}\n")
     assert said(tmp_path, environment) == message
 

@@ -1,4 +1,4 @@
-"""The examples of the documentation are a catalog that loads, and its figures are those of the code."""
+"""The examples in the documentation are a valid catalog, and its figures are those of the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How layers become one session."""
+"""How layers merge into one session."""
 
 from __future__ import annotations
 

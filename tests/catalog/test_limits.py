@@ -1,4 +1,4 @@
-"""Hostile catalogs: what they may cost is bounded, and a limit says so. Work is counted here, never timed."""
+"""Hostile catalogs: their cost is bounded, and a message names the limit. Work is counted here, never timed."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ def test_a_flood_of_directives_never_reaches_libyaml(monkeypatch: pytest.MonkeyP
         assert message == "a line that starts with `%` is a directive, and `%TAG` is not supported"
 
 
-def test_faults_are_told_up_to_a_number() -> None:
+def test_the_number_of_reported_faults_is_limited() -> None:
     text = "".join(f"{n}: x\n" for n in range(5000))
     assert len(messages(text)) == MAX_FAULTS + 1
 
 
-def test_problems_are_told_up_to_a_number(tmp_path: Path) -> None:
+def test_the_number_of_reported_problems_is_limited(tmp_path: Path) -> None:
     said = complaint(
         tmp_path,
         {"sessions/a.yaml": "sessions:\n" + "".join(f"  s{n}: {{name: 1}}\n" for n in range(3000))},
@@ -120,7 +120,7 @@ def test_problems_are_told_up_to_a_number(tmp_path: Path) -> None:
     assert said.count("`name` is 1") == 1000
 
 
-def test_repeated_sessions_are_told_up_to_a_number(tmp_path: Path) -> None:
+def test_the_number_of_reported_duplicates_is_limited(tmp_path: Path) -> None:
     sessions = "sessions:\n" + "".join(f"  s{n}: {{name: S, prompt: p}}\n" for n in range(1500))
     said = complaint(tmp_path, {"sessions/a.yaml": sessions, "sessions/b.yaml": sessions})
     assert said.count("is declared twice, first in sessions/a.yaml:") == 1000
@@ -166,9 +166,7 @@ def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     assert said.startswith("sessions/b.yaml: this file is one file too many; the maximum is 2")
 
 
-def test_a_first_place_that_is_gone_costs_no_more_than_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_first_place_costs_only_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.catalog.files.MAX_FILES", 3)  # none is left to be read again
     said = complaint(tmp_path, {"sessions/a.yaml": SESSION, "sessions/b.yaml": SESSION})
     assert said.startswith(

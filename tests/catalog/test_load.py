@@ -1,4 +1,4 @@
-"""What becomes of a catalog that is fine."""
+"""Loading a valid catalog."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_patterns(tmp_path: Path, pattern: str, matched: list[str]) -> None:
     assert Root(root).expand(pattern) == matched
 
 
-def test_catalog_yaml_is_no_manifest_of_its_own(tmp_path: Path) -> None:
+def test_catalog_yaml_is_not_a_manifest(tmp_path: Path) -> None:
     catalog = load(
         tmp_path,
         {"catalog.yaml": CATALOG + 'include: ["**/*.yaml", "*/a.yaml"]\n', "sessions/a.yaml": SESSION},
@@ -275,7 +275,7 @@ def test_a_prompt_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert read == ["catalog.yaml", "sessions/a.yaml", "p.md"]
 
 
-def test_a_bad_prompt_file_is_told_once(tmp_path: Path) -> None:
+def test_a_bad_prompt_file_is_reported_once(tmp_path: Path) -> None:
     said = complaint(
         tmp_path,
         {

@@ -1,4 +1,4 @@
-"""Problems as text: the place, the line, a caret that stands right, and no character that acts on a terminal."""
+"""Problems as text: the place, the line, a caret in the right column, and no terminal control characters."""
 
 from __future__ import annotations
 

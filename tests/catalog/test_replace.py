@@ -1,4 +1,4 @@
-"""Files that are written all or not at all."""
+"""Several files are written all or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_files_are_replaced_made_and_taken_away(folder: Path) -> None:
+def test_files_are_replaced_created_and_removed(folder: Path) -> None:
     with replaced(folder, {"a": b"new a", "sub/sub/c": b"new c", "b": None, "d": None}):
         pass
     assert files(folder) == {"a": "new a", "sub": "", "sub/sub": "", "sub/sub/c": "new c"}
@@ -34,7 +34,7 @@ def test_they_are_in_place_within_the_block(folder: Path) -> None:
         assert files(folder) == {"a": "new a"}
 
 
-def test_a_block_that_fails_leaves_everything_as_it_was(folder: Path) -> None:
+def test_a_failing_block_leaves_everything_unchanged(folder: Path) -> None:
     (folder / "a").chmod(0o600)
     with pytest.raises(KeyError), replaced(folder, {"a": b"new a", "sub/c": b"new c", "b": None}):
         raise KeyError
@@ -42,7 +42,7 @@ def test_a_block_that_fails_leaves_everything_as_it_was(folder: Path) -> None:
     assert (folder / "a").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_can_not_be_written_leaves_everything_as_it_was(folder: Path) -> None:
+def test_an_unwritable_file_leaves_everything_unchanged(folder: Path) -> None:
     (folder / "sub").mkdir()
     with (
         pytest.raises(ReconcilerError, match="this can't be written: is a directory"),
@@ -66,13 +66,13 @@ def test_nothing_is_written_outside(folder: Path, tmp_path_factory: pytest.TempP
     assert (folder / "a").read_text() == "old a"
 
 
-def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_created(tmp_path: Path) -> None:
     with replaced(tmp_path / "x/y", {"a/b": b"1"}):
         pass
     assert (tmp_path / "x/y/a/b").read_text() == "1"
 
 
-def test_a_folder_that_was_made_is_taken_away_again(tmp_path: Path) -> None:
+def test_a_created_folder_is_removed_again(tmp_path: Path) -> None:
     with pytest.raises(KeyError), replaced(tmp_path / "x/y", {"a/b": b"1"}):
         raise KeyError
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Templates in prompts: what they may do, and what they may not."""
+"""Templates in prompts: what they can do, and what they can't."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_each_is_refused_with_its_file_and_line(tmp_path: Path, template: str) -
 @pytest.mark.parametrize(
     "text", ["{{ char }}", "{% if %}", "${name}", "$$", "```\n---\n```", "{# x #}", "{{ 1/0 }}"]
 )
-def test_without_being_asked_nothing_is_interpreted(tmp_path: Path, text: str) -> None:
+def test_nothing_is_interpreted_by_default(tmp_path: Path, text: str) -> None:
     (tmp_path / "catalog.yaml").write_text(
         "version: 1\ncatalog: shop\nfragments: {f: {file: f.md}}\nsessions:\n  a:\n    name: A\n    model: m\n"
         "    prompt: [{file: a.md}, {fragment: f}]\n",

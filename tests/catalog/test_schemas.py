@@ -1,4 +1,4 @@
-"""The schemas are what editors show: each field with a description and an example that is right."""
+"""Editors show the schemas: each field has a description and a valid example."""
 
 from __future__ import annotations
 

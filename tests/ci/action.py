@@ -1,4 +1,4 @@
-"""A runner for a composite action, as far as ours needs one: expressions, inputs, outputs, conditions, the log.
+"""A runner for a composite action, with what ours needs: expressions, inputs, outputs, conditions, the log.
 
 What stands in ``run:`` is run, by bash with the options that GitHub gives it. What stands in ``uses:`` is written down,
 and of an upload the files are kept. The log is read as the runner reads it, so that what was a workflow command and

@@ -1,4 +1,4 @@
-"""The files that CI systems read: against their schemas, linters, and what each of them must and must not say."""
+"""The files that CI systems read: checked by their schemas and linters, and for what each must and must not contain."""
 
 from __future__ import annotations
 

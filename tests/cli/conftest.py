@@ -1,4 +1,4 @@
-"""The installed command, run as a process of its own against a server in this one."""
+"""The installed command, run in a separate process against a server in this one."""
 
 from __future__ import annotations
 

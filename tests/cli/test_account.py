@@ -1,4 +1,4 @@
-"""One address serves all accounts: what says which one a plan, an archive and an apply are for."""
+"""One address serves all accounts: how a plan, an archive and an apply know which one they are for."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_plan_for_an_empty_account_that_another_machine_made_can_not_be_compar
     assert (done.returncode, done.stderr) == (
         0,
         "the plan was made for an account that can't be compared with this one: no list has an account number, "
-        "and the marks of the keys were not made with one state folder\n",
+        "and the marks of the keys come from different state folders\n",
     )
 
 

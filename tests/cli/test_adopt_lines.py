@@ -1,4 +1,4 @@
-"""``adopt`` lines are harmless once they are done: as the installed command."""
+"""A finished ``adopt`` line has no effect: with the installed command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``reconciler archive``, as it is typed."""
+"""``reconciler archive``, as a user types it."""
 
 from __future__ import annotations
 

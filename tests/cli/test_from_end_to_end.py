@@ -1,4 +1,4 @@
-"""From a folder to the live list and back: real personas, one of each kind of change, and what is not ours."""
+"""From a folder to the live list and back: real personas, one of each kind of change, and sessions of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that others wrote reaches a terminal as anything but text."""
+"""Text that others wrote reaches a terminal only as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identity that can't be mistaken: cut tags, copies, two teams. The table in docs/ownership.md is made of these."""
+"""Unmistakable identity: truncated tags, copies, two teams. The table in docs/ownership.md is based on these."""
 
 from __future__ import annotations
 

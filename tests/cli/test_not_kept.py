@@ -1,4 +1,4 @@
-"""What a service does not keep is said once, and is neither drift nor a change for ever: as the installed command."""
+"""A field that a service does not store is reported once, and is not drift: with the installed command."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_an_empty_value_that_is_not_kept_is_said_once(tmp_path: Path, group: str
     with keeping(tmp_path, Quirks(drops_empty=True), **{group: {"mood": value, "level": 2}}) as (shell, _):
         sent = json.dumps(value)
         out = apply(shell)
-        assert f"  not kept: ann (#1) {group}.mood: sent {sent}, stored nothing; this is remembered\n" in out
+        assert (
+            f"  not kept: ann (#1) {group}.mood: sent {sent}, stored nothing; the tag records this\n" in out
+        )
         assert "Verified: the live list is what was written.\n" in out
         assert quiet(shell)
         assert "not kept" not in apply(shell)

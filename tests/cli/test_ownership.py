@@ -1,4 +1,4 @@
-"""drift, adopt, forget and mv, as the installed command."""
+"""drift, adopt, forget and mv, with the installed command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A catalog that is renamed, or is given environments, keeps its sessions: as the installed command."""
+"""A catalog that is renamed or given environments keeps its sessions: with the installed command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every flag as a variable: each variable means one thing, and the page of the command line names them all."""
+"""Every flag as a variable: each variable means one thing, and docs/command-line.md lists them all."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_path_is_never_an_address(tmp_path: Path, path: str) -> None:
     (problem,) = problems(
         changed(tmp_path, "path: /v1/message/\n    encoding: none\n", f"path: '{path}'\n    encoding: none\n")
     )
-    shown = f'`operations.list_messages.path` is the string "{path}", and is no path on the service'
+    shown = f'`operations.list_messages.path` is the string "{path}", and is not a path on the service'
     assert (problem.message, problem.place) == (shown, f"{tmp_path}/contract.yaml:53:11")
 
 

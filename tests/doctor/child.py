@@ -1,4 +1,4 @@
-"""The command in a process of its own, to be killed. Made by a server that forks, so that it starts in no time."""
+"""The command in a separate process, to be killed. A server forks it, so it starts at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the doctor share: an account with sessions on it, and the command against a service."""
+"""Shared by the tests of the doctor: an account with sessions, and the command against a service."""
 
 from __future__ import annotations
 

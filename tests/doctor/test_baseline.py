@@ -1,4 +1,4 @@
-"""The list as it was before a probe: a killed one leaves it behind, and the next run settles it."""
+"""The list as it was before a probe: a killed probe leaves it on disk, and the next run compares and removes it."""
 
 from __future__ import annotations
 

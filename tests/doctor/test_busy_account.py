@@ -1,4 +1,4 @@
-"""An account that others use: what they do to their own sessions meanwhile neither stops the doctor nor blames it."""
+"""An account that others use: their changes neither stop the doctor nor count against the probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file that a doctor writes: read back it is what was learned, it is steady, and the server plays it."""
+"""The file that a doctor writes: it reads back as what was learned, is stable, and the server can play it."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_the_file_is_for_everybody_to_read(tmp_path: Path, capsys: pytest.Captur
         assert doctor.written.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_file_that_can_not_be_written_is_noticed_before_anything_is_asked(
+def test_an_unwritable_file_is_noticed_before_any_question(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with playing(Played("plain"), tmp_path, capsys) as doctor:
@@ -346,7 +346,7 @@ def test_what_was_learned_by_looking_alone_says_so(
         assert "without a probe" not in doctor("doctor", *with_it)[1]
 
 
-def test_an_update_that_names_no_session_is_no_contract(tmp_path: Path) -> None:
+def test_an_update_must_name_its_session(tmp_path: Path) -> None:
     text = contract_to_yaml(load_contract())
     file = tmp_path / "contract.yaml"
     file.write_text(text.replace("/{session_id}/del/", "/del/"))

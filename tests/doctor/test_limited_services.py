@@ -1,4 +1,4 @@
-"""What the commands do on a service that can do less than the built-in contract assumes, also when calls go wrong."""
+"""The commands on a service that can do less than the built-in contract assumes, also with failing calls."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ BARE = contract(calls={"create_session": {"ignores": frozenset({"max_tokens", "d
     ],
     ids=lambda fault: f"{fault.kind} {fault.operation} {fault.worked}" if fault else "no fault",
 )
-def test_a_session_is_made_in_two_calls(
+def test_a_session_is_created_with_two_calls(
     stated: Contract, fault: Fault | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with service(stated, tmp_path, capsys) as doctor:
@@ -101,7 +101,7 @@ def test_a_session_is_made_in_two_calls(
         assert run(doctor, "plan", "--detailed-exitcode")[0] == 0
 
 
-def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_state_between_the_two_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A session without its tag says whose it is to be; it counts as nobody's, and the next apply goes on with it."""
     with service(UNTAGGED, tmp_path, capsys) as doctor:
         doctor.server.faults.add(Fault("status", operation="update_session", status=400, message="不行"))
@@ -109,7 +109,7 @@ def test_what_stands_between_the_two_calls(tmp_path: Path, capsys: pytest.Captur
         code, out, _ = run(doctor, "apply")
         assert code == 1
         assert (
-            "  FAILED create alice #1: it was made as #1, and not filled in: "
+            "  FAILED create alice #1: it was created as #1, but not filled in: "
             "updating the session alice (#1): HTTP 400: 不行\n      apply again to resume\n"
         ) in out
         (row,) = doctor.server.store.sessions()
@@ -212,9 +212,7 @@ def test_protection_needs_no_digests(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert "[prevent_destroy] a (#" in out
 
 
-def test_what_the_server_rewrites_and_nobody_can_remember(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rewrite_that_no_tag_can_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for stated, reason in (
         (SHORT, "the remark has no room for it"),
         (contract(without=("update_session",)), "there is no update call"),
@@ -223,7 +221,7 @@ def test_what_the_server_rewrites_and_nobody_can_remember(
             put(doctor, {"alice": {"name": "Alice", "prompt": "  Be kind."}})
             code, out, _ = run(doctor, "apply")
             assert code == 4
-            assert f"alice (#1): what the server made of it is not remembered: {reason}\n" in out
+            assert f"alice (#1): the tag does not record the form that the server stored: {reason}\n" in out
 
 
 def test_a_tag_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,9 +366,7 @@ def test_an_update_that_does_not_take_the_tag(tmp_path: Path, capsys: pytest.Cap
         assert "[no_update] the service's update does not accept remark" in " ".join(out.split())
 
 
-def test_an_update_sends_nothing_that_it_does_not_take(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_update_sends_no_field_that_it_ignores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     calls = {"update_session": {"ignores": frozenset({"data"}), "left_out": "reset"}}
     with service(contract(calls=calls), tmp_path, capsys) as doctor:
         put(doctor, {"alice": {"name": "Alice", "prompt": "a"}})
@@ -438,12 +434,12 @@ def test_a_lock_that_can_not_be_had(
         code, _, err = run(doctor, "apply", "--lock")
         assert code == 3
         assert err.startswith(f"the lock can't be created: the service {reason}")
-        assert "      hint: apply with --no-lock, and let something else keep two applies apart" in err
+        assert "      hint: apply with --no-lock, and prevent concurrent applies in another way" in err
         assert doctor.server.store.sessions() == []
         assert run(doctor, "apply", "--no-lock")[0] == 0
 
 
-def test_a_delete_that_is_answered_with_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_delete_with_an_empty_response(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stated = contract(calls={"delete_session": {"answer": "empty"}})
     with service(stated, tmp_path, capsys) as doctor:
         put(doctor, {"alice": ALICE, "b": {"name": "B", "prompt": "b"}})

@@ -1,4 +1,4 @@
-"""A recorded run: every call is in it, and nothing that is nobody's business."""
+"""A recorded run contains every call, and nothing private."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a probe says of services that can do less, line by line."""
+"""The lines of a probe about services with limits."""
 
 from __future__ import annotations
 

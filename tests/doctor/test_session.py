@@ -46,7 +46,7 @@ def test_nothing_is_written_before_the_session_is_seen() -> None:
         assert server.log == []
 
 
-def test_nothing_is_made_under_another_name() -> None:
+def test_nothing_is_created_under_another_name() -> None:
     with _probe_session() as (session, server):
         for fields in ({}, {"name": "other"}, {"name": session.name + " "}):
             with pytest.raises(ValueError, match="own name only"):
@@ -54,7 +54,7 @@ def test_nothing_is_made_under_another_name() -> None:
         assert server.log == []
 
 
-def test_a_write_says_its_own_session_whatever_it_is_given() -> None:
+def test_a_write_names_its_own_session_whatever_it_is_given() -> None:
     with _probe_session() as (session, server):
         session.create(CONTRACT.operation("create_session"), {"name": session.name, "model": "m"})
         assert session.wait_until_listed() == 0.0
@@ -90,7 +90,7 @@ def test_a_call_that_can_not_name_the_session_is_not_sent() -> None:
         assert len(server.log) == sent
 
 
-def test_a_survey_can_not_be_made_to_write() -> None:
+def test_a_survey_never_writes() -> None:
     with running_server(None) as server, calling(server.url) as client:
         context = SurveyContext(client, LearnedFacts(CONTRACT))
         for name in ("create_session", "update_session", "delete_session", "create_message"):

@@ -347,7 +347,7 @@ def test_answers_that_do_not_fit(
             assert follows.startswith(begin)
 
 
-def test_a_field_in_another_form_is_no_trouble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_field_in_another_form_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = _rows(session_token=..., session_config__data='{"a": 1}', session_remark={"a": 1}, new={"x": 1})
     with answering(Answer(rows)) as stub:
         document = _document(capsys, tmp_path, stub.url)
@@ -428,7 +428,7 @@ def test_a_contract_that_was_learned_elsewhere(tmp_path: Path, capsys: pytest.Ca
         assert seen.startswith("mindcraft, learned from https://other.example.com at 2")
 
 
-def test_hostile_texts_act_on_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_texts_have_no_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b[2J\u202e\n::error::x\r##[group]"
     tag = compose_remark(None, {}, make_tag(Identity(evil, evil, evil), {}))
     with playing(PLAIN, tmp_path, capsys) as doctor:

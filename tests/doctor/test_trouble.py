@@ -1,4 +1,4 @@
-"""A probe that runs into trouble stops in time, cleans up, and says what it could not do."""
+"""A probe in trouble stops in time, cleans up, and says what it could not do."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _on_first(server: RunningServer, operation: str, act: Callable[[], object]) 
     server.after.append(hook)
 
 
-def test_a_session_of_others_disappears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_of_another_user_disappears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with playing(PLAIN, tmp_path, capsys) as doctor:
         _on_first(doctor.server, "update_session", lambda: doctor.server.store.delete_session(4))
         code, found = _probe(doctor)
@@ -52,7 +52,7 @@ def test_a_session_of_others_disappears(tmp_path: Path, capsys: pytest.CaptureFi
         assert [row.session_id for row in doctor.server.store.sessions()] == [1, 2, 3, 5, 6, 7]
 
 
-def test_a_session_of_others_disappears_and_a_body_names_the_session(
+def test_a_session_of_another_user_disappears_and_a_body_names_the_session(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After an alarm, a call that might reach another session is not tried."""
@@ -183,7 +183,7 @@ def test_inconclusive_answers(fault: Fault, tmp_path: Path, capsys: pytest.Captu
         assert _not_learned(doctor) >= {"update_session", "delete_session"}
 
 
-def test_success_that_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_success_without_an_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quirks = ("update-ignores=prompt,remark,data,temperature,max_tokens,history_length", "strict-encoding")
     with playing(replace(PLAIN, quirks=quirks), tmp_path, capsys) as doctor:
         code, found = _probe(doctor)
@@ -263,7 +263,7 @@ def test_an_id_that_is_reused(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
         _on_first(doctor.server, "delete_session", reuse)
         _, found = _probe(doctor)
-        seen = "#8 is another session by now: no second delete was sent"
+        seen = "#8 is another session now: no second delete was sent"
         assert found["a session that is gone"] == ("unknown", seen)
         assert [row.name for row in store.sessions() if row.session_id == 8] == ["somebody's"]
 

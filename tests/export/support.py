@@ -1,4 +1,4 @@
-"""What the tests of export share: values that are hard to carry, and ways to call the commands."""
+"""Shared by the tests of export: values that are hard to write, and shortcuts to the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that are made from names."""
+"""Keys derived from names."""
 
 from __future__ import annotations
 

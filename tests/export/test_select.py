@@ -1,4 +1,4 @@
-"""Which live sessions are exported, and what is said of the others."""
+"""Which live sessions are exported, and the messages about the others."""
 
 from __future__ import annotations
 

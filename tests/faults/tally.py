@@ -1,4 +1,4 @@
-"""The count of scenarios, and of what went wrong in them."""
+"""The count of scenarios and of their failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A busy account: while others create, delete and update sessions, plans are right and applies end well.
+"""A busy account: while others create, delete and update sessions, plans are right and applies succeed.
 
 ``make faults`` runs the stated accounts and counts, and prints a table of what was seen; ``make test`` runs fewer and
 smaller ones. The rates are those of a process of its own (:mod:`tests.faults.load`), which says what it reached.

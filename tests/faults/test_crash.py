@@ -1,4 +1,4 @@
-"""The crash matrix: killed before and after every single request in turn, and then run again."""
+"""The crash matrix: an apply is killed before and after every single request in turn, and then run again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_killed_at_a_request_and_run_again(
 
 
 @pytest.mark.parametrize("number", [10, pytest.param(13, marks=pytest.mark.full)])
-def test_what_a_killed_run_made_is_waited_for_where_lists_lag(
+def test_a_killed_runs_create_is_awaited_if_the_list_lags(
     tmp_path: Path, tally: Tally, clock: Clock, number: int
 ) -> None:
     """The next run comes before the list shows what the killed one made; it would be made a second time."""
@@ -71,7 +71,7 @@ def test_what_a_killed_run_made_is_waited_for_where_lists_lag(
         world.close(again)
 
 
-def test_a_line_that_was_cut_off_is_no_error(world: World) -> None:
+def test_a_torn_line_is_not_an_error(world: World) -> None:
     world.close(world.apply())
     journal = world.state / "journal.jsonl"
     whole = journal.read_bytes()

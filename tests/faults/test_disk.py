@@ -1,4 +1,4 @@
-"""A disk that is full or can't be written: what has to be kept can't be, so nothing is written to the service."""
+"""A full or read-only disk: what must be recorded can't be, so nothing is written to the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lock: one writer at a time, a dead one's is taken over, and a lock is nobody's session."""
+"""The lock: one writer at a time, a dead holder's lock is taken over, and no lock counts as a session."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_lock_that_is_held_keeps_others_out_until_it_is_broken(world: World) -
     assert tickets(world) == []
 
 
-def test_the_lock_of_a_run_that_is_dead_for_long_is_taken_over(world: World) -> None:
+def test_the_lock_of_a_long_dead_run_is_taken_over(world: World) -> None:
     put_ticket(world, expires=-timedelta(minutes=2))
     world.close(world.apply("--lock"))
     assert tickets(world) == []
@@ -131,7 +131,7 @@ def test_a_ticket_whose_answer_is_lost_is_found_and_given_back(world: World, clo
     assert tickets(world) == []
 
 
-def test_a_lock_is_no_session_of_anybodys(world: World) -> None:
+def test_a_lock_is_not_counted_as_a_session(world: World) -> None:
     def summary() -> dict[str, int]:
         made = world.here("plan", str(world.folder), "--endpoint", world.server.url, "--format", "json")
         found: dict[str, int] = json.loads(made.out)["summary"]
@@ -150,7 +150,7 @@ def test_a_policy_can_ask_for_the_lock(world: World) -> None:
     world.close(world.apply("--no-lock"))
 
 
-def test_a_saved_plan_takes_the_lock_that_its_catalog_asks_for(world: World, tmp_path: Path) -> None:
+def test_a_saved_plan_takes_the_lock_that_its_policy_requires(world: World, tmp_path: Path) -> None:
     world.want(world.wanted, policy={"lock": True})
     out = tmp_path / "plan.json"
     made = world.here("plan", str(world.folder), "--endpoint", world.server.url, "--out", str(out))
@@ -235,7 +235,7 @@ def test_a_ticket_is_waited_for_in_the_list(late: World) -> None:
     ) == 7  # six of the plan, and one ticket
 
 
-def test_a_ticket_whose_answer_is_lost_is_waited_for_before_another_is_made(late: World) -> None:
+def test_a_ticket_whose_response_is_lost_is_awaited_before_another_is_created(late: World) -> None:
     late.server.faults.add(Fault("cut", operation="create_session", when="first", worked=True))
     run = late.apply("--lock", "--settle", "20")
     late.close(run)
@@ -243,7 +243,7 @@ def test_a_ticket_whose_answer_is_lost_is_waited_for_before_another_is_made(late
     assert [one.operation for one in run.writes].count("create_session") == 7
 
 
-def test_a_ticket_that_is_not_listed_in_time_is_given_back(tmp_path: Path, tally: Tally) -> None:
+def test_a_ticket_that_is_not_listed_in_time_is_released(tmp_path: Path, tally: Tally) -> None:
     quirks = Quirks(max_page_size=PAGE, late_seconds=3600)
     with open_world(tmp_path, tally, quirks=quirks, flags=FLAGS) as world:
         world.seed()
@@ -257,7 +257,7 @@ def test_a_ticket_that_is_not_listed_in_time_is_given_back(tmp_path: Path, tally
         world.check(run, 1)
 
 
-def test_a_ticket_that_shows_up_after_another_was_made_is_given_back_too(world: World) -> None:
+def test_a_ticket_that_appears_after_another_was_created_is_released_too(world: World) -> None:
     """The first create's answer is lost, and the list shows what it made only when the second one is through."""
     world.server.faults.add(Fault("cut", operation="create_session", when="first"))
     endpoint = Endpoint(world.server.url, world.server.url)
@@ -328,7 +328,7 @@ def test_whoever_waits_and_loses_its_ticket_says_so(world: World) -> None:
         pass
 
 
-def test_a_renewal_that_was_asked_to_pause_keeps_nobody(world: World) -> None:
+def test_a_paused_renewal_delays_nobody(world: World) -> None:
     def run() -> None:
         with held(world, ttl=0.3):
             eventually(lambda: count(world, "update_session") > 0)
@@ -353,7 +353,7 @@ def test_a_machine_that_was_suspended_does_not_believe_in_its_lock(
         assert not holding()
 
 
-def test_a_lock_is_renewed_where_an_update_resets_what_it_leaves_out(world: World) -> None:
+def test_a_lock_is_renewed_if_updates_reset_omitted_fields(world: World) -> None:
     """And takes no update without name and model."""
     usual = load_contract()
     update = replace(usual.operation("update_session"), left_out="reset")

@@ -1,4 +1,4 @@
-"""The fault matrix: every way of going wrong, on every call that an apply makes, once, now and then, or always."""
+"""The fault matrix: every fault, on every call of an apply, once, sometimes or always."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several applies of one catalog at the same moment, and a third party that makes and deletes sessions meanwhile."""
+"""Several concurrent applies of one catalog, and a third party that creates and deletes sessions meanwhile."""
 
 from __future__ import annotations
 

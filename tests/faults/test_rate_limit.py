@@ -1,4 +1,4 @@
-"""Not faster than the service allows, and not later than it asks for; and an end where it takes nothing at all."""
+"""Apply is not faster than the service allows, waits no longer than asked, and gives up if nothing is accepted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_limited_service_is_not_overrun(world: World, creates: int, rate: int)
 
 @pytest.mark.parametrize("operation", ["list_sessions", "create_session", "list_messages"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_pause_that_is_asked_for_is_kept_to_the_second(
+def test_a_requested_pause_is_kept_to_the_second(
     world: World, clock: Clock, operation: str, status: int
 ) -> None:
     times: list[float] = []
@@ -102,11 +102,11 @@ def test_a_pause_that_is_too_long_ends_the_run(world: World) -> None:
     world.close(world.apply())
 
 
-def test_a_service_that_lets_nobody_through_is_not_asked_for_hours(world: World) -> None:
+def test_a_service_that_rejects_everything_is_not_retried_for_hours(world: World) -> None:
     world.server.faults.add(Fault("status", operation="create_session", status=429))
     run = world.apply("--parallelism", "2", "--retries", "0")
     assert run.code == 1, run
-    assert "Stopped (the service takes no writes: HTTP 429): " in run.out
+    assert "Stopped (the service accepts no writes: HTTP 429): " in run.out
     assert "18 not tried" not in run.out and "not tried: delete gone6 #6" in run.out
     world.server.faults.clear()
     world.check(run, 1)
@@ -121,7 +121,7 @@ def test_a_service_that_is_down_is_given_up(world: World) -> None:
     assert run.code == 1, run
     assert world.server.faults.struck(down) == 8
     assert "Ended: 8 failed, 6 not tried." not in run.out
-    assert "Stopped (the service takes no writes: the connection to " in run.out
+    assert "Stopped (the service accepts no writes: the connection to " in run.out
     assert "): 0 applied, 8 failed, 6 not tried." in run.out
     world.server.faults.clear()
     world.check(run, 1)

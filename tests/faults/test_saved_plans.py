@@ -1,4 +1,4 @@
-"""A saved plan does what was reviewed, or nothing: not to a session that moved, and not from a file that did."""
+"""A saved plan does what was reviewed, or nothing: not to a changed session, and not from an altered file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.faults.world import World, session, tag_of
 
 AGAIN = "      hint: make the plan again with the version that applies it, and review it\n"
 STALE = (
-    "the plan is stale: what it was made against is no longer live\n"
+    "the plan is stale: sessions have changed since it was made\n"
     "      hint: nothing was written: plan again and review what changed\n"
 )
 
@@ -192,7 +192,7 @@ def test_a_plan_that_holds_an_action_for_another_catalog(world: World, plan: Pat
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 100_000, b"sessions: {}\n"])
-def test_a_file_that_is_no_plan(world: World, tmp_path: Path, text: bytes) -> None:
+def test_a_file_that_is_not_a_plan(world: World, tmp_path: Path, text: bytes) -> None:
     plan = tmp_path / "plan.json"
     plan.write_bytes(text)
     run = world.here(*world.applying(what=plan))
@@ -200,7 +200,7 @@ def test_a_file_that_is_no_plan(world: World, tmp_path: Path, text: bytes) -> No
     assert run.err.startswith(f"{plan} is not a plan"), run
 
 
-def test_a_plan_that_is_not_there(world: World) -> None:
+def test_a_missing_plan(world: World) -> None:
     for words in (("show", "plan.json"), world.applying(what=Path("plan.json"))):
         run = world.here(*words)
         assert (run.code, run.log) == (64, []), run
@@ -208,7 +208,7 @@ def test_a_plan_that_is_not_there(world: World) -> None:
 
 
 @pytest.mark.parametrize("step", [53, pytest.param(1, marks=pytest.mark.full)])
-def test_a_byte_that_is_another_is_found_wherever_it_stands(world: World, plan: Path, step: int) -> None:
+def test_any_altered_byte_is_found(world: World, plan: Path, step: int) -> None:
     whole = plan.read_bytes()
     assert saved_to_plan(whole, "plan")
     for at in range(0, len(whole), step):
@@ -246,7 +246,7 @@ SETTLED = {
 }
 
 
-def test_what_was_settled_when_the_plan_was_made(world: World, plan: Path) -> None:
+def test_flags_that_are_fixed_in_the_plan(world: World, plan: Path) -> None:
     """A flag that does nothing is a mistake; a variable is for every command there is."""
     for flag, value in SETTLED.items():
         words = [f"--{flag}"] if flag == "allow-empty" else [f"--{flag}", value]
@@ -260,7 +260,7 @@ def test_what_was_settled_when_the_plan_was_made(world: World, plan: Path) -> No
     world.close(world.apply(what=plan, **variables))
 
 
-def test_the_guards_have_their_say_when_a_plan_is_made(world: World, tmp_path: Path) -> None:
+def test_guards_apply_when_the_plan_is_made(world: World, tmp_path: Path) -> None:
     """A plan that is refused can be saved and shown, and not applied."""
     world.want([replace(one) for one in world.wanted], policy={"max_deletes": 2})
     out = tmp_path / "plan.json"

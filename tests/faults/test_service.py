@@ -1,4 +1,4 @@
-"""Services that keep to the contract and are awkward all the same, and people who write while an apply runs."""
+"""Services that keep to the contract in awkward ways, and users who write while an apply runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_awkward_service_ends_where_any_other_does(tmp_path: Path, tally: Tal
         assert (again.code, again.writes) == (0, []), again
 
 
-def test_what_a_service_makes_of_a_prompt_is_said_once_and_settled(tmp_path: Path, tally: Tally) -> None:
+def test_a_rewritten_prompt_is_reported_once_and_converges(tmp_path: Path, tally: Tally) -> None:
     with open_world(tmp_path, tally, quirks=Quirks(trim_prompts=True), flags=FLAGS) as world:
         world.want([session("alice", prompt="\n\n  You are Alice.")])
         run = world.apply()

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a deadline: no new writes, those under way finish, and what was left is said."""
+"""Ctrl-C, SIGTERM and a deadline: no new writes start, those in flight finish, and the report names the rest."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_first_signal_lets_writes_under_way_finish(world: World, number: Sig
     world.close(world.apply())
 
 
-def test_what_a_stopped_run_made_is_waited_for_where_lists_lag(
+def test_a_stopped_runs_create_is_awaited_if_the_list_lags(
     tmp_path: Path, tally: Tally, clock: Clock
 ) -> None:
     """It said what it applied, and did not wait to see it listed. The next run would make it a second time."""
@@ -154,7 +154,7 @@ def test_a_lock_is_given_back_by_a_run_that_is_stopped(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-def test_a_lock_that_was_being_made_is_given_back(world: World, number: Signals) -> None:
+def test_a_lock_that_was_being_created_is_released(world: World, number: Signals) -> None:
     """Its create did its work, and the answer never comes."""
     world.server.faults.add(Fault("hang", operation="create_session", worked=True))
     with world.start(*world.applying("--lock", "--settle", "20")) as process:
@@ -264,7 +264,7 @@ def closed(world: World, *arguments: str) -> Run:
 
 
 @pytest.mark.parametrize("how", [unread, closed])
-def test_a_run_that_nobody_reads_ends_with_its_own_code(world: World, how: Callable[..., Run]) -> None:
+def test_a_run_without_a_reader_keeps_its_exit_code(world: World, how: Callable[..., Run]) -> None:
     """``apply | true``: the exit code is what the run came to, here as everywhere."""
     where = world.applying()
     refused = how(world, *where, "--max-deletes", "2")
@@ -278,11 +278,11 @@ def test_a_run_that_nobody_reads_ends_with_its_own_code(world: World, how: Calla
     world.close(how(world, *where))
 
 
-def test_a_plan_that_nobody_has_read_is_not_approved(world: World) -> None:
+def test_an_unread_plan_is_not_approved(world: World) -> None:
     arguments = [one for one in world.applying() if one != "--auto-approve"]
     run = unread(world, *arguments)
     assert (run.code, run.writes) == (3, []), run
-    assert run.err.startswith("the reader of the plan went away: nothing was written\n")
+    assert run.err.startswith("the reader of the plan exited: nothing was written\n")
 
 
 def test_a_reader_that_has_seen_enough(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A catalog with a fault for each rule; all that is said of it stands in ``said.txt``.
+"""A catalog with a fault for each rule. ``said.txt`` has the whole output about it.
 
 Keys that look real are put together here from pieces, so that no scanner of this repository takes them for some.
 """

@@ -1,4 +1,4 @@
-"""The documentation of the rules is that of the table."""
+"""The documentation of the rules matches their table."""
 
 from __future__ import annotations
 

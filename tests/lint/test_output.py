@@ -1,4 +1,4 @@
-"""The forms in which findings are given out."""
+"""The output formats of findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ``secret`` rule takes for a credential, and what it does not.
+"""What the ``secret`` rule considers a credential, and what it does not.
 
 Keys that look real are put together here from pieces, so that no scanner of this repository takes them for some.
 """

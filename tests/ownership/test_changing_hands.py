@@ -1,4 +1,4 @@
-"""Adopt, change, forget, move, hand over: over real HTTP, and no chat history is lost."""
+"""Adopt, change, forget, move, hand over: over real HTTP, without losing a chat history."""
 
 from __future__ import annotations
 

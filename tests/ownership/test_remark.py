@@ -1,4 +1,4 @@
-"""The remark belongs to others: what they wrote survives, whatever it is."""
+"""The remark belongs to others: what they wrote survives in any form."""
 
 from __future__ import annotations
 

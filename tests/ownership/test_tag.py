@@ -1,4 +1,4 @@
-"""The tag: small, read back as it was written, and never taken for another's when it was damaged."""
+"""The tag is small, reads back as written, and is never mistaken for another's when damaged."""
 
 from __future__ import annotations
 

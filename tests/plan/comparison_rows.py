@@ -1,4 +1,4 @@
-"""What comes of comparing one field three ways: the whole table, row by row.
+"""The results of the three-way comparison of one field: the whole table, row by row.
 
 The test of the comparison runs over these rows, and the documentation's table is made from them
 (:func:`as_markdown`), so that neither can say anything that the other does not.

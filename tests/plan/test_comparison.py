@@ -1,4 +1,4 @@
-"""Who changed it: one field, compared three ways, in every combination there is."""
+"""Who changed a field: the three-way comparison in every combination."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_the_quick_answer_is_yes_only_where_a_full_comparison_finds_nothing(
 
 
 @given(SESSIONS)
-def test_what_was_just_written_needs_nothing(session: Session) -> None:
+def test_what_was_just_written_needs_no_action(session: Session) -> None:
     there = written(session)
     assert there.remark.tag is not None
     assert equal(session, there, there.remark.tag)

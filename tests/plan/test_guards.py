@@ -1,4 +1,4 @@
-"""What a plan may not do without being asked for by name, and the flag that asks for it."""
+"""What a plan may do only with an explicit flag, and that flag."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_empty_catalog_does_not_delete_all_that_it_manages() -> None:
     assert plan_of(sessions(3), [], allow_empty=True).refusals == ()
 
 
-def test_an_empty_catalog_that_manages_nothing_is_no_danger() -> None:
+def test_an_empty_catalog_that_manages_nothing_is_allowed() -> None:
     plan = make_plan(catalog(), snapshot(live(1), live(2)))
     assert plan.refusals == ()
     assert plan.empty
@@ -112,7 +112,7 @@ def test_what_is_protected_is_deleted_only_when_it_is_named() -> None:
     assert plan_of(there, [wanted("other")], allow_destroy=["k000", "k001"]).refusals == ()
 
 
-def test_protection_outlives_its_block_until_it_is_taken_away() -> None:
+def test_protection_outlives_its_block_until_it_is_lifted() -> None:
     """The tag remembers it: a session whose whole manifest is gone is still protected."""
     protected = wanted("k", lifecycle=Lifecycle(prevent_destroy=True))
     assert plan_of([protected], [wanted("other")]).refusals != ()

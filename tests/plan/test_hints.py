@@ -1,4 +1,4 @@
-"""What a plan may not be meant to do is pointed out, and never at the price of the plan."""
+"""A plan points out probable mistakes, and never fails because of that."""
 
 from __future__ import annotations
 

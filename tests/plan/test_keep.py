@@ -1,4 +1,4 @@
-"""What a listing keeps is enough: a plan of it is the plan of the whole list."""
+"""What a listing keeps is enough: the plan is the same as for the whole list."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def stale(plan: Plan, now: Snapshot) -> str:
     return ""
 
 
-def test_sessions_of_others_are_counted_and_let_go() -> None:
+def test_sessions_of_others_are_counted_and_dropped() -> None:
     there = snapshot(*(make(number) for number, make in enumerate(KINDS.values(), 11)))
     kept = there.reduced(keep_for_catalog(CATALOG))
     assert kept.left_out == LeftOut(unmanaged=1, foreign=1)

@@ -1,4 +1,4 @@
-"""What a plan holds: every live session has its place, and each action its reason."""
+"""The contents of a plan: every live session has its place, and each action its reason."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_what_is_wanted_and_not_live_is_created_with_every_field() -> None:
     assert plan.counts == Counts()
 
 
-def test_what_is_as_wanted_needs_nothing() -> None:
+def test_a_session_as_wanted_needs_no_action() -> None:
     plan = make_plan(catalog(ALICE, BOB), snapshot(written(ALICE, 1), written(BOB, 2)))
     assert plan.empty
     assert plan.counts == Counts(no_op=2, managed=2)
 
 
-def test_what_is_ours_and_not_wanted_is_deleted_with_all_that_is_in_it() -> None:
+def test_a_managed_session_that_is_not_wanted_is_deleted() -> None:
     gone = written(wanted(data={"mine": 1}), data={"mine": 1, "theirs": 2}, temperature=0.5)
     plan = make_plan(catalog(BOB), snapshot(gone, written(BOB, 2)))
     assert brief(plan) == [("delete", "alice", 1, "not in the catalog any more")]
@@ -93,7 +93,7 @@ def test_what_is_of_another_catalog_or_environment_is_left_alone(where: dict[str
     assert plan.counts == Counts(foreign=1)
 
 
-def test_an_environment_sees_its_own_alone() -> None:
+def test_an_environment_sees_only_its_own_sessions() -> None:
     staging = catalog(ALICE, environment="staging")
     there = foreign(2, environment="staging")
     plan = make_plan(staging, snapshot(written(ALICE, 1), there))
@@ -160,7 +160,7 @@ def test_of_two_sessions_with_one_identity_the_one_with_messages_stays(
 
 
 @pytest.mark.parametrize("messages", [{}, {3: 0}, {5: 4}])
-def test_doubles_are_left_alone_until_it_is_known_how_many_messages_each_has(
+def test_duplicates_are_left_alone_until_their_messages_are_counted(
     messages: dict[int, int],
 ) -> None:
     twins = snapshot(written(ALICE, 3, prompt="Changed."), written(ALICE, 5))
@@ -177,7 +177,7 @@ def test_doubles_are_left_alone_until_it_is_known_how_many_messages_each_has(
     )
 
 
-def test_an_empty_double_that_our_own_journal_made_is_outside_the_limits() -> None:
+def test_an_empty_duplicate_of_our_own_journal_does_not_count_for_the_limits() -> None:
     now = catalog(ALICE, policy=Policy(max_deletes=Limit(count=0), max_changes=Limit(count=0)))
     there = with_counts(snapshot(written(ALICE, 3), written(ALICE, 5)), {3: 0, 5: 0})
     ours = make_plan(now, there, written=Written(made=frozenset({5}), wrote=frozenset({5})))
@@ -216,13 +216,13 @@ def test_two_sessions_may_have_one_name() -> None:
     assert brief(plan) == [("create", "bob", None, "in the catalog, not live")]
 
 
-def test_a_lock_is_nobodys_session() -> None:
+def test_a_lock_is_not_counted_as_a_session() -> None:
     plan = make_plan(catalog(), snapshot(live(1, remark=compose_lock({"catalog": "bookshop"}))))
     assert plan.empty
     assert plan.counts == Counts()
 
 
-def test_a_create_whose_name_nobody_manages_points_it_out() -> None:
+def test_a_create_with_the_name_of_an_unmanaged_session_says_so() -> None:
     plan = make_plan(catalog(ALICE), snapshot(live(4), live(6), live(7, name="Al")))
     assert brief(plan) == [("create", "alice", None, "in the catalog, not live")]
     assert plan.notes == (

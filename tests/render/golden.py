@@ -1,4 +1,4 @@
-"""Golden files: what a rendering looked like when somebody last read it line by line.
+"""Golden files: the renderings as somebody last reviewed them line by line.
 
 They are made again only on purpose, with ``REGOLDEN=1``, and read before they are committed.
 """

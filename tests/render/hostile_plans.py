@@ -1,4 +1,4 @@
-"""Plans with a hostile text in every place that can hold a text of others."""
+"""Plans with a hostile text in every place for untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A changed line: every change is in sight, with the words around it, on each side."""
+"""A changed line: every change is visible on both sides, with the words around it."""
 
 from __future__ import annotations
 

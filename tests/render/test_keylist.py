@@ -1,4 +1,4 @@
-"""Many keys in little room."""
+"""Shortened lists of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Markdown of a plan: read by a parser, within its bytes, and complete where it has to be."""
+"""The Markdown of a plan: read by a parser, within its byte limit, and complete where it must be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one text became another: lines, words, tokens, and what the eye would miss."""
+"""The difference of two texts: lines, words, tokens, and what is hard to see."""
 
 from __future__ import annotations
 

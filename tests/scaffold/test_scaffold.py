@@ -1,4 +1,4 @@
-"""``init`` makes a catalog that plans and is as lint and fmt want it; ``new`` adds a session, nothing else."""
+"""``init`` creates a catalog that plans, lints and formats cleanly; ``new`` adds only a session."""
 
 from __future__ import annotations
 

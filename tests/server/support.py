@@ -1,4 +1,4 @@
-"""A server with quirks, and short ways to call it."""
+"""A server with quirks, and shortcuts to call it."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_bare_errors_about_a_call() -> None:
         assert one.listing() == {"detail": "请求过于频繁"}
 
 
-def test_success_is_in_the_envelope_where_errors_are_bare() -> None:
+def test_success_has_an_envelope_even_if_errors_are_bare() -> None:
     with service("bare-errors", "points=1") as one:
         document = one.create().json()
         assert (document["status"], document["message"]) == (201, "")

@@ -41,7 +41,7 @@ def started(*flags: object, cwd: Path | None = None) -> Iterator[tuple[subproces
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_serves_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path) as (process, line, url):
         assert line == f"Serving {tmp_path}/.reconciler/local.db at {url} (Ctrl-C ends it)\n"
         assert url.startswith("http://127.0.0.1:")
@@ -120,7 +120,7 @@ def test_a_wide_address_is_warned_about(tmp_path: Path) -> None:
         )
 
 
-def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(["server", str(tmp_path), "--port", str(port)]) == 1
@@ -138,7 +138,7 @@ def test_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["--db", "nowhere/local.db"], 1, "nowhere/local.db can't be opened: No such file or directory"),
     ],
 )
-def test_a_flag_that_makes_no_sense(
+def test_an_invalid_flag(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -151,7 +151,7 @@ def test_a_flag_that_makes_no_sense(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_fault_for_a_call_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_for_an_unknown_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faults = tmp_path / "faults.yaml"
     faults.write_text("- {kind: cut}\n- {kind: cut, operation: list_session}\n")
     assert run(["server", str(tmp_path), "--port", "0", "--faults", str(faults)]) == 1
@@ -163,9 +163,7 @@ def test_a_fault_for_a_call_that_is_none(tmp_path: Path, capsys: pytest.CaptureF
     )
 
 
-def test_a_fault_for_a_call_that_a_quirk_takes_away(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_fault_for_a_call_that_a_quirk_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faults = tmp_path / "faults.yaml"
     faults.write_text("- {kind: cut, operation: update_session}\n")
     flags = ["--port", "0", "--quirk", "no-update", "--faults", str(faults)]

@@ -1,4 +1,4 @@
-"""Another contract moves paths, methods and names, and nothing else has to know."""
+"""Another contract changes paths, methods and names, and no other code has to know."""
 
 from __future__ import annotations
 

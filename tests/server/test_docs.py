@@ -1,4 +1,4 @@
-"""``docs/server.md`` says what is there, and its example works."""
+"""``docs/server.md`` matches the code, and its example works."""
 
 from __future__ import annotations
 

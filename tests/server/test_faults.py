@@ -1,4 +1,4 @@
-"""Every fault, as a client meets it, and which calls it meets."""
+"""Every fault, as a client sees it, and which calls it affects."""
 
 from __future__ import annotations
 
@@ -300,12 +300,12 @@ def test_who_comes_as_the_door_shuts_is_shown_out(server: RunningServer, turns: 
         ({"kind": "latency", "seconds": 1, "worked": True}, "latency comes before the call is carried out"),
     ],
 )
-def test_a_rule_that_makes_no_sense(fault: dict[str, Any], message: str) -> None:
+def test_an_invalid_rule(fault: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Fault(**fault)
 
 
-def test_a_rule_for_a_call_that_is_none() -> None:
+def test_a_rule_for_an_unknown_call() -> None:
     with pytest.raises(
         ValueError, match="no such operation: 'list'; there are: create_session, list_sessions"
     ):
@@ -335,8 +335,8 @@ def test_rules_come_from_a_file(tmp_path: Path) -> None:
 #: What a fault file may get wrong: the file, and what is said, with its place.
 BAD_FILES = {
     "no YAML": ("- {kind: cut", ["1:3: this `{` is never closed"]),
-    "no list": ("kind: cut", ["1:1: the fault file has to be a list of rules"]),
-    "empty": ("", ["1:1: the fault file has to be a list of rules"]),
+    "no list": ("kind: cut", ["1:1: the fault file must be a list of rules"]),
+    "empty": ("", ["1:1: the fault file must be a list of rules"]),
     "no mapping": ("- {kind: cut}\n- cut", ["2:3: this rule is not a mapping"]),
     "no kind": ("- {when: all}", ["1:3: this rule has no `kind`"]),
     "unknown kind": ("- kind: flood", ["1:9: `flood` is not a kind of fault"]),

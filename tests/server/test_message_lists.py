@@ -1,4 +1,4 @@
-"""How services may list messages: filtered, paged, counted and ordered, in every way that may turn out to be so."""
+"""The ways in which services may list messages: filtered, paged, counted and ordered."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ids(one: Service, **query: object) -> list[int]:
 # Filters
 
 
-def test_a_filter_that_is_not_known_is_ignored() -> None:
+def test_an_unknown_filter_is_ignored() -> None:
     with talking("message-filters=session_id") as (one, token):
         assert ids(one, session_token=token) == ALL
         assert ids(one) == ALL
@@ -86,7 +86,7 @@ def test_how_messages_are_paged(pages: str, by_page: list[int], by_cursor: list[
         assert ids(one, **query, before_message_id=4) == by_cursor
 
 
-def test_a_page_past_the_end_is_not_there() -> None:
+def test_a_page_past_the_end_does_not_exist() -> None:
     with talking("message-pages=page") as (one, token):
         answer = one.messages(session_token=token, size=2, page=4)
         assert answer.json() == {"message": "页码超出范围", "status": 404}

@@ -35,9 +35,7 @@ def test_messages_are_listed_by_token_with_a_cursor(server: RunningServer, http:
     assert pages == [3, 2, 1]
 
 
-def test_messages_come_oldest_first_where_nothing_is_said(
-    server: RunningServer, http: requests.Session
-) -> None:
+def test_messages_come_oldest_first_by_default(server: RunningServer, http: requests.Session) -> None:
     session_id = server.store.insert_session()
     for number in range(3):
         server.store.insert_message(session_id, content=str(number))
@@ -129,7 +127,7 @@ def test_clearing_takes_the_messages_of_one_session(server: RunningServer, http:
         ),
     ],
 )
-def test_a_message_that_makes_no_sense(
+def test_an_invalid_message(
     server: RunningServer, http: requests.Session, fields: dict[str, Any], status: int, message: str
 ) -> None:
     server.store.insert_session()

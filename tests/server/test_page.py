@@ -1,4 +1,4 @@
-"""The page at ``/``: it shows the sessions as text, and lets nothing be loaded or run."""
+"""The page at ``/`` shows the sessions as text, and can't load or run anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every quirk, as a client meets it, and as the command line spells it."""
+"""Every quirk, as a client sees it, and as the command line spells it."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_remarks_that_are_cut_off_between_letters() -> None:
         assert remark == "爱" * 21
 
 
-def test_a_create_that_takes_not_everything_in() -> None:
+def test_a_create_that_ignores_fields() -> None:
     with service("create-ignores=remark,max_tokens,data") as one:
         data = one.create(session_remark="x", max_tokens=7, config_data={"a": 1}, temperature=1).json()[
             "data"
@@ -182,7 +182,7 @@ def test_an_update_that_empties_some_of_what_it_leaves_out() -> None:
         assert one.update(1, prompt="p").json()["data"]["session_name"] == ""
 
 
-def test_an_update_that_takes_not_everything_in() -> None:
+def test_an_update_that_ignores_fields() -> None:
     with service("update-ignores=max_tokens,data") as one:
         one.create(prompt="p", max_tokens=5, config_data={"a": 1})
         config = one.update(1, prompt="q", max_tokens=7, config_data={}).json()["data"]["session_config"]
@@ -314,6 +314,6 @@ def test_every_quirk_can_be_spelled() -> None:
         ),
     ],
 )
-def test_a_quirk_that_is_none(text: str, message: str) -> None:
+def test_an_unknown_quirk(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         parse_quirks([text])

@@ -1,4 +1,4 @@
-"""Requests that are odd, broken or not allowed: an envelope each, and never a traceback."""
+"""Odd, broken and forbidden requests: each gets an envelope, never a traceback."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_number_of_thousands_of_digits(server: RunningServer, http: requests.S
         assert answer.status_code in (400, 404)
 
 
-def test_a_content_type_that_is_not_spoken(server: RunningServer, http: requests.Session) -> None:
+def test_an_unsupported_content_type(server: RunningServer, http: requests.Session) -> None:
     answer = http.post(server.url + "/v1/session/", data=b"<a/>", headers={"Content-Type": "text/xml"})
     assert answer.json()["status"] in (400, 415)
     answer = http.post(server.url + "/v1/session/", data=b"{}", headers={"Content-Type": "text/xml"})
@@ -66,7 +66,7 @@ def test_a_content_type_that_is_not_spoken(server: RunningServer, http: requests
     assert answer.json() == {"message": "不支持的内容类型：text/xml", "status": 415}
 
 
-def test_a_path_or_a_method_that_is_none(server: RunningServer, http: requests.Session) -> None:
+def test_an_unknown_path_or_method(server: RunningServer, http: requests.Session) -> None:
     for path in ("/v1/session", "/v1/nothing/", "/v1/session/1/2/", "/%00", "/v1/sessions/%FF/"):
         answer = http.get(server.url + path)
         assert answer.status_code == 404
@@ -122,7 +122,7 @@ def test_what_a_form_carries_comes_back_to_the_byte(server: RunningServer, http:
         assert answer.json()["data"]["session_config"]["prompt"] == prompt
 
 
-def test_the_log_tells_what_was_asked_in_order(server: RunningServer, http: requests.Session) -> None:
+def test_the_log_lists_the_requests_in_order(server: RunningServer, http: requests.Session) -> None:
     seen: list[tuple[int, bool]] = []
     server.before.append(lambda entry: seen.append((entry.number, entry.worked)))
     server.after.append(lambda entry: seen.append((entry.number, entry.worked)))

@@ -1,4 +1,4 @@
-"""The calls about sessions, as the contract document tells them."""
+"""The calls about sessions, as documented for the API."""
 
 from __future__ import annotations
 
@@ -148,9 +148,7 @@ def test_a_delete_takes_the_messages_along_and_its_id_is_never_given_again(
 
 @pytest.mark.parametrize("call", ["", "del/"])
 @pytest.mark.parametrize("session_id", [7, 2**70])
-def test_a_session_that_is_not_there(
-    server: RunningServer, http: requests.Session, call: str, session_id: int
-) -> None:
+def test_a_missing_session(server: RunningServer, http: requests.Session, call: str, session_id: int) -> None:
     answer = http.post(f"{sessions(server)}{session_id}/{call}")
     assert answer.status_code == 404
     assert answer.json() == {"message": "会话不存在", "status": 404}
@@ -192,13 +190,13 @@ def test_a_listing_comes_in_pages(server: RunningServer, http: requests.Session)
     assert beyond.json() == {"message": "页码超出范围", "status": 404}
 
 
-def test_a_page_has_twenty_rows_where_nothing_is_said(server: RunningServer, http: requests.Session) -> None:
+def test_a_page_has_twenty_rows_by_default(server: RunningServer, http: requests.Session) -> None:
     for _ in range(21):
         server.store.insert_session()
     assert len(names(http.get(sessions(server)))) == 20
 
 
-def test_the_first_page_of_nothing_is_empty(server: RunningServer, http: requests.Session) -> None:
+def test_the_first_page_of_an_empty_list_is_empty(server: RunningServer, http: requests.Session) -> None:
     document = http.get(sessions(server)).json()
     assert document == {
         "message": "",
@@ -228,7 +226,7 @@ def test_a_name_filters_exactly(server: RunningServer, http: requests.Session) -
         ({"page": "99999999999"}, "参数格式错误：page"),
     ],
 )
-def test_a_listing_that_makes_no_sense(
+def test_an_invalid_listing(
     server: RunningServer, http: requests.Session, query: dict[str, str], message: str
 ) -> None:
     answer = http.get(sessions(server), params=query)
@@ -254,7 +252,7 @@ def test_a_listing_that_makes_no_sense(
         ({"session_name": "a", "model": "m", "session_remark": {}}, "参数格式错误：session_remark"),
     ],
 )
-def test_a_create_that_makes_no_sense(
+def test_an_invalid_create(
     server: RunningServer, http: requests.Session, fields: dict[str, Any], message: str
 ) -> None:
     answer = http.post(sessions(server), json=fields)

@@ -1,4 +1,4 @@
-"""The database: several processes, sudden death, and files that are none."""
+"""The database: several processes, sudden death, and files that are not databases."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_change_that_fails_changes_nothing() -> None:
     store.close()
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     file = tmp_path / "local.db"
     file.write_text("a catalog of something else " * 100)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""How services may differ in what they take in a create, an update or a delete, and in what these do."""
+"""How services may differ in what a create, an update or a delete accepts and does."""
 
 from __future__ import annotations
 

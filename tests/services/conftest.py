@@ -1,4 +1,4 @@
-"""The second service in one of its variants, and somebody to call it."""
+"""The second service in one of its variants, and a client for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor against the second service: from the contract that ships alone, it finds out how each variant is called.
+"""The doctor against the second service: starting from the shipped contract, it finds out how to call each variant.
 
 Each case plays several variants at once, as far as they concern different things. With the ``full`` tests, each variant
 is also played alone, and looked at once more with what was learned.

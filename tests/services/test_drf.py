@@ -45,7 +45,7 @@ pytestmark = needs_drf
         ({"DRF_REMARK_OVER": "cut"}, "DRF_REMARK_OVER needs a DRF_REMARK_LIMIT"),
     ],
 )
-def test_a_variant_that_makes_no_sense(environ: dict[str, str], said: str) -> None:
+def test_an_invalid_variant(environ: dict[str, str], said: str) -> None:
     with pytest.raises(VariantError) as error:
         read_variant({"DRF_API_KEYS": "k"} | environ if environ else {})
     assert str(error.value) == said

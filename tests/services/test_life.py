@@ -1,4 +1,4 @@
-"""The life of a catalog with the shipped contract, on services that it may not fit.
+"""The life of a catalog with the shipped contract, on services that may not fit it.
 
 Nothing was learned about the service. Either everything works, or the first write that the service does not take in the
 way that the contract assumes is refused, or stopped at the canary, with a sentence that leads on. Nothing is lost or

@@ -1,4 +1,4 @@
-"""Manifests as people write them, and as nobody should: for tests that hold for any of them."""
+"""Manifests as people write them, and as nobody should, for tests that hold for any manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for any edit of any manifest: it says what was asked for, and no other line has changed."""
+"""Any edit of any manifest gives the requested value, and changes no other line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a text is read as: YAML 1.2's core schema, merge keys and aliases."""
+"""How a text is parsed: YAML 1.2's core schema, merge keys and aliases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches a terminal: letters, signs and emoji, and nothing else."""
+"""A terminal gets letters, signs and emoji, and no control characters."""
 
 from __future__ import annotations
 

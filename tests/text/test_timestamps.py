@@ -1,4 +1,4 @@
-"""Points in time as text, and back."""
+"""Timestamps as text, and back."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
@@ -87,14 +87,7 @@ def command(
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    return run_plan(
-        job,
-        split(flags, Writing),
-        split(flags, Connection),
-        root=catalog,
-        state=state,
-    )
+    return run_part(loaded, plan, keep, flags, root=catalog, state=state)
 
 
 def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:
@@ -119,7 +112,7 @@ def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path
     for file in files:
         click.echo(f"changed {file}")
     for key in left:
-        click.echo(f"the adopt line of {key} stands in a template or a table: remove it by hand", err=True)
+        click.echo(f"the adopt line of {key} is in a template or a table: remove it by hand", err=True)
     return ExitCode.PARTIAL if left else ExitCode.OK
 
 
@@ -140,7 +133,7 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
 
 
 def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
-    """Which key adopts which session, by exact name. Refused where that is ambiguous."""
+    """Which key adopts which session, by exact name. Refused if that is ambiguous."""
     ours = {
         live.remark.tag.identity.key
         for live in snapshot
@@ -172,7 +165,7 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
 
 
 def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
-    """Refuse where a session that was named is not in the plan, and say why."""
+    """Refuse if a named session is not in the plan, and say why."""
     missing = wanted.keys() - {action.key for action in plan.actions}
     if missing and not plan.refusals:
         key = min(missing)

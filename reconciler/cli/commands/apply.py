@@ -39,7 +39,8 @@ from reconciler.state import FOLDER
 @option_in("Identity")(
     "--write-id",
     is_flag=True,
-    help="Give the catalog an id, in catalog.yaml, if it has none. It tells the catalog from others of the same name.",
+    help="Give the catalog an id, in catalog.yaml, if it has none. "
+    "It distinguishes the catalog from others of the same name.",
 )
 @writing_options
 def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
@@ -86,7 +87,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
     """The job of a saved plan, if that is for this endpoint."""
     from reconciler.cli.planfile import read_plan
 
-    # A variable is set for all commands, so it is no mistake that it has no effect here.
+    # A variable is set for all commands, so it may have no effect here.
     source = click.get_current_context().get_parameter_source
     given = [
         name

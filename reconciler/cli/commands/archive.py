@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.apply import archive as archives
+from reconciler.apply.journal import new_run
 from reconciler.cli.account import key_mark, other_account_option
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.options import (
@@ -26,7 +26,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import progress
-from reconciler.cli.run_plan import hold_lock, lock_options, settle_option, wait_for_the_list
+from reconciler.cli.run_plan import hold_lock, lock_holder, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
@@ -169,7 +169,7 @@ def restore(
         click.echo("It does not say which account it is from: an earlier version archived it.", err=True)
     if not auto_approve:
         approve("Restore it?")
-    identity, by, run = found.identity, who(catalog), secrets.token_hex(4)
+    identity, by, run = found.identity, who(catalog), new_run()
     loaded = _catalog_of(catalog, identity, locking=lock is not None)
     state = open_state(state_dir or catalog / FOLDER)
     make_salt(state)
@@ -179,7 +179,7 @@ def restore(
             client,
             identity.catalog,
             identity.environment,
-            holder=f"{by.get('job') or by['user']}, run {run}",
+            holder=lock_holder(by, run),
             timeout=lock_timeout,
             settle=lag,
             wanted=lock if lock is not None else loaded is not None and loaded.policy.lock,
@@ -207,7 +207,7 @@ def _say_restored(found: archives.Archived, done: Restored, form: str) -> None:
 
 
 def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
-    """Warn where the next apply would delete the session again."""
+    """Warn if the next apply would delete the session again."""
     if identity.key in catalog.sessions.keys() | catalog.forgotten:
         return
     key = terminal(identity.key)

@@ -121,14 +121,14 @@ def command(
 
 
 def _exit_code(report: Report, complete: bool) -> ExitCode:
-    """``complete`` says whether all was found out that a contract should say."""
+    """``complete`` says whether every fact of a contract was found out."""
     if not complete or report.leftovers or report.left_behind or not report.untouched:
         return ExitCode.ERROR
     return ExitCode.ERROR if report.count("differs") and not report.written else ExitCode.OK
 
 
 def _survey(client: Client, learned: LearnedFacts, *, probe: bool) -> Survey:
-    """Find out what GETs can tell, with a note on the terminal meanwhile."""
+    """Run the checks that only send GETs, with a note on the terminal meanwhile."""
     from reconciler.doctor.survey import survey
 
     with telling() as tell:
@@ -179,7 +179,7 @@ class _Run:
     write: Path | None
 
     def refuse_to_probe(self) -> None:
-        """Report that no probe is started, since nobody could tell afterwards whether it changed something else."""
+        """Report that no probe is started, because its effect on other sessions could not be checked."""
         from reconciler.doctor.context import PROBE_PART
         from reconciler.doctor.report import Check
 
@@ -273,7 +273,7 @@ class _Run:
         return True
 
     def _remove(self, snapshot: Snapshot) -> frozenset[str]:
-        """Delete what killed probes left behind. Returns the ids of the probes of which nothing is left."""
+        """Delete what killed probes left behind. Returns the ids of the probes that are cleaned up."""
         from reconciler.doctor.baseline import EARLIER, delete_leftovers
         from reconciler.doctor.probe import NO_DELETE
         from reconciler.doctor.report import Check

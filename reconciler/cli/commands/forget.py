@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
@@ -21,7 +20,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
@@ -73,14 +72,7 @@ def command(keys: tuple[str, ...], catalog: Path, state_dir: Path | None, **flag
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(without)
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    code = run_plan(
-        job,
-        split(flags, Writing),
-        split(flags, Connection),
-        root=catalog,
-        state=state,
-    )
+    code = run_part(loaded, plan, keep, flags, root=catalog, state=state)
     still = sorted(loaded.sessions.keys() & set(keys))
     if code == ExitCode.OK and still:
         click.echo(

@@ -29,8 +29,8 @@ from reconciler.text.escape import terminal
 from reconciler.text.printable_json import json_text
 from reconciler.text.width import cells
 
-#: Whose a session is: this catalog's, nobody's, another catalog's, unknown since its tag can't be read, or one that
-#: this program made for its own work.
+#: The owner of a session: this catalog, none, another catalog, unknown because its tag can't be read, or this program
+#: itself.
 Owner: TypeAlias = Literal["managed", "unmanaged", "foreign", "unreadable", "reserved"]
 
 _HEADINGS: Final = ("ID", "NAME", "OWNER", "MODEL", "UPDATED")
@@ -40,7 +40,7 @@ _WIDEST: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Which catalog is ours, and in which environments; no name where there is no catalog."""
+    """Our catalog and its environments; without a name if there is no catalog."""
 
     name: str | None
     environments: frozenset[str | None]
@@ -112,7 +112,7 @@ def _scope(folder: Path, env: str | None) -> _Scope:
     """What counts as managed. Without --env, every environment that the catalog declares does.
 
     Raises:
-        CatalogError: catalog.yaml is there and can't be used.
+        CatalogError: catalog.yaml exists and can't be used.
         UsageError: an environment was named, and there is no catalog.
     """
     from reconciler.catalog import catalog_name, environments

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from reconciler.cli.connect import Connection
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.options import (
     CatalogFlags,
@@ -22,7 +21,7 @@ from reconciler.cli.options import (
     split,
     state_option,
 )
-from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
+from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused, UsageError
@@ -84,14 +83,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(moving)
-    job = Job(loaded.name, loaded.environment, loaded.policy, plan, keep=keep)
-    code = run_plan(
-        job,
-        split(flags, Writing),
-        split(flags, Connection),
-        root=catalog,
-        state=state,
-    )
+    code = run_part(loaded, plan, keep, flags, root=catalog, state=state)
     if code == ExitCode.OK and _ours(source, loaded):
         if source.key in loaded.sessions:
             click.echo(
@@ -107,7 +99,7 @@ def command(old: str, new: str, catalog: Path, state_dir: Path | None, **flags: 
 
 
 def _say_what_stays(part: Plan, source: Identity, keys: set[str]) -> None:
-    """Say which live sessions do not move, since the catalog has no such key."""
+    """Name the live sessions that do not move, because the catalog lacks their key."""
     left = sorted(keys - {action.key for action in part.actions})
     if left and not part.refusals:
         named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
@@ -130,7 +122,7 @@ def _identity(text: str, catalog: Catalog) -> Identity:
 
 
 def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> ReconcilerError:
-    """The error for a session that is not live: a refusal where the catalog has it, else a usage error."""
+    """The error for a session that is not live: a refusal if the catalog has it, otherwise a usage error."""
     live = live_keys(snapshot, source.catalog, source.environment)
     if source.key == EVERY_KEY:
         scope = str(source).removesuffix(f"/{EVERY_KEY}")

@@ -50,7 +50,7 @@ def command(
     prompt_file: str,
     var: tuple[tuple[str, str], ...],
 ) -> None:
-    """Add a session to a manifest. Nothing else in the file changes."""
+    """Add a session to a manifest. The rest of the file stays as it is."""
     from reconciler.catalog.add_session import NewSession, add_session
     from reconciler.text.escape import terminal
 

@@ -1,4 +1,4 @@
-"""The envelope around every answer, and what errors look like."""
+"""The envelope of every response, and the form of errors."""
 
 from __future__ import annotations
 

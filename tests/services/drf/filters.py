@@ -1,4 +1,4 @@
-"""What the lists can be narrowed by. A filter that is not here is ignored, as the framework does."""
+"""The filters of the lists. An unknown filter is ignored, as the framework does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in front of the views: the access log of the tests, and a proxy's limit."""
+"""In front of the views: the access log for the tests, and a proxy's limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the service for a test, and see what it stores without asking its API.
+"""Run the service for a test, and read its database without its API.
 
 A :class:`Service` reads its database file for the truth that a test compares with, and writes to it what other people
 did. Nothing in here imports the framework.

@@ -1,4 +1,4 @@
-"""So many calls a period for each account."""
+"""A limit of calls per period for each account."""
 
 from __future__ import annotations
 

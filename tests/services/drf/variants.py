@@ -1,4 +1,4 @@
-"""Named variants: each is a service that what is known of the real one does not rule out.
+"""Named variants: each is a service that would fit what is known of the real one.
 
 A variant maps the variables of :mod:`tests.services.drf.variant`, in lower case and without ``DRF_``, to their values:
 ``running_drf(**VARIANTS["rest-token"])``.
