@@ -1,13 +1,13 @@
 """Listing: reads every session from a server that returns pages and promises nothing, while others write.
 
-A missed session would be created a second time. So a listing proves from the answers that it contains every session
+A missed session would be created a second time. So a listing proves from the responses that it contains every session
 that existed from the first request to the last, and none twice. Concurrent creates, updates and deletes by others
 neither spoil the proof nor delay it for ever.
 
 The proofs rest on three facts:
 
 - *Ids grow.* A session that was created after the listing began has a higher id than those that existed before.
-- *An answer is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
+- *A response is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
 - *The list is ordered.* The rows of a page have the requested order. This is checked on every page. A page that has
   another order is the server's fault, whatever others do.
 
@@ -23,7 +23,7 @@ order, so creates shift no page of it. The edge is a page below the newest id. S
 
 - *By count*: exactly *below* different ids below the edge came. Since ids grow, no session appears below the edge, so
   the rows are a subset of those that existed at the first page; a subset of the same size is the whole. The order of
-  the answers, and which row was on which page, do not matter. On an account where nobody deletes, this is nearly
+  the responses, and which row was on which page, do not matter. On an account where nobody deletes, this is nearly
   always so.
 - *By sweep*: the segments leave no gap between them, and reach the edge. After deletions, a segment mostly has to
   read one page more for that. If deletions are so frequent that the gaps take as many calls as the pass itself, the
@@ -37,7 +37,7 @@ is an error.
 
 **A listing by name** nearly always has one page, and is then from one moment. If it has several, sessions may be
 renamed into the filter and out of it. Positions rise and fall then, and a count proves nothing. What still holds is
-that an answer contains every session between its first and its last row. So the pages are read, and others of another
+that a response contains every session between its first and its last row. So the pages are read, and others of another
 size, each of which has its middle at the edge between two pages. The listing is complete if these ranges, together
 with the first page, contain every id. If they don't after a few tries, all sessions are read instead.
 """
@@ -85,7 +85,7 @@ Wanted: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: the count of all sessions, and the ids and rows of this page in the order of the answer."""
+    """One response: the count of all sessions, and the ids and rows of this page in the order of the response."""
 
     count: int
     ids: list[int]
@@ -173,7 +173,7 @@ def read_list(pages: Pages, *, on_rows: OnRows | None = None) -> Found:
     """The complete list from these pages.
 
     It takes one call for each page that exists when it begins, one for the first page, and one for each page of what is
-    new at the end. If others delete sessions, it takes a few more, and at most three times as many. If the answers do
+    new at the end. If others delete sessions, it takes a few more, and at most three times as many. If the responses do
     not fit together, it starts again, twice at most.
 
     Raises:

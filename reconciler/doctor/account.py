@@ -83,7 +83,9 @@ def _what_a_plan_takes(snapshot: Snapshot) -> str:
     if listing is None or listing.calls == 1:
         return ""
     again = (
-        f", {listing.passes} times over, since the answers did not fit together" if listing.passes > 1 else ""
+        f", {listing.passes} times over, because the responses did not fit together"
+        if listing.passes > 1
+        else ""
     )
     return f"a plan reads the list in {listing.calls} calls{again}"
 
