@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## watch a catalog become live sessions on the embedded server
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: $(STAMP)  ## run the tests (about 6 minutes on two cores)
+test: $(STAMP)  ## run the tests (about 4 minutes on two cores)
 	$(BIN)/pytest -n auto
 
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes

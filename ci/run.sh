@@ -5,9 +5,10 @@
 # Runs a command. What it prints goes to the log, where none of it is a workflow command, and into FILE. Its exit code
 # goes into $code. A runner that cancels a job signals the step's shell alone, so that the signal is passed on here.
 run() {
-  local file=$1 scratch token child copier
+  local file=$1 scratch token child='' copier signalled='' cancelled='' before
   shift
-  signalled=''
+  # Before there is a child: a cancelled job signals whenever it likes.
+  trap 'signalled=yes; if [ -n "$child" ]; then kill -TERM "$child" 2>/dev/null || :; fi' INT TERM
   scratch=$(mktemp -d)
   mkfifo "$scratch/pipe"
   token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -16,19 +17,31 @@ run() {
   copier=$!
   "$@" >"$scratch/pipe" 2>&1 &
   child=$!
-  trap 'signalled=yes; kill -TERM "$child" 2>/dev/null || :' INT TERM
+  if [ -n "$signalled" ]; then kill -TERM "$child" 2>/dev/null || :; fi
+  code=0
   while :; do
+    before=$code
     code=0
-    wait "$child" || code=$?
+    wait "$child" 2>/dev/null || code=$?
+    if [ -n "$cancelled" ] && [ "$code" -eq 127 ]; then
+      # The earlier wait had the code already.
+      code=$before
+      break
+    fi
     # After a signal, wait returns before the command has ended.
     [ -n "$signalled" ] || break
     signalled=''
+    cancelled=yes
   done
+  # A command that the signal met before it was ready for it was cancelled as well.
+  if [ -n "$cancelled" ] && [ "$code" -eq 143 ]; then code=130; fi
   wait "$copier" || :
-  trap - INT TERM
+  trap 'exit 130' INT TERM
   rm -rf "$scratch"
   echo "::$token::"
 }
+
+trap 'exit 130' INT TERM
 
 # flags TEXT
 # Puts the lines of TEXT into the array $flags, an argument each. Nothing in them is expanded.
@@ -43,27 +56,62 @@ flags() {
   done <<<"$1"
 }
 
-# annotate FILE FOLDER
+# annotate FILE FOLDER WHAT
 # Says the problems in FILE (lines of the form file:line:column: message, files relative to FOLDER) once more, as
-# annotations of the lines that they are in.
+# annotations of the lines that they are in; where there is none, WHAT and the first line of FILE.
 annotate() {
-  FOLDER=$2 awk '
+  FOLDER=$2 WHAT=$3 awk '
     function data(text) { gsub(/%/, "%25", text); gsub(/\r/, "%0D", text); return text }
     function property(text) { text = data(text); gsub(/:/, "%3A", text); gsub(/,/, "%2C", text); return text }
-    match($0, /^[^ :][^:]*:[0-9]+:[0-9]+: /) {
-      place = substr($0, 1, RLENGTH - 2)
-      message = substr($0, RLENGTH + 1)
-      split(place, part, ":")
-      file = ENVIRON["FOLDER"] "/" part[1]
+    NR == 1 { first = $0 }
+    # The first place on the line: a file name may hold colons, too.
+    /^[^ ]/ && match($0, /:[0-9]+:[0-9]+: /) {
+      split(substr($0, RSTART + 1, RLENGTH - 3), part, ":")
+      file = ENVIRON["FOLDER"] "/" substr($0, 1, RSTART - 1)
       sub(/^(\.\/)+/, "", file)
-      printf "::error file=%s,line=%d,col=%d::%s\n", property(file), part[2], part[3], data(message)
+      message = substr($0, RSTART + RLENGTH)
+      printf "::error file=%s,line=%d,col=%d::%s\n", property(file), part[1], part[2], data(message)
+      said = 1
     }
+    END { if (!said) printf "::error title=reconciler::%s%s\n", data(ENVIRON["WHAT"]), first == "" ? "" : ": " data(first) }
   ' "$1"
 }
 
+# warn FILE
+# Says once more, as a warning, what in FILE is about a comment that is not there, or is not where it should be.
+warn() {
+  awk '
+    function data(text) { gsub(/%/, "%25", text); gsub(/\r/, "%0D", text); return text }
+    /^(No comment was posted|The token belongs to|An earlier token)/ { print "::warning title=reconciler::" data($0) }
+  ' "$1"
+}
+
+# plan_key
+# What tells the plans of one pull request apart, from the inputs.
+plan_key() {
+  local place=${CATALOG#./}
+  printf '%s' "${COMMENT_KEY:-${place%/}
+$CATALOG_FLAGS
+${ENDPOINT:-${MINDCRAFT_ENDPOINT:-}}}"
+}
+
+# plan_name FILE
+# A name for the artifacts of the plan in FILE (Markdown): its catalog and environment, and a number for plans that these
+# do not tell apart.
+plan_name() {
+  local name
+  name=$(sed -n '1s/^<!-- reconciler plan catalog=\([^ ]*\) \(environment=\([^ ]*\) \)\{0,1\}-->$/\1 \3/p' "$1")
+  name=${name% }
+  case $ENDPOINT$CATALOG_FLAGS in
+    *--var* | *://*) name="$name $(plan_key | cksum | cut -d ' ' -f 1)" ;;
+  esac
+  printf 'reconciler-%s' "${name// /-}"
+}
+
 # fail MESSAGE [CODE]
-# Ends the step with an annotation. MESSAGE is ours: it holds nothing of others.
+# Ends the step with an annotation, and says the same in the summary. MESSAGE is ours: it holds nothing of others.
 fail() {
   echo "::error title=reconciler::$1"
+  echo "**Nothing was done:** $1." >>"$GITHUB_STEP_SUMMARY"
   exit "${2:-64}"
 }

@@ -39,6 +39,16 @@ die() {
 
 command -v reconciler >/dev/null || die "there is no reconciler on the PATH; run 'make demo', which installs it"
 
+# What the demo made, so that it never overwrites what somebody else changed since.
+made() {
+    (cd "$shop" && find . -path ./.reconciler -prune -o -type f ! -name .made -exec cksum {} + | LC_ALL=C sort)
+}
+if [ -e "$shop" ] && { [ ! -f "$shop/.made" ] || [ "$(made)" != "$(cat "$shop/.made")" ]; }; then
+    die "$shop was changed since the demo made it, and the demo would overwrite it.
+      Keep it under another name:  mv $shop my-shop
+      or throw it away:            rm -r $shop"
+fi
+
 say "A fresh copy of the bookshop: sixteen personas in plain files, none of them live yet."
 rm -rf "$shop"
 cp -R examples/bookshop "$shop"
@@ -48,6 +58,7 @@ for file in "$shop"/catalog.yaml "$shop"/sessions/*.yaml; do
     sed '1s|=\.\./|=|' "$file" >"$shop/edited"
     mv "$shop/edited" "$file"
 done
+made >"$shop/.made"
 run ls "$shop" "$shop/sessions" "$shop/prompts"
 
 run reconciler validate "$shop"
@@ -63,6 +74,7 @@ if cmp -s "$readers" "$shop/edited"; then
     die "the line to change is no longer in $readers"
 fi
 mv "$shop/edited" "$readers"
+made >"$shop/.made"
 printf '  - %s\n  + %s\n' "$old" "$new"
 
 run reconciler plan "$shop" --endpoint local

@@ -18,7 +18,7 @@ from reconciler.ownership.tag import Identity
 from reconciler.values import JSON
 
 if TYPE_CHECKING:
-    from reconciler.contract import Contract
+    from reconciler.contract import Contract, ContractFile
 
 #: The groups of fields. All other fields are at the top level.
 GROUPS = ("parameters", "data", "remark")
@@ -146,6 +146,15 @@ class Catalog:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What a catalog says of the service in one environment. ``expected`` is an address in canonical form."""
+
+    environment: str | None = None
+    expected: str | None = None
+    contract: ContractFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What this machine's journal says of a catalog: the ids of the sessions that it ``made``, and of all that it
     ``wrote``."""
@@ -183,8 +192,9 @@ class LiveSession:
         return found
 
 
-#: Who owns a session that a listing counts but does not keep.
-Others: TypeAlias = Literal["unmanaged", "foreign"]
+#: Who owns a session that a listing counts but does not keep: nobody, another catalog, or another environment of this
+#: one.
+Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
 
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
@@ -199,6 +209,7 @@ class LeftOut:
 
     unmanaged: int = 0
     foreign: int = 0
+    sibling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +250,8 @@ class Snapshot:
     @property
     def total(self) -> int:
         """How many sessions were listed, including those that were left out."""
-        return len(self.sessions) + self.left_out.unmanaged + self.left_out.foreign
+        out = self.left_out
+        return len(self.sessions) + out.unmanaged + out.foreign + out.sibling
 
     def reduced(self, keep: Keep) -> Snapshot:
         """The snapshot with only those parts of each session that ``keep`` keeps."""
@@ -250,6 +262,7 @@ class Snapshot:
             left_out=LeftOut(
                 self.left_out.unmanaged + rows.count("unmanaged"),
                 self.left_out.foreign + rows.count("foreign"),
+                self.left_out.sibling + rows.count("sibling"),
             ),
         )
 

@@ -45,6 +45,16 @@ defaults:
 policy:
   max_deletes: 5
 """
+_IGNORED = f"""\
+# What runs leave on this machine.
+{FOLDER}/
+# Plans, which hold prompts, and what `reconciler snapshot` and `plan --out-file` write.
+plan.json
+*.plan.json
+/plan.md
+/plan.html
+live.json
+"""
 _SESSIONS = """\
 # A session's key stays when its name changes; `reconciler new KEY` adds one.
 sessions:
@@ -91,9 +101,9 @@ def start(folder: Path, name: str, model: str, *, ci: str = "", example: str = "
     files |= _ci_files(ci) if ci else {}
     remarks = []
     if (folder / ".gitignore").exists():
-        remarks.append(f"Add {FOLDER}/ to .gitignore: it is for this machine alone.")
+        remarks.append(f"Add {FOLDER}/ and plan files to .gitignore: they are for this machine alone.")
     else:
-        files[".gitignore"] = f"# What runs leave on this machine.\n{FOLDER}/\n".encode()
+        files[".gitignore"] = _IGNORED.encode()
     there = [file for file in files if (folder / file).exists() or (folder / file).is_symlink()]
     if there:
         raise Refused(f"{folder} already has {', '.join(there[:5])}", "start in another folder")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests import warm
 from tests.faults.tally import Tally
 
 # A deadline is a timing, and a busy machine would fail the test. Failures are found again by the same examples.
-settings.register_profile("reconciler", deadline=None, print_blob=True)
-settings.load_profile("reconciler")
+settings.register_profile("full", deadline=None, print_blob=True)
+settings.register_profile("usual", settings.get_profile("full"), max_examples=40)
+
+# What a run says when an answer takes long is a timing, too: tests/cli/test_slow_start.py asks for it.
+os.environ["RECONCILER_PATIENCE"] = "600"
 
 _TALLY = pytest.StashKey[Tally]()
 _NAME = "faults"
@@ -22,11 +27,18 @@ _BUSY = "busy"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="also run what is marked full: it takes minutes")
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="also run what is marked full, with more examples, and the installed command",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long, and runs with --full alone")
+    full = config.getoption("--full")
+    settings.load_profile("full" if full else "usual")
+    warm.enabled = not full
     config.stash[_TALLY] = Tally()
     config.stash[_TABLE] = []
 
@@ -38,6 +50,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are the installed one, started as a user starts it, and not forked (:mod:`tests.warm`)."""
+    monkeypatch.setattr(warm, "enabled", False)
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ from urllib3.exceptions import (
 from reconciler.api.answers import MESSAGE_LENGTH, read_answer
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError, Outcome
-from reconciler.api.polling import pause_before_retry
 from reconciler.api.rate_limit import RateLimiter
+from reconciler.api.retry import pause_before_retry
 from reconciler.api.transport import Transport
 from reconciler.contract import Contract, Operation
 
@@ -48,7 +48,7 @@ class Client:
     """Calls the service. Safe to use from many threads; close it, or use it in a ``with``.
 
     ``connect_timeout`` and ``read_timeout`` are in seconds per call. ``tries`` is how often a read is sent at most.
-    ``transport`` shares the connections of another client, which closes them. Set ``observer`` to see each call.
+    ``transport`` shares the connections of another client, which closes them. Use :meth:`observe` to see each call.
     """
 
     def __init__(
@@ -77,6 +77,17 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def observe(self, observer: Observer) -> None:
+        """Let an observer see each call, beside those that see it already."""
+        before = self.observer
+
+        def both(operation: Operation, fields: Mapping[str, Any], reply: Reply) -> None:
+            if before is not None:
+                before(operation, fields, reply)
+            observer(operation, fields, reply)
+
+        self.observer = both
 
     def close(self) -> None:
         """Close all connections, unless they belong to another client."""

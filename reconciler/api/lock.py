@@ -36,6 +36,7 @@ from reconciler.contract import Contract
 from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock, remark_size
+from reconciler.text.paste import command
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 
 #: How long a ticket is valid (seconds) without being renewed.
@@ -287,7 +288,7 @@ def _wait_for_turn(
 
 
 def _held_by(ticket: Ticket, environment: str | None) -> Refused:
-    unlock = "reconciler unlock" + (f" --env {environment}" if environment else "")
+    unlock = command("unlock", environment=environment)
     return Refused(
         f"locked by {ticket.holder} (#{ticket.session_id}, valid until {write_timestamp(ticket.expires)})",
         f"wait with --lock-timeout SECONDS, or, if that run is dead, break it with: {unlock}",

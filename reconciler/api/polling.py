@@ -1,11 +1,11 @@
-"""Waits until something can be seen, and before a retry. The rate limiter has the clock."""
+"""Waits until something can be seen. The rate limiter has the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from reconciler.api.errors import ApiError
-from reconciler.api.rate_limit import RateLimiter, backoff
+from reconciler.api.rate_limit import RateLimiter
+from reconciler.api.retry import backoff
 
 
 def poll(limiter: RateLimiter, seconds: float, *, base: float = 0.2, cap: float = 2.0) -> Iterator[None]:
@@ -32,19 +32,3 @@ def poll_until(
             return
         limiter.sleep(min(left, backoff(attempt, base=base, cap=cap)))
         attempt += 1
-
-
-def pause_before_retry(limiter: RateLimiter, error: ApiError, attempt: int, tries: int) -> bool:
-    """Wait before a failed call is retried. Returns False at once if it should not be retried.
-
-    ``attempt`` is the number of the failed try, from 1. If the server asked for a pause, the rate limiter keeps it, for
-    every caller.
-
-    Raises:
-        Interrupted: the run was asked to stop.
-    """
-    if not error.passing or attempt >= tries:
-        return False
-    if error.retry_after is None:
-        limiter.sleep(backoff(attempt))
-    return True

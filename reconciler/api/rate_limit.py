@@ -8,7 +8,6 @@ pause get a new one.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import deque
@@ -99,9 +98,3 @@ class RateLimiter:
             Interrupted: the run was asked to stop.
         """
         self.stop.sleep(seconds)
-
-
-def backoff(attempt: int, base: float = 0.25, cap: float = 8.0) -> float:
-    """The pause before a retry, after this attempt (from 1). It grows, and is random, so that callers spread."""
-    longest = min(cap, base * 2.0 ** (attempt - 1))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret

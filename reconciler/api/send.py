@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from reconciler.api.client import Client
 from reconciler.api.errors import ApiError
-from reconciler.api.polling import pause_before_retry
+from reconciler.api.retry import pause_before_retry
 
 #: Whether a write was carried out.
 State: TypeAlias = Literal["done", "not done", "unknown"]

@@ -78,6 +78,7 @@ class Transport:
             if operation.encoding == "form":
                 body, kind = urlencode(texts).encode(), "application/x-www-form-urlencoded"
             else:
+                assert operation.encoding == "multipart", operation.encoding
                 body, kind = encode_multipart_formdata(texts)
         request.body = body
         request.headers["Content-Type"] = kind

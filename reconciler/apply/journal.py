@@ -202,7 +202,7 @@ def failed_canaries(entries: Iterable[Entry], endpoint: str) -> frozenset[int]:
 def written_sessions(
     entries: Iterable[Entry], scope: Mapping[str, Any], account: Account, live: Collection[int]
 ) -> dict[str, LastWrite]:
-    """What was applied from here, by key, and was not released or deleted from here since.
+    """What was applied from here, by key, and was not forgotten or deleted from here since.
 
     ``scope`` is as in :func:`last_unseen_create`. ``account`` and ``live`` describe the current list: runs against
     another account do not count. A create counts once the list showed it: a server may say yes and create nothing.

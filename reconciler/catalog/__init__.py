@@ -7,6 +7,6 @@ what does not fit the schema), ``build`` makes sessions of it with ``defaults``,
 ``resolve``, and ``loaded`` is the result. ``load`` has the functions that others call.
 """
 
-from reconciler.catalog.load import catalog_name, environments, load_catalog
+from reconciler.catalog.load import catalog_name, environments, load_catalog, service_facts
 
-__all__ = ["catalog_name", "environments", "load_catalog"]
+__all__ = ["catalog_name", "environments", "load_catalog", "service_facts"]

@@ -1,35 +1,29 @@
-"""Writing live values into the manifests, to keep a change that was made elsewhere (``drift --accept``).
+"""Writing live values into the catalog, to keep a change that was made elsewhere (``drift --accept``).
 
-A value is written into the session's block in its manifest. If the catalog has environments, it goes into the patch
-of the chosen one, because the block applies to all of them. A prompt from a file that nothing else uses goes into that
-file. A value from the defaults, a template, an alias or a merge key is overridden in the session's block, so that no
-other session changes. Either all edits are made or none. The edited catalog is loaded again, and must match exactly
-what was accepted.
+A value is written into the session's block in its manifest. In a catalog with environments it goes into the patch of
+the chosen one or, if asked for, into the block, which all environments share. A value that changed alike in every
+session that takes it from the defaults goes into the defaults; any other value from the defaults, a template, an alias
+or a merge key is overridden in the session's block, so that no other session changes. A prompt from a file that
+nothing else uses goes into that file, and a change inside one part of a composed prompt into that part.
+
+Either all edits are made or none. The edited catalog is loaded again, and must match exactly what was accepted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from reconciler.catalog.documents import CATALOG_FILE, read_text
-from reconciler.catalog.environments import Environment
-from reconciler.catalog.layers import overlay
-from reconciler.catalog.load import load, load_catalog
-from reconciler.catalog.loaded import Loaded
+from reconciler.catalog.accept_places import Accepted, Into, Places, Target
+from reconciler.catalog.load import environments, load, load_catalog
 from reconciler.catalog.replace import replaced
 from reconciler.domain import GROUPS, Catalog
 from reconciler.errors import CatalogError, Problem, ReconcilerError
-from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.edit import edit
 from reconciler.strict_yaml.emit import obstacle
-from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.read import parse
+from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
-from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON, MISSING, same
 
 _MARK = "\ufeff"
@@ -37,59 +31,142 @@ _PLAIN_FIELDS = ("name", "model", "prompt")
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A live value to accept. ``path`` names the field, as in ``parameters.temperature``; ``value`` is
-    :data:`~reconciler.values.MISSING` for a field that the live session does not have."""
+class Line:
+    """One accepted value: what the catalog had (:data:`~reconciler.values.MISSING` if nothing), and the file and line
+    that has the live value now. ``place`` says it where that is not the session's own block."""
 
-    key: str
-    path: str
-    value: JSON
-
-    def __str__(self) -> str:
-        return f"{self.key}.{self.path}"
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """The way to the field within the session's block."""
-        group, dot, name = self.path.partition(".")
-        return (group, name) if dot else (group,)
+    accepted: Accepted
+    before: JSON
+    file: str
+    line: int
+    place: str = ""
 
 
-def accept_values(
+@dataclass(slots=True)
+class Acceptance:
+    """What accepting some live values does to a catalog. Nothing is written before :meth:`write`.
+
+    ``lines`` has one entry for each value, in the order of the files. ``impossible`` are the problems with values that
+    can't be accepted.
+    """
+
+    root: Path
+    catalog: Catalog
+    variables: Mapping[str, JSON]
+    into: Into
+    files: dict[str, bytes] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    impossible: list[Problem] = field(default_factory=list)
+
+    def write(self) -> list[str]:
+        """Write the files. Returns the other environments in which sessions change with it.
+
+        Raises:
+            ReconcilerError: the edited catalog would not be the wanted one, or a file can't be written. No file has
+                changed then.
+        """
+        others = _others(self.root, self.catalog, self.variables)
+        accepted = [line.accepted for line in self.lines]
+        with replaced(self.root, self.files):
+            _check(self.catalog, accepted, self.root, self.variables)
+            return [
+                name
+                for name, before in others.items()
+                if _changes_other(before, accepted if self.into == "file" else [], self.root, self.variables)
+            ]
+
+
+def prepare(
     root: str | Path,
     changes: Iterable[Accepted],
     *,
     environment: str | None = None,
     variables: Mapping[str, JSON] | None = None,
-) -> list[str]:
-    """Write values into the catalog in this folder. Returns the files that changed, relative to it and sorted.
+    into: Into = "environment",
+) -> Acceptance:
+    """Find out what accepting values writes where in the catalog in this folder.
 
     Args:
         environment: which of the catalog's environments the values are from.
         variables: values for templates in prompts, as for :func:`~reconciler.catalog.load.load_catalog`.
+        into: in a catalog with environments, whether the values are for the chosen one or for all.
 
     Raises:
         CatalogError: the catalog can't be loaded as it is.
-        ReconcilerError: a session is not in the catalog, or a value can't be kept; no file has changed then.
     """
     loaded = load(root, environment, variables)
-    before = loaded.catalog
-    wanted = [change for change in changes if not _is_so_already(before, change)]
-    places = _Places(loaded)
-    edits: dict[str, list[Change]] = {}
-    files: dict[str, bytes | None] = {}
-    for change in wanted:
-        place = places.of(change)
-        prompt_file = places.prompt_file(place, change)
-        if prompt_file is not None:
-            files[prompt_file] = places.prompt(prompt_file, change)
+    found = Acceptance(Path(root), loaded.catalog, variables or {}, into)
+
+    def impossible(error: ReconcilerError) -> None:
+        found.impossible += error.problems
+
+    wanted = []
+    for change in changes:
+        try:
+            if not _is_so_already(loaded.catalog, change):
+                wanted.append(change)
+        except ReconcilerError as error:
+            impossible(error)
+    places = Places(loaded, into)
+    by_file: dict[str, list[Target]] = {}
+    for target in places.targets(wanted, impossible):
+        by_file.setdefault(target.file, []).append(target)
+    for file, targets in sorted(by_file.items()):
+        before = places.text(file)
+        after, made = _edited(file, before, targets, impossible)
+        if made:
+            found.files[file] = after.encode()
+            found.lines += _lines(loaded.catalog, file, before, after, made)
+    return found
+
+
+def _edited(
+    file: str, text: str, targets: list[Target], impossible: Callable[[ReconcilerError], None]
+) -> tuple[str, list[Target]]:
+    """The text of a file with the values of these targets, and the targets whose values could be written."""
+    whole = next((target for target in targets if target.edit is None), None)
+    if whole is not None:
+        return _prompt_file(text, whole.text), [whole]
+    edits = [target.edit for target in targets if target.edit is not None]
+    try:
+        return edit(text, edits, file=file), targets
+    except ReconcilerError:
+        pass  # one of them is the reason: find out which
+    made = []
+    for target, change in zip(targets, edits, strict=True):
+        try:
+            text = edit(text, [change], file=file)
+        except ReconcilerError as error:
+            impossible(error)
         else:
-            edits.setdefault(place.file, []).append(_edit(place, change, loaded.environment))
-    for file, made in edits.items():
-        files[file] = edit(places.text(file), made, file=file).encode()
-    with replaced(Path(root), files):
-        _check(before, wanted, root, variables)
-    return sorted(files)
+            made.append(target)
+    return text, made
+
+
+def _prompt_file(before: str, text: str) -> str:
+    """The new contents of a prompt's file: the prompt, with the file's line ends and trailing white space."""
+    body = before.removeprefix(_MARK)
+    if "\r\n" in body:
+        text = text.replace("\n", "\r\n")
+    # Of two byte order marks, the first belongs to the file.
+    mark = before[: len(before) - len(body)] or (_MARK if text.startswith(_MARK) else "")
+    return f"{mark}{text}{body[len(body.rstrip()) :] or chr(10)}"
+
+
+def _lines(catalog: Catalog, file: str, before: str, after: str, made: list[Target]) -> list[Line]:
+    body = after.removeprefix(_MARK)
+    source = Source(file, body.encode(), body)
+    lines = []
+    for target in made:
+        if target.edit is not None:
+            number = source.at_key(target.edit.path, "").line
+        else:
+            same_lines = zip(before.splitlines(), after.splitlines(), strict=False)
+            number = 1 + next((at for at, (one, other) in enumerate(same_lines) if one != other), 0)
+        for change in target.accepted:
+            old = catalog.sessions[change.key].fields().get(change.path, MISSING)
+            lines.append(Line(change, old, file, number, target.place))
+    return sorted(lines, key=lambda line: line.line)
 
 
 def _is_so_already(catalog: Catalog, change: Accepted) -> bool:
@@ -120,11 +197,7 @@ def _is_so_already(catalog: Catalog, change: Accepted) -> bool:
     found = obstacle(change.value)
     if found:
         raise ReconcilerError(f"`{change}` can't be accepted: the live value holds {found}")
-    return change.path in fields and same(fields[change.path], _value(change))
-
-
-def _value(change: Accepted) -> JSON:
-    return normalise_prompt(change.value) if change.path == "prompt" else change.value
+    return change.path in fields and same(fields[change.path], change.written)
 
 
 def _check(
@@ -150,7 +223,7 @@ def _check(
         if change.value is MISSING:
             wanted[change.key].pop(change.path, None)
         else:
-            wanted[change.key][change.path] = _value(change)
+            wanted[change.key][change.path] = change.written
     for key, fields in wanted.items():
         found = after.sessions[key].fields()
         for path in sorted(fields.keys() | found.keys()):
@@ -160,150 +233,44 @@ def _check(
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The block of a session that gets its values: those it has (``own``) and those it inherits (``inherited``)."""
-
-    file: str
-    path: NodePath
-    own: Mapping[str, Any]
-    inherited: Mapping[str, Any]
-
-
-class _Places:
-    """The blocks, documents and prompt files of a catalog that loads."""
-
-    def __init__(self, loaded: Loaded) -> None:
-        self.loaded = loaded
-        self.documents = {file: self._document(file) for file in (CATALOG_FILE, *loaded.manifests)}
-        self.uses = Counter(file for document in self.documents.values() for file in _files(document))
-        self.shared: dict[str, Any] = {}
-        for layer in loaded.defaults:
-            self.shared = overlay(self.shared, layer.fields)
-
-    def _document(self, file: str) -> dict[str, Any]:
-        text = self.text(file).removeprefix(_MARK)
-        document = parse(text.encode(), text).document
-        return document if isinstance(document, dict) else {}
-
-    def text(self, file: str) -> str:
-        """The text of a file, with its line ends and its byte order mark.
-
-        Raises:
-            CatalogError: the file was removed in the meantime.
-        """
-        data, _ = read_text(self.loaded.root, file)
-        return data.decode()
-
-    def of(self, change: Accepted) -> _Place:
-        """The block to write a session's value into.
-
-        Raises:
-            ReconcilerError: there is none, because the value is made from something else.
-        """
-        layers = [
-            (layer.source.file, layer.path, layer.fields)
-            for layer in self.loaded.composed.get(change.key, ())
-        ]
-        if not layers:
-            file = self.loaded.files[change.key]
-            own = self.documents[file]["sessions"][change.key]
-            layers = [("", (), self.shared), (file, ("sessions", change.key), own)]
-        environment = self.loaded.environment.name
-        if environment is not None and self.loaded.has_environments:
-            patch: NodePath = ("environments", environment, "sessions", change.key)
-            if layers[-1][1] != patch:
-                layers.append((CATALOG_FILE, patch, {}))
-        file, path, own = layers[-1]
-        if "matrix" in own or "from" in own:
-            raise ReconcilerError(
-                f"`{change}` can't be accepted: this session is one of several made from `{path[-1]}`",
-                f"edit `{path[-1]}` in {file} by hand",
-            )
-        inherited: dict[str, Any] = {}
-        for _, _, fields in layers[:-1]:
-            inherited = overlay(inherited, fields)
-        if change.path == "prompt" and _is_composed(own.get("prompt", inherited.get("prompt"))):
-            raise ReconcilerError(
-                f"`{change}` can't be accepted: the prompt has several parts, and the change may belong to any of them",
-                f"edit the part by hand; `reconciler explain {change.key}` shows where each is",
-            )
-        return _Place(file, path, own, inherited)
-
-    def prompt_file(self, place: _Place, change: Accepted) -> str | None:
-        """The file that holds the changed prompt; ``None`` if there is none or others use it too."""
-        prompt = place.own.get("prompt") if change.path == "prompt" else None
-        if not isinstance(prompt, dict) or "file" not in prompt or self.uses[prompt["file"]] > 1:
-            return None
-        return str(prompt["file"])
-
-    def prompt(self, file: str, change: Accepted) -> bytes:
-        """The new contents of that file: the prompt, with the file's line ends and trailing white space."""
-        before = self.text(file)
-        body = before.removeprefix(_MARK)
-        text = _value(change)
-        if "\r\n" in body:
-            text = text.replace("\n", "\r\n")
-        # Of two byte order marks, the first belongs to the file.
-        mark = before[: len(before) - len(body)] or (_MARK if text.startswith(_MARK) else "")
-        return f"{mark}{text}{body[len(body.rstrip()) :] or chr(10)}".encode()
+def _others(root: Path, catalog: Catalog, variables: Mapping[str, JSON]) -> dict[str, Catalog]:
+    """The catalog in its other environments, those that load."""
+    found = {}
+    for name in environments(root):
+        if name != catalog.environment:
+            try:
+                found[name] = load_catalog(root, name, variables)
+            except CatalogError:
+                continue  # it is wrong before anything is written
+    return found
 
 
-def _files(value: JSON) -> Iterator[str]:
-    """The files that a document names, once for each mention."""
-    if isinstance(value, dict):
-        if isinstance(value.get("file"), str):
-            yield value["file"]
-        for child in value.values():
-            yield from _files(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _files(child)
-
-
-def _is_composed(prompt: JSON) -> bool:
-    """Whether a prompt has parts or is a template."""
-    return isinstance(prompt, list) or (isinstance(prompt, dict) and not prompt.keys() <= {"file"} | {"text"})
-
-
-def _edit(place: _Place, change: Accepted, environment: Environment) -> Change:
-    """The change to the file that holds the session's block.
+def _changes_other(
+    before: Catalog, accepted: Iterable[Accepted], root: Path, variables: Mapping[str, JSON]
+) -> bool:
+    """Whether some session of another environment changed, which only the accepted fields may.
 
     Raises:
-        ReconcilerError: the name lacks the environment's prefix or suffix.
+        ReconcilerError: another field changed, or the environment can't be loaded any more.
     """
-    path = (*place.path, *change.steps)
-    group, *name = change.steps
-    if group == "name":
-        return Change("set", path, _without_affixes(change, environment.prefix, environment.suffix))
-    if not name:
-        return Change("set", path, _value(change), prompt=group == "prompt")
-    inherited = (place.inherited.get(group) or {}).get(name[0], MISSING)
-    own = (place.own.get(group) or {}).get(name[0], MISSING)
-    if change.value is not MISSING:
-        return Change("set", path, _over(inherited, own, change.value))
-    # Null removes an inherited value.
-    return Change("remove", path) if inherited is MISSING else Change("set", path, None)
-
-
-def _without_affixes(change: Accepted, prefix: str, suffix: str) -> str:
-    name = str(change.value)
-    if not (name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix) + len(suffix)):
+    name = before.environment
+    try:
+        after = load_catalog(root, name, variables)
+    except CatalogError as error:
         raise ReconcilerError(
-            f"`{change}` can't be accepted: in this environment, names start with `{prefix}` and end with `{suffix}`",
-            "change the live name back, or edit the environment's `name_prefix` and `name_suffix`",
-        )
-    return name[len(prefix) : len(name) - len(suffix)]
-
-
-def _over(inherited: JSON, own: JSON, value: JSON) -> JSON:
-    """What to write over an inherited value to get a value. Keys that are written already stay."""
-    if not isinstance(value, dict) or not isinstance(inherited, dict):
-        return value
-    said = own if isinstance(own, dict) else {}
-    laid = {
-        key: _over(inherited.get(key, MISSING), said.get(key, MISSING), found)
-        for key, found in value.items()
-        if key in said or not same(found, inherited.get(key, MISSING))
-    }
-    return laid | {key: None for key in inherited if key not in value}
+            f"the environment `{name}` could not be loaded any more: {error.problems[0].message}",
+            "edit the manifest by hand",
+        ) from None
+    may = {(change.key, change.path) for change in accepted}
+    changed = False
+    for key, session in before.sessions.items():
+        old, new = session.fields(), after.sessions[key].fields()
+        for path in old.keys() | new.keys():
+            if same(old.get(path, MISSING), new.get(path, MISSING)):
+                continue
+            if (key, path) not in may:
+                raise ReconcilerError(
+                    f"`{key}.{path}` would change in the environment `{name}`", "edit the manifest by hand"
+                )
+            changed = True
+    return changed

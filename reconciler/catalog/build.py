@@ -21,7 +21,8 @@ from reconciler.catalog.moves import Ownership, ownership
 from reconciler.catalog.problems import Problems, StoppedError
 from reconciler.catalog.prompts import Prompts, Render
 from reconciler.catalog.resolve import Composer, Declared, Resolved
-from reconciler.domain import Catalog, Fragment, Limit, Policy, Session
+from reconciler.catalog.service import service_facts
+from reconciler.domain import Catalog, Fragment, Limit, Policy, ServiceFacts, Session
 from reconciler.errors import CatalogError, Problem
 from reconciler.ownership.key import is_key
 from reconciler.strict_yaml.path import NodePath
@@ -92,6 +93,28 @@ class Builder:
             raise CatalogError(chosen)
         return name
 
+    def services(self, unwritten: str = "") -> list[ServiceFacts]:
+        """What is said of the service in the chosen environment; where none was chosen, in each that is declared.
+
+        Raises:
+            CatalogError: it can't be used, or catalog.yaml does not declare the environment.
+        """
+        with suppress(StoppedError):
+            head = self._documents.read(CATALOG_FILE, "catalog")
+            name = self._environment.name
+            chosen = None if name is None else choose(head.fields, name, head.source)
+            if isinstance(chosen, Problem):
+                raise CatalogError(chosen)
+            every: list[str | None] = [*mapping(head.fields.get("environments"))] or [None]
+            root = self._documents.root
+            found = [
+                service_facts(head.fields, one, head.source, root, self._note, unwritten)
+                for one in (every if name is None else [name])
+            ]
+            if not self._problems:
+                return found
+        raise CatalogError(dict.fromkeys(self._problems.found))
+
     def _load(self) -> Loaded | None:
         head = self._documents.read(CATALOG_FILE, "catalog")
         known = not self._problems
@@ -99,9 +122,10 @@ class Builder:
         if known:
             chosen = choose(head.fields, self._environment.name, head.source)
             if isinstance(chosen, Problem):
-                self._note(chosen)
-            else:
-                self._environment = chosen
+                # What the sessions are depends on the environment: whatever else was reported could be false.
+                self._problems.stop(chosen)
+            self._environment = chosen
+            service_facts(head.fields, chosen.name, head.source, self._documents.root, self._note)
         defaults = Defaults(self._default_layers(head), known=known)
         self._note_empty(defaults.parameters, head.source, ("defaults",))
         self._add_document(head, defaults)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Source
@@ -25,24 +25,32 @@ class Environment:
     patches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+NOT_CHOSEN: Final = "this catalog has environments, but none was chosen"
+
+
+def choices(names: Iterable[str]) -> str:
+    """The hint that lists the environments: ``add --env=staging or --env=production``."""
+    *others, last = [f"--env={name}" for name in names]
+    return f"add {', '.join(others)} or {last}" if others else f"add {last}"
+
+
 def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environment | Problem:
     """The environment of this name, or the problem with choosing it."""
     declared: Mapping[str, Any] = head.get("environments") or {}
-    if not declared:
-        return Environment(name)
-    known = ", ".join(declared)
     if name is None:
+        return source.at_key(("environments",), NOT_CHOSEN, choices(declared)) if declared else Environment()
+    if not declared:
         return source.at_key(
-            ("environments",),
-            "this catalog has environments, but none was chosen",
-            f"choose one with --env: {known}",
+            ("catalog",),
+            f"this catalog declares no environments, so there is no `{name}`",
+            f"drop --env={name} (or unset RECONCILER_ENV), or declare it below `environments:` in catalog.yaml",
         )
     if name not in declared:
         close = nearest(name, declared)
         return source.at_key(
             ("environments",),
             f"there is no environment `{name}`",
-            f"did you mean `{close}`?" if close else f"known environments: {known}",
+            f"did you mean --env={close}?" if close else choices(declared),
         )
     found = declared[name] or {}
     return Environment(

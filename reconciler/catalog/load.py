@@ -11,7 +11,7 @@ from reconciler.catalog.documents import CATALOG_FILE, mapping
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.catalog.loaded import Loaded
 from reconciler.catalog.templating import Renderer
-from reconciler.domain import Catalog
+from reconciler.domain import Catalog, ServiceFacts
 from reconciler.errors import CatalogError, Problem
 from reconciler.ownership.key import KEY_RULE, is_key
 from reconciler.strict_yaml.encoding import decode
@@ -26,7 +26,7 @@ def load_catalog(
 
     Args:
         root: the folder that holds ``catalog.yaml``. Nothing outside of it is read.
-        environment: which of the catalog's environments; if it declares none, any name is accepted.
+        environment: which of the catalog's environments; None if it declares none.
         variables: values for templates in prompts. They override those in the catalog.
 
     Raises:
@@ -68,6 +68,20 @@ def catalog_name(root: str | Path, environment: str | None = None) -> str:
     folder = _checked(root, environment)
     with Renderer() as renderer:
         return Builder(folder, environment, {}, renderer).name()
+
+
+def service_facts(
+    root: str | Path, environment: str | None = None, unwritten: str = ""
+) -> list[ServiceFacts]:
+    """What a catalog says of its service in an environment; None stands for each that it declares. Only catalog.yaml
+    and contracts are read, but for one that is ``unwritten`` so far.
+
+    Raises:
+        CatalogError: catalog.yaml or a contract can't be used.
+    """
+    folder = _checked(root, environment)
+    with Renderer() as renderer:
+        return Builder(folder, environment, {}, renderer).services(unwritten)
 
 
 def open_root(folder: str | Path) -> Root:

@@ -1,11 +1,15 @@
 """Put a plan where its reviewers look: one comment on the pull or merge request, replaced by each later plan.
 
-The earlier comment is found by the marker in the plan's first line, and only among the comments that the same account
-wrote: anybody can write a marker, and a plan in a stranger's comment could be edited by that stranger.
+A comment's first line is its *stamp*: the key that tells the plans of one request apart, and the commit and run that it
+is from. The earlier comment is found by that key, and only among the comments that the same account wrote: anybody
+can write a stamp, and a plan in a stranger's comment could be edited by that stranger. A job that runs again for an
+older commit does not replace the plan of a newer one, and a commit that can't be planned is said above the plan that
+is there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -14,11 +18,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.ci.forge import ForbiddenError, Forge, GoneError, PassingError, TooLargeError
+from reconciler.ci.api import ForbiddenError, GoneError, NotPostedError, PassingError, TooLargeError
+from reconciler.ci.forge import Comment, Forge
 from reconciler.errors import ReconcilerError
+from reconciler.text.escape import fence, guard, visible
 
 #: A plan's first line: catalog and environment in a form that is no markup.
-MARKER = re.compile(r"<!-- reconciler[ -]plan [^<>\n]* -->")
+MARKER = re.compile(r"<!-- reconciler[ -](?:plan|drift) [^<>\n]* -->")
+_STAMP = re.compile(
+    r"<!-- reconciler comment key=(?P<key>[\w.%+-]{1,200}) commit=(?P<commit>[0-9a-f]*) plan=(?P<plan>[0-9a-f]*) "
+    r"run=(?P<run>[0-9]+)\.(?P<attempt>[0-9]+) -->"
+)
+_BANNER = "<!-- reconciler banner -->", "<!-- end of banner -->"
+#: Lines, and characters of a line, of what a failed command printed.
+REASON = 20, 300
+#: How a plan without changes says so, below its heading.
+NO_CHANGES = "\n**No changes.** "
 #: How often the whole of looking, then writing, is tried.
 TRIES = 4
 #: A forge that asks for a longer pause than this (seconds) is not waited for.
@@ -45,35 +60,111 @@ def read_marker(plan: str) -> str:
 
 
 class Put(NamedTuple):
-    """A comment that was ``created`` or ``updated``, and whether it is only the plan's beginning."""
+    """What became of a comment.
+
+    ``done`` is ``created``, ``updated``, ``kept`` (it shows a newer commit) or ``not needed`` (nothing changes).
+    ``shortened``: it is only the plan's beginning. ``note``: what whoever set this up should know, as a sentence.
+    """
 
     done: str
     address: str
-    shortened: bool
+    shortened: bool = False
+    note: str = ""
 
 
-def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = time.sleep) -> Put:
+class Stamp(NamedTuple):
+    """A comment's first line: its key, the commit and the run that it was last updated for, the plan's commit."""
+
+    key: str
+    commit: str = ""
+    plan: str = ""
+    run: tuple[int, int] = (0, 0)
+
+    def line(self) -> str:
+        """The stamp as a comment in Markdown."""
+        run = f"{self.run[0]}.{self.run[1]}"
+        return f"<!-- reconciler comment key={self.key} commit={self.commit} plan={self.plan} run={run} -->"
+
+
+def read_stamp(body: str) -> Stamp | None:
+    """The stamp of a comment, if it has one. Comments of version 0.1 begin with the plan's marker."""
+    found = _STAMP.fullmatch(_first_line(body))
+    if found is None:
+        return None
+    return Stamp(found["key"], found["commit"], found["plan"], (int(found["run"]), int(found["attempt"])))
+
+
+def _first_line(body: str) -> str:
+    return body.split("\n", 1)[0].rstrip()
+
+
+def comment_key(text: str) -> str:
+    """A key from any text that tells plans apart: as it is where it can be, else its digest."""
+    text = "\n".join(line.strip() for line in text.splitlines() if line.strip())
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text) and "--" not in text:
+        return text
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def put_comment(
+    forge: Forge,
+    plan: str,
+    *,
+    key: str = "",
+    only_if_changes: bool = False,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Put:
     """Create or replace the plan's comment.
 
+    ``key`` tells the plans of one request apart; by default the plan's catalog and environment do.
+    ``only_if_changes``: no comment is made for a plan without changes.
+
     Raises:
-        ForbiddenError, PassingError: there is no comment, and that is not the plan's fault.
+        NotPostedError: there is no comment, and that is not the plan's fault.
         ReconcilerError: there is none, and somebody has to do something about it.
     """
     marker = read_marker(plan)
-    body = plan.rstrip("\n") + _footer(forge)
-    short = excerpt(plan) + _footer(forge)
-    if _length(body) > forge.limit:
-        body = short
+    commit = _commit(forge)
+    stamp = Stamp(comment_key(key or marker), commit, commit, forge.run)
+
+    def write() -> Put:
+        # Looked for anew in each try: a write whose answer was lost may have happened.
+        found = _found(forge, stamp.key, marker)
+        if not found and only_if_changes and NO_CHANGES in plan[:2_000]:
+            return Put("not needed", "")
+        whole, short = (f"{stamp.line()}\n{text.rstrip()}{_footer(forge)}" for text in (plan, excerpt(plan)))
+        return _replace(forge, stamp.key, found, whole, short)
+
+    return _tried(write, sleep)
+
+
+def mark_not_planned(
+    forge: Forge, why: str, *, key: str, sleep: Callable[[float], object] = time.sleep
+) -> Put:
+    """Say above the plan in the comment of this key, if there is one, that the job's commit could not be planned.
+
+    ``why`` is what the command printed. Raises as :func:`put_comment` does.
+    """
+
+    def write() -> Put:
+        found = _found(forge, comment_key(key))
+        if not found:
+            return Put("not needed", "")
+        earlier = read_stamp(found[0].body) or Stamp(comment_key(key))
+        stamp = Stamp(earlier.key, _commit(forge), earlier.plan, forge.run)
+        _, _, plan = found[0].body.replace("\r\n", "\n").partition("\n")
+        start, end = (re.escape(mark) for mark in _BANNER)
+        plan = re.sub(f"{start}\n.*?\n{end}\n", "", plan, flags=re.DOTALL).strip("\n")
+        top = f"{stamp.line()}\n{_banner(forge, earlier, why)}\n"
+        return _replace(forge, stamp.key, found, f"{top}{plan}\n", f"{top}{excerpt(plan)}\n")
+
+    return _tried(write, sleep)
+
+
+def _tried(write: Callable[[], Put], sleep: Callable[[float], object]) -> Put:
     for left in reversed(range(TRIES)):
         try:
-            try:
-                done, address = _put(forge, marker, body)
-            except TooLargeError:
-                if body == short:
-                    raise
-                body = short
-                done, address = _put(forge, marker, body)
-            return Put(done, address, body == short)
+            return write()
         except TooLargeError as error:
             raise ReconcilerError(f"the forge does not take the comment: {error}") from None
         except GoneError as error:
@@ -87,16 +178,102 @@ def put_comment(forge: Forge, plan: str, *, sleep: Callable[[float], object] = t
     raise AssertionError("the last try returns or raises")
 
 
-def _put(forge: Forge, marker: str, body: str) -> tuple[str, str]:
-    # Looked for anew in each try: a write whose answer was lost may have happened.
-    found = [one for one in forge.comments() if one.ours and one.body.split("\n", 1)[0].rstrip() == marker]
+def _found(forge: Forge, key: str, marker: str | None = None) -> list[Comment]:
+    return [one for one in forge.comments() if one.ours and _is_for(one, key, marker)]
+
+
+def _is_for(comment: Comment, key: str, marker: str | None = None) -> bool:
+    stamp = read_stamp(comment.body)
+    return stamp.key == key if stamp else _first_line(comment.body) == marker
+
+
+def _replace(forge: Forge, key: str, found: list[Comment], whole: str, short: str) -> Put:
+    if found and _shows_newer(forge, read_stamp(found[0].body)):
+        return Put("kept", found[0].address)
+    texts = [whole, short] if _length(whole) <= forge.limit else [short]
+    for text in texts:
+        try:
+            done, address, note = _written(forge, key, found, text)
+        except TooLargeError:
+            if text == texts[-1]:
+                raise
+        else:
+            return Put(done, address, text == short, note)
+    raise AssertionError("the last text is written or raises")
+
+
+def _shows_newer(forge: Forge, stamp: Stamp | None) -> bool:
+    """Whether a comment shows a newer commit than this job's. A branch may be reset to an older commit, so that the
+    request itself says which is the newest; where it does not, the newer run wins."""
+    if stamp is None or not stamp.commit:
+        return False
+    if stamp.commit != forge.commit:
+        head = forge.head()
+        if head in (forge.commit, stamp.commit):
+            return head == stamp.commit
+    return stamp.run > forge.run
+
+
+def _written(forge: Forge, key: str, found: list[Comment], text: str) -> tuple[str, str, str]:
     if not found:
-        return "created", forge.create(body)
-    done = "updated", forge.update(found[0], body)
-    for extra in found[1:]:  # of two jobs at once: an outdated plan must not stay beside this one
+        made = forge.create(text)
+        if not made.ours:
+            return _settled(forge, key, made, text)
+        outdated = [c.address for c in forge.comments() if c.outdated and _is_for(c, key)]
+        note = f"An earlier token's plan can't be updated: delete {', '.join(outdated)}." if outdated else ""
+        return "created", made.address, note
+    try:
+        forge.update(found[0], text)
+    except NotPostedError as error:
+        stamp = read_stamp(found[0].body)
+        of = f"the plan for commit {stamp.plan[:12]}" if stamp and stamp.plan else "an older plan"
+        error.earlier = f"The comment {found[0].address} still shows {of}."
+        raise
+    _remove(forge, found[1:])  # of two jobs at once: an outdated plan must not stay beside this one
+    return "updated", found[0].address, ""
+
+
+def _settled(forge: Forge, key: str, made: Comment, text: str) -> tuple[str, str, str]:
+    """The one comment of the account that the token turned out to belong to, so that no second one is ever added."""
+    note = (
+        f"The token belongs to {made.author}, and its comments were not looked for: set comment-author, or "
+        f"reconciler comment --author, to {made.author}."
+    )
+    of_author = (c for c in forge.comments() if c.author == made.author and c.id != made.id)
+    earlier = [c for c in of_author if _is_for(c, key)]
+    if not earlier:
+        return "created", made.address, note
+    if not _shows_newer(forge, read_stamp(earlier[0].body)):
+        forge.update(earlier[0], text)
+    _remove(forge, [made, *earlier[1:]])
+    return "updated", earlier[0].address, note
+
+
+def _remove(forge: Forge, comments: list[Comment]) -> None:
+    for comment in comments:
         with suppress(ForbiddenError, GoneError):
-            forge.delete(extra)
-    return done
+            forge.delete(comment)
+
+
+def _banner(forge: Forge, earlier: Stamp, why: str) -> str:
+    commit = f"Commit `{_commit(forge)[:12]}`" if _commit(forge) else "A newer commit"
+    of = f" is for commit `{earlier.plan[:12]}`" if earlier.plan else " is of an earlier commit"
+    job = f" [This job]({forge.job}) says why." if _is_link(forge.job) else ""
+    lines = [f"> **{commit} could not be planned.** The plan below{of}.{job}"]
+    if reason := _reason(why):
+        ticks = fence("\n".join(reason))
+        lines += [">", *(f"> {line}" for line in (f"{ticks}text", *reason, ticks))]
+    return "\n".join([_BANNER[0], "> [!WARNING]", *lines, _BANNER[1], ""])
+
+
+def _reason(why: str) -> list[str]:
+    lines = [visible(line[: REASON[1]]) for line in why.splitlines() if line.strip()]
+    shown = [guard(line) for line in lines[: REASON[0]]]
+    return [*shown, f"… and {len(lines) - len(shown):,} more lines"] if len(lines) > len(shown) else shown
+
+
+def _commit(forge: Forge) -> str:
+    return forge.commit if re.fullmatch(r"[0-9a-f]{7,64}", forge.commit) else ""
 
 
 def excerpt(plan: str) -> str:
@@ -115,12 +292,15 @@ def excerpt(plan: str) -> str:
 
 
 def _footer(forge: Forge) -> str:
-    commit = forge.commit if re.fullmatch(r"[0-9a-f]{7,64}", forge.commit) else ""
-    parts = [f"for commit `{commit[:12]}`"] if commit else []
-    if re.fullmatch(r"https?://[\w.:/@%+-]+", forge.job):
+    parts = [f"for commit `{_commit(forge)[:12]}`"] if _commit(forge) else []
+    if _is_link(forge.job):
         parts.append(f"made by [this job]({forge.job})")
     line = ", ".join(parts)
     return f"\n\n---\n\n{line[0].upper()}{line[1:]}.\n" if line else "\n"
+
+
+def _is_link(address: str) -> bool:
+    return bool(re.fullmatch(r"https?://[\w.:/@%+-]+", address))
 
 
 def _length(text: str) -> int:
@@ -128,12 +308,20 @@ def _length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def write_summary(plan: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Put the plan on the job's page. False where the CI has no such thing."""
+def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Put a plan, or what stands in for it, on the job's page. False where the CI has no such thing."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    text = plan if len(plan.encode()) <= SUMMARY else excerpt(plan)
+    text = text if len(text.encode()) <= SUMMARY else excerpt(text)
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(f"{text.rstrip()}\n\n")
     return True
+
+
+def no_plan(why: str, commit: str = "") -> str:
+    """What is shown in place of a plan that could not be made, in Markdown."""
+    lines = _reason(why) or ["The job ended before there was one."]
+    ticks = fence("\n".join(lines))
+    of = f" for commit `{commit[:12]}`" if commit else ""
+    return "\n".join([f"### No plan{of}", "", f"{ticks}text", *lines, ticks])

@@ -1,10 +1,7 @@
-"""The comments of one pull or merge request, by the REST API of its forge, GitHub or GitLab.
+"""The comments of one pull or merge request, on GitHub, GitLab, Forgejo or Gitea.
 
-What goes wrong is sorted by what to do about it: :class:`ForbiddenError` and :class:`TooLargeError` have another way,
-:class:`PassingError` is worth another try, :class:`GoneError` another look, and everything else is an error.
-
-Sources: https://docs.github.com/en/rest/issues/comments, https://docs.github.com/en/rest/using-the-rest-api
-(rate limits, pagination), https://docs.gitlab.com/api/notes, https://docs.gitlab.com/api/rest (pagination).
+Sources: https://docs.github.com/en/rest/issues/comments, https://docs.gitlab.com/api/notes, and the API of Forgejo and
+Gitea (``/api/swagger`` of an instance), whose comments and job variables are those of GitHub.
 """
 
 from __future__ import annotations
@@ -12,52 +9,34 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import quote, urljoin, urlsplit
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+from urllib.parse import quote
 
-import requests
-
-from reconciler import __version__
+from reconciler.ci.api import Api, ForbiddenError, GoneError, PassingError
 from reconciler.errors import ReconcilerError
-from reconciler.text.hosts import is_loopback
 
-#: Seconds to connect, and to wait for an answer.
-TIMEOUT = (10, 30)
-#: Pages of 100 comments that are looked through.
-PAGES = 100
-
-
-class ForbiddenError(Exception):
-    """The token may not do this. In a fork's pull request, no token may."""
-
-
-class TooLargeError(Exception):
-    """The forge takes no text of this length."""
-
-
-class GoneError(Exception):
-    """The comment is not there any more."""
-
-
-class PassingError(Exception):
-    """May pass: no answer, a server's error, or a rate limit. ``wait`` is in seconds where the forge says it."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
+#: The account of a job's own token on GitHub.
+GITHUB_BOT = "github-actions[bot]"
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One that is there. ``ours``: written by the one who writes now."""
+    """One that is there.
+
+    ``ours``: written by the account that is looked for. ``outdated``: by the account of an earlier token, which this
+    one can't change.
+    """
 
     id: int
     body: str
+    author: str
     ours: bool
+    address: str
+    outdated: bool = False
 
 
 class Forge(Protocol):
@@ -65,26 +44,33 @@ class Forge(Protocol):
 
     #: The most characters of a comment.
     limit: int
+    #: The commit that this job runs for, and the job's address.
     commit: str
     job: str
+    #: Grows from run to run, and from attempt to attempt.
+    run: tuple[int, int]
 
     def comments(self) -> Iterator[Comment]:
         """All comments, the oldest first."""
 
-    def create(self, body: str) -> str:
-        """Make a comment; gives its address."""
+    def create(self, body: str) -> Comment:
+        """Make a comment."""
 
-    def update(self, comment: Comment, body: str) -> str:
-        """Give a comment another text; gives its address."""
+    def update(self, comment: Comment, body: str) -> None:
+        """Give a comment another text."""
 
     def delete(self, comment: Comment) -> None:
         """Delete a comment."""
 
+    def head(self) -> str:
+        """The newest commit of the request now; empty if it can't be told."""
 
-def this_request(environ: Mapping[str, str] = os.environ, *, author: str) -> Forge | None:
+
+def this_request(environ: Mapping[str, str] = os.environ, *, author: str = "") -> Forge | None:
     """The pull or merge request that this job runs for, or nothing if it runs for none.
 
-    ``author`` is who writes our comments on GitHub. A job's own token belongs to ``github-actions[bot]``.
+    ``author`` is the account that writes our comments, where the forge does not say whose a token is. By default the
+    account of a job's own token.
 
     Raises:
         ReconcilerError: this is a job of a pull or merge request, and its variables make no sense.
@@ -92,12 +78,26 @@ def this_request(environ: Mapping[str, str] = os.environ, *, author: str) -> For
     """
     if environ.get("GITHUB_ACTIONS") == "true":
         event = _event(environ)
-        number = event.get("number") if "pull_request" in event else None
+        request = event.get("pull_request")
+        number = request.get("number", event.get("number")) if isinstance(request, dict) else None
         if not isinstance(number, int):
             return None
-        return GitHub(environ, number, event["pull_request"], author)
+        kind = Forgejo if _is_forgejo(environ) else GitHub
+        return kind(environ, number, request, author)
     number_text = environ.get("CI_MERGE_REQUEST_IID", "")
     return GitLab(environ, int(number_text)) if number_text.isdecimal() else None
+
+
+def without_comments(environ: Mapping[str, str] = os.environ) -> str:
+    """The CI system of this job, if it is one on whose requests no comment can be posted from here; else empty."""
+    if environ.get("BITBUCKET_BUILD_NUMBER"):
+        return "Bitbucket Pipelines"
+    return "Azure Pipelines" if environ.get("TF_BUILD") else ""
+
+
+def _is_forgejo(environ: Mapping[str, str]) -> bool:
+    named = any(environ.get(f"{name}_ACTIONS") == "true" for name in ("FORGEJO", "GITEA"))
+    return named or environ.get("GITHUB_API_URL", "").rstrip("/").endswith("/api/v1")
 
 
 def _event(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -122,43 +122,79 @@ class GitHub:
     """A pull request on GitHub or GitHub Enterprise. Its comments are those of an issue."""
 
     limit = 65_536
+    _page: ClassVar[Mapping[str, str]] = {"per_page": "100"}
+    _base: ClassVar[str] = "https://api.github.com"
+    _headers: ClassVar[Mapping[str, str]] = {"X-GitHub-Api-Version": "2022-11-28"}
 
     def __init__(self, environ: Mapping[str, str], number: int, request: Any, author: str) -> None:
         repository = environ.get("GITHUB_REPOSITORY", "")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
             raise ReconcilerError(f"GITHUB_REPOSITORY is {repository!r}, and should be like owner/name")
-        head = request.get("head") if isinstance(request, dict) else None
+        head = request.get("head")
         self.commit = str((head or {}).get("sha") or environ.get("GITHUB_SHA", ""))
-        self.job = (
-            f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}"
-            f"/actions/runs/{environ.get('GITHUB_RUN_ID', '')}"
-        )
-        self._author = author
+        server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+        self.job = f"{server}/{repository}/actions/runs/{self._run_in_address(environ)}"
+        self.run = (_number(environ, "GITHUB_RUN_ID"), _number(environ, "GITHUB_RUN_ATTEMPT"))
+        self._author = author.casefold()
         self._issues = f"/repos/{repository}/issues"
         self._comments = f"{self._issues}/{number}/comments"
+        self._pull = f"/repos/{repository}/pulls/{number}"
         self._api = Api(
-            environ.get("GITHUB_API_URL") or "https://api.github.com",
-            {
-                "Authorization": f"Bearer {_token(environ, 'GITHUB_TOKEN')}",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-            too_large=(422,),
+            environ.get("GITHUB_API_URL") or self._base,
+            {"Authorization": f"Bearer {_token(environ, 'GITHUB_TOKEN')}", **self._headers},
+            too_large=(413, 422),
         )
 
+    def _run_in_address(self, environ: Mapping[str, str]) -> str:
+        return environ.get("GITHUB_RUN_ID", "")
+
     def comments(self) -> Iterator[Comment]:
-        for row in self._api.rows(self._comments):
-            user = row.get("user") or {}  # none where the account is deleted
-            yield Comment(int(row["id"]), str(row.get("body") or ""), user.get("login") == self._author)
+        return map(self._comment, self._api.rows(self._comments, **self._page))
 
-    def create(self, body: str) -> str:
-        return str(self._api.call("POST", self._comments, {"body": body}).get("html_url", ""))
+    def create(self, body: str) -> Comment:
+        return self._comment(self._api.call("POST", self._comments, {"body": body}))
 
-    def update(self, comment: Comment, body: str) -> str:
-        answer = self._api.call("PATCH", f"{self._issues}/comments/{comment.id}", {"body": body})
-        return str(answer.get("html_url", ""))
+    def update(self, comment: Comment, body: str) -> None:
+        self._api.call("PATCH", f"{self._issues}/comments/{comment.id}", {"body": body})
 
     def delete(self, comment: Comment) -> None:
         self._api.call("DELETE", f"{self._issues}/comments/{comment.id}")
+
+    def head(self) -> str:
+        return str((_looked_up(self._api, self._pull).get("head") or {}).get("sha") or "")
+
+    def _comment(self, row: Mapping[str, Any]) -> Comment:
+        user = row.get("user") or {}  # none where the account is deleted
+        login = str(user.get("login") or "")
+        return Comment(
+            int(row.get("id") or 0),
+            str(row.get("body") or ""),
+            login,
+            self._is_ours(login.casefold(), user),
+            str(row.get("html_url") or ""),
+        )
+
+    def _is_ours(self, login: str, user: Mapping[str, Any]) -> bool:
+        wanted = self._author or GITHUB_BOT
+        # An app may be named without its suffix. A person of that name is somebody else.
+        return login == wanted or (user.get("type") == "Bot" and login == f"{wanted}[bot]")
+
+
+class Forgejo(GitHub):
+    """A pull request on Forgejo or Gitea."""
+
+    _page = MappingProxyType({"limit": "50"})
+    _base = ""
+    _headers = MappingProxyType({})
+
+    def _run_in_address(self, environ: Mapping[str, str]) -> str:
+        return environ.get("GITHUB_RUN_NUMBER", "")
+
+    def _is_ours(self, login: str, user: Mapping[str, Any]) -> bool:
+        if self._author and self._author != GITHUB_BOT:
+            return login == self._author
+        # The account of a job's own token is built in, with a number that no account of a person has.
+        return login in ("forgejo-actions", "gitea-actions") and int(user.get("id") or 0) < 0
 
 
 class GitLab:
@@ -169,146 +205,59 @@ class GitLab:
     def __init__(self, environ: Mapping[str, str], number: int) -> None:
         # A fork's pipeline runs in the fork; its merge request is in the project that it is for.
         project = environ.get("CI_MERGE_REQUEST_PROJECT_ID") or environ.get("CI_PROJECT_ID", "")
-        self.commit = environ.get("CI_COMMIT_SHA", "")
+        # In a pipeline for merged results, CI_COMMIT_SHA is a commit that nobody made.
+        self.commit = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
         self.job = environ.get("CI_JOB_URL", "")
+        self.run = (_number(environ, "CI_PIPELINE_ID"), _number(environ, "CI_JOB_ID"))
         self._page = f"{environ.get('CI_MERGE_REQUEST_PROJECT_URL', '')}/-/merge_requests/{number}"
-        self._notes = f"/projects/{quote(project, safe='')}/merge_requests/{number}/notes"
+        self._request = f"/projects/{quote(project, safe='')}/merge_requests/{number}"
+        self._notes = f"{self._request}/notes"
         self._api = Api(
             environ.get("CI_API_V4_URL") or "https://gitlab.com/api/v4",
             {"PRIVATE-TOKEN": _token(environ, "GITLAB_TOKEN")},
             too_large=(400, 413, 422),
         )
+        self._user: Any = None
 
     def comments(self) -> Iterator[Comment]:
-        ours = self._api.call("GET", "/user").get("id")
-        for row in self._api.rows(self._notes, sort="asc", order_by="created_at"):
-            author = row.get("author") or {}
-            yield Comment(int(row["id"]), str(row.get("body") or ""), author.get("id") == ours)
+        self._user = self._api.call("GET", "/user").get("id")
+        rows = self._api.rows(self._notes, sort="asc", order_by="created_at", per_page="100")
+        return map(self._comment, rows)
 
-    def create(self, body: str) -> str:
-        return self._address(self._api.call("POST", self._notes, {"body": _no_orders(body)}))
+    def create(self, body: str) -> Comment:
+        return self._comment(self._api.call("POST", self._notes, {"body": _no_orders(body)}))
 
-    def update(self, comment: Comment, body: str) -> str:
-        return self._address(self._api.call("PUT", f"{self._notes}/{comment.id}", {"body": _no_orders(body)}))
+    def update(self, comment: Comment, body: str) -> None:
+        self._api.call("PUT", f"{self._notes}/{comment.id}", {"body": _no_orders(body)})
 
     def delete(self, comment: Comment) -> None:
         self._api.call("DELETE", f"{self._notes}/{comment.id}")
 
-    def _address(self, note: Mapping[str, Any]) -> str:
-        return f"{self._page}#note_{note.get('id')}"
+    def head(self) -> str:
+        return str(_looked_up(self._api, self._request).get("sha") or "")
+
+    def _comment(self, row: Mapping[str, Any]) -> Comment:
+        author = row.get("author") or {}
+        number, name = int(row.get("id") or 0), str(author.get("username") or "")
+        ours = author.get("id") == self._user
+        # Each access token of a project or group has an account of its own, with such a name.
+        outdated = not ours and bool(re.fullmatch(r"(project|group)_\d+_bot\w*", name))
+        body = str(row.get("body") or "")
+        return Comment(number, body, name, ours, f"{self._page}#note_{number}", outdated)
+
+
+def _number(environ: Mapping[str, str], name: str) -> int:
+    text = environ.get(name, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _looked_up(api: Api, path: str) -> dict[str, Any]:
+    try:
+        return api.call("GET", path)
+    except (ForbiddenError, PassingError, GoneError, ReconcilerError):
+        return {}
 
 
 def _no_orders(body: str) -> str:
     """The text without a line that GitLab takes for a quick action, such as ``/merge``. A plan has none; be sure."""
     return re.sub(r"^([ \t]*)/", r"\1&#47;", body, flags=re.MULTILINE)
-
-
-class Api:
-    """JSON over HTTP to one address, with one token, and with answers sorted by what to do about them."""
-
-    def __init__(self, base: str, secret: Mapping[str, str], *, too_large: tuple[int, ...]) -> None:
-        self.base = base.rstrip("/")
-        parts = urlsplit(self.base)
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-            raise ReconcilerError(
-                f"the forge's address {self.base!r} would send the token in clear over a network"
-            )
-        self._secret = dict(secret)
-        self._too_large = too_large
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"reconciler/{__version__}"
-        # Set as auth and not as a header: requests would let a .netrc overrule the header.
-        self._session.auth = self._authorize
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.update(self._secret)
-        return request
-
-    def rows(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
-        """The rows of all pages."""
-        address = self.base + path
-        response = self._send("GET", address, None, {"per_page": "100", **query})
-        for _ in range(PAGES):
-            found = _json(response)
-            if not isinstance(found, list):
-                raise ReconcilerError(f"{path} answered with something that is no list")
-            yield from (row for row in found if isinstance(row, dict))
-            following = response.links.get("next", {}).get("url")
-            if not following:
-                return
-            following = urljoin(address, following)
-            if urlsplit(following)[:2] != urlsplit(self.base)[:2]:
-                raise ReconcilerError(f"the next page of {path} is said to be on another host")
-            response = self._send("GET", following)
-
-    def call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """One call's answer."""
-        answer = _json(self._send(method, self.base + path, body))
-        return answer if isinstance(answer, dict) else {}
-
-    def _send(
-        self,
-        method: str,
-        address: str,
-        body: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        try:
-            response = self._session.request(
-                method, address, json=body, params=query, timeout=TIMEOUT, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise PassingError(
-                f"{urlsplit(address).hostname} does not answer: {type(error).__name__}"
-            ) from None
-        if response.status_code in (200, 201, 204):
-            return response
-        raise self._sorted(method, response, sent=body is not None)
-
-    def _sorted(self, method: str, response: requests.Response, *, sent: bool) -> Exception:
-        status = response.status_code
-        message = self._said(response)
-        wait = _wait(response)
-        limited = wait is not None or "rate limit" in message.lower()
-        if status == 429 or status >= 500 or (status == 403 and limited):
-            return PassingError(message, wait)
-        if status == 403:
-            return ForbiddenError(message)
-        if sent and status in self._too_large:
-            return TooLargeError(message)
-        if status == 404 and method in ("PATCH", "PUT", "DELETE"):
-            return GoneError(message)
-        hint = ""
-        if status in (401, 404):
-            hint = "the token is not accepted, or may not see this repository"
-        return ReconcilerError(f"{method} {urlsplit(response.url).path}: {message}", hint)
-
-    def _said(self, response: requests.Response) -> str:
-        found = _json(response)
-        text = found.get("message") or found.get("error") if isinstance(found, dict) else ""
-        if text and not isinstance(text, str):
-            text = json.dumps(text)
-        text = (text or "no message")[:300]
-        for secret in self._secret.values():
-            text = text.replace(secret.removeprefix("Bearer "), "***")
-        return f"{response.status_code}, {text}"
-
-
-def _json(response: requests.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        return None
-
-
-def _wait(response: requests.Response) -> float | None:
-    """Seconds to wait before the next call, as far as the answer says so."""
-    headers = response.headers
-    after = headers.get("Retry-After", "")
-    if after.isdecimal():
-        return float(after)
-    reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
-    left = headers.get("X-RateLimit-Remaining") or headers.get("RateLimit-Remaining")
-    if left == "0" and reset.isdecimal():
-        return max(0.0, float(reset) - time.time())
-    return None

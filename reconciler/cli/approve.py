@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -27,3 +28,19 @@ def approve(question: str) -> None:
         click.echo(err=True)
     if answer.strip() != "yes":
         raise Refused("not approved: nothing was written")
+
+
+def choose(question: str, answers: Sequence[str]) -> str:
+    """Ask which of these answers is meant, until it is one of them.
+
+    Raises:
+        Refused: the input ended.
+    """
+    while True:
+        click.echo(f"{question} ({', '.join(answers)}): ", nl=False, err=True)
+        answer = sys.stdin.readline()
+        if answer.strip() in answers:
+            return answer.strip()
+        if not answer.endswith("\n"):
+            click.echo(err=True)
+            raise Refused("nothing was chosen")

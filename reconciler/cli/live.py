@@ -13,7 +13,7 @@ from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.listing import list_sessions, whole
 from reconciler.cli.account import key_mark, with_key
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import Connection, check_address, connect
 from reconciler.cli.progress import Step, progress
 from reconciler.domain import Keep, Snapshot
 
@@ -26,9 +26,10 @@ def live_or_against(file: Path | None, connection: Connection, state: Path, keep
     """
     if file is not None:
         from reconciler.api.snapshot_file import read_snapshot
-        from reconciler.contract import load_contract
 
-        return read_snapshot(file, load_contract(connection.contract)).reduced(keep)
+        snapshot = read_snapshot(file, connection.read_contract())
+        check_address(connection.service, snapshot.endpoint)
+        return snapshot.reduced(keep)
     with connect(connection, state) as client, progress("listing") as step:
         key = key_mark(client, state)
         return with_key(list_sessions(client, keep=keep, on_rows=step), key)

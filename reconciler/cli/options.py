@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.sections import option_in
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot, Written
 from reconciler.errors import Problem, UsageError
+from reconciler.text.paste import command
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -71,22 +73,79 @@ class LimitType(click.ParamType[Limit]):
         return Limit(count=int(matched[1])) if matched[1] else Limit(percent=float(matched[2]))
 
 
-def catalog_argument(function: F) -> F:
-    """CATALOG: a folder with a catalog.yaml."""
-    return click.argument(
-        "catalog", type=click.Path(path_type=Path, exists=True, file_okay=False), default=".", required=False
-    )(function)
+#: Where the context keeps the folder of --catalog, and whether it was typed rather than set as a variable.
+_FOLDER = "reconciler.folder"
 
 
-def catalog_option(function: F) -> F:
-    """--catalog, for the commands whose arguments are something else."""
+def _keep_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    ctx.meta[_FOLDER] = value, typed
+
+
+def catalog_flag(function: F, *, exists: bool = True) -> F:
+    """--catalog, for a command that finds the folder with :func:`chosen_folder`."""
     return click.option(
         "--catalog",
+        "catalog_flag",
+        type=click.Path(path_type=Path, exists=exists, file_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_folder,
+        help="The catalog's folder, in place of the argument CATALOG.",
+    )(function)
+
+
+def chosen_folder(given: Path | None) -> Path | None:
+    """The catalog's folder: the argument if that is ``given``, else that of --catalog; None if there is neither.
+
+    Raises:
+        UsageError: both were typed, and they are not the same.
+    """
+    flag, typed = click.get_current_context().meta[_FOLDER]
+    if given is None:
+        found: Path | None = flag
+        return found
+    if typed and given.resolve() != flag.resolve():
+        raise UsageError(
+            f"the catalog's folder is given twice: {given}, and --catalog {flag}", "leave out one of the two"
+        )
+    return given
+
+
+def _resolve_folder(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    return chosen_folder(value if typed else None) or value
+
+
+def catalog_argument(function: F) -> F:
+    """CATALOG: a folder with a catalog.yaml; or the same as --catalog."""
+    return click.argument(
+        "catalog",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         default=".",
-        show_default=True,
-        help="The catalog's folder.",
-    )(function)
+        required=False,
+        callback=_resolve_folder,
+    )(catalog_flag(function))
+
+
+def new_catalog_argument(function: F) -> F:
+    """CATALOG: a folder to write a catalog to, which need not exist; or the same as --catalog."""
+    return click.argument(
+        "folder",
+        metavar="[CATALOG]",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=".",
+        required=False,
+        callback=_resolve_folder,
+    )(catalog_flag(function, exists=False))
+
+
+def last_is_folder(words: tuple[str, ...], is_word: Callable[[str], object]) -> tuple[tuple[str, ...], Path]:
+    """The words before a CATALOG at their end, and the catalog's folder. The last word is the folder if it is one that
+    exists and can't be anything else."""
+    if words and not is_word(words[-1]) and Path(words[-1]).is_dir():
+        return words[:-1], chosen_folder(Path(words[-1])) or Path()
+    return words, chosen_folder(None) or Path()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -378,7 +437,8 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
         found = {key for key in known if fnmatchcase(key, pattern)}
         keys |= found
         if not found:
-            hint = did_you_mean(pattern, known, "reconciler list shows the keys that are live")
+            shows = f"{command('list', environment=catalog.environment)} shows the keys that are live"
+            hint = did_you_mean(pattern, known, shows)
             unknown.append(
                 Problem(f"--only {pattern}: neither the catalog nor the live list has such a key", hint)
             )

@@ -1,15 +1,22 @@
-"""Progress of long work, on stderr, and only where that is a terminal."""
+"""Progress of long work, on stderr: a bar on a terminal; elsewhere a line, once, about what takes long."""
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import click
+
 #: Work that takes less time than this (seconds) shows no progress.
 PATIENCE = 0.4
+
+#: Without an answer for this time (seconds), a run says what it waits for; RECONCILER_PATIENCE sets another one.
+SILENCE = 0.6
 
 Step = Callable[[int, int], None]
 
@@ -18,7 +25,7 @@ Step = Callable[[int, int], None]
 def progress(what: str) -> Iterator[Step]:
     """Yields a function that takes the number of steps done and their total."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield _Once(what).step
         return
     bar = _Bar(what)
     try:
@@ -37,6 +44,43 @@ def telling() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("") as status:
         yield lambda step: status.update(step)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[], None]]:
+    """Say what is waited for if it takes long. Yields a function to call once it has come."""
+    timer = threading.Timer(_silence(), lambda: click.echo(f"waiting for {what} …", err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+def _silence() -> float:
+    try:
+        seconds = float(os.environ.get("RECONCILER_PATIENCE", ""))
+    except ValueError:
+        return SILENCE
+    return SILENCE if math.isnan(seconds) else min(max(seconds, 0.0), 86400.0)
+
+
+class _Once:
+    """Says how far long work has come, one time."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._due = time.monotonic() + _silence()
+        self._lock = threading.Lock()
+        self._said = False
+
+    def step(self, done: int, total: int) -> None:
+        with self._lock:
+            if self._said or done >= total or time.monotonic() < self._due:
+                return
+            self._said = True
+        click.echo(f"{self._what}: {done:,} of {total:,} so far …", err=True)
 
 
 class _Bar:

@@ -24,7 +24,7 @@ from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
 from reconciler.cli.approve import approve
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.live import with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option, split
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
@@ -156,7 +156,8 @@ def run_part(
 ) -> int:
     """Run a plan for some sessions of a catalog, with the ``flags`` of a command. As :func:`run_plan`."""
     job = Job(catalog.name, catalog.environment, catalog.policy, plan, keep=keep)
-    return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
+    connection = connection_for(flags, root, catalog.environment)
+    return run_plan(job, split(flags, Writing), connection, root=root, state=state)
 
 
 def _run(

@@ -5,7 +5,13 @@ Nothing else in the program knows a path, a method, an encoding or a wire name.
 
 from __future__ import annotations
 
-from reconciler.contract.load import load_contract
+from reconciler.contract.load import (
+    ContractFile,
+    check_contract_file,
+    contract_from_json,
+    load_contract,
+    read_contract,
+)
 from reconciler.contract.types import (
     LEAST_SETTLE,
     SAFE_QUERY,
@@ -25,6 +31,7 @@ __all__ = [
     "SAFE_QUERY",
     "SESSION_NAMES",
     "Contract",
+    "ContractFile",
     "Encoding",
     "Learned",
     "MessageShape",
@@ -32,5 +39,8 @@ __all__ = [
     "Service",
     "SessionShape",
     "Status",
+    "check_contract_file",
+    "contract_from_json",
     "load_contract",
+    "read_contract",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,17 @@ from reconciler.contract.types import (
     Status,
 )
 from reconciler.errors import ReconcilerError
-from reconciler.strict_yaml.document import read_document
+from reconciler.strict_yaml.document import Document, parse_document, read_document
+from reconciler.values import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFile:
+    """A contract, the file that it was read from, and what that holds."""
+
+    file: str
+    contract: Contract
+    document: JSON
 
 
 def load_contract(path: Path | None = None) -> Contract:
@@ -30,11 +42,37 @@ def load_contract(path: Path | None = None) -> Contract:
     """
     if path is None:
         return _builtin()
-    document = read_document(path, "the contract")
+    return read_contract(path).contract
+
+
+def read_contract(path: Path) -> ContractFile:
+    """Read a contract file.
+
+    Raises:
+        ReconcilerError: as :func:`load_contract` does.
+    """
+    return check_contract_file(str(path), read_document(path, "the contract"))
+
+
+def contract_from_json(file: str, content: JSON) -> ContractFile:
+    """The contract whose content was kept as JSON.
+
+    Raises:
+        ReconcilerError: this version can't use it.
+    """
+    return check_contract_file(file, parse_document(file, json.dumps(content, ensure_ascii=False).encode()))
+
+
+def check_contract_file(file: str, document: Document) -> ContractFile:
+    """The contract that a document holds.
+
+    Raises:
+        ReconcilerError: it holds none. All problems are reported at once, with their places.
+    """
     problems = check_contract(document)
     if problems:
         raise ReconcilerError(problems)
-    return _build(document.value)
+    return ContractFile(file, _build(document.value), document.value)
 
 
 @cache

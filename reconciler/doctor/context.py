@@ -11,7 +11,7 @@ from typing import Any, Final
 from reconciler.api.answers import read_body
 from reconciler.api.client import Client, Reply
 from reconciler.api.decode import value_at
-from reconciler.api.polling import pause_before_retry
+from reconciler.api.retry import pause_before_retry
 from reconciler.contract import Contract, Operation, Status
 from reconciler.doctor.learned import LearnedFacts
 from reconciler.doctor.report import Check, Verdict

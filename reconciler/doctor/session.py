@@ -30,7 +30,8 @@ from reconciler.api.client import Client, Reply
 from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.polling import pause_before_retry, poll
+from reconciler.api.polling import poll
+from reconciler.api.retry import pause_before_retry
 from reconciler.contract import SESSION_NAMES, Operation
 from reconciler.doctor.candidates import is_safe, says_which
 from reconciler.domain import LiveSession, Snapshot

@@ -6,7 +6,7 @@
 
 from reconciler.export.compose import Layout, compose_catalog
 from reconciler.export.keys import key_from_name, make_keys
-from reconciler.export.select import Exported, Only, Selection, select_sessions
+from reconciler.export.select import Exported, Only, Selection, live_environments, select_sessions
 from reconciler.export.write import check_folder, write_catalog
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check_folder",
     "compose_catalog",
     "key_from_name",
+    "live_environments",
     "make_keys",
     "select_sessions",
     "write_catalog",

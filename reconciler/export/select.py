@@ -106,6 +106,14 @@ def select_sessions(
     )
 
 
+def live_environments(snapshot: Snapshot, only: Only, catalog: str | None) -> list[str]:
+    """The environments to choose from, sorted: those that are live, of this catalog or of any. None if sessions are
+    live without one, or are not asked for."""
+    tags = [live.remark.tag for live in snapshot if live.remark.tag]
+    found = {tag.identity.environment for tag in tags if catalog in (None, tag.identity.catalog)}
+    return [] if only == "unmanaged" or None in found else sorted(name for name in found if name)
+
+
 def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) -> str:
     """The default name of the exported catalog."""
     tags = [live.remark.tag for live in snapshot if live.remark.tag]
@@ -114,14 +122,14 @@ def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) 
         if len(live_names) > 1:
             raise UsageError(
                 f"the sessions of {len(live_names)} catalogs are live: {', '.join(live_names)}",
-                "choose one with --catalog, or use --only unmanaged for unmanaged sessions",
+                "choose one with --catalog-name, or use --only unmanaged for unmanaged sessions",
             )
         return live_names[0]
     name = key_from_name(folder)
     if any(tag.identity.catalog == name for tag in tags):
         raise UsageError(
             f"a catalog `{name}` is live already, and a plan of an export with that name would delete its sessions",
-            "give the export another name with --catalog",
+            "give the export another name with --catalog-name",
         )
     return name
 

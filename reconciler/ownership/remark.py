@@ -2,7 +2,7 @@
 
 Often the remark is a JSON object; then our tag is one more key of it, and everything else stays, order and
 white space included. Where it is anything else (prose, a list, broken JSON, null), the whole text is kept in the tag
-(:data:`~reconciler.ownership.tag.Was`) and given back by a release.
+(:data:`~reconciler.ownership.tag.Was`) and given back when the session is forgotten.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def compose_lock(lock: Mapping[str, Any]) -> str:
 
 
 def was_before(raw: str | None, remark: Remark, *, rewriting: bool) -> Was:
-    """What the tag has to remember of a remark, for a release to give it back.
+    """What the tag has to remember of a remark, to be given back when the session is forgotten.
 
     ``rewriting`` says that keys of it beside ours are about to change, so that an object has to be remembered whole.
     """

@@ -10,6 +10,7 @@ from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.placing import is_copy
 from reconciler.plan.types import Note, Refusal
+from reconciler.text.paste import command
 
 #: The kind of note about a session to adopt that is gone: an apply does nothing about its key, and says so.
 GONE: Final = "adopt-gone"
@@ -84,7 +85,8 @@ def check_adoptions(
         named = ", ".join(f"`adopt: {catalog.adopt[key]}` of {key}" for key in done[:_NAMED])
         more = f" and {len(done) - _NAMED} more" if len(done) > _NAMED else ""
         verb = "is" if len(done) == 1 else "are"
-        found.notes.append(Note("adopted", f"{named}{more} {verb} done: remove with reconciler adopt --tidy"))
+        tidy = command("adopt", "--tidy", environment=catalog.environment)
+        found.notes.append(Note("adopted", f"{named}{more} {verb} done: remove with {tidy}"))
     return found
 
 

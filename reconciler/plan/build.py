@@ -29,6 +29,7 @@ from reconciler.plan.types import (
     Selection,
 )
 from reconciler.plan.unreadable import standing_in_the_way
+from reconciler.text.paste import command
 from reconciler.values import MISSING
 
 #: How many sessions a note names.
@@ -138,7 +139,8 @@ def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
         no_op=draft.no_op,
         managed=places.managed,
         unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
-        foreign=places.foreign + snapshot.left_out.foreign,
+        foreign=places.foreign + places.siblings + snapshot.left_out.foreign + snapshot.left_out.sibling,
+        other_environments=places.siblings + snapshot.left_out.sibling,
         unreadable=len(places.unreadable),
         copies=len(places.copies),
         rewritten=draft.rewritten,
@@ -329,10 +331,11 @@ def _not_in_journal(
     if not found:
         return []
     named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    write_id = command("apply", "--write-id", environment=catalog.environment)
     message = (
         f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose "
         f"{'it is' if len(found) == 1 else 'they are'}. If another catalog has that name, "
-        "they may be its own: an id tells the two apart (reconciler apply --write-id)"
+        f"they may be its own: an id tells the two apart ({write_id})"
     )
     return [Note("not-in-journal", message)]
 

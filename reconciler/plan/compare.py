@@ -8,7 +8,7 @@ differ              same                  differ               changed in git: u
 differ              differ                same                 drift, changed outside git: update back
 differ              differ                differ               conflict: as ``policy.on_conflict`` says
 differ              field not in base                          changed in git: it is managed from now on
-not wanted          in base                                    released: the value stays, the tag lets go
+not wanted          in base                                    released: the value stays, the tag drops it
 not wanted          not in base                                nothing: it belongs to others
 differ              same, stored          same                 nothing: the service keeps it in another form
 ==================  ====================  ===================  ==========================================

@@ -53,6 +53,8 @@ def _summary(plan: Plan) -> dict[str, int]:
         "own_doubles": sum(action.own_double for action in plan.actions),
         "rewritten": counts.rewritten,
     }
+    if counts.other_environments:
+        summary["other_environments"] = counts.other_environments
     if counts.not_looked_at:
         summary["not_looked_at"] = counts.not_looked_at
     return summary

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeAlias
+
 from reconciler.domain import Catalog, Session
 from reconciler.plan.compare import explain
-from reconciler.plan.types import KINDS, PROTECTION, Action, Counts, FieldChange, Plan
+from reconciler.plan.types import KINDS, PROTECTION, Action, Counts, FieldChange, Note, Plan
 from reconciler.values import MISSING, same
 
+#: The prefix and the suffix of the names in an environment.
+Affixes: TypeAlias = tuple[str, str]
 
-def diff_environments(one: Catalog, other: Catalog) -> Plan:
-    """The actions that turn the sessions of ``one`` into those of ``other``, by key. Can't be applied."""
+
+def diff_environments(one: Catalog, other: Catalog, affixes: tuple[Affixes, Affixes] | None = None) -> Plan:
+    """The actions that turn the sessions of ``one`` into those of ``other``, by key. Can't be applied.
+
+    ``affixes`` are those of the two environments: names are compared without them, since they differ as declared. None
+    compares the whole names.
+    """
     actions = []
+    notes = []
+    if affixes is not None and affixes[0] != affixes[1]:
+        one, other = _bare(one, affixes[0]), _bare(other, affixes[1])
+        message = "names are compared without `name_prefix` and `name_suffix` (--all shows them)"
+        notes.append(Note("bare-names", message))
     for key, left in one.sessions.items():
         right = other.sessions.get(key)
         if right is None:
@@ -36,8 +51,19 @@ def diff_environments(one: Catalog, other: Catalog) -> Plan:
         endpoint=one.environment or "",
         actions=tuple(actions),
         counts=Counts(no_op=equal),
+        notes=tuple(notes),
         about="environments",
     )
+
+
+def _bare(catalog: Catalog, affixes: Affixes) -> Catalog:
+    """The catalog with the names that its sessions have without these affixes."""
+    prefix, suffix = affixes
+    sessions = {
+        key: replace(session, name=session.name.removeprefix(prefix).removesuffix(suffix))
+        for key, session in catalog.sessions.items()
+    }
+    return replace(catalog, sessions=sessions)
 
 
 def _changes(left: Session, right: Session) -> tuple[FieldChange, ...]:

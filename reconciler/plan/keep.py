@@ -13,13 +13,14 @@ mostly one more in a count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from reconciler.domain import Catalog, Keep, LiveSession, Others
 from reconciler.ownership.remark import Remark
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
+from reconciler.plan.placing import is_sibling
 from reconciler.plan.renamed import Likeness
 from reconciler.plan.types import Plan
 from reconciler.values import JSON
@@ -41,6 +42,7 @@ def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False, ids: Iterab
         {session.name: session.name for session in catalog.sessions.values()},
         whole_names,
         Likeness.of(catalog),
+        lambda tag: is_sibling(catalog, tag),
     )
 
 
@@ -59,6 +61,7 @@ def _keep(
     names: Mapping[str, str],
     whole_names: bool,
     likeness: Likeness | None = None,
+    sibling: Callable[[Tag], bool] = lambda tag: False,
 ) -> Keep:
     ours = frozenset(identities)
     near = {(one.catalog, one.environment) for one in ours}
@@ -73,8 +76,8 @@ def _keep(
                 return live
             prompt = likeness.prompt(live) if likeness else ""
             if where in near or prompt or (likeness and likeness.like_key(tag.identity)):
-                return _named(live.session_id, live.name, tag.identity, prompt)
-            return "foreign"
+                return _named(live.session_id, live.name, tag, prompt)
+            return "sibling" if sibling(tag) else "foreign"
         if live.remark.unreadable or reserved_kind(live) is not None:
             return live
         name = names.get(live.name)
@@ -88,7 +91,7 @@ def _keep(
     return keep
 
 
-def _named(session_id: int, name: str, identity: Identity | None, prompt: str = "") -> LiveSession:
+def _named(session_id: int, name: str, tag: Tag | None, prompt: str = "") -> LiveSession:
     return LiveSession(
         session_id,
         name,
@@ -97,7 +100,7 @@ def _named(session_id: int, name: str, identity: Identity | None, prompt: str = 
         parameters=_NO_FIELDS,
         data=_NO_FIELDS,
         raw_remark=None,
-        remark=_NO_REMARK if identity is None else Remark(tag=Tag(identity)),
+        remark=_NO_REMARK if tag is None else Remark(tag=Tag(tag.identity, catalog_id=tag.catalog_id)),
         row=_NO_FIELDS,
         config=_NO_FIELDS,
     )

@@ -16,6 +16,7 @@ from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.adoptions import GONE
 from reconciler.plan.types import Action, Note, Outside, Plan
+from reconciler.text.paste import command
 
 #: The kinds of notes on sessions that are live twice.
 _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
@@ -96,9 +97,10 @@ def _way_back(action: Action, written: LastWrite | None) -> Note | None:
     if action.kind != "create" or action.outside != "tag-removed" or written is None:
         return None
     number = written.session_id
+    adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
     message = (
         "it is live without its tag, so apply would create a second one: "
-        f"`reconciler adopt {action.key}={number}` takes it over again, with its messages"
+        f"`{adopt}` takes it over again, with its messages"
     )
     return Note("tag-removed", message, action.key, number)
 

@@ -33,7 +33,8 @@ class Places:
     leaving: list[LiveSession] = field(default_factory=list)  # handed over or forgotten
     managed: int = 0
     unmanaged: list[LiveSession] = field(default_factory=list)
-    foreign: int = 0
+    foreign: int = 0  # of other catalogs
+    siblings: int = 0  # of other environments of this catalog
     unreadable: list[LiveSession] = field(default_factory=list)
     copies: list[LiveSession] = field(default_factory=list)
     other_ids: list[LiveSession] = field(default_factory=list)  # of another catalog of the same name
@@ -78,7 +79,10 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
         ours = identity.catalog == name and identity.environment == environment
         from_elsewhere = identity in moved
         if not ours and not from_elsewhere:
-            places.foreign += 1
+            if is_sibling(catalog, tag):
+                places.siblings += 1
+            else:
+                places.foreign += 1
         elif ours and _is_anothers(catalog, tag):
             places.other_ids.append(live)
         elif is_copy(live):
@@ -110,8 +114,18 @@ def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[l
     return [lives for lives in held.values() if len(lives) > 1]
 
 
+def is_sibling(catalog: Catalog, tag: Tag) -> bool:
+    """Whether a tag is that of this catalog in another environment, or in none."""
+    identity = tag.identity
+    return (
+        identity.catalog == catalog.name
+        and identity.environment != catalog.environment
+        and not _is_anothers(catalog, tag)
+    )
+
+
 def _is_anothers(catalog: Catalog, tag: Tag) -> bool:
-    """Whether a tag with this catalog's name and environment is that of another catalog, by its id."""
+    """Whether a tag with this catalog's name is that of another catalog, by its id."""
     found = tag.catalog_id
     return found is not None and found != catalog.id and found not in catalog.former_ids
 

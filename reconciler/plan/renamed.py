@@ -17,6 +17,7 @@ from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.key import EVERY_KEY, is_identity
 from reconciler.ownership.tag import Identity
 from reconciler.plan.types import Action, Note, Refusal
+from reconciler.text.paste import command
 
 _Scope: TypeAlias = tuple[str, str | None]
 
@@ -95,8 +96,7 @@ class Renamed:
         sides = self._sides()
         if len(sides) > 1:
             return ""
-        environment = f" --env {self.target[1]}" if self.target[1] else ""
-        return f"reconciler mv '{sides[0][0]}' '{sides[0][1]}'{environment}"
+        return command("mv", *sides[0], environment=self.target[1])
 
     def _sides(self) -> list[tuple[str, str]]:
         if self.every:

@@ -24,8 +24,11 @@ from reconciler.values import MISSING
 _AGAIN = "make the plan again with the version that applies it, and review it"
 
 
-def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[str, Any]:
-    """The plan as it is saved. ``created`` is a time (UTC, ISO 8601); ``run`` says who made it and where."""
+def plan_to_saved(
+    plan: Plan, *, created: str, run: Mapping[str, str], contract: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The plan as it is saved. ``created`` is a time (UTC, ISO 8601); ``run`` says who made it and where. ``contract``
+    is the ``file`` and the ``content`` of the one in use, None for the built-in one."""
     document = plan_to_document(plan)
     for public, action in zip(document["actions"], plan.actions, strict=True):
         public |= _execution(action)
@@ -35,6 +38,8 @@ def plan_to_saved(plan: Plan, *, created: str, run: Mapping[str, str]) -> dict[s
     document["account"] = account_to_json(plan.account)
     if plan.canary is not None:
         document["canary"] = plan.canary
+    if contract is not None:
+        document["contract"] = dict(contract)
     document["digest"] = _digest(document)
     return document
 
@@ -128,6 +133,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             managed=summary["managed"],
             unmanaged=summary["unmanaged"],
             foreign=summary["foreign"],
+            other_environments=summary.get("other_environments", 0),
             unreadable=summary["unreadable"],
             not_looked_at=summary.get("not_looked_at", 0),
             copies=summary.get("copies", 0),

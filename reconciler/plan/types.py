@@ -130,7 +130,9 @@ class Selection:
 class Counts:
     """How many live sessions there are of each kind, and how many need no change.
 
-    ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys leaves out.
+    ``foreign`` counts those of other catalogs and of other environments, and ``other_environments`` those of them that
+    belong to this catalog. ``not_looked_at`` are sessions of the catalog, live or wanted, that a plan of some keys
+    leaves out.
     ``rewritten`` is the number of fields that the service keeps in another form than they were sent, or not at all.
     """
 
@@ -138,6 +140,7 @@ class Counts:
     managed: int = 0
     unmanaged: int = 0
     foreign: int = 0
+    other_environments: int = 0
     unreadable: int = 0
     not_looked_at: int = 0
     copies: int = 0

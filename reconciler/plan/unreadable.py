@@ -15,6 +15,7 @@ from typing import Final
 from reconciler.domain import Catalog, LiveSession
 from reconciler.ownership.remark import OUR_KEY
 from reconciler.plan.types import Action, Refusal
+from reconciler.text.paste import command
 
 #: How many characters of a damaged tag a message shows.
 _SHOWN: Final = 60
@@ -75,11 +76,12 @@ def _may_be_here(left: _Remains, environment: str | None) -> bool:
 
 
 def _refusal(create: Action, live: LiveSession) -> Refusal:
+    adopt = command("adopt", f"{create.key}={live.session_id}", environment=create.identity.environment)
     return Refusal(
         "unreadable_tag",
         f"{create.key} would be created, but #{live.session_id} may be it: its tag can't be read "
         f"({live.remark.unreadable}); what is left of it: {_shown(live)}",
-        f"to take it over: reconciler adopt {create.key}={live.session_id}; "
+        f"to take it over: {adopt}; "
         f"to create {create.key} beside it: remove what is left of the tag from the remark of #{live.session_id}",
         create.key,
     )

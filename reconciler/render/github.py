@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.render.options import RenderOptions
-from reconciler.render.view import Action, calm, count, left_alone, title, totals
+from reconciler.render.view import Action, about_drift, count, left_alone, nothing, title, totals
 from reconciler.text.escape import visible, workflow_data, workflow_property
 
 #: The runner's bound on annotations of one level.
@@ -64,11 +64,12 @@ def _annotations(document: Mapping[str, Any]) -> Iterator[str]:
 
     catalog, environment, _ = title(document)
     summary = document["summary"]
-    message = f"{totals(summary)}." if actions else f"No changes. {calm(document)}"
+    message = f"{totals(document)}." if actions else " ".join(nothing(document))
     left = left_alone(summary)
     if left:
         message += f"\nLeft alone: {left}."
-    yield _command("notice", f"Plan for {catalog}" + (f" ({environment})" if environment else ""), message)
+    what = "Drift in" if about_drift(document) else "Plan for"
+    yield _command("notice", f"{what} {catalog}" + (f" ({environment})" if environment else ""), message)
 
 
 def _command(level: str, heading: str, message: str) -> str:

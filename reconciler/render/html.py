@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, takewhile
@@ -25,17 +26,23 @@ from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared
 from reconciler.render.view import (
     CAUSES,
+    DONE,
+    STYLES,
     SYMBOLS,
     TO_DO,
     Change,
     Field,
-    calm,
+    about_drift,
     cause_of,
+    changed_by_adoption,
     changes,
     count,
     is_text,
+    last_updated,
     left_alone,
+    nothing,
     same_field,
+    shared_title,
     shows_reason,
     text_diff,
     text_size,
@@ -54,7 +61,7 @@ SHARE = 4_000
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
 
 _PAGE = Path(__file__).parent / "page"
-_SIGNS = {**SYMBOLS, "delete": "−"}
+_SIGNS = {**SYMBOLS, "delete": "−", "deleted": "−"}
 _LABELS = {
     "create": "create",
     "update": "update",
@@ -68,6 +75,11 @@ _SECTIONS = {
     "move": "Moves",
     "forget": "Forgets",
     "create": "Creates",
+    "deleted": "Deleted",
+    "changed": "Changed",
+    "tag-removed": "Tag removed",
+    "tag-altered": "Tag altered",
+    "double": "Live twice",
 }
 
 
@@ -93,8 +105,9 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             catalog=visible(catalog),
             environment=visible(environment),
             endpoint=visible(endpoint),
-            calm=calm(document),
-            tiles=_tiles(summary),
+            what="Drift" if about_drift(document) else "Plan",
+            calm=nothing(document),
+            tiles=_done_tiles(document) if about_drift(document) else _tiles(document),
             no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
             left_alone=left_alone(summary),
             refusals=[_visible(r) for r in document["refusals"]],
@@ -103,7 +116,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
                 for n in document["notes"]
             ],
             rows=listed,
-            sections=_sections(listed),
+            sections=_sections(listed, apart=not about_drift(document)),
             data={"changes": [_data(c, share) for c in listed], "causes": CAUSES},
         )
         + "\n"
@@ -150,27 +163,42 @@ def _number(item: Mapping[str, Any]) -> str:
 # --- the list ------------------------------------------------------------------------------------------------
 
 
-def _tiles(summary: Mapping[str, int]) -> list[dict[str, Any]]:
+def _tiles(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The totals, which also act as filters. The first three are always shown."""
+    summary = document["summary"]
     shown = [what for at, what in enumerate((*TO_DO, "drift", "conflict")) if at < 3 or summary[what]]
-    return [
-        {
-            "kind": what,
-            "count": summary[what],
-            "number": f"{summary[what]:,}",
-            "symbol": _SIGNS.get(what, "!"),
-            "label": _LABELS.get(what, what),
-        }
-        for what in shown
-    ]
+    changing = changed_by_adoption(document)
+    labels = _LABELS | ({"adopt": f"adopt ({changing:,} changed by it)"} if changing else {})
+    return [_tile(what, summary[what], labels.get(what, what)) for what in shown]
 
 
-def _sections(listed: Sequence[Change]) -> list[dict[str, Any]]:
+def _done_tiles(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The totals of drift, which also act as filters."""
+    counts = Counter(action["action"] for action in document["actions"])
+    tiles = [_tile(what, counts[what], words) for what, words in DONE.items() if counts[what]]
+    conflicts = document["summary"]["conflict"]
+    return [*tiles, *([_tile("conflict", conflicts, _LABELS["conflict"])] if conflicts else [])]
+
+
+def _tile(kind: str, number: int, label: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "style": STYLES.get(kind, kind),
+        "count": number,
+        "number": f"{number:,}",
+        "symbol": _SIGNS.get(kind, "!"),
+        "label": label,
+    }
+
+
+def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
+    """The changes below their headings; with ``apart``, what was changed outside git has a heading of its own."""
     rows = list(enumerate(listed))
+    outside = {index for index, change in rows if apart and change.causes and change.action != "delete"}
     found = [("Deletes", [r for r in rows if r[1].action == "delete"])]
-    found.append(("Changed outside git", [r for r in rows if r[1].action != "delete" and r[1].causes]))
+    found.append(("Changed outside git", [r for r in rows if r[0] in outside]))
     for action, heading in _SECTIONS.items():
-        found.append((heading, [r for r in rows if r[1].action == action and not r[1].causes]))
+        found.append((heading, [r for r in rows if r[1].action == action and r[0] not in outside]))
     return [
         {
             "heading": heading,
@@ -189,10 +217,12 @@ def _row(index: int, change: Change) -> dict[str, Any]:
     return {
         "index": index,
         "action": change.action,
+        "style": change.style,
+        "title": shared_title(change)[:1].upper() + shared_title(change)[1:],
+        "updated": _cut(last_updated(action), _NAME) if members == 1 else "",
         "kinds": " ".join([change.action, *sorted(change.causes)]),
         "symbol": _SIGNS[change.action],
         "members": members,
-        "count": f"{members:,}",
         "names": _cut(names, _NAMES) + (", …" if members > 8 else ""),
         "key": _cut(str(action["key"]), _NAME),
         "name": _cut(str(action["name"]), _NAME),
@@ -226,7 +256,9 @@ def _data(change: Change, share: int) -> dict[str, Any]:
     if change.action == "move":
         data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
     if len(change.members) > 1:
-        data["m"] = [_cut(f"{m['key']} {_number(m)}".strip(), _NAME) for m in change.members]
+        data["m"] = [
+            _cut(f"{m['key']} {_number(m)} {last_updated(m)}".strip(), _NAME) for m in change.members
+        ]
     unchanged = {m.get("unchanged", 0) for m in change.members} - {0}
     if len(unchanged) == 1:
         data["u"] = f"{count(unchanged.pop(), 'unchanged field')} hidden."

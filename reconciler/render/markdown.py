@@ -45,22 +45,28 @@ from reconciler.render.markdown_pieces import (
     session_label,
     short_delete_line,
     short_key,
+    updated_at,
 )
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.view import (
     CAUSES,
+    DONE,
     SYMBOLS,
+    TO_DO,
     Change,
     Field,
-    calm,
+    about_drift,
+    beginning,
     cause_of,
     changes,
     count,
     is_text,
     left_alone,
+    nothing,
     outside_git,
     same_field,
+    shared_title,
     shows_reason,
     text_diff,
     text_size,
@@ -88,15 +94,21 @@ _SECTIONS = (
     ("move", "Moves"),
     ("forget", "Forgets"),
     ("create", "Creates"),
+    ("deleted", "Deleted"),
+    ("changed", "Changed"),
+    ("tag-removed", "Tag removed"),
+    ("tag-altered", "Tag altered"),
+    ("double", "Live twice"),
 )
 
 
-def marker(catalog: str, environment: str | None) -> str:
-    """The comment's first line, by which CI finds its earlier comment for this catalog and environment."""
+def marker(catalog: str, environment: str | None, what: str = "plan") -> str:
+    """The comment's first line, by which CI finds its earlier comment for this catalog and environment. ``what`` is
+    plan or drift."""
     parts = [f"catalog={_identity(catalog)}"]
     if environment:
         parts.append(f"environment={_identity(environment)}")
-    return f"<!-- reconciler plan {' '.join(parts)} -->"
+    return f"<!-- reconciler {what} {' '.join(parts)} -->"
 
 
 def _identity(name: str) -> str:
@@ -150,21 +162,27 @@ class _Comment:
         catalog, environment, endpoint = title(document)
         where = f", environment {code(environment)}" if environment else ""
         lines = [
-            marker(catalog, environment),
-            f"### Plan for catalog {code(catalog)}{where}",
+            marker(catalog, environment, "drift" if about_drift(document) else "plan"),
+            f"### {beginning(document)} {code(catalog)}{where}",
             "",
         ]
         if document["actions"]:
-            lines.append(f"**{totals(summary)}.**")
+            lines.append(f"**{totals(document)}.**")
         else:
-            lines.append(f"**No changes.** {calm(document)}")
-        outside = outside_git(summary)
+            first, second = nothing(document)
+            lines.append(f"**{first}** {second}")
+        outside = outside_git(document)
         if outside:
             lines[-1] += f" {outside[0].upper()}{outside[1:]}."
         alone = left_alone(summary)
         if alone:
             lines[-1] += f" Left alone: {alone}."
-        lines[-1] += f" Compared with {code(endpoint)}."
+        compared = (
+            "From git to what is live at"
+            if about_drift(document) and document["actions"]
+            else "Compared with"
+        )
+        lines[-1] += f" {compared} {code(endpoint)}."
         return as_block(lines)
 
     def _shortened(self) -> list[str]:
@@ -256,9 +274,10 @@ class _Comment:
 
     def _sections(self) -> list[tuple[str, list[Change]]]:
         listed = [c for c in changes(self.document) if c.action != "delete"]
-        found = [("Changed outside git", [c for c in listed if c.causes])]
+        apart = [] if about_drift(self.document) else [c for c in listed if c.causes]
+        found = [("Changed outside git", apart)]
         found += [
-            (name, [c for c in listed if c.action == what and not c.causes]) for what, name in _SECTIONS
+            (name, [c for c in listed if c.action == what and c not in apart]) for what, name in _SECTIONS
         ]
         return [(heading, members) for heading, members in found if members]
 
@@ -279,7 +298,7 @@ class _Comment:
         blocks: list[str] = []
         names = 0
         missing: list[str] = []
-        for what in ("update", "adopt", "move", "forget", "create"):
+        for what in (*TO_DO, *DONE):
             keys = [short_key(str(m["key"])) for c in rest if c.action == what for m in c.members]
             if not keys:
                 continue
@@ -287,7 +306,8 @@ class _Comment:
             room = self.room - 200
             if room > 200:
                 text, left = key_list(keys, room)
-                block = as_block([f"#### Also to {what} ({len(keys):,})", "", *fenced(text.split("\n"))])
+                title = f"Also {'' if what in DONE else 'to '}{DONE.get(what, what)}"
+                block = as_block([f"#### {title} ({len(keys):,})", "", *fenced(text.split("\n"))])
                 if left < len(keys):
                     blocks.append(block)
                     self._take(block)
@@ -295,7 +315,7 @@ class _Comment:
                 left = len(keys)
             names += len(keys) - left
             if left:
-                missing.append(f"{left:,} to {what}")
+                missing.append(f"{left:,} {'' if what in DONE else 'to '}{DONE.get(what, what)}")
         if names:
             self.left_out.append(f"all but the keys of {count(names, 'session')}")
         if missing:
@@ -344,7 +364,7 @@ class _Comment:
             more = len(change.members) - _MEMBERS
             members += f" and {more:,} more" if more > 0 else ""
             return as_block(
-                [f"- `~` the same change in {len(change.members):,} sessions ({members}): {what}{marks}"]
+                [f"- `{SYMBOLS[change.action]}` {shared_title(change)} ({members}): {what}{marks}"]
             )
         return as_block(
             [f"- `{SYMBOLS[change.action]}` {session_label(action)}{': ' if what else ''}{what}{marks}"]
@@ -359,7 +379,7 @@ class _Comment:
         many = len(change.members)
         action = change.first
         if many > 1:
-            label = f"~ the same change in {many:,} sessions"
+            label = f"{html_text(SYMBOLS[change.action])} {shared_title(change)}"
             members = ", ".join(f"{m['key']}" for m in change.members[: _MEMBERS * 4])
             more = many - _MEMBERS * 4
             label += f": {html_code(cut(members, 1_000))}{f' and {more:,} more' if more > 0 else ''}"
@@ -372,6 +392,8 @@ class _Comment:
             label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
         label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
         head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
+        if updated := updated_at(change.members[:_MEMBERS]):
+            head += [f"{updated}.", ""]
         if change.action == "move" or (shows_reason(change) and change.action != "delete"):
             moved = f"Moved from {code(str(action.get('from', '')))}. " if change.action == "move" else ""
             head += [f"{moved}Reason: {prose(str(action['reason']))}.", ""]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.render.changed_lines import elide, left_out, marked
 from reconciler.render.prompt_diff import Line
-from reconciler.render.view import Action, Field
+from reconciler.render.view import Action, Field, last_updated
 from reconciler.text.escape import (
     code_point,
     fence,
@@ -61,6 +61,14 @@ def prose(text: str) -> str:
 def session_label(action: Action) -> str:
     number = f" `#{action['session_id']}`" if action["session_id"] is not None else ""
     return f"{code(str(action['key']))} {markdown_code(cut(quoted(action['name']), MAX_NAME))}{number}"
+
+
+def updated_at(sessions: Sequence[Action]) -> str:
+    """When sessions were last updated; empty where it is not known."""
+    known = [(str(one["key"]), at) for one in sessions if (at := last_updated(one))]
+    if len(sessions) == 1:
+        return "".join(prose(f"L{at[1:]}") for _, at in known)
+    return "; ".join(f"{code(key)} {prose(at)}" for key, at in known)
 
 
 def delete_line(action: Action) -> str:

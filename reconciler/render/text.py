@@ -17,18 +17,23 @@ from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.terminal_page import Page, Span
 from reconciler.render.view import (
     CAUSES,
+    STYLES,
     SYMBOLS,
     Action,
     Change,
     Field,
-    calm,
+    about_drift,
+    beginning,
     cause_of,
     changes,
     count,
     is_text,
+    last_updated,
     left_alone,
+    nothing,
     outside_git,
     same_field,
+    shared_title,
     shows_reason,
     text_diff,
     text_size,
@@ -71,8 +76,9 @@ class _Plan:
         page, document = self.page, self.document
         catalog, environment, endpoint = title(document)
         where: list[Span] = [", environment ", (environment, "strong")] if environment else []
+        direction = " (git → live)" if about_drift(document) else ""
         compared = ", compared with " if document.get("about") == "environments" else ", at "
-        page.put(0, "Plan for catalog ", (catalog, "strong"), *where, compared, endpoint)
+        page.put(0, f"{beginning(document)} ", (catalog, "strong"), *where, compared, endpoint, direction)
         if document["actions"]:
             page.blank()
             self._legend(used_symbols(document))
@@ -95,7 +101,7 @@ class _Plan:
             if row and room < len(entry) + 3:
                 self.page.put(2, *row)
                 row, room = [], self.page.width
-            row += ["   " if row else "", (entry, action)]
+            row += ["   " if row else "", (entry, STYLES.get(action, action))]
             room -= len(entry) + 3
         self.page.put(2, *row)
 
@@ -109,11 +115,14 @@ class _Plan:
             what = [str(action["reason"])] if shows_reason(change) else []
             if change.action == "move":
                 what = [f"from {action.get('from', '')}"]
-            elif change.action == "update":
+            elif change.action in ("update", "changed"):
                 what = [str(f["path"]) for f in action["fields"]]
+            elif change.action == "adopt" and action["fields"]:
+                what[-1] += "; changed by it:"
+                what = [" ".join([*what, ", ".join(str(f["path"]) for f in action["fields"])])]
             key = visible(str(action["key"]))
             pad = " " * max(0, keys - cells(key))
-            spans = self._header(change.action, key + pad, action)
+            spans = self._header(change, key + pad)
             if what:
                 spans += ["  ", (", ".join(what), "dim")]
             self.page.put(2, *spans, *_causes(change), hang=keys + 4)
@@ -122,29 +131,31 @@ class _Plan:
         page, action = self.page, change.first
         many = len(change.members)
         if many == 1:
-            page.put(2, *self._header(change.action, str(action["key"]), action), *_causes(change))
+            page.put(2, *self._header(change, str(action["key"])), *_causes(change))
         else:
             lines = self._shared_lines(change)
-            same = f"the same {lines}-line change" if lines else "the same change"
-            page.put(
-                2,
-                (f"{SYMBOLS[change.action]} ", change.action),
-                (f"{same} in {count(many, 'session')}:", "strong"),
-                *_causes(change),
-            )
+            title = shared_title(change)
+            if lines:
+                title = title.replace("the same change", f"the same {lines}-line change", 1)
+            sign = (f"{SYMBOLS[change.action]} ", change.style)
+            page.put(2, sign, (f"{title}:", "strong"), *_causes(change))
             self._members(change.members)
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
         if change.action == "move" or shows_reason(change) or self.full:
             page.put(6, ("reason: ", "dim"), str(action["reason"]), hang=8)
-        if change.action != "delete" or self.full:
+        if change.style != "delete" or self.full:
             self._fields(change)
         self._unchanged(change)
 
-    def _header(self, action: str, key: str, session: Action) -> list[Span]:
-        spans: list[Span] = [(f"{SYMBOLS[action]} ", action), (key, "strong"), "  ", quoted(session["name"])]
+    def _header(self, change: Change, key: str) -> list[Span]:
+        session = change.first
+        sign = (f"{SYMBOLS[change.action]} ", change.style)
+        spans: list[Span] = [sign, (key, "strong"), "  ", quoted(session["name"])]
         if session["session_id"] is not None:
             spans.append((f"  #{session['session_id']}", "dim"))
+        if updated := last_updated(session):
+            spans.append((f"  {updated}", "dim"))
         return spans
 
     def _shared_lines(self, change: Change) -> int:
@@ -156,10 +167,7 @@ class _Plan:
 
     def _members(self, members: Sequence[Action]) -> None:
         """The sessions that share a change: all of them, or as many as fit into a few rows."""
-        names = [
-            visible(f"{m['key']} #{m['session_id']}" if m["session_id"] is not None else str(m["key"]))
-            for m in members
-        ]
+        names = [visible(_who(member)) for member in members]
         room = (self.page.width - 6) * NAME_ROWS - 40
         shown = len(names)
         if not self.full:
@@ -339,10 +347,12 @@ class _Plan:
         page, summary = self.page, self.document["summary"]
         page.blank()
         if self.document["actions"]:
-            page.put(0, (f"Plan: {totals(summary)}.", "strong"))
+            what = "Drift" if about_drift(self.document) else "Plan"
+            page.put(0, (f"{what}: {totals(self.document)}.", "strong"))
         else:
-            page.put(0, ("No changes.", "strong"), f" {calm(self.document)}")
-        outside = outside_git(summary)
+            first, second = nothing(self.document)
+            page.put(0, (first, "strong"), f" {second}")
+        outside = outside_git(self.document)
         if outside:
             page.put(0, (f"Attention: {outside}.", "drift"))
         rewritten = summary.get("rewritten", 0)
@@ -353,6 +363,16 @@ class _Plan:
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))
+
+
+def _who(session: Action) -> str:
+    """One of several sessions with the same change: ``alice #1 (last updated …)``."""
+    parts = [str(session["key"])]
+    if session["session_id"] is not None:
+        parts.append(f"#{session['session_id']}")
+    if updated := last_updated(session):
+        parts.append(f"({updated})")
+    return " ".join(parts)
 
 
 _SIGN_STYLES = {"+": "create", "-": "delete", "~": "update"}

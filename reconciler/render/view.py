@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,10 +18,40 @@ from reconciler.render.prompt_diff import TextDiff, changed_part, diff
 Action: TypeAlias = Mapping[str, Any]
 Field: TypeAlias = Mapping[str, Any]
 
-SYMBOLS = {"create": "+", "update": "~", "delete": "-", "adopt": "=", "move": ">", "forget": "/"}
+SYMBOLS = {
+    "create": "+",
+    "update": "~",
+    "delete": "-",
+    "adopt": "=",
+    "move": ">",
+    "forget": "/",
+    "changed": "~",
+    "deleted": "-",
+    "tag-removed": "/",
+    "tag-altered": "/",
+    "double": "+",
+}
 
 #: The actions in the order of a summary. The first three are always shown.
 TO_DO = ("create", "update", "delete", "adopt", "move", "forget")
+
+#: In place of actions, what a document about drift says was done to sessions; and how a total says it.
+DONE = {
+    "changed": "changed",
+    "deleted": "deleted",
+    "tag-removed": "without its tag",
+    "tag-altered": "with an altered tag",
+    "double": "live twice",
+}
+
+#: The actions that are shown in the style of another one.
+STYLES = {
+    "changed": "update",
+    "deleted": "delete",
+    "tag-removed": "forget",
+    "tag-altered": "forget",
+    "double": "create",
+}
 
 #: Who changed a field, for the causes that are shown.
 CAUSES = {
@@ -40,7 +71,7 @@ _EXACT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One or more sessions with the same change. Only updates are grouped."""
+    """One or more sessions with the same change. Updates, adoptions and drift of fields are grouped."""
 
     members: Sequence[Action]
 
@@ -51,12 +82,19 @@ class Change:
 
     @property
     def action(self) -> str:
-        """create, update, …"""
+        """create, update, …, or one of :data:`DONE`."""
         return str(self.first["action"])
 
     @property
+    def style(self) -> str:
+        """The action whose style it is shown in."""
+        return STYLES.get(self.action, self.action)
+
+    @property
     def causes(self) -> set[str]:
-        """The causes of its fields that are shown: drift and conflict."""
+        """The causes of its fields that are shown: drift and conflict. Among drift, drift is not said again."""
+        if self.action in DONE:
+            return {"conflict"} & {str(f.get("cause")) for f in self.first["fields"]}
         found = {str(f["cause"]) for f in self.first["fields"] if f.get("cause") in ("drift", "conflict")}
         return found | {"drift"} if self.first.get("drift") and not found else found
 
@@ -66,11 +104,32 @@ def shows_reason(change: Change) -> bool:
     return change.action in ("delete", "forget", "adopt") or "outside" in change.first
 
 
+def about_drift(document: Mapping[str, Any]) -> bool:
+    """Whether a document tells what was done outside git, and not what an apply would do."""
+    return document.get("about") == "drift"
+
+
+def last_updated(action: Action) -> str:
+    """When the service says that a session was last updated; empty if it is not known."""
+    return f"last updated {action['updated_at']}" if action.get("updated_at") else ""
+
+
+_GROUPED = ("update", "adopt", "changed")
+
+
+def shared_title(change: Change) -> str:
+    """What several sessions share: ``the same change in 3 sessions``."""
+    number = count(len(change.members), "session")
+    if change.action == "adopt" and not change.first["fields"]:
+        return f"{number} adopted as they are"
+    return f"the same change in {number}"
+
+
 def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change]:
-    """The plan's actions in the order of review, identical updates together when ``grouped``."""
+    """The plan's actions in the order of review, identical ones together when ``grouped``."""
     groups: dict[Any, list[Action]] = {}
     for at, action in enumerate(document["actions"]):
-        together = grouped and action["action"] == "update"
+        together = grouped and action["action"] in _GROUPED and "outside" not in action
         groups.setdefault(_signature(action) if together else at, []).append(action)
     found = [Change(members) for members in groups.values()]
     found.sort(key=_rank)  # stable: within a section the plan's own order stays
@@ -78,14 +137,14 @@ def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change
 
 
 def _rank(change: Change) -> int:
-    if change.action == "delete":
+    if change.style == "delete":
         return 0
     return 1 if change.causes else 2
 
 
 def _signature(action: Action) -> tuple[Any, ...]:
     fields = tuple(sorted(_field_signature(f) for f in action["fields"]))
-    return bool(action.get("drift")), fields
+    return action["action"], bool(action.get("drift")), fields
 
 
 def _field_signature(field: Field) -> tuple[str, str, str]:
@@ -125,7 +184,7 @@ def cause_of(kind: str, field: Field) -> str:
     """Why a field changes, as a key of :data:`CAUSES`; empty if there is no reason to show. A session that is
     adopted has no tag, so nobody can know who changed it, and it does not matter."""
     cause = str(field.get("cause"))
-    if cause not in CAUSES or kind == "create":
+    if cause not in CAUSES or kind == "create" or (kind in DONE and cause == "drift"):
         return ""
     return "adopted" if kind == "adopt" and cause == "unknown" else cause
 
@@ -158,17 +217,36 @@ def text_size(text: str) -> str:
     return f"{count(text.count(chr(10)) + 1, 'line')}, about {count(estimate_tokens(text), 'token')}"
 
 
-def totals(summary: Mapping[str, int]) -> str:
-    """``1 to create, 2 to update, 1 to delete``, and the other actions if there are any."""
-    return ", ".join(
-        f"{summary[what]:,} to {what}" for at, what in enumerate(TO_DO) if at < 3 or summary[what]
-    )
+def totals(document: Mapping[str, Any]) -> str:
+    """``1 to create, 2 to update, 1 to delete``, and the other actions if there are any; of drift, ``2 sessions
+    changed, 1 deleted``."""
+    if about_drift(document):
+        return _done(document)
+    summary = document["summary"]
+    parts = [f"{summary[what]:,} to {what}" for at, what in enumerate(TO_DO) if at < 3 or summary[what]]
+    if changing := changed_by_adoption(document):
+        at = next(at for at, part in enumerate(parts) if part.endswith(" to adopt"))
+        parts[at] += f" ({changing:,} changed by it)"
+    return ", ".join(parts)
 
 
-def outside_git(summary: Mapping[str, int]) -> str:
+def changed_by_adoption(document: Mapping[str, Any]) -> int:
+    """How many adoptions change a field of their session."""
+    return sum(action["action"] == "adopt" and bool(action["fields"]) for action in document["actions"])
+
+
+def _done(document: Mapping[str, Any]) -> str:
+    counts = Counter(action["action"] for action in document["actions"])
+    first, *rest = [what for what in DONE if counts[what]]
+    parts = [f"{count(counts[first], 'session')} {DONE[first]}"]
+    return ", ".join([*parts, *(f"{counts[what]:,} {DONE[what]}" for what in rest)])
+
+
+def outside_git(document: Mapping[str, Any]) -> str:
     """How many sessions have drift or conflicts; empty if none."""
+    summary = document["summary"]
     parts = []
-    if summary["drift"]:
+    if summary["drift"] and not about_drift(document):
         parts.append(f"{count(summary['drift'], 'session')} changed outside git")
     if summary["conflict"]:
         parts.append(f"{count(summary['conflict'], 'session')} in conflict")
@@ -176,12 +254,15 @@ def outside_git(summary: Mapping[str, int]) -> str:
 
 
 def left_alone(summary: Mapping[str, int]) -> str:
-    """``12 unmanaged, 3 of other catalogs, 1 with an unreadable tag``; empty if none."""
+    """``12 unmanaged, 3 of other environments, 2 of other catalogs``; empty if none."""
     parts = []
     if summary["unmanaged"]:
         parts.append(f"{summary['unmanaged']:,} unmanaged")
-    if summary["foreign"]:
-        parts.append(f"{summary['foreign']:,} of other catalogs")
+    siblings = summary.get("other_environments", 0)
+    if siblings:
+        parts.append(f"{siblings:,} of other environments")
+    if summary["foreign"] > siblings:
+        parts.append(f"{summary['foreign'] - siblings:,} of other catalogs")
     if summary["unreadable"]:
         parts.append(f"{summary['unreadable']:,} with an unreadable tag")
     if summary.get("copies"):
@@ -194,6 +275,18 @@ def left_alone(summary: Mapping[str, int]) -> str:
 def title(document: Mapping[str, Any]) -> tuple[str, str, str]:
     """Catalog, environment (empty if there is none) and endpoint, unescaped."""
     return str(document["catalog"]), str(document["environment"] or ""), str(document["endpoint"])
+
+
+def beginning(document: Mapping[str, Any]) -> str:
+    """What the document is, as the beginning of its heading: ``Plan for catalog``, ``Drift: catalog``."""
+    return "Drift: catalog" if about_drift(document) else "Plan for catalog"
+
+
+def nothing(document: Mapping[str, Any]) -> tuple[str, str]:
+    """The two sentences for a document without actions."""
+    if not about_drift(document):
+        return "No changes.", calm(document)
+    return "Drift." if document["summary"]["drift"] else "No drift.", calm(document)
 
 
 _CALM = {
@@ -215,4 +308,4 @@ def calm(document: Mapping[str, Any]) -> str:
 def used_symbols(document: Mapping[str, Any]) -> Iterable[str]:
     """The actions that occur, in the order of the legend."""
     found = {action["action"] for action in document["actions"]}
-    return [action for action in TO_DO if action in found]
+    return [action for action in (*TO_DO, *DONE) if action in found]

@@ -15,7 +15,8 @@ from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.rate_limit import RateLimiter, backoff
+from reconciler.api.rate_limit import RateLimiter
+from reconciler.api.retry import backoff
 from reconciler.errors import Problem
 from reconciler.server import Fault, RunningServer, running_server
 from tests.support import API_KEY, CONTRACT, Answer, Still, answering, calling, listing, row

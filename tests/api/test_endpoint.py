@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.endpoint import Endpoint, api_key, check_address, endpoint_name
+from reconciler.address import check_address
+from reconciler.api.endpoint import Endpoint, api_key, endpoint_name
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
 from reconciler.text.hosts import is_loopback
 from tests.support import API_KEY

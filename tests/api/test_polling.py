@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.api.errors import ApiError
-from reconciler.api.polling import pause_before_retry, poll, poll_until
+from reconciler.api.polling import poll, poll_until
+from reconciler.api.retry import pause_before_retry
 from tests.support import Still
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler.catalog import load_catalog
-from reconciler.catalog.accept import Accepted, accept_values
+from reconciler.catalog.accept import prepare
+from reconciler.catalog.accept_places import Accepted
 from reconciler.errors import CatalogError, Problem, ReconcilerError
 from reconciler.values import MISSING
 
@@ -88,6 +89,15 @@ def diff(root: Path) -> str:
 
 def accept(root: Path, values: Mapping[str, Any]) -> list[str]:
     return accept_values(root, [Accepted(*where.split(".", 1), value) for where, value in values.items()])  # type: ignore[call-arg]
+
+
+def accept_values(root: Path, changes: list[Accepted], environment: str | None = None) -> list[str]:
+    """Accept all of these values, or none if one can't be."""
+    acceptance = prepare(root, changes, environment=environment)
+    if acceptance.impossible:
+        raise ReconcilerError(acceptance.impossible)
+    acceptance.write()
+    return sorted(acceptance.files)
 
 
 class Refusal(str):
@@ -373,11 +383,27 @@ COMPOSED: dict[str, tuple[dict[str, Any], str]] = {
 -  rules: {name: Rules, prompt: {file: prompts/rules.md}}
 +  rules: {name: Rules, prompt: Be strict.}""",
     ),
-    "a prompt of parts": (
+    "a prompt of parts, where the change lies inside one": (
         {"desk.prompt": "Be kind.\n\nBe long."},
+        """\
+-    prompt: [{fragment: rules}, {text: Be brief.}]
++    prompt: [{fragment: rules}, {text: Be long.}]""",
+    ),
+    "a prompt of parts, where the change lies on the border of two": (
+        {"desk.prompt": "Be kind.\n\nBe warm.\n\nBe brief."},
         Refusal(
-            "`desk.prompt` can't be accepted: the prompt has several parts, and the change may belong to any of them"
+            "`desk.prompt` can't be accepted: the prompt has several parts, and the change may belong to any of 1, 2"
         ),
+    ),
+    "a prompt of parts, of which two changed": (
+        {"desk.prompt": "Be strict.\n\nBe long."},
+        Refusal(
+            "`desk.prompt` can't be accepted: the prompt has several parts, and more than one of them changed"
+        ),
+    ),
+    "a part in a file that another session uses, too": (
+        {"desk.prompt": "Be strict.\n\nBe brief."},
+        Refusal("`desk.prompt` can't be accepted: it lies in fragment `rules`, which others use, too: rules"),
     ),
     "another field of a session of parts": (
         {"desk.name": "Front Desk"},

@@ -330,14 +330,14 @@ ENVIRONMENTS = "environments: {staging: {}, production: {sessions: {alise: {skip
             "catalog.yaml:3:1: this catalog has environments, but none was chosen\n"
             "    3 | environments: {staging: {}, production: {sessions: {alise: {skip: true}}}}\n"
             "      | ^\n"
-            "      hint: choose one with --env: staging, production",
+            "      hint: add --env=staging or --env=production",
         ),
         (
             "stagin",
             "catalog.yaml:3:1: there is no environment `stagin`\n"
             "    3 | environments: {staging: {}, production: {sessions: {alise: {skip: true}}}}\n"
             "      | ^\n"
-            "      hint: did you mean `staging`?",
+            "      hint: did you mean --env=staging?",
         ),
         (
             "production",

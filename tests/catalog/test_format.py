@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from reconciler.catalog.format import format_text, formatted, write_formatted
 from reconciler.catalog.load import environments, load_catalog
 from reconciler.domain import Catalog
 from reconciler.errors import CatalogError
+from tests import warm
 from tests.catalog.generated_manifests import catalog
 from tests.strict_yaml.manifests import Manifest, manifests
 
@@ -36,7 +35,9 @@ def write(root: Path, files: Mapping[str, str]) -> Path:
     return root
 
 
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=() if part < 3 else (pytest.mark.full,)) for part in range(10)]
+)
 def test_generated_catalogs(part: int, tmp_path: Path) -> None:
     changed = 0
     for seed in range(part * 50, part * 50 + 50):
@@ -61,7 +62,7 @@ def comments(text: str) -> list[str]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(manifests())
 def test_any_document(manifest: Manifest) -> None:
     once = format_text(manifest.text.removeprefix("\ufeff"))
@@ -224,12 +225,7 @@ def test_a_catalog_that_does_not_load_is_left_alone(tmp_path: Path) -> None:
 
 def run(root: Path, *flags: str) -> tuple[int, str]:
     """What ``reconciler fmt`` exits with and prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "fmt", str(root), *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run(["fmt", str(root), *flags])
     assert done.stderr == ""
     return done.returncode, done.stdout
 

@@ -81,7 +81,8 @@ def test_the_least_there_can_be(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_noted(tmp_path: Path) -> None:
-    root = write_catalog(tmp_path, {})
+    head = "version: 1\ncatalog: bookshop\nenvironments: {staging: {}}\n"
+    root = write_catalog(tmp_path, {"catalog.yaml": head})
     assert load_catalog(root, "staging").environment == "staging"
     with pytest.raises(CatalogError, match="`Staging!` is not a valid environment name"):
         load_catalog(root, "Staging!")

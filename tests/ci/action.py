@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 
@@ -241,11 +242,9 @@ def stub_tools(folder: Path) -> None:
     )
     pip = folder / "pip"
     pip.write_text(f'#!/bin/sh\nfor one in "$@"; do echo "$one" >>"{folder}/pip.txt"; done\n')
-    command = folder / "reconciler"
-    start = "from reconciler.cli import main; main()"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -P -c "{start}" "$@"\n')
-    for file in (venv, pip, command):
+    for file in (venv, pip):
         file.chmod(0o755)
+    warm.script(folder / "reconciler")
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -45,15 +45,25 @@ class Forge:
     page: int = 100
     #: What a token of a fork's pull request gets.
     read_only: bool = False
+    #: The newest commit of the request.
+    head: str = ""
+    #: The account that the token belongs to.
+    account: str = BOT
+    #: The address that links to further pages begin with: a forge behind a proxy may not know its own.
+    links: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, body: str, login: str = BOT) -> dict[str, Any]:
-        number = len(self.comments) + 501
+        number = 501 + max((one["id"] - 500 for one in self.comments), default=0)
         comment = {
             "id": number,
             "body": body,
-            "user": {"login": login},
-            "author": {"id": 1 if login == BOT else 2},
+            "user": {
+                "login": login,
+                "type": "Bot" if login.endswith("[bot]") else "User",
+                "id": -2 if login == "forgejo-actions" else 7,
+            },
+            "author": {"id": 1 if login == self.account else 2, "username": login},
             "html_url": f"https://github.example/bookshop/personas/pull/7#issuecomment-{number}",
         }
         self.comments.append(comment)
@@ -74,6 +84,9 @@ class Forge:
         """The status, the answer, and the Link header."""
         if path == "/api/v4/user":
             return 200, {"id": 1, "username": "project_12_bot"}, ""
+        path = path.removeprefix("/api/v1")
+        if re.fullmatch(r"/repos/bookshop/personas/pulls/7|/api/v4/projects/12/merge_requests/7", path):
+            return 200, {"head": {"sha": self.head}, "sha": self.head}, ""
         rows = re.fullmatch(
             r"/repos/bookshop/personas/issues/7/comments|/api/v4/projects/12/merge_requests/7/notes", path
         )
@@ -89,7 +102,7 @@ class Forge:
             errors = [{"message": f"Body is too long (maximum is {self.limit} characters)"}]
             return 422, {"message": "Validation Failed", "errors": errors}, ""
         if rows and method == "POST":
-            return 201, self.add(body["body"]), ""
+            return 201, self.add(body["body"], self.account), ""
         if one:
             number = int(one[1] or one[2])
             found = next((c for c in self.comments if c["id"] == number), None)
@@ -102,12 +115,13 @@ class Forge:
         return 404, {"message": "Not Found"}, ""
 
     def _page(self, path: str, query: Mapping[str, list[str]]) -> tuple[int, Any, str]:
-        size = min(self.page, int(query.get("per_page", ["30"])[0]))
+        size = min(self.page, int(query.get("per_page", query.get("limit", ["30"]))[0]))
         page = int(query.get("page", ["1"])[0])
         rows = self.comments[(page - 1) * size : page * size]
         link = ""
         if page * size < len(self.comments):
-            link = f'<{self.url}{path}?per_page={size}&page={page + 1}>; rel="next", <{self.url}{path}>; rel="first"'
+            base = f"{self.links or self.url}{path}"
+            link = f'<{base}?per_page={size}&page={page + 1}>; rel="next", <{base}>; rel="first"'
         return 200, rows, link
 
 

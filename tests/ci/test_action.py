@@ -30,6 +30,7 @@ BOB = "bob: {name: Bob, model: deepseek-chat, prompt: Be brief.}"
 CAROL = "carol: {name: Carol, model: deepseek-chat, prompt: Be quick.}"
 
 VALIDATED = ["Prepare", "Set up Python", "Install", "Validate"]
+NOT_VALID = [*VALIDATED, "Say that there is no plan"]
 PLANNED = [*VALIDATED, "Plan", "Show the plan", "Collect the plan", "Keep the plan"]
 APPLIED = [*PLANNED, "Apply", "Collect the archives", "Keep the archives"]
 
@@ -91,6 +92,7 @@ def test_validate_needs_neither_key_nor_network(start: Start, service: RunningSe
     done = start("push").run(command="validate", catalog="shop")
     assert done.ran == VALIDATED
     assert "bookshop: 1 session, all valid." in done.log
+    assert done.summary == "### The catalog is valid\n\n    bookshop: 1 session, all valid.\n\n"
     assert (done.failed, done.commands, service.log) == ("", [], [])
     assert done.outputs["exit-code"] == "0"
     assert done.outputs["changes"] == ""
@@ -101,7 +103,7 @@ def test_problems_are_said_at_their_lines(start: Start, service: RunningServer) 
     write(runner.workspace / "shop" / "a,b", "alice: {name: 100%, temprature: 1, prompt: Be kind.}")
     (runner.workspace / "shop" / "a,b" / "catalog.yaml").write_text('version: 1\ncatalog: "a:b"\n')
     done = runner.run(catalog="./shop/a,b", api_key=API_KEY)
-    assert (done.ran, done.failed, done.outputs["exit-code"]) == (VALIDATED, "Validate", "1")
+    assert (done.ran, done.failed, done.outputs["exit-code"]) == (NOT_VALID, "Validate", "1")
     assert done.commands[0].startswith("::error file=shop/a%2Cb/catalog.yaml,line=2,col=10::")
     assert done.commands[1].startswith("::error file=shop/a%2Cb/sessions/all.yaml,line=2,col=")
     assert "temprature" in done.commands[1]
@@ -134,14 +136,120 @@ def test_a_pull_request_gets_one_comment_that_follows_it(
     assert [command.split("::")[1] for command in second.commands] == ["notice title=Plan for bookshop"]
 
 
+def test_a_commit_that_can_not_be_planned_is_said_above_the_earlier_plan(start: Start, forge: Forge) -> None:
+    runner = start("pull_request")
+    assert runner.run(catalog="shop", api_key=API_KEY).failed == ""
+    later = runner.github["sha"] = runner.event["pull_request"]["head"]["sha"] = "b" * 40
+    forge.head = later
+    write(runner.workspace / "shop", "alice: {name: Alice, temprature: 1, prompt: Be kind.}")
+    assert runner.run(catalog="./shop/", api_key=API_KEY).failed == "Validate"
+    assert len(forge.comments) == 1
+    body = forge.comments[0]["body"]
+    assert (
+        "> **Commit `bbbbbbbbbbbb` could not be planned.** The plan below is for commit `0123456789ab`."
+        in body
+    )
+    assert "temprature" in body
+    assert "**1 to create, 0 to update, 0 to delete.**" in body
+
+    write(runner.workspace / "shop", ALICE)
+    assert runner.run(catalog="shop", api_key="wrong").failed == "Plan"
+    assert "temprature" not in forge.comments[0]["body"]
+    assert "could not be planned" in forge.comments[0]["body"]
+    done = runner.run(catalog="shop", api_key=API_KEY)
+    assert (done.failed, "could not be planned" in forge.comments[0]["body"]) == ("", False)
+
+
+def test_a_cancelled_plan_does_not_leave_the_earlier_one_as_it_is(
+    start: Start, forge: Forge, service: RunningServer
+) -> None:
+    runner = start("pull_request")
+    assert runner.run(catalog="shop", api_key=API_KEY).failed == ""
+    listing, cancelled = threading.Event(), threading.Event()
+
+    def hold(entry: Any) -> None:
+        listing.set()
+        cancelled.wait(60)
+
+    def cancel(process: subprocess.Popen[bytes]) -> None:
+        listing.wait(60)
+        interrupt(process)
+        cancelled.set()
+
+    service.after.append(hold)
+    runner.meanwhile = ("Plan", cancel)
+    done = runner.run(catalog="shop", api_key=API_KEY)
+    assert (done.failed, done.outputs["exit-code"]) == ("Plan", "130")
+    assert "could not be planned" in forge.comments[0]["body"]
+    assert "### No plan" in done.summary
+
+
+def test_legs_have_comments_and_artifacts_of_their_own(
+    start: Start, forge: Forge, service: RunningServer
+) -> None:
+    runner = start("pull_request")
+    write(runner.workspace / "second", ALICE, BOB)
+    for folder in ("shop", "second", "shop"):
+        runner.run(catalog=folder, api_key=API_KEY)
+    assert [one["body"].count("to create") for one in forge.comments] == [1, 1]
+    for city in ("Wien", "上海"):
+        done = runner.run(catalog="shop", api_key=API_KEY, catalog_flags=f"--var=city={city}")
+        (name,) = done.artifacts
+        assert re.fullmatch(r"reconciler-bookshop-[0-9]+-plan", name)
+    assert len(forge.comments) == 4
+    done = runner.run(catalog="shop", api_key=API_KEY, endpoint=service.url, comment_key="shop")
+    assert list(done.artifacts) != [name]
+    assert done.outputs["artifact"] == next(iter(done.artifacts))
+    assert forge.comments[-1]["body"].startswith("<!-- reconciler comment key=shop ")
+
+
+def test_the_name_of_an_environment_is_in_that_of_its_artifact(start: Start) -> None:
+    runner = start("pull_request")
+    (runner.workspace / "shop" / "catalog.yaml").write_text(CATALOG + "environments: {staging: {}}\n")
+    done = runner.run(catalog="shop", api_key=API_KEY, catalog_flags="--env=staging")
+    assert list(done.artifacts) == ["reconciler-bookshop-staging-plan"]
+
+
+def test_a_merge_queue_is_planned_in_the_summary(start: Start, forge: Forge) -> None:
+    runner = start("merge_group", "refs/heads/gh-readonly-queue/main/pr-7-abc")
+    done = runner.run(catalog="shop", api_key=API_KEY)
+    assert (done.failed, forge.calls) == ("", [])
+    assert "**1 to create, 0 to update, 0 to delete.**" in done.summary
+
+
+def test_a_review_updates_the_comment(start: Start, forge: Forge) -> None:
+    runner = start("pull_request_review")
+    del runner.event["number"]
+    runner.event["pull_request"]["number"] = 7
+    assert runner.run(catalog="shop", api_key=API_KEY).failed == ""
+    assert len(forge.comments) == 1
+
+
+def test_a_token_of_another_account_is_a_warning(start: Start, forge: Forge) -> None:
+    forge.account = "persona-bot"
+    done = start("pull_request").run(catalog="shop", api_key=API_KEY)
+    warning = (
+        "::warning title=reconciler::The token belongs to persona-bot, and its comments were not looked for"
+    )
+    assert any(command.startswith(warning) for command in done.commands)
+
+
+def test_a_calm_plan_needs_no_new_comment_where_none_is_wanted(start: Start, forge: Forge) -> None:
+    runner = start("pull_request")
+    write(runner.workspace / "shop")
+    done = runner.run(catalog="shop", api_key=API_KEY, comment_only_if_changes="true")
+    assert (done.failed, forge.comments) == ("", [])
+    assert "**No changes.**" in done.summary
+
+
 def test_the_artifact_holds_the_page_and_the_plan_only_when_asked(start: Start) -> None:
     runner = start("pull_request")
     done = runner.run(catalog="shop", api_key=API_KEY)
-    assert list(done.artifacts["reconciler-plan"]) == ["plan.html"]
+    assert list(done.artifacts["reconciler-bookshop-plan"]) == ["plan.html"]
     done = runner.run(catalog="shop", api_key=API_KEY, save_plan="true", artifact_name="shop")
     assert list(done.artifacts["shop-plan"]) == ["plan.html", "plan.json"]
     done = runner.run(catalog="shop", api_key=API_KEY, save_plan="true", artifact="false")
-    assert list(done.artifacts["reconciler-plan"]) == ["plan.json"]
+    assert list(done.artifacts["reconciler-bookshop-plan"]) == ["plan.json"]
     done = runner.run(catalog="shop", api_key=API_KEY, artifact="false")
     assert done.artifacts == {}
 
@@ -178,7 +286,9 @@ def test_a_service_that_does_not_answer_fails_the_plan(start: Start, forge: Forg
         catalog="shop", api_key=API_KEY, endpoint="http://127.0.0.1:9", plan_flags="--retries=0"
     )
     assert (done.failed, done.outputs["exit-code"], done.outputs["changes"]) == ("Plan", "1", "")
-    assert (forge.calls, done.artifacts) == ([], {})
+    assert (forge.writes, done.artifacts) == ([], {})
+    assert done.commands[0].startswith("::error title=reconciler::There is no plan: ")
+    assert "### No plan for commit `0123456789ab`" in done.summary
 
 
 def test_a_missing_key_is_an_error_where_there_should_be_one(start: Start) -> None:
@@ -202,7 +312,7 @@ def test_drift_is_a_failure(start: Start, service: RunningServer) -> None:
     service.store.update_session(alice.session_id, prompt="Be rude.")
     done = runner.run(command="drift", catalog="shop", api_key=API_KEY)
     assert (done.failed, done.outputs["exit-code"], done.outputs["changes"]) == ("Verdict", "2", "true")
-    assert "Be rude." in done.summary
+    assert "rude" in done.summary
 
 
 def test_an_environment_of_the_catalog(start: Start, forge: Forge, service: RunningServer) -> None:
@@ -260,9 +370,9 @@ def test_a_fork_can_be_planned_against_a_snapshot(start: Start, forge: Forge, se
     done = runner.run(catalog="shop", against="snapshot.json", save_plan="true")
     assert (done.ran, done.failed) == (PLANNED, "")
     assert "**1 to create, 0 to update, 0 to delete.**" in done.summary
-    assert "No comment was posted: this job may not comment" in done.log
+    assert "::warning title=reconciler::No comment was posted (403, Resource not accessible" in done.log
     assert (forge.comments, forge.writes, len(service.log)) == ([], ["POST"], before)
-    assert list(done.artifacts["reconciler-plan"]) == ["plan.html"]
+    assert list(done.artifacts["reconciler-bookshop-plan"]) == ["plan.html"]
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "apply"])
@@ -283,7 +393,7 @@ def test_the_default_branch_is_applied_exactly_as_planned(start: Start, service:
     assert (done.ran, done.failed, done.outputs["exit-code"]) == (APPLIED, "", "0")
     assert names(service) == ["Alice"]
     assert "### Apply: exit code 0\n\n    " in done.summary
-    assert list(done.artifacts["reconciler-archive-1"]) == ["archive/journal.jsonl"]
+    assert list(done.artifacts["reconciler-bookshop-archive-1"]) == ["archive/journal.jsonl"]
     assert "lock" in " ".join(str(entry.body) for entry in service.log)
 
     again = runner.run(command="apply", catalog="shop", api_key=API_KEY)
@@ -302,7 +412,7 @@ def test_what_was_overwritten_is_in_the_artifact(start: Start, service: RunningS
     runner.run(command="apply", catalog="shop", api_key=API_KEY)
     write(runner.workspace / "shop", ALICE.replace("kind", "calm"))
     done = runner.run(command="apply", catalog="shop", api_key=API_KEY)
-    files = done.artifacts["reconciler-archive-1"]
+    files = done.artifacts["reconciler-bookshop-archive-1"]
     assert [name for name in files if name != "archive/journal.jsonl"]
     assert any(b"Be kind." in content for content in files.values())
 
@@ -316,7 +426,7 @@ def test_the_archives_can_be_encrypted(start: Start, service: RunningServer, tmp
     done = runner.run(command="apply", catalog="shop", api_key=API_KEY, archive_passphrase=passphrase)
     assert done.failed == ""
     assert passphrase not in done.log
-    files = done.artifacts["reconciler-archive-1"]
+    files = done.artifacts["reconciler-bookshop-archive-1"]
     assert list(files) == ["archive.tar.gpg"]
     home = tmp_path / "gnupg"
     home.mkdir(mode=0o700)
@@ -343,7 +453,7 @@ def test_chats_do_not_go_to_a_public_artifact(start: Start, service: RunningServ
         "(see docs/ci.md)"
     )
     done = runner.run(command="apply", catalog="shop", api_key=API_KEY, archives="none")
-    assert (done.failed, list(done.artifacts)) == ("", ["reconciler-plan"])
+    assert (done.failed, list(done.artifacts)) == ("", ["reconciler-bookshop-plan"])
 
 
 @pytest.mark.parametrize(
@@ -375,7 +485,7 @@ def test_a_plan_of_an_earlier_job(start: Start, service: RunningServer) -> None:
     runner = start("push")
     planned = runner.run(command="plan", catalog="shop", api_key=API_KEY, save_plan="true")
     assert names(service) == []
-    (runner.workspace / "plan.json").write_bytes(planned.artifacts["reconciler-plan"]["plan.json"])
+    (runner.workspace / "plan.json").write_bytes(planned.artifacts["reconciler-bookshop-plan"]["plan.json"])
     write(runner.workspace / "shop", BOB)  # of no interest any more
     runner.env["RECONCILER_MAX_DELETES"] = "1"  # the plan's guards, not the apply's
     done = runner.run(command="apply", api_key=API_KEY, plan_file="plan.json")
@@ -388,7 +498,7 @@ def test_a_stale_plan_is_refused(start: Start, service: RunningServer) -> None:
     runner.run(command="apply", catalog="shop", api_key=API_KEY)
     write(runner.workspace / "shop", ALICE.replace("kind", "calm"))
     planned = runner.run(command="plan", catalog="shop", api_key=API_KEY, save_plan="true")
-    (runner.workspace / "plan.json").write_bytes(planned.artifacts["reconciler-plan"]["plan.json"])
+    (runner.workspace / "plan.json").write_bytes(planned.artifacts["reconciler-bookshop-plan"]["plan.json"])
     alice = service.store.sessions()[0]
     service.store.update_session(alice.session_id, prompt="Be rude.")
     done = runner.run(command="apply", api_key=API_KEY, plan_file="plan.json")
@@ -396,6 +506,7 @@ def test_a_stale_plan_is_refused(start: Start, service: RunningServer) -> None:
     assert service.store.sessions()[0].prompt == "Be rude."
 
 
+@pytest.mark.usefixtures("installed")  # a signal has to reach it
 def test_a_cancelled_apply_stops_in_good_order_and_keeps_its_archives(
     start: Start, service: RunningServer
 ) -> None:
@@ -425,7 +536,7 @@ def test_a_cancelled_apply_stops_in_good_order_and_keeps_its_archives(
     )
     assert (done.failed, done.outputs["exit-code"]) == ("Apply", "130")
     assert "### Apply: exit code 130" in done.summary
-    assert "archive/journal.jsonl" in done.artifacts["reconciler-archive-1"]
+    assert "archive/journal.jsonl" in done.artifacts["reconciler-bookshop-archive-1"]
     assert names(service) == ["Alice"]
 
 
@@ -548,3 +659,29 @@ def test_flags_are_lines(tmp_path: Path) -> None:
 
 def test_no_flags(tmp_path: Path) -> None:
     assert bash('flags ""; echo "${#flags[@]}"', tmp_path).stdout == "0\n"
+
+
+def test_a_file_name_with_colons_gets_its_annotation(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text(
+        "sessions/a:b 1:2.yaml:3:5: no such field\nsessions/c.yaml:7:1: x:1:2: y\n"
+    )
+    done = bash('annotate out.txt shop "Not valid"', tmp_path)
+    assert done.stdout.splitlines() == [
+        "::error file=shop/sessions/a%3Ab 1%3A2.yaml,line=3,col=5::no such field",
+        "::error file=shop/sessions/c.yaml,line=7,col=1::x:1:2: y",
+    ]
+
+
+def test_an_error_without_a_place_is_an_annotation_too(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("Error: 100% wrong\nhint\n")
+    done = bash('annotate out.txt shop "There is no plan"', tmp_path)
+    assert done.stdout == "::error title=reconciler::There is no plan: Error: 100%25 wrong\n"
+
+
+@pytest.mark.parametrize("number", ["TERM", "INT"])
+def test_a_signal_that_comes_before_the_command_is_ready_cancels_it(tmp_path: Path, number: str) -> None:
+    done = bash(
+        f'mkfifo() {{ command mkfifo "$1"; kill -{number} $$; }}\nrun out.txt sleep 60; echo "code $code"',
+        tmp_path,
+    )
+    assert done.stdout.endswith("code 130\n")

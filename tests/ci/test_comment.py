@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from reconciler.ci.comment import SUMMARY, excerpt, put_comment
-from reconciler.ci.forge import ForbiddenError, PassingError, this_request
+from reconciler.ci.api import ForbiddenError, PassingError
+from reconciler.ci.comment import SUMMARY, comment_key, excerpt, put_comment
+from reconciler.ci.forge import this_request
 from reconciler.errors import ReconcilerError
 from reconciler.render.markdown import marker
+from tests import warm
 from tests.ci.forge import TOKEN, Fault, Forge
 
 MARKER = marker("bookshop", None)
@@ -22,7 +23,16 @@ FOOTER = (
     "\n\n---\n\nFor commit `0123456789ab`, made by "
     "[this job](https://github.example/bookshop/personas/actions/runs/42).\n"
 )
-BODY = PLAN.rstrip("\n") + FOOTER
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OLDER = "a" * 40
+
+
+def stamp(commit: str = COMMIT, run: str = "42.1", key: str = MARKER, plan: str = "") -> str:
+    """A comment's first line."""
+    return f"<!-- reconciler comment key={comment_key(key)} commit={commit} plan={plan or commit} run={run} -->\n"
+
+
+BODY = stamp() + PLAN.rstrip("\n") + FOOTER
 
 
 def github(forge: Forge, folder: Path, **changes: str) -> dict[str, str]:
@@ -35,6 +45,7 @@ def github(forge: Forge, folder: Path, **changes: str) -> dict[str, str]:
         "GITHUB_SERVER_URL": "https://github.example",
         "GITHUB_REPOSITORY": "bookshop/personas",
         "GITHUB_RUN_ID": "42",
+        "GITHUB_RUN_ATTEMPT": "1",
         "GITHUB_SHA": "f" * 40,
         "GITHUB_EVENT_PATH": str(folder / "event.json"),
         "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
@@ -64,15 +75,7 @@ def comment(
 ) -> subprocess.CompletedProcess[str]:
     file = folder / "plan.md"
     file.write_text(plan)
-    start = "from reconciler.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", start, "comment", *flags, str(file)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **env},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warm.run(["comment", *flags, str(file)], cwd=folder, env={"PATH": os.environ["PATH"], **env})
 
 
 def summary(folder: Path) -> str:
@@ -151,7 +154,7 @@ def test_a_plan_that_is_too_large_is_shortened(
     done = comment(tmp_path, github(forge, tmp_path), plan)
     assert (done.returncode, forge.writes) == (0, ["POST"] * writes)
     assert forge.comments[0]["body"] == (
-        f"{PLAN}\n#### Deletes (1)\n\n- `-` `bob`: no longer in the catalog\n\n"
+        f"{stamp()}{PLAN}\n#### Deletes (1)\n\n- `-` `bob`: no longer in the catalog\n\n"
         f"The rest of this plan is too long for a comment: it is in the job, see below.{FOOTER}"
     )
     assert summary(tmp_path) == plan + "\n"
@@ -160,7 +163,7 @@ def test_a_plan_that_is_too_large_is_shortened(
 def test_characters_are_counted_and_not_bytes(forge: Forge, tmp_path: Path) -> None:
     plan = f"{PLAN}\n{'书' * 65_000}\n"
     assert comment(tmp_path, github(forge, tmp_path), plan).returncode == 0
-    assert forge.comments[0]["body"] == plan.rstrip("\n") + FOOTER
+    assert forge.comments[0]["body"] == stamp() + plan.rstrip("\n") + FOOTER
 
 
 def test_where_it_is_forbidden_the_plan_is_in_the_summary(forge: Forge, tmp_path: Path) -> None:
@@ -168,23 +171,25 @@ def test_where_it_is_forbidden_the_plan_is_in_the_summary(forge: Forge, tmp_path
     done = comment(tmp_path, github(forge, tmp_path))
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
-        "No comment was posted: this job may not comment (403, Resource not accessible by integration). "
-        "The plan is in the job's summary.\n"
+        "No comment was posted (403, Resource not accessible by integration): give the job the permission to write "
+        "comments (pull-requests: write); a fork's job can't have it. The plan is in the job's summary.\n"
     )
-    assert summary(tmp_path) == PLAN + "\n"
+    assert summary(tmp_path).startswith(PLAN + "\nNo comment was posted")
 
 
 def test_a_locked_conversation_is_no_failure_either(forge: Forge, tmp_path: Path) -> None:
     forge.faults = [Fault("POST", 403, "Unable to create comment because issue is locked.")]
-    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
-    assert summary(tmp_path) == PLAN + "\n"
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert done.returncode == 0
+    assert "unlock the conversation, and run the job again" in done.stderr
+    assert summary(tmp_path).startswith(PLAN)
 
 
 def test_without_a_token(forge: Forge, tmp_path: Path) -> None:
     done = comment(tmp_path, github(forge, tmp_path, GITHUB_TOKEN=""))
     assert (done.returncode, forge.calls) == (0, [])
     assert "GITHUB_TOKEN is empty" in done.stderr
-    assert summary(tmp_path) == PLAN + "\n"
+    assert summary(tmp_path).startswith(PLAN)
 
 
 def test_without_a_pull_request(forge: Forge, tmp_path: Path) -> None:
@@ -218,10 +223,10 @@ def test_a_long_rate_limit_is_not(forge: Forge, tmp_path: Path, headers: dict[st
     done = comment(tmp_path, github(forge, tmp_path))
     assert (done.returncode, len(forge.calls)) == (0, 1)
     assert done.stderr == (
-        "No comment was posted: the forge did not accept it (403, API rate limit exceeded). "
+        "No comment was posted (403, API rate limit exceeded): run the job again later. "
         "The plan is in the job's summary.\n"
     )
-    assert summary(tmp_path) == PLAN + "\n"
+    assert summary(tmp_path).startswith(PLAN)
 
 
 def test_a_comment_whose_answer_was_lost_is_not_made_twice(forge: Forge, tmp_path: Path) -> None:
@@ -243,11 +248,6 @@ def test_a_comment_that_goes_meanwhile_is_made_again(forge: Forge, tmp_path: Pat
     [
         ({"GITHUB_TOKEN": "ghs_wr0ng"}, None, "401, Bad credentials"),
         ({"GITHUB_REPOSITORY": "bookshop/other"}, None, "404, Not Found"),
-        (
-            {},
-            Fault("POST", 410, "Issues are disabled for this repo"),
-            "410, Issues are disabled for this repo",
-        ),
         ({"GITHUB_API_URL": "http://forge.example"}, None, "would send the token in clear over a network"),
         ({"GITHUB_REPOSITORY": "../../user"}, None, "GITHUB_REPOSITORY is '../../user'"),
         ({"GITHUB_EVENT_PATH": "/nowhere.json"}, None, "GITHUB_EVENT_PATH can't be read"),
@@ -263,6 +263,11 @@ def test_what_is_set_up_wrongly_is_an_error(
     assert "Traceback" not in done.stderr
     assert summary(tmp_path) == PLAN + "\n"
     assert forge.comments == []
+
+
+def test_no_part_of_a_token_is_left_where_a_message_is_cut(forge: Forge, tmp_path: Path) -> None:
+    forge.faults = [Fault("GET", 400, "x" * 295 + TOKEN)]
+    assert TOKEN[:5] not in comment(tmp_path, github(forge, tmp_path)).stderr
 
 
 def test_tokens_and_commands_of_the_forge_do_not_reach_the_log(forge: Forge, tmp_path: Path) -> None:
@@ -286,9 +291,10 @@ def test_only_plans_are_shown(forge: Forge, tmp_path: Path, text: str) -> None:
 def test_a_summary_stays_in_what_github_takes(forge: Forge, tmp_path: Path) -> None:
     forge.read_only = True
     comment(tmp_path, github(forge, tmp_path), f"{PLAN}\n```\n{'x' * SUMMARY}\n```\n")
-    assert summary(tmp_path) == (
-        f"{PLAN}\nThe rest of this plan is too long for a comment: it is in the job, see below.\n\n"
+    assert summary(tmp_path).startswith(
+        f"{PLAN}\nThe rest of this plan is too long for a comment: it is in the job"
     )
+    assert len(summary(tmp_path)) < 1_000
 
 
 @pytest.mark.parametrize("length", [10, 5_000, 80_000])
@@ -313,7 +319,8 @@ def test_a_merge_request(forge: Forge, tmp_path: Path) -> None:
     )
     assert len(forge.comments) == 6
     assert forge.comments[5]["body"] == (
-        PLAN.replace("1 to create", "2 to create").rstrip("\n")
+        stamp(run="0.0")
+        + PLAN.replace("1 to create", "2 to create").rstrip("\n")
         + "\n\n---\n\nFor commit `0123456789ab`, made by "
         "[this job](https://gitlab.example/bookshop/personas/-/jobs/42).\n"
     )
@@ -329,9 +336,8 @@ def test_a_merge_request_without_a_token(forge: Forge, tmp_path: Path) -> None:
     done = comment(tmp_path, gitlab(forge, GITLAB_TOKEN=""))
     assert (done.returncode, forge.calls) == (0, [])
     assert done.stderr == (
-        "No comment was posted: this job may not comment (GITLAB_TOKEN is empty, "
-        "and without a token nobody may comment). "
-        "The plan is in the job's artifacts.\n"
+        "No comment was posted (GITLAB_TOKEN is empty, and without a token nobody may comment). "
+        f"The plan is in {tmp_path}/plan.md.\n"
     )
 
 
@@ -362,17 +368,252 @@ def test_a_text_that_stays_too_large_is_an_error(tmp_path: Path, forge: Forge) -
         put_comment(request, PLAN)
 
 
-def test_the_next_page_is_not_looked_for_elsewhere(tmp_path: Path, forge: Forge) -> None:
-    """The token goes with it."""
-    link = {"Link": '<http://127.0.0.1:9/steal>; rel="next"'}
-    forge.faults = [Fault("GET", 200, headers=link)]
-    request = this_request(github(forge, tmp_path), author="github-actions[bot]")
-    assert request is not None
-    with pytest.raises(ReconcilerError):
-        put_comment(request, PLAN)
+@pytest.mark.parametrize(
+    "links", ["http://127.0.0.1:9", "https://FORGE.example", "http://forge.internal:3000"]
+)
+def test_the_next_page_is_looked_for_at_our_own_address(forge: Forge, tmp_path: Path, links: str) -> None:
+    """A forge behind a proxy links to itself under another scheme, port or name. The token does not go there."""
+    forge.page, forge.links = 1, links
+    earlier = [forge.add("Looks good", login="reader"), forge.add(f"{MARKER}\nx")][1]
+    assert comment(tmp_path, github(forge, tmp_path)).returncode == 0
+    assert earlier["body"] == BODY
 
 
 def test_a_job_with_neither_is_no_request() -> None:
     assert this_request({}, author="x") is None
     with pytest.raises(ForbiddenError):
         this_request({"CI_MERGE_REQUEST_IID": "7"}, author="x")
+
+
+# One comment a plan
+
+
+def test_each_key_has_its_own_comment(forge: Forge, tmp_path: Path) -> None:
+    """Catalogs of one name in two folders, two endpoints, two values of a variable."""
+    env = github(forge, tmp_path)
+    for key in ("shops/a\n--var=city=上海", "shops/b", "shops/a\n--var=city=上海"):
+        assert comment(tmp_path, env, PLAN, f"--key={key}").returncode == 0
+    assert forge.writes == ["POST", "POST", "PATCH"]
+    assert len({one["body"].split("\n")[0] for one in forge.comments}) == 2
+
+
+def test_a_comment_of_an_earlier_version_is_taken_over_by_a_key(forge: Forge, tmp_path: Path) -> None:
+    earlier = forge.add(f"{MARKER}\nAn earlier plan.")
+    for _ in range(2):
+        assert comment(tmp_path, github(forge, tmp_path), PLAN, "--key=shop").returncode == 0
+    assert forge.comments == [earlier]
+    assert earlier["body"].startswith(stamp(key="shop"))
+    assert comment(tmp_path, github(forge, tmp_path), PLAN, "--key=other").returncode == 0
+    assert len(forge.comments) == 2
+
+
+@pytest.mark.parametrize(
+    ("account", "author"),
+    [("Persona-Bot", "persona-bot"), ("personas[bot]", "personas"), ("personas[bot]", "Personas[bot]")],
+)
+def test_an_account_is_known_in_any_spelling(forge: Forge, tmp_path: Path, account: str, author: str) -> None:
+    forge.account = account
+    for _ in range(2):
+        assert comment(tmp_path, github(forge, tmp_path), PLAN, f"--author={author}").stderr == ""
+    assert forge.writes == ["POST", "PATCH"]
+
+
+def test_a_person_named_like_an_app_is_somebody_else(forge: Forge, tmp_path: Path) -> None:
+    forge.add(f"{MARKER}\nmerge away", login="personas")
+    forge.account = "personas[bot]"
+    assert comment(tmp_path, github(forge, tmp_path), PLAN, "--author=personas[bot]").returncode == 0
+    assert forge.writes == ["POST"]
+
+
+def test_a_token_of_another_account_says_so_and_makes_no_pile(forge: Forge, tmp_path: Path) -> None:
+    forge.account = "persona-bot"
+    for _ in range(3):
+        done = comment(tmp_path, github(forge, tmp_path))
+        assert done.returncode == 0
+        assert done.stderr == (
+            "The token belongs to persona-bot, and its comments were not looked for: set comment-author, or "
+            "reconciler comment --author, to persona-bot.\n"
+        )
+        assert len(forge.comments) == 1
+    assert comment(tmp_path, github(forge, tmp_path), PLAN, "--author=persona-bot").stderr == ""
+
+
+# Old plans do not stand as current
+
+
+def test_a_job_for_an_older_commit_keeps_the_plan_of_a_newer_one(forge: Forge, tmp_path: Path) -> None:
+    newer = forge.add(f"{stamp('b' * 40, run='50.1')}{PLAN}")
+    body = newer["body"]
+    forge.head = "b" * 40
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert (done.returncode, done.stdout) == (0, f"Comment kept: {newer['html_url']} shows a newer commit.\n")
+    assert newer["body"] == body
+    assert summary(tmp_path) == PLAN + "\n"
+    # The branch was reset to the older commit: its plan is the current one, although it is of an earlier run.
+    forge.head = COMMIT
+    assert comment(tmp_path, github(forge, tmp_path)).stdout.startswith("Comment updated: ")
+    assert newer["body"] == BODY
+
+
+def test_where_the_newest_commit_is_not_known_the_later_run_wins(forge: Forge, tmp_path: Path) -> None:
+    there = forge.add(f"{stamp(OLDER, run='41.3')}{PLAN}")
+    assert comment(tmp_path, github(forge, tmp_path)).stdout.startswith("Comment updated: ")
+    there["body"] = f"{stamp(OLDER, run='43.1')}{PLAN}"
+    assert comment(tmp_path, github(forge, tmp_path)).stdout.startswith("Comment kept: ")
+    there["body"] = f"{stamp(run='42.2')}{PLAN}"
+    assert comment(tmp_path, github(forge, tmp_path)).stdout.startswith("Comment kept: ")
+
+
+def not_planned(folder: Path, env: dict[str, str], why: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    (folder / "why.txt").write_text(why)
+    words = ["comment", f"--not-planned={folder / 'why.txt'}", *flags]
+    return warm.run(words, cwd=folder, env={"PATH": os.environ["PATH"], **env})
+
+
+WHY = "sessions/a.yaml:3:5: `max_tokens` must be a whole number\n```\n::error::x\x1b[2J\n"
+BANNER = (
+    "<!-- reconciler banner -->\n> [!WARNING]\n"
+    "> **Commit `0123456789ab` could not be planned.** The plan below is for commit `aaaaaaaaaaaa`. "
+    "[This job](https://github.example/bookshop/personas/actions/runs/42) says why.\n>\n"
+    "> ````text\n> sessions/a.yaml:3:5: `max_tokens` must be a whole number\n> ```\n> \\x3a:error::x\\x1b[2J\n> ````\n"
+    "<!-- end of banner -->\n\n"
+)
+
+
+def test_a_commit_that_can_not_be_planned_is_said_above_the_plan(forge: Forge, tmp_path: Path) -> None:
+    old = f"{PLAN.rstrip()}\n\n---\n\nFor commit `aaaaaaaaaaaa`.\n"
+    there = forge.add(stamp(OLDER, "41.1", "shop") + old)
+    for _ in range(2):  # however often the job runs
+        done = not_planned(tmp_path, github(forge, tmp_path), WHY, "--key=shop")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert there["body"] == stamp(COMMIT, "42.1", "shop", OLDER) + BANNER + old
+    assert summary(tmp_path).startswith(
+        "### No plan for commit `0123456789ab`\n\n````text\nsessions/a.yaml:3:5: "
+    )
+    # The next plan replaces all of it.
+    env = github(forge, tmp_path, GITHUB_RUN_ID="43")
+    assert comment(tmp_path, env, PLAN, "--key=shop").returncode == 0
+    assert there["body"].startswith(f"{stamp(run='43.1', key='shop')}{PLAN}")
+    assert "could not be planned" not in there["body"]
+
+
+def test_a_job_that_was_cancelled_before_it_began(forge: Forge, tmp_path: Path) -> None:
+    there = forge.add(stamp(OLDER, "41.1", "shop") + PLAN)
+    done = not_planned(tmp_path, github(forge, tmp_path), "", "--key=shop")
+    assert done.returncode == 0
+    assert "could not be planned" in there["body"]
+    assert "```" not in there["body"]
+    assert "The job ended before there was one." in summary(tmp_path)
+
+
+def test_nothing_is_said_where_no_plan_was_shown_or_a_newer_one_is(forge: Forge, tmp_path: Path) -> None:
+    env = github(forge, tmp_path)
+    assert not_planned(tmp_path, env, WHY, "--key=shop").stdout == "No comment is needed.\n"
+    there = forge.add(stamp("b" * 40, "50.1", "shop") + PLAN)
+    assert not_planned(tmp_path, env, WHY, "--key=shop").stdout.startswith("Comment kept: ")
+    assert "could not be planned" not in there["body"]
+    assert summary(tmp_path).count("### No plan") == 2
+
+
+def test_not_planned_needs_a_key_and_no_plan(forge: Forge, tmp_path: Path) -> None:
+    env = github(forge, tmp_path)
+    assert not_planned(tmp_path, env, WHY).returncode == 64
+    assert not_planned(tmp_path, env, WHY, "--key=shop", str(tmp_path / "why.txt")).returncode == 64
+    assert forge.calls == []
+
+
+# Green means that there is a comment, or that it is said why not
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("PATCH", 403, "no"), "(403, no): give the job the permission to write comments"),
+        (Fault("PATCH", 301, "Moved Permanently"), "the repository was renamed or moved: start a new run"),
+        (Fault("PATCH", 410, "Issues are disabled"), "(410, Issues are disabled): turn on issues"),
+        (
+            Fault("PATCH", 429, "rate limit", {"Retry-After": "3600"}),
+            "(429, rate limit): run the job again later",
+        ),
+    ],
+)
+def test_what_the_earlier_comment_still_shows_is_said(
+    forge: Forge, tmp_path: Path, fault: Fault, said: str
+) -> None:
+    there = forge.add(stamp(OLDER, "41.1") + PLAN)
+    forge.faults = [fault]
+    done = comment(tmp_path, github(forge, tmp_path))
+    assert done.returncode == 0
+    assert done.stderr.startswith("No comment was posted ")
+    assert said in done.stderr
+    assert (
+        f"The comment {there['html_url']} still shows the plan for commit aaaaaaaaaaaa."
+        in done.stderr.replace("`", "")
+    )
+    assert summary(tmp_path).startswith(PLAN)
+    assert "still shows" in summary(tmp_path)
+
+
+def test_no_comment_for_a_plan_without_changes_where_none_is_wanted(forge: Forge, tmp_path: Path) -> None:
+    calm = (
+        f"{MARKER}\n### Plan for catalog `bookshop`\n\n**No changes.** The live list matches the catalog.\n"
+    )
+    env = github(forge, tmp_path)
+    assert comment(tmp_path, env, calm, "--only-if-changes").stdout == "No comment is needed.\n"
+    assert summary(tmp_path) == calm + "\n"
+    assert comment(tmp_path, env, PLAN, "--only-if-changes").returncode == 0
+    assert comment(tmp_path, env, calm, "--only-if-changes").returncode == 0
+    assert forge.writes == ["POST", "PATCH"]
+
+
+# Other forges and events
+
+
+@pytest.mark.parametrize("name", ["FORGEJO_ACTIONS", "GITEA_ACTIONS", ""])
+def test_forgejo_and_gitea(forge: Forge, tmp_path: Path, name: str) -> None:
+    forge.account = "forgejo-actions"
+    forge.page = 2
+    for number in range(3):
+        forge.add(f"{MARKER}\n{number}", login="reader")
+    env = github(forge, tmp_path, GITHUB_API_URL=f"{forge.url}/api/v1", GITHUB_RUN_NUMBER="9")
+    env |= {name: "true"} if name else {}
+    for _ in range(2):
+        done = comment(tmp_path, env)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert forge.writes == ["POST", "PATCH"]
+    assert "(https://github.example/bookshop/personas/actions/runs/9)" in forge.comments[3]["body"]
+
+
+def test_a_review_is_an_event_of_its_request(forge: Forge, tmp_path: Path) -> None:
+    env = github(forge, tmp_path)
+    (tmp_path / "event.json").write_text(json.dumps({"pull_request": {"number": 7, "head": {"sha": COMMIT}}}))
+    assert comment(tmp_path, env).returncode == 0
+    assert [one["body"] for one in forge.comments] == [BODY]
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"), [("BITBUCKET_BUILD_NUMBER", "Bitbucket Pipelines"), ("TF_BUILD", "Azure Pipelines")]
+)
+def test_where_there_are_no_comments(tmp_path: Path, variable: str, name: str) -> None:
+    done = comment(tmp_path, {variable: "1"})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        f"No comment was posted: there are none on {name}. The plan is in {tmp_path}/plan.md.\n"
+    )
+
+
+def test_a_pipeline_for_merged_results_is_of_the_branch(forge: Forge) -> None:
+    env = gitlab(forge, CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=COMMIT, CI_COMMIT_SHA=OLDER)
+    request = this_request(env)
+    assert request is not None
+    assert request.commit == COMMIT
+
+
+def test_the_plan_of_a_renewed_token_is_named(forge: Forge, tmp_path: Path) -> None:
+    """Each project access token has an account of its own, and may not change the notes of another."""
+    forge.add(f"{stamp(OLDER)}{PLAN}", login="project_12_bot_0ld")
+    done = comment(tmp_path, gitlab(forge))
+    page = "https://gitlab.example/bookshop/personas/-/merge_requests/7"
+    assert (done.returncode, done.stdout) == (0, f"Comment created: {page}#note_502\n")
+    assert done.stderr == f"An earlier token's plan can't be updated: delete {page}#note_501.\n"
+    assert comment(tmp_path, gitlab(forge)).stdout == f"Comment updated: {page}#note_502\n"

@@ -136,7 +136,7 @@ def test_workflows_may_do_the_least(path: Path) -> None:
     assert workflow["permissions"] == {}
     assert workflow["concurrency"]["cancel-in-progress"] == ("false" if "deploy" in path.name else "true")
     triggers = workflow["on"] if isinstance(workflow["on"], dict) else {workflow["on"]: None}
-    assert triggers.keys() <= {"pull_request", "push", "schedule", "workflow_dispatch"}
+    assert triggers.keys() <= {"pull_request", "merge_group", "push", "schedule", "workflow_dispatch"}
     for job in workflow["jobs"].values():
         writes = {name for name, access in job["permissions"].items() if access != "read"}
         assert writes == ({"pull-requests"} if path.name == "pull-request.yml" else set())

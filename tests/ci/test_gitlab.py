@@ -93,7 +93,7 @@ def test_a_merge_request_gets_one_note_that_follows_it(pipeline: Pipeline, forge
 def test_without_a_token_the_plan_is_an_artifact(pipeline: Pipeline, forge: Forge) -> None:
     done = pipeline.run("reconciler:plan", GITLAB_TOKEN="")
     assert (done.returncode, forge.calls) == (0, [])
-    assert "The plan is in the job's artifacts." in done.stderr
+    assert "The plan is in reconciler-ci/plan.md." in done.stderr
     assert pipeline.artifacts("reconciler:plan") == ["reconciler-ci/plan.html"]
 
 
@@ -145,7 +145,7 @@ def test_drift_fails_the_schedule(pipeline: Pipeline, service: RunningServer) ->
     service.store.update_session(service.store.sessions()[0].session_id, prompt="Be rude.")
     done = pipeline.run("reconciler:drift")
     assert done.returncode == 2
-    assert "Be rude." in done.stdout
+    assert "rude" in done.stdout
 
 
 def test_it_is_installed_where_it_is_not_there(pipeline: Pipeline, tmp_path: Path) -> None:

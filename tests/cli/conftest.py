@@ -1,4 +1,4 @@
-"""The installed command, run in a separate process against a server in this one."""
+"""The command, run in a separate process against a server in this one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +17,9 @@ import pytest
 import yaml
 
 from reconciler.server import RunningServer, running_server
+from tests import warm
 from tests.support import API_KEY
-
-#: What ``pip install`` put beside the interpreter.
-COMMAND = Path(sys.executable).with_name("reconciler")
+from tests.warm import COMMAND
 
 
 @dataclass
@@ -73,21 +71,14 @@ class Shell:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {
-            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH") if name in os.environ
+            name: os.environ[name]
+            for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "RECONCILER_PATIENCE")
+            if name in os.environ
         }
         return {**kept, "HOME": str(self.folder), **self.environ, **more}
 
     def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [COMMAND, *words],
-            cwd=self.folder,
-            env=self.environment(**environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-        )
+        done = warm.run(words, cwd=self.folder, env=self.environment(**environ))
         assert API_KEY not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done

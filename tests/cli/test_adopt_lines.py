@@ -103,7 +103,7 @@ def test_a_line_of_an_environment_is_removed_by_tidy(shop: Shell, server: Runnin
 
 def test_an_export_for_an_environment_writes_the_lines_there(shop: Shell, server: RunningServer) -> None:
     by_hand(server, "Ann")
-    done = shop.run("export", "out", "--catalog", "shop", "--env", "staging")
+    done = shop.run("export", "out", "--catalog-name", "shop", "--env", "staging")
     assert done.returncode == 0, done.stderr
     done = shop.run("apply", "out", "--env", "staging", "--auto-approve")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,6 +11,8 @@ import pytest
 from reconciler.server import Fault, RunningServer
 from tests.cli.conftest import Shell, until, writes
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 NOBODY = (
     "this needs approval, and there is no terminal to ask on: nothing was written\n"
     "      hint: run it in a terminal, or review it and add --auto-approve\n"

@@ -38,15 +38,14 @@ def test_a_session_that_was_deleted(applied: Shell, server: RunningServer) -> No
     number = number_of(server, "alice")
     server.store.delete_session(number)
     assert drift(applied) == (
-        "\n  + create\n\n"
-        '  + alice  "Alice"  [drift]\n'
+        "\n  - deleted\n\n"
+        '  - alice  "Alice"\n'
         f"      reason: deleted outside git: it was #{number}, applied on TODAY\n\n"
-        "Plan: 1 to create, 0 to update, 0 to delete.\n"
-        "Attention: 1 session changed outside git.\n"
+        "Drift: 1 session deleted.\n"
     )
     document = applied.json("drift", "shop", code=2)
     (action,) = document["actions"]
-    assert (action["action"], action["drift"], action["outside"]) == ("create", True, "deleted")
+    assert (action["action"], action["drift"], action["outside"]) == ("deleted", True, "deleted")
     assert (action["fields"], document["summary"]["drift"]) == ([], 1)
     for form in ("markdown", "html", "github"):
         done = applied.run("drift", "shop", "--format", form)
@@ -61,7 +60,7 @@ def test_a_key_that_was_never_applied_is_no_drift(applied: Shell) -> None:
     done = applied.run("drift", "shop")
     assert (done.returncode, done.stdout.partition("\n")[2]) == (
         0,
-        "\nNo changes. Nothing was changed outside git.\n",
+        "\nNo drift. Nothing was changed outside git.\n",
     )
     (action,) = [one for one in applied.json("plan", "shop")["actions"] if one["action"] == "create"]
     assert (action["reason"], "drift" in action) == ("in the catalog, not live", False)
@@ -87,14 +86,13 @@ def test_a_tag_that_was_removed(applied: Shell, server: RunningServer) -> None:
     number = number_of(server, "alice")
     server.store.update_session(number, name="Alice, by hand", remark='{"created_user":"lery"}')
     assert drift(applied) == (
-        "\n  + create\n\n"
-        '  + alice  "Alice"  [drift]\n'
+        "\n  / tag-removed\n\n"
+        '  / alice  "Alice"\n'
         f"      reason: the tag of #{number} was removed outside git (applied on TODAY)\n\n"
         "Notes:\n"
         f"  [tag-removed] alice #{number} it is live without its tag, so apply would create a second one: `reconciler\n"
         f"      adopt alice={number}` takes it over again, with its messages\n\n"
-        "Plan: 1 to create, 0 to update, 0 to delete.\n"
-        "Attention: 1 session changed outside git.\n"
+        "Drift: 1 session without its tag.\n"
         "Left alone: 1 unmanaged.\n"
     )
     done = applied.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve")
@@ -159,7 +157,7 @@ def test_an_unreadable_tag_that_names_this_catalog_is_drift_without_a_journal(
     document = applied.json("drift", "shop", "--state-dir", "elsewhere", code=2)
     assert [note["session_id"] for note in document["notes"] if note.get("drift")] == [3]
     assert (document["actions"], document["summary"]["drift"]) == ([], 1)
-    assert "No changes. The notes say what was changed outside git.\n" in drift(applied)
+    assert "Drift. The notes say what was changed outside git.\n" in drift(applied)
 
 
 def test_a_session_that_is_live_twice(applied: Shell, server: RunningServer) -> None:
@@ -201,7 +199,7 @@ def test_what_is_gone_can_not_be_accepted(applied: Shell, server: RunningServer)
     assert done.returncode == 3
     assert re.sub(TODAY, "TODAY", done.stderr) == (
         f"alice: there is no live value to accept: deleted outside git: it was #{number}, applied on TODAY\n"
-        "      hint: reconciler plan shows what an apply would do about it; to accept it, change the catalog\n"
+        "      hint: to accept it, remove alice from the catalog; reconciler apply creates it again\n"
     )
 
 

@@ -19,6 +19,8 @@ from reconciler.text.normalise import normalise_prompt
 from tests.cli.conftest import Shell
 from tests.support import API_KEY, session_of
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 PERSONAS = Path(__file__).parents[3] / "shared" / "data" / "personas.jsonl"
 
 
@@ -79,6 +81,7 @@ def test_one_changed_one_added_one_removed(shop: Shell, server: RunningServer) -
         "managed": 12,
         "unmanaged": 20,
         "foreign": 5,
+        "other_environments": 2,
     }
     assert [(one["action"], one["key"], one["session_id"]) for one in document["actions"]] == [
         ("delete", "k07", ids["Name k07"]),

@@ -18,6 +18,8 @@ from reconciler.errors import ExitCode
 from reconciler.schemas import schema_names, schema_text
 from tests.cli.conftest import COMMAND, Shell
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 
 def test_schemas_are_printed(shell: Shell) -> None:
     done = shell.run("schema")

@@ -90,7 +90,7 @@ def test_a_catalog_that_is_given_environments_moves_into_one(old: Shell, server:
     done = old.run("plan", "shop", "--env", "production")
     assert done.returncode == 3
     assert 'moved: [{from: "old/*", to: "old@production/*"}]' in " ".join(done.stdout.split())
-    assert "reconciler mv 'old/*' 'old@production/*' --env production" in " ".join(done.stdout.split())
+    assert "reconciler mv 'old/*' 'old@production/*' --env=production" in " ".join(done.stdout.split())
 
     write(old, head("old", environments + entry))
     done = old.run("apply", "shop", "--env", "production", "--auto-approve")

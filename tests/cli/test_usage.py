@@ -42,7 +42,11 @@ def test_wrong_usage_is_exit_code_64(shop: Shell, words: tuple[str, ...], said: 
 
 
 def test_wrong_usage_as_json(shop: Shell) -> None:
-    for words in (("apply", "shop", "--settle", "-1"), ("plan", "nowhere"), ("explain", "alice", "bob")):
+    for words in (
+        ("apply", "shop", "--settle", "-1"),
+        ("plan", "nowhere"),
+        ("explain", "alice", "shop", "bob"),
+    ):
         document = shop.json(*words, code=64)
         assert document["exit_code"] == 64
         assert len(document["errors"]) == 1

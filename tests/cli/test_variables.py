@@ -101,9 +101,9 @@ def test_a_variable_of_one_command_is_nothing_to_another(shop: Shell, server: Ru
     assert shop.run("models", RECONCILER_MODELS_OUT="models.json").returncode == 0
     assert json.loads((shop.folder / "models.json").read_text())["endpoint"] == server.url
     assert shop.run("apply", "shop", "--auto-approve").returncode == 0
-    done = shop.run("export", "copy", RECONCILER_CATALOG="shop", RECONCILER_EXPORT_CATALOG="bookshop")
+    done = shop.run("export", "copy", RECONCILER_CATALOG="shop", RECONCILER_CATALOG_NAME="bookshop")
     assert (done.returncode, done.stdout) == (0, "bookshop: 2 sessions exported to copy.\n")
-    done = shop.run("explain", "alice", RECONCILER_CATALOG="shop", RECONCILER_EXPORT_CATALOG="nowhere")
+    done = shop.run("explain", "alice", RECONCILER_CATALOG="shop", RECONCILER_CATALOG_NAME="nowhere")
     assert done.returncode == 0, done.stderr
 
 

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
+import pytest
+
 from reconciler.cli import run
 from reconciler.server import Fault, LoggedRequest, RunningServer
+from tests.clock import put_in
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -30,6 +33,7 @@ def _run(arguments: list[str]) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    put_in(pytest.MonkeyPatch())
     sys.exit(run(arguments))
 
 

@@ -129,8 +129,8 @@ def test_real_personas_pass_through_unchanged(server: RunningServer, tmp_path: P
 
 def test_the_same_sessions_give_the_same_files(server: RunningServer, tmp_path: Path) -> None:
     fill(server)
-    export(tmp_path / "a", server.url, "--catalog", "shop")
-    export(tmp_path / "b", server.url, "--catalog", "shop")
+    export(tmp_path / "a", server.url, "--catalog-name", "shop")
+    export(tmp_path / "b", server.url, "--catalog-name", "shop")
     first, second = files(tmp_path / "a"), files(tmp_path / "b")
     ids = [re.search(r"^id: (\w{8})$", one["catalog.yaml"], re.M) for one in (first, second)]
     assert ids[0] and ids[1] and ids[0][1] != ids[1][1]  # nothing live has an id yet
@@ -163,11 +163,11 @@ def test_nothing_that_is_there_is_overwritten_unasked(server: RunningServer, tmp
 
 def test_an_export_is_never_mixed_with_other_manifests(server: RunningServer, tmp_path: Path) -> None:
     server.store.insert_session(name="Alice", prompt="Be kind.")
-    export(tmp_path, server.url, "--catalog", "shop")
+    export(tmp_path, server.url, "--catalog-name", "shop")
     before = files(tmp_path)
     server.store.update_session(1, name="Alicia")
     with pytest.raises(Refused) as caught:
-        export(tmp_path, server.url, "--catalog", "shop", "--force")
+        export(tmp_path, server.url, "--catalog-name", "shop", "--force")
     assert caught.value.problems == (
         Problem(
             f"{tmp_path} has manifests that would become part of the exported catalog: sessions/alice.yaml",
@@ -208,7 +208,7 @@ def test_what_is_left_out_is_said_and_the_exit_code_says_so_too(
 
 def test_the_sessions_of_an_environment(server: RunningServer, tmp_path: Path) -> None:
     server.store.insert_session(name="Alice", prompt="Be kind.")
-    assert export(tmp_path / "a", server.url, "--catalog", "shop", "--env", "staging") == 0
+    assert export(tmp_path / "a", server.url, "--catalog-name", "shop", "--env", "staging") == 0
     assert apply(tmp_path / "a", server.url, "--env", "staging") == 0
     assert export(tmp_path / "b", server.url, "--env", "staging") == 0
     assert plan(tmp_path / "b", server.url, "--env", "staging") == 0

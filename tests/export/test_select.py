@@ -199,7 +199,7 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
     assert caught.value.problems == (
         Problem(
             "the sessions of 2 catalogs are live: bookshop, library",
-            "choose one with --catalog, or use --only unmanaged for unmanaged sessions",
+            "choose one with --catalog-name, or use --only unmanaged for unmanaged sessions",
         ),
     )
     with pytest.raises(UsageError) as caught:
@@ -207,7 +207,7 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
     assert caught.value.problems == (
         Problem(
             "a catalog `bookshop` is live already, and a plan of an export with that name would delete its sessions",
-            "give the export another name with --catalog",
+            "give the export another name with --catalog-name",
         ),
     )
     with pytest.raises(UsageError, match="`Book Shop` is not a valid catalog name"):

@@ -9,7 +9,8 @@ from typing import Literal
 import pytest
 
 from reconciler.server import Quirks
-from tests.faults.conftest import FLAGS, Clock
+from tests.clock import Clock
+from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import PAGE, WAITING, Killer, World, open_world
 

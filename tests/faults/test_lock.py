@@ -22,7 +22,8 @@ from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.ownership.remark import compose_lock
 from reconciler.server import Fault, Quirks, SessionRow
-from tests.faults.conftest import FLAGS, Clock
+from tests.clock import Clock
+from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import CATALOG, PAGE, WRITES, Killer, World, open_world
 
@@ -226,8 +227,8 @@ def test_a_lock_is_renewed_for_as_long_as_it_is_held_and_known_to_be_lost(world:
 # Lists that lag
 
 
-def test_a_ticket_is_waited_for_in_the_list(late: World) -> None:
-    run = late.apply("--lock", "--settle", "20")
+def test_a_ticket_is_waited_for_in_the_list(late: World, clock: Clock) -> None:
+    run = late.here(*late.applying("--lock", "--settle", "20"))
     late.close(run)
     assert tickets(late) == []
     assert [one.operation for one in run.writes].count(
@@ -235,9 +236,11 @@ def test_a_ticket_is_waited_for_in_the_list(late: World) -> None:
     ) == 7  # six of the plan, and one ticket
 
 
-def test_a_ticket_whose_response_is_lost_is_awaited_before_another_is_created(late: World) -> None:
+def test_a_ticket_whose_response_is_lost_is_awaited_before_another_is_created(
+    late: World, clock: Clock
+) -> None:
     late.server.faults.add(Fault("cut", operation="create_session", when="first", worked=True))
-    run = late.apply("--lock", "--settle", "20")
+    run = late.here(*late.applying("--lock", "--settle", "20"))
     late.close(run)
     assert tickets(late) == []
     assert [one.operation for one in run.writes].count("create_session") == 7
@@ -379,9 +382,10 @@ def test_the_hint_names_the_environment(world: World) -> None:
     until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat(timespec="seconds")
     lock = {"catalog": CATALOG, "environment": "prod", "holder": "lery", "expires": until}
     world.store.insert_session(name=f"reconciler lock: {CATALOG}@prod", remark=compose_lock(lock))
+    world.want([], environments={"prod": {}})
     place = [str(world.folder), "--endpoint", world.server.url, "--env", "prod"]
     run = world.here("apply", *place, "--lock", "--auto-approve")
-    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env prod")) == (
+    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env=prod")) == (
         3,
         True,
     ), run

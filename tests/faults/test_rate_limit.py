@@ -9,11 +9,11 @@ import pytest
 
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.server import Fault
-from tests.faults.conftest import Clock
+from tests.clock import Clock
 from tests.faults.world import PATIENCE, World, session
 
 
-@pytest.mark.parametrize(("creates", "rate"), [(30, 20), pytest.param(100, 20, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("creates", "rate"), [(10, 20), pytest.param(100, 20, marks=pytest.mark.full)])
 def test_a_limited_service_is_not_overrun(world: World, creates: int, rate: int) -> None:
     """Sixteen at once against so many requests a second: it takes longer, and nothing fails."""
     world.want([session(f"s{number}") for number in range(creates)])

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from reconciler.server import Fault, MessageRow, Quirks, SessionRow
-from tests.faults.conftest import FLAGS, Clock
+from tests.clock import Clock
+from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import GONE, PAGE, WAITING, Killer, Run, World, as_listed, open_world
 

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +42,7 @@ from reconciler.server import (
 )
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import as_number
+from tests import warm
 from tests.faults import load
 from tests.faults.tally import Tally
 from tests.support import session_of
@@ -59,8 +59,6 @@ PATIENCE = 120
 #: What an apply says that gives the list time to show what was made a moment ago.
 WAITING = "a recent run created sessions and ended before the list showed them, or is still running: waiting "
 
-_SCRIPT = Path(sys.executable).with_name("reconciler")
-COMMAND: Sequence[str] = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "reconciler"]
 _OURS = ("MINDCRAFT_", "RECONCILER_", "GITHUB_", "CI", "BUILD_")
 
 
@@ -224,7 +222,7 @@ class World:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of the installed command, over this server where it is asked to speak to one."""
-        return [*COMMAND, *arguments]
+        return [str(warm.COMMAND), *arguments]
 
     def applying(
         self, *flags: str, what: Path | None = None, server: RunningServer | None = None
@@ -248,11 +246,21 @@ class World:
     ) -> Run:
         """Run the command to its end, at the latest after ``patience`` (seconds)."""
         began = len(self.server.log)
+        if not prefix and warm.can_fork(environment(**env)):
+            with warm.running(arguments, cwd=self.folder.parent, env=environment(**env)) as (
+                forked,
+                out,
+                err,
+            ):
+                if killer:
+                    killer.aim(forked.pid)
+                code = forked.wait(patience)
+                return Run(code, warm.text(out), warm.text(err), self.server.log[began:])
         with self.start(*arguments, prefix=prefix, **env) as process:
             if killer:
                 killer.aim(process.pid)
-            out, err = process.communicate(timeout=patience)
-        return Run(process.returncode, out, err, self.server.log[began:])
+            said = process.communicate(timeout=patience)
+        return Run(process.returncode, *said, self.server.log[began:])
 
     def here(self, *arguments: str) -> Run:
         """Run the command in this process: for what needs no process of its own, ten times as fast."""

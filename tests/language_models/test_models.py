@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +11,12 @@ import pytest
 from reconciler.api.errors import ApiError
 from reconciler.errors import ReconcilerError
 from reconciler.language_models import offered, read_models, shipped
+from tests import warm
 
 
 def run(*flags: str) -> str:
     """What ``reconciler models`` prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "models", *flags], capture_output=True, text=True, check=False
-    )
+    done = warm.run(["models", *flags])
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from reconciler import __version__
 from reconciler.lint import RULES
+from tests import warm
 from tests.lint.faults import FAULTS, KEY, TOKEN
 from tests.lint.test_rules import planted
 
@@ -125,9 +126,7 @@ SARIF: dict[str, Any] = {
 
 def run(*flags: str) -> Any:
     """What the command prints as a document; it finds errors in all of these tests."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "lint", *flags], capture_output=True, text=True, check=False
-    )
+    done = warm.run(["lint", *flags])
     assert (done.returncode, done.stderr) == (1, "")
     assert KEY not in done.stdout and TOKEN not in done.stdout
     return json.loads(done.stdout)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from reconciler.errors import CatalogError
 from reconciler.language_models import read_models
 from reconciler.lint import RULES, lint, report_to_document
 from reconciler.render.findings import findings_as_text
+from tests import warm
 from tests.lint.faults import FAULTS
 
 HERE = Path(__file__).parent
@@ -206,12 +205,7 @@ def test_the_block_is_checked(tmp_path: Path) -> None:
 )
 def test_the_command(flags: list[str], code: int, tmp_path: Path) -> None:
     planted(tmp_path, {"sessions/a.yaml": "sessions:\n  a: {name: A, prompt: 'TODO: all'}\n"})
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "lint", str(tmp_path), *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run(["lint", str(tmp_path), *flags])
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout.splitlines() == [
         "sessions/a.yaml:2:25: warning: a `TODO` was left in this prompt, where the model reads it [todo]",

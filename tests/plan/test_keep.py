@@ -34,6 +34,10 @@ KINDS = {
     "foreign, of a wanted prompt": lambda number: tagged(
         number, Identity("garden", None, "zelda"), prompt=wanted("alice").prompt
     ),
+    "of another environment": lambda number: tagged(number, Identity("bookshop", "staging", "zelda")),
+    "of another environment, of a wanted key": lambda number: tagged(
+        number, Identity("bookshop", "staging", "hans")
+    ),
     "unmanaged": lambda number: live(number, name="a chat", remark="prose"),
     "unmanaged, of a wanted name": lambda number: live(number, name="Frida", remark='{"a": 1}'),
     "named like a half-made one": lambda number: live(number, name=half_made_name(identity("gus"))),
@@ -94,11 +98,12 @@ def stale(plan: Plan, now: Snapshot) -> str:
 def test_sessions_of_others_are_counted_and_dropped() -> None:
     there = snapshot(*(make(number) for number, make in enumerate(KINDS.values(), 11)))
     kept = there.reduced(keep_for_catalog(CATALOG))
-    assert kept.left_out == LeftOut(unmanaged=1, foreign=1)
+    assert kept.left_out == LeftOut(unmanaged=1, foreign=1, sibling=1)
     slim = [list(KINDS)[one.session_id - 11] for one in kept if not one.row]
     assert slim == [
         "another of that catalog",
         "foreign, of a wanted key",
         "foreign, of a wanted prompt",
+        "of another environment, of a wanted key",
         "unmanaged, of a wanted name",
     ]

@@ -10,9 +10,10 @@ import pytest
 from reconciler import __version__
 from reconciler.domain import Limit, LiveSession, Policy, Snapshot, Written
 from reconciler.ownership.remark import compose_lock, compose_remark
-from reconciler.ownership.tag import make_tag
+from reconciler.ownership.tag import Tag, make_tag
 from reconciler.plan import Plan, make_plan
 from reconciler.plan.document import plan_to_document
+from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Counts, FieldChange, Note
 from reconciler.schemas import check_document
 from reconciler.values import MISSING
@@ -90,7 +91,7 @@ def test_what_has_no_tag_is_left_alone_whatever_its_name(remark: str | None) -> 
 def test_what_is_of_another_catalog_or_environment_is_left_alone(where: dict[str, str]) -> None:
     plan = make_plan(catalog(ALICE), snapshot(foreign(1, **where)))
     assert brief(plan) == [("create", "alice", None, "in the catalog, not live")]
-    assert plan.counts == Counts(foreign=1)
+    assert plan.counts == Counts(foreign=1, other_environments=int("environment" in where))
 
 
 def test_an_environment_sees_only_its_own_sessions() -> None:
@@ -98,7 +99,22 @@ def test_an_environment_sees_only_its_own_sessions() -> None:
     there = foreign(2, environment="staging")
     plan = make_plan(staging, snapshot(written(ALICE, 1), there))
     assert plan.empty
-    assert plan.counts == Counts(no_op=1, managed=1, foreign=1)
+    assert plan.counts == Counts(no_op=1, managed=1, foreign=1, other_environments=1)
+
+
+def test_another_catalog_of_the_same_name_is_no_environment_of_this_one() -> None:
+    theirs = live(
+        1, remark=compose_remark(None, {}, Tag(identity("zoe", environment="staging"), catalog_id="abcdefgh"))
+    )
+    ours = live(
+        2, remark=compose_remark(None, {}, Tag(identity("zoe", environment="staging"), catalog_id="ijklmnop"))
+    )
+    there = snapshot(theirs, ours)
+    here = catalog(id="ijklmnop")
+    assert make_plan(here, there).counts == Counts(foreign=2, other_environments=1)
+    assert make_plan(here, there.reduced(keep_for_catalog(here))).counts == Counts(
+        foreign=2, other_environments=1
+    )
 
 
 def test_a_tag_that_can_not_be_read_is_reported_and_left_alone() -> None:

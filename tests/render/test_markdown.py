@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -81,9 +83,17 @@ def prompt(seed: int, size: int) -> str:
     return "\n".join([line] * (size // len(line) + 1))[:size]
 
 
-@pytest.mark.parametrize("max_bytes", [MIN_BYTES, 12_000, 65_000])
-@pytest.mark.parametrize("size", [0, 300, 20_000])
-@pytest.mark.parametrize("sessions", [1, 7, 60, 700, 5_000])
+def budgets() -> Iterator[Any]:
+    """Sessions, the size of their prompts, and the budget. The largest plans are full, but for two of them."""
+    usual = {(0, MIN_BYTES), (20_000, 65_000)}
+    for sessions, size, budget in product(
+        [1, 7, 60, 700, 5_000], [0, 300, 20_000], [MIN_BYTES, 12_000, 65_000]
+    ):
+        full = sessions == 5_000 and (size, budget) not in usual
+        yield pytest.param(sessions, size, budget, marks=(pytest.mark.full,) if full else ())
+
+
+@pytest.mark.parametrize(("sessions", "size", "max_bytes"), list(budgets()))
 def test_always_within_the_budget_with_all_deletes(sessions: int, size: int, max_bytes: int) -> None:
     # Few different texts, since thousands of long ones would need gigabytes in the test and show nothing more.
     texts = [prompt(n, size) for n in range(20)]

@@ -17,19 +17,14 @@ from reconciler.catalog.load import environments
 from reconciler.errors import CatalogError, ReconcilerError, Refused, UsageError
 from reconciler.lint import lint
 from reconciler.scaffold import EXAMPLES, slug, start
+from tests import warm
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def run(*arguments: str, code: int = 0) -> str:
     """What a command prints on stdout, or on stderr where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = warm.run(arguments)
     assert done.returncode == code, done.stderr
     return done.stderr if code else done.stdout
 
@@ -48,7 +43,8 @@ def test_without_flags(tmp_path: Path) -> None:
         f"Created the catalog my-shop. Next: reconciler plan {root} --endpoint local\n"
     )
     assert set(files(root)) == {"catalog.yaml", "sessions/first.yaml", ".gitignore"}
-    assert ".reconciler/\n" in files(root)[".gitignore"]
+    ignored = files(root)[".gitignore"].splitlines()
+    assert {".reconciler/", "plan.json", "*.plan.json", "live.json"} <= set(ignored)
     assert run("validate", str(root)) == "my-shop: 1 session, all valid.\n"
     assert run("lint", str(root)) == "my-shop: 1 session, nothing found.\n"
     assert run("fmt", str(root), "--check") == ""
@@ -108,7 +104,9 @@ def test_what_does_not_go_together_is_taken_back(tmp_path: Path) -> None:
 def test_an_ignore_file_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("mine\n")
     made = start(tmp_path, "shop", "gpt-4o")
-    assert made.remarks == ("Add .reconciler/ to .gitignore: it is for this machine alone.",)
+    assert made.remarks == (
+        "Add .reconciler/ and plan files to .gitignore: they are for this machine alone.",
+    )
     assert files(tmp_path)[".gitignore"] == "mine\n"
 
 

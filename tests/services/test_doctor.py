@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +17,12 @@ from typing import Any
 import pytest
 
 from reconciler.contract import Contract, Status, load_contract
+from tests import warm
 from tests.services.drf.running import Service, needs_drf, running_drf
 from tests.services.drf.variants import VARIANTS
 
 pytestmark = needs_drf
 
-COMMAND = Path(sys.executable).with_name("reconciler")
 ONE = "/v1/session/{session_id}/"
 BY_TOKEN = "/v1/session/{session_token}/"
 BOTH = ("session_id", "session_token")
@@ -187,19 +185,13 @@ def _truth_of(names: tuple[str, ...]) -> tuple[dict[str, Any], set[str], set[str
 
 def doctor(service: Service, folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     """Run the installed command; gives its exit code, its report and what it printed to stderr."""
-    done = subprocess.run(
-        [COMMAND, "doctor", "--format", "json", *arguments],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "MINDCRAFT_ENDPOINT": service.url,
-            "MINDCRAFT_API_KEY": service.key,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "MINDCRAFT_ENDPOINT": service.url,
+        "MINDCRAFT_API_KEY": service.key,
+    }
+    done = warm.run(["doctor", "--format", "json", *arguments], cwd=folder, env=env)
     assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, report, done.stderr

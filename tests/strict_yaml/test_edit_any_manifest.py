@@ -111,7 +111,7 @@ def manifest_and_path(draw: Any, *, new: bool = False) -> tuple[Manifest, Path]:
     return manifest, path
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(manifest_and_path(new=True), values)
 def test_a_value_is_set(found: tuple[Manifest, Path], value: Any) -> None:
     manifest, path = found
@@ -120,7 +120,7 @@ def test_a_value_is_set(found: tuple[Manifest, Path], value: Any) -> None:
     assert_nothing_else_moved(manifest, edited, path)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(manifest_and_path(new=True), st.lists(texts, min_size=1, max_size=4).map("\n".join))
 def test_a_prompt_is_set(found: tuple[Manifest, Path], text: str) -> None:
     manifest, path = found
@@ -132,14 +132,14 @@ def test_a_prompt_is_set(found: tuple[Manifest, Path], text: str) -> None:
     assert_nothing_else_moved(manifest, edited, path)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(manifest_and_path())
 def test_what_is_there_already_is_left_to_the_byte(found: tuple[Manifest, Path]) -> None:
     manifest, path = found
     assert set_value(manifest.text, path, at(read(manifest.text), path)) == manifest.text
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(manifest_and_path())
 def test_a_value_is_removed(found: tuple[Manifest, Path]) -> None:
     manifest, path = found
@@ -149,7 +149,7 @@ def test_a_value_is_removed(found: tuple[Manifest, Path]) -> None:
     assert_nothing_else_moved(manifest, edited, path, parent=True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(manifest_and_path(new=True), values)
 def test_an_item_is_added_to_a_list(found: tuple[Manifest, Path], item: Any) -> None:
     manifest, path = found

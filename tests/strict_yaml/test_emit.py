@@ -116,7 +116,7 @@ def test_a_key_that_is_too_long_for_one_line_is_marked_as_a_key() -> None:
     assert read(flow({key: 1})) == {key: 1}
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(texts.filter(lambda key: key != "last"), values, st.integers(0, 4), st.integers(1, 9))
 def test_any_value_is_read_again_as_it_was(key: str, value: Any, column: int, step: int) -> None:
     lines = [*entry_lines(key, value, column, step), *entry_lines("last", 1, column, step)]
@@ -126,7 +126,7 @@ def test_any_value_is_read_again_as_it_was(key: str, value: Any, column: int, st
     assert same(read(flow({key: value})), {key: value})
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(st.lists(texts, min_size=1, max_size=5).map("\n".join), st.integers(0, 4), st.integers(1, 9))
 def test_any_prompt_is_read_again_as_it_was(text: str, column: int, step: int) -> None:
     prompt = normalise_prompt(text)

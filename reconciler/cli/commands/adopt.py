@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.connect import Connection, connection_for
 from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
     canary_option,
-    catalog_option,
+    catalog_flag,
     catalog_options,
     change_limits,
     connection_options,
+    last_is_folder,
     split,
     state_option,
 )
+from reconciler.cli.problems import print_problems
 from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import Catalog, LiveSession, Snapshot
@@ -30,21 +33,27 @@ from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
+from reconciler.text.paste import command as paste
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("pairs", metavar="[KEY=SESSION_ID]...", nargs=-1)
+@click.argument("words", metavar="[KEY=SESSION_ID]... [CATALOG]", nargs=-1)
 @click.option(
     "--match",
     type=click.Choice(["name"]),
     help="Adopt every unmanaged session that has the name of a key's session.",
 )
 @click.option(
+    "--all-or-nothing",
+    is_flag=True,
+    help="With --match: adopt nothing where a name is ambiguous, instead of those sessions whose names are not.",
+)
+@click.option(
     "--tidy",
     is_flag=True,
     help="Remove the adopt lines that are done from the catalog's files. Writes nothing to the service.",
 )
-@catalog_option
+@catalog_flag
 @catalog_options
 @connection_options
 @change_limits
@@ -52,10 +61,10 @@ from reconciler.state import FOLDER
 @state_option
 @writing_options
 def command(
-    pairs: tuple[str, ...],
+    words: tuple[str, ...],
     match: str | None,
+    all_or_nothing: bool,
     tidy: bool,
-    catalog: Path,
     state_dir: Path | None,
     **flags: Any,
 ) -> int:
@@ -65,11 +74,19 @@ def command(
     change. Its remark is remembered, and `reconciler forget` restores it. To have the adoption reviewed in git, write
     `adopt: SESSION_ID` in the session's manifest instead. The guards of `policy` apply.
     """
+    pairs, catalog = last_is_folder(words, lambda word: "=" in word)
     if tidy:
         if pairs or match:
             raise UsageError("--tidy adopts nothing", "give it alone")
         return _tidy(
-            catalog, split(flags, CatalogFlags), split(flags, Connection), state_dir or catalog / FOLDER
+            catalog,
+            split(flags, CatalogFlags),
+            connection_for(flags, catalog, flags["env"]),
+            state_dir or catalog / FOLDER,
+        )
+    if all_or_nothing and not match and _typed("all_or_nothing"):
+        raise UsageError(
+            "--all-or-nothing has no effect without --match", "leave it out: pairs are never in doubt"
         )
     if bool(pairs) == bool(match):
         raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match name")
@@ -77,17 +94,38 @@ def command(
     wanted = _pairs(pairs, loaded)
     policy = split(flags, PolicyFlags)
 
+    unclear: list[Problem] = []
+
     def plan(snapshot: Snapshot) -> Plan:
-        adopt = _by_name(loaded, snapshot) if match else wanted
+        adopt = wanted
+        if match:
+            adopt, unclear[:] = _by_name(loaded, snapshot)
+            _tell_unclear(adopt, unclear, all_or_nothing=all_or_nothing)
         adopting = dataclasses.replace(loaded, adopt=adopt)
         part = policy.plan(adopting, snapshot, Selection("adopt", frozenset(adopt)), state=state)
         if not match:
-            _insist(part, wanted, snapshot)
+            _insist(loaded, part, wanted, snapshot)
         return part
 
     state = state_dir or catalog / FOLDER
     keep = keep_for_catalog(dataclasses.replace(loaded, adopt=wanted), whole_names=bool(match))
-    return run_part(loaded, plan, keep, flags, root=catalog, state=state)
+    code = run_part(loaded, plan, keep, flags, root=catalog, state=state)
+    return ExitCode.PARTIAL if unclear and code == ExitCode.OK else code
+
+
+def _typed(flag: str) -> bool:
+    return click.get_current_context().get_parameter_source(flag) is ParameterSource.COMMANDLINE
+
+
+def _tell_unclear(adopt: dict[str, int], unclear: list[Problem], *, all_or_nothing: bool) -> None:
+    """Say which names are ambiguous.
+
+    Raises:
+        Refused: nothing is adopted for it.
+    """
+    if unclear and (all_or_nothing or not adopt):
+        raise Refused([*unclear, Problem("nothing was adopted")])
+    print_problems(unclear)
 
 
 def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:
@@ -132,8 +170,8 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
     return wanted
 
 
-def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
-    """Which key adopts which session, by exact name. Refused if that is ambiguous."""
+def _by_name(catalog: Catalog, snapshot: Snapshot) -> tuple[dict[str, int], list[Problem]]:
+    """Which key adopts which session, by exact name; and the names for which that is ambiguous."""
     ours = {
         live.remark.tag.identity.key
         for live in snapshot
@@ -156,16 +194,18 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> dict[str, int]:
         elif found:
             who = ", ".join(wanted)
             which = ", ".join(f"#{one}" for one in found)
-            problems.append(Problem(f"the name {name!r} is ambiguous: keys {who}; sessions {which}"))
-    if problems:
-        raise Refused(
-            [*problems, Problem("nothing was adopted", "name the pairs: reconciler adopt KEY=SESSION_ID")]
-        )
-    return adopt
+            first = paste("adopt", f"{wanted[0]}={found[0]}", environment=catalog.environment)
+            problems.append(
+                Problem(
+                    f"not adopted, since the name {name!r} is ambiguous: keys {who}; sessions {which}",
+                    f"name the pair that you mean: {first}",
+                )
+            )
+    return adopt, problems
 
 
-def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
-    """Refuse if a named session is not in the plan, and say why."""
+def _insist(catalog: Catalog, plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
+    """Refuse where a session that was named is not in the plan, and say why."""
     missing = wanted.keys() - {action.key for action in plan.actions}
     if missing and not plan.refusals:
         key = min(missing)
@@ -176,5 +216,5 @@ def _insist(plan: Plan, wanted: dict[str, int], snapshot: Snapshot) -> None:
             )
         raise Refused(
             f"{key} can't adopt #{wanted[key]}: {key} is already live, or #{wanted[key]} is already managed",
-            "reconciler plan shows what is live",
+            f"{paste('list', environment=catalog.environment)} shows what is live",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from click.core import ParameterSource
 
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply.stale import refuse_if_stale
-from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.connect import Connection, connection_for, need_local_data
 from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
+    catalog_flag,
     catalog_options,
+    chosen_folder,
     connection_options,
     policy_options,
     split,
@@ -23,15 +26,20 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand, option_in
-from reconciler.domain import Policy, Snapshot
+from reconciler.contract import ContractFile
+from reconciler.domain import Policy, ServiceFacts, Snapshot
 from reconciler.errors import Refused, UsageError
 from reconciler.plan.keep import keep_for_catalog, keep_for_plan
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
+from reconciler.text.escape import terminal
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), default=".")
+@click.argument(
+    "what", metavar="[CATALOG|PLAN]", type=click.Path(path_type=Path, exists=True), required=False
+)
+@catalog_flag
 @catalog_options
 @connection_options
 @policy_options
@@ -43,7 +51,7 @@ from reconciler.state import FOLDER
     "It distinguishes the catalog from others of the same name.",
 )
 @writing_options
-def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
+def command(what: Path | None, state_dir: Path | None, write_id: bool, **flags: Any) -> int:
     """Make the live sessions match the catalog, or apply a saved PLAN exactly.
 
     This makes a plan, shows it, asks for approval, writes, and reads the list again to verify the result. What is
@@ -51,16 +59,29 @@ def command(what: Path, state_dir: Path | None, write_id: bool, **flags: Any) ->
     nothing is written and the exit code is 3.
 
     A saved plan is applied without the catalog and without asking, since it was reviewed. If a session that it
-    touches has changed since, the whole plan is refused.
+    touches has changed since, the whole plan is refused. --catalog then only says where the state folder is.
     """
-    root = Path() if what.is_file() else what
+    plan = what if what is not None and what.is_file() else None
+    root = chosen_folder(None if plan else what) or Path()
     state = state_dir or root / FOLDER
-    job = (
-        _saved(what, state, flags)
-        if what.is_file()
-        else _catalog(what, state, split(flags, CatalogFlags), split(flags, PolicyFlags), write_id=write_id)
-    )
-    return run_plan(job, split(flags, Writing), split(flags, Connection), root=root, state=state)
+    which = split(flags, CatalogFlags)
+    if plan is not None:
+        job, contract = _saved(plan, state, flags)
+        connection = _with_contract(split(flags, Connection), contract)
+    else:
+        job = _catalog(root, state, which, split(flags, PolicyFlags), write_id=write_id)
+        connection = connection_for(flags, root, which.env)
+    return run_plan(job, split(flags, Writing), connection, root=root, state=state)
+
+
+def _with_contract(connection: Connection, contract: ContractFile | None) -> Connection:
+    """The connection with the contract that a saved plan was made with, unless --contract names another one."""
+    if contract is None:
+        return connection
+    saved = f"{contract.file}, as it was when the plan was made"
+    used = saved if connection.contract is None else f"{connection.contract} (--contract), not {saved}"
+    click.echo(terminal(f"contract: {used}"), err=True)
+    return dataclasses.replace(connection, service=ServiceFacts(contract=contract))
 
 
 def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags, *, write_id: bool) -> Job:
@@ -83,9 +104,9 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
     )
 
 
-def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
-    """The job of a saved plan, if that is for this endpoint."""
-    from reconciler.cli.planfile import read_plan
+def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, ContractFile | None]:
+    """The job of a saved plan, if that is for this endpoint, and the contract that it was made with, if it says so."""
+    from reconciler.cli.planfile import read_plan, saved_contract
 
     # A variable is set for all commands, so it may have no effect here.
     source = click.get_current_context().get_parameter_source
@@ -118,7 +139,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
 
     commit = document["made_by"].get("commit")
     policy = Policy(lock=plan.lock)
-    return Job(
+    job = Job(
         plan.catalog,
         plan.environment,
         policy,
@@ -128,3 +149,4 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> Job:
         keep=keep_for_plan(plan),
         account=plan.account,
     )
+    return job, saved_contract(document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ import click
 from reconciler.apply import archive as archives
 from reconciler.apply.journal import new_run
 from reconciler.cli.account import key_mark, other_account_option
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.options import (
     CatalogFlags,
     approve_option,
@@ -31,11 +31,12 @@ from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog
-from reconciler.errors import ExitCode, Problem, ReconcilerError
+from reconciler.errors import CatalogError, ExitCode, Problem, ReconcilerError
 from reconciler.ownership.account import Account
 from reconciler.ownership.tag import Identity
 from reconciler.state import FOLDER, make_salt, open_state
 from reconciler.text.escape import terminal
+from reconciler.text.paste import command as paste
 
 if TYPE_CHECKING:
     from reconciler.apply.restore import Restored
@@ -173,7 +174,7 @@ def restore(
     loaded = _catalog_of(catalog, identity, locking=lock is not None)
     state = open_state(state_dir or catalog / FOLDER)
     make_salt(state)
-    with connect(split(flags, Connection), state) as client:
+    with connect(_connection(flags, catalog, loaded, identity), state) as client:
         lag = client.contract.settle if settle is None else settle
         with hold_lock(
             client,
@@ -211,12 +212,30 @@ def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
     if identity.key in catalog.sessions.keys() | catalog.forgotten:
         return
     key = terminal(identity.key)
-    where = f" --env {terminal(identity.environment)}" if identity.environment else ""
+    forget = terminal(paste("forget", identity.key, environment=identity.environment))
     click.echo(
         f"{key} is not in the catalog, so the next apply would delete it: put it back there, "
-        f"or run `reconciler forget {key}{where}`",
+        f"or run `{forget}`",
         err=True,
     )
+
+
+def _connection(
+    flags: Mapping[str, Any], folder: Path, loaded: Catalog | None, identity: Identity
+) -> Connection:
+    """The connection flags, with what catalog.yaml says of the service if it is that of the session's catalog. A
+    restore has to work without the rest of the catalog, or with another one.
+
+    Raises:
+        Refused: the catalog expects another address.
+    """
+    from reconciler.catalog import catalog_name
+
+    try:
+        ours = loaded is not None or catalog_name(folder, identity.environment) == identity.catalog
+    except CatalogError:
+        ours = False
+    return connection_for(flags, folder, identity.environment) if ours else split(flags, Connection)
 
 
 def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog | None:

@@ -2,54 +2,120 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 
 @click.command()
-@click.argument("plan", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("plan", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option(
     "--author",
-    default="github-actions[bot]",
-    show_default=True,
-    help="On GitHub, the account that GITHUB_TOKEN belongs to. Only its comments are replaced.",
+    default="",
+    metavar="ACCOUNT",
+    help="On GitHub, Forgejo and Gitea, the account that the token belongs to. Only its comments are replaced. "
+    "Default: the account of a job's own token.",
 )
-def command(plan: Path, author: str) -> None:
+@click.option(
+    "--key",
+    default="",
+    metavar="TEXT",
+    help="Tells the plans of one request apart: each key has its own comment. Default: catalog and environment.",
+)
+@click.option(
+    "--not-planned",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="In place of PLAN: say above the plan in the comment of this --key that this commit could not be planned. "
+    "FILE is what the command printed.",
+)
+@click.option("--only-if-changes", is_flag=True, help="Post no new comment for a plan without changes.")
+def command(
+    plan: Path | None, author: str, key: str, not_planned: Path | None, only_if_changes: bool
+) -> None:
     """Post a plan to the pull or merge request that this CI job runs for.
 
     PLAN is a file that `reconciler plan --out-file markdown=PLAN` wrote. It becomes one comment, which the plans of
     later runs replace. The token comes from GITHUB_TOKEN or GITLAB_TOKEN, everything else from the variables that
-    GitHub and GitLab set for their jobs.
+    GitHub, GitLab, Forgejo and Gitea set for their jobs.
 
     If there is no request to comment on, or the token may not comment (as in a pull request from a fork), the plan
-    goes to the job's summary and the exit code is 0.
+    goes to the job's summary and the exit code is 0. A job for an older commit does not replace the plan of a newer
+    one.
     """
-    from reconciler.ci.comment import put_comment, read_marker, write_summary
-    from reconciler.ci.forge import ForbiddenError, PassingError, this_request
+    from reconciler.ci.api import NotPostedError
+    from reconciler.ci.comment import mark_not_planned, no_plan, put_comment, write_summary
+    from reconciler.ci.forge import this_request, without_comments
     from reconciler.errors import ReconcilerError
     from reconciler.text.escape import terminal
 
-    try:
-        text = plan.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReconcilerError(f"the plan {plan} can't be read: {error}") from None
-    read_marker(text)
+    text, why_not = _input(plan, not_planned, key)
+    where = f"The plan is in {plan}." if plan else ""
     try:
         forge = this_request(author=author)
+        if text is None:
+            text = no_plan(why_not, forge.commit if forge else os.environ.get("GITHUB_SHA", ""))
         if forge is not None:
-            put = put_comment(forge, text)
-            click.echo(terminal(f"Comment {put.done}: {put.address}"))
-            if put.shortened:
+            if plan is None:
+                put = mark_not_planned(forge, why_not, key=key)
+                write_summary(text)
+            else:
+                put = put_comment(forge, text, key=key, only_if_changes=only_if_changes)
+            click.echo(terminal(_done(put.done, put.address)))
+            if put.note:
+                click.echo(terminal(put.note), err=True)
+            if plan and (put.shortened or put.done in ("kept", "not needed")):
                 write_summary(text)
             return
-        why = "This job does not run for a pull or merge request."
-    except ForbiddenError as error:
-        why = f"No comment was posted: this job may not comment ({error})."
-    except PassingError as error:
-        why = f"No comment was posted: the forge did not accept it ({error})."
+        system = without_comments()
+        why = f"No comment was posted: there are none on {system}." if system else _NO_REQUEST
+    except NotPostedError as error:
+        why = f"No comment was posted ({error})" + (f": {error.advice}." if error.advice else ".")
+        why += f" {error.earlier}" if error.earlier else ""
+        text = f"{(text or no_plan(why_not)).rstrip()}\n\n{_as_text(why)}"
     except ReconcilerError:
-        write_summary(text)
+        write_summary(text or no_plan(why_not))
         raise
-    where = "is in the job's summary" if write_summary(text) else "is in the job's artifacts"
-    click.echo(terminal(f"{why} The plan {where}."), err=True)
+    if write_summary(text):
+        where = "The plan is in the job's summary." if plan else ""
+    click.echo(terminal(f"{why} {where}".rstrip()), err=True)
+
+
+_NO_REQUEST = "This job does not run for a pull or merge request."
+
+
+def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str | None, str]:
+    """The plan, or nothing and why there is none."""
+    from reconciler.ci.comment import read_marker
+    from reconciler.errors import ReconcilerError, UsageError
+
+    if (plan is None) == (not_planned is None):
+        raise UsageError("give a PLAN, or --not-planned FILE where there is none")
+    try:
+        if plan is not None:
+            text = plan.read_text(encoding="utf-8")
+            read_marker(text)
+            return text, ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReconcilerError(f"the plan {plan} can't be read: {error}") from None
+    if not key:
+        raise UsageError("--not-planned needs a --key: it says which comment it is about")
+    assert not_planned is not None
+    try:
+        return None, not_planned.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # such as that of a job that was cancelled before the command began
+        return None, ""
+
+
+def _done(done: str, address: str) -> str:
+    return {
+        "kept": f"Comment kept: {address} shows a newer commit.",
+        "not needed": "No comment is needed.",
+    }.get(done, f"Comment {done}: {address}")
+
+
+def _as_text(message: str) -> str:
+    from reconciler.text.escape import markdown_text
+
+    return markdown_text(message)

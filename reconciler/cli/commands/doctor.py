@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.approve import approve
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.options import (
     OutPath,
     Seconds,
     approve_option,
     catalog_argument,
     connection_options,
-    split,
+    environment_option,
     state_option,
 )
 from reconciler.cli.output import format_option
@@ -30,6 +30,7 @@ from reconciler.cli.progress import telling
 from reconciler.disk import check_writable, write_out
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.state import FOLDER
+from reconciler.text.escape import terminal
 from reconciler.text.timestamps import write_timestamp
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @catalog_argument
+@environment_option
 @connection_options
 @state_option
 @click.option("--probe", is_flag=True, help="Also create one session, learn by writing to it, and delete it.")
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 @format_option()
 def command(
     catalog: Path,
+    env: str | None,
     state_dir: Path | None,
     probe: bool,
     auto_approve: bool,
@@ -76,11 +79,12 @@ def command(
 
     Without --probe, every call is a GET. With --probe, one session is created, with a name that says what it is,
     written to and deleted. No other session is ever written to; the list is compared before and after to show it,
-    also while others use the account.
-    Run only one probe at a time on an account.
+    also while others use the account. Run only one probe at a time on an account.
 
-    CATALOG is the folder of the embedded server's data, for --endpoint local. The exit code is 1 if something differs
-    from the contract and was not written with --write, and if a probe may have changed another session.
+    The commands of a catalog use what --write wrote if catalog.yaml names the file: `contract: contract.yaml`.
+
+    The exit code is 1 if something differs from the contract and was not written with --write, and if a probe may have
+    changed another session.
     """
     from reconciler.doctor.baseline import find_leftovers
     from reconciler.doctor.learned import LearnedFacts, learned_contract
@@ -90,8 +94,11 @@ def command(
     state = state_dir or catalog / FOLDER
     if write is not None:
         _check_writable(write)
-    with _signals() as signals, connect(split(flags, Connection), state) as client:
-        recorder = client.observer = Recorder(record, client) if record is not None else None
+    connection = _connection(flags, catalog, env, write)
+    with _signals() as signals, connect(connection, state) as client:
+        recorder = Recorder(record, client) if record is not None else None
+        if recorder is not None:
+            client.observe(recorder)
         learned = LearnedFacts(client.contract, afresh=probe)
         surveyed = _survey(client, learned, probe=probe)
         snapshot = surveyed.snapshot
@@ -114,10 +121,53 @@ def command(
             if recorder.failed:
                 click.echo(recorder.failed, err=True)
     output.finish()
-    if write is not None and not report.written:
-        click.echo(f"{write} was not written: {why}", err=True)
-        return ExitCode.ERROR
-    return _exit_code(report, complete)
+    if write is not None:
+        _tell_of_file(write, "" if report.written else why, catalog, env)
+    return ExitCode.ERROR if write is not None and not report.written else _exit_code(report, complete)
+
+
+def _in_catalog(folder: Path, file: Path | None) -> str:
+    """The path of a file in a catalog's folder, as catalog.yaml writes it; empty if it is elsewhere, or hidden."""
+    from reconciler.catalog.files import UnreadableError, check_path
+
+    root = folder.resolve()
+    if file is None or not (root / "catalog.yaml").exists() or not file.resolve().is_relative_to(root):
+        return ""
+    path = file.resolve().relative_to(root).as_posix()
+    try:
+        check_path(path)
+    except UnreadableError:
+        return ""
+    return path
+
+
+def _connection(flags: Mapping[str, Any], folder: Path, env: str | None, write: Path | None) -> Connection:
+    """How to reach the service. The contract that catalog.yaml names may be the file that is yet to be written."""
+    unwritten = "" if write is None or write.exists() else _in_catalog(folder, write)
+    return connection_for(flags, folder, env, unwritten=unwritten)
+
+
+def _tell_of_file(file: Path, failed: str, folder: Path, env: str | None) -> None:
+    """Say on stderr why the contract was not written, or what makes every command of the catalog use it."""
+    from reconciler.catalog import service_facts
+
+    if failed:
+        click.echo(f"{file} was not written: {failed}", err=True)
+        return
+    path = _in_catalog(folder, file)
+    if not path:
+        return
+    try:
+        said = service_facts(folder, env)
+    except ReconcilerError:
+        said = []
+    if any(one.contract is not None and one.contract.file == path for one in said):
+        click.echo(terminal(f"catalog.yaml names {path}: the commands of this catalog use it."), err=True)
+        return
+    where = f", below `environments: {env}:`" if env else ""
+    click.echo(
+        terminal(f"To use it without a flag, add to catalog.yaml{where}: `contract: {path}`"), err=True
+    )
 
 
 def _exit_code(report: Report, complete: bool) -> ExitCode:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection, connect
-from reconciler.cli.keys import did_you_mean
+from reconciler.cli.accept import EVERYTHING, Asked, accept_drift
+from reconciler.cli.connect import connect, connection_for
 from reconciler.cli.live import live_or_against, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
+    approve_option,
     catalog_argument,
     catalog_options,
     connection_options,
@@ -20,11 +21,12 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
-from reconciler.domain import Catalog
-from reconciler.errors import ExitCode, Refused, UsageError
-from reconciler.plan.drift import drifted
-from reconciler.plan.types import Plan
+from reconciler.errors import ExitCode, UsageError
+from reconciler.plan.drift import drift_to_document, drifted
 from reconciler.state import FOLDER
+
+if TYPE_CHECKING:
+    from reconciler.catalog.accept_places import Into
 
 
 @click.command(cls=SectionedCommand)
@@ -34,66 +36,63 @@ from reconciler.state import FOLDER
 @state_option
 @click.option(
     "--accept",
-    metavar="KEY[.FIELD]",
+    metavar="[KEY[.FIELD]]",
+    is_flag=False,
+    flag_value=EVERYTHING,
     multiple=True,
-    help="Write the live value into the manifest, for one field or for all drifted fields of a session: "
-    "alice.prompt, alice.parameters.temperature, alice. Repeatable.",
+    help="Write the live values into the catalog: of one field or of all drifted fields of a session "
+    "(alice.prompt, alice.parameters.temperature, alice; repeatable), or of everything, after asking, if nothing is "
+    "named.",
 )
+@click.option(
+    "--into",
+    type=click.Choice(["environment", "file"]),
+    help="With --accept in a catalog with environments: write into the patch of this environment, or into the "
+    "manifests, for all environments. Default: asks on a terminal, else environment.",
+)
+@approve_option
 @output_options
-def command(catalog: Path, state_dir: Path | None, accept: tuple[str, ...], **flags: Any) -> int:
-    """Show what was changed outside git, and nothing else. Exits with 2 when there is drift.
+def command(
+    catalog: Path,
+    state_dir: Path | None,
+    accept: tuple[str, ...],
+    into: Into | None,
+    auto_approve: bool,
+    **flags: Any,
+) -> int:
+    """Show what was changed outside git, from git to live. Exits with 2 when there is drift.
 
     `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
-    manifest that hold them, so that a good change made in a console can become a pull request.
+    catalog that hold them, so that a good change made in a console can become a pull request.
     """
     from reconciler.cli.journal_facts import journal_facts
     from reconciler.plan import make_plan
-    from reconciler.plan.document import plan_to_document
     from reconciler.plan.keep import keep_for_catalog
 
+    if not accept and (into or auto_approve):
+        raise UsageError("--into and --auto-approve are for --accept", "add --accept")
     output = read_output(flags)
+    if accept and (output.form not in ("text", "json") or output.out_file):
+        raise UsageError(
+            "--accept writes into the catalog, and shows no drift",
+            "leave out --out-file, and use --format text or json",
+        )
     loaded = split(flags, CatalogFlags).load(catalog)
     state = state_dir or catalog / FOLDER
     facts = journal_facts(loaded, state)
     keep = keep_for_catalog(loaded, ids=facts.ids())
-    snapshot = live_or_against(None, split(flags, Connection), state, keep)
-    snapshot = with_messages(
-        snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
-    )
+    connection = connection_for(flags, catalog, loaded.environment)
+    snapshot = live_or_against(None, connection, state, keep)
+    snapshot = with_messages(snapshot, loaded.name, loaded.environment, lambda: connect(connection, state))
     plan = drifted(facts.added(make_plan(loaded, snapshot), snapshot))
     if accept:
-        return _accept(catalog, loaded, plan, accept, split(flags, CatalogFlags))
-    put_out(plan_to_document(plan), output)
+        return accept_drift(
+            Asked(accept, into, auto_approve, output.form),
+            catalog,
+            split(flags, CatalogFlags),
+            loaded,
+            plan,
+        )
+    put_out(drift_to_document(plan, snapshot), output)
     drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK
-
-
-def _accept(folder: Path, catalog: Catalog, plan: Plan, accept: tuple[str, ...], which: CatalogFlags) -> int:
-    from reconciler.catalog.accept import Accepted, accept_values
-
-    accepted: dict[tuple[str, str], Accepted] = {}
-    for asked in accept:
-        found = [
-            Accepted(action.key, change.path, change.before)
-            for action in plan.actions
-            for change in action.fields
-            if asked in (action.key, f"{action.key}.{change.path}")
-        ]
-        if not found:
-            gone = next((action for action in plan.actions if action.key == asked and action.outside), None)
-            if gone is not None:
-                raise Refused(
-                    f"{asked}: there is no live value to accept: {gone.reason}",
-                    "reconciler plan shows what an apply would do about it; to accept it, change the catalog",
-                )
-            if not any(asked == key or asked.startswith(f"{key}.") for key in catalog.sessions):
-                hint = did_you_mean(asked.partition(".")[0], catalog.sessions, "give KEY, or KEY.FIELD")
-                raise UsageError(f"the catalog has no session for {asked!r}", hint)
-            what = asked if asked in catalog.sessions else f"{asked}, or there is no such session or field"
-            raise Refused(
-                f"nothing was changed outside git in {what}", "reconciler drift shows what was changed"
-            )
-        accepted |= {(one.key, one.path): one for one in found}
-    for file in accept_values(folder, accepted.values(), environment=which.env, variables=dict(which.var)):
-        click.echo(f"changed {file}")
-    return ExitCode.OK

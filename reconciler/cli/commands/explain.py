@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.options import CatalogFlags, catalog_option, catalog_options, split
+from reconciler.cli.options import CatalogFlags, catalog_argument, catalog_options, split
 from reconciler.cli.output import format_option
 from reconciler.text.escape import terminal
 
@@ -17,7 +17,7 @@ _SHOWN = 48  # characters of a value
 
 @click.command()
 @click.argument("key")
-@catalog_option
+@catalog_argument
 @catalog_options
 @format_option()
 def command(key: str, catalog: Path, form: str, **flags: Any) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection
+from reconciler.cli.approve import choose
+from reconciler.cli.connect import connection_for
 from reconciler.cli.live import live_or_against
-from reconciler.cli.options import connection_options, environment_option, split, state_option
+from reconciler.cli.options import connection_options, environment_option, new_catalog_argument, state_option
 from reconciler.cli.sections import SectionedCommand
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, UsageError
 from reconciler.ownership.catalog_id import new_catalog_id
 from reconciler.state import FOLDER
 
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=SectionedCommand)
-@click.argument(
-    "folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=".", required=False
-)
+@new_catalog_argument
 @connection_options
 @state_option
 @click.option(
@@ -36,10 +36,9 @@ if TYPE_CHECKING:
     help="Export managed sessions, unmanaged ones, or both. Sessions of other catalogs are never exported.",
 )
 @click.option(
-    "--catalog",
+    "--catalog-name",
+    "name",
     metavar="NAME",
-    envvar="RECONCILER_EXPORT_CATALOG",
-    show_envvar=True,
     help="The catalog's name. Default: the name of the only live catalog, else the folder's.",
 )
 @environment_option
@@ -56,26 +55,34 @@ def command(
     folder: Path,
     state_dir: Path | None,
     only: Only,
-    catalog: str | None,
+    name: str | None,
     env: str | None,
     layout: Layout,
     prompt_files: bool,
     force: bool,
     **flags: Any,
 ) -> int:
-    """Write the live sessions as a catalog into the folder DIR. Writes nothing to the service.
+    """Write the live sessions as a catalog into the folder CATALOG. Writes nothing to the service.
 
     Unmanaged sessions get keys made from their names, and an `adopt` line, so that a plan of the exported catalog
     shows their adoption and no other change. Managed sessions keep their keys. Exits with 4 when some sessions can't
     be represented in a catalog and are left out.
     """
-    from reconciler.export import check_folder, compose_catalog, select_sessions, write_catalog
+    from reconciler.export import (
+        check_folder,
+        compose_catalog,
+        live_environments,
+        select_sessions,
+        write_catalog,
+    )
     from reconciler.render.problems import format_problem
 
     check_folder(folder, force=force)
-    snapshot = live_or_against(None, split(flags, Connection), state_dir or folder / FOLDER)
+    snapshot = live_or_against(None, connection_for(flags, folder, env), state_dir or folder / FOLDER)
+    if env is None and (live := live_environments(snapshot, only, name)):
+        env = _choose(live)
     selection = select_sessions(
-        snapshot, only=only, catalog=catalog, environment=env, folder=folder.resolve().name
+        snapshot, only=only, catalog=name, environment=env, folder=folder.resolve().name
     )
     for note in (*selection.left_out, *selection.notes):
         click.echo(format_problem(note), err=True)
@@ -86,6 +93,21 @@ def command(
         write_catalog(folder, selection, files, force=force)
     click.echo(_summary(selection, folder))
     return ExitCode.PARTIAL if selection.left_out else ExitCode.OK
+
+
+def _choose(names: list[str]) -> str:
+    """Ask which environment is meant.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    from reconciler.catalog.environments import choices
+
+    if not sys.stdin.isatty():
+        one = len(names) == 1
+        which = f"the environment {names[0]}" if one else f"the environments {', '.join(names)}"
+        raise UsageError(f"the sessions are live in {which}, and none was chosen", choices(names))
+    return choose("Export which environment?", names)
 
 
 def _summary(selection: Selection, folder: Path) -> str:

@@ -8,13 +8,14 @@ from typing import Final
 
 import click
 
+from reconciler.cli.options import new_catalog_argument
 from reconciler.scaffold import CI, EXAMPLES, slug, start
 
 _MODEL: Final = "deepseek-chat"
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".", required=False)
+@new_catalog_argument
 @click.option(
     "--name",
     envvar="RECONCILER_INIT_NAME",

@@ -10,13 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import click
 
-from reconciler.cli.connect import Connection, need_local_data
+from reconciler.cli.connect import connection_for, need_local_data
 from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
     catalog_argument,
     connection_options,
     environment_option,
-    split,
     state_option,
 )
 from reconciler.cli.output import format_option
@@ -98,7 +97,7 @@ def command(
         named = pattern is None or fnmatchcase(live.name, pattern)
         return live if named and (not wanted or scope.owner(live) in wanted) else "unmanaged"
 
-    snapshot = live_or_against(None, split(flags, Connection), state, keep)
+    snapshot = live_or_against(None, connection_for(flags, catalog, env), state, keep)
     found = [(live, scope.owner(live)) for live in snapshot]
     if form == "json":
         click.echo(json_text(_document(snapshot, found)), nl=False)

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.api.endpoint import endpoint_name
-from reconciler.cli.connect import Connection, connect
-from reconciler.cli.options import OutPath, connection_options, split, state_option
+from reconciler.cli.connect import Connection, connect, connection_for
+from reconciler.cli.options import (
+    OutPath,
+    catalog_argument,
+    connection_options,
+    environment_option,
+    state_option,
+)
 from reconciler.cli.output import format_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.disk import write_out
@@ -37,6 +43,8 @@ def account_models(connection: Connection, state: Path) -> Models:
 
 
 @click.command(cls=SectionedCommand)
+@catalog_argument
+@environment_option
 @connection_options
 @state_option
 @click.option(
@@ -52,7 +60,15 @@ def account_models(connection: Connection, state: Path) -> Models:
     help="Also write the list to this file, for `reconciler lint --models FILE`.",
 )
 @format_option("text", "json")
-def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **flags: Any) -> None:
+def command(
+    catalog: Path,
+    env: str | None,
+    known: bool,
+    out: Path | None,
+    form: str,
+    state_dir: Path | None,
+    **flags: Any,
+) -> None:
     """List the models that the account offers.
 
     The service does not state context lengths and temperature ranges; these are the ones known at release.
@@ -61,9 +77,12 @@ def command(known: bool, out: Path | None, form: str, state_dir: Path | None, **
     from reconciler.text.escape import terminal
     from reconciler.text.printable_json import json_text
 
-    connection = split(flags, Connection)
-    models = shipped() if known else account_models(connection, state_dir or Path(FOLDER))
-    endpoint = "" if known else endpoint_name(connection.endpoint)
+    if known:
+        models, endpoint = shipped(), ""
+    else:
+        connection = connection_for(flags, catalog, env)
+        models = account_models(connection, state_dir or catalog / FOLDER)
+        endpoint = endpoint_name(connection.endpoint)
     document = models_document(models, endpoint)
     if out is not None:
         try:

@@ -13,7 +13,7 @@ from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
     canary_option,
-    catalog_option,
+    catalog_argument,
     catalog_options,
     change_limits,
     conflict_option,
@@ -31,6 +31,7 @@ from reconciler.plan.keep import keep_for_catalog
 from reconciler.plan.types import Plan, Selection
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
+from reconciler.text.paste import command as paste
 
 #: How many keys a message names.
 _NAMED = 5
@@ -39,7 +40,7 @@ _NAMED = 5
 @click.command(cls=SectionedCommand)
 @click.argument("old")
 @click.argument("new")
-@catalog_option
+@catalog_argument
 @catalog_options
 @connection_options
 @change_limits
@@ -131,7 +132,7 @@ def _not_live(source: Identity, catalog: Catalog, snapshot: Snapshot) -> Reconci
                 f"no live session of {scope} has a key of this catalog", "add the keys to a manifest first"
             )
         return UsageError(f"no session of {scope} is live", "check the name, and --endpoint")
-    hint = "reconciler plan shows what is live"
+    hint = f"{paste('list', environment=catalog.environment)} shows what is live"
     if source.key in live or (_ours(source, catalog) and source.key in catalog.sessions):
         return Refused(f"no live session is {source}", hint)
     return UsageError(f"no live session is {source}", did_you_mean(source.key, live, hint))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import catalog_option, variables_option
+from reconciler.cli.options import catalog_argument, variables_option
 
 
 @click.command()
 @click.argument("key")
-@catalog_option
+@catalog_argument
 @click.option(
     "--file",
     default="",

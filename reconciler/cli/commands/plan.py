@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.live import listing, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
@@ -24,8 +23,9 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.state import FOLDER, make_salt
+from reconciler.text.paste import command as paste
 
 if TYPE_CHECKING:
     from reconciler.catalog.loaded import Loaded
@@ -68,12 +68,13 @@ def command(
     state = state_dir or catalog / FOLDER
     if out is not None:
         make_salt(state)  # so that the plan says for which account it is
-    with listing(split(flags, Connection), state, against=against) as live:
+    which = split(flags, CatalogFlags)
+    connection = _connection(catalog, which, flags, against=against)
+    with listing(connection, state, against=against) as live:
         from reconciler.cli.journal_facts import journal_facts
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 
-        which = split(flags, CatalogFlags)
         origins = which.load_with_origins(catalog)
         loaded = origins.catalog
         _tell_mistakes(origins, which, catalog)
@@ -81,17 +82,33 @@ def command(
         snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
     if against is None:
         snapshot = with_messages(
-            snapshot, loaded.name, loaded.environment, lambda: connect(split(flags, Connection), state)
+            snapshot, loaded.name, loaded.environment, lambda: connect(connection, state)
         )
     plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), snapshot)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
-        write_plan(out, plan, catalog)
+        write_plan(out, plan, catalog, connection.contract_file())
     put_out(plan_to_document(plan), output)
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
+
+
+def _connection(
+    folder: Path, which: CatalogFlags, flags: dict[str, Any], *, against: Path | None
+) -> Connection:
+    """How to reach the service.
+
+    Raises:
+        ReconcilerError: that can't be said, or the address is not the catalog's. What is wrong with the catalog comes
+            first.
+    """
+    try:
+        return connection_for(flags, folder, which.env, talks=against is None)
+    except ReconcilerError:
+        which.load(folder)
+        raise
 
 
 def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
@@ -100,9 +117,9 @@ def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
 
     count = count_mistakes(loaded, dict(which.var))
     if count:
-        words = ["reconciler", "validate", str(folder)]
-        words += ["--env", which.env] if which.env else []
+        words = ["validate", str(folder)]
         words += [word for name, value in which.var for word in ("--var", f"{name}={value}")]
         click.echo(
-            f"{count} warning{'' if count == 1 else 's'} about the catalog: {shlex.join(words)}", err=True
+            f"{count} warning{'' if count == 1 else 's'} about the catalog: {paste(*words, environment=which.env)}",
+            err=True,
         )

@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from reconciler.cli.approve import approve
-from reconciler.cli.connect import Connection, connect
+from reconciler.cli.connect import connect, connection_for
 from reconciler.cli.options import (
     approve_option,
     catalog_argument,
     connection_options,
     environment_option,
-    split,
     state_option,
 )
 from reconciler.cli.sections import SectionedCommand
@@ -39,7 +38,7 @@ def command(catalog: Path, state_dir: Path | None, env: str | None, auto_approve
     from reconciler.catalog import catalog_name
 
     name = catalog_name(catalog, env)
-    with connect(split(flags, Connection), state_dir or catalog / FOLDER) as client:
+    with connect(connection_for(flags, catalog, env), state_dir or catalog / FOLDER) as client:
         found = tickets(client, name, env)
         for ticket in found:
             state = "expired" if ticket.expired else f"valid until {ticket.expires:%Y-%m-%d %H:%M:%S} UTC"

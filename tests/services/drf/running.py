@@ -18,15 +18,36 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from tests import warm
 from tests.services.drf.variant import PREFIX
 
 ROOT = Path(__file__).parents[3]
 KEYS = ("sk-drf-first", "sk-drf-second")
 FIRST_ACCOUNT = 70
+
+#: What runs, and what of the framework can be imported before the settings are known.
+FORKER = (
+    "tests.services.drf.__main__",
+    *(
+        "django.core.wsgi",
+        "django.db.backends.sqlite3.base",
+        "django.db.backends.sqlite3.schema",
+        "django.urls",
+    ),
+    *(
+        "django.db.models",
+        "django.forms",
+        "django.middleware.common",
+        "django.template",
+        "django.views.generic",
+    ),
+    *("django.utils.translation.trans_real", "django_filters.rest_framework", "rest_framework.serializers"),
+    "waitress",
+)
 
 _MISSING = [
     name for name in ("django", "rest_framework", "django_filters", "waitress") if find_spec(name) is None
@@ -173,6 +194,30 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
+def _process(words: list[str], environ: Mapping[str, str], errors: IO[bytes]) -> Iterator[str]:
+    """The service in a process of its own; gives its address, or an empty text."""
+    (to_read, to_end), (first_line, to_print) = os.pipe(), os.pipe()
+    with os.fdopen(to_end, "wb") as stdin, os.fdopen(first_line) as stdout:
+        streams = {"stdin": to_read, "stdout": to_print, "stderr": errors.fileno()}
+        process: warm.Forked | subprocess.Popen[bytes]
+        if warm.can_fork(environ):
+            process = warm.start(words, cwd=ROOT, env=environ, forker=FORKER, **streams)
+        else:
+            command = [sys.executable, "-m", "tests.services.drf", *words]
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, **streams)
+        os.close(to_read)
+        os.close(to_print)
+        try:
+            yield stdout.readline().strip()
+        finally:
+            stdin.close()
+            try:
+                process.wait(10)
+            except (TimeoutError, subprocess.TimeoutExpired):
+                process.kill()
+
+
+@contextmanager
 def running_drf(*, keys: tuple[str, ...] = KEYS, **variant: str) -> Iterator[Service]:
     """Run the service until the block ends, with these variables: ``paths="token"`` sets ``DRF_PATHS``.
 
@@ -184,32 +229,12 @@ def running_drf(*, keys: tuple[str, ...] = KEYS, **variant: str) -> Iterator[Ser
     environ["DRF_API_KEYS"] = ",".join(keys)
     with tempfile.TemporaryDirectory(prefix="drf-") as name:
         folder = Path(name)
-        command = [sys.executable, "-m", "tests.services.drf", "--watch-stdin"]
-        command += ["--database", str(folder / "service.db"), "--access-log", str(folder / "access.log")]
+        words = ["--watch-stdin", "--database", str(folder / "service.db")]
+        words += ["--access-log", str(folder / "access.log")]
         log = folder / "stderr.log"
-        with (
-            log.open("wb") as errors,
-            subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environ,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            ) as process,
-        ):
-            assert process.stdin is not None and process.stdout is not None
-            url = process.stdout.readline().strip()
-            try:
-                if url:
-                    yield Service(url, keys, folder)
-            finally:
-                process.stdin.close()
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        with log.open("wb") as errors, _process(words, environ, errors) as url:
+            if url:
+                yield Service(url, keys, folder)
         said = log.read_text(encoding="utf-8", errors="replace")
         if not url or "Traceback" in said:
             raise RuntimeError("the service " + ("failed:\n" if url else "did not start:\n") + said)
