@@ -17,6 +17,7 @@ from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.read import parse
 from reconciler.text.normalise import normalise_prompt
+from reconciler.text.paste import command
 from reconciler.values import JSON, MISSING, same
 
 #: In a catalog with environments: the environment's patches, or the manifests, which all environments share.
@@ -301,7 +302,8 @@ class Places:
         Raises:
             ReconcilerError: it lies in several parts, in a template, or in a part that other sessions use.
         """
-        by_hand = f"edit the part by hand; `reconciler explain {change.key}` shows where each is"
+        explain = command("explain", change.key, environment=self.environment)
+        by_hand = f"edit the part by hand; `{explain}` shows where each is"
         piece, text = self._changed_part(change, by_hand)
         file, path = piece.spot
         name = f"fragment `{piece.fragment}`" if piece.fragment else f"part {file}" if not path else "a part"
@@ -316,9 +318,10 @@ class Places:
                 f"edit it in {file} by hand for all of them, or give `{change.key}` a part of its own",
             )
         if self.into_patch and path[:2] != ("environments", self.environment):
+            accept = ("drift", f"--accept={change}", "--into=file")
             raise change.impossible(
                 f"it lies in {name}, which other environments use, too",
-                f"write it for all environments: reconciler drift --accept {change} --into file",
+                f"write it for all environments: {command(*accept, environment=self.environment)}",
             )
         if not path:
             return Target((change,), file, None, text, name)

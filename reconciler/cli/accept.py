@@ -18,6 +18,7 @@ from reconciler.cli.problems import print_problems
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.plan.types import Action, Plan
+from reconciler.text.paste import command as command_line
 from reconciler.values import MISSING
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def accept_drift(asked: Asked, folder: Path, which: CatalogFlags, catalog: Catal
     values = _values(asked, catalog, plan)
     acceptance = prepare(folder, values, environment=which.env, variables=dict(which.var), into=into)
     if asked.everything:
-        acceptance.impossible += [_gone(action) for action in plan.actions if action.outside is not None]
+        gone = [action for action in plan.actions if action.outside is not None]
+        acceptance.impossible += [_gone(action, which.env) for action in gone]
     elif acceptance.impossible:
         raise Refused(acceptance.impossible)
     if asked.form == "text":
@@ -120,25 +122,30 @@ def _nothing(name: str, catalog: Catalog, plan: Plan) -> Refused | UsageError:
     """The error for a name that stands for no drift that can be accepted."""
     gone = [action for action in plan.actions if fnmatchcase(action.key, name) and action.outside is not None]
     if gone:
-        return Refused([_gone(action) for action in gone])
+        return Refused([_gone(action, catalog.environment) for action in gone])
     key, _, path = name.partition(".")
     if not any(name == one or name.startswith(f"{one}.") for one in catalog.sessions):
         otherwise = "give KEY or KEY.FIELD; to accept everything, write --accept after the folder"
         hint = did_you_mean(key, catalog.sessions, otherwise)
         return UsageError(f"the catalog has no session for {name!r}", hint)
     what = f"{name}, or there is no such session or field" if path and name not in catalog.sessions else name
-    return Refused(f"nothing was changed outside git in {what}", "reconciler drift shows what was changed")
+    drift = command_line("drift", environment=catalog.environment)
+    return Refused(f"nothing was changed outside git in {what}", f"{drift} shows what was changed")
 
 
-def _gone(action: Action) -> Problem:
+def _gone(action: Action, environment: str | None) -> Problem:
     """That what happened to a session as a whole can't be accepted, and what to do instead."""
+    apply, plan, adopt = (
+        command_line(*words, environment=environment)
+        for words in (("apply",), ("plan",), ("adopt", f"{action.key}=ID"))
+    )
     hint = {
-        "deleted": f"to accept it, remove {action.key} from the catalog; reconciler apply creates it again",
-        "double": "reconciler plan shows which of the two stays, and why",
+        "deleted": f"to accept it, remove {action.key} from the catalog; {apply} creates it again",
+        "double": f"{plan} shows which of the two stays, and why",
     }.get(
         str(action.outside),
         f"to accept it, write `forgotten: [{action.key}]` and remove {action.key} from the catalog; to take the "
-        f"session over again, run reconciler adopt {action.key}=ID",
+        f"session over again, run {adopt}",
     )
     reason = action.reason
     if action.outside == "double":

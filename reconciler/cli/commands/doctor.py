@@ -96,8 +96,7 @@ def command(
         _check_writable(write)
     connection = _connection(flags, catalog, env, write)
     with _signals() as signals, connect(connection, state) as client:
-        recorder = Recorder(record, client) if record is not None else None
-        if recorder is not None:
+        if recorder := Recorder(record, client) if record is not None else None:
             client.observe(recorder)
         learned = LearnedFacts(client.contract, afresh=probe)
         surveyed = _survey(client, learned, probe=probe)
