@@ -144,33 +144,28 @@ class _Work:
             self._update(payload, number, archive=kept)
         return Restored(number, made=False, messages=0)
 
-    def _list(self, wanted: Callable[[LiveSession], bool] = lambda live: False) -> Snapshot:
-        """The sessions that are wanted, the archived one, and those that tell which account it is.
+    def _list(self, made: frozenset[int] = frozenset()) -> Snapshot:
+        """The managed sessions, those that this one may have become, and those that tell which account it is.
 
         Raises:
             Refused: they are another account's, whose customers the archived messages do not concern.
         """
-
         expected = self.archived.account
-        known = {self.original.session_id, *(expected.sessions if expected else ())}
+        known = {self.original.session_id, *made, *(expected.sessions if expected else ())}
 
         def keep(live: LiveSession) -> LiveSession | Others:
-            kept = live.session_id in known or live.remark.tag is not None or wanted(live)
-            return live if kept else "unmanaged"
+            kept = live.remark.tag or self._as_it_was(live) or self._half_made(live)
+            return live if kept or live.session_id in known else "unmanaged"
 
         lives = list_sessions(self.client, keep=keep)
         self.account = replace(lives.account, key=self.options.account.key)
+        ids = {live.session_id for live in lives}
         if expected is not None and not self.options.other_account:
-            there = {live.session_id for live in lives}
             # That the archived session itself is gone says nothing about the account.
-            others = tuple(one for one in expected.sessions if one != self.original.session_id)
-            expected = replace(expected, sessions=others)
-            sentence = other_account(f"{self.archived.id} was archived", expected, self.account, there)
-            if sentence:
-                raise Refused(
-                    sentence,
-                    "use the key of that account, or add --other-account to restore it into this one",
-                )
+            expected = replace(expected, sessions=tuple({*expected.sessions} - {self.original.session_id}))
+            if sentence := other_account(f"{self.archived.id} was archived", expected, self.account, ids):
+                hint = "use the key of that account, or add --other-account to restore it into this one"
+                raise Refused(sentence, hint)
         return lives
 
     def _refuse_if_not_ours(self, now: LiveSession) -> None:
@@ -193,9 +188,7 @@ class _Work:
 
     def make_again(self, earlier: RestoredBefore) -> Restored:
         """Create a deleted session again, or resume with what an earlier try created, or fill its successor."""
-        lives = self._list(
-            lambda live: live.session_id in earlier.made or self._as_it_was(live) or self._half_made(live)
-        )
+        lives = self._list(earlier.made)
         live = self._made_before(lives, earlier)
         wanted = messages_to_send(self.archived, self.client.contract)
         if live is None:
