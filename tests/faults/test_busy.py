@@ -153,7 +153,8 @@ def test_sessions_of_others_take_no_memory(
         taken = peak(run) - peak(alone)
         way = "{way}, {passes} passes, {calls} calls".format(**document["listing"])
         row = f"4. plan, {others:,} others, 50 ours, 20/5/20 a second"
-        seen = f"right, {taken / others:.0f} bytes for each, {taken / 2**20:.1f} MiB in all ({way}; {account.reached()})"
+        memory = f"{taken / others:.0f} bytes for each, {taken / 2**20:.1f} MiB in all"
+        seen = f"right, {memory} ({way}; {account.reached()})"
         bound = "200 bytes for each of others" if full else "16 MiB in all"
         busy_table.append((row, f"right, ≤ {bound}", seen))
         # The pages in flight take 3 to 12 MiB, on an account of 5,000 sessions as on one of 60,000: too much to tell on
