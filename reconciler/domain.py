@@ -160,10 +160,16 @@ class ServiceFacts:
 @dataclass(frozen=True, slots=True)
 class Written:
     """What this machine's journal says of a catalog: the ids of the sessions that it ``made``, and of all that it
-    ``wrote``."""
+    ``wrote``.
+
+    ``keys`` has the key that each live session was last written under. ``unsettled`` are keys with a create of which
+    the journal does not know which session it made, if any.
+    """
 
     made: frozenset[int] = frozenset()
     wrote: frozenset[int] = frozenset()
+    keys: Mapping[int, str] = field(default_factory=dict)
+    unsettled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

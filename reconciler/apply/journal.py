@@ -176,13 +176,32 @@ def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
     """The sessions that the runs of a catalog created, and those that they wrote. ``scope`` is as above."""
     made: set[int] = set()
     wrote: set[int] = set()
+    keys: dict[int, str] = {}
+    unsettled: set[tuple[Any, str]] = set()  # by run
     for entry in _of_runs(entries, _in_scope(scope)):
-        number = entry.get("session_id")
-        if entry.get("event") == "applied" and type(number) is int:
+        event, action, number = entry.get("event"), entry.get("action"), entry.get("session_id")
+        key = str(entry.get("key"))
+        one = entry.get("run"), key
+        if action == "create" and event in ("intent", "unknown"):
+            unsettled.add(one)
+        elif action == "create" and event == "failed":
+            unsettled.discard(one)
+        elif event == "applied" and type(number) is int:
             wrote.add(number)
-            if entry.get("action") == "create":
+            if action == "create":
                 made.add(number)
-    return Written(frozenset(made), frozenset(wrote))
+                unsettled.discard(one)
+            if action in ("delete", "forget") or _elsewhere(entry, scope):
+                keys.pop(number, None)
+            else:
+                keys[number] = key
+    return Written(frozenset(made), frozenset(wrote), keys, frozenset(key for _, key in unsettled))
+
+
+def _elsewhere(entry: Entry, scope: Mapping[str, Any]) -> bool:
+    """Whether a session was handed over to another catalog or environment."""
+    here = Identity(scope["catalog"], scope["environment"], str(entry.get("key")))
+    return entry.get("identity") not in (None, str(here))
 
 
 def failed_canaries(entries: Iterable[Entry], endpoint: str) -> frozenset[int]:
@@ -224,11 +243,7 @@ def written_sessions(
         number = number if type(number) is int else None
         if number is not None:
             by_key.pop(by_id.pop(number, ""), None)
-        elsewhere = entry.get("identity") not in (
-            None,
-            str(Identity(scope["catalog"], scope["environment"], key)),
-        )
-        if action not in ("delete", "forget") and not elsewhere:
+        if action not in ("delete", "forget") and not _elsewhere(entry, scope):
             by_key[key] = LastWrite(number, str(entry.get("at"))[:10])
             if number is not None:
                 by_id[number] = key

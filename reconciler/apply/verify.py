@@ -76,7 +76,7 @@ def verify(
             writer.confirm(before, after)
             for before, after in zip(results, look_again(results, now), strict=True)
         ]
-        twice = doubles(now, plan.catalog, plan.environment)
+        twice = doubles(now, plan)
         if findings.rewrites:
             findings = _confirm_rewrites(plan, results, findings.rewrites, now, writer, remember)
         findings.differences += twice
@@ -237,17 +237,19 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
     return findings
 
 
-def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
-    """Identities of a catalog that are live more than once: another run created them, too, or the list lagged."""
+def doubles(now: Snapshot, plan: Plan) -> list[str]:
+    """Identities of the plan's catalog that are live more than once: another run created them, too, or the list
+    lagged. What the plan calls a copy does not count."""
+    copies = {note.session_id for note in plan.notes if note.kind == "copy"}
     held: dict[Identity, list[int]] = {}
     for live in now:
         tag = live.remark.tag
-        ours = tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment)
-        if tag and ours and not live.is_copy:
+        ours = tag and (tag.identity.catalog, tag.identity.environment) == (plan.catalog, plan.environment)
+        if tag and ours and not live.is_copy and live.session_id not in copies:
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
-        f"the next apply keeps one with messages, or #{numbers[0]}"
+        "the next plan says which of them stays"
         for identity, numbers in held.items()
         if len(numbers) > 1
     ]

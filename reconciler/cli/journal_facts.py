@@ -15,9 +15,10 @@ from reconciler.apply.journal import (
     failed_canaries,
     last_account,
     read_journal,
+    written,
     written_sessions,
 )
-from reconciler.domain import Catalog, Snapshot
+from reconciler.domain import Catalog, Snapshot, Written
 from reconciler.ownership.account import Account
 from reconciler.plan.canaries import without_blame
 from reconciler.plan.chats import ArchivedChat, with_archived
@@ -38,8 +39,6 @@ class JournalFacts:
     environment: str | None
     root: Path
     state: Path
-    #: How many sessions the catalog has.
-    wanted: int
 
     def ids(self) -> set[int]:
         """The sessions that were applied: what became of them has to be seen, whoever they belong to now."""
@@ -49,6 +48,10 @@ class JournalFacts:
             if entry.get("event") == "applied" and type(entry.get("session_id")) is int
         }
 
+    def written(self, endpoint: str) -> Written:
+        """The sessions that runs to this endpoint wrote."""
+        return written(self.entries, self._scope(endpoint))
+
     def added(self, plan: Plan, snapshot: Snapshot, *, allow_recreate: bool = False) -> Plan:
         """The plan with what the journal knows of it. ``allow_recreate`` is as for a plan.
 
@@ -57,12 +60,12 @@ class JournalFacts:
         plan = without_blame(plan, failed_canaries(self.entries, plan.endpoint))
         scope = self._scope(plan.endpoint)
         live = {one.session_id for one in snapshot}
-        written = written_sessions(self.entries, scope, snapshot.account, live)
+        applied = written_sessions(self.entries, scope, snapshot.account, live)
         expected = last_account(self.entries, scope)
-        plan = with_history(plan, snapshot, written)
+        plan = with_history(plan, snapshot, applied)
         plan = with_archived(plan, self._archived(plan, snapshot.account, live))
         if not allow_recreate:
-            plan = refuse_second_ones(plan, self.wanted)
+            plan = refuse_second_ones(plan)
         return plan if expected is None else other_account_note(plan, expected, snapshot)
 
     def _archived(self, plan: Plan, account: Account, live: Collection[int]) -> dict[str, ArchivedChat]:
@@ -105,5 +108,4 @@ def journal_facts(catalog: Catalog, root: Path, state: Path) -> JournalFacts:
         catalog.environment,
         root,
         state,
-        len(catalog.sessions),
     )

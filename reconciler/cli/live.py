@@ -16,7 +16,7 @@ from reconciler.api.listing import list_sessions, whole
 from reconciler.cli.account import key_mark, with_key
 from reconciler.cli.connect import Connection, check_address, connect
 from reconciler.cli.progress import Step, progress
-from reconciler.domain import Keep, Snapshot
+from reconciler.domain import Keep, Snapshot, Written
 
 if TYPE_CHECKING:
     from reconciler.plan.types import Plan
@@ -43,14 +43,15 @@ def with_messages(
     snapshot: Snapshot,
     catalog: str,
     environment: str | None,
+    written: Written,
     client: Callable[[], AbstractContextManager[Client]],
 ) -> Snapshot:
-    """The snapshot, with the number of messages of each session whose identity is live more than once. Without such
-    sessions, no call is sent."""
+    """The snapshot, with the number of messages of each session whose identity is live more than once, except copies.
+    Without such sessions, no call is sent. ``written`` is what the journal says."""
     from reconciler.plan.duplicates import to_count
     from reconciler.plan.placing import doubles
 
-    lives, beyond = to_count(doubles(snapshot, catalog, environment))
+    lives, beyond = to_count(doubles(snapshot, catalog, environment, written))
     if not lives:
         return snapshot
     from reconciler.api.messages import count_messages

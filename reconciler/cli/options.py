@@ -295,7 +295,7 @@ def policy_options(function: F) -> F:
                 "--allow-recreate",
                 is_flag=True,
                 help="Allow most of the catalog to be created although as many of its sessions are live under another "
-                "catalog's or environment's name.",
+                "catalog's or environment's name, and any session although it is live without its tag.",
             ),
             _guard(
                 "--allow-destroy",

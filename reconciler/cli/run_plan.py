@@ -19,7 +19,7 @@ from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions, whole
 from reconciler.apply import journal as journals
-from reconciler.apply.journal import Entry, last_account, last_unseen_create, new_run, read_journal
+from reconciler.apply.journal import Entry, last_account, last_unseen_create, new_run, read_journal, written
 from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
@@ -186,7 +186,10 @@ def _run(
     ) as holding:
         entries = wait_for_the_list(client, state, job.catalog, job.environment, settle)
         snapshot = _listed(job, writing, client, state, entries)
-        snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
+        scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
+        snapshot = with_messages(
+            snapshot, job.catalog, job.environment, written(entries, scope), lambda: nullcontext(client)
+        )
         plan = _planned(job, writing, snapshot, client)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)

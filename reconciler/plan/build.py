@@ -75,7 +75,7 @@ def make_plan(
     the journal says about this catalog; None if it was not read.
     """
     catalog = _as_kept(catalog, snapshot)
-    places = place(catalog, snapshot)
+    places = place(catalog, snapshot, written)
     draft, left_out = _compare_part(catalog, places, snapshot, only, renew=renew)
     draft.refusals += another_catalog(catalog, places, only)
     if written is not None:

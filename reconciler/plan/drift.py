@@ -25,8 +25,8 @@ def drifted(plan: Plan) -> Plan:
         if (fields := tuple(change for change in action.fields if change.cause in ("drift", "conflict")))
         or action.outside is not None
     )
-    # What an apply tries first, and what it could restore, is nothing that was changed outside git.
-    notes = tuple(note for note in plan.notes if note.kind not in ("canary", ARCHIVED))
+    # What an apply tries first, overwrites or could restore is nothing that was changed outside git.
+    notes = tuple(note for note in plan.notes if note.kind not in ("canary", "not-in-journal", ARCHIVED))
     return replace(plan, actions=actions, notes=notes, refusals=(), about="drift")
 
 

@@ -1,6 +1,7 @@
 """Choose which of several sessions with one identity stays, if no tag distinguishes them.
 
-Concurrent runs or a lagging list create such sessions, or somebody copies a session that was never updated. The choice:
+Concurrent runs or a lagging list create such sessions, or somebody copies a session that was never updated. Where this
+machine's journal wrote one of them, those that it never wrote are copies (:func:`copies`). Of the others:
 
 - One with messages stays before one without.
 - Of equals, the one whose tag names this very session stays, and else the oldest, which has the lowest id.
@@ -13,11 +14,33 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.domain import LiveSession
+from reconciler.domain import LiveSession, Written
 from reconciler.plan.types import UNDECIDED, Note
 
 #: Of how many such sessions a run counts the messages: each takes a call or more. A single group may have more.
 MOST_COUNTED: Final = 40
+
+
+def copies(lives: Sequence[LiveSession], written: Written) -> dict[int, int]:
+    """Those of the sessions with one identity that are copies by the journal, each with the id of its original.
+
+    A session whose tag names it is no copy, even if the journal never wrote it: a run on another machine did. While
+    the outcome of a create is unknown, any of them may be what that create made, so none is a copy.
+    """
+    known = [
+        live
+        for live in lives
+        if live.remark.tag and live.remark.tag.identity.key == written.keys.get(live.session_id)
+    ]
+    if not known or written.keys[known[0].session_id] in written.unsettled:
+        return {}
+    original = min(known, key=lambda live: (not _is_sure(live), live.session_id))
+    ours = {live.session_id for live in known}
+    return {
+        live.session_id: original.session_id
+        for live in lives
+        if live.session_id not in ours and not _is_sure(live)
+    }
 
 
 def to_count(groups: Iterable[Sequence[LiveSession]]) -> tuple[list[LiveSession], frozenset[int]]:

@@ -7,7 +7,7 @@ A plan only sees that a key is not live. The journal knows whether it was applie
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -62,26 +62,41 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite
         for note in plan.notes
         if note.kind != "same-name" or note.key not in untagged  # the way back is said of the very session
     ]
-    notes += [note for action in actions if (note := _way_back(action, written.get(action.key), lives))]
+    copied = {
+        number for note in plan.notes if note.kind == "copy" and (number := note.session_id) is not None
+    }
+    notes += [
+        note for action in actions if (note := _way_back(action, written.get(action.key), lives, copied))
+    ]
     return replace(plan, actions=tuple(actions), notes=tuple(notes))
 
 
-def refuse_second_ones(plan: Plan, wanted: int) -> Plan:
-    """The plan, refused if it would create more than half of the catalog a second time, beside sessions that were
-    applied from here and lost their tags. ``wanted`` is the number of sessions in the catalog."""
+def refuse_second_ones(plan: Plan) -> Plan:
+    """The plan, refused if it would create keys a second time, beside sessions that were applied from here under these
+    keys and lost their tags."""
     refused = {one.key for one in plan.refusals}
     again = [note for note in plan.notes if note.kind in _LOST and note.key not in refused]
-    if 2 * len(again) <= wanted or not again:
+    if not again:
         return plan
-    pairs = [f"{note.key}={note.session_id}" for note in again]
-    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
-    adopt = command("adopt", *pairs[:_NAMED], environment=plan.environment)
+    keys = ", ".join(f"{note.key}" for note in again[:_NAMED])
+    numbers = ", ".join(f"#{note.session_id}" for note in again[:_NAMED])
+    more = f" and {len(again) - _NAMED} more" if len(again) > _NAMED else ""
+    adopt = command(
+        "adopt", *(f"{note.key}={note.session_id}" for note in again[:_NAMED]), environment=plan.environment
+    )
+    kinds = {note.kind for note in again}
+    if len(again) == 1:
+        they, them = f"which was applied as {keys}, is live", "it"
+        how = {"tag-removed": "without its tag", "tag-altered": "with the tag of another session"}
+    else:
+        they, them = "which were applied from here, are live", "them"
+        how = {"tag-removed": "without their tags", "tag-altered": "with the tags of other sessions"}
     refusal = Refusal(
         "allow_recreate",
-        f"it would create {len(again)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many that "
-        "were applied from here are live without their tags. To take them over again: "
-        f"{adopt}{more}",
+        f"it would create {keys}{more} a second time: {numbers}{more}, {they} "
+        f"{' or '.join(how[kind] for kind in _LOST if kind in kinds)}. To take {them} over again: {adopt}{more}",
         "--allow-recreate",
+        again[0].key if len(again) == 1 else None,
     )
     return replace(plan, refusals=(*plan.refusals, refusal))
 
@@ -123,15 +138,17 @@ def _explained(
     return replace(action, reason=reason, outside=outside)
 
 
-def _way_back(action: Action, written: LastWrite | None, lives: Mapping[int, LiveSession]) -> Note | None:
-    """How to adopt a session that lost its tag or has that of another one, before an apply creates a second one."""
+def _way_back(
+    action: Action, written: LastWrite | None, lives: Mapping[int, LiveSession], copied: Collection[int]
+) -> Note | None:
+    """How to adopt a session that lost its tag or has that of another one, before an apply creates a second one.
+    ``copied`` are the ids of copies."""
     if action.kind != "create" or written is None or written.session_id is None:
         return None
     number = written.session_id
-    live = lives.get(number)
     if action.outside == "tag-removed":
         how = "without its tag"
-    elif action.outside == "tag-altered" and live is not None and live.is_copy:
+    elif action.outside == "tag-altered" and number in copied:
         how = "with the tag of another session"
     else:
         return None

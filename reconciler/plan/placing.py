@@ -3,7 +3,8 @@
 Three kinds of tags do not make a session ours:
 
 - one with another id in it than the catalog's is that of another catalog of the same name;
-- one that was written on another session is a *copy*, made outside git by somebody who copied the remark, too;
+- one that was written on another session is a *copy*, made outside git by somebody who copied the remark, too; so is
+  one that names no session, while this machine's journal wrote another session with the same tag;
 - one that can't be read may be ours or another catalog's (:mod:`reconciler.plan.unreadable`).
 
 None of these is ever updated or deleted, adoption asked for by id aside.
@@ -14,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.domain import Catalog, LiveSession, Snapshot
+from reconciler.domain import Catalog, LiveSession, Snapshot, Written
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
 from reconciler.plan.advice import adopt_line
+from reconciler.plan.duplicates import copies
 from reconciler.plan.types import Note, Refusal, Selection
 from reconciler.text.paste import command
 
@@ -39,12 +41,20 @@ class Places:
     siblings: int = 0  # of other environments of this catalog
     unreadable: list[LiveSession] = field(default_factory=list)
     copies: list[LiveSession] = field(default_factory=list)
+    originals: dict[int, int] = field(
+        default_factory=dict
+    )  # by session_id of a copy that only the journal tells
     other_ids: list[LiveSession] = field(default_factory=list)  # of another catalog of the same name
     live: set[int] = field(default_factory=set)  # every session_id, those left out of the snapshot aside
 
     def hold(self, key: str, live: LiveSession) -> None:
         """Put a session under a key."""
         self.held.setdefault(key, []).append(live)
+
+    def original(self, copy: LiveSession) -> int | None:
+        """The id of the session that a copy was made of."""
+        tag = copy.remark.tag
+        return self.originals.get(copy.session_id, tag.session_id if tag else None)
 
     def leave_out(self, keys: Collection[str]) -> set[str]:
         """Drop the sessions with other keys, and keep their number. Returns the dropped keys."""
@@ -61,10 +71,13 @@ def _key_of(live: LiveSession) -> str:
     return live.remark.tag.identity.key
 
 
-def place(catalog: Catalog, snapshot: Snapshot) -> Places:
-    """Give every session of a snapshot its place."""
+def place(catalog: Catalog, snapshot: Snapshot, written: Written | None = None) -> Places:
+    """Give every session of a snapshot its place. ``written`` is what the journal says; None if it was not read."""
     places = Places(live={live.session_id for live in snapshot})
     name, environment = catalog.name, catalog.environment
+    if written is not None and written.keys:
+        for lives in _same_identity(snapshot, name, environment):
+            places.originals |= copies(lives, written)
     # An unmanaged session can only be adopted under a key that the catalog has.
     adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
     moved = {
@@ -87,7 +100,7 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
                 places.foreign += 1
         elif identity.catalog == name and _is_anothers(catalog, tag):
             places.other_ids.append(live)
-        elif live.is_copy:
+        elif live.is_copy or live.session_id in places.originals:
             if live.session_id in adopt:
                 places.adopted.add(live.session_id)
                 places.hold(adopt[live.session_id], live)
@@ -98,8 +111,20 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
     return places
 
 
-def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[list[LiveSession]]:
-    """The sessions of a catalog that share an identity, copies aside, by identity."""
+def doubles(
+    snapshot: Snapshot, catalog: str, environment: str | None, written: Written
+) -> list[list[LiveSession]]:
+    """The sessions of a catalog that share an identity, copies aside, by identity. ``written`` is what the journal
+    says."""
+    found = []
+    for lives in _same_identity(snapshot, catalog, environment):
+        copied = copies(lives, written)
+        found.append([live for live in lives if live.session_id not in copied])
+    return [lives for lives in found if len(lives) > 1]
+
+
+def _same_identity(snapshot: Snapshot, catalog: str, environment: str | None) -> list[list[LiveSession]]:
+    """The sessions of a catalog that share an identity and that no tag says to be copies, by identity."""
     held: dict[Identity, list[LiveSession]] = {}
     for live in snapshot:
         tag = live.remark.tag
@@ -227,10 +252,13 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
     """A note on each copy: of which session, and what to do if that one is gone."""
     notes = []
     for live in places.copies:
-        tag = live.remark.tag
-        assert tag is not None
-        key, original = _key(live), tag.session_id
-        if original in places.live:
+        key, original = _key(live), places.original(live)
+        if live.session_id in places.originals:
+            message = (
+                f"a copy of #{original}, made outside git with that one's tag: this machine's journal wrote that one, "
+                "and never this one. Left alone"
+            )
+        elif original in places.live:
             message = f"a copy of #{original}, made outside git with that one's tag: left alone"
         elif key in catalog.sessions and key not in places.held:
             message = (
@@ -249,7 +277,7 @@ def orphan_refusals(catalog: Catalog, places: Places, creates: Collection[str]) 
     orphans = {
         _key(live): live.session_id
         for live in reversed(places.copies)
-        if live.remark.tag and live.remark.tag.session_id not in places.live and _key(live) in creates
+        if places.original(live) not in places.live and _key(live) in creates
     }
     if not orphans or 2 * len(orphans) <= len(catalog.sessions):
         return []

@@ -306,7 +306,7 @@ def test_what_another_run_made_as_well_is_said(server: RunningServer, tmp_path: 
         _, report = reconcile(client, catalog(ALICE), tmp_path)
     assert (report.verification, report.differences) == (
         "differs",
-        ("alice is live 2 times: #1, #2; the next apply keeps one with messages, or #1",),
+        ("alice is live 2 times: #1, #2; the next plan says which of them stays",),
     )
     assert report.exit_code == ExitCode.PARTIAL
 
@@ -421,7 +421,7 @@ def test_a_second_one_is_found_by_its_name(server: RunningServer, tmp_path: Path
         report = apply_plan(plan, client, options(tmp_path, recheck=False), snapshot=there)
     assert report.verification == "differs"
     assert report.differences == (
-        "alice is live 2 times: #321, #322; the next apply keeps one with messages, or #321",
+        "alice is live 2 times: #321, #322; the next plan says which of them stays",
     )
 
 

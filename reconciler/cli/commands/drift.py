@@ -83,8 +83,11 @@ def command(
     keep = keep_for_catalog(loaded, ids=facts.ids())
     connection = connection_for(flags, catalog, loaded.environment)
     snapshot = live_or_against(None, connection, state, keep)
-    snapshot = with_messages(snapshot, loaded.name, loaded.environment, lambda: connect(connection, state))
-    plan = drifted(facts.added(make_plan(loaded, snapshot), snapshot))
+    written = facts.written(snapshot.endpoint)
+    snapshot = with_messages(
+        snapshot, loaded.name, loaded.environment, written, lambda: connect(connection, state)
+    )
+    plan = drifted(facts.added(make_plan(loaded, snapshot, written=written), snapshot))
     if accept:
         return accept_drift(
             Asked(accept, into, auto_approve, output.form),

@@ -87,7 +87,8 @@ def command(
         return connect(connection, state)
 
     if against is None:
-        snapshot = with_messages(snapshot, loaded.name, loaded.environment, client)
+        written = facts.written(snapshot.endpoint)
+        snapshot = with_messages(snapshot, loaded.name, loaded.environment, written, client)
     policy = split(flags, PolicyFlags)
     plan = policy.plan(loaded, snapshot, state=state)
     plan = facts.added(plan, snapshot, allow_recreate=policy.allow_recreate)
