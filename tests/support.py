@@ -24,7 +24,7 @@ from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.live import with_messages
 from reconciler.contract import SESSION_NAMES, Contract, load_contract
-from reconciler.domain import Catalog, LiveSession, Session, Snapshot
+from reconciler.domain import Catalog, LiveSession, Session, Snapshot, Written
 from reconciler.ownership.remark import compose_remark
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan import Plan, make_plan
@@ -300,7 +300,7 @@ def options(state: Path, **more: Any) -> ApplyOptions:
 def reconcile(client: Client, now: Catalog, state: Path, **more: Any) -> tuple[Plan, Report]:
     """Plan, and apply the plan."""
     there = list_sessions(client)
-    there = with_messages(there, now.name, now.environment, lambda: nullcontext(client))
+    there = with_messages(there, now.name, now.environment, Written(), lambda: nullcontext(client))
     plan = make_plan(now, there, allow_empty=True, allow_destroy=now.sessions.keys() | all_keys(there))
     return plan, apply_plan(plan, client, options(state, **more), snapshot=there)
 

@@ -239,13 +239,15 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
 
 def doubles(now: Snapshot, plan: Plan) -> list[str]:
     """Identities of the plan's catalog that are live more than once: another run created them, too, or the list
-    lagged. What the plan calls a copy does not count."""
+    lagged. What the plan calls a copy does not count, nor does a key that a plan of a part is not about."""
     copies = {note.session_id for note in plan.notes if note.kind == "copy"}
+    keys = {action.key for action in plan.actions} if plan.about else None
     held: dict[Identity, list[int]] = {}
     for live in now:
         tag = live.remark.tag
         ours = tag and (tag.identity.catalog, tag.identity.environment) == (plan.catalog, plan.environment)
-        if tag and ours and not live.is_copy and live.session_id not in copies:
+        counts = not live.is_copy and live.session_id not in copies
+        if tag and ours and counts and (keys is None or tag.identity.key in keys):
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "

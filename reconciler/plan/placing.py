@@ -255,8 +255,8 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
         key, original = _key(live), places.original(live)
         if live.session_id in places.originals:
             message = (
-                f"a copy of #{original}, made outside git with that one's tag: this machine's journal wrote that one, "
-                "and never this one. Left alone"
+                f"a copy of #{original}, made outside git with that one's tag (this machine's journal never wrote it): "
+                "left alone"
             )
         elif original in places.live:
             message = f"a copy of #{original}, made outside git with that one's tag: left alone"

@@ -20,6 +20,7 @@ from reconciler.apply.journal import (
     last_account,
     last_unseen_create,
     read_journal,
+    written,
     written_sessions,
 )
 from reconciler.errors import ExitCode, Problem, ReconcilerError
@@ -379,6 +380,22 @@ WRITTEN = LastWrite(1, "2026-11-26")
 )
 def test_what_was_applied_from_here(entries: list[dict[str, Any]], expected: dict[str, LastWrite]) -> None:
     assert written_sessions(entries, HERE, Account((70,)), ()) == expected
+
+
+def test_which_key_each_session_was_written_under() -> None:
+    create = {"event": "intent", "action": "create"}
+    entries = [
+        *run_of("1", {**create, "key": "alice"}, applied("create", "alice", 1), applied("adopt", "bob", 2)),
+        *run_of("2", applied("move", "al", 1, identity="bookshop/al"), applied("forget", "bob", 2)),
+        *run_of("3", applied("update", "carol", 3), applied("move", "carol", 3, identity="other/carol")),
+        *run_of("4", {**create, "key": "killed"}),
+        *run_of("5", {**create, "key": "lost"}, {"event": "unknown", "action": "create", "key": "lost"}),
+        *run_of("6", {**create, "key": "unseen"}, applied("create", "unseen", None)),
+        *run_of("7", {**create, "key": "no"}, {"event": "failed", "action": "create", "key": "no"}),
+    ]
+    found = written(entries, HERE)
+    assert found.keys == {1: "al"}
+    assert found.unsettled == {"killed", "lost", "unseen"}
 
 
 def test_the_account_of_the_last_apply() -> None:

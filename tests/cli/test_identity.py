@@ -214,6 +214,11 @@ def copy(server: RunningServer, number: int) -> int:
     return server.store.insert_session(name=row.name, model=row.model, prompt=row.prompt, remark=row.remark)
 
 
+def lose_journal(shop: Shell) -> None:
+    """What a CI job starts without: nothing says which session this catalog wrote."""
+    (shop.root / ".reconciler" / "journal.jsonl").unlink()
+
+
 def test_a_copy_is_left_alone_and_offered_when_the_original_is_gone(
     shop: Shell, server: RunningServer
 ) -> None:
@@ -236,10 +241,84 @@ def test_a_copy_is_left_alone_and_offered_when_the_original_is_gone(
     assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
 
 
+@pytest.mark.parametrize("spoken", [False, True], ids=["original without messages", "both with messages"])
+def test_a_copy_that_no_tag_tells_from_its_original_is_known_by_the_journal(
+    shop: Shell, server: RunningServer, spoken: bool
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    server.store.update_session(number, name="Alice (copy)")
+    server.store.insert_message(number, content="hello")
+    if spoken:
+        server.store.insert_message(1, content="hi")
+    before = server.store.session(number)
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kinder."}})
+    for _ in range(2):  # the second time, the tag of the original names it
+        assert shop.run("drift", "shop").returncode == 2
+        out = " ".join(applied(shop, "--max-deletes", "0").split())
+        assert (
+            f"[copy] alice #{number} a copy of #1, made outside git with that one's tag (this machine's journal never "
+            "wrote it): left alone" in out
+        )
+        assert "Left alone: 1 copy" in out
+    row = server.store.session(1)
+    assert row is not None
+    assert (row.prompt, server.store.session(number)) == ("Be kinder.", before)
+    assert len(server.store.messages(number)) == 1
+
+
+def test_adopting_such_a_copy_beside_its_original_is_refused(shop: Shell, server: RunningServer) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    done = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert (done.returncode, live(server)) == (3, [1, number]), done.stdout + done.stderr
+    assert f"alice would be #1 and #{number} at once" in " ".join(done.stdout.split())
+
+
+def test_a_session_without_its_tag_is_not_created_again(shop: Shell, server: RunningServer) -> None:
+    sessions = {key: {"name": key.title(), "prompt": "Be kind."} for key in ("alice", "bob", "carol")}
+    shop.write(sessions)
+    applied(shop)
+    (number,) = [row.session_id for row in server.store.sessions() if row.name == "Alice"]
+    server.store.update_session(number, remark="")
+    before = live(server)
+    for words in (("plan", "shop"), ("apply", "shop", "--auto-approve")):
+        done = shop.run(*words)
+        assert done.returncode == 3
+        assert (
+            f"[allow_recreate] it would create alice a second time: #{number}, which was applied as alice, is live "
+            f"without its tag. To take it over again: reconciler adopt alice={number} to allow it: --allow-recreate"
+            in " ".join(done.stdout.split())
+        )
+    assert live(server) == before
+    adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert adopted.returncode == 0, adopted.stdout + adopted.stderr
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+    assert live(server) == before
+
+
+def test_sessions_without_their_tags_are_refused_together(shop: Shell, server: RunningServer) -> None:
+    shop.write({f"k{number}": {"name": f"K{number}", "prompt": "Be kind."} for number in range(7)})
+    applied(shop, "--parallelism", "1")
+    for number in live(server):
+        server.store.update_session(number, remark="")
+    (refusal,) = shop.json("plan", "shop", code=3)["refusals"]
+    assert refusal["message"] == (
+        "it would create k0, k1, k2, k3, k4 and 2 more a second time: #1, #2, #3, #4, #5 and 2 more, which were "
+        "applied from here, are live without their tags. To take them over again: "
+        "reconciler adopt k0=1 k1=2 k2=3 k3=4 k4=5 and 2 more"
+    )
+    applied(shop, "--allow-recreate")
+    assert shop.json("plan", "shop")["actions"] == []
+
+
 def test_a_double_with_messages_stays(shop: Shell, server: RunningServer) -> None:
     shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
     applied(shop)
     number = copy(server, 1)
+    lose_journal(shop)
     server.store.insert_message(session_id=number, category="user", content="hello")
     out = " ".join(applied(shop).split())
     assert f"#1 (no messages), #{number} (1 message); #{number} stays" in out
@@ -252,6 +331,7 @@ def test_a_double_that_got_a_message_since_the_plan_is_not_deleted(
     shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
     applied(shop)
     number = copy(server, 1)
+    lose_journal(shop)
     assert shop.run("plan", "shop", "--out", "plan.json").returncode == 0
     server.store.insert_message(number, content="hello")
     done = shop.run("apply", "plan.json", "--state-dir", "shop/.reconciler")
@@ -274,6 +354,7 @@ def test_more_doubles_than_a_run_counts_are_settled_one_run_after_the_other(
         unnumbered = remark_of_another_session(row.remark, parse_remark(row.remark))
         server.store.update_session(number, remark=unnumbered)
         copy(server, number)
+    lose_journal(shop)
     out = " ".join(applied(shop, code=4).split())
     assert "20 to delete" in out
     note = (
@@ -282,6 +363,7 @@ def test_more_doubles_than_a_run_counts_are_settled_one_run_after_the_other(
         "the others are settled"
     )
     assert note in out
+    lose_journal(shop)
     applied(shop)
     assert live(server) == list(range(1, 22))
 
@@ -361,6 +443,7 @@ def test_more_doubles_than_a_plan_asks_for_their_messages_are_resolved(
     applied(shop)
     for _ in range(50):
         copy(server, 1)
+    lose_journal(shop)
     applied(shop, "--max-deletes", "50")
     assert live(server) == [1]
 
@@ -371,6 +454,7 @@ def test_an_apply_that_can_not_tell_which_double_stays_is_done_in_part(
     shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
     applied(shop)
     number = copy(server, 1)
+    lose_journal(shop)
     server.faults.add(Fault("status", operation="list_messages", status=400))
     done = shop.run("apply", "shop", "--auto-approve", "--settle", "0")
     assert (done.returncode, done.stderr) == (
@@ -393,10 +477,12 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     whole = remark_of(server, 1)
     server.store.update_session(1, remark=whole[:75])
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
-    assert refusal["allow"].startswith("to take it over: reconciler adopt alice=1 --env=staging; ")
+    assert refusal["allow"].startswith("take it over: reconciler adopt alice=1 --env=staging; ")
     server.store.update_session(1, remark="")
-    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
+    planned = shop.json("plan", "shop", *staging, code=3)
+    notes = {one["kind"]: one["message"] for one in planned["notes"]}
     assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
+    assert planned["refusals"][0]["message"].endswith("again: reconciler adopt alice=1 --env=staging")
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
     assert notes["same-name"].endswith(f'add "{line}" to catalog.yaml')
     shop.write(sessions, environments=yaml.safe_load(line)["environments"])

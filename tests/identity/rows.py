@@ -28,6 +28,8 @@ from tests.identity.situations import (
     copied,
     copied_and_gone,
     copied_young,
+    copied_young_and_dropped,
+    copied_young_and_renamed,
     copied_young_with_a_chat,
     damaged,
     deleted,
@@ -45,6 +47,7 @@ from tests.identity.situations import (
     two_runs_and_a_chat,
     uncountable,
     with_environments,
+    without_journal,
     written_to_both,
 )
 
@@ -314,8 +317,43 @@ ROWS: Final = [
     ),
     Row(
         "Copies and doubles",
-        "two sessions have one identity, and no tag tells them apart",
+        "the session was copied before its first update, so no tag tells the two apart, but the journal does",
         copied_young,
+        says=(
+            "[copy] alice #2 a copy of #1, made outside git with that one's tag (this machine's journal "
+            "never wrote it): left alone",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice, #2 bookshop/alice",
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, and the copy has a message and another name",
+        copied_young_and_renamed,
+        says=(
+            "[copy] alice #2 a copy of #1, made outside git with that one's tag (this machine's journal "
+            "never wrote it): left alone",
+        ),
+        codes=(0, 2, 0),
+        live="#1 bookshop/alice, #2 bookshop/alice (1 message)",
+        sample=True,
+    ),
+    Row(
+        "Copies and doubles",
+        "the same, and the session leaves the catalog",
+        copied_young_and_dropped,
+        says=(
+            "delete alice #1: not in the catalog any more",
+            "[copy] alice #2 a copy of #1, made outside git with that one's tag (this machine's journal "
+            "never wrote it): left alone",
+        ),
+        codes=(0, 2, 0),
+        live="#2 bookshop/alice (1 message), #3 bookshop/bob",
+    ),
+    Row(
+        "Copies and doubles",
+        "two sessions have one identity, and neither a tag nor a journal tells them apart",
+        lambda world: without_journal(world, copied_young),
         says=(
             "delete alice #2: a second session with this identity; #1 stays",
             "[duplicate-identity] alice 2 live sessions have this identity: #1 (no messages), #2 (no "
@@ -330,20 +368,22 @@ ROWS: Final = [
     Row(
         "Copies and doubles",
         "the same, and one has messages",
-        copied_young_with_a_chat,
+        lambda world: without_journal(world, copied_young_with_a_chat),
         says=(
-            "delete alice #1: an empty double that this catalog's own run made; #2 stays",
+            "delete alice #1: a second session with this identity; #2 stays",
             "[duplicate-identity] alice 2 live sessions have this identity: #1 (no messages), #2 (1 "
             "message); #2 stays",
+            "[not-in-journal] this machine's journal never wrote alice #1, and nothing but the name "
+            "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
+            "an id tells the two apart (reconciler apply --write-id)",
         ),
         codes=(0, 2, 0),
         live="#2 bookshop/alice (1 message)",
-        sample=True,
     ),
     Row(
         "Copies and doubles",
         "the same, and the messages can't be counted",
-        uncountable,
+        lambda world: without_journal(world, uncountable),
         says=(
             "[undecided-duplicate] alice 2 live sessions have this identity: #1, #2. It is not known "
             "how many messages each of them has, so all are left alone: plan again against the live "
@@ -358,13 +398,16 @@ ROWS: Final = [
         "an update of one session was written to another one, too",
         written_to_both,
         says=(
+            "Refused [allow_recreate] it would create bob a second time: #2, which was applied as bob, "
+            "is live with the tag of another session. To take it over again: reconciler adopt bob=2. "
+            "To allow it: --allow-recreate",
             "create bob: the tag of #2 was altered outside git: it says bookshop/alice (applied on DAY)",
             "[copy] alice #2 a copy of #1, made outside git with that one's tag: left alone",
             "[tag-altered] bob #2 it is live with the tag of another session, so apply would create "
             "a second one: `reconciler adopt bob=2` takes it over again, with its messages",
         ),
-        codes=(0, 2, 0),
-        live="#1 bookshop/alice, #2 bookshop/alice (1 message), #3 bookshop/bob",
+        codes=(3, 2, 3),
+        live="#1 bookshop/alice, #2 bookshop/alice (1 message)",
     ),
     Row(
         "Copies and doubles",
@@ -434,9 +477,9 @@ ROWS: Final = [
         "the tag was removed",
         damaged(lambda remark: ""),
         says=(
-            "Refused [allow_recreate] it would create 1 of the catalog's 1 session, and as many that "
-            "were applied from here are live without their tags. To take them over again: reconciler "
-            "adopt alice=1. To allow it: --allow-recreate",
+            "Refused [allow_recreate] it would create alice a second time: #1, which was applied as "
+            "alice, is live without its tag. To take it over again: reconciler adopt alice=1. To allow "
+            "it: --allow-recreate",
             "create alice: the tag of #1 was removed outside git (applied on DAY)",
             "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
             "`reconciler adopt alice=1` takes it over again, with its messages",
@@ -449,12 +492,24 @@ ROWS: Final = [
         "the tag was removed from one of two sessions",
         one_untagged,
         says=(
+            "Refused [allow_recreate] it would create alice a second time: #1, which was applied as "
+            "alice, is live without its tag. To take it over again: reconciler adopt alice=1. To allow "
+            "it: --allow-recreate",
             "create alice: the tag of #1 was removed outside git (applied on DAY)",
             "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
             "`reconciler adopt alice=1` takes it over again, with its messages",
         ),
-        codes=(0, 2, 0),
+        codes=(3, 2, 3),
+        live="#1 untagged, #2 bookshop/bob",
+    ),
+    Row(
+        "What happened outside git",
+        "the same, and the create is allowed",
+        one_untagged,
+        says=("",),
+        codes=(0,),
         live="#1 untagged, #2 bookshop/bob, #3 bookshop/alice",
+        command="apply shop --allow-recreate --auto-approve --settle 0",
     ),
     Row(
         "What happened outside git",

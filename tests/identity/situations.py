@@ -119,6 +119,24 @@ def copied_young_with_a_chat(world: World) -> None:
     world.hands.say(2, "hello")
 
 
+def copied_young_and_renamed(world: World) -> None:
+    copied_young(world)
+    world.hands.change(2, name="Alice (copy)")
+    world.hands.say(2, "hello")
+
+
+def copied_young_and_dropped(world: World) -> None:
+    copied_young_with_a_chat(world)
+    world.write({"bob": BOB})
+    world.apply("--only", "bob")
+
+
+def without_journal(world: World, given: Given) -> None:
+    """The situation, as a CI job finds it that starts without a journal."""
+    given(world)
+    (world.folder / "shop" / ".reconciler" / "journal.jsonl").unlink()
+
+
 def written_to_both(world: World) -> None:
     """An update of alice reached bob, too, and the service said that all was well."""
     two(world)
@@ -175,8 +193,7 @@ def deleted(world: World) -> None:
 
 
 def deleted_unknown(world: World) -> None:
-    deleted(world)
-    (world.folder / "shop" / ".reconciler" / "journal.jsonl").unlink()
+    without_journal(world, deleted)
 
 
 def renamed(world: World, **head: Any) -> None:

@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from copy import deepcopy
@@ -37,7 +37,7 @@ from reconciler.server import Fault, SessionRow, running_server
 from tests.faults.conftest import Clock
 from tests.models.advice import declare_move, environment_in, heed_other_id, heed_the_gone
 from tests.models.teams import Team
-from tests.models.world import KEYS, Damaged, Done, World, has_beginning, is_own, live_keys, tag_of
+from tests.models.world import KEYS, Damaged, Done, World, copies, has_beginning, is_own, live_keys, tag_of
 from tests.support import learned_file
 
 KEY = st.sampled_from(["alice", "bob", "carol"])
@@ -57,7 +57,8 @@ class Identities(RuleBasedStateMachine):
     """The history.
 
     ``saved`` are saved plans, each with the catalog and the environment that it was made from. ``last`` is the account
-    that a catalog was applied to last, by state folder, name and environment.
+    that a catalog was applied to last, by state folder, name and environment; ``written`` are the sessions that its
+    runs made or changed.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class Identities(RuleBasedStateMachine):
         self.world = World(self.server, self.folder)
         self.saved: list[tuple[Path, Team, str | None]] = []
         self.last: dict[tuple[Path, str, str | None], int] = {}
+        self.written: dict[tuple[Path, str, str | None], set[int]] = defaultdict(set)
         self.texts = 0
 
     def teardown(self) -> None:
@@ -313,8 +315,10 @@ class Identities(RuleBasedStateMachine):
         )
         note(str(done))
         assert done.code != 1, done
+        scope = (team.state, team.name, environment)
+        if not done.unheard:  # a journal may not have what a killed run wrote
+            self.written[scope] |= done.made.keys() | done.changed.keys()
         if done.writes:
-            scope = (team.state, team.name, environment)
             last = self.last.setdefault(scope, team.account)
             assert last == team.account or words[0] != "apply" or "--other-account" in words, done
             self.last[scope] = team.account
@@ -427,7 +431,7 @@ class Identities(RuleBasedStateMachine):
             elif guard == "catalog_id":
                 heed_other_id(team, allow, bold=bold)
             elif guard == "allow_recreate" and not bold:
-                declare_move(team, one["message"])
+                self.heed_second_ones(team, one["message"])
             elif guard in ("adopt", "identity"):
                 team.adopt.pop((environment, key), None)
                 team.moves = [move for move in team.moves if move[1].rpartition("/")[2] not in (key, "*")]
@@ -436,9 +440,24 @@ class Identities(RuleBasedStateMachine):
                 flags.add(allow.replace(" ", "="))
         return flags
 
+    def heed_second_ones(self, team: Team, message: str) -> None:
+        """Declare the move, or adopt what is live already."""
+        found = re.search(r"reconciler (adopt [^;]*?)(?: and \d+ more)?$", message)
+        if not found:
+            declare_move(team, message)
+            return
+        words = shlex.split(found[1])
+        environment = environment_in(found[1])
+        asking = deepcopy(team)
+        pairs = [word.split("=") for word in words if not word.startswith("--") and "=" in word]
+        asking.adopt = {(environment, key): int(number) for key, number in pairs}
+        taken = self.world.run(team, *words, touches=is_own(asking, environment))
+        note(str(taken))
+
     def heed_unreadable(self, team: Team, done: Done, allow: str, *, bold: bool) -> None:
         found = re.match(
-            r"to take it over: reconciler (adopt (\S+)=(\d+)[^;]*); to create \S+ beside it: remove", allow
+            r"take it over: reconciler (adopt (\S+)=(\d+)[^;]*); or, to create \S+ beside it, (?:remove|make)",
+            allow,
         )
         assert found, done
         number = int(found[3])
@@ -455,6 +474,9 @@ class Identities(RuleBasedStateMachine):
     def converged(self, team: Team, environment: str | None, done: Done) -> None:
         """The catalog is live, each key once, and nothing is left to do."""
         rows = self.world.rows(team.account)
+        for number in copies(rows, team, environment, self.written[team.state, team.name, environment]):
+            assert number not in done.changed, done
+            del rows[number]
         assert live_keys(rows, team, environment) == Counter(team.sessions.keys()), done
         for row in rows.values():
             tag = tag_of(row)

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -355,6 +355,21 @@ def is_own(team: Team, environment: str | None) -> Touches:
 def has_beginning(remark: str | None) -> bool:
     """Whether a remark shows that there was a tag."""
     return _BEGINNING.search(remark or "") is not None
+
+
+def copies(
+    rows: dict[int, SessionRow], team: Team, environment: str | None, written: Collection[int]
+) -> list[int]:
+    """The sessions whose tags name none, beside one with the same identity that the catalog's own runs wrote (``written``):
+    somebody copied that one before its first update."""
+    tags = {number: tag for number, row in rows.items() if (tag := tag_of(row))}
+    ours = {number: tag for number, tag in tags.items() if place_of_tag(tag)[:2] == (team.name, environment)}
+    own = {tag.identity for number, tag in ours.items() if number in written}
+    return [
+        number
+        for number, tag in ours.items()
+        if tag.session_id is None and number not in written and tag.identity in own
+    ]
 
 
 def live_keys(rows: dict[int, SessionRow], team: Team, environment: str | None) -> Counter[str]:

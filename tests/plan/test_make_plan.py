@@ -208,6 +208,32 @@ def test_an_empty_duplicate_of_our_own_journal_does_not_count_for_the_limits() -
     assert [one.guard for one in spoken.refusals] == ["max_deletes", "max_changes"]
 
 
+def test_what_the_journal_never_wrote_is_a_copy_of_what_it_wrote() -> None:
+    there = snapshot(written(ALICE, 3), written(ALICE, 5), written(ALICE, 7))
+    wrote = Written(wrote=frozenset({5}), keys={5: "alice"})
+    plan = make_plan(catalog(ALICE), there, written=wrote)
+    assert (plan.actions, plan.counts.copies, plan.undecided) == ((), 2, False)
+    assert [(note.kind, note.session_id) for note in plan.notes] == [("copy", 3), ("copy", 7)]
+    gone = make_plan(catalog(BOB), there, written=wrote)
+    assert [(one.kind, one.session_id) for one in gone.actions] == [("delete", 5), ("create", None)]
+
+
+@pytest.mark.parametrize(
+    "wrote",
+    [
+        Written(),
+        Written(keys={5: "bob"}),
+        Written(keys={3: "alice", 5: "alice"}),
+        Written(keys={5: "alice"}, unsettled=frozenset({"alice"})),
+    ],
+    ids=["no journal", "as another key", "both", "a create with an unknown outcome"],
+)
+def test_of_doubles_that_the_journal_does_not_tell_apart_the_one_with_messages_stays(wrote: Written) -> None:
+    there = with_counts(snapshot(written(ALICE, 3), written(ALICE, 5)), {3: 1, 5: 0})
+    plan = make_plan(catalog(ALICE), there, written=wrote)
+    assert [(one.kind, one.session_id, one.keeper) for one in plan.actions] == [("delete", 5, 3)]
+
+
 def test_of_two_sessions_with_one_identity_that_left_the_catalog_both_go() -> None:
     plan = make_plan(catalog(BOB), snapshot(written(ALICE, 3), written(BOB, 4), written(ALICE, 5)))
     assert brief(plan) == [
