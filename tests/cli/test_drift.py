@@ -167,6 +167,10 @@ def test_a_session_that_is_live_twice(applied: Shell, server: RunningServer) -> 
         name=row.name, model=row.model, prompt=row.prompt, remark=row.remark, parameters=row.parameters
     )
     document = applied.json("drift", "shop", code=2)
+    assert [(note["kind"], note["session_id"]) for note in document["notes"] if note.get("drift")] == [
+        ("copy", twin)
+    ]
+    document = applied.json("drift", "shop", "--state-dir", "elsewhere", code=2)
     assert document["summary"]["drift"] == 1
     assert twin in {action["session_id"] for action in document["actions"]}
     assert [action["outside"] for action in document["actions"]] == ["double"]

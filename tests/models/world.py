@@ -360,7 +360,7 @@ def has_beginning(remark: str | None) -> bool:
 def copies(
     rows: dict[int, SessionRow], team: Team, environment: str | None, written: Collection[int]
 ) -> list[int]:
-    """The sessions whose tags name none, beside one with the same identity that the catalog's own runs wrote (``written``):
+    """The sessions whose tags name none, beside one of the same identity that the catalog's runs wrote (``written``):
     somebody copied that one before its first update."""
     tags = {number: tag for number, row in rows.items() if (tag := tag_of(row))}
     ours = {number: tag for number, tag in tags.items() if place_of_tag(tag)[:2] == (team.name, environment)}
