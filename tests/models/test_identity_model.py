@@ -37,7 +37,18 @@ from reconciler.server import Fault, SessionRow, running_server
 from tests.faults.conftest import Clock
 from tests.models.advice import declare_move, environment_in, heed_other_id, heed_the_gone
 from tests.models.teams import Team
-from tests.models.world import KEYS, Damaged, Done, World, copies, has_beginning, is_own, live_keys, tag_of
+from tests.models.world import (
+    KEYS,
+    Damaged,
+    Done,
+    World,
+    copies,
+    has_beginning,
+    is_own,
+    live_keys,
+    place_of_tag,
+    tag_of,
+)
 from tests.support import learned_file
 
 KEY = st.sampled_from(["alice", "bob", "carol"])
@@ -58,7 +69,7 @@ class Identities(RuleBasedStateMachine):
 
     ``saved`` are saved plans, each with the catalog and the environment that it was made from. ``last`` is the account
     that a catalog was applied to last, by state folder, name and environment; ``written`` are the sessions that its
-    runs made or changed.
+    runs made or changed, each with the key that it got.
     """
 
     def __init__(self) -> None:
@@ -69,7 +80,7 @@ class Identities(RuleBasedStateMachine):
         self.world = World(self.server, self.folder)
         self.saved: list[tuple[Path, Team, str | None]] = []
         self.last: dict[tuple[Path, str, str | None], int] = {}
-        self.written: dict[tuple[Path, str, str | None], set[int]] = defaultdict(set)
+        self.written: dict[tuple[Path, str, str | None], dict[int, str]] = defaultdict(dict)
         self.texts = 0
 
     def teardown(self) -> None:
@@ -317,7 +328,11 @@ class Identities(RuleBasedStateMachine):
         assert done.code != 1, done
         scope = (team.state, team.name, environment)
         if not done.unheard:  # a journal may not have what a killed run wrote
-            self.written[scope] |= done.made.keys() | done.changed.keys()
+            rows = self.world.rows()
+            for number in done.made.keys() | done.changed.keys():
+                tag = tag_of(rows[number]) if number in rows else None
+                if tag and place_of_tag(tag)[:2] == scope[1:]:
+                    self.written[scope][number] = tag.identity.key
         if done.writes:
             last = self.last.setdefault(scope, team.account)
             assert last == team.account or words[0] != "apply" or "--other-account" in words, done
@@ -435,6 +450,8 @@ class Identities(RuleBasedStateMachine):
             elif guard in ("adopt", "identity"):
                 team.adopt.pop((environment, key), None)
                 team.moves = [move for move in team.moves if move[1].rpartition("/")[2] not in (key, "*")]
+                if guard == "identity":  # two sessions are live under the old name, so neither can be moved
+                    flags.add("--allow-recreate")
             else:
                 assert allow.startswith("--"), done
                 flags.add(allow.replace(" ", "="))

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -358,17 +358,21 @@ def has_beginning(remark: str | None) -> bool:
 
 
 def copies(
-    rows: dict[int, SessionRow], team: Team, environment: str | None, written: Collection[int]
+    rows: dict[int, SessionRow], team: Team, environment: str | None, written: Mapping[int, str]
 ) -> list[int]:
-    """The sessions whose tags name none, beside one of the same identity that the catalog's runs wrote (``written``):
-    somebody copied that one before its first update."""
+    """The sessions whose tags name none, beside one of the same identity that the catalog's runs wrote under this key:
+    somebody copied that one before its first update. ``written`` are the keys of what they wrote."""
     tags = {number: tag for number, row in rows.items() if (tag := tag_of(row))}
-    ours = {number: tag for number, tag in tags.items() if place_of_tag(tag)[:2] == (team.name, environment)}
-    own = {tag.identity for number, tag in ours.items() if number in written}
+    keys = {
+        number: tag.identity.key
+        for number, tag in tags.items()
+        if place_of_tag(tag)[:2] == (team.name, environment)
+    }
+    own = {key for number, key in keys.items() if written.get(number) == key}
     return [
         number
-        for number, tag in ours.items()
-        if tag.session_id is None and number not in written and tag.identity in own
+        for number, key in keys.items()
+        if tags[number].session_id is None and written.get(number) != key and key in own
     ]
 
 
