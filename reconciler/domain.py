@@ -163,13 +163,15 @@ class Written:
     ``wrote``.
 
     ``keys`` has the key that each live session was last written under. ``unsettled`` are keys with a create of which
-    the journal does not know which session it made, if any.
+    the journal does not know which session it made, if any. ``copies`` are sessions that a run called copies: they stay
+    so when the original is gone.
     """
 
     made: frozenset[int] = frozenset()
     wrote: frozenset[int] = frozenset()
     keys: Mapping[int, str] = field(default_factory=dict)
     unsettled: frozenset[str] = frozenset()
+    copies: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,17 @@ def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
     wrote: set[int] = set()
     keys: dict[int, str] = {}
     unsettled: set[tuple[Any, str]] = set()  # by run
-    for entry in _of_runs(entries, _in_scope(scope)):
+    copies: set[int] = set()
+    in_scope = _in_scope(scope)
+
+    def chosen(start: Entry) -> bool:
+        if not in_scope(start):
+            return False
+        found = start.get("copies")
+        copies.update(one for one in (found if type(found) is list else ()) if type(one) is int)
+        return True
+
+    for entry in _of_runs(entries, chosen):
         event, action, number = entry.get("event"), entry.get("action"), entry.get("session_id")
         key = str(entry.get("key"))
         one = entry.get("run"), key
@@ -188,6 +198,7 @@ def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
             unsettled.discard(one)
         elif event == "applied" and type(number) is int:
             wrote.add(number)
+            copies.discard(number)
             if action == "create":
                 made.add(number)
                 unsettled.discard(one)
@@ -195,7 +206,8 @@ def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
                 keys.pop(number, None)
             else:
                 keys[number] = key
-    return Written(frozenset(made), frozenset(wrote), keys, frozenset(key for _, key in unsettled))
+    open_keys = frozenset(key for _, key in unsettled)
+    return Written(frozenset(made), frozenset(wrote), keys, open_keys, frozenset(copies))
 
 
 def _elsewhere(entry: Entry, scope: Mapping[str, Any]) -> bool:

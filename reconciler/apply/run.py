@@ -130,13 +130,15 @@ def apply_plan(
 
 
 def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
-    """The journal entry for the start of a run."""
+    """The journal entry for the start of a run. It has the copies, which nothing tells once the original is gone."""
+    copies = [note.session_id for note in plan.notes if note.kind == "copy"]
     return {
         "catalog": plan.catalog,
         "environment": plan.environment,
         "endpoint": archive.endpoint,
         "account": account_to_json(archive.account),
         "actions": len(plan.actions),
+        **({"copies": copies} if copies else {}),
         **options.who,
     }
 

@@ -41,9 +41,8 @@ class Places:
     siblings: int = 0  # of other environments of this catalog
     unreadable: list[LiveSession] = field(default_factory=list)
     copies: list[LiveSession] = field(default_factory=list)
-    originals: dict[int, int] = field(
-        default_factory=dict
-    )  # by session_id of a copy that only the journal tells
+    # By session_id of a copy that only the journal tells; None if the original is gone.
+    originals: dict[int, int | None] = field(default_factory=dict)
     other_ids: list[LiveSession] = field(default_factory=list)  # of another catalog of the same name
     live: set[int] = field(default_factory=set)  # every session_id, those left out of the snapshot aside
 
@@ -54,7 +53,8 @@ class Places:
     def original(self, copy: LiveSession) -> int | None:
         """The id of the session that a copy was made of."""
         tag = copy.remark.tag
-        return self.originals.get(copy.session_id, tag.session_id if tag else None)
+        named = tag.session_id if tag else None
+        return self.originals.get(copy.session_id) if named is None else named
 
     def leave_out(self, keys: Collection[str]) -> set[str]:
         """Drop the sessions with other keys, and keep their number. Returns the dropped keys."""
@@ -75,7 +75,8 @@ def place(catalog: Catalog, snapshot: Snapshot, written: Written | None = None) 
     """Give every session of a snapshot its place. ``written`` is what the journal says; None if it was not read."""
     places = Places(live={live.session_id for live in snapshot})
     name, environment = catalog.name, catalog.environment
-    if written is not None and written.keys:
+    if written is not None:
+        places.originals |= dict.fromkeys(written.copies)
         for lives in _same_identity(snapshot, name, environment):
             places.originals |= copies(lives, written)
     # An unmanaged session can only be adopted under a key that the catalog has.
@@ -100,7 +101,7 @@ def place(catalog: Catalog, snapshot: Snapshot, written: Written | None = None) 
                 places.foreign += 1
         elif identity.catalog == name and _is_anothers(catalog, tag):
             places.other_ids.append(live)
-        elif live.is_copy or live.session_id in places.originals:
+        elif live.is_copy or (tag.session_id is None and live.session_id in places.originals):
             if live.session_id in adopt:
                 places.adopted.add(live.session_id)
                 places.hold(adopt[live.session_id], live)
@@ -119,7 +120,11 @@ def doubles(
     found = []
     for lives in _same_identity(snapshot, catalog, environment):
         copied = copies(lives, written)
-        found.append([live for live in lives if live.session_id not in copied])
+        remembered = {
+            live.session_id for live in lives if live.remark.tag and live.remark.tag.session_id is None
+        }
+        remembered &= written.copies
+        found.append([live for live in lives if live.session_id not in remembered | copied.keys()])
     return [lives for lives in found if len(lives) > 1]
 
 
@@ -253,7 +258,8 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
     notes = []
     for live in places.copies:
         key, original = _key(live), places.original(live)
-        if live.session_id in places.originals:
+        of = "a session" if original is None else f"#{original}"
+        if original is not None and not live.is_copy:
             message = (
                 f"a copy of #{original}, made outside git with that one's tag (this machine's journal never wrote it): "
                 "left alone"
@@ -262,11 +268,11 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
             message = f"a copy of #{original}, made outside git with that one's tag: left alone"
         elif key in catalog.sessions and key not in places.held:
             message = (
-                f"a copy of #{original}, which is no longer managed here: left alone. "
+                f"a copy of {of}, which is no longer managed here: left alone. "
                 f"To adopt it instead of creating {key}, {adopt_line(key, live.session_id, catalog.environment)}"
             )
         else:
-            message = f"a copy of #{original}, which is no longer managed here: left alone"
+            message = f"a copy of {of}, which is no longer managed here: left alone"
         notes.append(Note("copy", message, key, live.session_id))
     return notes
 

@@ -393,8 +393,9 @@ def test_which_key_each_session_was_written_under() -> None:
         *run_of("6", {**create, "key": "unseen"}, applied("create", "unseen", None)),
         *run_of("7", {**create, "key": "no"}, {"event": "failed", "action": "create", "key": "no"}),
     ]
-    found = written(entries, HERE)
-    assert found.keys == {1: "al"}
+    found = written([*run_of("0", copies=[8, 9]), *run_of("00", applied("adopt", "ina", 9)), *entries], HERE)
+    assert found.copies == {8}
+    assert found.keys == {1: "al", 9: "ina"}
     assert found.unsettled == {"killed", "lost", "unseen"}
 
 

@@ -266,6 +266,11 @@ def test_a_copy_that_no_tag_tells_from_its_original_is_known_by_the_journal(
     assert row is not None
     assert (row.prompt, server.store.session(number)) == ("Be kinder.", before)
     assert len(server.store.messages(number)) == 1
+    shop.write({"bob": {"name": "Bob", "prompt": "Be brief."}})
+    for _ in range(2):  # the second time, the original is gone
+        applied(shop)
+        assert server.store.session(number) == before
+    assert 1 not in live(server)
 
 
 def test_adopting_such_a_copy_beside_its_original_is_refused(shop: Shell, server: RunningServer) -> None:
