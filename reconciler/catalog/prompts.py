@@ -6,6 +6,7 @@ unless ``template: jinja`` is set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -16,6 +17,8 @@ from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
+
+_LINE_END = re.compile(r"\r\n|\r|\n")  # as jinja counts lines
 
 #: The default separator of parts.
 BLANK_LINE: Final = "\n\n"
@@ -137,5 +140,5 @@ class Prompts:
             return
         data = text.encode("utf-8", "surrogatepass")
         inside = Source(file, data, text)
-        lines = text.splitlines(keepends=True)[: max(0, error.line - 1)]
-        self.note(inside.at(sum(map(len, lines)), error.message, error.hint))
+        starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
+        self.note(inside.at(starts[max(0, min(error.line, len(starts)) - 1)], error.message, error.hint))
