@@ -11,7 +11,7 @@ from reconciler.errors import Problem
 from reconciler.ownership.key import KEY_RULE, suggest_key
 from reconciler.schemas import fits, load_schema
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
@@ -37,7 +37,7 @@ class Checked(NamedTuple):
 _FITS: Final = Checked([], frozenset())
 
 
-def check(document: JSON, schema: SchemaName, source: Source) -> Checked:
+def check(document: JSON, schema: SchemaName, source: Places) -> Checked:
     """Check a document against the schema of this name."""
     if fits(document, schema):
         return _FITS
@@ -87,7 +87,7 @@ def _is_stray(path: NodePath, stray: Mapping[str, list[str]]) -> bool:
     )
 
 
-def _describe_stray(stray: Mapping[str, list[str]], source: Source) -> Iterator[Problem]:
+def _describe_stray(stray: Mapping[str, list[str]], source: Places) -> Iterator[Problem]:
     for key, fields in stray.items():
         verb = "is a field" if len(fields) == 1 else "are fields"
         these = "this" if len(fields) == 1 else "these"
@@ -118,7 +118,7 @@ def _one_per_value(errors: Iterable[Any]) -> Iterator[Any]:
         yield error
 
 
-def _describe(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterator[Problem]:
+def _describe(errors: Iterable[Any], schema: SchemaName, source: Places) -> Iterator[Problem]:
     for error in errors:
         path: NodePath = tuple(error.absolute_path)
         what = _named(path, schema)
@@ -283,7 +283,7 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
                 "use wider patterns",
             )
         case "minLength":
-            return f"{what} is empty", "write a value or remove the line"
+            return f"{what} is empty", "write a value, or leave it out"
         case "maxLength":
             return (
                 f"{what} has {len(value):,} characters; the maximum is {schema['maxLength']:,}",
@@ -316,7 +316,7 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
             f"{what} is {_shown(value)}; expected {_wanted(schema)}",
             'write a percentage without spaces, up to "100%"',
         )
-    return f"{what} is blank", "write a value or remove the line"
+    return f"{what} is blank", "write a value, or leave it out"
 
 
 _FIELDS: Final = (
@@ -371,7 +371,7 @@ def _empty(schema: Any, what: str) -> tuple[str, str]:
         return f"{what} is empty", "write the sessions below it, by key, or `sessions: {}` if there are none"
     if schema["type"] == "object":
         return f"{what} is empty", "write its fields below it, indented, or remove the line"
-    return f"{what} is empty", f"write {_wanted(schema)} or remove the line"
+    return f"{what} is empty", f"write {_wanted(schema)}, or leave it out"
 
 
 def _shown(value: JSON) -> str:

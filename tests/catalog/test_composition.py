@@ -278,17 +278,17 @@ WRONG = {
         {
             "catalog": 'sessions:\n  t: {matrix: {axes: {x: [A B]}, key: "{x}"}, name: N, model: m, prompt: p}\n'
         },
-        "catalog.yaml:4:3: this makes the key `A B`, which is not a valid session key\n"
+        "catalog.yaml:4:27: this makes the key `A B`, which is not a valid session key\n"
         '    4 |   t: {matrix: {axes: {x: [A B]}, key: "{x}"}, name: N, model: m, prompt: p}\n'
-        "      |   ^\n"
-        "      hint: change the `key` pattern",
+        "      |                           ^\n"
+        "      hint: change this value or the `key` pattern",
     ),
     "a pattern that asks for what is not there": (
         {"catalog": 'sessions:\n  t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'},
-        "catalog.yaml:4:7: `{y}` is not a string or a number\n"
+        "catalog.yaml:4:37: there is no axis `y`\n"
         '    4 |   t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'
-        "      |       ^\n"
-        "      hint: available: `{x}`",
+        "      |                                     ^\n"
+        "      hint: the axes are `x`",
     ),
     "a row with a cell too many": (
         {
