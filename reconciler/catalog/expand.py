@@ -210,8 +210,10 @@ def _number(path: str, column: str, cell: str) -> float:
     value = read_number(text) if text else text
     if isinstance(value, int | float):
         return value
-    reason = f'"{truncate(cell, 40)}" is not a number' if isinstance(value, str) else value.message
-    raise _FillError(column, f"{reason}, but `{path}` requires one", "write it in digits")
+    if isinstance(value, str):
+        message = f'"{truncate(cell, 40)}" is not a number, but `{path}` requires one'
+        raise _FillError(column, message, "write it in digits")
+    raise _FillError(column, value.message, f"write a number that `{path}` can have")
 
 
 # Patterns
@@ -239,11 +241,11 @@ def _fill(pattern: str, values: Mapping[str, JSON], *, is_key: bool) -> str:
         what = f"`{{{truncate(steps)}}}`"
         if value is _NOTHING:
             known = ", ".join(f"`{{{column}}}`" for column in values)
-            raise _FillError(name, f"there is no {what} here", f"available: {truncate(known, 200)}")
+            raise _FillError(name, f"there is no value for {what} here", f"available: {truncate(known, 200)}")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise _FillError(name, f"{what} is not a string or a number", "write one, or change the pattern")
         if is_key and isinstance(value, str) and not value.strip():
-            raise _FillError(name, f"{what} of the key is empty here", "write a value: it is part of the key")
+            raise _FillError(name, f"the key needs a value for {what}, and this is empty", "write one")
         return str(value)
 
     return _PLACEHOLDER.sub(one, pattern)

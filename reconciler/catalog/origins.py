@@ -59,7 +59,8 @@ class Origins:
         """A problem with a field that no layer has: at its empty cell, else at the declaration."""
         row, columns = self.expansion.origin, self.expansion.names.get(field)
         if isinstance(row, Row) and columns:
-            return row.problem(columns[0], message, "fill its cell in")
+            hint = "fill its cell in" if row.table.is_csv else f"add `{columns[0]}` to this object"
+            return row.problem(columns[0], message, hint)
         return self.source.at_key(self.path, message, "add one here or in a template that it extends")
 
     def _expanded(self, steps: NodePath, message: str, hint: str) -> Problem | None:

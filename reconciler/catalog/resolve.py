@@ -95,7 +95,7 @@ class Composer:
         given, source = declared.given, declared.source
         layers = [*self.defaults]
         origins = Origins(source, path, expansion, layers)
-        if not self._fits(expansion, origins):
+        if not self._fits(expansion, Origins(source, path, expansion, ())):
             return None
         patch = self.environment.patches.get(expansion.key, {})
         if patch.get("skip"):

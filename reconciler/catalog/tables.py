@@ -240,7 +240,7 @@ def _read_object(line: str) -> dict[str, JSON]:
         )
     except json.JSONDecodeError as error:
         at = min(error.pos, len(line.rstrip()))
-        raise _RowError(at, f"this is not valid JSON: {error.msg}", "write one object per line") from None
+        raise _RowError(at, "from here, this is not valid JSON", "write one object per line") from None
     except RecursionError:
         raise _RowError(0, *TOO_DEEP) from None
     if not isinstance(row, dict):
