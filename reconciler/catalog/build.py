@@ -322,6 +322,7 @@ class Builder:
             self._skipped.add(declared_key)
             for resolved in composer.resolve(declared_key, declared):
                 self._add_composed(resolved, file)
+        self._skipped |= composer.keys
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:
         key, fields, origins, path = (

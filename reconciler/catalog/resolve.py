@@ -61,6 +61,8 @@ class Composer:
     head: Source
     note: Callable[[Problem], None]
     _bases: dict[tuple[str, ...], Mapping[str, JSON]] = field(default_factory=dict)
+    #: The keys of all sessions, those with problems and those that the environment skips included.
+    keys: set[str] = field(default_factory=set)
     _tables: dict[str, Table] = field(default_factory=dict)
 
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
@@ -93,6 +95,7 @@ class Composer:
 
     def _one(self, expansion: Expansion, declared: Declared, path: NodePath) -> Resolved | None:
         given, source = declared.given, declared.source
+        self.keys.add(expansion.key)
         layers = [*self.defaults]
         origins = Origins(source, path, expansion, layers)
         if not self._fits(expansion, Origins(source, path, expansion, ())):

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from reconciler.catalog.files import MAX_FILE
 from reconciler.errors import Problem
@@ -131,12 +131,13 @@ class Table:
 
     def _header_problems(self, start: int, needed: Collection[str]) -> Iterator[Problem]:
         header = self._header
-        for number, column in enumerate(header):
-            if column and column in header[:number]:  # columns without a name are not used
+        for number, column in _repeated(header):
+            if column:  # columns without a name are not used
                 at = _cell_start(self._text, start, number)
                 message = f"the column `{truncate(column)}` is there twice"
                 yield self._source.at(at, message, "rename or remove one of the two")
-        missing = [column for column in dict.fromkeys(needed) if column not in header]
+        known = frozenset(header)
+        missing = [column for column in dict.fromkeys(needed) if column not in known]
         if missing and len(header) == 1 and (";" in header[0] or "\t" in header[0]):
             mark = "semicolons" if ";" in header[0] else "tabs"
             yield self._source.at(
@@ -204,19 +205,6 @@ def _read_object(line: str) -> dict[str, JSON]:
         _RowError: there is none, or something in it has more than one meaning, or is no JSON.
     """
 
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(found)
-        if len(made) < len(found):
-            seen: set[str] = set()
-            again = next(key for key, _ in found if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            at = [one.start() for one in re.finditer(re.escape(json.dumps(again, ensure_ascii=False)), line)]
-            raise _RowError(
-                at[1] if len(at) > 1 else 0,
-                f"the key `{truncate(again)}` is used twice in this object",
-                "rename or remove one of the two",
-            )
-        return made
-
     def constant(name: str) -> NoReturn:
         raise _RowError(line.find(name), f"`{name}` is not a number in JSON", "write a number or null")
 
@@ -236,7 +224,11 @@ def _read_object(line: str) -> dict[str, JSON]:
 
     try:
         row = json.loads(
-            line, object_pairs_hook=pairs, parse_constant=constant, parse_float=number, parse_int=integer
+            line,
+            object_pairs_hook=lambda found: _mapping(line, found),
+            parse_constant=constant,
+            parse_float=number,
+            parse_int=integer,
         )
     except json.JSONDecodeError as error:
         at = min(error.pos, len(line.rstrip()))
@@ -258,6 +250,31 @@ def _read_object(line: str) -> dict[str, JSON]:
                         _value_start(line, 0, column), f"this contains {what}", "remove its escape"
                     )
     return row
+
+
+def _repeated(names: Sequence[str]) -> list[tuple[int, str]]:
+    """The names that were there before, with their indexes."""
+    seen: set[str] = set()
+    found = []
+    for number, name in enumerate(names):
+        if name in seen:
+            found.append((number, name))
+        seen.add(name)
+    return found
+
+
+def _mapping(line: str, found: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    """A JSON object of these pairs, each key once."""
+    made = dict(found)
+    if len(made) == len(found):
+        return made
+    again = _repeated([key for key, _ in found])[0][1]
+    places = [one.start() for one in re.finditer(re.escape(json.dumps(again, ensure_ascii=False)), line)]
+    raise _RowError(
+        places[1] if len(places) > 1 else 0,
+        f"the key `{truncate(again)}` is used twice in this object",
+        "rename or remove one of the two",
+    )
 
 
 def _strings(value: JSON) -> Iterator[str]:
