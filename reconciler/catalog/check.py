@@ -358,10 +358,6 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
             return _bad_text(path, value, schema, what)
 
 
-#: Patterns that only ask for a character that is not white space.
-_NOT_BLANK: Final = ("\\S",)
-
-
 def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, str]:
     """A string that does not match its pattern."""
     if "ignore_changes" in path:
@@ -384,7 +380,7 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
             f"{what} is {_shown(value)}; expected {_wanted(schema)}",
             'write a percentage without spaces, up to "100%"',
         )
-    if schema["pattern"] in _NOT_BLANK:
+    if re.search(schema["pattern"], "x"):  # it only asks for something that can be seen
         return f"{what} is blank", "write a value, or leave it out"
     if path[-1] == "file":
         return f"{what} is {_shown(value)}; expected a path that ends in `.csv` or `.jsonl`", "name a table"
