@@ -395,7 +395,7 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
     assert refusal["allow"].startswith("take it over: reconciler adopt alice=1 --env=staging; ")
     server.store.update_session(1, remark="")
-    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
+    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging, code=3)["notes"]}
     assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
     assert notes["same-name"].endswith(f'add "{line}" to catalog.yaml')
