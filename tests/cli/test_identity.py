@@ -395,10 +395,12 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
     assert refusal["allow"].startswith("take it over: reconciler adopt alice=1 --env=staging; ")
     server.store.update_session(1, remark="")
-    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging, code=3)["notes"]}
+    notes = {
+        one["kind"]: one["message"]
+        for one in shop.json("plan", "shop", *staging, "--allow-recreate")["notes"]
+    }
     assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
-    assert notes["same-name"].endswith(f'add "{line}" to catalog.yaml')
     shop.write(sessions, environments=yaml.safe_load(line)["environments"])
     applied(shop, *staging)
     notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
@@ -406,6 +408,14 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     words = notes["adopted"].rpartition("reconciler ")[2].split()
     assert shop.run(*words, "--catalog", "shop").returncode == 0
     assert shop.json("plan", "shop", *staging)["notes"] == []
+
+
+def test_the_line_that_adopts_names_its_environment(shop: Shell, server: RunningServer) -> None:
+    server.store.insert_session(name="Alice", prompt="By hand.")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}}, environments={"staging": {}})
+    (note,) = [n for n in shop.json("plan", "shop", "--env=staging")["notes"] if n["kind"] == "same-name"]
+    line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
+    assert note["message"].endswith(f'add "{line}" to catalog.yaml')
 
 
 # What was there before, after a tag was damaged
