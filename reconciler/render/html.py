@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -22,6 +23,7 @@ from markupsafe import Markup
 
 from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
+from reconciler.render.language import language
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared
 from reconciler.render.view import (
@@ -59,6 +61,8 @@ SHARE = 4_000
 
 # Bounds on texts in the list itself, in characters.
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
+# Characters of a value in the list, and fields that are filters of their own.
+_SHORT, _FILTERS = 28, 16
 
 _PAGE = Path(__file__).parent / "page"
 _SIGNS = {**SYMBOLS, "delete": "−", "deleted": "−"}
@@ -90,6 +94,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
     share = max(SHARE, PAGE // max(1, len(listed)))
     catalog, environment, endpoint = title(document)
     summary = document["summary"]
+    details = [_data(change, share) for change in listed]
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -105,10 +110,13 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             catalog=visible(catalog),
             environment=visible(environment),
             endpoint=visible(endpoint),
+            lang=language(catalog),
+            origin=_origin(document, options),
             what="Drift" if about_drift(document) else "Plan",
             calm=nothing(document),
             tiles=_done_tiles(document) if about_drift(document) else _tiles(document),
             no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
+            fields=_field_filters(listed),
             left_alone=left_alone(summary),
             refusals=[_visible(r) for r in document["refusals"]],
             notes=[
@@ -116,8 +124,8 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
                 for n in document["notes"]
             ],
             rows=listed,
-            sections=_sections(listed, apart=not about_drift(document)),
-            data={"changes": [_data(c, share) for c in listed], "causes": CAUSES},
+            sections=_sections(listed, [what for _, what in details], apart=not about_drift(document)),
+            data={"changes": [data for data, _ in details], "causes": CAUSES},
         )
         + "\n"
     )
@@ -160,6 +168,26 @@ def _number(item: Mapping[str, Any]) -> str:
     return f"#{item['session_id']}" if item.get("session_id") is not None else ""
 
 
+def _origin(document: Mapping[str, Any], options: RenderOptions) -> dict[str, str]:
+    """Where the page comes from: what is given, else what a saved plan says itself."""
+    made_by = document.get("made_by", {})
+    commit = options.commit or str(made_by.get("commit", ""))
+    time = options.time or str(document.get("created", ""))
+    job = options.job or str(made_by.get("job", ""))
+    date = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*Z", time)
+    return {
+        "commit": visible(commit),
+        "commit_short": visible(commit[:12])
+        if re.fullmatch("[0-9a-f]{12,64}", commit)
+        else _cut(commit, _NAME),
+        "time": f"{date[1]} {date[2]} UTC" if date else _cut(time, _NAME),
+        "time_exact": time if date else "",
+        "job": _cut(job, _NAME),
+        # Nothing else becomes a link, such as javascript: would.
+        "job_link": job if re.fullmatch(r"https?://[\w.:/@%+~=&?#-]+", job) else "",
+    }
+
+
 # --- the list ------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +219,34 @@ def _tile(kind: str, number: int, label: str) -> dict[str, Any]:
     }
 
 
-def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
+def _field_filters(listed: Sequence[Change]) -> dict[str, Any]:
+    """The changed fields, each with the number of its sessions, which also act as filters; the most frequent first."""
+    counts: Counter[str] = Counter()
+    for change in listed:
+        if _edits(change):
+            counts.update({str(f["path"]): len(change.members) for f in change.first["fields"]})
+    shown = [
+        {"path": visible(path), "label": _cut(_name(path), _NAME), "number": f"{number:,}"}
+        for path, number in counts.most_common(_FILTERS)
+    ]
+    more = len(counts) - len(shown)
+    return {
+        "shown": shown if len(counts) > 1 else [],
+        "more": f"and {count(more, 'more field')}" if more else "",
+    }
+
+
+def _edits(change: Change) -> bool:
+    """Whether its fields are those that change, and not all that a session has."""
+    return change.style not in ("create", "delete") and bool(change.first["fields"])
+
+
+def _name(path: str) -> str:
+    """A field without the part of its path that says nothing."""
+    return path.removeprefix("parameters.")
+
+
+def _sections(listed: Sequence[Change], whats: Sequence[str], *, apart: bool) -> list[dict[str, Any]]:
     """The changes below their headings; with ``apart``, what was changed outside git has a heading of its own."""
     rows = list(enumerate(listed))
     outside = {index for index, change in rows if apart and change.causes and change.action != "delete"}
@@ -199,20 +254,25 @@ def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
     found.append(("Changed outside git", [r for r in rows if r[0] in outside]))
     for action, heading in _SECTIONS.items():
         found.append((heading, [r for r in rows if r[1].action == action and r[0] not in outside]))
+    anchors: set[str] = set()
     return [
         {
             "heading": heading,
             "count": f"{sum(len(change.members) for _, change in members):,}",
-            "rows": [_row(index, change) for index, change in members],
+            "rows": [_row(index, change, whats[index], anchors) for index, change in members],
         }
         for heading, members in found
         if members
     ]
 
 
-def _row(index: int, change: Change) -> dict[str, Any]:
+def _row(index: int, change: Change, what: str, anchors: set[str]) -> dict[str, Any]:
+    """One row. ``anchors`` are the keys that have one so far: a key that occurs twice leads to its first row."""
     action = change.first
     members = len(change.members)
+    key = visible(str(action["key"]))
+    anchor = "" if members > 1 or key in anchors else key
+    anchors.add(key)
     names = ", ".join(str(m["key"])[:_NAME] for m in change.members[:8]) if members > 1 else ""
     return {
         "index": index,
@@ -225,14 +285,18 @@ def _row(index: int, change: Change) -> dict[str, Any]:
         "members": members,
         "names": _cut(names, _NAMES) + (", …" if members > 8 else ""),
         "key": _cut(str(action["key"]), _NAME),
+        "anchor": anchor,
+        "edits": _edits(change),
         "name": _cut(str(action["name"]), _NAME),
+        "lang": language(str(action["name"])),
         "number": _number(action),
         "causes": sorted(change.causes),
-        "what": _cut(_what(change), _NAMES),
+        "what": _cut(what, _NAMES),
     }
 
 
-def _what(change: Change) -> str:
+def _what(change: Change, fields: Sequence[str]) -> str:
+    """What a row says of its change. ``fields`` says it of each field."""
     action = change.first
     if change.action == "move":
         return f"moved from {action.get('from', '')}"
@@ -240,32 +304,69 @@ def _what(change: Change) -> str:
         return str(action["reason"])
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
-    return ", ".join(str(f["path"]) for f in action["fields"])
+    return " · ".join(fields)
+
+
+def _summary(change: Change, field: Field, difference: TextDiff | None) -> str:
+    """A field and what becomes of it, in a few words: ``model: a → b``, ``prompt −1 +1 lines``."""
+    name = _name(str(field["path"]))
+    if cause_of(change.action, field) == "released":
+        return f"{name} released"
+    if "before" not in field or "after" not in field:
+        return f"{name} {'added' if 'after' in field else 'removed'}"
+    if difference:
+        parts = [f"−{difference.removed:,}"] if difference.removed else []
+        parts += [f"+{difference.added:,}"] if difference.added else []
+        lines = "line" if max(difference.removed, difference.added) == 1 else "lines"
+        return f"{name} {' '.join(parts)} {lines}"
+    if field.get("detail"):
+        return f"{name}: {count(len(field['detail']), 'change')}"
+    before, after = (_short_value(field[side]) for side in ("before", "after"))
+    return f"{name}: {before} → {after}"
+
+
+def _short_value(value: Any) -> str:
+    text = value if isinstance(value, str) and value else quoted(value)
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
 # --- what is in a change -------------------------------------------------------------------------------------
 
 
-def _data(change: Change, share: int) -> dict[str, Any]:
-    """One change for the script. The keys of the object are abbreviated, as in the script."""
+def _data(change: Change, share: int) -> tuple[dict[str, Any], str]:
+    """One change for the script, and in a few words. The keys of the object are abbreviated, as in the script."""
     action = change.first
-    fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
-    data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
+    fields, said = [], []
+    for field in action["fields"]:
+        difference = _difference(change, field)
+        said.append(_summary(change, field, difference))
+        if change.action != "create" or field["path"] != "name":
+            fields.append(_field(change, field, difference, share))
+    data: dict[str, Any] = {"f": fields}
     if change.action == "move" or shows_reason(change):
         data["r"] = visible(str(action["reason"]))
     if change.action == "move":
         data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
     if len(change.members) > 1:
         data["m"] = [
-            _cut(f"{m['key']} {_number(m)} {last_updated(m)}".strip(), _NAME) for m in change.members
+            [visible(str(m["key"])), _cut(f"{_number(m)} {last_updated(m)}".strip(), _NAME)]
+            for m in change.members
         ]
-    unchanged = {m.get("unchanged", 0) for m in change.members} - {0}
-    if len(unchanged) == 1:
-        data["u"] = f"{count(unchanged.pop(), 'unchanged field')} hidden."
-    return data
+    else:
+        data["k"] = visible(str(action["key"]))
+    return data, _what(change, said)
 
 
-def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
+def _difference(change: Change, field: Field) -> TextDiff | None:
+    """The difference of a text that was there and stays, the same for all sessions of the change."""
+    if not is_text(field) or "before" not in field or "after" not in field:
+        return None
+    if len(change.members) > 1:
+        return shared([text_diff(same_field(m, field)) for m in change.members])
+    return text_diff(field)
+
+
+def _field(change: Change, field: Field, difference: TextDiff | None, share: int) -> dict[str, Any]:
     data: dict[str, Any] = {"p": visible(str(field["path"]))}
     cause = cause_of(change.action, field)
     if cause:
@@ -273,8 +374,9 @@ def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
     if cause == "released":
         return data
     if is_text(field):
-        both = "before" in field and "after" in field
-        return data | (_text_change(change, field, share) if both else _whole_text(field, share))
+        if lang := language(str(field["after" if "after" in field else "before"])):
+            data["l"] = lang
+        return data | (_text_change(difference, share) if difference else _whole_text(field, share))
     if field.get("detail"):
         return data | {"d": [{"p": visible(str(d["path"])), **_values(d)} for d in field["detail"]]}
     return data | _values(field)
@@ -284,21 +386,10 @@ def _values(field: Field) -> dict[str, str]:
     return {side[0]: _cut(quoted(field[side]), _VALUE) for side in ("before", "after") if side in field}
 
 
-def _text_change(change: Change, field: Field, share: int) -> dict[str, Any]:
-    difference = text_diff(field)
-    if len(change.members) > 1:
-        difference = shared([text_diff(same_field(m, field)) for m in change.members])
-    return _texts(
-        difference.hunks,
-        share,
-        size=what_changes(difference),
-        said=remarks(difference),
-        headers=_headers(difference),
-    )
-
-
-def _headers(difference: TextDiff) -> list[str]:
-    return [hunk.header for hunk in difference.hunks]
+def _text_change(difference: TextDiff, share: int) -> dict[str, Any]:
+    headers = [hunk.header for hunk in difference.hunks]
+    size, said = what_changes(difference), remarks(difference)
+    return _texts(difference.hunks, share, size=size, said=said, headers=headers)
 
 
 def _whole_text(field: Field, share: int) -> dict[str, Any]:
@@ -347,10 +438,15 @@ def _texts(
 
 
 def _segment(segment: Segment, line: Line) -> str | list[Any]:
-    """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``."""
+    """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``.
+
+    A third item says that the dots in a marked text stand for spaces.
+    """
     if segment.skipped:
         return ["", segment.skipped]
     text = visible(segment.text)
     if line.op == "=" or len(line.segments) == 1 or not segment.changed:
         return text
-    return [text.replace(" ", "·") if line.spaces or text.isspace() else text]
+    if " " in text and "·" not in text and (line.spaces or text.isspace()):
+        return [text.replace(" ", "·"), 0, 1]
+    return [text]
