@@ -388,5 +388,6 @@
 
   update();
   if (rows.length <= 5) for (const row of rows) row.open = true;
-  follow();
+  // Once the browser has followed the link in its own way, which takes the focus away.
+  addEventListener("load", follow);
 })();
