@@ -342,7 +342,7 @@ class Writer:
 
     def _by_tag(self, action: Action) -> LiveSession | None:
         for live in list_sessions(self.client, name=action.name):
-            tag = live.remark.tag
+            tag = live.own_tag
             if tag and tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None

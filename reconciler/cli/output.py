@@ -37,6 +37,7 @@ class Output:
     commit: str | None
     job_url: str | None
     no_color: bool
+    wide_signs: bool
 
 
 class _FormPath(click.ParamType[tuple[str, Path]]):
@@ -129,6 +130,12 @@ def output_options(function: F) -> F:
                 help="The job that the page links to. Default: this CI job.",
             ),
             no_color_option,
+            _output(
+                "--wide-signs",
+                is_flag=True,
+                help="Count signs such as … and → as two cells wide, as many Chinese, Japanese and Korean terminals "
+                "show them.",
+            ),
         ]
     ):
         function = option(function)
@@ -164,7 +171,9 @@ def read_output(flags: Mapping[str, Any]) -> Output:
 def render_options(*, no_color: bool, output: Output | None = None) -> RenderOptions:
     """How to render for stdout (see https://no-color.org for NO_COLOR)."""
     terminal = sys.stdout.isatty()
-    color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    color = (_log_has_color() or (terminal and os.environ.get("TERM") != "dumb")) and not (
+        no_color or os.environ.get("NO_COLOR")
+    )
     width = 100
     if terminal:
         from shutil import get_terminal_size
@@ -173,8 +182,19 @@ def render_options(*, no_color: bool, output: Output | None = None) -> RenderOpt
     if output is None:
         return RenderOptions(color=color, width=width)
     return RenderOptions(
-        color=color, width=width, detail=output.detail, max_bytes=output.max_bytes, whole=output.whole
+        color=color,
+        width=width,
+        wide_signs=output.wide_signs,
+        detail=output.detail,
+        max_bytes=output.max_bytes,
+        whole=output.whole,
     )
+
+
+def _log_has_color() -> bool:
+    """Whether stdout is the log of a CI system that shows colours: GitHub, GitLab, Forgejo and Gitea."""
+    variables = ("GITHUB_ACTIONS", "GITLAB_CI", "FORGEJO_ACTIONS", "GITEA_ACTIONS")
+    return any(os.environ.get(name) == "true" for name in variables)
 
 
 def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None:
@@ -219,10 +239,13 @@ def _with_origin(options: RenderOptions, output: Output, root: Path | None) -> R
     from reconciler.text.timestamps import write_timestamp
 
     found = {} if root is None else who(root)
+    commit = str(found.get("commit", ""))
+    if commit and found.get("dirty"):
+        commit += "-dirty"
     return replace(
         options,
-        commit=found.get("commit", "") if output.commit is None else output.commit,
-        job=found.get("job", "") if output.job_url is None else output.job_url,
+        commit=commit if output.commit is None else output.commit,
+        job=str(found.get("job", "")) if output.job_url is None else output.job_url,
         time="" if root is None else write_timestamp(datetime.now(UTC)),
     )
 

@@ -23,9 +23,10 @@ from markupsafe import Markup
 
 from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
+from reconciler.render.in_short import in_short, what_changes
 from reconciler.render.language import language
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared
+from reconciler.render.prompt_diff import Hunk, Line, Segment, shared
 from reconciler.render.view import (
     CAUSES,
     DONE,
@@ -40,16 +41,17 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     last_updated,
     left_alone,
     nothing,
+    reason,
     same_field,
     shared_title,
     shows_reason,
     text_diff,
     text_size,
     title,
-    what_changes,
 )
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
@@ -61,8 +63,8 @@ SHARE = 4_000
 
 # Bounds on texts in the list itself, in characters.
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
-# Characters of a value in the list, and fields that are filters of their own.
-_SHORT, _FILTERS = 28, 16
+# Fields that are filters of their own.
+_FILTERS = 16
 
 _PAGE = Path(__file__).parent / "page"
 _SIGNS = {**SYMBOLS, "delete": "−", "deleted": "−"}
@@ -94,7 +96,6 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
     share = max(SHARE, PAGE // max(1, len(listed)))
     catalog, environment, endpoint = title(document)
     summary = document["summary"]
-    details = [_data(change, share) for change in listed]
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -118,14 +119,15 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
             fields=_field_filters(listed),
             left_alone=left_alone(summary),
+            rewritten=kept_otherwise(summary),
             refusals=[_visible(r) for r in document["refusals"]],
             notes=[
                 {**_visible(n), "key": visible(str(n.get("key") or "")), "number": _number(n)}
                 for n in document["notes"]
             ],
             rows=listed,
-            sections=_sections(listed, [what for _, what in details], apart=not about_drift(document)),
-            data={"changes": [data for data, _ in details], "causes": CAUSES},
+            sections=_sections(listed, apart=not about_drift(document)),
+            data={"changes": [_data(c, share) for c in listed], "causes": CAUSES},
         )
         + "\n"
     )
@@ -171,15 +173,15 @@ def _number(item: Mapping[str, Any]) -> str:
 def _origin(document: Mapping[str, Any], options: RenderOptions) -> dict[str, str]:
     """Where the page comes from: what is given, else what a saved plan says itself."""
     made_by = document.get("made_by", {})
-    commit = options.commit or str(made_by.get("commit", ""))
+    commit = str(made_by.get("commit", ""))
+    # As `git describe` says it.
+    commit = options.commit or (f"{commit}-dirty" if commit and made_by.get("dirty") else commit)
     time = options.time or str(document.get("created", ""))
     job = options.job or str(made_by.get("job", ""))
     date = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*Z", time)
     return {
         "commit": visible(commit),
-        "commit_short": visible(commit[:12])
-        if re.fullmatch("[0-9a-f]{12,64}", commit)
-        else _cut(commit, _NAME),
+        "commit_short": _cut(re.sub(r"^([0-9a-f]{12})[0-9a-f]{0,52}(-dirty)?$", r"\1\2", commit), _NAME),
         "time": f"{date[1]} {date[2]} UTC" if date else _cut(time, _NAME),
         "time_exact": time if date else "",
         "job": _cut(job, _NAME),
@@ -226,7 +228,7 @@ def _field_filters(listed: Sequence[Change]) -> dict[str, Any]:
         if _edits(change):
             counts.update({str(f["path"]): len(change.members) for f in change.first["fields"]})
     shown = [
-        {"path": visible(path), "label": _cut(_name(path), _NAME), "number": f"{number:,}"}
+        {"path": visible(path), "label": _cut(path, _NAME), "number": f"{number:,}"}
         for path, number in counts.most_common(_FILTERS)
     ]
     more = len(counts) - len(shown)
@@ -241,12 +243,7 @@ def _edits(change: Change) -> bool:
     return change.style not in ("create", "delete") and bool(change.first["fields"])
 
 
-def _name(path: str) -> str:
-    """A field without the part of its path that says nothing."""
-    return path.removeprefix("parameters.")
-
-
-def _sections(listed: Sequence[Change], whats: Sequence[str], *, apart: bool) -> list[dict[str, Any]]:
+def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
     """The changes below their headings; with ``apart``, what was changed outside git has a heading of its own."""
     rows = list(enumerate(listed))
     outside = {index for index, change in rows if apart and change.causes and change.action != "delete"}
@@ -259,14 +256,14 @@ def _sections(listed: Sequence[Change], whats: Sequence[str], *, apart: bool) ->
         {
             "heading": heading,
             "count": f"{sum(len(change.members) for _, change in members):,}",
-            "rows": [_row(index, change, whats[index], anchors) for index, change in members],
+            "rows": [_row(index, change, anchors) for index, change in members],
         }
         for heading, members in found
         if members
     ]
 
 
-def _row(index: int, change: Change, what: str, anchors: set[str]) -> dict[str, Any]:
+def _row(index: int, change: Change, anchors: set[str]) -> dict[str, Any]:
     """One row. ``anchors`` are the keys that have one so far: a key that occurs twice leads to its first row."""
     action = change.first
     members = len(change.members)
@@ -291,60 +288,31 @@ def _row(index: int, change: Change, what: str, anchors: set[str]) -> dict[str, 
         "lang": language(str(action["name"])),
         "number": _number(action),
         "causes": sorted(change.causes),
-        "what": _cut(what, _NAMES),
+        "what": _cut(_what(change), _NAMES),
     }
 
 
-def _what(change: Change, fields: Sequence[str]) -> str:
-    """What a row says of its change. ``fields`` says it of each field."""
+def _what(change: Change) -> str:
     action = change.first
     if change.action == "move":
         return f"moved from {action.get('from', '')}"
     if shows_reason(change):
-        return str(action["reason"])
+        return reason(action)
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
-    return " · ".join(fields)
-
-
-def _summary(change: Change, field: Field, difference: TextDiff | None) -> str:
-    """A field and what becomes of it, in a few words: ``model: a → b``, ``prompt −1 +1 lines``."""
-    name = _name(str(field["path"]))
-    if cause_of(change.action, field) == "released":
-        return f"{name} released"
-    if "before" not in field or "after" not in field:
-        return f"{name} {'added' if 'after' in field else 'removed'}"
-    if difference:
-        parts = [f"−{difference.removed:,}"] if difference.removed else []
-        parts += [f"+{difference.added:,}"] if difference.added else []
-        lines = "line" if max(difference.removed, difference.added) == 1 else "lines"
-        return f"{name} {' '.join(parts)} {lines}"
-    if field.get("detail"):
-        return f"{name}: {count(len(field['detail']), 'change')}"
-    before, after = (_short_value(field[side]) for side in ("before", "after"))
-    return f"{name}: {before} → {after}"
-
-
-def _short_value(value: Any) -> str:
-    text = value if isinstance(value, str) and value else quoted(value)
-    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+    return " · ".join(in_short(change))
 
 
 # --- what is in a change -------------------------------------------------------------------------------------
 
 
-def _data(change: Change, share: int) -> tuple[dict[str, Any], str]:
-    """One change for the script, and in a few words. The keys of the object are abbreviated, as in the script."""
+def _data(change: Change, share: int) -> dict[str, Any]:
+    """One change for the script. The keys of the object are abbreviated, as in the script."""
     action = change.first
-    fields, said = [], []
-    for field in action["fields"]:
-        difference = _difference(change, field)
-        said.append(_summary(change, field, difference))
-        if change.action != "create" or field["path"] != "name":
-            fields.append(_field(change, field, difference, share))
-    data: dict[str, Any] = {"f": fields}
+    fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
+    data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
     if change.action == "move" or shows_reason(change):
-        data["r"] = visible(str(action["reason"]))
+        data["r"] = visible(reason(action))
     if change.action == "move":
         data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
     if len(change.members) > 1:
@@ -354,19 +322,10 @@ def _data(change: Change, share: int) -> tuple[dict[str, Any], str]:
         ]
     else:
         data["k"] = visible(str(action["key"]))
-    return data, _what(change, said)
+    return data
 
 
-def _difference(change: Change, field: Field) -> TextDiff | None:
-    """The difference of a text that was there and stays, the same for all sessions of the change."""
-    if not is_text(field) or "before" not in field or "after" not in field:
-        return None
-    if len(change.members) > 1:
-        return shared([text_diff(same_field(m, field)) for m in change.members])
-    return text_diff(field)
-
-
-def _field(change: Change, field: Field, difference: TextDiff | None, share: int) -> dict[str, Any]:
+def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
     data: dict[str, Any] = {"p": visible(str(field["path"]))}
     cause = cause_of(change.action, field)
     if cause:
@@ -376,7 +335,8 @@ def _field(change: Change, field: Field, difference: TextDiff | None, share: int
     if is_text(field):
         if lang := language(str(field["after" if "after" in field else "before"])):
             data["l"] = lang
-        return data | (_text_change(difference, share) if difference else _whole_text(field, share))
+        both = "before" in field and "after" in field
+        return data | (_text_change(change, field, share) if both else _whole_text(field, share))
     if field.get("detail"):
         return data | {"d": [{"p": visible(str(d["path"])), **_values(d)} for d in field["detail"]]}
     return data | _values(field)
@@ -386,10 +346,14 @@ def _values(field: Field) -> dict[str, str]:
     return {side[0]: _cut(quoted(field[side]), _VALUE) for side in ("before", "after") if side in field}
 
 
-def _text_change(difference: TextDiff, share: int) -> dict[str, Any]:
-    headers = [hunk.header for hunk in difference.hunks]
-    size, said = what_changes(difference), remarks(difference)
-    return _texts(difference.hunks, share, size=size, said=said, headers=headers)
+def _text_change(change: Change, field: Field, share: int) -> dict[str, Any]:
+    difference = text_diff(field)
+    if len(change.members) > 1:
+        difference = shared([text_diff(same_field(m, field)) for m in change.members])
+    size, said = what_changes(change, field, difference), remarks(difference)
+    return _texts(
+        difference.hunks, share, size=size, said=said, headers=[hunk.header for hunk in difference.hunks]
+    )
 
 
 def _whole_text(field: Field, share: int) -> dict[str, Any]:

@@ -124,6 +124,8 @@ def test_a_saved_plan_says_itself_where_it_comes_from() -> None:
     assert "2026-03-04 05:06 UTC" in text
     assert f'href="{JOB}"' in text
     assert "fedcba987654<" in page(saved, commit="fedcba9876543210")
+    saved["made_by"]["dirty"] = True
+    assert "0123456789ab-dirty<" in page(saved)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +152,10 @@ def test_the_fields_that_change_are_filters_with_their_sessions() -> None:
     found = Page(page(everything()))
     filters = [a["data-field"] for t, a in found.elements if t == "button" and "data-field" in a]
     # Creates and deletes have all fields, which says nothing.
-    assert filters[:3] == ["prompt", "model", "name"]
+    assert filters[:3] == ["prompt", "model", "parameters.max_tokens"]
     assert "data.cards" not in filters
     text = " ".join("".join(found.texts).split())
-    assert "Changed: prompt 33 model 2 name 1 max_tokens 1" in text
+    assert "Changed: prompt 33 model 2 parameters.max_tokens 1 parameters.history_length 1" in text
     one = Page(page(preamble_plan(3)))
     assert not [a for t, a in one.elements if "data-field" in a]
 
@@ -161,10 +163,9 @@ def test_the_fields_that_change_are_filters_with_their_sessions() -> None:
 def test_a_row_says_what_changes_in_a_few_words() -> None:
     text = " ".join("".join(Page(page(everything())).texts).split())
     assert (
-        "model: deepseek-chat → deepseek-reasoner · temperature: 0.7 → 0.3 · prompt −2 +2 lines · "
-        "data.profile: 4 changes · data.shelf added · remark.note removed · lifecycle.prevent_destroy: false → true"
+        'model: "deepseek-chat" → "deepseek-reasoner" · prompt −2 +2 lines · parameters.temperature: 0.7 → 0.3 · '
+        "data.profile: city, likes[2], age · data.shelf: added"
     ) in text
-    assert "history_length: 8 → 4 · top_p: 0.9 → 0.95 · remark.color released" in text
 
 
 @pytest.mark.parametrize(
