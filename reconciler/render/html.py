@@ -295,8 +295,8 @@ def _row(index: int, change: Change, anchors: set[str]) -> dict[str, Any]:
 def _what(change: Change) -> str:
     action = change.first
     if change.action == "move":
-        return f"moved from {action.get('from', '')}"
-    if shows_reason(change):
+        return " · ".join([f"moved from {action.get('from', '')}", *in_short(change)])
+    if shows_reason(change) and not (change.action == "adopt" and action["fields"]):
         return reason(action)
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
@@ -314,7 +314,8 @@ def _data(change: Change, share: int) -> dict[str, Any]:
     if change.action == "move" or shows_reason(change):
         data["r"] = visible(reason(action))
     if change.action == "move":
-        data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
+        moved = f"moved from {visible(str(action.get('from', '')))}"
+        data["r"] = moved if action["reason"] == f"was {action.get('from')}" else f"{moved}; {data['r']}"
     if len(change.members) > 1:
         data["m"] = [
             [visible(str(m["key"])), _cut(f"{_number(m)} {last_updated(m)}".strip(), _NAME)]
