@@ -229,7 +229,7 @@ def write_readme_pictures(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
+    target = Path(sys.argv[1]).resolve()
     target.mkdir(parents=True, exist_ok=True)
     write_pictures(target)
     write_readme_pictures(Path(__file__).parents[2] / "docs" / "images")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,36 +14,19 @@ from reconciler.text.escape import visible
 from tests.hostile import HOSTILE
 from tests.render.hostile_plans import NAMES, poisoned
 from tests.render.sample import action, change, everything, new, plan, preamble_plan
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
+from tests.render.screens import CHROMIUM, chromium
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM and not os.environ.get("CI"), reason="there is no Chromium here, and this is no CI"
 )
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 VISIBLE = "details.change:not([hidden])"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    assert CHROMIUM, "CI needs Chromium: apt-get install chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 Open = Callable[..., Any]
@@ -256,6 +238,19 @@ def test_up_to_five_changes_are_open(show: Open) -> None:
         return int(show(plan(*changes)).locator("details.change[open]").count())
 
     assert (opened(5), opened(6)) == (5, 0)
+
+
+def test_a_whole_prompt_does_not_push_other_changes_off_the_screen(show: Open) -> None:
+    long = "\n".join(f"line {n}" for n in range(200))
+    page = show(plan(*(action("create", key, None, "N", "", new("prompt", long)) for key in "ab")))
+
+    def height() -> float:
+        return float(page.locator("#session-a .diff").bounding_box()["height"])
+
+    assert height() < 150
+    page.click("#session-a summary")
+    page.click("#session-a summary")
+    assert height() > 2_000
 
 
 def test_details_are_made_when_they_are_opened(show: Open) -> None:

@@ -106,7 +106,7 @@
   };
 
   const difference = (field) => {
-    const box = make("div", "diff");
+    const box = make("div", field.whole ? "diff whole" : "diff");
     const split = view === "split" && !narrow.matches && !field.whole;
     for (const hunk of field.h) {
       if (hunk.h) box.append(make("div", "hunk", hunk.h));
@@ -233,7 +233,10 @@
     row.append(body);
   };
 
-  for (const row of rows) row.addEventListener("toggle", () => { if (row.open) fill(row); });
+  for (const row of rows) row.addEventListener("toggle", () => {
+    if (row.open) fill(row);
+    else row.classList.remove("brief");
+  });
 
   const refill = () => { for (const row of rows) if (row.open) fill(row); else delete row.dataset.filled; };
   narrow.addEventListener("change", refill);
@@ -378,6 +381,7 @@
     if (row.hidden) reset();
     fill(row);
     row.open = true;
+    row.classList.remove("brief");
     const pill = [...row.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key);
     for (const one of document.querySelectorAll(".aimed")) one.classList.remove("aimed");
     (pill ?? row).classList.add("aimed");
@@ -387,7 +391,8 @@
   addEventListener("hashchange", follow);
 
   update();
-  if (rows.length <= 5) for (const row of rows) row.open = true;
+  // A few changes are open from the start; a whole prompt that comes or goes must not push the others off the screen.
+  if (rows.length <= 5) for (const row of rows) { row.open = true; if (rows.length > 1) row.classList.add("brief"); }
   // Once the browser has followed the link in its own way, which takes the focus away.
   addEventListener("load", follow);
 })();
