@@ -14,7 +14,8 @@ run() {
   token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   echo "::stop-commands::$token"
   # Both ends are opened here: a process that is killed before it opens its end would leave the other one waiting.
-  exec 9<>"$scratch/pipe" 8<"$scratch/pipe"
+  exec 9<>"$scratch/pipe"
+  exec 8<"$scratch/pipe"
   tee "$file" <&8 8<&- 9>&- &
   copier=$!
   "$@" >&9 2>&1 8<&- 9>&- &
