@@ -416,7 +416,7 @@ class PolicyFlags:
             if key not in deleted:
                 hint = did_you_mean(key, deleted, "the flag has no effect here")
                 click.echo(
-                    f"--allow-destroy {key}: the plan deletes no session with this key; {hint}", err=True
+                    f"--allow-destroy={key}: the plan deletes no session with this key; {hint}", err=True
                 )
         return plan
 
@@ -440,7 +440,7 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
             shows = f"{command('list', environment=catalog.environment)} shows the keys that are live"
             hint = did_you_mean(pattern, known, shows)
             unknown.append(
-                Problem(f"--only {pattern}: neither the catalog nor the live list has such a key", hint)
+                Problem(f"--only={pattern}: neither the catalog nor the live list has such a key", hint)
             )
     if unknown:
         raise UsageError(unknown)

@@ -103,7 +103,7 @@ def refused(guard: str, message: str, allow: str) -> str:
     )
 
 
-OVER = refused("max_updates", "it would update 3 sessions, and the policy allows 2", "--max-updates 3")
+OVER = refused("max_updates", "it would update 3 sessions, and the policy allows 2", "--max-updates=3")
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_adopt_is_refused_where_the_plan_of_the_same_adoptions_is(
         {
             "guard": "max_updates",
             "message": "it would update 3 sessions, and the policy allows 2",
-            "allow": "--max-updates 3",
+            "allow": "--max-updates=3",
         }
     ]
     assert writes(server) == []
@@ -172,13 +172,13 @@ def test_forget_is_bound_by_the_limits(three: Shell, server: RunningServer, guar
 @pytest.mark.parametrize(
     ("guard", "bound", "message", "flag"),
     [
-        ("max_updates", 0, "it would update 1 session, and the policy allows 0", "--max-updates 1"),
-        ("max_changes", 0, "it would change 1 session, and the policy allows 0", "--max-changes 1"),
+        ("max_updates", 0, "it would update 1 session, and the policy allows 0", "--max-updates=1"),
+        ("max_changes", 0, "it would change 1 session, and the policy allows 0", "--max-changes=1"),
         (
             "on_conflict",
             "fail",
             "anna (#1): prompt was changed in git and outside of it",
-            "--on-conflict overwrite",
+            "--on-conflict=overwrite",
         ),
     ],
 )
@@ -256,8 +256,8 @@ def test_a_key_that_may_be_destroyed_and_is_not(shop: Shell) -> None:
     shop.write({"bob": {"name": "Bob", "prompt": "Be brief.", "parameters": {"temperature": 0.5}}})
     flags = ("--allow-destroy", "alise", "--allow-destroy", "bob", "--allow-destroy", "alice")
     said = (
-        "--allow-destroy alise: the plan deletes no session with this key; did you mean 'alice'?\n"
-        "--allow-destroy bob: the plan deletes no session with this key; the flag has no effect here\n"
+        "--allow-destroy=alise: the plan deletes no session with this key; did you mean 'alice'?\n"
+        "--allow-destroy=bob: the plan deletes no session with this key; the flag has no effect here\n"
     )
     for words in (("plan", "shop"), ("apply", "shop", "--auto-approve")):
         done = shop.run(*words, *flags)

@@ -268,4 +268,4 @@ def test_guards_apply_when_the_plan_is_made(world: World, tmp_path: Path) -> Non
     assert made.code == 3
     run = world.here(*world.applying(what=out))
     assert (run.code, run.writes) == (3, []), run
-    assert "--max-deletes 6" in run.text
+    assert "--max-deletes=6" in run.text
