@@ -79,7 +79,7 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
     if archived.endpoint != client.endpoint.name:
         raise Refused(
             f"{archived.id} is from {archived.endpoint}, and this is {client.endpoint.name}",
-            f"restore it with --endpoint {archived.endpoint}",
+            f"restore it with --endpoint={archived.endpoint}",
         )
     path = options.state / journals.FILE
     earlier = _earlier(read_journal(path), archived.id)
@@ -138,7 +138,7 @@ class _Work:
         if now is None:
             raise Refused(
                 f"#{number} is gone, so there is nothing to restore it to",
-                "if its deletion was archived, restore that: reconciler archive list",
+                "if its deletion was archived, restore that: `reconciler archive list`",
             )
         self._refuse_if_not_ours(now)
         payload = restore_payload(self.original, self.client.contract.operation("update_session"), now=now)
@@ -181,7 +181,7 @@ class _Work:
         raise Refused(
             f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
             "nothing was put back",
-            f"reconciler archive show {self.archived.id} has what it was",
+            f"`reconciler archive show {self.archived.id}` has what it was",
         )
 
     def _damaged(self, now: LiveSession) -> bool:
@@ -276,7 +276,7 @@ class _Work:
             raise Refused(
                 f"the service does not take {', '.join(found)} when it creates a session, and has no update call: "
                 f"{self._label} could not be made as it was",
-                f"reconciler archive show {self.archived.id} has what it was",
+                f"`reconciler archive show {self.archived.id}` has what it was",
             )
         return found
 

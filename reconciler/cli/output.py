@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from reconciler.cli.options import OutPath, split
 from reconciler.cli.sections import option_in
+from reconciler.cli.suggestions import completed_document
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render import FORMS, Detail, RenderOptions
 
@@ -139,7 +140,7 @@ def read_output(flags: Mapping[str, Any]) -> Output:
             if source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for Markdown, and this command writes none",
-                    "add --format markdown, or --out-file markdown=FILE",
+                    "add --format=markdown, or --out-file=markdown=FILE",
                 )
     return output
 
@@ -164,7 +165,9 @@ def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None
     """Print a plan to stdout in one of its formats."""
     from reconciler.render import render_plan
 
-    click.echo(render_plan(document, form, options=options), nl=False, color=options.color)
+    click.echo(
+        render_plan(completed_document(document), form, options=options), nl=False, color=options.color
+    )
 
 
 def put_out(document: Mapping[str, Any], output: Output) -> None:
@@ -178,6 +181,7 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
     from reconciler.disk import write_out
     from reconciler.render import render_plan
 
+    document = completed_document(document)
     options = render_options(no_color=output.no_color, output=output)
     plain = replace(options, color=False, width=100)
     for form, path in output.out_file:

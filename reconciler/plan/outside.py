@@ -100,7 +100,7 @@ def _way_back(action: Action, written: LastWrite | None) -> Note | None:
     adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
     message = (
         "it is live without its tag, so apply would create a second one: "
-        f"`{adopt}` takes it over again, with its messages"
+        f"{adopt} takes it over again, with its messages"
     )
     return Note("tag-removed", message, action.key, number)
 

@@ -126,10 +126,10 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, Contrac
     plan, document = read_plan(path)
     endpoint = endpoint_name(flags["endpoint"])
     if plan.endpoint != endpoint:
-        where = " --state-dir CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
+        where = " --state-dir=CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
         raise Refused(
             f"the plan was made against {plan.endpoint}, and this is {endpoint}",
-            f"apply it with --endpoint {plan.endpoint}{where}, or make a plan against {endpoint}",
+            f"apply it with --endpoint={plan.endpoint}{where}, or make a plan against {endpoint}",
         )
     need_local_data(flags["endpoint"], state, "the plan")
 

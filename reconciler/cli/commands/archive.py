@@ -28,6 +28,7 @@ from reconciler.cli.output import format_option
 from reconciler.cli.progress import progress
 from reconciler.cli.run_plan import hold_lock, lock_holder, lock_options, settle_option, wait_for_the_list
 from reconciler.cli.sections import SectionedCommand
+from reconciler.cli.suggestions import completed
 from reconciler.cli.who import who
 from reconciler.contract import load_contract
 from reconciler.domain import Catalog
@@ -212,10 +213,9 @@ def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
     if identity.key in catalog.sessions.keys() | catalog.forgotten:
         return
     key = terminal(identity.key)
-    forget = terminal(paste("forget", identity.key, environment=identity.environment))
+    forget = terminal(completed(paste("forget", identity.key, environment=identity.environment)))
     click.echo(
-        f"{key} is not in the catalog, so the next apply would delete it: put it back there, "
-        f"or run `{forget}`",
+        f"{key} is not in the catalog, so the next apply would delete it: put it back there, or run {forget}",
         err=True,
     )
 

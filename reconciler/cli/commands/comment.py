@@ -91,7 +91,7 @@ def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str |
     from reconciler.errors import ReconcilerError, UsageError
 
     if (plan is None) == (not_planned is None):
-        raise UsageError("give a PLAN, or --not-planned FILE where there is none")
+        raise UsageError("give a PLAN, or --not-planned=FILE where there is none")
     try:
         if plan is not None:
             text = plan.read_text(encoding="utf-8")
