@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import tags
 from benchmarks.catalogs import LENGTH
 from benchmarks.measure import HERE, Run
 from benchmarks.table import Command, Figure, Row, figure, rows
@@ -37,7 +38,8 @@ def document(
             _row(row, figure(row, runs, counts, LENGTH), runs, failed)
             for row in rows(quick)
             if row.ours in runs or row.ours in failed
-        ],
+        ]
+        + [tags.row()],
         "commands": [
             {
                 "name": one.name,
@@ -134,6 +136,8 @@ def _line(row: dict[str, Any]) -> str:
     if row["how"] == "alone":
         return f"{start}| {row['peak'] / 2**30:.2f} GiB | | | {ours} | | |"
     verdict = f"misses by {row['miss']}" if row["miss"] else "met" if row["bound"] is not None else ""
+    if row["how"] == "bytes":
+        return f"{start}| **{row['figure']}** | {row['low']} – {row['high']} | | | | {verdict} |"
     cpu = "" if row["cpu"] is None else f"{row['cpu']:.2f}"
     spread = f"{row['low']:.2f} – {row['high']:.2f}"
     return f"{start}| **{row['figure']:.2f}** | {spread} | {cpu} | {ours} | {other} | {verdict} |"

@@ -120,6 +120,8 @@ class Catalog:
         environments: all environments that the catalog declares.
         id: what tells it from other catalogs of its name.
         former_ids: the ids that it had before.
+        moved_elsewhere: what ``moved`` gives to another environment than this one;
+            :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Catalog:
     environments: frozenset[str] = frozenset()
     id: str | None = None
     former_ids: frozenset[str] = frozenset()
+    moved_elsewhere: frozenset[Identity] = frozenset()
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""
@@ -184,6 +187,12 @@ class LiveSession:
     config: Mapping[str, JSON]
     session_token: str | None = None
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether its tag says that it was written on another session: somebody copied that one, remark and all."""
+        tag = self.remark.tag
+        return tag is not None and tag.session_id is not None and tag.session_id != self.session_id
+
     def fields(self) -> dict[str, JSON]:
         """All fields by path, including other people's keys in the remark."""
         found = flatten(self)
@@ -228,7 +237,7 @@ class Snapshot:
     It holds every session that existed throughout, except those of others that were ``left_out`` on purpose.
     ``endpoint`` is the service's address, ``contract`` says what can be done there, and ``listing`` how the list was
     read; None if that is not known. ``account`` is the mark of the account that was listed, ``messages`` how many
-    messages some of the sessions have, by id.
+    messages some of the sessions have, by id, and ``uncounted`` are the sessions that were too many to be counted.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -238,6 +247,7 @@ class Snapshot:
     listing: Listing | None = None
     account: Account = UNKNOWN
     messages: Mapping[int, int] = field(default_factory=dict)
+    uncounted: frozenset[int] = frozenset()
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

@@ -18,16 +18,18 @@ If one of these fails, the messages are unreadable, and the caller must not dele
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from threading import Lock
+from typing import Any, Protocol
 
 from reconciler.api.addressing import address
 from reconciler.api.client import Client
 from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError
-from reconciler.contract import MessageShape, Operation
+from reconciler.contract import Contract, MessageShape, Operation
 from reconciler.domain import LiveSession
 from reconciler.errors import ReconcilerError
 from reconciler.values import as_number
@@ -39,8 +41,8 @@ _TRIES = 4
 #: A list of more pages than this is taken for endless.
 MOST_PAGES = 100_000
 
-#: How many sessions are asked for their messages before a plan.
-MOST_COUNTED = 40
+#: How many calls a plan may send to count messages.
+MOST_CALLS = 400
 
 _PROBE = "`reconciler doctor --probe` finds out how messages are addressed, paged and counted on this account"
 _AGAIN = (
@@ -57,7 +59,7 @@ class _DoubtError(Exception):
         self.passing = passing
 
 
-def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
+def list_messages(client: _Reader, live: LiveSession, label: str) -> list[Row]:
     """All messages of a session as the service returned them, the oldest (lowest id) first.
 
     Raises:
@@ -79,16 +81,49 @@ def list_messages(client: Client, live: LiveSession, label: str) -> list[Row]:
 
 
 def count_messages(
-    client: Client, lives: Sequence[LiveSession], *, most: int = MOST_COUNTED
+    client: Client, lives: Sequence[LiveSession], *, calls: int = MOST_CALLS
 ) -> dict[int, int]:
-    """How many messages each session has, by session_id, as far as so many sessions can be asked and answer."""
-    counts: dict[int, int] = {}
-    if "list_messages" not in client.contract.operations:
-        return counts
-    for live in lives[:most]:
+    """How many messages each session has, by session_id.
+
+    A session that can't be counted in so many calls (retries aside) is not among them.
+    """
+    if "list_messages" not in client.contract.operations or not lives:
+        return {}
+    reader = _LimitedReader(client, calls)
+
+    def count(live: LiveSession) -> tuple[int, int] | None:
         with suppress(ReconcilerError):
-            counts[live.session_id] = len(list_messages(client, live, f"#{live.session_id}"))
-    return counts
+            return live.session_id, len(list_messages(reader, live, f"#{live.session_id}"))
+        return None
+
+    with ThreadPoolExecutor(max(1, min(client.connections, len(lives))), "messages") as pool:
+        return dict(found for found in pool.map(count, lives) if found)
+
+
+class _Reader(Protocol):
+    """What reading messages needs of a client."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+    def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any: ...
+
+
+class _LimitedReader:
+    """A client that reads so many times and no more. Safe to use from many threads."""
+
+    def __init__(self, client: Client, calls: int) -> None:
+        self.contract = client.contract
+        self._client = client
+        self._left = calls
+        self._lock = Lock()
+
+    def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
+        with self._lock:
+            if not self._left:
+                raise ReconcilerError("there are more messages than a plan counts")
+            self._left -= 1
+        return self._client.read(name, fields, session=session)
 
 
 def message_id(row: Row, shape: MessageShape) -> int | None:
@@ -206,7 +241,7 @@ class _Told:
     max_pages: int | None
 
 
-def _read(client: Client, operation: Operation, live: LiveSession, label: str) -> Reading:
+def _read(client: _Reader, operation: Operation, live: LiveSession, label: str) -> Reading:
     reading = Reading(operation, client.contract.message, live)
     for page in range(1, MOST_PAGES + 1):
         query = page_query(operation, live, page, min(reading.rows, default=None))
@@ -224,7 +259,9 @@ def _read(client: Client, operation: Operation, live: LiveSession, label: str) -
     return reading
 
 
-def _unchanged(client: Client, operation: Operation, live: LiveSession, label: str, reading: Reading) -> bool:
+def _unchanged(
+    client: _Reader, operation: Operation, live: LiveSession, label: str, reading: Reading
+) -> bool:
     """Whether the list is still as it was read. With a cursor its first page tells, else it is read again."""
     if operation.pages != "before":
         return _read(client, operation, live, label).rows == reading.rows

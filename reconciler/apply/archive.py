@@ -122,11 +122,13 @@ class Archive:
 class Archived:
     """One archived session, as it is on disk. ``messages`` is None if the session was updated, not deleted.
 
-    ``session_id``, ``name`` and ``account`` are None in archives of earlier versions: see :meth:`live`. All strings are
-    untrusted, since somebody else may have written the file.
+    ``session_id``, ``name`` and ``account`` are None in archives of earlier versions: see :meth:`live`. ``run`` is the
+    run that archived it, empty if the file does not say. All strings are untrusted, since somebody else may have
+    written the file.
     """
 
     id: str
+    run: str
     before: str
     run_started: str
     endpoint: str
@@ -196,6 +198,16 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
     raise ReconcilerError(f"{archive_id!r} matches {len(found)} archived sessions", "give more of the id")
 
 
+def archived_or_none(folder: Path, archive_id: str) -> Archived | None:
+    """The archived session with exactly this id; None if it is not there, or can't be read."""
+    if Path(archive_id).name != archive_id:
+        return None  # a stranger may have written the journal that names it
+    try:
+        return _read(folder / f"{archive_id}.json")
+    except _UNREADABLE:
+        return None
+
+
 def unfinished(folder: Path, before: datetime) -> list[Path]:
     """The partial files of killed runs that were last modified before this moment.
 
@@ -239,7 +251,7 @@ _HOLDS: Final[Mapping[str, tuple[type, ...]]] = {
     "session": (dict,),
     "messages": (list, type(None)),
 }
-_MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name": (str,)}
+_MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name": (str,), "run": (str,)}
 
 
 def _read(path: Path) -> Archived:
@@ -264,6 +276,7 @@ def _read(path: Path) -> Archived:
     _moment(document["run_started"])
     return Archived(
         id=document["id"],
+        run=document.get("run") or "",
         before=document["before"],
         run_started=document["run_started"],
         endpoint=document["endpoint"],

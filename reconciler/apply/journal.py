@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -243,6 +244,39 @@ def written_sessions(
             else:
                 note(entry)
     return by_key
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A delete that was begun: in which run, on which day (``2026-11-26``), and under which id it is archived."""
+
+    run: str
+    day: str
+    archive_id: str
+
+
+def deletions(
+    entries: Iterable[Entry], scope: Mapping[str, Any], account: Account, live: Collection[int]
+) -> dict[str, list[Deletion]]:
+    """The deletes that were begun from here, by key, the newest first.
+
+    ``scope`` is as in :func:`last_unseen_create`. Runs to another account than this one, with these ``live`` sessions,
+    do not count.
+    """
+
+    def chosen(start: Entry) -> bool:
+        to = account_from_json(start.get("account"))
+        return _in_scope(scope)(start) and (to is None or to.compared(account, live) != "other")
+
+    found: dict[str, list[Deletion]] = {}
+    for entry in _of_runs(entries, chosen):
+        key, archive_id = entry.get("key"), entry.get("archive")
+        if entry.get("event") != "intent" or entry.get("action") != "delete":
+            continue
+        if type(key) is str and type(archive_id) is str:
+            one = Deletion(str(entry.get("run")), str(entry.get("at"))[:10], archive_id)
+            found.setdefault(key, []).insert(0, one)
+    return found
 
 
 def last_account(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Account | None:

@@ -106,7 +106,9 @@ def judge_created(
     """Judge a create. ``known`` are the sessions from before it, ``made`` is the id in the response."""
     lives = list(lives)
     ours = [
-        live for live in lives if live.remark.tag is not None and live.remark.tag.identity == action.identity
+        live
+        for live in lives
+        if live.remark.tag is not None and live.remark.tag.identity == action.identity and not live.is_copy
     ]
     old = [live for live in ours if live.session_id in known]
     new = [live for live in ours if live.session_id not in known]

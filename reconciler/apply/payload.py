@@ -13,6 +13,7 @@ from reconciler.domain import LiveSession
 from reconciler.ownership.remark import (
     compose_remark,
     fitting_remark,
+    parse_remark,
     release_remark,
     remark_of_another_session,
     remark_size,
@@ -21,7 +22,7 @@ from reconciler.ownership.remark import (
 from reconciler.ownership.reserved import HALF_MADE_PROMPT, half_made_name
 from reconciler.ownership.tag import Identity, Tag, make_tag
 from reconciler.plan.types import PROTECTION, Action
-from reconciler.values import key_as_kept
+from reconciler.values import key_as_kept, same
 
 
 def create_payload(action: Action, operation: Operation, *, made: int | None = None) -> dict[str, Any]:
@@ -212,6 +213,22 @@ def restore_payload(
         remark = remark_with(original.raw_remark, original.remark, keys, operation.remark_limit)
     payload = {**_top_level(values), "data": _group(values, "data"), "remark": remark}
     return payload if now is None else {**address(operation, now), **payload}
+
+
+def is_restored(now: LiveSession, payload: Mapping[str, Any], operation: Operation) -> bool:
+    """Whether a live session is already what the update ``payload`` would make it."""
+    found = restore_payload(now, operation, now=now)
+    fields = (name for name in payload if name != "remark")
+    return same_remark(now, payload["remark"]) and all(
+        name in found and same(found[name], payload[name]) for name in fields
+    )
+
+
+def same_remark(live: LiveSession, sent: str | None) -> bool:
+    """Whether a remark was stored. A service may format JSON differently, and turn null into an empty string."""
+    return (live.raw_remark or "") == (sent or "") or (
+        live.remark.tag is not None and live.remark == parse_remark(sent)
+    )
 
 
 def _theirs(original: LiveSession, now: LiveSession) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Restoring an archived session.
 
-A deleted session is created again, with its remark and its messages in order. The server gives it a new id. An updated
-session is changed back to what it was. Each write is in the journal, as those of an apply are, together with the id of
-the archived session. That is how a restore that was interrupted and is run again knows what it created, and resumes.
+A deleted session is created again, with its remark and its messages in order. The server gives it a new id. If an
+empty successor is live, the messages can be added to that one instead. An updated session is changed back to what it
+was. Each write is in the journal, as those of an apply are, together with the id of the archived session. That is how a
+restore that was interrupted and is run again knows what it created, and resumes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,21 +18,29 @@ from typing import Any
 
 from reconciler.api.addressing import address
 from reconciler.api.client import Client
-from reconciler.api.decode import answered, value_at
+from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
-from reconciler.api.messages import list_messages, message_id
+from reconciler.api.messages import list_messages
 from reconciler.api.polling import poll
 from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
+from reconciler.apply.archived_messages import content, messages_to_send
 from reconciler.apply.journal import Journal, new_run, read_journal
-from reconciler.apply.payload import making_payload, not_carried, restore_payload
+from reconciler.apply.payload import (
+    is_restored,
+    making_payload,
+    not_carried,
+    restore_payload,
+    same_remark,
+)
+from reconciler.apply.restored_before import RestoredBefore, restored_before
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Snapshot
-from reconciler.errors import ReconcilerError, Refused
+from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
-from reconciler.ownership.remark import parse_remark, remark_of_another_session
+from reconciler.ownership.remark import remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, reserved_kind
 from reconciler.text.timestamps import write_timestamp
 
@@ -40,11 +49,15 @@ _AGAIN = "run the restore again to resume"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did: the session that it created or changed back, and how many messages it added."""
+    """What a restore did: the session that it created, filled or changed back, and how many messages it added.
+
+    ``already`` says that there was nothing left to do.
+    """
 
     session_id: int
     made: bool
     messages: int
+    already: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +68,20 @@ class RestoreOptions:
     long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
     it. ``holding`` is asked before each write whether the run still holds its lock. ``on_message`` is called with the
     number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
-    ``other_account`` allows another one than that of the archived session.
+    ``other_account`` allows another one than that of the archived session. ``replace`` allows the messages of a deleted
+    session to go into its successor, if that has none.
     """
 
     state: Path
     archive: Path
     settle: float = 10.0
-    who: Mapping[str, str] = field(default_factory=dict)
+    who: Mapping[str, str | bool] = field(default_factory=dict)
     run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     on_message: Callable[[int, int], None] = lambda done, total: None
     account: Account = UNKNOWN
     other_account: bool = False
+    replace: bool = False
 
 
 def restore(archived: Archived, client: Client, options: RestoreOptions) -> Restored:
@@ -74,7 +89,8 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
 
     Raises:
         Refused: it is from another endpoint or account, or what is live in its place may not be changed.
-        ReconcilerError: a call failed, or the journal can't be written. Running it again resumes.
+        ReconcilerError: a call failed, or the journal can't be written. Running it again resumes. The exit code is
+            that of "done in part" if something was written.
     """
     if archived.endpoint != client.endpoint.name:
         raise Refused(
@@ -82,38 +98,10 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
             f"restore it with --endpoint={archived.endpoint}",
         )
     path = options.state / journals.FILE
-    earlier = _earlier(read_journal(path), archived.id)
+    earlier = restored_before(read_journal(path), archived.id)
     with Journal(path) as journal:
         work = _Work(archived, archived.live(client.contract.session), client, journal, options)
         return work.put_back() if archived.messages is None else work.make_again(earlier)
-
-
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """What the journal says about earlier restores of the same archived session.
-
-    ``made`` are the ids of the sessions that they created. ``open`` has an entry for each create with an unknown
-    outcome: the newest id that was live before it.
-    """
-
-    made: frozenset[int]
-    open: tuple[int, ...]
-
-
-def _earlier(entries: Iterable[Mapping[str, Any]], archive_id: str) -> _Earlier:
-    made: set[int] = set()
-    pending: dict[Any, int] = {}
-    for entry in entries:
-        if entry.get("restores") != archive_id or entry.get("action") != "create":
-            continue
-        run, event, number = entry.get("run"), entry.get("event"), entry.get("session_id")
-        if event == "intent" and type(newest := entry.get("newest")) is int:
-            pending[run] = newest
-        elif event in ("applied", "failed"):
-            pending.pop(run, None)
-            if type(number) is int:
-                made.add(number)
-    return _Earlier(frozenset(made), tuple(pending.values()))
 
 
 @dataclass(slots=True)
@@ -127,6 +115,7 @@ class _Work:
     options: RestoreOptions
     outcomes: Counter[str] = field(default_factory=Counter)
     account: Account = UNKNOWN
+    begun: bool = False  # whether something was written, now or by an earlier try
 
     # An updated session
 
@@ -141,7 +130,10 @@ class _Work:
                 "if its deletion was archived, restore that: `reconciler archive list`",
             )
         self._refuse_if_not_ours(now)
-        payload = restore_payload(self.original, self.client.contract.operation("update_session"), now=now)
+        update = self.client.contract.operation("update_session")
+        payload = restore_payload(self.original, update, now=now)
+        if is_restored(now, payload, update):
+            return Restored(number, made=False, messages=0, already=True)
         started = write_timestamp(datetime.now(UTC), "milliseconds")
         archive = Archive(
             self.options.archive, self.options.run, started, self.client.endpoint.name, self.account
@@ -150,7 +142,7 @@ class _Work:
         with self._recorded():
             kept = archive.put("restore", self.archived.identity, now, None)
             self._update(payload, number, archive=kept)
-        return Restored(number, False, 0)
+        return Restored(number, made=False, messages=0)
 
     def _list(self) -> Snapshot:
         """All sessions.
@@ -192,14 +184,22 @@ class _Work:
 
     # A deleted session
 
-    def make_again(self, earlier: _Earlier) -> Restored:
-        """Create a deleted session again, or resume with what an earlier try created."""
+    def make_again(self, earlier: RestoredBefore) -> Restored:
+        """Create a deleted session again, or resume with what an earlier try created, or fill its successor."""
         lives = self._list()
         live = self._made_before(lives, earlier)
-        wanted = [self._content(message) for message in self._in_order()]
+        wanted = messages_to_send(self.archived, self.client.contract)
+        if live is None:
+            successor = self._successor(lives, earlier)
+            if successor is not None:
+                return self._fill(successor, wanted)
+            live = next((one for one in lives if self._half_made(one)), None)
+        made = live is None or reserved_kind(live) == "half-made"
+        if live is not None and not made and self._has_all(live, wanted):
+            return Restored(live.session_id, made=False, messages=0, already=True)
         create = self.client.contract.operation("create_session")
         left_out = self._left_out(create)
-        made = live is None or reserved_kind(live) == "half-made"
+        self.begun = live is not None
         with self._recorded():
             if live is None:
                 newest = max((one.session_id for one in lives), default=0)
@@ -211,14 +211,13 @@ class _Work:
             added = self._add_messages(live, wanted)
         return Restored(live.session_id, made, added)
 
-    def _made_before(self, lives: Snapshot, earlier: _Earlier) -> LiveSession | None:
+    def _made_before(self, lives: Snapshot, earlier: RestoredBefore) -> LiveSession | None:
         """The session that an earlier try created, if any.
 
         Raises:
-            Refused: another session of the same identity is in the way.
+            Refused: the session was not deleted, or what an earlier try created is another's now.
         """
-        identity, original = self.archived.identity, self.original
-        in_the_way = None
+        original = self.original
         for live in lives:
             if live.session_id == original.session_id:
                 raise Refused(
@@ -234,21 +233,57 @@ class _Work:
                 )
             if self._as_it_was(live) and any(live.session_id > newest for newest in earlier.open):
                 return live
-            if self._ours(live):
-                in_the_way = in_the_way or live
-        if in_the_way is None:
-            return next((live for live in lives if self._half_made(live)), None)
-        if self._as_it_was(in_the_way):
+        return None
+
+    def _successor(self, lives: Snapshot, earlier: RestoredBefore) -> LiveSession | None:
+        """The session that has the identity by now, if any, and may get the messages.
+
+        Raises:
+            Refused: it may not.
+        """
+        identity = self.archived.identity
+        found = [live for live in lives if self._ours(live) and not live.is_copy]
+        if not found:
+            return None
+        live, number = found[0], found[0].session_id
+        self.begun = number in earlier.filled
+        if self.begun or self.options.replace:
+            if len(found) > 1:
+                raise Refused(f"{identity} is live {len(found)} times", "apply resolves that: apply first")
+            there = 0 if self.begun else len(self._messages(live))
+            if there:
+                raise Refused(
+                    f"{identity} is live as #{number}, which has messages of its own ({there}): nothing was restored",
+                    f"`reconciler archive show {self.archived.id}` prints what is in the archive",
+                )
+            return live
+        if self._as_it_was(live):
             raise Refused(
-                f"{identity} is live as #{in_the_way.session_id}, just as it was, and the journal "
+                f"{identity} is live as #{number}, just as it was, and the journal "
                 f"{self.journal.path} does not say that a restore of {self.archived.id} made it",
-                "a restore that was cut short resumes only with the journal that it began with: name its folder "
-                "with --state-dir. If the session is not wanted, delete it and restore again",
+                "a restore that was interrupted resumes only with the journal that it began with: name its "
+                f"folder with --state-dir. If an apply made #{number}, add --replace to put the messages into it",
             )
         raise Refused(
-            f"{identity} is live as #{in_the_way.session_id}, so restoring it would make a second one",
-            "remove that one from the catalog and apply first, or restore into another account",
+            f"{identity} is live as #{number}, so restoring it would make a second one",
+            f"add --replace to put the archived messages into #{number}, if that one has none; "
+            "or remove that one from the catalog and apply first",
         )
+
+    def _fill(self, successor: LiveSession, wanted: list[dict[str, Any]]) -> Restored:
+        """Add the messages to the session that has the identity by now. Its fields stay as they are."""
+        number = successor.session_id
+        if self._has_all(successor, wanted):
+            return Restored(number, made=False, messages=0, already=True)
+        with self._recorded():
+            self._note("fill", "intent", number)
+            try:
+                added = self._add_messages(successor, wanted)
+            except ReconcilerError as error:
+                self._note("fill", "failed", number, message=str(error))
+                raise
+            self._note("fill", "applied", number)
+        return Restored(number, made=False, messages=added)
 
     def _ours(self, live: LiveSession) -> bool:
         return live.remark.tag is not None and live.remark.tag.identity == self.archived.identity
@@ -323,11 +358,7 @@ class _Work:
         if not wanted:
             return 0
         label = f"{self._label} (#{live.session_id})"
-
-        def listed() -> list[dict[str, Any]]:
-            return [self._content(message) for message in list_messages(self.client, live, label)]
-
-        there = listed()
+        there = self._messages(live)
         if there != wanted[: len(there)]:
             raise Refused(
                 f"{label} has other messages than the archive",
@@ -339,35 +370,21 @@ class _Work:
 
             def look(error: ApiError, upto: list[dict[str, Any]] = upto) -> Found:
                 seconds = 0.0 if error.says_not_done else self.options.settle
-                there = any(listed() == upto for _ in poll(self.client.limiter, seconds))
+                there = any(self._messages(live) == upto for _ in poll(self.client.limiter, seconds))
                 return Found("done" if there else "not done")
 
             self._send("create_message", {**names_it, **wanted[number]}, look, label=label)
             self.options.on_message(number + 1, len(wanted))
         return len(wanted) - len(there)
 
-    def _in_order(self) -> list[Mapping[str, Any]]:
-        """The archived messages, oldest first, whatever the order in which they were listed once.
+    def _messages(self, live: LiveSession) -> list[dict[str, Any]]:
+        """The live messages of a session, as far as they can be sent again."""
+        rows = list_messages(self.client, live, f"{self._label} (#{live.session_id})")
+        return [content(message, self.client.contract.message) for message in rows]
 
-        Raises:
-            ReconcilerError: there are some, and the contract has no call that adds them.
-        """
-        messages = list(self.archived.messages or ())
-        if messages:
-            self.client.contract.operation("create_message")
-        numbers = [message_id(message, self.client.contract.message) for message in messages]
-        if any(number is None for number in numbers):
-            return messages  # archived under a contract that knew no ids
-        return [
-            message for _, message in sorted(zip(numbers, messages, strict=True), key=lambda one: one[0] or 0)
-        ]
-
-    def _content(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a listed message can be sent again, under our names."""
-        shape = self.client.contract.message
-        places = {"category": shape.category, "content": shape.content, "meta": shape.meta}
-        found = {name: value_at(message, place) for name, place in places.items()}
-        return {name: value for name, value in found.items() if value is not None}
+    def _has_all(self, live: LiveSession, wanted: list[dict[str, Any]]) -> bool:
+        """Whether a session begins with all of these messages. People may have chatted in it since."""
+        return not wanted or self._messages(live)[: len(wanted)] == wanted
 
     # Writes, and their record
 
@@ -388,7 +405,7 @@ class _Work:
         self._note("update", "applied", number)
         found = self._wait_until_listed(
             payload["name"],
-            lambda live: live.session_id == number and _same_remark(live, payload["remark"]),
+            lambda live: live.session_id == number and same_remark(live, payload["remark"]),
         )
         if found is None:
             raise ReconcilerError(
@@ -418,6 +435,7 @@ class _Work:
             look,
             repeatable=look is None,
         )
+        self.begun |= sent.state != "not done"
         if sent.error is not None:
             raise sent.error
         return sent.body
@@ -448,9 +466,11 @@ class _Work:
         )
         try:
             yield
-        except ReconcilerError:
+        except ReconcilerError as error:
             with suppress(ReconcilerError):  # what went wrong is what has to be said
                 self._end("failed")
+            if self.begun:
+                error.exit_code = ExitCode.PARTIAL
             raise
         with suppress(ReconcilerError):  # what is done is done
             self._end("verified")
@@ -476,10 +496,3 @@ def owner(live: LiveSession) -> str:
         return f"of nobody knows whom ({live.remark.unreadable})"
     kind = reserved_kind(live)
     return "unmanaged" if kind is None else f"a {kind} session of this program"
-
-
-def _same_remark(live: LiveSession, sent: str | None) -> bool:
-    """Whether a remark was stored. A service may format JSON differently, and turn null into an empty string."""
-    return (live.raw_remark or "") == (sent or "") or (
-        live.remark.tag is not None and live.remark == parse_remark(sent)
-    )

@@ -62,7 +62,7 @@ class ApplyOptions:
     parallelism: int = 8
     settle: float = 10.0
     recheck: bool = True
-    who: Mapping[str, str] = field(default_factory=dict)
+    who: Mapping[str, str | bool] = field(default_factory=dict)
     run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     account: Account | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.domain import LiveSession, Snapshot
@@ -16,6 +16,31 @@ from reconciler.values import MISSING, same
 _SHOWN = 80  # characters of a value in a message
 
 
+def refuse_if_applied(digest: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    """See in the journal that no run has written anything for the saved plan with this digest.
+
+    Raises:
+        Refused: one has. The message names the run, and says how far it came.
+    """
+    runs: dict[Any, str] = {}  # the runs of this plan, and when they began
+    wrote: set[Any] = set()
+    left: dict[Any, Any] = {}  # by run that ended: how many actions were not applied
+    for entry in entries:
+        run, event = entry.get("run"), entry.get("event")
+        if event == "start" and entry.get("plan") == digest:
+            runs[run] = str(entry.get("at"))[:16].replace("T", " ")
+        elif run in runs and event == "intent":
+            wrote.add(run)
+        elif run in runs and event == "end":
+            left[run] = any(entry.get(name) for name in ("failed", "unknown", "not_tried"))
+    for run in wrote:
+        part = "" if left.get(run) is False else " in part"
+        raise Refused(
+            f"the plan was already applied{part} in run {run}, on {runs[run]} UTC: it is stale",
+            "plan again; `reconciler history` shows what that run did",
+        )
+
+
 def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
     """Compare every session of the plan's actions with the live one. Other sessions may have changed.
 
@@ -25,7 +50,7 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
     by_id = {live.session_id: live for live in now}
     by_identity: dict[Identity, list[int]] = {}
     for live in now:
-        if live.remark.tag:
+        if live.remark.tag and not live.is_copy:
             by_identity.setdefault(live.remark.tag.identity, []).append(live.session_id)
     leaving = {action.session_id for action in plan.actions if action.kind in ("move", "forget", "delete")}
     problems: list[Problem] = []

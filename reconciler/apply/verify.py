@@ -21,7 +21,6 @@ from reconciler.errors import ReconcilerError
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import Identity
 from reconciler.plan.keep import keep_for_plan
-from reconciler.plan.placing import is_copy
 from reconciler.plan.types import PROTECTION, Action, Plan
 from reconciler.values import MISSING, key_as_kept, same
 
@@ -209,7 +208,7 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
     """Compare the applied actions with the live list. No I/O."""
     findings = Findings()
     by_id = {live.session_id: live for live in now}
-    by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag}
+    by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag and not live.is_copy}
     for result in results:
         if result.outcome != "applied":
             continue
@@ -237,7 +236,7 @@ def doubles(now: Snapshot, catalog: str, environment: str | None) -> list[str]:
     for live in now:
         tag = live.remark.tag
         ours = tag and (tag.identity.catalog, tag.identity.environment) == (catalog, environment)
-        if tag and ours and not is_copy(live):
+        if tag and ours and not live.is_copy:
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
@@ -257,7 +256,7 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
     by_token = {live.session_token: live for live in now if live.session_token}
     by_identity: dict[Identity, LiveSession] = {}
     for live in now:
-        if live.remark.tag:
+        if live.remark.tag and not live.is_copy:
             by_identity.setdefault(live.remark.tag.identity, live)
     by_id = {live.session_id: live for live in now}
 

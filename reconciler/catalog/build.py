@@ -169,6 +169,7 @@ class Builder:
             frozenset(head.get("environments") or ()),
             head.get("id"),
             moves.former_ids,
+            moves.moved_elsewhere,
         )
         return Loaded(
             catalog,

@@ -27,6 +27,7 @@ class Ownership:
     handed_over: Mapping[str, Identity]
     forgotten: frozenset[str]
     former_ids: frozenset[str]
+    moved_elsewhere: frozenset[Identity]
 
 
 def ownership(
@@ -63,7 +64,9 @@ def ownership(
             problem = (f"`{key}` is both forgotten and moved", "remove one of the two")
         if problem:
             note(source.at_value(("forgotten", number), *problem))
-    return Ownership(moved, handed_over, frozenset(forgotten), frozenset(former_ids))
+    return Ownership(
+        moved, handed_over, frozenset(forgotten), frozenset(former_ids), frozenset(entries.elsewhere)
+    )
 
 
 class _Entries:
@@ -74,6 +77,7 @@ class _Entries:
     ) -> None:
         self.moved: dict[str, Identity] = {}
         self.handed_over: dict[str, Identity] = {}
+        self.elsewhere: set[Identity] = set()  # what entries move that take effect in another environment
         self._catalog = catalog
         self._environment = environment
         self._declared = declared
@@ -85,6 +89,7 @@ class _Entries:
         source, target = self._identity(start), self._identity(end)
         ours = [self._is_ours(one) for one in (source, target)]
         if not any(ours) and any(self._is_elsewhere(one) for one in (source, target)):
+            self.elsewhere.add(source)
             return None  # this entry takes effect in another environment
         problem = self._problem(source, target, ours)
         self._seen |= {source, target}

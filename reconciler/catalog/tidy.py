@@ -13,18 +13,16 @@ from reconciler.strict_yaml.edit import edit
 from reconciler.strict_yaml.read import parse
 
 
-def remove_adopt_lines(root: Path, loaded: Loaded, keys: Collection[str]) -> tuple[list[str], list[str]]:
+def remove_adopt_lines(root: Path, loaded: Loaded, keys: Collection[str]) -> list[str]:
     """Remove the ``adopt`` lines of these keys. Nothing else in the files changes.
 
-    Returns the files that changed, sorted, and the keys whose line can't be removed alone, such as in
-    a template.
+    Returns the files that changed, sorted.
 
     Raises:
         CatalogError: a file can't be read any more.
         ReconcilerError: a file can't be edited or written; no file has changed then.
     """
     edits: dict[str, list[Change]] = {}
-    left = []
     texts = {
         file: read_text(loaded.root, file) for file in {CATALOG_FILE, *(loaded.files[one] for one in keys)}
     }
@@ -33,13 +31,12 @@ def remove_adopt_lines(root: Path, loaded: Loaded, keys: Collection[str]) -> tup
     patches = mapping(mapping(mapping(documents[CATALOG_FILE].get("environments")).get(name)).get("sessions"))
     for key in keys:
         file = loaded.files[key]
-        if "adopt" in mapping(mapping(documents[file].get("sessions")).get(key)):
-            edits.setdefault(file, []).append(Change("remove", ("sessions", key, "adopt")))
-        elif "adopt" in mapping(patches.get(key)):
+        declared = _declared(loaded, key)
+        if "adopt" in mapping(mapping(documents[file].get("sessions")).get(declared)):
+            edits.setdefault(file, []).append(Change("remove", ("sessions", declared, "adopt")))
+        if "adopt" in mapping(patches.get(key)):
             patch = {field: value for field, value in patches[key].items() if field != "adopt"}
             patches = {**patches, key: patch}
-        else:
-            left.append(key)
     if name:
         patches = {key: patch for key, patch in patches.items() if patch or key not in keys}
         environment = mapping(mapping(documents[CATALOG_FILE].get("environments")).get(name))
@@ -52,4 +49,10 @@ def remove_adopt_lines(root: Path, loaded: Loaded, keys: Collection[str]) -> tup
     }
     with replaced(root, files):
         pass
-    return sorted(files), left
+    return sorted(files)
+
+
+def _declared(loaded: Loaded, key: str) -> str:
+    """The key under which a session stands in its file: that of the matrix or table where it is made by one."""
+    paths = (layer.path for layer in loaded.composed.get(key, ()))
+    return next((str(path[1]) for path in paths if path[:1] == ("sessions",)), key)

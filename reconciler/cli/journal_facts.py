@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reconciler.apply import journal as journals
-from reconciler.apply.journal import failed_canaries, last_account, read_journal, written_sessions
+from reconciler.apply.archive import FOLDER, archived_or_none
+from reconciler.apply.journal import (
+    deletions,
+    failed_canaries,
+    last_account,
+    read_journal,
+    written_sessions,
+)
 from reconciler.domain import Catalog, Snapshot
+from reconciler.ownership.account import Account
 from reconciler.plan.canaries import without_blame
-from reconciler.plan.outside import other_account_note, with_history
+from reconciler.plan.chats import ArchivedChat, with_archived
+from reconciler.plan.outside import other_account_note, refuse_second_ones, with_history
 from reconciler.plan.types import Plan
+from reconciler.state import FOLDER as STATE_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """The journal in a state folder, as far as plans of one catalog and environment are concerned."""
+    """The journal in the folder ``state``, as far as plans of one catalog and environment are concerned.
+
+    ``root`` is the catalog's folder.
+    """
 
     entries: list[dict[str, Any]]
     catalog: str
     environment: str | None
+    root: Path
+    state: Path
+    #: How many sessions the catalog has.
+    wanted: int
 
     def ids(self) -> set[int]:
         """The sessions that were applied: what became of them has to be seen, whoever they belong to now."""
@@ -31,8 +49,8 @@ class JournalFacts:
             if entry.get("event") == "applied" and type(entry.get("session_id")) is int
         }
 
-    def added(self, plan: Plan, snapshot: Snapshot) -> Plan:
-        """The plan with what the journal knows of it.
+    def added(self, plan: Plan, snapshot: Snapshot, *, allow_recreate: bool = False) -> Plan:
+        """The plan with what the journal knows of it. ``allow_recreate`` is as for a plan.
 
         Runs to another account than the one that was listed say nothing about it.
         """
@@ -42,16 +60,50 @@ class JournalFacts:
         written = written_sessions(self.entries, scope, snapshot.account, live)
         expected = last_account(self.entries, scope)
         plan = with_history(plan, snapshot, written)
+        plan = with_archived(plan, self._archived(plan, snapshot.account, live))
+        if not allow_recreate:
+            plan = refuse_second_ones(plan, self.wanted)
         return plan if expected is None else other_account_note(plan, expected, snapshot)
+
+    def _archived(self, plan: Plan, account: Account, live: Collection[int]) -> dict[str, ArchivedChat]:
+        """What is in the archive with messages of the sessions that the plan creates, by key."""
+        created = {action.key for action in plan.actions if action.kind == "create"}
+        found: dict[str, ArchivedChat] = {}
+        if not created:
+            return found
+        by_key = deletions(self.entries, self._scope(plan.endpoint), account, live)
+        for key in created & by_key.keys():
+            for one in by_key[key]:
+                archived = archived_or_none(self.state / FOLDER, one.archive_id)
+                if archived is not None and archived.messages:
+                    command = restore_command(archived.id, self.root, self.state)
+                    found[key] = ArchivedChat(one.day, one.run, len(archived.messages), command)
+                    break
+        return found
 
     def _scope(self, endpoint: str) -> Mapping[str, Any]:
         return {"catalog": self.catalog, "environment": self.environment, "endpoint": endpoint}
 
 
-def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
-    """Read the journal. ``state`` is the state folder.
+def restore_command(archive_id: str, root: Path, state: Path) -> str:
+    """The command that restores an archived session of the catalog in ``root``."""
+    words = ["reconciler", "archive", "restore", archive_id]
+    words += [str(root)] if root != Path() else []
+    words += ["--state-dir", str(state)] if state != root / STATE_FOLDER else []
+    return shlex.join(words)
+
+
+def journal_facts(catalog: Catalog, root: Path, state: Path) -> JournalFacts:
+    """Read the journal. ``root`` is the catalog's folder, ``state`` the state folder.
 
     Raises:
         ReconcilerError: it is there and can't be read.
     """
-    return JournalFacts(read_journal(state / journals.FILE), catalog.name, catalog.environment)
+    return JournalFacts(
+        read_journal(state / journals.FILE),
+        catalog.name,
+        catalog.environment,
+        root,
+        state,
+        len(catalog.sessions),
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
@@ -16,6 +17,9 @@ from reconciler.cli.account import key_mark, with_key
 from reconciler.cli.connect import Connection, check_address, connect
 from reconciler.cli.progress import Step, progress
 from reconciler.domain import Keep, Snapshot
+
+if TYPE_CHECKING:
+    from reconciler.plan.types import Plan
 
 
 def live_or_against(file: Path | None, connection: Connection, state: Path, keep: Keep = whole) -> Snapshot:
@@ -43,15 +47,39 @@ def with_messages(
 ) -> Snapshot:
     """The snapshot, with the number of messages of each session whose identity is live more than once. Without such
     sessions, no call is sent."""
+    from reconciler.plan.duplicates import MOST_COUNTED
     from reconciler.plan.placing import doubles
 
-    lives = [live for group in doubles(snapshot, catalog, environment) for live in group]
+    # The smallest groups first: one that is too large to be counted is in nobody's way.
+    groups = sorted(doubles(snapshot, catalog, environment), key=len)
+    lives = [live for group in groups for live in group]
     if not lives:
         return snapshot
     from reconciler.api.messages import count_messages
 
     with client() as asked:
-        return replace(snapshot, messages=count_messages(asked, lives))
+        counts = count_messages(asked, lives[:MOST_COUNTED])
+    beyond = frozenset(live.session_id for live in lives[MOST_COUNTED:])
+    return replace(snapshot, messages=counts, uncounted=beyond)
+
+
+def with_message_counts(
+    plan: Plan, snapshot: Snapshot, client: Callable[[], AbstractContextManager[Client]]
+) -> Plan:
+    """The plan, with how many messages each delete takes away. Those that the snapshot counted already are not asked
+    again, and count towards the limit."""
+    from reconciler.api.messages import count_messages
+    from reconciler.plan.chats import uncounted, with_counts
+    from reconciler.plan.duplicates import MOST_COUNTED
+
+    numbers = frozenset(uncounted(plan))
+    lives = [live for live in snapshot if live.session_id in numbers]
+    if not lives:
+        return plan
+    with client() as asked:
+        return with_counts(
+            plan, count_messages(asked, lives[: max(0, MOST_COUNTED - len(snapshot.messages))])
+        )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect, connection_for
-from reconciler.cli.live import with_messages
+from reconciler.cli.live import with_message_counts, with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option, split
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
@@ -111,9 +111,10 @@ def writing_options(function: F) -> F:
 class Job:
     """What to run: the catalog, the environment, and how to make the plan from the live list.
 
-    A plan that was ``reviewed`` is applied without asking. ``commit`` is the commit that it was made from; None stands
-    for the folder's commit. ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a
-    saved plan is for; None if it has none.
+    A plan that was ``reviewed`` is applied without asking. ``made_from`` is what of a saved plan goes into the journal:
+    its digest, the commit that it was made from, and whether the working tree was dirty; None if it is made now.
+    ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a saved plan is for, None
+    if there is none.
     """
 
     catalog: str
@@ -121,7 +122,7 @@ class Job:
     policy: Policy
     plan: Callable[[Snapshot], Plan]
     reviewed: bool = False
-    commit: str | None = None
+    made_from: Mapping[str, str | bool] | None = None
     keep: Keep = whole
     account: Account | None = None
 
@@ -173,9 +174,7 @@ def _run(
     options = replace(render_options(no_color=writing.no_color), detail=writing.detail)
     settle = client.contract.settle if writing.settle is None else writing.settle
     run = new_run()
-    by = who(root)
-    if job.commit:
-        by = {**by, "commit": job.commit}
+    by = _by(job, root)
     locking = job.policy.lock if writing.lock is None else writing.lock
     with hold_lock(
         client,
@@ -189,7 +188,7 @@ def _run(
         entries = wait_for_the_list(client, state, job.catalog, job.environment, settle)
         snapshot = _listed(job, writing, client, state, entries)
         snapshot = with_messages(snapshot, job.catalog, job.environment, lambda: nullcontext(client))
-        plan = job.plan(snapshot)
+        plan = _planned(job, writing, snapshot, client)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
         if plan.refusals:
@@ -220,6 +219,24 @@ def _run(
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(completed(text) if writing.form == "text" else text, nl=False, color=options.color)
     return _with_the_gone(plan, report.exit_code)
+
+
+def _by(job: Job, root: Path) -> dict[str, str | bool]:
+    """Who applies what, for the journal."""
+    by = who(root)
+    if job.made_from is not None:
+        by.pop("dirty", None)  # the plan was not made from what lies here now
+        by |= job.made_from
+    return by
+
+
+def _planned(job: Job, writing: Writing, snapshot: Snapshot, client: Client) -> Plan:
+    """The plan, with how many messages each delete takes if somebody sees it."""
+    plan = job.plan(snapshot)
+    unseen = writing.form == "json" and writing.auto_approve and not plan.refusals
+    if job.reviewed or unseen:
+        return plan
+    return with_message_counts(plan, snapshot, lambda: nullcontext(client))
 
 
 def _with_the_gone(plan: Plan, code: int) -> int:
@@ -319,7 +336,7 @@ def wait_for_the_list(
     return entries
 
 
-def lock_holder(by: Mapping[str, str], run: str) -> str:
+def lock_holder(by: Mapping[str, str | bool], run: str) -> str:
     """Who holds a lock, for those who wait for it: the CI job or the user, and the run."""
     return f"{by.get('job') or by['user']}, run {run}"
 

@@ -1,4 +1,4 @@
-"""Who runs this command, for the journal and for saved plans: the CI job or the user, and the commit."""
+"""Who runs this command, for the journal and for saved plans: the CI job or the user, and the state of git."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from reconciler.state import FOLDER
 
-def who(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``job`` (a URL) in CI, otherwise ``user``; and ``commit`` if the folder is in a git repository."""
-    found = _job(environ) or {"user": _user()}
-    commit = environ.get("GITHUB_SHA") or environ.get("CI_COMMIT_SHA") or _commit(root)
-    return {**found, "commit": commit} if commit else found
+
+def who(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str | bool]:
+    """``job`` (an address) in CI, else ``user``; and ``commit`` if the folder is in a git repository.
+
+    ``dirty`` is set if the folder holds what no commit does: changed files, or new ones that git does not ignore.
+    """
+    found: dict[str, str | bool] = {**(_job(environ) or {"user": _user()})}
+    commit = (
+        environ.get("GITHUB_SHA")
+        or environ.get("CI_COMMIT_SHA")
+        or _git(root, "rev-parse", "--verify", "HEAD")
+    )
+    if commit:
+        found["commit"] = commit
+    # What this program keeps beside a catalog is no change of it.
+    if _git(root, "status", "--porcelain", "--ignore-submodules=all", "--", ".", f":(exclude){FOLDER}"):
+        found["dirty"] = True
+    return found
 
 
 def _user() -> str:
@@ -39,15 +53,12 @@ def _job(environ: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def _commit(root: Path) -> str:
+def _git(root: Path, *words: str) -> str:
+    """What git prints; empty if it fails, or there is none."""
+    # Without hooks, pagers, locks or file system monitors: the folder may be somebody else's.
+    call = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(root), *words]
     try:
-        # Without hooks, pagers or file system monitors, because the folder may be untrusted.
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            ["git", "-c", "core.fsmonitor=false", "-C", str(root), "rev-parse", "--verify", "HEAD"],  # noqa: S607
-            capture_output=True,
-            timeout=5,
-            check=False,
-        )
+        done = subprocess.run(call, capture_output=True, timeout=5, check=False)  # noqa: S603 - a fixed command
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode("ascii", "replace").strip() if done.returncode == 0 else ""

@@ -124,11 +124,12 @@ def _scope(identity: Identity) -> str:
 def _duplicates(context: SurveyContext, snapshot: Snapshot) -> None:
     held: dict[Identity, list[LiveSession]] = {}
     for live in snapshot:
-        if live.remark.tag:
+        if live.remark.tag and not live.is_copy:
             held.setdefault(live.remark.tag.identity, []).append(live)
     twice = [(identity, lives) for identity, lives in held.items() if len(lives) > 1]
     for identity, lives in twice[:_SHOWN]:
-        follows = f"the next apply of {_scope(identity)} keeps #{lives[0].session_id} and deletes the rest"
+        kept = f"one with messages, or #{lives[0].session_id}"
+        follows = f"the next apply of {_scope(identity)} keeps {kept}, and deletes the rest"
         context.report("duplicates", "differs", f"{session_numbers(lives)} are all {identity}", follows)
     if not twice:
         context.report("duplicates", "ok", "no identity is live twice")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from reconciler.doctor.context import ProbeContext, ok_if
 from reconciler.doctor.create import report_created_fields
 from reconciler.ownership.remark import compose_remark, remark_size
-from reconciler.ownership.tag import Identity, make_tag, without_base
+from reconciler.ownership.tag import Identity, bare, make_tag, without_base
 
 #: The longest remark that is tried, in bytes.
 LONGEST_REMARK: Final = 65_536
@@ -142,33 +142,49 @@ def _not_at_create(context: ProbeContext) -> None:
     )
 
 
-def _sizes(catalog: str, key: str) -> tuple[int, int]:
-    """The size (bytes) of a tag with digests of eight fields, and of one without digests."""
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """How long a remark with a tag is, in bytes: whole, without digests, and with neither digests nor ids."""
+
+    whole: int
+    without_digests: int
+    bare: int
+
+
+def _sizes(catalog: str, key: str) -> _Sizes:
+    """The sizes with digests of eight fields and both ids."""
     parameters = (f"parameters.{name}" for name in ("temperature", "max_tokens", "history_length"))
     paths = ("name", "model", "prompt", *parameters, "data.a", "data.b")
-    tag = make_tag(Identity(catalog, None, key), dict.fromkeys(paths))
-    return remark_size(compose_remark(None, {}, tag)), remark_size(
-        compose_remark(None, {}, without_base(tag))
+    tag = make_tag(Identity(catalog, None, key), dict.fromkeys(paths), catalog_id="zzzzzzzz", session_id=1)
+    whole, short, least = (
+        remark_size(compose_remark(None, {}, one)) for one in (tag, without_base(tag), bare(tag))
     )
+    return _Sizes(whole, short, least)
 
 
-def _usual_sizes() -> tuple[int, int]:
+def _usual_sizes() -> _Sizes:
     return _sizes("c" * 20, "k" * 20)
 
 
 def _fits(limit: int | None) -> bool:
-    return limit is None or limit >= _usual_sizes()[0]
+    return limit is None or limit >= _usual_sizes().whole
 
 
 def _tag_fits(limit: int | None) -> str:
-    whole, short = _usual_sizes()
-    _, shortest = _sizes("c", "k")
+    usual = _usual_sizes()
     if limit is None or _fits(limit):
-        return f"the tag fits (up to {whole} bytes)"
-    if limit >= short:
+        return f"the tag fits (up to {usual.whole} bytes)"
+    with_all = f"({usual.whole} bytes with them)"
+    if limit >= usual.without_digests:
+        return f"the tag fits only without digests {with_all}: plans can't tell who changed what"
+    if limit >= usual.bare:
         return (
-            f"the tag fits only without digests ({whole} bytes with them): plans can't tell who changed what"
+            f"the tag fits only without digests and ids {with_all}: plans can't tell who changed what, nor a copy "
+            "from its original, nor two catalogs of the same name"
         )
-    if limit >= shortest:
-        return "the tag fits only without digests and with short catalog names and keys; what does not fit is refused"
+    if limit >= _sizes("c", "k").bare:
+        return (
+            "the tag fits only without digests and ids, and with short catalog names and keys; what does not fit is "
+            "refused"
+        )
     return "the tag does not fit, so nothing can be managed here: plans that create or change sessions are refused"

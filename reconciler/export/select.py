@@ -176,12 +176,19 @@ class _Found:
             self.unmanaged.append(live)
         elif (tag.identity.catalog, tag.identity.environment) != self.scope:
             self.others[str(tag.identity).rpartition("/")[0]] += 1
+        elif live.is_copy:
+            self.unclear.append(
+                Problem(
+                    f"{_label(live)} is left out: it is a copy of #{tag.session_id}, with that one's tag",
+                    f"a plan leaves it alone as well; `reconciler adopt KEY={live.session_id}` takes it over",
+                )
+            )
         elif tag.identity.key in self.managed:
             first = self.managed[tag.identity.key].session_id
             self.unclear.append(
                 Problem(
                     f"{_label(live)} is left out: it has the identity of #{first}",
-                    "a plan would delete it; to keep it, remove its tag in a console",
+                    "a plan would delete one of the two; to keep both, remove the tag of one in a console",
                 )
             )
         else:

@@ -33,9 +33,9 @@ OUR_KEY: Final = "reconciler"
 #: Our key, opened as JSON opens it or in a form that escaping gives it (for HTML, for JSON or for an address), in what
 #: begins like an object.
 _QUOTE: Final = r"""(?:"|\\+"|&quot;|&\#0*34;|&\#x0*22;|\\u0022|%22|\\x22)"""
-_DAMAGED: Final = re.compile(
-    rf"""\A\s*(?:{_QUOTE})?(?:\{{|%7B|&\#0*123;|\\u007b).*?{_QUOTE}{OUR_KEY}{_QUOTE}""", re.I | re.S
-)
+_BEGUN: Final = rf"""\A\s*(?:{_QUOTE})?(?:\{{|%7B|&\#0*123;|\\u007b)"""
+_OBJECT: Final = re.compile(_BEGUN, re.I)
+_DAMAGED: Final = re.compile(rf"""{_BEGUN}.*?{_QUOTE}{OUR_KEY}{_QUOTE}""", re.I | re.S)
 
 _COMPACT: Final = (",", ":")
 _SPACED: Final = (", ", ": ")
@@ -46,18 +46,21 @@ class Remark:
     """What a remark means.
 
     ``keys`` are the keys of others and of the user, without ours. ``tag`` is our tag; ``unreadable`` says why
-    one that seems to be there can't be relied on. ``lock`` is what a lock session carries, ``probe`` the id in a
-    probe's (:mod:`reconciler.ownership.reserved`).
+    one that seems to be there can't be relied on. ``broken`` says that the text begins as a JSON object and is none:
+    nothing is left of a tag, but one may have stood in what was cut off. ``lock`` is what a lock session carries,
+    ``probe`` the id in a probe's (:mod:`reconciler.ownership.reserved`).
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)
     tag: Tag | None = None
     unreadable: str = ""
+    broken: bool = False
     lock: Mapping[str, Any] | None = None
     probe: str | None = None
 
 
 _EMPTY: Final = Remark()
+_BROKEN: Final = Remark(broken=True)
 
 
 def parse_remark(text: str | None) -> Remark:
@@ -68,7 +71,7 @@ def parse_remark(text: str | None) -> Remark:
     if document is None:
         if OUR_KEY in text and _DAMAGED.search(text):
             return Remark(unreadable="the remark is no JSON any more, so it was cut off or altered")
-        return _EMPTY
+        return _BROKEN if _OBJECT.match(text) else _EMPTY
     if OUR_KEY not in document:
         return Remark(document)
     ours = document.pop(OUR_KEY)

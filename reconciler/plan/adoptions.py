@@ -8,7 +8,6 @@ from typing import Final
 
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
-from reconciler.plan.placing import is_copy
 from reconciler.plan.types import Note, Refusal
 from reconciler.text.paste import command
 
@@ -36,7 +35,7 @@ def done_adoptions(catalog: Catalog, held: Mapping[str, Sequence[LiveSession]]) 
         key
         for key, session_id in catalog.adopt.items()
         if (lives := held.get(key))
-        and all(live.remark.tag is not None and not is_copy(live) for live in lives)
+        and all(live.remark.tag is not None and not live.is_copy for live in lives)
         and not any(
             live.session_id == session_id for other, others in held.items() if other != key for live in others
         )

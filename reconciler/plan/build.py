@@ -15,7 +15,7 @@ from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
-from reconciler.plan.placing import Places, another_catalog, copy_notes, place, unclear
+from reconciler.plan.placing import Places, another_catalog, copy_notes, orphan_refusals, place, unclear
 from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
@@ -92,6 +92,8 @@ def make_plan(
     renamed = find_renamed(catalog, actions, snapshot)
     if not allow_recreate:
         guarded += recreate_refusals(renamed, len(catalog.sessions))
+        creates = {action.key for action in actions if action.kind == "create"}
+        guarded += tuple(orphan_refusals(catalog, places, creates))
     return Plan(
         catalog=catalog.name,
         environment=catalog.environment,
@@ -168,7 +170,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
     known = places.held.keys() | doubtful
     creates = [_create(catalog, wanted) for key, wanted in catalog.sessions.items() if key not in known]
     draft.actions += creates
-    draft.refusals += standing_in_the_way(catalog, creates, places.unreadable)
+    draft.refusals += standing_in_the_way(catalog, creates, places.unreadable, places.unmanaged)
     return draft
 
 
@@ -176,7 +178,7 @@ def _resolve(
     catalog: Catalog, key: str, lives: list[LiveSession], snapshot: Snapshot, draft: _Draft
 ) -> list[LiveSession]:
     """Choose the session that stays from those of one key. None while that is unknown."""
-    resolved = resolve(key, lives, snapshot.messages)
+    resolved = resolve(key, lives, snapshot.messages, snapshot.uncounted)
     draft.notes.append(resolved.note)
     keeper = resolved.keeper
     if keeper is None:
@@ -331,11 +333,11 @@ def _not_in_journal(
     if not found:
         return []
     named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    whose, they = ("it is", "it") if len(found) == 1 else ("they are", "they")
     write_id = command("apply", "--write-id", environment=catalog.environment)
     message = (
-        f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose "
-        f"{'it is' if len(found) == 1 else 'they are'}. If another catalog has that name, "
-        f"they may be its own: an id tells the two apart ({write_id})"
+        f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose {whose}. "
+        f"If another catalog has that name, {they} may belong to that one: an id tells the two apart ({write_id})"
     )
     return [Note("not-in-journal", message)]
 

@@ -6,13 +6,14 @@ call, have a create that ignores some fields, or limit the length of the remark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from reconciler.contract import Contract
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.remark import compose_remark, remark_size
-from reconciler.ownership.tag import make_tag, without_base
+from reconciler.ownership.tag import Tag, bare, make_tag, without_base
 from reconciler.plan.types import PROTECTION, Action, FieldChange, Note, Plan, Refusal
 from reconciler.values import MISSING
 
@@ -59,16 +60,23 @@ def dropped_digests(actions: Sequence[Action], snapshot: Snapshot) -> list[Note]
     if limit is None:
         return []
     lives = {live.session_id: live for live in snapshot}
-    count = sum(limit < _size(action, lives, whole=True) for action in _tagging(actions))
+    tagging = _tagging(actions)
+    # A create can't know the session's id, and the update that adds it is not made where there is none.
+    whole = _whole if snapshot.contract and "update_session" in snapshot.contract.operations else _unnumbered
+    count = sum(limit < _size(action, lives, whole) for action in tagging)
     if not count:
         return []
-    return [
-        Note(
-            "no-digests",
-            f"the service keeps {limit} bytes of session_remark: {_sessions(count)} will be tagged without "
-            "digests, so that later plans can't tell who changed what",
+    message = (
+        f"the service keeps {limit} bytes of session_remark: {_sessions(count)} will be tagged without "
+        "digests, so that later plans can't tell who changed what"
+    )
+    nameless = sum(limit < _size(action, lives, lambda tag: without_base(whole(tag))) for action in tagging)
+    if nameless:
+        message += (
+            f"; {nameless} of them without ids, too, so that plans can't tell a copy from its original, nor two "
+            "catalogs of the same name"
         )
-    ]
+    return [Note("no-digests", message)]
 
 
 def _without_update(actions: Sequence[Action], contract: Contract) -> list[Refusal]:
@@ -159,7 +167,7 @@ def _too_long(actions: Sequence[Action], snapshot: Snapshot, contract: Contract)
     if limit is None:
         return []
     lives = {live.session_id: live for live in snapshot}
-    sizes = [(_size(action, lives, whole=False), action) for action in _tagging(actions)]
+    sizes = [(_size(action, lives, bare), action) for action in _tagging(actions)]
     over = [(size, action) for size, action in sizes if size > limit]
     if not over:
         return []
@@ -185,23 +193,31 @@ def _tagging(actions: Iterable[Action]) -> list[Action]:
     return [action for action in actions if action.kind not in ("delete", "forget")]
 
 
-def _size(action: Action, lives: Mapping[int, LiveSession], *, whole: bool) -> int:
-    """The length (bytes) of the remark that the action writes, with digests or without."""
+def _size(action: Action, lives: Mapping[int, LiveSession], form: Callable[[Tag], Tag]) -> int:
+    """The length (bytes) of the remark that the action writes, with the tag in this form."""
     live = lives.get(action.session_id) if action.session_id is not None else None
     keys = dict(live.remark.keys) if live else {}
     for change in action.fields:
         if change.path.startswith("remark.") and change.after is not MISSING:
             keys[change.path.removeprefix("remark.")] = change.after
-    # All digests have the same length, whatever they are of.
+    # All digests have the same length, whatever they are of, and so have all ids.
     tag = make_tag(
         action.identity,
         dict.fromkeys((*action.managed, *action.held)),
         protected=action.protected,
         was=action.was,
+        catalog_id=action.catalog_id,
+        session_id=0,
     )
-    return remark_size(
-        compose_remark(live.raw_remark if live else None, keys, tag if whole else without_base(tag))
-    )
+    return remark_size(compose_remark(live.raw_remark if live else None, keys, form(tag)))
+
+
+def _whole(tag: Tag) -> Tag:
+    return tag
+
+
+def _unnumbered(tag: Tag) -> Tag:
+    return replace(tag, session_id=None)
 
 
 def _field(path: str) -> str:

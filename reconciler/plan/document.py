@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciler import __version__
-from reconciler.plan.types import Action, Detail, FieldChange, Note, Plan, Refusal
+from reconciler.plan.types import About, Action, Detail, FieldChange, Note, Plan, Refusal
 from reconciler.values import MISSING
 
 FORMAT_VERSION = "1.2"
@@ -21,7 +21,7 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
         "environment": plan.environment,
         "endpoint": plan.endpoint,
         "summary": _summary(plan),
-        "actions": [_action(action) for action in plan.actions],
+        "actions": [_action(action, plan.about) for action in plan.actions],
         "notes": [_note(note) for note in plan.notes],
         "refusals": [_refusal(one) for one in plan.refusals],
     }
@@ -60,7 +60,7 @@ def _summary(plan: Plan) -> dict[str, int]:
     return summary
 
 
-def _action(action: Action) -> dict[str, Any]:
+def _action(action: Action, about: About | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "action": action.kind,
         "key": action.key,
@@ -75,7 +75,7 @@ def _action(action: Action) -> dict[str, Any]:
         document["outside"] = action.outside
     if action.kind not in ("create", "delete"):
         document["unchanged"] = action.unchanged
-    if action.messages is not None:
+    if action.kind == "delete" and about != "environments":
         document["messages"] = action.messages
     if action.own_double:
         document["own_double"] = True

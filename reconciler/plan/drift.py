@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from reconciler.domain import Snapshot
+from reconciler.plan.chats import ARCHIVED
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import KINDS, Action, Detail, FieldChange, Plan
 
@@ -24,8 +25,8 @@ def drifted(plan: Plan) -> Plan:
         if (fields := tuple(change for change in action.fields if change.cause in ("drift", "conflict")))
         or action.outside is not None
     )
-    # What an apply tries first is nothing that was changed outside git.
-    notes = tuple(note for note in plan.notes if note.kind != "canary")
+    # What an apply tries first, and what it could restore, is nothing that was changed outside git.
+    notes = tuple(note for note in plan.notes if note.kind not in ("canary", ARCHIVED))
     return replace(plan, actions=actions, notes=notes, refusals=(), about="drift")
 
 

@@ -9,11 +9,15 @@ Concurrent runs or a lagging list create such sessions, or somebody copies a ses
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.domain import LiveSession
 from reconciler.plan.types import UNDECIDED, Note
+
+#: Of how many such sessions a run counts the messages: each takes a call or more.
+MOST_COUNTED: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,20 @@ class Resolved:
     note: Note
 
 
-def resolve(key: str, lives: Sequence[LiveSession], messages: Mapping[int, int]) -> Resolved:
-    """Choose the session that stays. ``messages`` says by session_id how many each has, as far as that is known."""
+def resolve(
+    key: str, lives: Sequence[LiveSession], messages: Mapping[int, int], uncounted: Collection[int] = ()
+) -> Resolved:
+    """Choose the session that stays. ``messages`` says by session_id how many each has, as far as that is known;
+    ``uncounted`` are those beyond :data:`MOST_COUNTED`."""
     what = f"{len(lives)} live sessions have this identity"
     if any(live.session_id not in messages for live in lives):
         told = ", ".join(f"#{live.session_id}" for live in lives)
+        if any(live.session_id in uncounted for live in lives):
+            message = (
+                f"{what}: {told}. A run counts the messages of {MOST_COUNTED} such sessions at most, and these come "
+                "after them, so all are left alone: the next run goes on with them once the others are settled"
+            )
+            return Resolved(None, Note(UNDECIDED, message, key))
         message = (
             f"{what}: {told}. It is not known how many messages each of them has, so all are left alone: "
             "plan again against the live list, or delete the ones that are not wanted"

@@ -4,7 +4,8 @@ On an account that others use, nearly all sessions are theirs. A plan reads of t
 have a name that the catalog is about to create. So only what follows is held in memory; a session of others is
 mostly one more in a count.
 
-- whole: what is ours or is to become ours, what is named by its id, what has an unreadable tag, what is reserved;
+- whole: what is ours or is to become ours, what is named by its id, what has an unreadable tag, what is reserved, what
+  has the name of a session in the catalog and a remark that may have held a tag before it was cut off;
 - id, name and identity: unmanaged sessions with the name of a session in the catalog, and those of the other catalogs
   that sessions come from or go to;
 - these and the prompt if it is one of the catalog's: sessions of other catalogs and environments with a key or prompt
@@ -86,7 +87,7 @@ def _keep(
         named = _named(
             live.session_id, name, None
         )  # the name as the catalog holds it, for thousands that share it
-        return live if whole_names or reserved_kind(named) is not None else named
+        return live if whole_names or live.remark.broken or reserved_kind(named) is not None else named
 
     return keep
 

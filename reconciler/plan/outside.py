@@ -15,11 +15,17 @@ from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.adoptions import GONE
-from reconciler.plan.types import Action, Note, Outside, Plan
+from reconciler.plan.types import Action, Note, Outside, Plan, Refusal
 from reconciler.text.paste import command
 
 #: The kinds of notes on sessions that are live twice.
 _DOUBLES: Final = ("duplicate-identity", "undecided-duplicate")
+
+#: The kinds of notes on sessions that lost their tags, and can be taken over again.
+_LOST: Final = ("tag-removed", "tag-altered")
+
+#: How many sessions a message names.
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,34 @@ def with_history(plan: Plan, snapshot: Snapshot, written: Mapping[str, LastWrite
             return note.key is not None and note.key in written
         return note.kind == "copy" or (note.kind in _DOUBLES and ("double", note.key) not in shown)
 
-    notes = [replace(note, drift=True) if is_drift(note) else note for note in plan.notes]
-    notes += [note for action in actions if (note := _way_back(action, written.get(action.key)))]
+    untagged = {key for outside, key in shown if outside == "tag-removed"}
+    notes = [
+        replace(note, drift=True) if is_drift(note) else note
+        for note in plan.notes
+        if note.kind != "same-name" or note.key not in untagged  # the way back is said of the very session
+    ]
+    notes += [note for action in actions if (note := _way_back(action, written.get(action.key), lives))]
     return replace(plan, actions=tuple(actions), notes=tuple(notes))
+
+
+def refuse_second_ones(plan: Plan, wanted: int) -> Plan:
+    """The plan, refused if it would create more than half of the catalog a second time, beside sessions that were
+    applied from here and lost their tags. ``wanted`` is the number of sessions in the catalog."""
+    refused = {one.key for one in plan.refusals}
+    again = [note for note in plan.notes if note.kind in _LOST and note.key not in refused]
+    if 2 * len(again) <= wanted or not again:
+        return plan
+    pairs = [f"{note.key}={note.session_id}" for note in again]
+    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    adopt = command("adopt", *pairs[:_NAMED], environment=plan.environment)
+    refusal = Refusal(
+        "allow_recreate",
+        f"it would create {len(again)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many that "
+        "were applied from here are live without their tags. To take them over again: "
+        f"{adopt}{more}",
+        "--allow-recreate",
+    )
+    return replace(plan, refusals=(*plan.refusals, refusal))
 
 
 def _explained(
@@ -92,17 +123,21 @@ def _explained(
     return replace(action, reason=reason, outside=outside)
 
 
-def _way_back(action: Action, written: LastWrite | None) -> Note | None:
-    """How to adopt a session that lost its tag, before an apply creates another one."""
-    if action.kind != "create" or action.outside != "tag-removed" or written is None:
+def _way_back(action: Action, written: LastWrite | None, lives: Mapping[int, LiveSession]) -> Note | None:
+    """How to adopt a session that lost its tag or has that of another one, before an apply creates a second one."""
+    if action.kind != "create" or written is None or written.session_id is None:
         return None
     number = written.session_id
+    live = lives.get(number)
+    if action.outside == "tag-removed":
+        how = "without its tag"
+    elif action.outside == "tag-altered" and live is not None and live.is_copy:
+        how = "with the tag of another session"
+    else:
+        return None
     adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
-    message = (
-        "it is live without its tag, so apply would create a second one: "
-        f"{adopt} takes it over again, with its messages"
-    )
-    return Note("tag-removed", message, action.key, number)
+    message = f"it is live {how}, so apply would create a second one: {adopt} takes it over again, with its messages"
+    return Note(action.outside, message, action.key, number)
 
 
 def _names_catalog(live: LiveSession | None, catalog: str) -> bool:

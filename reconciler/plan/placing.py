@@ -18,6 +18,7 @@ from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
 from reconciler.plan.types import Note, Refusal, Selection
+from reconciler.text.paste import command
 
 #: How many sessions a message names.
 _NAMED = 5
@@ -83,9 +84,9 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
                 places.siblings += 1
             else:
                 places.foreign += 1
-        elif ours and _is_anothers(catalog, tag):
+        elif identity.catalog == name and _is_anothers(catalog, tag):
             places.other_ids.append(live)
-        elif is_copy(live):
+        elif live.is_copy:
             if live.session_id in adopt:
                 places.adopted.add(live.session_id)
                 places.hold(adopt[live.session_id], live)
@@ -96,12 +97,6 @@ def place(catalog: Catalog, snapshot: Snapshot) -> Places:
     return places
 
 
-def is_copy(live: LiveSession) -> bool:
-    """Whether the tag of a session says that it was written on another one."""
-    tag = live.remark.tag
-    return tag is not None and tag.session_id is not None and tag.session_id != live.session_id
-
-
 def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[list[LiveSession]]:
     """The sessions of a catalog that share an identity, copies aside, by identity."""
     held: dict[Identity, list[LiveSession]] = {}
@@ -109,7 +104,7 @@ def doubles(snapshot: Snapshot, catalog: str, environment: str | None) -> list[l
         tag = live.remark.tag
         if tag is None or tag.identity.catalog != catalog or tag.identity.environment != environment:
             continue
-        if not is_copy(live):
+        if not live.is_copy:
             held.setdefault(tag.identity, []).append(live)
     return [lives for lives in held.values() if len(lives) > 1]
 
@@ -245,6 +240,31 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
             message = f"a copy of #{original}, which is no longer managed here: left alone"
         notes.append(Note("copy", message, key, live.session_id))
     return notes
+
+
+def orphan_refusals(catalog: Catalog, places: Places, creates: Collection[str]) -> list[Refusal]:
+    """Refuse to create more than half of a catalog beside copies whose originals are gone: the service may have given
+    every session another number. ``creates`` are the keys that would be created."""
+    orphans = {
+        _key(live): live.session_id
+        for live in reversed(places.copies)
+        if live.remark.tag and live.remark.tag.session_id not in places.live and _key(live) in creates
+    }
+    if not orphans or 2 * len(orphans) <= len(catalog.sessions):
+        return []
+    pairs = [f"{key}={number}" for key, number in sorted(orphans.items())]
+    more = f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+    adopt = command("adopt", *pairs[:_NAMED], environment=catalog.environment)
+    wanted = len(catalog.sessions)
+    return [
+        Refusal(
+            "allow_recreate",
+            f"it would create {len(pairs)} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, and as many "
+            "are live with tags that name sessions which are gone: were they copied, or did the service give them "
+            f"other numbers? To take them over: {adopt}{more}",
+            "--allow-recreate",
+        )
+    ]
 
 
 def _key(live: LiveSession) -> str:

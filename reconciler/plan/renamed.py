@@ -10,7 +10,7 @@ Another environment that the catalog still declares is live in its own right, an
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from reconciler.domain import Catalog, LiveSession, Snapshot
@@ -30,12 +30,14 @@ class Likeness:
     """Recognises another catalog's session as one of this catalog by its key or its prompt.
 
     ``prompts`` maps the prompts of the catalog, without white space at the ends, to themselves. ``ignored`` are the
-    catalog and environments that a session can't have been renamed from.
+    catalog and environments that a session can't have been renamed from, and ``spoken_for`` the identities that an
+    entry of ``moved`` gives to another environment, with ``*`` as the key for all of a catalog.
     """
 
     keys: Collection[str]
     prompts: Mapping[str, str]
     ignored: frozenset[_Scope]
+    spoken_for: frozenset[Identity] = frozenset()
 
     @classmethod
     def of(cls, catalog: Catalog) -> Likeness:
@@ -43,11 +45,13 @@ class Likeness:
         prompts = {wanted.prompt.strip(): wanted.prompt for wanted in catalog.sessions.values()}
         prompts.pop("", None)
         ignored = {(catalog.name, one) for one in (catalog.environment, *catalog.environments)}
-        return cls(catalog.sessions.keys(), prompts, frozenset(ignored))
+        return cls(catalog.sessions.keys(), prompts, frozenset(ignored), catalog.moved_elsewhere)
 
     def candidate(self, identity: Identity) -> bool:
         """Whether a session of this identity could have been renamed to one of the catalog."""
-        return (identity.catalog, identity.environment) not in self.ignored and is_identity(identity)
+        if (identity.catalog, identity.environment) in self.ignored or not is_identity(identity):
+            return False
+        return not self.spoken_for & {identity, replace(identity, key=EVERY_KEY)}
 
     def like_key(self, identity: Identity) -> bool:
         """Whether the key is one of the catalog's."""

@@ -25,7 +25,7 @@ _AGAIN = "make the plan again with the version that applies it, and review it"
 
 
 def plan_to_saved(
-    plan: Plan, *, created: str, run: Mapping[str, str], contract: Mapping[str, Any] | None = None
+    plan: Plan, *, created: str, run: Mapping[str, str | bool], contract: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The plan as it is saved. ``created`` is a time (UTC, ISO 8601); ``run`` says who made it and where. ``contract``
     is the ``file`` and the ``content`` of the one in use, None for the built-in one."""

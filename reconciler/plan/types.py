@@ -57,9 +57,9 @@ class Action:
     the tag will have digests of, ``held`` those whose digests stay as they are: ignored fields, fields that policy
     keeps live, and fields that the server stores in another form. ``fingerprint`` and ``against`` describe the live
     session that the action was planned against; both are empty for a create. ``keeper`` is the session with the same
-    identity that stays if this one is deleted, ``messages`` how many messages this one has, and ``own_double`` says
-    that this catalog's own journal made it. ``catalog_id`` is the id that the tag will have. ``outside`` says what
-    happened outside git to the whole session.
+    identity that stays if this one is deleted, ``messages`` how many messages a session to delete has (None if that is
+    not known), and ``own_double`` says that this catalog's own journal made it. ``catalog_id`` is the id that the tag
+    will have. ``outside`` says what happened outside git to the whole session.
     """
 
     kind: ActionKind

@@ -43,10 +43,18 @@ class _Remains:
 
 
 def standing_in_the_way(
-    catalog: Catalog, creates: Sequence[Action], unreadable: Sequence[LiveSession]
+    catalog: Catalog,
+    creates: Sequence[Action],
+    unreadable: Sequence[LiveSession],
+    unmanaged: Sequence[LiveSession],
 ) -> list[Refusal]:
-    """A refusal for each create whose key an unreadable session may have."""
-    if not unreadable or not creates:
+    """A refusal for each create whose key an unreadable session may have.
+
+    Of the ``unmanaged`` sessions, those stand in the way that have the name, and a remark that was cut off too early
+    for a tag to be made out.
+    """
+    cut = [live for live in unmanaged if live.remark.broken]
+    if not creates or not (unreadable or cut):
         return []
     remains = [(live, _remains(live)) for live in unreadable]
     names = {session.name for session in catalog.sessions.values()}
@@ -57,6 +65,7 @@ def standing_in_the_way(
             by_tag = (left.key.whole or live.name not in names) and _may_be_ours(catalog, left, create.key)
             if by_tag or live.name == create.name:
                 found.append(_refusal(create, live))
+        found += [_cut_refusal(create, live) for live in cut if live.name == create.name]
     return found
 
 
@@ -81,8 +90,20 @@ def _refusal(create: Action, live: LiveSession) -> Refusal:
         "unreadable_tag",
         f"{create.key} would be created, but #{live.session_id} may be it: its tag can't be read "
         f"({live.remark.unreadable}); what is left of it: {_shown(live)}",
-        f"to take it over: {adopt}; "
-        f"to create {create.key} beside it: remove what is left of the tag from the remark of #{live.session_id}",
+        f"take it over: {adopt}; "
+        f"or, to create {create.key} beside it, remove what is left of the tag from the remark of #{live.session_id}",
+        create.key,
+    )
+
+
+def _cut_refusal(create: Action, live: LiveSession) -> Refusal:
+    adopt = command("adopt", f"{create.key}={live.session_id}", environment=create.identity.environment)
+    return Refusal(
+        "unreadable_tag",
+        f"{create.key} would be created, but #{live.session_id} may be it: it has the same name, and its remark "
+        f"was cut off or altered; {_last(live)}",
+        f"take it over: {adopt}; "
+        f"or, to create {create.key} beside it, make the remark of #{live.session_id} valid JSON, or empty",
         create.key,
     )
 
@@ -91,6 +112,15 @@ def _shown(live: LiveSession) -> str:
     text = live.raw_remark or ""
     left = text[max(0, text.find(OUR_KEY) - 1) :]
     return left if len(left) <= _SHOWN else left[: _SHOWN - 1] + "…"
+
+
+def _last(live: LiveSession) -> str:
+    """What is left of a tag that was cut off within its first word. The rest of the remark is others'."""
+    text, word = live.raw_remark or "", f'"{OUR_KEY}"'
+    for length in range(len(word) - 1, 1, -1):
+        if text.endswith(word[:length]):
+            return f"what is left of its tag: {word[:length]}"
+    return "nothing is left of a tag"
 
 
 def _remains(live: LiveSession) -> _Remains:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.render.options import RenderOptions
-from reconciler.render.view import Action, about_drift, count, left_alone, nothing, title, totals
+from reconciler.render.view import Action, about_drift, count, left_alone, nothing, reason, title, totals
 from reconciler.text.escape import visible, workflow_data, workflow_property
 
 #: The runner's bound on annotations of one level.
@@ -39,7 +39,7 @@ def _annotations(document: Mapping[str, Any]) -> Iterator[str]:
     actions = document["actions"]
     deletes = [a for a in actions if a["action"] == "delete"]
     if deletes:
-        items = (f"{_who(a)}: {a['reason']}" for a in deletes)
+        items = (f"{_who(a)}: {reason(a)}" for a in deletes)
         yield _command("warning", f"{count(len(deletes), 'session')} to delete", _list(items))
     for cause, words in (("conflict", "changed in git and outside of it"), ("drift", "changed outside git")):
         touched = [

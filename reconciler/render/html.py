@@ -38,9 +38,11 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     last_updated,
     left_alone,
     nothing,
+    reason,
     same_field,
     shared_title,
     shows_reason,
@@ -110,6 +112,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             tiles=_done_tiles(document) if about_drift(document) else _tiles(document),
             no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
             left_alone=left_alone(summary),
+            rewritten=kept_otherwise(summary),
             refusals=[_visible(r) for r in document["refusals"]],
             notes=[
                 {**_visible(n), "key": visible(str(n.get("key") or "")), "number": _number(n)}
@@ -237,7 +240,7 @@ def _what(change: Change) -> str:
     if change.action == "move":
         return f"moved from {action.get('from', '')}"
     if shows_reason(change):
-        return str(action["reason"])
+        return reason(action)
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
     return ", ".join(str(f["path"]) for f in action["fields"])
@@ -252,7 +255,7 @@ def _data(change: Change, share: int) -> dict[str, Any]:
     fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
     data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
     if change.action == "move" or shows_reason(change):
-        data["r"] = visible(str(action["reason"]))
+        data["r"] = visible(reason(action))
     if change.action == "move":
         data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
     if len(change.members) > 1:

@@ -5,8 +5,8 @@ heading of a fold has to be HTML; see :mod:`reconciler.text.escape`.
 
 What does not fit is omitted in this order:
 
-1. the details of changes: those of drift and conflicts are the last to go, deletes need none, and one that is too
-   long for what room is left goes before a shorter one after it;
+1. the prompts of deletes, then the details of changes: those of drift and conflicts are the last to go, and one that
+   is too long for what room is left goes before a shorter one after it;
 2. the lines of changes, from the last one on: of these only the keys are listed, as far as they fit;
 3. notes, when they take more than a tenth of the room;
 4. the names and reasons of deletes, then their lines: what stays is a list of their keys, and where that does not fit
@@ -62,6 +62,7 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     left_alone,
     nothing,
     outside_git,
@@ -146,7 +147,8 @@ class _Comment:
         deletes = self._deletes()
         notes = self._notes()
         rest = self._changes()
-        blocks = [head, *self._shortened(), *refusals, *deletes, *rest, *notes]
+        prompts = self._delete_prompts()
+        blocks = [head, *self._shortened(), *refusals, *deletes, *prompts, *rest, *notes]
         return "\n\n".join(blocks) + "\n"
 
     def _take(self, block: str) -> None:
@@ -177,11 +179,11 @@ class _Comment:
         alone = left_alone(summary)
         if alone:
             lines[-1] += f" Left alone: {alone}."
-        compared = (
-            "From git to what is live at"
-            if about_drift(document) and document["actions"]
-            else "Compared with"
-        )
+        rewritten = kept_otherwise(summary)
+        if rewritten and self.options.detail == "full":
+            lines[-1] += f" {rewritten}."
+        drift = about_drift(document) and document["actions"]
+        compared = "From git to what is live at" if drift else "Compared with"
         lines[-1] += f" {compared} {code(endpoint)}."
         return as_block(lines)
 
@@ -243,6 +245,26 @@ class _Comment:
         block = as_block(lines)
         self._take(block)
         return [block]
+
+    def _delete_prompts(self) -> list[str]:
+        """The prompts of the sessions to delete, each in a fold, as many as fit."""
+        if self.options.detail == "concise":
+            return []
+        blocks: list[str] = []
+        deletes = [change for change in changes(self.document) if change.action == "delete"]
+        without = 0
+        for change in deletes:
+            block = self._detail(change, unfolded=False) if without < _MISSES else ""
+            if block is None:
+                continue
+            if block and self._fits(block):
+                self._take(block)
+                blocks.append(block)
+            else:
+                without += 1
+        if without:
+            self.left_out.append(f"prompts of {count(without, 'delete')}")
+        return blocks
 
     # --- the rest --------------------------------------------------------------------------------------
 
@@ -408,6 +430,8 @@ class _Comment:
         lines: list[str] = []
         for field in change.first["fields"]:
             if change.action == "create" and field["path"] == "name":
+                continue
+            if change.action == "delete" and field["path"] != "prompt" and self.options.detail != "full":
                 continue
             label = f"- {code(str(field['path']))}: "
             cause = cause_of(change.action, field)

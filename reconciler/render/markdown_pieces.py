@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.render.changed_lines import elide, left_out, marked
 from reconciler.render.prompt_diff import Line
-from reconciler.render.view import Action, Field, last_updated
+from reconciler.render.view import Action, Field, last_updated, reason
 from reconciler.text.escape import (
     code_point,
     fence,
@@ -72,7 +72,7 @@ def updated_at(sessions: Sequence[Action]) -> str:
 
 
 def delete_line(action: Action) -> str:
-    return f"- `-` {session_label(action)}: {prose(str(action['reason']))}"
+    return f"- `-` {session_label(action)}: {prose(reason(action))}"
 
 
 def short_delete_line(action: Action) -> str:

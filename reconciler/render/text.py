@@ -28,10 +28,12 @@ from reconciler.render.view import (
     changes,
     count,
     is_text,
+    kept_otherwise,
     last_updated,
     left_alone,
     nothing,
     outside_git,
+    reason,
     same_field,
     shared_title,
     shows_reason,
@@ -112,7 +114,7 @@ class _Plan:
         keys = min(24, max((cells(visible(str(c.first["key"]))) for c in listed), default=0))
         for change in listed:
             action = change.first
-            what = [str(action["reason"])] if shows_reason(change) else []
+            what = [reason(action)] if shows_reason(change) else []
             if change.action == "move":
                 what = [f"from {action.get('from', '')}"]
             elif change.action in ("update", "changed"):
@@ -143,9 +145,8 @@ class _Plan:
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
         if change.action == "move" or shows_reason(change) or self.full:
-            page.put(6, ("reason: ", "dim"), str(action["reason"]), hang=8)
-        if change.style != "delete" or self.full:
-            self._fields(change)
+            page.put(6, ("reason: ", "dim"), reason(action), hang=8)
+        self._fields(change)
         self._unchanged(change)
 
     def _header(self, change: Change, key: str) -> list[Span]:
@@ -193,6 +194,8 @@ class _Plan:
         fields = [
             f for f in change.first["fields"] if not (change.action == "create" and f["path"] == "name")
         ]
+        if change.action == "delete" and not self.full:
+            fields = [f for f in fields if f["path"] == "prompt"]
         paths = [visible(str(f["path"])) for f in fields]
         column = min(max(map(cells, paths), default=0), self.page.width // 3)
         for at, (field, path) in enumerate(zip(fields, paths, strict=True)):
@@ -211,7 +214,7 @@ class _Plan:
         page = self.page
         if cause_is_release(field):
             page.put(6, *lead, *mark[1:], hang=4)
-        elif is_text(field) and change.action != "delete":
+        elif is_text(field):
             if "before" in field and "after" in field:
                 difference = text_diff(field)
                 if len(change.members) > 1:
@@ -280,7 +283,7 @@ class _Plan:
     def _whole_text(self, text: str, op: str, action: str) -> None:
         for remark in text_remarks(text):
             self.page.put(8, (remark, "warning"), gutter="| ", hang=2)
-        if action not in ("create", "update") and not self.full:
+        if action not in ("create", "update", "delete") and not self.full:
             return
         lines = text.split("\n") if text else []
         shown = len(lines) if self.full or len(lines) <= FIRST_LINES + 1 else FIRST_LINES
@@ -355,11 +358,9 @@ class _Plan:
         outside = outside_git(self.document)
         if outside:
             page.put(0, (f"Attention: {outside}.", "drift"))
-        rewritten = summary.get("rewritten", 0)
+        rewritten = kept_otherwise(summary)
         if rewritten and self.full:
-            verb = "is" if rewritten == 1 else "are"
-            text = f"{count(rewritten, 'field')} {verb} kept in another form: apply --renew sends "
-            page.put(0, (text + ("it" if rewritten == 1 else "them") + " again.", "dim"))
+            page.put(0, (f"{rewritten}.", "dim"))
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))

@@ -104,6 +104,19 @@ def shows_reason(change: Change) -> bool:
     return change.action in ("delete", "forget", "adopt") or "outside" in change.first
 
 
+def reason(action: Action) -> str:
+    """Why a session is changed; and of one to delete, how many messages are deleted with it."""
+    why = str(action["reason"])
+    if "messages" not in action:
+        return why
+    messages = action["messages"]
+    if messages is None:
+        return f"{why}; its messages were not counted"
+    if not messages:
+        return f"{why}; it has no messages"
+    return f"{why}; its {count(messages, 'message')} {'is' if messages == 1 else 'are'} deleted too"
+
+
 def about_drift(document: Mapping[str, Any]) -> bool:
     """Whether a document tells what was done outside git, and not what an apply would do."""
     return document.get("about") == "drift"
@@ -270,6 +283,15 @@ def left_alone(summary: Mapping[str, int]) -> str:
     if summary.get("not_looked_at"):
         parts.append(f"{summary['not_looked_at']:,} not looked at")
     return ", ".join(parts)
+
+
+def kept_otherwise(summary: Mapping[str, int]) -> str:
+    """``2 fields are kept in another form: apply --renew sends them again``; empty if none."""
+    rewritten = summary.get("rewritten", 0)
+    if not rewritten:
+        return ""
+    are, them = ("is", "it") if rewritten == 1 else ("are", "them")
+    return f"{count(rewritten, 'field')} {are} kept in another form: apply --renew sends {them} again"
 
 
 def title(document: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -161,8 +161,8 @@ def test_a_session_like_it_that_no_restore_made_is_in_the_way(server: RunningSer
         Problem(
             f"bookshop/alice is live as #{twin}, just as it was, and the journal {tmp_path / FILE} does not say "
             f"that a restore of {archived.id} made it",
-            "a restore that was cut short resumes only with the journal that it began with: name its folder with "
-            "--state-dir. If the session is not wanted, delete it and restore again",
+            "a restore that was interrupted resumes only with the journal that it began with: name its folder with "
+            f"--state-dir. If an apply made #{twin}, add --replace to put the messages into it",
         ),
     )
     assert chat(server) == []
@@ -255,7 +255,8 @@ def test_an_adopted_session_is_given_back_as_it_was(server: RunningServer, tmp_p
     with calling(server.url) as client:
         archived = adopted(client, tmp_path, catalog(ALICE, adopt={"alice": 1}))
         for run in ("2", "3"):
-            assert bring_back(archived, client, tmp_path, run=run) == Restored(1, made=False, messages=0)
+            done = bring_back(archived, client, tmp_path, run=run)
+            assert done == Restored(1, made=False, messages=0, already=run == "3")
             now = server.store.session(1)
             assert now and row
             assert (now.name, now.prompt, now.remark) == (row.name, row.prompt, row.remark)

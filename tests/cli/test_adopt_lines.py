@@ -110,3 +110,20 @@ def test_an_export_for_an_environment_writes_the_lines_there(shop: Shell, server
     assert identities(server) == [(1, "shop", "staging", "ann")]
     assert shop.run("adopt", "--tidy", "--catalog", "out", "--env", "staging").returncode == 0
     assert shop.run("plan", "out", "--env", "staging", "--detailed-exitcode").returncode == 0
+
+
+def test_a_line_beside_a_matrix_is_removed_by_tidy(shop: Shell, server: RunningServer) -> None:
+    """It stands under the key of the matrix, and a session that is made by one has another."""
+    number = by_hand(server, "Ann")
+    lines = (
+        f"  tutors:\n    adopt: {number}\n    name: Ann\n    prompt: Be Ann.\n"
+        "    matrix: {axes: {lang: [en]}, key: 'tutor-{lang}'}\n"
+    )
+    write(shop, lines)
+    done = shop.run("apply", "shop", "--auto-approve")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = shop.run("adopt", "--tidy", "--catalog", "shop")
+    assert (done.returncode, done.stdout) == (0, "changed sessions/all.yaml\n"), done.stderr
+    text = (shop.root / "sessions" / "all.yaml").read_text()
+    assert text == "sessions:\n" + lines.replace(f"    adopt: {number}\n", "")
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0

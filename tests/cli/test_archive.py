@@ -81,6 +81,7 @@ def test_what_a_restore_did_is_there_for_programs(shop: Shell, bob: str) -> None
         "session_id": 3,
         "made": True,
         "messages": 0,
+        "already": False,
     }
     again = shop.json("archive", "restore", "nothing", "shop", "--auto-approve", code=1)
     assert again["errors"][0]["message"] == "there is no 'nothing' in shop/.reconciler/archive"

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from reconciler.ownership.catalog_id import CATALOG_ID_PATTERN, is_catalog_id, new_catalog_id
-from reconciler.ownership.remark import compose_remark, parse_remark
+from reconciler.ownership.remark import compose_remark, parse_remark, remark_of_another_session
 from reconciler.ownership.tag import Identity, make_tag, tag_from_json, tag_to_json
 from reconciler.schemas import load_schema
 from reconciler.server import RunningServer
+from reconciler.values import MISSING
 from tests.cli.conftest import Shell, writes
 
 FIELDS = {
@@ -64,13 +65,43 @@ def test_a_tag_of_version_0_1_is_read_and_written_as_it_was(text: str) -> None:
     assert json.dumps(tag_to_json(tag), separators=(",", ":")) == text
 
 
+def test_a_tag_of_version_0_1_is_renewed_with_the_next_real_write_only(
+    shop: Shell, server: RunningServer
+) -> None:
+    old = (
+        '{"team":7,"reconciler":{"catalog":"bookshop","key":"alice",'
+        '"base":"1nc_FS5gmFKbMYNpurcMsa.KJqYCkILByi94X"}}'
+    )
+    number = server.store.insert_session(
+        name="Alice", model="deepseek-chat", prompt="Be kind.", remark=old, parameters={}
+    )
+    alice = {"name": "Alice", "prompt": "Be kind.", "remark": {"team": 7}}
+    shop.write({"alice": alice}, id="k3v9x2ab")
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0
+    assert shop.run("drift", "shop").returncode == 0
+    applied(shop)
+    assert (remark_of(server, number), writes(server)) == (old, [])
+    shop.write({"alice": {**alice, "prompt": "Be kinder."}}, id="k3v9x2ab")
+    applied(shop)
+    tag = parse_remark(remark_of(server, number)).tag
+    assert tag is not None
+    assert (tag.identity.key, tag.catalog_id, tag.session_id) == ("alice", "k3v9x2ab", number)
+    assert (writes(server), live(server)) == (["update_session"], [number])
+
+
 @pytest.mark.parametrize("protected", [False, True])
 @pytest.mark.parametrize("catalog_id", [None, "a0000000", "zzzzzzzz", "k3v9x2ab"])
 @pytest.mark.parametrize("session_id", [None, 0, 17, 64**6 - 1])
-def test_a_tag_with_ids_is_read_back(protected: bool, catalog_id: str | None, session_id: int | None) -> None:
+@pytest.mark.parametrize(
+    "stored", [{}, {"prompt": "Be"}, dict.fromkeys(FIELDS, MISSING)], ids=["", "form", "nothing"]
+)
+def test_a_tag_with_ids_is_read_back(
+    protected: bool, catalog_id: str | None, session_id: int | None, stored: dict[str, object]
+) -> None:
     tag = make_tag(
         Identity("c" * 20, "e" * 20, "k" * 20),
         FIELDS,
+        stored=stored,
         protected=protected,
         catalog_id=catalog_id,
         session_id=session_id,
@@ -78,7 +109,7 @@ def test_a_tag_with_ids_is_read_back(protected: bool, catalog_id: str | None, se
     text = compose_remark(None, {}, tag)
     assert parse_remark(text).tag == tag
     assert len(json.dumps(tag_to_json(tag), separators=(",", ":")).encode()) <= 200
-    assert len(json.dumps(tag_to_json(tag)).encode()) <= 200
+    assert stored or len(json.dumps(tag_to_json(tag)).encode()) <= 200  # spaced, as a remark beside it may be
 
 
 def test_a_session_id_that_is_too_long_is_left_out() -> None:
@@ -117,7 +148,7 @@ def test_a_damaged_tag_stands_in_the_way_until_it_is_adopted(
         assert done.returncode == 3
         words = " ".join(done.stdout.split())
         assert f"[unreadable_tag] alice would be created, but #{number} may be it" in words
-        assert f"to take it over: reconciler adopt alice={number}" in words
+        assert f"to allow it: take it over: reconciler adopt alice={number}" in words
     assert live(server) == before
     adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
@@ -211,3 +242,43 @@ def test_a_double_with_messages_stays(shop: Shell, server: RunningServer) -> Non
     out = " ".join(applied(shop).split())
     assert f"#1 (no messages), #{number} (1 message); #{number} stays" in out
     assert live(server) == [number]
+
+
+def test_a_double_that_got_a_message_since_the_plan_is_not_deleted(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    assert shop.run("plan", "shop", "--out", "plan.json").returncode == 0
+    server.store.insert_message(number, content="hello")
+    done = shop.run("apply", "plan.json", "--state-dir", "shop/.reconciler")
+    assert (done.returncode, live(server)) == (1, [1, number])
+    held = f"delete alice #{number}: it had no messages when the plan was made, and has 1 now plan again"
+    assert held in " ".join(done.stdout.split())
+    applied(shop)
+    assert live(server) == [number]
+
+
+def test_more_doubles_than_a_run_counts_are_settled_one_run_after_the_other(
+    shop: Shell, server: RunningServer
+) -> None:
+    keys = [f"k{number:02}" for number in range(21)]
+    shop.write({key: {"name": key, "prompt": "Be kind."} for key in keys}, policy={"max_deletes": 21})
+    applied(shop)
+    for number in live(server):
+        row = server.store.session(number)
+        assert row is not None
+        unnumbered = remark_of_another_session(row.remark, parse_remark(row.remark))
+        server.store.update_session(number, remark=unnumbered)
+        copy(server, number)
+    out = " ".join(applied(shop, code=4).split())
+    assert "20 to delete" in out
+    note = (
+        " 2 live sessions have this identity: #21, #42. A run counts the messages of 40 "
+        "such sessions at most, and these come after them, so all are left alone: the next run goes on with them once "
+        "the others are settled"
+    )
+    assert note in out
+    applied(shop)
+    assert live(server) == list(range(1, 22))

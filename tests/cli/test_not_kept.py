@@ -74,6 +74,11 @@ def test_a_standing_line_says_how_much_is_kept_in_another_form(tmp_path: Path) -
         assert "2 fields are kept in another form: apply --renew sends them again.\n" in full
         assert "kept in another form" not in shell.run("plan", "shop").stdout
         assert summary(shell)["rewritten"] == 2
+        for form in ("markdown", "html"):
+            out = shell.run("plan", "shop", "--full", "--format", form).stdout
+            assert "2 fields are kept in another form: apply --renew sends them again." in out, form
+        out = shell.run("plan", "shop", "--format", "markdown").stdout
+        assert "kept in another form" not in out
 
 
 def test_a_change_of_another_field_does_not_bring_it_up_again(tmp_path: Path) -> None:

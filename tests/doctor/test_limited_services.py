@@ -183,7 +183,8 @@ def test_a_tag_without_digests(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert (note["kind"], note["message"]) == (
             "no-digests",
             "the service keeps 64 bytes of session_remark: 2 sessions will be tagged without digests, so that later "
-            "plans can't tell who changed what",
+            "plans can't tell who changed what; 1 of them without ids, too, so that plans can't tell a copy from its "
+            "original, nor two catalogs of the same name",
         )
         assert run(doctor, "apply")[0] == 0
         remarks = {row.name: row.remark for row in doctor.server.store.sessions()}

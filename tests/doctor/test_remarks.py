@@ -16,7 +16,8 @@ NO_PLACE = (
     "the tag does not fit, so nothing can be managed here: plans that create or change sessions are refused"
 )
 SHORT_NAMES = (
-    "the tag fits only without digests and with short catalog names and keys; what does not fit is refused"
+    "the tag fits only without digests and ids, and with short catalog names and keys; what does not fit is "
+    "refused"
 )
 IN_TWO_CALLS = "an update right after the create sets the others"
 
@@ -36,14 +37,15 @@ IN_TWO_CALLS = "an update right after the create sets the others"
             "remark",
             "ok",
             "255 bytes are kept, 256 are refused",
-            "the tag fits (up to 157 bytes)",
+            "the tag fits (up to 170 bytes)",
         ),
         (
             "no update, and a remark of 90 bytes",
             "remark",
             "differs",
             "at least 81 bytes are kept, 100 are refused",
-            "the tag fits only without digests (157 bytes with them): plans can't tell who changed what",
+            "the tag fits only without digests and ids (170 bytes with them): plans can't tell who changed what, "
+            "nor a copy from its original, nor two catalogs of the same name",
         ),
         (
             "no update, and a remark of 39 bytes",

@@ -176,7 +176,7 @@ def test_of_two_with_one_identity_the_first_is_exported() -> None:
     assert selection.left_out == (
         Problem(
             "#2 `Alice` is left out: it has the identity of #1",
-            "a plan would delete it; to keep it, remove its tag in a console",
+            "a plan would delete one of the two; to keep both, remove the tag of one in a console",
         ),
     )
 

@@ -167,7 +167,7 @@ def test_a_restore_through_trouble(
     world.server.faults.add(Fault(**facts, operation=operation, when=when))
     for _ in range(len(messages)):
         run = restore(world, archive_id)
-        world.check(run, 0, 1, converged=lambda: True)
+        world.check(run, 0, 1, 4, converged=lambda: True)
         if run.code == 0:
             break
     world.server.faults.clear()
@@ -195,7 +195,8 @@ def test_what_is_in_the_way_of_a_restore(
     run = restore(world, archive_id)
     assert run.err == (
         f"shop/gone{MOST} is live as #{inserted}, so restoring it would make a second one\n"
-        "      hint: remove that one from the catalog and apply first, or restore into another account\n"
+        f"      hint: add --replace to put the archived messages into #{inserted}, if that one has none; "
+        "or remove that one from the catalog and apply first\n"
     )
     assert (run.code, run.writes) == (3, []), run
 
@@ -207,3 +208,50 @@ def test_an_archive_of_another_address_is_not_restored(
         "archive", "restore", applied[2], str(world.folder), "--endpoint", "local", "--auto-approve"
     )
     assert run.code == 3 and f"is from {world.server.url}, and this is local" in run.err, run
+
+
+#: A restore of the whole run makes at least this many requests.
+OF_A_RUN = 77
+
+
+def run_of(world: World) -> str:
+    """The run that deleted and overwrote everything."""
+    [run] = json.loads(world.here("history", str(world.folder), "--format", "json").out)
+    return str(run[0]["run"])
+
+
+def run_points() -> list[object]:
+    return [
+        pytest.param(
+            number, when, marks=() if number in (5, 77) else (pytest.mark.full,), id=f"{when}-{number}"
+        )
+        for number in range(1, OF_A_RUN + 1, 4)
+        for when in ("before", "after")
+    ]
+
+
+@pytest.mark.parametrize(("number", "when"), run_points())
+def test_a_restore_of_a_run_that_is_killed_goes_on(
+    world: World, number: int, when: Literal["before", "after"]
+) -> None:
+    """All that the run deleted or overwrote is back, each session and each message once."""
+    before = {row.session_id: row for row in world.store.sessions()}
+    messages = {number: world.store.messages(number) for number in before}
+    world.close(world.here(*world.applying()))
+    created = {row.session_id for row in world.store.sessions()} - before.keys()
+    place = ["--endpoint", world.server.url, "--auto-approve", "--settle", "0.5", "--retries", "2"]
+    words = ["archive", "restore", "--run", run_of(world), str(world.folder), *place]
+    killer = Killer(world.server, number, when)
+    killed = world.run(*words, killer=killer)
+    assert killer.struck and killed.code == -9, killed
+    world.server.faults.clear()
+    run = world.here(*words)
+    assert run.code == 0, run
+    again = world.here(*words)
+    assert (again.code, again.writes) == (0, []), again
+    after = {row.session_id: row for row in world.store.sessions() if row.session_id not in created}
+    assert len(after) == len(before)
+    for session_id, row in before.items():
+        [found] = [one for one in after.values() if one.name == row.name and one.remark == row.remark]
+        assert of_people(found) == of_people(row)
+        assert contents(world.store.messages(found.session_id)) == contents(messages[session_id])

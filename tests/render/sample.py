@@ -196,10 +196,20 @@ def everything() -> dict[str, Any]:
             "Bob \u202eevil\u202c",
             "not in the catalog any more",
             gone("name", "Bob \u202eevil\u202c"),
-            gone("prompt", "You are Bob.\nYou sell maps."),
+            gone(
+                "prompt",
+                "You are Bob.\nYou sell maps.\nYou know every road.\nYou never guess.\nYou like rain.",
+            ),
+            gone("parameters.temperature", 0.5),
+            messages=1200,
         ),
         action(
-            "delete", "old-clerk", 1045, "Old Clerk", "a second live session of this identity; #1031 stays"
+            "delete",
+            "old-clerk",
+            1045,
+            "Old Clerk",
+            "a second live session of this identity; #1031 stays",
+            messages=None,
         ),
         action(
             "adopt",

@@ -146,12 +146,9 @@ def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path
     if not done:
         click.echo("No adopt line is done.")
         return ExitCode.OK
-    files, left = remove_adopt_lines(folder, loaded, done)
-    for file in files:
+    for file in remove_adopt_lines(folder, loaded, done):
         click.echo(f"changed {file}")
-    for key in left:
-        click.echo(f"the adopt line of {key} is in a template or a table: remove it by hand", err=True)
-    return ExitCode.PARTIAL if left else ExitCode.OK
+    return ExitCode.OK
 
 
 def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
@@ -175,7 +172,9 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> tuple[dict[str, int], list
     ours = {
         live.remark.tag.identity.key
         for live in snapshot
-        if live.remark.tag and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
+        if live.remark.tag
+        and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
+        and not live.is_copy
     }
     keys: dict[str, list[str]] = defaultdict(list)
     for key, session in catalog.sessions.items():

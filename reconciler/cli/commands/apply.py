@@ -10,7 +10,9 @@ import click
 from click.core import ParameterSource
 
 from reconciler.api.endpoint import LOCAL, endpoint_name
-from reconciler.apply.stale import refuse_if_stale
+from reconciler.apply import journal as journals
+from reconciler.apply.journal import read_journal
+from reconciler.apply.stale import refuse_if_applied, refuse_if_stale
 from reconciler.cli.connect import Connection, connection_for, need_local_data
 from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
@@ -94,12 +96,14 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
             err=True,
         )
         catalog = which.load(folder)
-    facts = journal_facts(catalog, state)
+    facts = journal_facts(catalog, folder, state)
     return Job(
         catalog.name,
         catalog.environment,
         catalog.policy,
-        lambda snapshot: facts.added(policy.plan(catalog, snapshot, state=state), snapshot),
+        lambda snapshot: facts.added(
+            policy.plan(catalog, snapshot, state=state), snapshot, allow_recreate=policy.allow_recreate
+        ),
         keep=keep_for_catalog(catalog, ids=facts.ids()),
     )
 
@@ -132,12 +136,14 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, Contrac
             f"apply it with --endpoint={plan.endpoint}{where}, or make a plan against {endpoint}",
         )
     need_local_data(flags["endpoint"], state, "the plan")
+    refuse_if_applied(str(document["digest"]), read_journal(state / journals.FILE))
 
     def still_true(snapshot: Snapshot) -> Plan:
         refuse_if_stale(plan, snapshot)
         return plan
 
-    commit = document["made_by"].get("commit")
+    made_by = document["made_by"]
+    made_from = {name: made_by[name] for name in ("commit", "dirty") if name in made_by}
     policy = Policy(lock=plan.lock)
     job = Job(
         plan.catalog,
@@ -145,7 +151,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, Contrac
         policy,
         still_true,
         reviewed=True,
-        commit=commit,
+        made_from={**made_from, "plan": document["digest"]},
         keep=keep_for_plan(plan),
         account=plan.account,
     )

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from reconciler.apply import archive as archives
-from reconciler.apply.journal import new_run
-from reconciler.cli.account import key_mark, other_account_option
-from reconciler.cli.connect import Connection, connect, connection_for
+from reconciler.cli.account import other_account_option
 from reconciler.cli.options import (
-    CatalogFlags,
     approve_option,
     archive_option,
     catalog_argument,
@@ -25,22 +22,12 @@ from reconciler.cli.options import (
     state_option,
 )
 from reconciler.cli.output import format_option
-from reconciler.cli.progress import progress
-from reconciler.cli.run_plan import hold_lock, lock_holder, lock_options, settle_option, wait_for_the_list
+from reconciler.cli.run_plan import lock_options, settle_option
 from reconciler.cli.sections import SectionedCommand
-from reconciler.cli.suggestions import completed
-from reconciler.cli.who import who
 from reconciler.contract import load_contract
-from reconciler.domain import Catalog
-from reconciler.errors import CatalogError, ExitCode, Problem, ReconcilerError
-from reconciler.ownership.account import Account
-from reconciler.ownership.tag import Identity
-from reconciler.state import FOLDER, make_salt, open_state
+from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
+from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
-from reconciler.text.paste import command as paste
-
-if TYPE_CHECKING:
-    from reconciler.apply.restore import Restored
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,6 +61,7 @@ def _archive_id(function: F) -> F:
 def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form: str) -> None:
     """List archived sessions, oldest first."""
     from reconciler.cli.problems import print_problems
+    from reconciler.cli.restoring import count
 
     found, problems = archives.read_archive(_folder(catalog, state_dir, archive_dir))
     named = [(one, *_named(one, problems)) for one in found]
@@ -81,6 +69,7 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
         rows = [
             {
                 "id": one.id,
+                "run": one.run,
                 "before": one.before,
                 "run_started": one.run_started,
                 "endpoint": one.endpoint,
@@ -94,7 +83,7 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
         click.echo(json.dumps(rows, indent=2))
     else:
         for one, _, name in named:
-            messages = "" if one.messages is None else f", {len(one.messages)} messages"
+            messages = "" if one.messages is None else f", {count(len(one.messages))}"
             line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
             click.echo(terminal(line))
         if not found:
@@ -128,8 +117,14 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 
 
 @command.command(cls=SectionedCommand)
-@_archive_id
+@click.argument("archive_id", metavar="[ID]", required=False)
 @catalog_argument
+@click.option("--run", "run", metavar="RUN", help="Restore all that this run deleted or overwrote.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Put the messages of a deleted session into the one that has its key by now, if that has none.",
+)
 @connection_options
 @_folder_options
 @approve_option
@@ -138,121 +133,59 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
 @other_account_option
 @format_option()
 def restore(
-    archive_id: str,
+    archive_id: str | None,
     catalog: Path,
+    run: str | None,
     state_dir: Path | None,
     archive_dir: Path | None,
-    auto_approve: bool,
-    settle: float | None,
-    lock: bool | None,
-    lock_timeout: float,
-    other_account: bool,
-    form: str,
     **flags: Any,
-) -> None:
-    """Restore an archived session. ID may be abbreviated to its first characters.
+) -> int:
+    """Restore an archived session, or all of a run. ID and RUN may be abbreviated to their first characters.
 
     A deleted session is created again under a new id, with its remark and with its messages in order. An updated
     session gets its earlier values back. If a restore is interrupted, run it again with the same state folder: it
-    resumes where it stopped.
+    resumes where it stopped. It exits with 4 if it did a part of its work.
+
+    `reconciler archive list` shows the IDs, `reconciler history` the runs. With --run, the argument is CATALOG.
     """
-    from reconciler.apply.restore import RestoreOptions
-    from reconciler.apply.restore import restore as bring_back
-    from reconciler.cli.approve import approve
+    from reconciler.cli.restoring import Restoring, restore_one, restore_run
 
+    if run is not None:
+        catalog = _only_catalog(archive_id, catalog)
+    elif archive_id is None:
+        raise UsageError(
+            "what to restore is missing: an ID, or --run=RUN",
+            "`reconciler archive list` shows the IDs, `reconciler history` the runs",
+        )
     folder = _folder(catalog, state_dir, archive_dir)
-    found = archives.find_archived(folder, archive_id)
-    what = "restore" if found.messages is None else f"create again, with {len(found.messages)} messages,"
-    click.echo(
-        terminal(f"This will {what} {found.identity.key} as it was before the {found.before}."),
-        err=form == "json",
-    )
-    if found.account is None:
-        click.echo("It does not say which account it is from: an earlier version archived it.", err=True)
-    if not auto_approve:
-        approve("Restore it?")
-    identity, by, run = found.identity, who(catalog), new_run()
-    loaded = _catalog_of(catalog, identity, locking=lock is not None)
-    state = open_state(state_dir or catalog / FOLDER)
-    make_salt(state)
-    with connect(_connection(flags, catalog, loaded, identity), state) as client:
-        lag = client.contract.settle if settle is None else settle
-        with hold_lock(
-            client,
-            identity.catalog,
-            identity.environment,
-            holder=lock_holder(by, run),
-            timeout=lock_timeout,
-            settle=lag,
-            wanted=lock if lock is not None else loaded is not None and loaded.policy.lock,
-        ) as holding:
-            wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
-            with progress("restoring") as step:
-                options = RestoreOptions(state, folder, lag, by, run, holding, on_message=step)
-                account = Account(key=key_mark(client, state))
-                options = replace(options, account=account, other_account=other_account)
-                done = bring_back(found, client, options)
-    _say_restored(found, done, form)
-    if found.messages is not None and loaded:
-        _say_if_unwanted(identity, loaded)
+    where = {"root": catalog, "state": state_dir or catalog / FOLDER, "archive": folder, "flags": flags}
+    how = split({**flags, **where}, Restoring)
+    if archive_id is not None and run is None:
+        restore_one(archives.find_archived(folder, archive_id), how)
+        return ExitCode.OK
+    assert run is not None
+    from reconciler.apply.restore_run import of_run
+    from reconciler.cli.problems import print_problems
+
+    found, problems = archives.read_archive(folder)
+    print_problems(problems)
+    return restore_run(of_run(found, run), how)
 
 
-def _say_restored(found: archives.Archived, done: Restored, form: str) -> None:
-    if form == "json":
-        row = {"id": found.id, "key": found.identity.key, **asdict(done)}
-        click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))
-    elif found.messages is None:
-        click.echo(f"Restored: #{done.session_id} has its earlier values.")
-    else:
-        verb = "Created again" if done.made else "Completed"
-        click.echo(f"{verb}: #{done.session_id}, {done.messages} messages added.")
-
-
-def _say_if_unwanted(identity: Identity, catalog: Catalog) -> None:
-    """Warn if the next apply would delete the session again."""
-    if identity.key in catalog.sessions.keys() | catalog.forgotten:
-        return
-    key = terminal(identity.key)
-    forget = terminal(completed(paste("forget", identity.key, environment=identity.environment)))
-    click.echo(
-        f"{key} is not in the catalog, so the next apply would delete it: put it back there, or run {forget}",
-        err=True,
-    )
-
-
-def _connection(
-    flags: Mapping[str, Any], folder: Path, loaded: Catalog | None, identity: Identity
-) -> Connection:
-    """The connection flags, with what catalog.yaml says of the service if it is that of the session's catalog. A
-    restore has to work without the rest of the catalog, or with another one.
+def _only_catalog(word: str | None, catalog: Path) -> Path:
+    """The catalog's folder where --run stands in the place of an id.
 
     Raises:
-        Refused: the catalog expects another address.
+        UsageError: there is an id, too.
     """
-    from reconciler.catalog import catalog_name
-
-    try:
-        ours = loaded is not None or catalog_name(folder, identity.environment) == identity.catalog
-    except CatalogError:
-        ours = False
-    return connection_for(flags, folder, identity.environment) if ours else split(flags, Connection)
-
-
-def _catalog_of(folder: Path, identity: Identity, *, locking: bool) -> Catalog | None:
-    """The catalog that owns the session, if it is there and loads; a restore has to work without it.
-
-    ``locking`` says that a flag decides whether to lock, so that the catalog's policy does not matter.
-    """
-    try:
-        loaded = CatalogFlags(identity.environment, ()).load(folder)
-    except ReconcilerError:
-        if not locking and (folder / "catalog.yaml").exists():
-            click.echo(
-                "the catalog does not load, so its lock policy is unknown: no lock is taken (--lock takes one)",
-                err=True,
-            )
-        return None
-    return loaded if loaded.name == identity.catalog else None
+    if word is None:
+        return catalog
+    given = click.get_current_context().get_parameter_source("catalog") is ParameterSource.COMMANDLINE
+    if given or not Path(word).is_dir():
+        raise UsageError(
+            "give an ID or --run RUN, not both", "with --run, the only argument is the catalog's folder"
+        )
+    return Path(word)
 
 
 @command.command()

@@ -45,17 +45,23 @@ def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> Non
 
 
 def _lines(run: list[dict[str, Any]]) -> list[str]:
-    start = next((entry for entry in run if entry.get("event") == "start"), run[0])
-    end = next((entry for entry in run if entry.get("event") == "end"), None)
+    starts = [entry for entry in run if entry.get("event") == "start"]
+    ends = [entry for entry in run if entry.get("event") == "end"]
+    start = starts[0] if starts else run[0]
+    # A run that restores several sessions begins and ends with each.
+    end = ends[-1] if len(ends) >= len(starts) and ends else None
     environment = f"@{start['environment']}" if start.get("environment") else ""
     who = start.get("job") or start.get("user") or "unknown"
     commit = f", commit {str(start['commit'])[:12]}" if start.get("commit") else ""
+    if start.get("dirty") is True:
+        commit += f" with uncommitted changes{'' if commit else ' in git'}"
     where = f"{start.get('catalog')}{environment} to {start.get('endpoint')}"
     account = account_from_json((end or {}).get("account")) or account_from_json(start.get("account"))
     if account is not None and account.numbers:
         where += f", {account}"
-    if start.get("restores"):
-        where += f", restoring {start['restores']}"
+    restored = {str(entry.get("restores")) for entry in starts if entry.get("restores")}
+    if restored:
+        where += f", restoring {restored.pop() if len(restored) == 1 else f'{len(restored)} sessions'}"
     lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]
     ended = {_one(entry): entry for entry in run if entry.get("event") not in _NO_RESULT}
     for entry in run:
@@ -72,7 +78,8 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     if end is None:
         lines.append("    (killed, or still running: no end on record)")
     else:
-        lines.append(terminal(f"    {end.get('verification')}"))
+        said = {str(entry.get("verification")) for entry in ends}
+        lines.append(terminal(f"    {said.pop() if len(said) == 1 else 'failed in part'}"))
     return lines
 
 

@@ -147,6 +147,8 @@ def _row(live: LiveSession, owner: Owner) -> tuple[str, str, str, str]:
     else:
         several = owner == "foreign" or tag.identity.environment is not None
         held = str(tag.identity) if several else tag.identity.key
+        if live.is_copy:
+            held = f"{held} (copy of #{tag.session_id})"
     return live.name, held, live.model, _time(live, "updated_at") or "-"
 
 

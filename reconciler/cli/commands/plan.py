@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.connect import Connection, connect, connection_for
-from reconciler.cli.live import listing, with_messages
+from reconciler.cli.live import listing, with_message_counts, with_messages
 from reconciler.cli.options import (
     CatalogFlags,
     OutPath,
@@ -29,6 +30,7 @@ from reconciler.state import FOLDER, make_salt
 from reconciler.text.paste import command as paste
 
 if TYPE_CHECKING:
+    from reconciler.api.client import Client
     from reconciler.catalog.loaded import Loaded
 
 
@@ -79,13 +81,19 @@ def command(
         origins = which.load_with_origins(catalog)
         loaded = origins.catalog
         _tell_mistakes(origins, which)
-        facts = journal_facts(loaded, state)
+        facts = journal_facts(loaded, catalog, state)
         snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
+
+    def client() -> AbstractContextManager[Client]:
+        return connect(connection, state)
+
     if against is None:
-        snapshot = with_messages(
-            snapshot, loaded.name, loaded.environment, lambda: connect(connection, state)
-        )
-    plan = facts.added(split(flags, PolicyFlags).plan(loaded, snapshot, state=state), snapshot)
+        snapshot = with_messages(snapshot, loaded.name, loaded.environment, client)
+    policy = split(flags, PolicyFlags)
+    plan = policy.plan(loaded, snapshot, state=state)
+    plan = facts.added(plan, snapshot, allow_recreate=policy.allow_recreate)
+    if against is None:
+        plan = with_message_counts(plan, snapshot, client)
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
