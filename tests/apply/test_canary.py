@@ -98,7 +98,7 @@ def archive(shop: Shell) -> dict[int, str]:
 def as_it_was(archived: str) -> str:
     return (
         f"      archived as it was: {archived}. Put it back before the next apply, once the contract is\n"
-        f"      right: reconciler archive restore {archived} --contract contract.yaml\n"
+        f"      right: `reconciler archive restore {archived} --contract=contract.yaml`\n"
     )
 
 

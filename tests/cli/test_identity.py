@@ -148,7 +148,7 @@ def test_a_damaged_tag_stands_in_the_way_until_it_is_adopted(
         assert done.returncode == 3
         words = " ".join(done.stdout.split())
         assert f"[unreadable_tag] alice would be created, but #{number} may be it" in words
-        assert f"to allow it: take it over: reconciler adopt alice={number}" in words
+        assert f"to allow it: take it over: `reconciler adopt alice={number} --catalog=shop`" in words
     assert live(server) == before
     adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr

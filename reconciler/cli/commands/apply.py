@@ -96,7 +96,7 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
             err=True,
         )
         catalog = which.load(folder)
-    facts = journal_facts(catalog, folder, state)
+    facts = journal_facts(catalog, state)
     return Job(
         catalog.name,
         catalog.environment,

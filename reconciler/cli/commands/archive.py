@@ -183,7 +183,7 @@ def _only_catalog(word: str | None, catalog: Path) -> Path:
     given = click.get_current_context().get_parameter_source("catalog") is ParameterSource.COMMANDLINE
     if given or not Path(word).is_dir():
         raise UsageError(
-            "give an ID or --run RUN, not both", "with --run, the only argument is the catalog's folder"
+            "give an ID or --run=RUN, not both", "with --run, the only argument is the catalog's folder"
         )
     return Path(word)
 

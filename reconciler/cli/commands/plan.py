@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Compare with a snapshot file (see `reconciler snapshot`) instead of the live list. Needs no key.",
+    help="Compare with a snapshot file (`reconciler snapshot FILE` makes one) instead of the live list. Needs no key.",
 )
 @policy_options
 @state_option
@@ -81,7 +81,7 @@ def command(
         origins = which.load_with_origins(catalog)
         loaded = origins.catalog
         _tell_mistakes(origins, which)
-        facts = journal_facts(loaded, catalog, state)
+        facts = journal_facts(loaded, state)
         snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
 
     def client() -> AbstractContextManager[Client]:
