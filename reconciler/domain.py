@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
-from reconciler.ownership.tag import Identity
+from reconciler.ownership.tag import Identity, Tag
 from reconciler.values import JSON
 
 if TYPE_CHECKING:
@@ -188,10 +188,15 @@ class LiveSession:
     session_token: str | None = None
 
     @property
-    def is_copy(self) -> bool:
-        """Whether its tag says that it was written on another session: somebody copied that one, remark and all."""
+    def own_tag(self) -> Tag | None:
+        """The tag, if it was not written on another session. On a copy made outside git, it was."""
         tag = self.remark.tag
-        return tag is not None and tag.session_id is not None and tag.session_id != self.session_id
+        return tag if tag is not None and tag.session_id in (None, self.session_id) else None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether its tag was written on another session: somebody copied that one, remark and all."""
+        return self.remark.tag is not None and self.own_tag is None
 
     def fields(self) -> dict[str, JSON]:
         """All fields by path, including other people's keys in the remark."""

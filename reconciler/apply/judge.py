@@ -105,11 +105,7 @@ def judge_created(
 ) -> Verdict:
     """Judge a create. ``known`` are the sessions from before it, ``made`` is the id in the response."""
     lives = list(lives)
-    ours = [
-        live
-        for live in lives
-        if live.remark.tag is not None and live.remark.tag.identity == action.identity and not live.is_copy
-    ]
+    ours = [live for live in lives if (tag := live.own_tag) is not None and tag.identity == action.identity]
     old = [live for live in ours if live.session_id in known]
     new = [live for live in ours if live.session_id not in known]
     if old:

@@ -286,7 +286,8 @@ class _Work:
         return Restored(number, made=False, messages=added)
 
     def _ours(self, live: LiveSession) -> bool:
-        return live.remark.tag is not None and live.remark.tag.identity == self.archived.identity
+        tag = live.own_tag
+        return tag is not None and tag.identity == self.archived.identity
 
     def _as_it_was(self, live: LiveSession) -> bool:
         original = self.original

@@ -50,8 +50,8 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
     by_id = {live.session_id: live for live in now}
     by_identity: dict[Identity, list[int]] = {}
     for live in now:
-        if live.remark.tag and not live.is_copy:
-            by_identity.setdefault(live.remark.tag.identity, []).append(live.session_id)
+        if tag := live.own_tag:
+            by_identity.setdefault(tag.identity, []).append(live.session_id)
     leaving = {action.session_id for action in plan.actions if action.kind in ("move", "forget", "delete")}
     problems: list[Problem] = []
     for action in plan.actions:

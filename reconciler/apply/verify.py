@@ -208,7 +208,7 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
     """Compare the applied actions with the live list. No I/O."""
     findings = Findings()
     by_id = {live.session_id: live for live in now}
-    by_identity = {live.remark.tag.identity: live for live in now if live.remark.tag and not live.is_copy}
+    by_identity = {tag.identity: live for live in now if (tag := live.own_tag)}
     for result in results:
         if result.outcome != "applied":
             continue
@@ -256,8 +256,8 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
     by_token = {live.session_token: live for live in now if live.session_token}
     by_identity: dict[Identity, LiveSession] = {}
     for live in now:
-        if live.remark.tag and not live.is_copy:
-            by_identity.setdefault(live.remark.tag.identity, live)
+        if tag := live.own_tag:
+            by_identity.setdefault(tag.identity, live)
     by_id = {live.session_id: live for live in now}
 
     def again(result: Result) -> Result:

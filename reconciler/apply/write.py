@@ -342,9 +342,8 @@ class Writer:
 
     def _by_tag(self, action: Action) -> LiveSession | None:
         for live in list_sessions(self.client, name=action.name):
-            tag = live.remark.tag
-            theirs = live.is_copy or (tag and tag.catalog_id != action.catalog_id)
-            if tag and tag.identity == action.identity and not theirs:
+            tag = live.own_tag
+            if tag and tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None
 

@@ -15,8 +15,8 @@ def did_you_mean(key: str, known: Collection[str], otherwise: str) -> str:
 
 
 def live_keys(snapshot: Snapshot, catalog: str, environment: str | None) -> set[str]:
-    """The keys of a catalog and environment that are live."""
-    tags = (live.remark.tag for live in snapshot)
+    """The keys of a catalog and environment that are live, copies aside."""
+    tags = (live.own_tag for live in snapshot)
     return {
         tag.identity.key
         for tag in tags

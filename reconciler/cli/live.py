@@ -47,19 +47,16 @@ def with_messages(
 ) -> Snapshot:
     """The snapshot, with the number of messages of each session whose identity is live more than once. Without such
     sessions, no call is sent."""
-    from reconciler.plan.duplicates import MOST_COUNTED
+    from reconciler.plan.duplicates import to_count
     from reconciler.plan.placing import doubles
 
-    # The smallest groups first: one that is too large to be counted is in nobody's way.
-    groups = sorted(doubles(snapshot, catalog, environment), key=len)
-    lives = [live for group in groups for live in group]
+    lives, beyond = to_count(doubles(snapshot, catalog, environment))
     if not lives:
         return snapshot
     from reconciler.api.messages import count_messages
 
     with client() as asked:
-        counts = count_messages(asked, lives[:MOST_COUNTED])
-    beyond = frozenset(live.session_id for live in lives[MOST_COUNTED:])
+        counts = count_messages(asked, lives)
     return replace(snapshot, messages=counts, uncounted=beyond)
 
 

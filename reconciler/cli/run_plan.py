@@ -38,7 +38,7 @@ from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import Account
 from reconciler.plan.adoptions import GONE
 from reconciler.plan.document import plan_to_document
-from reconciler.plan.types import Plan
+from reconciler.plan.types import UNDECIDED, Plan
 from reconciler.render.options import Detail, RenderOptions
 from reconciler.render.report import render_report
 from reconciler.state import make_salt, open_state
@@ -218,7 +218,7 @@ def _run(
             )
     text = render_report(report_to_document(report), writing.form, options)
     click.echo(completed(text) if writing.form == "text" else text, nl=False, color=options.color)
-    return _with_the_gone(plan, report.exit_code)
+    return _with_what_is_left(plan, report.exit_code)
 
 
 def _by(job: Job, root: Path) -> dict[str, str | bool]:
@@ -239,12 +239,13 @@ def _planned(job: Job, writing: Writing, snapshot: Snapshot, client: Client) -> 
     return with_message_counts(plan, snapshot, lambda: nullcontext(client))
 
 
-def _with_the_gone(plan: Plan, code: int) -> int:
-    """Name the keys whose session to adopt is gone. Returns the exit code that takes them into account."""
-    gone = [note for note in plan.notes if note.kind == GONE]
-    for note in gone:
-        click.echo(f"not done: {note.key} {note.message}", err=True)
-    return ExitCode.PARTIAL if gone and code == ExitCode.OK else code
+def _with_what_is_left(plan: Plan, code: int) -> int:
+    """Name the keys that nothing was done about: the session to adopt is gone, or it is not known which of several
+    sessions stays. Returns the exit code that takes them into account."""
+    left = [note for note in plan.notes if note.kind in (GONE, UNDECIDED)]
+    for note in left:
+        click.echo(f"not done: {note.key}{' ' if note.kind == GONE else ': '}{note.message}", err=True)
+    return ExitCode.PARTIAL if left and code == ExitCode.OK else code
 
 
 def _listed(job: Job, writing: Writing, client: Client, state: Path, entries: Iterable[Entry]) -> Snapshot:

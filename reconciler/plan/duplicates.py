@@ -9,15 +9,31 @@ Concurrent runs or a lagging list create such sessions, or somebody copies a ses
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from reconciler.domain import LiveSession
 from reconciler.plan.types import UNDECIDED, Note
 
-#: Of how many such sessions a run counts the messages: each takes a call or more.
+#: Of how many such sessions a run counts the messages: each takes a call or more. A single group may have more.
 MOST_COUNTED: Final = 40
+
+
+def to_count(groups: Iterable[Sequence[LiveSession]]) -> tuple[list[LiveSession], frozenset[int]]:
+    """The sessions to count the messages of, and the numbers of those that come after them.
+
+    Only whole groups are of use. The smallest come first, and the first is counted however large it is, so that each
+    run settles at least one.
+    """
+    counted: list[LiveSession] = []
+    beyond: set[int] = set()
+    for group in sorted(groups, key=len):
+        if counted and len(counted) + len(group) > MOST_COUNTED:
+            beyond.update(live.session_id for live in group)
+        else:
+            counted += group
+    return counted, frozenset(beyond)
 
 
 @dataclass(frozen=True, slots=True)

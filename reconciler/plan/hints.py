@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from typing import Final
 
 from reconciler.domain import Fragment, LiveSession
+from reconciler.plan.advice import adopt_line
 from reconciler.plan.types import Action, Note
 
 #: The share that the prompts of a renamed session have in common.
@@ -68,7 +69,8 @@ def _twins(creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[
         Note(
             "same-name",
             f"has the same name as {_numbers(ids)}, which is unmanaged: "
-            f'to adopt that session instead of creating one, add "adopt: {ids[0]}" to its manifest',
+            "to adopt that session instead of creating one, "
+            f"{adopt_line(action.key, ids[0], action.identity.environment)}",
             action.key,
         )
         for action in creates

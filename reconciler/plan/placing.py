@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.ownership.tag import Identity, Tag
+from reconciler.plan.advice import adopt_line
 from reconciler.plan.types import Note, Refusal, Selection
 from reconciler.text.paste import command
 
@@ -234,7 +235,7 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
         elif key in catalog.sessions and key not in places.held:
             message = (
                 f"a copy of #{original}, which is no longer managed here: left alone. "
-                f'To adopt it instead of creating {key}, add "adopt: {live.session_id}" to its manifest'
+                f"To adopt it instead of creating {key}, {adopt_line(key, live.session_id, catalog.environment)}"
             )
         else:
             message = f"a copy of #{original}, which is no longer managed here: left alone"

@@ -278,8 +278,10 @@ def converges(client: Client, store: Store, now: Catalog, state: Path) -> None:
     # Every key is live once, and as wanted.
     tags = [one.remark.tag for one in still.values()]
     keys = [tag.identity.key for tag in tags if tag and tag.identity == now.identity(tag.identity.key)]
-    gone = {key for key, number in now.adopt.items() if number not in rows and number not in still}
-    assert sorted(keys) == sorted(now.sessions.keys() - (gone - set(keys)))
+    gone = {key for key, number in now.adopt.items() if number not in rows} - set(keys)
+    assert sorted(keys) == sorted(now.sessions.keys() - gone)
+    if any(now.adopt[key] in still for key in gone):
+        return  # this apply gave the number to another session, so the next plan is refused
 
     # Once is enough.
     calls = len(store.sessions()), client_writes(client)

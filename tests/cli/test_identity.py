@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from reconciler.ownership.catalog_id import CATALOG_ID_PATTERN, is_catalog_id, new_catalog_id
 from reconciler.ownership.remark import compose_remark, parse_remark, remark_of_another_session
 from reconciler.ownership.tag import Identity, make_tag, tag_from_json, tag_to_json
 from reconciler.schemas import load_schema
-from reconciler.server import RunningServer
+from reconciler.server import Fault, RunningServer
 from reconciler.values import MISSING
 from tests.cli.conftest import Shell, writes
+from tests.support import learned_file
 
 FIELDS = {
     "name": "Alice",
@@ -282,3 +284,125 @@ def test_more_doubles_than_a_run_counts_are_settled_one_run_after_the_other(
     assert note in out
     applied(shop)
     assert live(server) == list(range(1, 22))
+
+
+# What a copy is not taken for
+
+
+@pytest.fixture
+def orphan(shop: Shell, server: RunningServer) -> int:
+    """A copy of alice, whose original somebody deleted. Its id."""
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kinder."}})
+    applied(shop)
+    number = copy(server, 1)
+    server.store.delete_session(1)
+    return number
+
+
+def holders(server: RunningServer) -> list[int]:
+    """The sessions that have a tag of their own."""
+    tags = {row.session_id: parse_remark(row.remark).tag for row in server.store.sessions()}
+    return [number for number, tag in tags.items() if tag and tag.session_id in (None, number)]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["tried first", "known to work"])
+def test_a_session_is_created_beside_a_copy_of_the_one_that_is_gone(
+    shop: Shell, server: RunningServer, orphan: int, known: bool
+) -> None:
+    before = server.store.session(orphan)
+    contract = ("--contract", str(learned_file(shop.folder))) if known else ()
+    out = applied(shop, "--allow-recreate", *contract)
+    assert "created alice" in out
+    (made,) = holders(server)
+    assert (live(server), server.store.session(orphan)) == ([orphan, made], before)
+    assert shop.json("plan", "shop", *contract)["actions"] == []
+
+
+def test_a_create_whose_answer_is_lost_is_not_found_in_a_copy(
+    shop: Shell, server: RunningServer, orphan: int
+) -> None:
+    """The connection is cut before the service creates anything, and the list shows the copy's tag."""
+    server.faults.add(Fault("cut", operation="create_session", when="first"))
+    contract = ("--contract", str(learned_file(shop.folder)))
+    assert "UNKNOWN create alice" in applied(shop, "--allow-recreate", *contract, code=4)
+    assert "created alice" in applied(shop, "--allow-recreate", *contract)
+    (made,) = holders(server)
+    assert made != orphan
+    assert shop.json("plan", "shop")["actions"] == []
+
+
+def test_a_copy_does_not_keep_its_original_from_being_restored(
+    shop: Shell, server: RunningServer, orphan: int
+) -> None:
+    applied(shop, "--allow-recreate")
+    shop.write({"bob": {"name": "Bob", "prompt": "Be brief."}})
+    applied(shop)
+    assert parse_remark(remark_of(server, orphan)).tag is not None
+    (found,) = [one["id"] for one in shop.json("archive", "list", "shop") if one["before"] == "delete"]
+    done = shop.run("archive", "restore", found, "shop", "--auto-approve", "--settle", "0")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_does_not_keep_another_session_from_being_adopted_by_name(
+    shop: Shell, server: RunningServer, orphan: int
+) -> None:
+    number = server.store.insert_session(name="Alice", prompt="By hand.")
+    done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert holders(server) == [number]
+
+
+def test_more_doubles_than_a_plan_asks_for_their_messages_are_resolved(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    for _ in range(50):
+        copy(server, 1)
+    applied(shop, "--max-deletes", "50")
+    assert live(server) == [1]
+
+
+def test_an_apply_that_can_not_tell_which_double_stays_is_done_in_part(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    server.faults.add(Fault("status", operation="list_messages", status=400))
+    done = shop.run("apply", "shop", "--auto-approve", "--settle", "0")
+    assert (done.returncode, done.stderr) == (
+        4,
+        f"not done: alice: 2 live sessions have this identity: #1, #{number}. It is not known how many messages each "
+        "of them has, so all are left alone: plan again against the live list, or delete the ones that are not "
+        "wanted\n",
+    )
+    assert live(server) == [1, number]
+
+
+# What is advised in a catalog with environments
+
+
+def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServer) -> None:
+    sessions = {"alice": {"name": "Alice", "prompt": "Be kind."}}
+    shop.write(sessions, environments={"staging": {}})
+    staging = ("--env", "staging")
+    applied(shop, *staging)
+    whole = remark_of(server, 1)
+    server.store.update_session(1, remark=whole[:75])
+    (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
+    assert refusal["allow"].startswith("to take it over: reconciler adopt alice=1 --env=staging; ")
+    server.store.update_session(1, remark="")
+    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
+    assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
+    line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
+    assert notes["same-name"].endswith(f'add "{line}" to catalog.yaml')
+    shop.write(sessions, environments=yaml.safe_load(line)["environments"])
+    applied(shop, *staging)
+    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
+    assert notes["adopted"].endswith("remove with reconciler adopt --tidy --env=staging")
+    words = notes["adopted"].rpartition("reconciler ")[2].split()
+    assert shop.run(*words, "--catalog", "shop").returncode == 0
+    assert shop.json("plan", "shop", *staging)["notes"] == []

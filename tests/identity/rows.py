@@ -349,7 +349,7 @@ ROWS: Final = [
             "how many messages each of them has, so all are left alone: plan again against the live "
             "list, or delete the ones that are not wanted",
         ),
-        codes=(0, 2, 0),
+        codes=(0, 2, 4),
         live="#1 bookshop/alice, #2 bookshop/alice",
         quirks=Quirks(),
     ),

@@ -170,11 +170,9 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
 def _by_name(catalog: Catalog, snapshot: Snapshot) -> tuple[dict[str, int], list[Problem]]:
     """Which key adopts which session, by exact name; and the names for which that is ambiguous."""
     ours = {
-        live.remark.tag.identity.key
+        tag.identity.key
         for live in snapshot
-        if live.remark.tag
-        and live.remark.tag.identity == catalog.identity(live.remark.tag.identity.key)
-        and not live.is_copy
+        if (tag := live.own_tag) and tag.identity == catalog.identity(tag.identity.key)
     }
     keys: dict[str, list[str]] = defaultdict(list)
     for key, session in catalog.sessions.items():

@@ -17,6 +17,7 @@ from reconciler.cli.options import (
     approve_option,
     archive_option,
     catalog_argument,
+    chosen_folder,
     connection_options,
     split,
     state_option,
@@ -185,7 +186,7 @@ def _only_catalog(word: str | None, catalog: Path) -> Path:
         raise UsageError(
             "give an ID or --run=RUN, not both", "with --run, the only argument is the catalog's folder"
         )
-    return Path(word)
+    return chosen_folder(Path(word)) or catalog
 
 
 @command.command()
