@@ -14,6 +14,7 @@ from reconciler.schemas import load_schema
 from reconciler.server import Fault, RunningServer
 from reconciler.values import MISSING
 from tests.cli.conftest import Shell, writes
+from tests.suggestions import suggested
 from tests.support import learned_file
 
 FIELDS = {
@@ -393,16 +394,20 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     whole = remark_of(server, 1)
     server.store.update_session(1, remark=whole[:75])
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
-    assert refusal["allow"].startswith("to take it over: reconciler adopt alice=1 --env=staging; ")
+    assert refusal["allow"].startswith(
+        "take it over: `reconciler adopt alice=1 --env=staging --catalog=shop`; "
+    )
     server.store.update_session(1, remark="")
     notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
-    assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
+    assert (
+        "`reconciler adopt alice=1 --env=staging --catalog=shop` takes it over again" in notes["tag-removed"]
+    )
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
     assert notes["same-name"].endswith(f'add "{line}" to catalog.yaml')
     shop.write(sessions, environments=yaml.safe_load(line)["environments"])
     applied(shop, *staging)
     notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
-    assert notes["adopted"].endswith("remove with reconciler adopt --tidy --env=staging")
-    words = notes["adopted"].rpartition("reconciler ")[2].split()
-    assert shop.run(*words, "--catalog", "shop").returncode == 0
+    assert notes["adopted"].endswith("remove with `reconciler adopt --tidy --env=staging --catalog=shop`")
+    (line,) = suggested(notes["adopted"])
+    assert shop.run(*shlex.split(line)[1:]).returncode == 0
     assert shop.json("plan", "shop", *staging)["notes"] == []
