@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -398,7 +399,7 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
         "take it over: `reconciler adopt alice=1 --env=staging --catalog=shop`; "
     )
     server.store.update_session(1, remark="")
-    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
+    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging, code=3)["notes"]}
     assert (
         "`reconciler adopt alice=1 --env=staging --catalog=shop` takes it over again" in notes["tag-removed"]
     )
