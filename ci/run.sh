@@ -36,6 +36,8 @@ run() {
   # A command that the signal met before it was ready for it was cancelled as well.
   if [ -n "$cancelled" ] && [ "$code" -eq 143 ]; then code=130; fi
   wait "$copier" || :
+  # Colours are for the log. Nothing else in it is an escape sequence: the command shows those of others by their code.
+  sed 's/'"$(printf '\033')"'\[[0-9;]*m//g' "$file" >"$scratch/plain" && cat "$scratch/plain" >"$file"
   trap 'exit 130' INT TERM
   rm -rf "$scratch"
   echo "::$token::"
