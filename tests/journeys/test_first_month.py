@@ -1,7 +1,7 @@
-"""``docs/tutorial.md``, followed word for word, on two accounts that are not empty.
+"""``docs/tutorial.md``, followed word for word, on two accounts.
 
-What is checked besides the page: sessions that are not the school's are what they were, byte for byte, and every message
-that was there at the beginning is there at the end.
+What is checked besides the page: sessions that are not the school's are what they were, byte for byte, and every
+message that was there at the beginning is there at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.server import RunningServer, running_server
+from reconciler.server.store import SessionRow
 from tests import warm
+from tests.doctor.test_first_ten_minutes import Step
 from tests.test_followed_pages import PRODUCTION, STAGING, Reader
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -39,6 +41,11 @@ def made_by_hand(server: RunningServer) -> None:
             server.store.insert_message(number, content=f"{name}, message {text}")
 
 
+def the(server: RunningServer, number: int) -> SessionRow:
+    """The session with this id."""
+    return next(row for row in server.store.sessions() if row.session_id == number)
+
+
 def others(server: RunningServer) -> list[object]:
     return [asdict(row) for row in server.store.sessions() if row.session_id in OTHERS]
 
@@ -49,8 +56,18 @@ def contents(server: RunningServer) -> Counter[str]:
     )
 
 
+class Month(Reader):
+    """A reader who also knows the archive's names for what the page calls by other names."""
+
+    def take(self, step: Step) -> None:
+        super().take(step)
+        for file in (self.root / ".reconciler" / "archive").glob("*-10-delete.json"):
+            _, run, *_ = file.stem.split("-")
+            self.known |= {"20261119T093000-1a2b3c4d-10-delete": file.stem, "1a2b3c4d": run}
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
+def reader(tmp_path: Path) -> Month:
     """Somebody in an empty repository, with the spreadsheet among the downloads."""
     home, root = tmp_path, tmp_path / "school"
     (home / "Downloads").mkdir()
@@ -60,20 +77,33 @@ def reader(tmp_path: Path) -> Reader:
     (home / "bin").mkdir()
     warm.script(home / "bin" / "reconciler")
     path = f"{home / 'bin'}:{os.environ['PATH']}"
-    return Reader(root, {"PATH": path, "RECONCILER_PATIENCE": os.environ["RECONCILER_PATIENCE"]})
+    return Month(root, {"PATH": path, "RECONCILER_PATIENCE": os.environ["RECONCILER_PATIENCE"]})
 
 
-def test_the_first_month(reader: Reader) -> None:
-    with running_server(None, require_key="sk-production") as school, running_server(
-        None, require_key="sk-staging"
-    ) as staging:
+def test_the_first_month(reader: Month) -> None:
+    with (
+        running_server(None, require_key="sk-production") as school,
+        running_server(None, require_key="sk-staging") as staging,
+    ):
         made_by_hand(school)
         before = others(school), contents(school)
+        for name, server in (("staging", staging), ("production", school)):
+            (reader.root.parent / f"{name}.env").write_text(
+                f"export MINDCRAFT_ENDPOINT={server.url}\nexport MINDCRAFT_API_KEY=sk-{name}\n"
+            )
         reader.known = {PRODUCTION: school.url, STAGING: staging.url}
         reader.environ = {
             **reader.environ,
             "MINDCRAFT_ENDPOINT": school.url,
             "MINDCRAFT_API_KEY": "sk-production",
         }
-        reader.follow("tutorial.md", {})
+
+        def console() -> None:
+            school.store.update_session(13, parameters={**the(school, 13).parameters, "temperature": 0.9})
+
+        reader.follow("tutorial.md", {"Week two: somebody used the console": console})
         assert (others(school), contents(school)) == before
+        # The sessions that were adopted have kept their ids, but for the one that was deleted.
+        kept = {row.session_id for row in school.store.sessions()} & set(range(1, 16))
+        assert kept == set(range(1, 16)) - {10}
+        assert len(staging.store.sessions()) == 31
