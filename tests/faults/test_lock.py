@@ -81,7 +81,7 @@ def test_a_lock_that_is_held_keeps_others_out_until_it_is_broken(world: World) -
     waiting, refused, hint = run.err.splitlines()
     assert waiting == f"waiting for the lock of lery, run 1234 (#{ticket})"
     assert refused.startswith(f"locked by lery, run 1234 (#{ticket}, valid until 2")
-    assert hint.endswith("break it with: reconciler unlock")
+    assert hint.endswith("break it with: `reconciler unlock`")
     assert world.store.dump() == before
     world.check(run, 3)
 
@@ -385,7 +385,7 @@ def test_the_hint_names_the_environment(world: World) -> None:
     world.want([], environments={"prod": {}})
     place = [str(world.folder), "--endpoint", world.server.url, "--env", "prod"]
     run = world.here("apply", *place, "--lock", "--auto-approve")
-    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env=prod")) == (
+    assert (run.code, run.err.splitlines()[-1].endswith("break it with: `reconciler unlock --env=prod`")) == (
         3,
         True,
     ), run
