@@ -42,6 +42,8 @@ def problems(line: str) -> Iterator[str]:
     except ValueError as error:
         yield f"a shell can't read it: {error}"
         return
+    if words in (["--help"], ["--version"]):
+        return
     command, rest = leaf(cli, list(words))
     if isinstance(command, click.Group) or command is None:
         yield f"there is no such command: {words}"
