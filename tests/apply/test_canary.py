@@ -28,8 +28,8 @@ SESSIONS: dict[str, dict[str, Any]] = {
 EDITED = {key: {**one, "prompt": "Be quick."} for key, one in SESSIONS.items()}
 LEFT = {"carol": SESSIONS["carol"]}
 HINT = (
-    "      the contract only assumes this call: reconciler doctor --probe --write contract.yaml finds out which one "
-    "the service has; then plan again and apply with --contract contract.yaml\n"
+    "      the contract only assumes this call: `reconciler doctor --probe --write=contract.yaml` finds out which one "
+    "the service has; then plan again and apply with --contract=contract.yaml\n"
 )
 UPDATE = (
     "      sent: POST /v1/session/2/ with prompt, session_remark\n      answered: status 200, session 2\n"

@@ -60,7 +60,7 @@ def test_how_several_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[s
         _leave(doctor)
         _leave(doctor, remark="")
         _, out, _ = doctor("doctor")
-        assert "reconciler doctor --auto-approve removes them, and nothing else.\n" in out
+        assert "`reconciler doctor --auto-approve` removes them, and nothing else.\n" in out
 
 
 def _leave(doctor: Doctor, **changes: object) -> int:

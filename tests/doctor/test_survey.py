@@ -58,7 +58,7 @@ def test_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 Connection
   ok       contract: mindcraft, not learned from a service
   unknown  writes: update_session and delete_session are only assumed: no GET can tell whether they work
-           → reconciler doctor --probe --write contract.yaml finds out, on a session of its own
+           → `reconciler doctor --probe --write=contract.yaml` finds out, on a session of its own
   ok       address: {doctor.server.url} answers
   ok       TLS: not used, and not needed on this machine
   ok       clock: the same as ours

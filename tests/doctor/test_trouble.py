@@ -145,7 +145,7 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         code, out, _ = doctor("doctor")
         assert code == 1
         assert "Left over from an earlier probe: #8, 'reconciler doctor probe " in out
-        assert "reconciler doctor --auto-approve removes it, and nothing else.\n" in out
+        assert "`reconciler doctor --auto-approve` removes it, and nothing else.\n" in out
         doctor.server.faults.clear()
         code, out, _ = doctor("doctor", "--auto-approve")
         assert code == 0

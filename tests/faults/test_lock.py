@@ -255,7 +255,7 @@ def test_a_ticket_that_is_not_listed_in_time_is_released(tmp_path: Path, tally: 
         assert [one.operation for one in run.writes] == ["create_session", "delete_session"]
         assert run.err == (
             "the lock was created, but is not listed after 0.3 s\n"
-            "      hint: if the list lags longer than that, pass --settle SECONDS\n"
+            "      hint: if the list lags longer than that, pass --settle=SECONDS\n"
         )
         world.check(run, 1)
 

@@ -162,7 +162,7 @@ def test_a_plan_for_another_address(world: World, plan: Path) -> None:
     run = world.here("apply", str(plan), "--endpoint", "http://127.0.0.1:9")
     said = (
         f"the plan was made against {world.server.url}, and this is http://127.0.0.1:9\n"
-        f"      hint: apply it with --endpoint {world.server.url}, or make a plan against http://127.0.0.1:9\n"
+        f"      hint: apply it with --endpoint={world.server.url}, or make a plan against http://127.0.0.1:9\n"
     )
     assert (run.code, run.err, run.log) == (3, said, []), run
 
