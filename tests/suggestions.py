@@ -26,6 +26,14 @@ def suggested(text: str) -> list[str]:
     return [found[1] for found in SUGGESTED.finditer(text)]
 
 
+def without_run(text: str) -> str:
+    """An output without the flags that suggested commands have from the run: for tests that are about other things."""
+    flags = re.compile(
+        r" --(?:catalog|endpoint|contract|state-dir|archive-dir|api-key-file)=[^\s'`]+(?=[ `])"
+    )
+    return SUGGESTED.sub(lambda found: flags.sub("", found[0]), text)
+
+
 def check(text: str) -> None:
     """See that each suggested command parses, and that each value is written as ``--flag=value``."""
     for line in suggested(text):
