@@ -28,9 +28,7 @@ def suggested(text: str) -> list[str]:
 
 def without_run(text: str) -> str:
     """An output without the flags that suggested commands have from the run: for tests that are about other things."""
-    flags = re.compile(
-        r" --(?:catalog|endpoint|contract|state-dir|archive-dir|api-key-file)=[^\s'`]+(?=[ `])"
-    )
+    flags = re.compile(r" --(?:catalog|endpoint|state-dir|archive-dir|api-key-file)=[^\s'`]+(?=[ `])")
     return SUGGESTED.sub(lambda found: flags.sub("", found[0]), text)
 
 

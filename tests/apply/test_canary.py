@@ -149,7 +149,7 @@ def test_the_plan_says_what_is_tried(shop: Shell, serve: Callable[..., RunningSe
         "session_id": None,
         "message": "the contract's update and delete calls are not proven: the first of each is tried on one session, "
         "and the apply stops if the list shows anything else than it should. "
-        "`reconciler doctor --probe --write contract.yaml` proves them",
+        "`reconciler doctor --probe --write=contract.yaml` proves them",
     }
     learned = str(learned_file(shop.folder))
     assert shop.json("plan", "shop", "--contract", learned)["notes"] == []
