@@ -33,12 +33,16 @@ _PIECE: Final = 2**20
 
 
 class UnacceptableAnswerError(Exception):
-    """A response whose body is too large, or encoded in a way that is not accepted. ``what`` is "an answer that …"."""
+    """A response whose body is too large, or encoded in a way that is not accepted.
 
-    def __init__(self, what: str, status: int) -> None:
+    ``what`` is "an answer that …". ``passing`` says whether the same call may succeed later.
+    """
+
+    def __init__(self, what: str, status: int, *, passing: bool = False) -> None:
         super().__init__(what)
         self.what = what
         self.status = status
+        self.passing = passing
 
 
 class SlowAnswerError(Exception):
@@ -154,7 +158,9 @@ def _decoded(body: bytes, response: requests.Response) -> bytes:
     if len(text) > LARGEST:
         raise _too_large(response)
     if not inflater.eof or inflater.unused_data:
-        raise UnacceptableAnswerError(f"an answer that is not complete {encoding} data", response.status_code)
+        raise UnacceptableAnswerError(
+            f"an answer that is not complete {encoding} data", response.status_code, passing=True
+        )
     return text
 
 

@@ -214,6 +214,7 @@ class Client:
                 session=session,
                 hint=f"is {self.endpoint.name} the address of the session API?",
                 http_status=error.status,
+                passing=error.passing,
             ) from None
         except (requests.RequestException, HTTPError, SlowAnswerError) as error:
             raise self._unsent(operation, session, error) from None
