@@ -45,7 +45,7 @@ def read_named(path: Path, limit: int) -> bytes:
         if not is_below(real, inside):
             raise OSError(EPERM, f"it leads out of {root} through a symbolic link", str(path))
         descriptor = open_below(inside, os.path.relpath(real, inside))
-    with open(descriptor, "rb") as file:
+    with wrap(descriptor) as file:
         return read_open(file, limit)
 
 
@@ -56,14 +56,21 @@ def read_open(file: BinaryIO, limit: int) -> bytes:
         OSError: it is another kind of file, or larger.
     """
     found = os.fstat(file.fileno())
-    if stat.S_ISDIR(found.st_mode):
-        raise OSError(EISDIR, "it is a folder")
     if not stat.S_ISREG(found.st_mode):
         raise OSError(EINVAL, "it is not a regular file")
     data = file.read(limit + 1) if found.st_size <= limit else b""
     if max(found.st_size, len(data)) > limit:
         raise OSError(EFBIG, f"it is larger than {limit // 2**20} MiB")
     return data
+
+
+def wrap(descriptor: int) -> BinaryIO:
+    """The open file of a descriptor, for reading. If that fails, as it does for a folder, the descriptor is closed."""
+    try:
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _checkout(place: str) -> str | None:
@@ -128,7 +135,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the file can't be opened, or is not a regular file.
     """
-    with open(os.open(path, _NO_LINK), "rb") as file:
+    with wrap(os.open(path, _NO_LINK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(EINVAL, "it is not a regular file", str(path))
         yield file

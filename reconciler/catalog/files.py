@@ -20,7 +20,7 @@ from errno import ELOOP
 from fnmatch import translate
 from typing import Final
 
-from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_folder_below, open_in
+from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_folder_below, open_in, wrap
 
 #: How many files a catalog may have, prompts in files of their own included.
 MAX_FILES: Final = 2_000_000
@@ -77,6 +77,8 @@ class Root:
             return self._read(self._folder(parent), name)
         except (FileNotFoundError, NotADirectoryError):
             raise UnreadableError("does not exist", _spelling(path)) from None
+        except IsADirectoryError:
+            raise UnreadableError("is a folder", "name a file in it") from None
         except PermissionError:
             raise UnreadableError(
                 "can't be read: permission denied", "give yourself read permission"
@@ -92,10 +94,8 @@ class Root:
         return os.path.lexists(os.path.join(self.folder, name))
 
     def _read(self, folder: str, name: str) -> bytes:
-        with open(self._open(folder, name), "rb") as file:
+        with wrap(self._open(folder, name)) as file:
             seen = os.fstat(file.fileno())
-            if stat.S_ISDIR(seen.st_mode):
-                raise UnreadableError("is a folder", "name a file in it")
             if not stat.S_ISREG(seen.st_mode):
                 raise UnreadableError("is not a regular file", "replace it with a regular file")
             if seen.st_size > MAX_FILE:
@@ -114,10 +114,8 @@ class Root:
                 if error.errno != ELOOP:
                     raise
         real = self._real(place)
-        if not os.path.lexists(real) and os.path.islink(place):
+        if os.path.islink(place) and not os.path.exists(real):
             raise UnreadableError("is a broken symlink", "fix the link, or put the file in its place")
-        if os.path.islink(real):
-            raise UnreadableError("is a symlink that leads back to itself", "put the file in its place")
         return open_below(self.folder, os.path.relpath(real, self.folder))
 
     def _descriptor(self, folder: str) -> int:
