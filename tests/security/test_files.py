@@ -160,11 +160,12 @@ def test_a_swap_during_a_read_leads_nowhere(
     _swap_before_opening(
         monkeypatch, lambda: _put(checkout / swapped, lambda new: new.symlink_to(outside / swapped))
     )
+    read = {
+        "catalog": lambda: root.read("sub/deep/file"),
+        "named": lambda: read_named(checkout / "sub/deep/file", MAX_FILE),
+    }[reader]
     with pytest.raises((UnreadableError, OSError)):
-        if reader == "catalog":
-            root.read("sub/deep/file")
-        else:
-            read_named(checkout / "sub/deep/file", MAX_FILE)
+        read()
 
 
 def test_no_swap_in_a_thousand_reads_leads_out(checkout: Path) -> None:
