@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,8 +183,7 @@ def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    partial, descriptor = create_beside(path, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
             file.write(text)
@@ -196,18 +196,34 @@ def write_durably(path: Path, text: str, *, mode: int = 0o600) -> None:
     sync_folder(path.parent)
 
 
+def create_beside(path: Path, mode: int, ending: str = "partial") -> tuple[Path, int]:
+    """Create a file beside another, to take its place later. Returns its path, and a descriptor to write to.
+
+    Its name is random, and nothing of that name may exist: in a folder that others write to, nobody can prepare a file
+    or a link for it.
+
+    Raises:
+        OSError: it can't be created.
+    """
+    name = f".{path.name[:60]}.{secrets.token_hex(8)}.{ending}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, flag, 0)
+    return path.with_name(name), os.open(path.with_name(name), flags, mode)
+
+
 def check_writable(path: Path) -> None:
     """Check that :func:`write_out` can write this path, before there is anything to write.
 
     Raises:
         OSError: it can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     if path.is_dir():
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
     if path.is_fifo() or path.is_char_device():
         return  # checking would open it, and the reader of a pipe would see it end
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    partial, descriptor = create_beside(path, 0o600)
+    os.close(descriptor)
     partial.unlink()
 
 
