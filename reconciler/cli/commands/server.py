@@ -58,8 +58,8 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     "require_keys",
     multiple=True,
     metavar="KEY",
-    help="Answer 401 or 403 to requests without this API key. Repeatable: each key has an account of its own. Other "
-    "users of the machine can read it here: prefer --require-key-file.",
+    help="Answer 401 or 403 to requests without this API key. Repeatable: each key has an account of its own. On "
+    "the command line, other users of the machine can read it: prefer --require-key-file.",
 )
 @click.option(
     "--require-key-file",
