@@ -251,7 +251,7 @@ def connection_options(function: F) -> F:
                 type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
-                help="Seconds to wait for a response.",
+                help="Seconds to wait for a response. A call that takes twice as long in all is given up.",
             ),
             _connection(
                 "--retries",
@@ -429,7 +429,7 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
     """
     from reconciler.plan.types import Selection
 
-    former = {one.key for one in catalog.moved.values() if one == catalog.identity(one.key)}
+    former = {one.key for one in catalog.moved if one == catalog.identity(one.key)}
     known = catalog.sessions.keys() | (live_keys(snapshot, catalog.name, catalog.environment) - former)
     keys: set[str] = set()
     unknown = []

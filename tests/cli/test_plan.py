@@ -43,9 +43,9 @@ def test_a_plan_says_what_its_listing_took(shop: Shell, server: RunningServer) -
     server.before.append(lambda entry: server.store.delete_session(1) if entry.number == 3 else None)
     document = shop.json("plan", "shop", "--parallelism", "1", "--out", "plan.json")
     assert document["summary"]["unmanaged"] == 249
-    assert document["listing"] == {"calls": 7, "passes": 2, "way": "fast"}
+    assert document["listing"] == {"calls": 4, "passes": 1, "way": "sweep"}
     plan, saved = saved_to_plan((shop.folder / "plan.json").read_bytes(), "plan.json")
-    assert plan.listing == Listing(7, 2, "fast")
+    assert plan.listing == Listing(4, 1, "sweep")
     assert saved["listing"] == document["listing"]
     shop.run("snapshot", "list.json")
     assert "listing" not in shop.json("plan", "shop", "--against", "list.json")
@@ -145,3 +145,13 @@ def test_the_flags_for_markdown_need_markdown(
     for words in (("--format", "markdown"), ("--out-file", "markdown=plan.md")):
         assert shop.run("plan", "shop", *words, *flag).returncode == 0
     assert shop.run("plan", "shop", RECONCILER_MAX_BYTES="5000", RECONCILER_WHOLE="there").returncode == 0
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "GITLAB_CI", "GITEA_ACTIONS"])
+def test_the_log_of_a_ci_system_has_colour(shop: Shell, variable: str) -> None:
+    assert "\x1b[" in shop.run("plan", "shop", **{variable: "true"}).stdout
+    assert "\x1b[" not in shop.run("plan", "shop", **{variable: "true"}, NO_COLOR="1").stdout
+    assert "\x1b[" not in shop.run("plan", "shop", "--no-color", **{variable: "true"}).stdout
+    assert "\x1b[" not in shop.run("plan", "shop").stdout
+    for form in ("json", "markdown", "html"):
+        assert "\x1b[" not in shop.run("plan", "shop", f"--format={form}", **{variable: "true"}).stdout
