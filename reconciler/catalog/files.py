@@ -24,6 +24,8 @@ from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_fo
 
 #: How many files a catalog may have, prompts in files of their own included.
 MAX_FILES: Final = 2_000_000
+#: How many folders are kept open.
+_MAX_OPEN: Final = 32
 
 
 class UnreadableError(Exception):
@@ -59,7 +61,7 @@ class Root:
                 raise UnreadableError("is a file", "name the folder that holds catalog.yaml")
             raise UnreadableError("does not exist", "name the folder that holds catalog.yaml")
         self._folders: dict[str, str] = {}
-        self._at: tuple[str, int] | None = None  # the folder that was read from last, and its descriptor
+        self._open_folders: dict[str, int] = {}  # descriptors by real path
         self._files = 0
 
     def read(self, path: str) -> bytes:
@@ -119,20 +121,21 @@ class Root:
         return open_below(self.folder, os.path.relpath(real, self.folder))
 
     def _descriptor(self, folder: str) -> int:
-        """The descriptor of a folder, given by its real path. Files are read folder by folder, so one is kept open."""
-        if self._at is None or self._at[0] != folder:
+        """The descriptor of a folder, given by its real path. Some are kept open, since folders hold many files."""
+        descriptor = self._open_folders.get(folder)
+        if descriptor is None:
+            if len(self._open_folders) >= _MAX_OPEN:
+                self._close()
             descriptor = open_folder_below(self.folder, os.path.relpath(folder, self.folder))
-            self._close()
-            self._at = (folder, descriptor)
-        return self._at[1]
+            self._open_folders[folder] = descriptor
+        return descriptor
 
     def _close(self) -> None:
-        at, self._at = self._at, None
-        if at is not None:
-            os.close(at[1])
+        while self._open_folders:
+            os.close(self._open_folders.popitem()[1])
 
     def __del__(self) -> None:
-        if hasattr(self, "_at"):
+        if hasattr(self, "_open_folders"):
             self._close()
 
     def _folder(self, path: str) -> str:

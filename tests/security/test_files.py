@@ -198,3 +198,20 @@ def test_no_swap_in_a_thousand_reads_leads_out(checkout: Path) -> None:
         done.set()
         thread.join()
     assert read <= {b"inside"}
+
+
+def test_a_catalog_of_many_folders_cannot_use_up_the_file_descriptors(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"f{number}").mkdir()
+        (tmp_path / f"f{number}" / "a").write_text(str(number))
+    before = _open_descriptors()
+    root = Root(tmp_path)
+    assert [root.read(f"f{number}/a") for number in range(100)] == [b"%d" % number for number in range(100)]
+    assert len(root.expand("**/a")) == 100
+    assert _open_descriptors() - before <= 32
+    del root
+    assert _open_descriptors() == before
+
+
+def _open_descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
