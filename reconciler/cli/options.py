@@ -254,7 +254,7 @@ def connection_options(function: F) -> F:
                 type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
-                help="Seconds to wait for a response.",
+                help="Seconds to wait for a response. A call that takes twice as long in all is given up.",
             ),
             _connection(
                 "--retries",

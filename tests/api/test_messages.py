@@ -223,9 +223,9 @@ def test_a_list_that_holds_less_than_it_counts_is_found_out() -> None:
     [
         (
             {"session_id": 1},
-            "the answer does not fit the contract: a message has no whole number at message_id",
+            "the answer does not fit the contract: a message has no whole number above 0 at message_id",
         ),
-        ("hi", "the answer does not fit the contract: a message has no whole number at message_id"),
+        ("hi", "the answer does not fit the contract: a message has no whole number above 0 at message_id"),
         ({**message(1), "message_id": "one"}, None),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_row_that_is_no_message(row: Any, said: str | None) -> None:
         def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
             return {"results": [row]}
 
-    said = said or "the answer does not fit the contract: a message has no whole number at message_id"
+    said = said or "the answer does not fit the contract: a message has no whole number above 0 at message_id"
     assert refusal(One([]), contract("before")) == (said, PROBE)
 
 

@@ -320,7 +320,7 @@ def test_a_session_that_does_not_fit_the_contract_is_said_to(tmp_path: Path) -> 
         find_archived(tmp_path, "a").live(load_contract().session)
     assert caught.value.problems == (
         Problem(
-            f"{path} does not fit the contract: a row of the list has no whole number at session_id",
+            f"{path} does not fit the contract: a row of the list has no whole number above 0 at session_id",
             "it was archived under another contract: name that one with --contract",
         ),
     )

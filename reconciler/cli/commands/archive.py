@@ -26,6 +26,7 @@ from reconciler.cli.output import format_option
 from reconciler.cli.run_plan import lock_options, settle_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.contract import load_contract
+from reconciler.disk import MAX_DOCUMENT, open_regular, read_open
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
@@ -112,7 +113,11 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
     """Print one archived session as JSON, with its messages. ID may be abbreviated to its first characters."""
     found = archives.find_archived(_folder(catalog, state_dir, archive_dir), archive_id)
     try:
-        click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
+        with open_regular(found.path) as file:
+            data = read_open(file, MAX_DOCUMENT)
+        click.echo(json.dumps(json.loads(data), indent=2))
+    except OSError as error:
+        raise ReconcilerError(f"{found.path} can't be read: {error.strerror}") from None
     except RecursionError:
         raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deeply") from None
 
