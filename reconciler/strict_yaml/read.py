@@ -33,6 +33,7 @@ from yaml import (
 )
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # missing from the stubs
 
+from reconciler.strict_yaml.deviations import find_deviations
 from reconciler.strict_yaml.faults import MAX_DEPTH, TAG_HINT, TOO_DEEP, Fault, find_forbidden, syntax_fault
 from reconciler.strict_yaml.scalars import MERGE, NUMERIC, WORDS, Refused, read_number
 from reconciler.text.truncate import truncate
@@ -77,6 +78,9 @@ def parse(data: bytes, text: str) -> Parsed:
         if not reader.faults or "\n" in text[reader.faults[-1].at : fault.at]:
             reader.faults.append(fault)
         return Parsed(None, tuple(reader.faults), broken=True)
+    deviations = find_deviations(data, text)
+    if deviations:
+        return Parsed(None, tuple(sorted([*reader.faults, *deviations])), broken=True)
     return Parsed(document, tuple(reader.faults), values=reader.values, text=reader.alias_text)
 
 
