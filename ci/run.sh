@@ -13,10 +13,14 @@ run() {
   mkfifo "$scratch/pipe"
   token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   echo "::stop-commands::$token"
-  tee "$file" <"$scratch/pipe" &
+  # Both ends are opened here: a process that is killed before it opens its end would leave the other one waiting.
+  exec 9<>"$scratch/pipe"
+  exec 8<"$scratch/pipe"
+  tee "$file" <&8 8<&- 9>&- &
   copier=$!
-  "$@" >"$scratch/pipe" 2>&1 &
+  "$@" >&9 2>&1 8<&- 9>&- &
   child=$!
+  exec 8<&-
   if [ -n "$signalled" ]; then kill -TERM "$child" 2>/dev/null || :; fi
   code=0
   while :; do
@@ -35,7 +39,10 @@ run() {
   done
   # A command that the signal met before it was ready for it was cancelled as well.
   if [ -n "$cancelled" ] && [ "$code" -eq 143 ]; then code=130; fi
+  exec 9>&-
   wait "$copier" || :
+  # Colours are for the log. Nothing else in it is an escape sequence: the command shows those of others by their code.
+  sed 's/'"$(printf '\033')"'\[[0-9;]*m//g' "$file" >"$scratch/plain" && cat "$scratch/plain" >"$file"
   trap 'exit 130' INT TERM
   rm -rf "$scratch"
   echo "::$token::"

@@ -170,12 +170,13 @@ def _table(lines: list[Line]) -> list[str]:
 
 
 def _change(line: Line) -> str:
+    from reconciler.render.in_short import size_of
     from reconciler.render.prompt_diff import diff
-    from reconciler.render.view import what_changes
 
     before, after = line.before, line.accepted.written
     if line.accepted.path == "prompt":
-        return what_changes(diff(str(before), str(after)))
+        difference = diff(str(before), str(after))
+        return size_of(difference, [difference.tokens])
     return f"{_shown(before)} → {_shown(after)}"
 
 

@@ -34,6 +34,7 @@ class Output:
     max_bytes: int
     whole: str
     no_color: bool
+    wide_signs: bool
 
 
 class _FormPath(click.ParamType[tuple[str, Path]]):
@@ -116,6 +117,12 @@ def output_options(function: F) -> F:
                 help="Where the whole plan can be read. Markdown that leaves something out says so.",
             ),
             no_color_option,
+            _output(
+                "--wide-signs",
+                is_flag=True,
+                help="Count signs such as … and → as two cells wide, as many Chinese, Japanese and Korean terminals "
+                "show them.",
+            ),
         ]
     ):
         function = option(function)
@@ -147,7 +154,9 @@ def read_output(flags: Mapping[str, Any]) -> Output:
 def render_options(*, no_color: bool, output: Output | None = None) -> RenderOptions:
     """How to render for stdout (see https://no-color.org for NO_COLOR)."""
     terminal = sys.stdout.isatty()
-    color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    color = (_log_has_color() or (terminal and os.environ.get("TERM") != "dumb")) and not (
+        no_color or os.environ.get("NO_COLOR")
+    )
     width = 100
     if terminal:
         from shutil import get_terminal_size
@@ -156,8 +165,19 @@ def render_options(*, no_color: bool, output: Output | None = None) -> RenderOpt
     if output is None:
         return RenderOptions(color=color, width=width)
     return RenderOptions(
-        color=color, width=width, detail=output.detail, max_bytes=output.max_bytes, whole=output.whole
+        color=color,
+        width=width,
+        wide_signs=output.wide_signs,
+        detail=output.detail,
+        max_bytes=output.max_bytes,
+        whole=output.whole,
     )
+
+
+def _log_has_color() -> bool:
+    """Whether stdout is the log of a CI system that shows colours: GitHub, GitLab, Forgejo and Gitea."""
+    variables = ("GITHUB_ACTIONS", "GITLAB_CI", "FORGEJO_ACTIONS", "GITEA_ACTIONS")
+    return any(os.environ.get(name) == "true" for name in variables)
 
 
 def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None:

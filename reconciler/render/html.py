@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
+from reconciler.render.in_short import in_short, what_changes
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared
 from reconciler.render.view import (
@@ -49,7 +50,6 @@ from reconciler.render.view import (
     text_diff,
     text_size,
     title,
-    what_changes,
 )
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
@@ -243,7 +243,7 @@ def _what(change: Change) -> str:
         return reason(action)
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
-    return ", ".join(str(f["path"]) for f in action["fields"])
+    return " · ".join(in_short(change))
 
 
 # --- what is in a change -------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def _text_change(change: Change, field: Field, share: int) -> dict[str, Any]:
     return _texts(
         difference.hunks,
         share,
-        size=what_changes(difference),
+        size=what_changes(change, field, difference),
         said=remarks(difference),
         headers=_headers(difference),
     )

@@ -18,71 +18,49 @@ Totals, and whether the plan is refused, are always shown.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
-from reconciler.render.changed_lines import joined
-from reconciler.render.character_changes import remarks
+from reconciler.render.in_short import totals_by_field
 from reconciler.render.keylist import key_list
+from reconciler.render.markdown_changes import MarkdownChanges
 from reconciler.render.markdown_pieces import (
     MAX_MESSAGE,
     MAX_NAME,
     as_block,
-    before_and_after,
     block_size,
     code,
     cut,
     delete_line,
-    diff_rows,
     fenced,
-    fits,
-    html_code,
-    indented,
     prose,
     runs_of_lines,
-    session_label,
     short_delete_line,
     short_key,
-    updated_at,
 )
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.view import (
-    CAUSES,
     DONE,
-    SYMBOLS,
     TO_DO,
     Change,
-    Field,
     about_drift,
     beginning,
-    cause_of,
     changes,
     count,
-    is_text,
     kept_otherwise,
     left_alone,
     nothing,
     outside_git,
-    same_field,
-    shared_title,
-    shows_reason,
-    text_diff,
-    text_size,
+    shared_reason,
     title,
     totals,
-    what_changes,
 )
-from reconciler.text.characters import text_remarks
-from reconciler.text.escape import html_text, markdown_code, markdown_text, quoted
+from reconciler.text.escape import markdown_code, markdown_text
 
 #: The smallest allowed ``max_bytes``.
 MIN_BYTES = 4_000
 
-# Rows of one difference and of one new text, and how many sessions a shared change names.
-_DIFF_LINES, _FIRST_LINES, _MEMBERS = 60, 10, 12
 # Up to this many changes are unfolded.
 _OPEN = 5
 # After this many consecutive changes whose details did not fit, the rest is not tried.
@@ -138,7 +116,7 @@ class _Comment:
         # Bytes that are left. Some are reserved for the note on what was omitted.
         self.whole = markdown_text(cut(options.whole or _WHOLE, MAX_NAME * 2))
         self.room = options.max_bytes - 600 - block_size(self.whole)
-        self.hunks: dict[Any, str] = {}
+        self.changes = MarkdownChanges(options.detail)
 
     def text(self) -> str:
         head = self._head()
@@ -185,6 +163,8 @@ class _Comment:
         drift = about_drift(document) and document["actions"]
         compared = "From git to what is live at" if drift else "Compared with"
         lines[-1] += f" {compared} {code(endpoint)}."
+        if by_field := totals_by_field(document):
+            lines += ["", f"{markdown_text(by_field)}."]
         return as_block(lines)
 
     def _shortened(self) -> list[str]:
@@ -221,12 +201,14 @@ class _Comment:
     # --- deletes ---------------------------------------------------------------------------------------
 
     def _deletes(self) -> list[str]:
-        deletes = [a for a in self.document["actions"] if a["action"] == "delete"]
+        deletes = [change.first for change in changes(self.document) if change.action == "delete"]
         if not deletes:
             return []
         heading = f"#### Deletes ({len(deletes):,})"
+        shared = shared_reason(deletes)
+        whole = f"{heading}: {prose(shared)}" if shared else heading
         for style in (delete_line, short_delete_line):
-            block = as_block([heading, "", *map(style, deletes)])
+            block = as_block([whole, "", *(style(action, shared) for action in deletes)])
             if self._fits(block, self.room * 6 // 10):
                 if style is short_delete_line:
                     self.left_out.append("names and reasons of deletes")
@@ -254,7 +236,7 @@ class _Comment:
         deletes = [change for change in changes(self.document) if change.action == "delete"]
         without = 0
         for change in deletes:
-            block = self._detail(change, unfolded=False) if without < _MISSES else ""
+            block = self.changes.detail(change, unfolded=False) if without < _MISSES else ""
             if block is None:
                 continue
             if block and self._fits(block):
@@ -273,7 +255,7 @@ class _Comment:
         listed = [change for _, members in sections for change in members]
         if not listed:
             return []
-        lines = {id(c): self._line(c) for c in listed}
+        lines = {id(c): self.changes.line(c) for c in listed}
         self.room -= sum(len(heading) + 16 for heading, _ in sections)
         needed = sum(block_size(line) for line in lines.values())
         shown = listed
@@ -354,7 +336,7 @@ class _Comment:
             if self.room + line < 250 or misses == _MISSES:
                 without += 1
                 continue
-            block = self._detail(change, len(shown) <= _OPEN)
+            block = self.changes.detail(change, len(shown) <= _OPEN)
             if block is None:
                 continue
             if not self._fits(block, self.room + line):
@@ -368,133 +350,6 @@ class _Comment:
         if without:
             self.left_out.append(f"details of {count(without, 'change')}")
         return found
-
-    def _line(self, change: Change) -> str:
-        """One change as a list item."""
-        action = change.first
-        paths = [code(str(f["path"])) for f in action["fields"][:8]]
-        if len(action["fields"]) > len(paths):
-            paths.append(f"{len(action['fields']) - len(paths)} more")
-        what = ", ".join(paths) if change.action not in ("create", "delete") else ""
-        if change.action == "move":
-            what = f"moved from {code(str(action.get('from', '')))}" + (f"; {what}" if what else "")
-        elif shows_reason(change) and change.action != "delete":
-            what = prose(str(action["reason"])) + (f"; {what}" if what else "")
-        marks = "".join(f" **({cause})**" for cause in sorted(change.causes))
-        if len(change.members) > 1:
-            members = ", ".join(code(str(m["key"])) for m in change.members[:_MEMBERS])
-            more = len(change.members) - _MEMBERS
-            members += f" and {more:,} more" if more > 0 else ""
-            return as_block(
-                [f"- `{SYMBOLS[change.action]}` {shared_title(change)} ({members}): {what}{marks}"]
-            )
-        return as_block(
-            [f"- `{SYMBOLS[change.action]}` {session_label(action)}{': ' if what else ''}{what}{marks}"]
-        )
-
-    # --- details ---------------------------------------------------------------------------------------
-
-    def _detail(self, change: Change, unfolded: bool) -> str | None:
-        body = self._fields(change)
-        if not body:
-            return None
-        many = len(change.members)
-        action = change.first
-        if many > 1:
-            label = f"{html_text(SYMBOLS[change.action])} {shared_title(change)}"
-            members = ", ".join(f"{m['key']}" for m in change.members[: _MEMBERS * 4])
-            more = many - _MEMBERS * 4
-            label += f": {html_code(cut(members, 1_000))}{f' and {more:,} more' if more > 0 else ''}"
-        else:
-            number = (
-                f" {html_code('#' + str(action['session_id']))}" if action["session_id"] is not None else ""
-            )
-            name = html_code(cut(quoted(action["name"]), MAX_NAME))
-            key = html_code(cut(str(action["key"]), MAX_NAME))
-            label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
-        label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
-        head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
-        if updated := updated_at(change.members[:_MEMBERS]):
-            head += [f"{updated}.", ""]
-        if change.action == "move" or (shows_reason(change) and change.action != "delete"):
-            moved = f"Moved from {code(str(action.get('from', '')))}. " if change.action == "move" else ""
-            head += [f"{moved}Reason: {prose(str(action['reason']))}.", ""]
-        unchanged = {m.get("unchanged", 0) for m in change.members}
-        foot = [f"{count(unchanged.pop(), 'unchanged field')} hidden.", ""] if len(unchanged) == 1 else []
-        if foot and foot[0].startswith("0 "):
-            foot = []
-        lines = [*head, *body, *foot, "</details>"]
-        return as_block(line for at, line in enumerate(lines) if line or lines[at - 1])
-
-    def _fields(self, change: Change) -> list[str]:
-        lines: list[str] = []
-        for field in change.first["fields"]:
-            if change.action == "create" and field["path"] == "name":
-                continue
-            if change.action == "delete" and field["path"] != "prompt" and self.options.detail != "full":
-                continue
-            label = f"- {code(str(field['path']))}: "
-            cause = cause_of(change.action, field)
-            mark = f" *({CAUSES[cause]})*" if cause else ""
-            if cause == "released":
-                lines.append(f"{label.rstrip(': ')}{mark}")
-            elif is_text(field):
-                lines += self._text_field(change, field, label, mark)
-            elif field.get("detail"):
-                lines.append(f"{label.rstrip(': ')}{mark}")
-                lines += [f"  - {code(str(d['path']))}: {before_and_after(d)}" for d in field["detail"][:40]]
-                if len(field["detail"]) > 40:
-                    lines.append(f"  - and {len(field['detail']) - 40:,} more")
-            else:
-                lines.append(f"{label}{before_and_after(field, new=change.action == 'create')}{mark}")
-        return [*lines, ""] if lines else []
-
-    def _text_field(self, change: Change, field: Field, label: str, mark: str) -> list[str]:
-        if "before" in field and "after" in field:
-            difference = text_diff(field)
-            if len(change.members) > 1:
-                difference = shared([text_diff(same_field(m, field)) for m in change.members])
-            said = [f"  - {remark}" for remark in remarks(difference)]
-            rows = self._difference(difference, str(change.first["key"]))
-            return [
-                f"{label}{what_changes(difference)}{mark}",
-                *said,
-                "",
-                *indented(fenced(rows, "diff")),
-                "",
-            ]
-        text = str(field.get("after", field.get("before")))
-        said = [f"  - {remark}" for remark in text_remarks(text)]
-        lines = text.split("\n")
-        limit = len(lines) if self.options.detail == "full" else _FIRST_LINES
-        sign: Literal["+", "-"] = "+" if "after" in field else "-"
-        rows = [row for line in lines[:limit] for row in diff_rows(Line(sign, (Segment(line),)))]
-        if len(lines) > limit:
-            rows.append(f"@@ {count(len(lines) - limit, 'more line')} @@")
-        block = ["", *indented(fenced(rows, "diff")), ""] if text else []
-        return [f"{label}{text_size(text)}{mark}", *said, *block]
-
-    def _difference(self, difference: TextDiff, key: str) -> list[str]:
-        left = sys.maxsize if self.options.detail == "full" else _DIFF_LINES
-        rows: list[str] = []
-        more = 0
-        for hunk in difference.hunks:
-            change = hunk.change
-            known = self.hunks.setdefault(change, key) if len(change) > 3 else key
-            if known != key:
-                if left:
-                    rows.append(f"{hunk.header} the same {len(change)} lines as in {cut(known, MAX_NAME)}")
-                continue
-            lines = list(joined(hunk.lines, fits))
-            if left:
-                rows.append(hunk.header)
-            for line in lines[:left]:
-                rows += diff_rows(line)
-            more += max(0, len(lines) - left)
-            left = max(0, left - len(lines))
-        if more:
-            rows.append(f"@@ {count(more, 'more line')} @@")
-        return rows
 
     # --- notes -----------------------------------------------------------------------------------------
 

@@ -46,8 +46,10 @@ def short_key(key: str) -> str:
     return key if len(key) <= MAX_NAME else f"{key[:MAX_NAME]}…"
 
 
-def code(text: str) -> str:
-    return markdown_code(cut(text, MAX_NAME))
+def code(text: str, limit: int = MAX_NAME) -> str:
+    """A code span. The mark of a cut text follows it: inside, it would be a part of the text."""
+    shown = visible(str(text)[: limit + 1])
+    return markdown_code(shown) if len(shown) <= limit else f"{markdown_code(shown[:limit])}…"
 
 
 def html_code(text: str) -> str:
@@ -60,7 +62,7 @@ def prose(text: str) -> str:
 
 def session_label(action: Action) -> str:
     number = f" `#{action['session_id']}`" if action["session_id"] is not None else ""
-    return f"{code(str(action['key']))} {markdown_code(cut(quoted(action['name']), MAX_NAME))}{number}"
+    return f"{code(str(action['key']))} {code(quoted(action['name']))}{number}"
 
 
 def updated_at(sessions: Sequence[Action]) -> str:
@@ -71,17 +73,20 @@ def updated_at(sessions: Sequence[Action]) -> str:
     return "; ".join(f"{code(key)} {prose(at)}" for key, at in known)
 
 
-def delete_line(action: Action) -> str:
-    return f"- `-` {session_label(action)}: {prose(reason(action))}"
+def delete_line(action: Action, shared: str = "") -> str:
+    """A session to delete, and why: what all of them share is said above them."""
+    why = reason(action)
+    why = why.removeprefix(shared).removeprefix("; ") if shared else why
+    return f"- `-` {session_label(action)}{f': {prose(why)}' if why else ''}"
 
 
-def short_delete_line(action: Action) -> str:
+def short_delete_line(action: Action, _: str = "") -> str:
     return f"- {code(str(action['key']))}"
 
 
 def before_and_after(field: Field, *, new: bool = False) -> str:
     """``before → after``; or ``added …`` or ``removed …``, unless everything is new."""
-    shown = [markdown_code(cut(quoted(field[s]), _VALUE)) for s in ("before", "after") if s in field]
+    shown = [code(quoted(field[s]), _VALUE) for s in ("before", "after") if s in field]
     if len(shown) == 1 and not new:
         return f"{'added' if 'after' in field else 'removed'} {shown[0]}"
     return " → ".join(shown)

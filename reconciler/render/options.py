@@ -13,13 +13,15 @@ Detail: TypeAlias = Literal["concise", "normal", "full"]
 class RenderOptions:
     """Options of rendering. Each form uses those that apply to it.
 
-    ``color`` is for text. ``width`` is in terminal cells, limited to 40 to 200. ``max_bytes`` limits Markdown, in
+    ``color`` is for text. ``width`` is in terminal cells, limited to 40 to 200; with ``wide_signs``, signs of ambiguous
+    width take two. ``max_bytes`` limits Markdown, in
     bytes of UTF-8. ``whole`` says where the complete plan is, in Markdown that had to omit something: a sentence part
     such as ``the artifact plan.html of this job``, which is escaped.
     """
 
     color: bool = False
     width: int = 100
+    wide_signs: bool = False
     detail: Detail = "normal"
     max_bytes: int = 65_000
     whole: str = ""

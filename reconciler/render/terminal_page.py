@@ -38,11 +38,16 @@ class Page:
 
     def __init__(self, options: RenderOptions) -> None:
         self.width = max(40, min(200, options.width))
+        self._wide = options.wide_signs
         self._paint = _Painter() if options.color else None
         self._lines: list[str] = []
 
     def text(self) -> str:
         return "\n".join(self._lines) + "\n"
+
+    def cells(self, text: str) -> int:
+        """How many cells a visible text takes."""
+        return cells(text, wide_signs=self._wide)
 
     def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
         """Add a line, wrapped if it does not fit. Continuation lines follow the gutter and the mark."""
@@ -52,16 +57,16 @@ class Page:
             parts = [(visible(text), style) for text, style in parts]
             plain = "".join([text for text, _ in parts])
         room = self.width - indent - len(gutter)
-        if cells(plain) <= room:
+        if self.cells(plain) <= room:
             if self._paint is None:
                 self._lines.append(guard((" " * indent + gutter + plain).rstrip(" ")))
                 return
             self._add([(" " * indent + gutter, "dim" if gutter else ""), *parts])
             return
         hang = min(hang, room // 2)
-        lead = mark.ljust(hang) if mark else " " * hang
+        lead = mark + " " * (hang - self.cells(mark))
         start = 0
-        for at, end in enumerate(breaks(plain, room, room - len(lead))):
+        for at, end in enumerate(breaks(plain, room, room - self.cells(lead), wide_signs=self._wide)):
             head = [(" " * indent + gutter, "dim" if gutter else "")]
             if at:
                 head.append((lead, "dim"))

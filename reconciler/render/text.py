@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.render.changed_lines import elide, joined, left_out, marked
 from reconciler.render.character_changes import remarks
+from reconciler.render.in_short import in_short, totals_by_field, what_changes
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
 from reconciler.render.terminal_page import Page, Span
@@ -35,6 +36,7 @@ from reconciler.render.view import (
     outside_git,
     reason,
     same_field,
+    shared_reason,
     shared_title,
     shows_reason,
     text_diff,
@@ -42,11 +44,9 @@ from reconciler.render.view import (
     title,
     totals,
     used_symbols,
-    what_changes,
 )
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
-from reconciler.text.width import cells
 
 #: In normal detail: lines of a new text, lines of one difference, characters of a value, notes of a kind, and rows of
 #: session names under a shared change.
@@ -55,6 +55,8 @@ DIFF_LINES = 40
 VALUE_CELLS = 300
 NOTES = 5
 NAME_ROWS = 3
+#: A plan of more sessions begins with its totals.
+LONG_PLAN = 5
 # A repeated hunk of at least this many lines is referred to, not shown again.
 _REPEATED = 4
 
@@ -73,6 +75,8 @@ class _Plan:
         self.detail = options.detail
         self.full = options.detail == "full"
         self.shown: dict[Any, str] = {}  # the hunks already shown, and under which key
+        self.shared = shared_reason([a for a in document["actions"] if a["action"] == "delete"])
+        self.said = False  # whether it was said
 
     def write(self) -> None:
         page, document = self.page, self.document
@@ -81,6 +85,7 @@ class _Plan:
         direction = " (git → live)" if about_drift(document) else ""
         compared = ", compared with " if document.get("about") == "environments" else ", at "
         page.put(0, f"{beginning(document)} ", (catalog, "strong"), *where, compared, endpoint, direction)
+        self._summary()
         if document["actions"]:
             page.blank()
             self._legend(used_symbols(document))
@@ -94,6 +99,19 @@ class _Plan:
         self._notes()
         self._refusals()
         self._totals()
+
+    def _summary(self) -> None:
+        """What a reader of a long plan has to know first: the rest may be many screens below."""
+        page, document = self.page, self.document
+        refusals = document["refusals"]
+        if len(document["actions"]) > LONG_PLAN:
+            page.blank()
+            page.put(0, (f"{totals(document)}.", "strong"))
+            if by_field := totals_by_field(document):
+                page.put(0, f"{by_field}.")
+        if refusals and document["actions"]:
+            guards = ", ".join(dict.fromkeys(str(refusal["guard"]) for refusal in refusals))
+            page.put(0, (f"Refused: {guards}. The reasons are at the end.", "refused"))
 
     def _legend(self, used: Iterable[str]) -> None:
         row: list[Span] = []
@@ -111,19 +129,19 @@ class _Plan:
 
     def _concise(self) -> None:
         listed = changes(self.document, grouped=False)
-        keys = min(24, max((cells(visible(str(c.first["key"]))) for c in listed), default=0))
+        keys = min(24, max((self.page.cells(visible(str(c.first["key"]))) for c in listed), default=0))
         for change in listed:
             action = change.first
             what = [reason(action)] if shows_reason(change) else []
             if change.action == "move":
                 what = [f"from {action.get('from', '')}"]
             elif change.action in ("update", "changed"):
-                what = [str(f["path"]) for f in action["fields"]]
+                what = in_short(change)
             elif change.action == "adopt" and action["fields"]:
                 what[-1] += "; changed by it:"
                 what = [" ".join([*what, ", ".join(str(f["path"]) for f in action["fields"])])]
             key = visible(str(action["key"]))
-            pad = " " * max(0, keys - cells(key))
+            pad = " " * max(0, keys - self.page.cells(key))
             spans = self._header(change, key + pad)
             if what:
                 spans += ["  ", (", ".join(what), "dim")]
@@ -145,9 +163,20 @@ class _Plan:
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
         if change.action == "move" or shows_reason(change) or self.full:
-            page.put(6, ("reason: ", "dim"), reason(action), hang=8)
+            self._reason(action)
         self._fields(change)
         self._unchanged(change)
+
+    def _reason(self, action: Action) -> None:
+        why = reason(action)
+        if action["action"] == "delete" and self.shared:
+            if self.said:  # said once for all deletes, but for their messages
+                why = why.removeprefix(self.shared).removeprefix("; ")
+            else:
+                why = why.replace(self.shared, f"{self.shared} (all deletes)", 1)
+            self.said = True
+        if why:
+            self.page.put(6, ("reason: ", "dim"), why, hang=8)
 
     def _header(self, change: Change, key: str) -> list[Span]:
         session = change.first
@@ -174,7 +203,7 @@ class _Plan:
         if not self.full:
             used = shown = 0
             for name in names:
-                used += cells(name) + 2
+                used += self.page.cells(name) + 2
                 if used > room and shown:
                     break
                 shown += 1
@@ -184,7 +213,7 @@ class _Plan:
         self.page.put(6, text, hang=0)
 
     def _unchanged(self, change: Change) -> None:
-        numbers = {m.get("unchanged", 0) for m in change.members}
+        numbers = {m.get("unchanged", 0) for m in change.members} if len(change.members) == 1 else set()
         if change.action in ("update", "adopt", "move") and len(numbers) == 1 and numbers != {0}:
             self.page.put(6, (f"({count(numbers.pop(), 'unchanged field')} hidden)", "dim"))
 
@@ -197,10 +226,10 @@ class _Plan:
         if change.action == "delete" and not self.full:
             fields = [f for f in fields if f["path"] == "prompt"]
         paths = [visible(str(f["path"])) for f in fields]
-        column = min(max(map(cells, paths), default=0), self.page.width // 3)
+        column = min(max(map(self.page.cells, paths), default=0), self.page.width // 3)
         for at, (field, path) in enumerate(zip(fields, paths, strict=True)):
             sign = "" if change.action == "create" else _sign(field)
-            pad = " " * max(0, column - cells(path))
+            pad = " " * max(0, column - self.page.cells(path))
             lead: list[Span] = [(f"{sign} ", _SIGN_STYLES[sign])] if sign else []
             lead += [path + pad, "   "]
             cause = cause_of(change.action, field)
@@ -219,7 +248,7 @@ class _Plan:
                 difference = text_diff(field)
                 if len(change.members) > 1:
                     difference = shared([text_diff(same_field(m, field)) for m in change.members])
-                page.put(6, *lead, what_changes(difference), *mark, hang=4)
+                page.put(6, *lead, what_changes(change, field, difference), *mark, hang=4)
                 self._difference(difference, str(change.first["key"]))
             else:
                 text = str(field["after"] if "after" in field else field["before"])
@@ -278,7 +307,7 @@ class _Plan:
 
     def _fits(self, line: Line) -> bool:
         """Whether a changed line fits into one row, with marks."""
-        return cells(visible("".join(s.text for s in marked(line)))) <= self.page.width - 12
+        return self.page.cells(visible("".join(s.text for s in marked(line)))) <= self.page.width - 12
 
     def _whole_text(self, text: str, op: str, action: str) -> None:
         for remark in text_remarks(text):

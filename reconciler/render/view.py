@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,12 @@ def reason(action: Action) -> str:
     return f"{why}; its {count(messages, 'message')} {'is' if messages == 1 else 'are'} deleted too"
 
 
+def shared_reason(actions: Sequence[Action]) -> str:
+    """The reason of all of several actions, so that it is said once; empty if they do not share one."""
+    reasons = {str(action["reason"]) for action in actions}
+    return reasons.pop() if len(actions) > 1 and len(reasons) == 1 else ""
+
+
 def about_drift(document: Mapping[str, Any]) -> bool:
     """Whether a document tells what was done outside git, and not what an apply would do."""
     return document.get("about") == "drift"
@@ -144,15 +151,26 @@ def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change
     for at, action in enumerate(document["actions"]):
         together = grouped and action["action"] in _GROUPED and "outside" not in action
         groups.setdefault(_signature(action) if together else at, []).append(action)
-    found = [Change(members) for members in groups.values()]
-    found.sort(key=_rank)  # stable: within a section the plan's own order stays
-    return found
+    found = [Change(sorted(members, key=_by_key)) for members in groups.values()]
+    return sorted(found, key=lambda change: (_rank(change), _by_key(change.first)))
 
 
 def _rank(change: Change) -> int:
     if change.style == "delete":
         return 0
-    return 1 if change.causes else 2
+    if change.causes:
+        return 1
+    # Another model changes every answer of a persona.
+    return 2 if change.action == "update" and any(f["path"] == "model" for f in change.first["fields"]) else 3
+
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+def _by_key(action: Action) -> tuple[tuple[int, int, str], ...]:
+    """Sorts keys as people do: p2 before p10."""
+    parts = _DIGITS.split(str(action["key"])[:200])
+    return tuple((0, int(part), part) if at % 2 else (1, 0, part) for at, part in enumerate(parts) if part)
 
 
 def _signature(action: Action) -> tuple[Any, ...]:
@@ -205,20 +223,6 @@ def cause_of(kind: str, field: Field) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """``1 line``, ``1,200 lines``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def what_changes(difference: TextDiff) -> str:
-    """The size of a difference: ``1 line removed, 2 added, about +12 tokens (now about 312)``."""
-    parts = []
-    if difference.removed and difference.added:
-        parts.append(f"{count(difference.removed, 'line')} removed, {difference.added:,} added")
-    elif difference.removed:
-        parts.append(f"{count(difference.removed, 'line')} removed")
-    else:
-        parts.append(f"{count(difference.added, 'line')} added")
-    before, after = difference.tokens
-    change = f"about {after - before:+,} tokens" if before != after else "about as many tokens"
-    return f"{parts[0]}, {change} (now about {after:,})"
 
 
 def text_size(text: str) -> str:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 
-def cells(text: str) -> int:
-    """How many terminal cells a visible text takes: wide characters take two."""
+def cells(text: str, *, wide_signs: bool = False) -> int:
+    """How many terminal cells a visible text takes: wide characters take two.
+
+    With ``wide_signs``, so do those of ambiguous width (``…``, ``→``, ``·``: East Asian Width A in UAX #11).
+    """
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
 
-    return cell_len(text)
+    return cell_len(text) + (sum(map(_is_ambiguous, text)) if wide_signs else 0)
 
 
-def breaks(text: str, first: int, rest: int) -> Iterator[int]:
+@cache
+def _is_ambiguous(char: str) -> bool:
+    from unicodedata import east_asian_width
+
+    from rich.cells import get_character_cell_size
+
+    return east_asian_width(char) == "A" and get_character_cell_size(char) == 1
+
+
+def breaks(text: str, first: int, rest: int, *, wide_signs: bool = False) -> Iterator[int]:
     """Where to break a text into rows of this many cells: after a space if one is near, else anywhere.
 
     A character is never separated from its combining marks, and no emoji sequence is split. A Chinese or Japanese row
@@ -22,7 +35,7 @@ def breaks(text: str, first: int, rest: int) -> Iterator[int]:
     """
     at, room = 0, first
     while at < len(text):
-        end = _fitting(text, at, room)
+        end = _fitting(text, at, room, wide_signs)
         if end < len(text):
             blank = text.rfind(" ", at + (end - at) // 2, end + 1)
             # A wide character may end a row, as Chinese text is set.
@@ -34,7 +47,7 @@ def breaks(text: str, first: int, rest: int) -> Iterator[int]:
         at, room = end, rest
 
 
-def _fitting(text: str, at: int, room: int) -> int:
+def _fitting(text: str, at: int, room: int, wide_signs: bool) -> int:
     """The end of the longest stretch from here that fits, of at least one character."""
     if text[at : at + room + 1].isascii():
         return min(at + room, len(text))
@@ -43,6 +56,7 @@ def _fitting(text: str, at: int, room: int) -> int:
     end, used = at, 0
     while end < len(text):
         used += 1 if text[end] == "\ufe0f" else get_character_cell_size(text[end])
+        used += wide_signs and _is_ambiguous(text[end])
         if used > room and end > at:
             break
         end += 1

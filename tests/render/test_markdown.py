@@ -69,7 +69,7 @@ def test_a_few_changes_are_unfolded_and_many_are_folded() -> None:
 def test_a_shared_preamble_is_one_fold() -> None:
     text = markdown(preamble_plan(312))
     assert text.count("<details>") + text.count("<details open>") == 1
-    assert "~ the same change in 312 sessions" in text
+    assert "~ <b>the same change in 312 sessions</b> · <code>prompt −2 +2 lines</code>" in text
     assert len(text) < 2_500
 
 

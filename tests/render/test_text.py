@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
+from reconciler.text.width import cells
 from tests.render.golden import check_golden
 from tests.render.sample import action, change, everything, gone, new, plan, preamble_plan
 
@@ -97,7 +98,7 @@ def test_a_hunk_is_shown_once() -> None:
             "Two",
             "",
             change("prompt", f"{old}\nTwo", f"{new_}\nTwo"),
-            change("model", "a", "b"),
+            change("parameters.top_p", 0.1, 0.2),
         ),
     )
     shown = text(document)
@@ -134,10 +135,26 @@ def test_deletes_come_first_then_drift_then_the_rest() -> None:
         action("delete", "removed", 3, "R", "not in the catalog any more", gone("model", "m")),
     )
     heads = [line.split()[1] for line in text(document).splitlines() if re.match(r"  [-+~] \S+  \"", line)]
-    assert heads == ["removed", "drifted", "made", "edited"]
+    assert heads == ["removed", "drifted", "edited", "made"]  # another model is the greatest change
 
 
 def test_importing_the_text_renderer_is_cheap() -> None:
     code = "import sys, reconciler.render.text; print({'rich', 'difflib', 'unicodedata'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_signs_of_ambiguous_width_do_not_break_the_width(width: int) -> None:
+    document = everything()
+    options = RenderOptions(width=width, wide_signs=True)
+    for line in render_plan(document, "text", options=options).split("\n"):
+        assert cells(line, wide_signs=True) <= width, line
+
+
+def test_a_row_of_chinese_does_not_begin_with_a_sign_that_closes_a_phrase() -> None:
+    prompt = "你是诗人，他是画家。" * 60
+    page = text(plan(action("create", "a", None, "A", "not live yet", new("prompt", prompt))), 60, "full")
+    rows = [row.split("↳")[1].strip() for row in page.split("\n") if "↳" in row]
+    assert len(rows) > 5
+    assert not [row for row in rows if row[0] in "，。"]
