@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from yaml import (
@@ -31,8 +32,10 @@ from yaml import (
 )
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # missing from the stubs
 
-from reconciler.strict_yaml.faults import Fault
+from reconciler.strict_yaml.faults import MAX_FAULTS, Fault
 
+# Comments, as far as they are looked at: each pattern below takes a time that is linear in the length of the text.
+_COMMENTS: Final = r"\s*+(?:#[^\r\n]{0,200}+[\r\n]\s*+){0,20}+"
 # What each check below needs to find anything; it may also occur in strings and comments. Several patterns with a rare
 # first character are four times as fast as one pattern.
 _SUSPICIOUS: Final = tuple(
@@ -43,12 +46,12 @@ _SUSPICIOUS: Final = tuple(
         r"-[,\[\]{}]",  # a string that starts like an item of a list
         r"#(?<=[\"'\[\]{},:?]#)",  # a comment without a space
         # … or a block that starts with blank lines.
-        r"[|>][-+0-9]*+(?:#|[ \t]*+(?:#[^\r\n]*+)?[\r\n][ \r\n]*[ ][\r\n])",
+        r"[|>][-+0-9]*+(?:#|[ \t]*+(?:#[^\r\n]{200}|(?:#[^\r\n]*+)?[\r\n][ \r\n]*[ ][\r\n]))",
         "\ufeff",  # a byte order mark that is none
         # A value that starts below its key or dash, or after an anchor.
-        r"[:?-][ \t]*+(?:#[^\r\n]*+)?[\r\n]\s*+(?:#[^\r\n]*+\s++)*+"
-        r"(?:[\"'\[{]|[&*][0-9A-Za-z_-]|[|>][-+0-9]*+[ \t]*+(?:#[^\r\n]*+)?[\r\n])",
-        r"&[\w-]+\s++(?:#[^\r\n]*+\s++)*+[\"'\[{|>]",
+        rf"[:?-][ \t]*+(?=[\r\n#]){_COMMENTS}"
+        r"(?:[\"'\[{#]|[&*][0-9A-Za-z_-]|[|>][-+0-9]*+[ \t]*+[\r\n#])",
+        rf"&[\w-]+(?=\s){_COMMENTS}[\"'\[{{|>#]",
         # A string or a collection that goes on in the next line.
         r'"(?<=\s")(?:[^"\\\r\n]++|\\.)*+\\?[\r\n]',
         r"'(?<=\s')(?:[^'\r\n]++|'')*+[\r\n]",
@@ -60,7 +63,8 @@ _SUSPICIOUS: Final = tuple(
 _OPENING: Final = (FlowSequenceStartToken, FlowMappingStartToken)
 _CLOSING: Final = (FlowSequenceEndToken, FlowMappingEndToken)
 _CONTENT: Final = (ScalarToken, AliasToken, AnchorToken, *_OPENING)
-_BREAKS: Final = re.compile(r"\r\n|\r|\n")
+# The start of a line that is not blank: its spaces, and what else is before its text.
+_LINE_START: Final = re.compile(r"[\r\n]( *+)[ \t]*+(?![ \t\r\n])")
 _LAST_BLANKS: Final = re.compile(r"[\r\n]([ \t]+)\Z")
 _HEADER: Final = re.compile(r"[|>][-+0-9]*")
 
@@ -74,7 +78,7 @@ def find_deviations(data: bytes, text: str) -> list[Fault]:
 
 def all_deviations(data: bytes, text: str) -> list[Fault]:
     """As :func:`find_deviations`, but without the search that spares most texts the scan."""
-    return list(_Checker(text).faults(data))
+    return list(islice(_Checker(text).faults(data), MAX_FAULTS))
 
 
 class _Checker:
@@ -92,6 +96,7 @@ class _Checker:
         self._end = 0
         last_line = _LAST_BLANKS.search(text)
         self._last_blanks = last_line.start(1) if last_line else len(text)
+        self._content_end = len(text.rstrip())
 
     def faults(self, data: bytes) -> Iterator[Fault]:
         take = CParser(data).get_token
@@ -165,13 +170,17 @@ class _Checker:
 
     def _indentation(self, token: Any, before: Any) -> Iterator[Fault]:
         mark = token.start_mark
-        spaces = self._spaces(mark.index - mark.column, mark.index)
-        if spaces is None or isinstance(token, StreamEndToken):
+        last = self._last and self._last.end_mark
+        if last and last.column and last.line == mark.line:  # not the first of its line
+            return
+        if isinstance(token, StreamEndToken):
             return
         if not self._flow:
             is_key = isinstance(before, KeyToken) and before.start_mark.index == mark.index
             if is_key or not isinstance(token, _CONTENT):
                 return
+        head = self._text[mark.index - mark.column : mark.index].lstrip("\ufeff")
+        spaces = len(head) - len(head.lstrip(" "))
         closes = isinstance(token, _CLOSING) and spaces == mark.column
         if spaces < self._columns[-1] + (not closes):
             where = (
@@ -180,11 +189,6 @@ class _Checker:
                 else "the value of the line above"
             )
             yield self._outdented(mark.index, where)
-
-    def _spaces(self, start: int, at: int) -> int | None:
-        """How many spaces a line starts with; ``None`` if there is more than white space before this place."""
-        head = self._text[start:at]
-        return None if head.strip(" \t") else len(head) - len(head.lstrip(" "))
 
     def _outdented(self, at: int, what: str) -> Fault:
         column = self._columns[-1] + 1
@@ -201,17 +205,10 @@ class _Checker:
         text = self._text[at:end]
         if self._flow and text == "-":
             yield Fault(at, "a `-` is not a string in brackets", "put it in quotes")
-        for line_break in _BREAKS.finditer(text):
-            rest = text[line_break.end() :]
-            first = len(rest) - len(rest.lstrip(" \t"))
-            if rest[first : first + 1] in ("\r", "\n"):
-                continue
-            spaces = len(rest) - len(rest.lstrip(" "))
-            if spaces <= self._columns[-1]:
+        for line in _LINE_START.finditer(text):
+            if len(line.group(1)) <= self._columns[-1]:
                 start = token.start_mark.line + 1
-                yield self._outdented(
-                    at + line_break.end() + first, f"the string that starts in line {start}"
-                )
+                yield self._outdented(at + line.end(), f"the string that starts in line {start}")
 
     def _block(self, token: ScalarToken, at: int, end: int) -> Iterator[Fault]:
         header = _HEADER.match(self._text, at)
@@ -220,7 +217,7 @@ class _Checker:
         if self._text.startswith("#", header.end()):
             yield _comment(header.end())
         keeps = "+" in header.group() or token.value.endswith((" ", "\t"))
-        if keeps and self._last_blanks < len(self._text) and not self._text[end : self._last_blanks].strip():
+        if keeps and self._last_blanks < len(self._text) and end >= self._content_end:
             yield Fault(
                 self._last_blanks,
                 "this string ends with a line of spaces without a line end, which YAML parsers read differently",
