@@ -13,7 +13,7 @@ from reconciler.errors import CatalogError, Problem
 from reconciler.strict_yaml.document import parse_document
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -119,7 +119,7 @@ class Documents:
             found.update(matched)
         return found
 
-    def prompt(self, path: str, source: Source, place: NodePath) -> str | None:
+    def prompt(self, path: str, source: Places, place: NodePath) -> str | None:
         """The text of a prompt's or table's file, which is read only once; ``None`` if there is a problem with it.
 
         Args:
@@ -131,7 +131,8 @@ class Documents:
         try:
             data = self.root.read(path)
         except UnreadableError as error:
-            message = f"the prompt file `{truncate(path)}` {error.message}"
+            what = "table" if place[-2:] == ("from", "file") else "prompt file"
+            message = f"the {what} `{truncate(path)}` {error.message}"
             self._problems.note(source.at_value(place, message, error.hint))
             return None
         self.suspect = self.suspect or _is_suspect(data)
@@ -152,7 +153,7 @@ class Documents:
         self._prompts[path] = text
         return text
 
-    def count(self, source: Source, text: int, values: int) -> None:
+    def count(self, source: Places, text: int, values: int) -> None:
         """Count characters and values towards the limits of the catalog.
 
         Raises:

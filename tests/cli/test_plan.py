@@ -43,9 +43,9 @@ def test_a_plan_says_what_its_listing_took(shop: Shell, server: RunningServer) -
     server.before.append(lambda entry: server.store.delete_session(1) if entry.number == 3 else None)
     document = shop.json("plan", "shop", "--parallelism", "1", "--out", "plan.json")
     assert document["summary"]["unmanaged"] == 249
-    assert document["listing"] == {"calls": 7, "passes": 2, "way": "fast"}
+    assert document["listing"] == {"calls": 4, "passes": 1, "way": "sweep"}
     plan, saved = saved_to_plan((shop.folder / "plan.json").read_bytes(), "plan.json")
-    assert plan.listing == Listing(7, 2, "fast")
+    assert plan.listing == Listing(4, 1, "sweep")
     assert saved["listing"] == document["listing"]
     shop.run("snapshot", "list.json")
     assert "listing" not in shop.json("plan", "shop", "--against", "list.json")
