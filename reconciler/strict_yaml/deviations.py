@@ -1,8 +1,8 @@
 """What libyaml accepts but reads otherwise than YAML 1.2 says, or what YAML 1.2 does not allow.
 
 Another parser would read another value, so such a text is refused, with the place. One thing is allowed although the
-specification forbids it, because it is common and no parser reads it as anything else: a closing bracket in the column
-of its key.
+specification forbids it, because it is common and no parser reads it as anything else: the last closing bracket of a
+value in the column of its key.
 
 libyaml's tokens tell strings and comments from the rest, but to scan a text once more for them costs as much as to
 read it. So a text is searched first for what can't be without a deviation; nearly all have none of it.
@@ -181,7 +181,7 @@ class _Checker:
                 return
         head = self._text[mark.index - mark.column : mark.index].lstrip("\ufeff")
         spaces = len(head) - len(head.lstrip(" "))
-        closes = isinstance(token, _CLOSING) and spaces == mark.column
+        closes = isinstance(token, _CLOSING) and self._flow == 1 and spaces == mark.column
         if spaces < self._columns[-1] + (not closes):
             where = (
                 f"the collection that starts in line {self._start}"

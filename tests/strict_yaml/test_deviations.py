@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -85,6 +86,7 @@ REFUSED: list[tuple[str, list[str]]] = [
     ("a: [b,\nc]", [outdented("2:1", "collection", 1, 1)]),
     ("a:\n  b: {c: 1,\n  d: 2}", [outdented("3:3", "collection", 2, 3)]),
     ("a:\n- [b,\nc]", [outdented("3:1", "collection", 2, 1)]),
+    ("a: [{b: 1\n}]", [outdented("2:1", "collection", 1, 1)]),
     ("a: {\n\tb: 1}", [outdented("2:2", "collection", 1, 1)]),
     ("a: [\n\t]", [outdented("2:2", "collection", 1, 1)]),
     ('a: "b\nc"', [outdented("2:1", "string", 1, 1)]),
@@ -125,6 +127,7 @@ ALLOWED: list[tuple[str, Any]] = [
     ("a:\n  b: [\n    c,\n  ]", {"a": {"b": ["c"]}}),
     ("a: [\n # b\n# c\n d]", {"a": ["d"]}),
     ("[\na,\nb]", ["a", "b"]),
+    ("a: [\n  {b: 1\n  }\n]", {"a": [{"b": 1}]}),
     ('a: "b\n\n c"', {"a": "b\nc"}),
     ('a:\n- "b\n c"', {"a": ["b c"]}),
     ("a: |  # b\n  c\n", {"a": "c\n"}),
@@ -249,14 +252,14 @@ def plain(node: Any) -> Any:
     return "" if node is None else node.value
 
 
-# Where the package is wrong, in texts that no manifest contains: a block string as the whole document.
-def is_manifest_like(text: str) -> bool:
-    return text.endswith("\n") and isinstance(yaml.compose(text, yaml.CLoader), yaml.MappingNode)
-
-
-@settings(max_examples=1)
-@given(st.lists(texts.map("k: {}\n".format), min_size=100, max_size=300))
-def test_another_parser_reads_the_same(candidates: list[str]) -> None:
-    read = [text for text in candidates if not parse(text.encode(), text).broken and is_manifest_like(text)]
+def test_another_parser_reads_the_same(pytestconfig: pytest.Config) -> None:
+    chance = random.Random(1)
+    texts = [
+        "k: " + "".join(chance.choices(PIECES, k=chance.randint(1, 9))) + "\n"
+        for _ in range(50_000 if pytestconfig.getoption("--full") else 2_000)
+    ]
+    # The package mistakes a key for one of several lines where a comment in column 0 stands before a string.
+    read = [text for text in texts if not parse(text.encode(), text).faults and "\n#" not in text]
+    assert len(read) > len(texts) / 10
     for text, values in zip(read, javascript(READ, read), strict=True):
         assert values == [as_strings(text)], text
