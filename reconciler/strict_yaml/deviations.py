@@ -4,8 +4,8 @@ Another parser would read another value, so such a text is refused, with the pla
 specification forbids it, because it is common and no parser reads it as anything else: the last closing bracket of a
 value in the column of its key.
 
-libyaml's tokens tell strings and comments from the rest, but to scan a text once more for them costs as much as to
-read it. So a text is searched first for what can't be without a deviation; nearly all have none of it.
+libyaml's tokens tell strings and comments from the rest, but scanning a text once more for them costs more than reading
+it. So a text is first searched for what every deviation contains; few texts have any of it.
 """
 
 from __future__ import annotations
