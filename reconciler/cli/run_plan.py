@@ -277,12 +277,13 @@ def _check_account(job: Job, writing: Writing, snapshot: Snapshot, entries: Iter
         click.echo(
             "the plan does not say for which account it was made: an earlier version saved it", err=True
         )
+    whole = f"{job.catalog}@{job.environment}" if job.environment else job.catalog
     scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
     last = last_account(entries, scope)
     if last is not None:
         hint = "use the key of that account, or add --other-account to apply to this one from now on"
         check_account(
-            Expected(last, f"the last apply of {job.catalog} from here was", hint),
+            Expected(last, f"the last apply of {whole} from here was", hint),
             snapshot,
             allowed=writing.other_account,
             ask="" if writing.auto_approve or job.reviewed else "Apply to this account?",

@@ -43,7 +43,7 @@ _SUSPICIOUS: Final = tuple(
     for pattern in (
         r"[&*][0-9A-Za-z_-]+[^\s,\[\]{}0-9A-Za-z_-]",  # a name that goes on
         r"[?:](?<=[\[{,:?\s][?:])(?![ \t\r\n])",  # a string that starts like a key or a value
-        r"-[,\[\]{}]",  # a string that starts like an item of a list
+        r"-(?<=[\s\[{,:?]-)[,\[\]{}]",  # a string that starts like an item of a list
         r"#(?<=[\"'\[\]{},:?]#)",  # a comment without a space
         # … or a block that starts with blank lines.
         r"[|>][-+0-9]*+(?:#|[ \t]*+(?:#[^\r\n]{200}|(?:#[^\r\n]*+)?[\r\n][ \r\n]*[ ][\r\n]))",
