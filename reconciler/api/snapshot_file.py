@@ -60,4 +60,4 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract, account=account)
 
 
-_MAKE = "reconciler snapshot FILE makes one"
+_MAKE = "`reconciler snapshot FILE` makes one"

@@ -193,7 +193,7 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
             ) from None
     if not found:
         raise ReconcilerError(
-            f"there is no {archive_id!r} in {folder}", "reconciler archive list shows what is archived"
+            f"there is no {archive_id!r} in {folder}", "`reconciler archive list` shows what is archived"
         )
     raise ReconcilerError(f"{archive_id!r} matches {len(found)} archived sessions", "give more of the id")
 

@@ -241,7 +241,7 @@ def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -
         message = str(error.message)
         return {
             "message": f"the template refers to something undefined: {message}",
-            "hint": "declare it below `variables:`, or pass --var NAME=VALUE",
+            "hint": "declare it below `variables:`, or pass --var=NAME=VALUE",
             "line": _line(error),
         }
     except (MemoryError, RecursionError, OverflowError):

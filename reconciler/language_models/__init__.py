@@ -92,7 +92,7 @@ def read_models(path: Path) -> Models:
     except OSError as error:
         raise ReconcilerError(
             f"the models file {path} can't be read: {(error.strerror or 'unknown error').lower()}",
-            "name a file that `reconciler models --out FILE` wrote",
+            "name a file that `reconciler models --out=FILE` wrote",
         ) from None
     try:
         document: Any = json.loads(data) if len(data) <= MAX_FILE else None
@@ -107,7 +107,7 @@ def read_models(path: Path) -> Models:
             return Models(_with_facts(names), f"the models in {path.name}{when}", str(date or ""))
     raise ReconcilerError(
         f"{path} is not a list of models that this version can read",
-        "`reconciler models --out FILE` writes one",
+        "`reconciler models --out=FILE` writes one",
     )
 
 

@@ -136,7 +136,7 @@ def _way_back(action: Action, written: LastWrite | None, lives: Mapping[int, Liv
     else:
         return None
     adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
-    message = f"it is live {how}, so apply would create a second one: `{adopt}` takes it over again, with its messages"
+    message = f"it is live {how}, so apply would create a second one: {adopt} takes it over again, with its messages"
     return Note(action.outside, message, action.key, number)
 
 

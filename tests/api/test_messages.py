@@ -420,6 +420,6 @@ def test_a_session_without_a_token_can_not_be_asked_for_by_it() -> None:
     assert caught.value.problems == (
         Problem(
             "#1 has no session_token, and the contract's list_messages names a session by it",
-            "reconciler doctor --probe finds out how the service names sessions",
+            "`reconciler doctor --probe` finds out how the service names sessions",
         ),
     )

@@ -344,5 +344,5 @@ def test_an_archived_session_is_found_by_the_beginning_of_its_id(
     with pytest.raises(ReconcilerError) as caught:
         find_archived(folder, "x")
     assert caught.value.problems == (
-        Problem(f"there is no 'x' in {folder}", "reconciler archive list shows what is archived"),
+        Problem(f"there is no 'x' in {folder}", "`reconciler archive list` shows what is archived"),
     )

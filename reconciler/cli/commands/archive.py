@@ -17,6 +17,7 @@ from reconciler.cli.options import (
     approve_option,
     archive_option,
     catalog_argument,
+    chosen_folder,
     connection_options,
     split,
     state_option,
@@ -154,8 +155,8 @@ def restore(
         catalog = _only_catalog(archive_id, catalog)
     elif archive_id is None:
         raise UsageError(
-            "what to restore is missing: an ID, or --run RUN",
-            "reconciler archive list shows the IDs, reconciler history the runs",
+            "what to restore is missing: an ID, or --run=RUN",
+            "`reconciler archive list` shows the IDs, `reconciler history` the runs",
         )
     folder = _folder(catalog, state_dir, archive_dir)
     where = {"root": catalog, "state": state_dir or catalog / FOLDER, "archive": folder, "flags": flags}
@@ -183,9 +184,9 @@ def _only_catalog(word: str | None, catalog: Path) -> Path:
     given = click.get_current_context().get_parameter_source("catalog") is ParameterSource.COMMANDLINE
     if given or not Path(word).is_dir():
         raise UsageError(
-            "give an ID or --run RUN, not both", "with --run, the only argument is the catalog's folder"
+            "give an ID or --run=RUN, not both", "with --run, the only argument is the catalog's folder"
         )
-    return Path(word)
+    return chosen_folder(Path(word)) or catalog
 
 
 @command.command()

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Post a plan to the pull or merge request that this CI job runs for.
 
-    PLAN is a file that `reconciler plan --out-file markdown=PLAN` wrote. It becomes one comment, which the plans of
+    PLAN is a file that `reconciler plan --out-file=markdown=PLAN` wrote. It becomes one comment, which the plans of
     later runs replace. The token comes from GITHUB_TOKEN or GITLAB_TOKEN, everything else from the variables that
     GitHub, GitLab, Forgejo and Gitea set for their jobs.
 
@@ -91,7 +91,7 @@ def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str |
     from reconciler.errors import ReconcilerError, UsageError
 
     if (plan is None) == (not_planned is None):
-        raise UsageError("give a PLAN, or --not-planned FILE where there is none")
+        raise UsageError("give a PLAN, or --not-planned=FILE where there is none")
     try:
         if plan is not None:
             text = plan.read_text(encoding="utf-8")
