@@ -309,7 +309,7 @@ def _what(change: Change) -> str:
 def _data(change: Change, share: int) -> dict[str, Any]:
     """One change for the script. The keys of the object are abbreviated, as in the script."""
     action = change.first
-    fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
+    fields = [f for f in change.fields if not (change.action == "create" and f["path"] == "name")]
     data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
     if change.action == "move" or shows_reason(change):
         data["r"] = visible(reason(action))

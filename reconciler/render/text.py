@@ -166,7 +166,7 @@ class _Plan:
             self._members(change.members)
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
-        if change.action == "move" or shows_reason(change) or self.full:
+        if shows_reason(change) or self.full:
             self._reason(action)
         self._fields(change)
         self._unchanged(change)
@@ -224,9 +224,7 @@ class _Plan:
     # --- fields ----------------------------------------------------------------------------------------
 
     def _fields(self, change: Change) -> None:
-        fields = [
-            f for f in change.first["fields"] if not (change.action == "create" and f["path"] == "name")
-        ]
+        fields = [f for f in change.fields if not (change.action == "create" and f["path"] == "name")]
         if change.action == "delete" and not self.full:
             fields = [f for f in fields if f["path"] == "prompt"]
         paths = [visible(str(f["path"])) for f in fields]
