@@ -12,12 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, Final, TypeAlias
 
 from reconciler.values import JSON
-
-#: How many sessions one declaration may make.
-MAX_SESSIONS: Final = 100_000
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")
 
@@ -43,20 +41,24 @@ class Expansion:
     cell: int = 0
 
 
+def comparisons(matrix: Mapping[str, Any]) -> int:
+    """How many values are chosen and compared to expand a matrix."""
+    axes = matrix["axes"].values()
+    return prod(map(len, axes)) * (len(axes) + sum(map(len, matrix.get("exclude", ()))))
+
+
+def cells(declared: Mapping[str, Any], text: str) -> int:
+    """At least as many cells as are read and written to expand a table. A cell of 20 characters counts once more."""
+    return len(text) // 20 + text.count(",") + (text.count("\n") + 1) * (1 + len(declared.get("fields", {})))
+
+
 def combinations(matrix: Mapping[str, Any], name: str | None) -> Iterator[Expansion]:
     """The sessions of a matrix, in the order of its axes.
 
     Raises:
-        ExpandError: there are too many, or a pattern names a missing value.
+        ExpandError: a pattern names a missing value.
     """
     axes: Mapping[str, list[Any]] = matrix["axes"]
-    count = 1
-    for values in axes.values():
-        count *= len(values)
-    if count > MAX_SESSIONS:
-        raise ExpandError(
-            f"this makes {count:,} sessions; the maximum is {MAX_SESSIONS:,}", "use fewer values"
-        )
     for combination in product(*axes.values()):
         chosen = dict(zip(axes, combination, strict=True))
         if not any(_matches(chosen, one) for one in matrix.get("exclude", ())):
@@ -81,16 +83,11 @@ def rows(declared: Mapping[str, Any], text: str, name: str | None) -> Iterator[E
     skipped."""
     is_csv = declared["file"].endswith(".csv")
     read = _csv(text, _columns(declared, name)) if is_csv else _jsonl(text)
-    count = 0
     for row in read:
         if isinstance(row, ExpandError):
             yield row
             continue
-        count += 1
         line, values = row
-        if count > MAX_SESSIONS:
-            yield ExpandError(f"this table has more than {MAX_SESSIONS:,} rows", "split the table", line)
-            return
         try:
             yield _expanded(declared, name, values, line, is_csv=is_csv)
         except ExpandError as error:

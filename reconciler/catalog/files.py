@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from fnmatch import translate
 from typing import Final
 
+from reconciler.catalog.budget import MAX_ENTRIES
+
 #: The largest file that is read, in bytes.
 MAX_FILE: Final = 10 * 2**20
 #: How many files a catalog may have, prompts in files of their own included.
@@ -66,6 +68,7 @@ class Root:
         self._inside = self.folder.rstrip(os.sep) + os.sep
         self._folders: dict[str, str] = {}
         self._files = 0
+        self._looked = 0
 
     def read(self, path: str) -> bytes:
         """The bytes of a file, at most :data:`MAX_FILE`.
@@ -162,10 +165,25 @@ class Root:
             todo |= steps - done
         return sorted(found)
 
+    def look(self, entries: int) -> None:
+        """Count entries of folders that are looked at.
+
+        Raises:
+            UnreadableError: there were too many.
+        """
+        self._looked += entries
+        if self._looked > MAX_ENTRIES:
+            raise UnreadableError(
+                f"makes more than {MAX_ENTRIES:,} entries of folders to look at",
+                "use fewer or narrower patterns, or put the catalog into a folder of its own",
+            )
+
     def _entries(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
             with os.scandir(self._folder(folder)) as entries:
+                self.look(1)
                 for entry in entries:
+                    self.look(1)
                     if not entry.name.startswith("."):
                         yield (f"{folder}/{entry.name}" if folder else entry.name), entry
         except PermissionError:

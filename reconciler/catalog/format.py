@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.files import Root
 from reconciler.catalog.load import environments, load, open_root
@@ -104,7 +105,8 @@ def _load_all(folder: Root, variables: Mapping[str, JSON] | None) -> list[Loaded
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [*environments(folder.folder)] or [None]
-    return [load(folder, name, variables) for name in names]
+    budget = Budget()
+    return [load(folder, name, variables, budget) for name in names]
 
 
 def format_text(text: str) -> str:

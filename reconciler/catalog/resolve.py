@@ -5,12 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from reconciler.catalog.budget import size
+from reconciler.catalog.documents import Documents
 from reconciler.catalog.environments import Environment
-from reconciler.catalog.expand import ExpandError, Expansion, cell_start, combinations, rows
+from reconciler.catalog.expand import (
+    ExpandError,
+    Expansion,
+    cell_start,
+    cells,
+    combinations,
+    comparisons,
+    rows,
+)
 from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
-from reconciler.catalog.prompts import Prompts, ReadFile
+from reconciler.catalog.prompts import Prompts
 from reconciler.errors import Problem
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
@@ -75,7 +86,7 @@ class Composer:
     templates: Templates
     environment: Environment
     prompts: Prompts
-    read: ReadFile
+    documents: Documents
     variables: Mapping[str, JSON]  # from the catalog and the environment
     given: Mapping[str, JSON]  # from the command line; these take precedence
     head: Source
@@ -88,6 +99,7 @@ class Composer:
         path: NodePath = ("sessions", key)
         try:
             for expansion in self._expansions(key, declared, path):
+                self.documents.count(partial(self._problem, expansion, declared, path), sessions=1)
                 found = self._one(expansion, declared, path)
                 if found is not None:
                     yield found
@@ -102,10 +114,14 @@ class Composer:
             message = f"`{key}` has both `matrix` and `from`"
             self.note(declared.source.at_key((*path, "from"), message, "use one of the two"))
         elif "matrix" in given:
+            steps = comparisons(given["matrix"])
+            self.documents.count(partial(declared.source.at_key, (*path, "matrix")), steps=steps)
             yield from combinations(given["matrix"], given.get("name"))
         elif "from" in given:
-            text = self.read(given["from"]["file"], declared.source, (*path, "from", "file"))
+            text = self.documents.prompt(given["from"]["file"], declared.source, (*path, "from", "file"))
             if text is not None:
+                steps = cells(given["from"], text)
+                self.documents.count(partial(declared.source.at_key, (*path, "from")), steps=steps)
                 for row in rows(given["from"], text, given.get("name")):
                     if isinstance(row, Expansion):
                         yield row
@@ -173,7 +189,16 @@ class Composer:
             for layer in self.defaults:
                 base = overlay(base, layer.fields)
             cached = self._bases[names] = overlay(base, flat) if names else base
+            values = size(cached) * (len(layers) + 1)  # each layer was copied into the next
+            self.documents.count(partial(source.at_value, path), values=values)
         return cached
+
+    def _problem(
+        self, expansion: Expansion, declared: Declared, path: NodePath, message: str, hint: str
+    ) -> Problem:
+        if not expansion.line:
+            return declared.source.at_key(path, message, hint)
+        return self._table(declared, path).problem(expansion.line, expansion.cell, message, hint)
 
     def _note_expansion(self, error: ExpandError, declared: Declared, path: NodePath) -> None:
         kind = "matrix" if "matrix" in declared.given else "from"
@@ -188,7 +213,7 @@ class Composer:
         file = declared.given["from"]["file"]
         table = self._tables.get(file)
         if table is None:
-            text = self.read(file, declared.source, (*path, "from", "file")) or ""
+            text = self.documents.prompt(file, declared.source, (*path, "from", "file")) or ""
             table = self._tables[file] = Table(file, text)
         return table
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from reconciler.catalog import environments
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.load import load
 from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models, shipped
@@ -54,7 +55,8 @@ def lint(
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
-    loaded = [load(root, name, variables) for name in names]
+    budget = Budget()
+    loaded = [load(root, name, variables, budget) for name in names]
     written = read_written(root, loaded[0].manifests)
     comments = Comments(written.documents)
     subjects = [Subject(one, written, comments, models or shipped()) for one in loaded]
