@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.catalog.budget import Budget, Excess
 from reconciler.catalog.check import SchemaName, check
-from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.files import Root, TooManyEntriesError, UnreadableError
 from reconciler.catalog.problems import Problems
 from reconciler.catalog.unread import unread_manifests
 from reconciler.errors import CatalogError, Problem
+from reconciler.schemas import load_schema
 from reconciler.strict_yaml.document import parse_document
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.path import NodePath
@@ -89,22 +90,30 @@ class Documents:
         found = self._matching("include", given, source, needed=include is not None)
         excluded = self._matching("exclude", exclude, source, needed=False)
         if len(self._problems.found) == before:  # a broken pattern leaves open what is included
-            for problem in unread_manifests(self.root, found | excluded | {CATALOG_FILE}):
-                self._problems.note(problem)
+            try:
+                for problem in unread_manifests(self.root, found | excluded | {CATALOG_FILE}):
+                    self._problems.note(problem)
+            except TooManyEntriesError as error:
+                self._problems.stop(Problem(f"the folder {error.message}", error.hint, CATALOG_FILE))
         return sorted(found - excluded - {CATALOG_FILE})
 
     def _matching(self, field: str, patterns: JSON, source: Source, *, needed: bool) -> set[str]:
         """The files that the patterns of a field match."""
         found: set[str] = set()
-        for number, pattern in enumerate(patterns if isinstance(patterns, list | tuple) else []):
-            if not isinstance(pattern, str) or not pattern:
-                continue
+        limits = load_schema("catalog")["properties"][field]
+        given = patterns if isinstance(patterns, list | tuple) else []
+        for number, pattern in enumerate(given[: limits["maxItems"]]):
+            if not isinstance(pattern, str) or not 0 < len(pattern) <= limits["items"]["maxLength"]:
+                continue  # reported by the schema
             place = (field, number)
             try:
                 matched = self.root.expand(pattern)
             except UnreadableError as error:
                 message = f"the pattern `{truncate(pattern)}` {error.message}"
-                self._problems.note(source.at_value(place, message, error.hint))
+                problem = source.at_value(place, message, error.hint)
+                if isinstance(error, TooManyEntriesError):
+                    self._problems.stop(problem)
+                self._problems.note(problem)
                 continue
             if not matched and needed:
                 self._problems.note(

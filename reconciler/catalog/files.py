@@ -42,6 +42,10 @@ class UnreadableError(Exception):
         self.hint = hint
 
 
+class TooManyEntriesError(UnreadableError):
+    """The budget for looking at folders is spent."""
+
+
 _FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
 _NOT_HIDDEN: Final = (
     "hidden files often hold keys and tokens, so none is read; use a name without a leading dot"
@@ -169,11 +173,11 @@ class Root:
         """Count entries of folders that are looked at.
 
         Raises:
-            UnreadableError: there were too many.
+            TooManyEntriesError: there were too many.
         """
         self._looked += entries
         if self._looked > MAX_ENTRIES:
-            raise UnreadableError(
+            raise TooManyEntriesError(
                 f"makes more than {MAX_ENTRIES:,} entries of folders to look at",
                 "use fewer or narrower patterns, or put the catalog into a folder of its own",
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import jinja2
@@ -88,13 +89,18 @@ def _check(tree: nodes.Template) -> None:
             raise jinja2.TemplateSyntaxError(f"`{word}` is not available in prompts", found.lineno)
 
 
+@lru_cache(maxsize=16)  # a thousand rows share a template, and compiling it takes longer than rendering
+def _compiled(environment: _Environment, text: str) -> jinja2.Template:
+    tree = environment.parse(text)
+    _check(tree)
+    return environment.from_string(tree)
+
+
 def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """One response."""
     try:
-        tree = environment.parse(text)
-        _check(tree)
         length, parts = 0, []
-        for part in environment.from_string(tree).generate(**variables):
+        for part in _compiled(environment, text).generate(**variables):
             length += len(part)
             if length > SIZE:
                 return {
