@@ -22,8 +22,8 @@ MAX_DISK: Final = 2 * 2**30
 MAX_TEXT: Final = 128 * 2**20
 TEXT_A_BYTE: Final = 4
 #: Values of all sessions, with aliases, defaults and templates written out; and how many bytes on disk add one.
-MAX_VALUES: Final = 2_000_000
-BYTES_A_VALUE: Final = 10
+MAX_VALUES: Final = 1_000_000
+BYTES_A_VALUE: Final = 20
 #: Sessions; and how many bytes on disk add one.
 MAX_SESSIONS: Final = 100_000
 BYTES_A_SESSION: Final = 200

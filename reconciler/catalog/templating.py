@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: The seconds that one template may take, and all of them together.
 TIME: Final = 0.9
-TOTAL: Final = 10.0
+TOTAL: Final = 15.0
 
 
 class Renderer:
