@@ -38,7 +38,7 @@ def _composition_only(before: str, after: str) -> bool:
 
 
 def _changed_text(difference: TextDiff, op: str) -> Iterator[tuple[int, str]]:
-    rest = difference.rest[op == "+"]
+    rest = difference.rest[op == "+"].text
     for hunk in difference.hunks:
         number = hunk.after_start if op == "+" else hunk.before_start
         for line in hunk.lines:

@@ -105,6 +105,13 @@ class Hunk:
         return tuple((line.op, line.text) for line in self.lines[changed[0] : changed[-1] + 1])
 
 
+class Rest(NamedTuple):
+    """The part of a large text that was not compared, and how many lines it has."""
+
+    text: str = ""
+    lines: int = 0
+
+
 @dataclass(frozen=True)
 class TextDiff:
     """The difference between ``before`` and ``after``. ``rest`` is what was not compared of either, since they are
@@ -113,20 +120,21 @@ class TextDiff:
     before: str
     after: str
     hunks: tuple[Hunk, ...] = field(repr=False)
-    rest: tuple[str, str] = field(default=("", ""), repr=False)
+    rest: tuple[Rest, Rest] = field(default=(Rest(), Rest()), repr=False)
 
     @cached_property
     def removed(self) -> int:
         """How many lines were removed."""
-        return self._number("-") + self.rest[0].count("\n")
+        return self._number("-") + self.rest[0].lines
 
     @cached_property
     def added(self) -> int:
         """How many lines were added."""
-        return self._number("+") + self.rest[1].count("\n")
+        return self._number("+") + self.rest[1].lines
 
     def _number(self, op: Op) -> int:
-        return sum(line.op == op for hunk in self.hunks for line in hunk.lines)
+        shown = (line for hunk in self.hunks for line in hunk.lines)
+        return sum(line.op == op and not line.segments[0].skipped for line in shown)
 
     @cached_property
     def spaces_only(self) -> bool:
@@ -151,21 +159,27 @@ def diff(before: str, after: str, *, mark: bool = True) -> TextDiff:
         return TextDiff(before, after, tuple(_hunks(before, after, span, budget)))
     cut, cut_after = _first_lines(before, start, end), _first_lines(after, start, end_after)
     hunks = list(_hunks(before, after, (start, cut, cut_after), budget, context=False))
-    rest = before[cut:end], after[cut_after:end_after]
-    lines = [Line("-", (Segment("", "-", len(rest[0])),))] if rest[0] else []
-    if rest[1]:
-        lines.append(Line("+", (Segment("", "+", len(rest[1])),)))
+    rest = _rest(before, cut, end), _rest(after, cut_after, end_after)
+    lines = [Line("-", (Segment("", "-", len(rest[0].text)),))] if rest[0].lines else []
+    if rest[1].lines:
+        lines.append(Line("+", (Segment("", "+", len(rest[1].text)),)))
     if not hunks:
         number = before.count("\n", 0, cut) + 1
         hunks = [Hunk(number, 0, number, 0, ())]
     last = hunks[-1]
     hunks[-1] = replace(
         last,
-        before_count=last.before_count + rest[0].count("\n") + bool(rest[0]),
-        after_count=last.after_count + rest[1].count("\n") + bool(rest[1]),
+        before_count=last.before_count + rest[0].lines,
+        after_count=last.after_count + rest[1].lines,
         lines=(*last.lines, *lines),
     )
     return TextDiff(before, after, tuple(hunks), rest)
+
+
+def _rest(text: str, start: int, end: int) -> Rest:
+    if start == end:
+        return Rest()
+    return Rest(text[start:end], text.count("\n", start, end) + (end == len(text)))
 
 
 def _first_lines(text: str, start: int, end: int) -> int:
