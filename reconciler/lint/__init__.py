@@ -65,6 +65,7 @@ def lint(
         Finding, None
     ] = {}  # what many sessions inherit is found once for each of them, and reported once
     ignored: dict[Finding, None] = {}
+    line = shown = ""
     for rule in RULES.values():
         severity: Severity = given.get(rule.name, rule.severity)
         options = {**rule.options, **given.get("options", {}).get(rule.name, {})}
@@ -72,7 +73,9 @@ def lint(
             continue
         for spot, message, hint in chain.from_iterable(rule.check(subject, options) for subject in subjects):
             problem = spot.at.file.source.at(spot.at.char, message, hint)
-            problem = replace(problem, source=masked(problem.source))
+            if problem.source is not line:  # the findings of a line share its text, which may be long
+                line, shown = problem.source, masked(problem.source)
+            problem = replace(problem, source=shown)
             finding = Finding(rule.name, severity, problem)
             (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
