@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.bulk import no_garbage_collection
 from reconciler.catalog.budget import Budget
 from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.files import Root
@@ -53,6 +54,7 @@ class Formatted:
     after: str
 
 
+@no_garbage_collection()
 def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[Formatted]:
     """The manifests of a catalog that formatting would change, catalog.yaml first. Nothing is written.
 
@@ -128,6 +130,8 @@ def _apply(text: str, find: Callable[[str, Outline, JSON], list[list[Splice]]]) 
     """The text with all edits, or with those that keep its meaning when made one by one."""
     document = _document(text)
     edits = find(text, Outline(text), document)
+    if not edits:
+        return text
     together = _spliced(text, [one for edit in edits for one in edit])
     if _says(together, document):
         return together

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from reconciler.bulk import no_garbage_collection
 from reconciler.catalog import environments
 from reconciler.catalog.budget import Budget
 from reconciler.catalog.load import load
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+@no_garbage_collection()
 def lint(
     root: Path,
     environment: str | None = None,

@@ -9,7 +9,7 @@ from typing import Final
 #: Bounds on the search, since a catalog may have thousands of problems and of names: characters of a word, names that
 #: are looked at, and names that are compared letter by letter.
 LONGEST: Final = 100
-LOOKED_AT: Final = 2_000
+LOOKED_AT: Final = 5_000
 COMPARED: Final = 100
 
 
