@@ -13,10 +13,14 @@ run() {
   mkfifo "$scratch/pipe"
   token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   echo "::stop-commands::$token"
-  tee "$file" <"$scratch/pipe" &
+  # Both ends are opened here: a process that is killed before it opens its end would leave the other one waiting.
+  exec 9<>"$scratch/pipe"
+  exec 8<"$scratch/pipe"
+  tee "$file" <&8 8<&- 9>&- &
   copier=$!
-  "$@" >"$scratch/pipe" 2>&1 &
+  "$@" >&9 2>&1 8<&- 9>&- &
   child=$!
+  exec 8<&-
   if [ -n "$signalled" ]; then kill -TERM "$child" 2>/dev/null || :; fi
   code=0
   while :; do
@@ -35,6 +39,7 @@ run() {
   done
   # A command that the signal met before it was ready for it was cancelled as well.
   if [ -n "$cancelled" ] && [ "$code" -eq 143 ]; then code=130; fi
+  exec 9>&-
   wait "$copier" || :
   # Colours are for the log. Nothing else in it is an escape sequence: the command shows those of others by their code.
   sed 's/'"$(printf '\033')"'\[[0-9;]*m//g' "$file" >"$scratch/plain" && cat "$scratch/plain" >"$file"
@@ -108,6 +113,62 @@ plan_name() {
     *--var* | *://*) name="$name $(plan_key | cksum | cut -d ' ' -f 1)" ;;
   esac
   printf 'reconciler-%s' "${name// /-}"
+}
+
+# GitHub drops a step's summary of more than 1 MiB.
+
+# indented FILE BYTES
+# FILE as an indented block of at most about BYTES: nothing in it is markup, whatever it holds. It is cut between lines.
+indented() {
+  LC_ALL=C awk -v room="$2" '
+    { room -= length($0) + 5 }
+    room < 0 { left++; next }
+    { print "    " $0 }
+    END { if (left) print "    … and " left " more lines: see the log of the job"; print "" }
+  ' "$1"
+}
+
+# bounded FILE
+# FILE, a plan in Markdown, if a summary may hold it; else its marker and where it is.
+bounded() {
+  if [ "$(wc -c <"$1")" -le 1000000 ]; then
+    cat "$1"
+  else
+    head -n 1 "$1"
+    printf '\n%s\n' "The plan is too long for this page. It is in the job's log and, unless that is off, in its artifact."
+  fi
+}
+
+# apply_summary FILE CODE
+# What came of an apply that printed FILE and ended with CODE: the result, what failed, then the rest, folded. The lines
+# are those of reconciler/render/report.py; a plan's own lines begin otherwise.
+apply_summary() {
+  local scratch
+  scratch=$(mktemp -d)
+  LC_ALL=C awk -v result="$scratch/result" -v failures="$scratch/failures" '
+    /^(Ended|Stopped \(.*\)): / || /^(Verified: |Not verified: |The live list is not )/ { print >result; ended = 1; next }
+    /^  (FAILED|UNKNOWN|NOT VERIFIED|NOT AS WRITTEN|not tried:|not kept:) / || /^  tried first: .*, which / { print >failures; more = 1; next }
+    more && /^      / { print >failures; next }
+    { more = 0 }
+    # Without a report, why there is none is what was printed last.
+    /^$/ { last = "" }
+    /./ { last = last $0 "\n" }
+    END { if (!ended && last != "") printf "%s", last >result }
+  ' "$1"
+  echo "### Apply: exit code $2"
+  echo
+  if [ -s "$scratch/result" ]; then indented "$scratch/result" 10000; fi
+  if [ -s "$scratch/failures" ]; then
+    echo "**Not done, or not as planned:**"
+    echo
+    indented "$scratch/failures" 200000
+  fi
+  echo "<details><summary>The plan, and everything that the apply printed</summary>"
+  echo
+  indented "$1" 700000
+  echo "</details>"
+  echo
+  rm -rf "$scratch"
 }
 
 # fail MESSAGE [CODE]

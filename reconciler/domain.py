@@ -112,7 +112,8 @@ class Catalog:
 
     Attributes:
         adopt: the id of the live session that a key takes over.
-        moved: the previous identity of the session that gets this key.
+        moved: the key that the session of this identity gets. Several may lead to one key: entries that are done stay
+            in the file, and a session has only one of these identities.
         handed_over: the identity in another catalog or environment that the session of this key gets;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
         forgotten: the keys of sessions that stay live, but are not managed any more.
@@ -129,7 +130,7 @@ class Catalog:
     sessions: Mapping[str, Session]
     policy: Policy = Policy()
     adopt: Mapping[str, int] = field(default_factory=dict)
-    moved: Mapping[str, Identity] = field(default_factory=dict)
+    moved: Mapping[Identity, str] = field(default_factory=dict)
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)
@@ -213,8 +214,8 @@ Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
-#: How a list was read (:mod:`reconciler.api.listing`): in one parallel pass, in the union of several, or in a sweep.
-Way: TypeAlias = Literal["fast", "united", "sweep"]
+#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`).
+Way: TypeAlias = Literal["fast", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The cost of a listing: requests (without retries), passes over the list, and the way that succeeded."""
+    """What a listing took: requests (without retries), how often the list was read, and what proved it complete."""
 
     calls: int
     passes: int
@@ -243,6 +244,7 @@ class Snapshot:
     ``endpoint`` is the service's address, ``contract`` says what can be done there, and ``listing`` how the list was
     read; None if that is not known. ``account`` is the mark of the account that was listed, ``messages`` how many
     messages some of the sessions have, by id, and ``uncounted`` are the sessions that were too many to be counted.
+    ``newest`` is the highest id of all, also of those that were left out; 0 if that is not known.
     """
 
     sessions: tuple[LiveSession, ...]
@@ -253,6 +255,7 @@ class Snapshot:
     account: Account = UNKNOWN
     messages: Mapping[int, int] = field(default_factory=dict)
     uncounted: frozenset[int] = frozenset()
+    newest: int = 0
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(self.sessions)

@@ -1,60 +1,53 @@
 """Listing: reads every session from a server that returns pages and promises nothing, while others write.
 
-A missed session would be created a second time. So a listing proves from the answers that it contains every session
+A missed session would be created a second time. So a listing proves from the responses that it contains every session
 that existed from the first request to the last, and none twice. Concurrent creates, updates and deletes by others
 neither spoil the proof nor delay it for ever.
 
 The proofs rest on three facts:
 
-- *Ids grow.* A session that was created after the listing began has a higher id than those that existed before. How far
-  this is relied on, and how it is checked, is said below.
-- *An answer is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
+- *Ids grow.* A session that was created after the listing began has a higher id than those that existed before.
+- *A response is a snapshot.* Its rows, and the count of all sessions, come from one state of the list.
 - *The list is ordered.* The rows of a page have the requested order. This is checked on every page. A page that has
   another order is the server's fault, whatever others do.
 
-**The first page.** Each reading of the list begins with the newest page (``ordering=-session_id``). If that page has as
-many rows as the server counts, it is the whole list, from one moment, and the listing is complete. Otherwise let *edge*
-be the lowest id on it, and *below* the count minus its rows: exactly this many sessions have an id below the edge, and
-the others are on the page. Only the former remain to be read, oldest first. New sessions come last in that order, so
-creates shift no page of it. The edge is a page below the newest id. So an id that becomes visible late (assigned before
-the newest, committed after it) does not disturb the count either.
+**The first page.** Each reading of the list begins with the newest page (``ordering=-session_id``). If that page has
+as many rows as the server counts, it is the whole list, from one moment, and the listing is complete. Otherwise let
+*edge* be the lowest id on it, and *below* the count minus its rows: exactly this many sessions have an id below the
+edge, and the others are on the page. Only the former remain to be read, oldest first. New sessions come last in that
+order, so creates shift no page of it. The edge is a page below the newest id. So an id that becomes visible late
+(assigned before the newest, committed after it) does not disturb the count either.
 
-**The fast pass** reads these pages in parallel. It is complete when exactly *below* different ids below the edge came.
-Proof: since ids grow, no session appears below the edge, so the rows are a subset of those that existed at the first
-page; a subset of the same size is the whole. The order of the answers, and which row was on which page, do not matter.
-If rows are missing, a delete shifted them over the edge of a page before they were read. A second and a third pass are
-united with the first. By the same argument, each first page holds for all rows that were read after it. So the listing
-is complete as soon as the rows since one of the three first pages are as many as that page says. A row that was deleted
-before any pass saw it makes its first page unreachable; the first page of the next pass does not count it.
+**The pass** reads these pages in several segments at once, each of them from its highest page to its lowest
+(:mod:`reconciler.api.segments`). There are two proofs that it missed nothing:
 
-**The sweep** reads the pages below the edge from the last to the first, one after the other, oldest first. Proof: let
-pages have *n* rows, and let the position of a session be the number of sessions with lower ids. Positions never rise,
-since no session appears below the edge. Before page *p* is read, every session that existed throughout and was not seen
-has a position below *p·n*; for the last page, this follows from the choice of *p*. When page *p* is read, such a
-session either has a position of at least *(p-1)·n*, and is on the page, or a lower one, where it stays, and will be
-seen on a page read later. After page 1, none is left. The sweep does not need an unchanged count, and it takes as many
-calls as there are pages, whatever others do. It needs pages of one size, which is checked on each of them.
-
-Reading several pages of a sweep at once is not safe: a session that moves from page *p* to *p-1* after *p-1* was read
-and before *p* was is on neither.
+- *By count*: exactly *below* different ids below the edge came. Since ids grow, no session appears below the edge, so
+  the rows are a subset of those that existed at the first page; a subset of the same size is the whole. The order of
+  the responses, and which row was on which page, do not matter. On an account where nobody deletes, this is nearly
+  always so.
+- *By sweep*: the segments leave no gap between them, and reach the edge. After deletions, a segment mostly has to
+  read one page more for that. If deletions are so frequent that the gaps take as many calls as the pass itself, the
+  list is read in a single segment, one page after the other. That has no gaps, and it takes as many calls as there
+  are pages, whatever others do.
 
 **At the end** the newest page is read again, and further ones down to the edge, so that the result contains a session
 of ours that was created meanwhile. These pages also tell how many of the sessions of the first page's moment still
-exist. This distinguishes "others deleted some" from "the server does not list what it counts": if rows are missing
-although the newest page and the count are unchanged, or if a sweep saw fewer sessions than are left, the server is at
-fault, and that is an error.
+exist. If a sweep saw fewer, the server does not list what it counts. It is read again, and if that does not help, it
+is an error.
 
-**A listing by name** nearly always has one page, and is then from one moment. If it has several, a session that is
-renamed into the filter appears below the edge. The check at the end finds it by a higher count, and the pass does not
-count as complete. If one session is renamed into the filter and another out of it in the same pass, that is not
-noticed.
+**A listing by name** nearly always has one page, and is then from one moment. If it has several, sessions may be
+renamed into the filter and out of it. Positions rise and fall then, and a count proves nothing. What still holds is
+that a response contains every session between its first and its last row. So the pages are read, and others of another
+size, each of which has its middle at the edge between two pages. The listing is complete if these ranges, together
+with the first page, contain every id. If they don't after a few tries, all sessions are read instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import math
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -63,17 +56,14 @@ from reconciler.api.decode import decode_session, value_at
 from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.api.prefetch import prefetched
 from reconciler.api.seen import Row, Seen
+from reconciler.api.segments import Segment, in_turn, split, with_gap
 from reconciler.bulk import no_garbage_collection
 from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Others, Snapshot, Way
 from reconciler.ownership.account import make_account
 from reconciler.values import as_number
 
-#: The most fast passes, and the most sweeps.
-PASSES = 3
-SWEEPS = 2
-
-#: If a pass misses more than this, about as many were deleted meanwhile, and another pass has little chance.
-FEW_MISSING = 8
+#: How often a list is read that does not contain what the server counts.
+TRIES = 3
 
 #: More pages than this are taken for an error of the server.
 MOST_PAGES = 100_000
@@ -89,10 +79,13 @@ OnRows = Callable[[int, int], None]
 
 Ordering: TypeAlias = Literal["session_id", "-session_id"]
 
+#: The number of a page, and how many rows pages have; 0 for as many as usual.
+Wanted: TypeAlias = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: the count of all sessions, and the ids and rows of this page in the order of the answer."""
+    """One response: the count of all sessions, and the ids and rows of this page in the order of the response."""
 
     count: int
     ids: list[int]
@@ -100,13 +93,25 @@ class Page:
 
 
 class Pages(Protocol):
-    """The source of pages. A page past the end is None."""
+    """The source of pages. A page past the end is None.
+
+    ``ahead`` is how many are best in flight. ``filtered`` says whether sessions may be renamed into the list.
+    """
+
+    @property
+    def ahead(self) -> int: ...
+
+    @property
+    def filtered(self) -> bool: ...
 
     def one(self, ordering: Ordering, number: int) -> Page | None:
         """One page. Page 1 always exists."""
 
-    def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
-        """Pages in the order of their numbers. They may be read in any order."""
+    def several(self, wanted: Sequence[Wanted], most: int) -> Generator[Page | None]:
+        """Pages of the list, oldest first, in the order in which they are wanted.
+
+        No page is requested before the one ``most`` places ahead of it was answered.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ class Found:
 
     sessions: tuple[LiveSession, ...]
     left_out: LeftOut
+    newest: int
     listing: Listing
 
 
@@ -143,10 +149,15 @@ def list_sessions(
             numbers.add(number)
         return keep(live)
 
+    pages = _ClientPages(client, name, noting, _AHEAD * client.connections, _filters(client, name))
     with no_garbage_collection():
-        found = read_list(
-            _ClientPages(client, name, noting), filtered=_filters(client, name), on_rows=on_rows
-        )
+        if not pages.filtered:
+            found = read_list(pages, on_rows=on_rows)
+        elif (some := read_filtered(pages)) is not None:
+            found = some
+        else:
+            every = list_sessions(client, keep=lambda live: keep(live) if live.name == name else "unmanaged")
+            return replace(every, left_out=LeftOut())
     return Snapshot(
         found.sessions,
         client.endpoint.name,
@@ -154,31 +165,41 @@ def list_sessions(
         left_out=found.left_out,
         listing=found.listing,
         account=make_account(numbers, (live.session_id for live in found.sessions if live.remark.tag)),
+        newest=found.newest,
     )
 
 
-def read_list(pages: Pages, *, filtered: bool = False, on_rows: OnRows | None = None) -> Found:
-    """The complete list from these pages. ``filtered`` says that sessions may be renamed into it.
+def read_list(pages: Pages, *, on_rows: OnRows | None = None) -> Found:
+    """The complete list from these pages.
 
-    It takes at most ``PASSES + SWEEPS`` readings. Each takes one call for the first page, and one for every page that
-    exists when it begins. After each sweep and each complete pass, at most as many calls again find what is new.
+    It takes one call for each page that exists when it begins, one for the first page, and one for each page of what is
+    new at the end. If others delete sessions, it takes a few more, and at most three times as many. If the responses do
+    not fit together, it starts again, twice at most.
 
     Raises:
         UnreliableListError: the server does not list what it counts, or not in order.
         ApiError: a page could not be read.
     """
-    return _Reading(pages, filtered, on_rows or (lambda done, total: None)).read()
+    return _Reading(pages, on_rows or (lambda done, total: None)).read()
+
+
+def read_filtered(pages: Pages) -> Found | None:
+    """The complete list from pages that sessions may be renamed into and out of. None if that can't be proved.
+
+    Raises:
+        UnreliableListError: the server does not list in order.
+        ApiError: a page could not be read.
+    """
+    return _Reading(pages, lambda done, total: None).read_ranges()
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """The facts from the first page of a reading. ``number`` is that of the reading.
+    """The facts from the first page of a reading.
 
     ``size`` is the number of rows on a full page. ``below`` is how many sessions have an id below the ``edge``.
     """
 
-    number: int
-    page: Page
     count: int
     newest: int
     edge: int
@@ -190,11 +211,8 @@ class _Start:
 
     @property
     def pages(self) -> int:
-        return -(-self.below // self.size)
-
-    def unchanged(self, first: Page) -> bool:
-        """Whether nobody created or deleted a session since, by the first page now."""
-        return (first.count, first.ids) == (self.count, self.page.ids)
+        """The pages up to the one that reaches the edge, even if the count was a little too low."""
+        return self.below // self.size + 1
 
 
 @dataclass(slots=True)
@@ -202,107 +220,116 @@ class _Reading:
     """A list that is being read."""
 
     pages: Pages
-    filtered: bool
     on_rows: OnRows
     calls: int = 0
-    number: int = 0  # of the current reading
     seen: Seen = field(default_factory=Seen)
     twice: int | None = None  # an id that a pass saw on two pages
+    steady: bool = True  # whether all pages had one size
 
     def read(self) -> Found:
         first = self._first()
-        starts: list[_Start] = []
-        inexplicable = 0
-        while len(starts) < PASSES and not _is_whole(first):
-            start = self._start(first, len(starts) + 1)
-            starts.append(start)
-            self._pass(start)
-            first = self._first()
-            reached = self._complete(starts)
-            if reached is not None:
-                deleted = self._see_new(reached, first)
-                # A session that was renamed into the filter may make up for one that was missed.
-                if not self.filtered or (deleted is not None and deleted >= 0):
-                    way: Way = "fast" if reached is start else "united"
-                    return self._found(reached.number, start.number, way)
-            inexplicable += start.unchanged(first)
-            if start.below - self._count(start) > FEW_MISSING:
-                break
-        if _is_whole(first):
-            return self._whole(first, len(starts) + 1, "fast")
-        if inexplicable == len(starts):
-            raise self._miscounted(starts[-1])
-        return self._swept(first, len(starts))
-
-    def _swept(self, first: Page, passes: int) -> Found:
-        problem = None
-        for number in range(passes + 1, passes + 1 + SWEEPS):
-            self.seen = Seen()
+        for number in range(1, TRIES + 1):
             if _is_whole(first):
-                return self._whole(first, number, "sweep")
-            start = self._start(first, number)
-            steady = self._sweep(start)
+                return self._whole(first, number)
+            start = self._start(first)
+            segments = self._pass(start, self.pages.ahead)
+            counted = self.seen.count(start.edge) == start.below and _reaches(segments, start)
+            problem = None if counted else self._sweep(start, segments)
             first = self._first()
             deleted = self._see_new(start, first)
-            seen = self.seen.count(number, start.newest + 1)
-            if not steady:
-                problem = _unreliable("the server changes the number of rows on a page while it is read")
-            elif deleted is not None and seen < start.count - deleted:
-                problem = self._miscounted(start)
-            else:
-                return self._found(number, number, "sweep")
+            if not counted and deleted is not None and self._old(start) < start.count - deleted:
+                problem = problem if problem and deleted else self._miscounted(start)
+            if problem is None:
+                return self._found(number, "fast" if counted else "sweep")
         assert problem is not None
         raise problem
 
-    def _whole(self, page: Page, number: int, way: Way) -> Found:
+    def read_ranges(self) -> Found | None:
+        """The list, if the ranges of its pages and of those between them prove that nothing is missing."""
+        ranges: list[tuple[float, float]] = []
+        for number in range(1, TRIES + 1):
+            first = self._first()
+            if _is_whole(first):
+                return self._whole(first, number)
+            if not self.pages.filtered:
+                return self.read()
+            start = self._start(first, self.seen)
+            ranges.append((start.edge, math.inf))
+            wanted = [(one, start.size) for one in range(1, start.pages + 1)]
+            wanted += [_across(one * start.size, start.size) for one in range(1, start.pages)]
+            for (one, size), page in zip(wanted, self._several(wanted, self.pages.ahead), strict=True):
+                if page is not None and page.ids:
+                    self._add(page)
+                    ranges.append(_range(one, size, page))
+            if _without_gap(ranges):
+                return self._found(number, "sweep")
+        return None
+
+    def _whole(self, page: Page, number: int) -> Found:
         """The list, if it is all on one page."""
         self.seen = Seen()
-        self.number = number
         self._add(page)
         self.on_rows(page.count, page.count)
-        return self._found(number, number, way)
+        return self._found(number, "fast")
 
-    def _start(self, first: Page, number: int) -> _Start:
-        self.number, self.twice = number, None
+    def _start(self, first: Page, seen: Seen | None = None) -> _Start:
+        self.seen, self.twice, self.steady = seen or Seen(), None, True
         self._add(first)
-        start = _Start(number, first, first.count, first.ids[-1], first.ids[0], len(first.ids))
-        if start.pages > MOST_PAGES:
+        start = _Start(first.count, first.ids[-1], first.ids[0], len(first.ids))
+        pages = -(-start.count // start.size)
+        if pages > MOST_PAGES:
             raise ApiError(
                 "list_sessions",
-                f"the answer does not fit the contract: {start.count} sessions on {start.pages + 1} pages",
+                f"the answer does not fit the contract: {start.count} sessions on {pages} pages",
                 hint="is the address that of the session API?",
             )
         self.on_rows(start.size, start.count)
         return start
 
-    def _pass(self, start: _Start) -> None:
+    def _pass(self, start: _Start, most: int) -> list[Segment]:
+        """Read all pages below the edge once, in at most so many segments."""
         done = start.size
-        self.calls += start.pages
-        with closing(self.pages.several("session_id", range(1, start.pages + 1))) as found:
-            for page in found:
-                if page is None:  # after deletes by others, it is past the end
-                    continue
-                _check_order(page, "session_id")
-                self._add(page, start.edge)
-                done = min(done + len(page.ids), start.count)
-                self.on_rows(done, start.count)
-
-    def _sweep(self, start: _Start) -> bool:
-        """Read from the last page to the first. Returns false if the pages were not of one size."""
-        done = start.size
-        for number in range(start.pages, 0, -1):
-            self.calls += 1
-            page = self.pages.one("session_id", number)
-            if page is None:
-                continue
-            _check_order(page, "session_id")
-            before = (number - 1) * start.size
-            if len(page.ids) != max(0, min(start.size, page.count - before)):
-                return False
-            self._add(page)
-            done = min(done + len(page.ids), start.count)
+        segments = split(start.pages, most)
+        for ids in self._read(start, in_turn(segments), len(segments)):
+            done = min(done + len(ids), start.count)
             self.on_rows(done, start.count)
-        return True
+        return segments
+
+    def _read(self, start: _Start, wanted: Sequence[tuple[Segment, int]], most: int) -> Generator[list[int]]:
+        """Read these pages of segments."""
+        pages = self._several([(number, 0) for _, number in wanted], most)
+        for (segment, number), page in zip(wanted, pages, strict=True):
+            ids = [] if page is None else page.ids
+            if page is not None:
+                before = (number - 1) * start.size
+                self.steady &= len(ids) == max(0, min(start.size, page.count - before))
+                self._add(page, start.edge)
+            segment.add(ids, start.size)
+            yield ids
+
+    def _several(self, wanted: Sequence[Wanted], most: int) -> Generator[Page | None]:
+        self.calls += len(wanted)
+        with closing(self.pages.several(wanted, most)) as found:
+            for page in found:
+                if page is not None:  # after deletes by others, it may be past the end
+                    _check_order(page, "session_id")
+                yield page
+
+    def _sweep(self, start: _Start, segments: list[Segment]) -> UnreliableListError | None:
+        """Close the gaps between the segments. If that takes too long, read the list in one segment."""
+        left = start.pages
+        while self.steady and (upper := with_gap(segments)):
+            left -= len(upper)
+            if left < 0:
+                segments = self._pass(start, 1)
+                continue
+            for _ in self._read(start, [(segment, segment.next) for segment in upper], len(upper)):
+                pass
+        if not self.steady:
+            return _unreliable("the server changes the number of rows on a page while it is read")
+        if not _reaches(segments, start):
+            return _unreliable(f"the server counts {start.count}, and lists more")
+        return None
 
     def _first(self) -> Page:
         """The newest page, read again if it does not match its count, which some servers update a moment earlier."""
@@ -332,29 +359,24 @@ class _Reading:
             self._add(page)
         return _deleted(start, page, number) if number == 1 or len(first.ids) == start.size else None
 
-    def _complete(self, starts: list[_Start]) -> _Start | None:
-        """The last start since which all sessions that it counts were seen."""
-        return next((start for start in reversed(starts) if self._count(start) == start.below), None)
-
-    def _count(self, start: _Start) -> int:
-        """How many sessions below the edge of this start were seen since."""
-        return self.seen.count(start.number, start.edge)
+    def _old(self, start: _Start) -> int:
+        """How many sessions were seen that existed at the start."""
+        return self.seen.count(start.newest + 1)
 
     def _add(self, page: Page, edge: int = 0) -> None:
-        twice = self.seen.add(page.ids, page.rows, self.number)
+        twice = self.seen.add(page.ids, page.rows)
         if twice is not None and twice < edge:
             self.twice = twice
 
-    def _found(self, since: int, passes: int, way: Way) -> Found:
+    def _found(self, passes: int, way: Way) -> Found:
         listing = Listing(self.calls, passes, way)
-        return Found(self.seen.sessions(since), self.seen.left_out(since), listing)
+        return Found(self.seen.sessions(), self.seen.left_out(), self.seen.newest, listing)
 
     def _miscounted(self, start: _Start) -> UnreliableListError:
         if self.twice is not None:
             return _unreliable(f"#{self.twice} is on two pages, and others of {start.count} on none")
-        seen = self.seen.count(start.number, start.newest + 1)
         return _unreliable(
-            f"the server counts {start.count}, and {seen} came, though nobody deleted any meanwhile"
+            f"the server counts {start.count}, and {self._old(start)} came, though others did not delete the rest"
         )
 
 
@@ -366,6 +388,33 @@ def _filters(client: Client, name: str | None) -> bool:
 def _is_whole(first: Page) -> bool:
     """Whether the newest page is the whole list."""
     return len(first.ids) == first.count
+
+
+def _reaches(segments: Sequence[Segment], start: _Start) -> bool:
+    """Whether no session lies between the last segment and the first page."""
+    return segments[-1].high >= start.edge - 1
+
+
+def _across(place: int, most: int) -> Wanted:
+    """A page with this place as near to its middle as may be. It has at most so many rows."""
+    size = max(range(most, most // 2, -1), key=lambda size: min(place % size, size - place % size))
+    return place // size + 1, size
+
+
+def _range(number: int, size: int, page: Page) -> tuple[float, float]:
+    """The ids of which this page contains every session that existed when it was read."""
+    last = len(page.ids) < size and (number - 1) * size + len(page.ids) >= page.count
+    return (-math.inf if number == 1 else page.ids[0], math.inf if last else page.ids[-1])
+
+
+def _without_gap(ranges: Iterable[tuple[float, float]]) -> bool:
+    """Whether every integer is in one of these ranges."""
+    end = -math.inf
+    for low, high in sorted(ranges):
+        if low > end + 1:
+            return False
+        end = max(end, high)
+    return end == math.inf
 
 
 def _deleted(start: _Start, page: Page, number: int) -> int | None:
@@ -397,17 +446,19 @@ def _unreliable(what: str) -> UnreliableListError:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ClientPages:
-    """The pages of the service."""
+    """The pages of the service. A session with another name shows that it does not filter by name."""
 
     client: Client
     name: str | None
     keep: Keep
+    ahead: int
+    filtered: bool
 
-    def one(self, ordering: Ordering, number: int) -> Page | None:
+    def one(self, ordering: Ordering, number: int, size: int = 0) -> Page | None:
         operation = self.client.contract.operation("list_sessions")
-        query: dict[str, Any] = {"ordering": ordering, "page": number, "size": operation.page_size}
+        query: dict[str, Any] = {"ordering": ordering, "page": number, "size": size or operation.page_size}
         if self.name is not None:
             query["name"] = self.name
         try:
@@ -424,13 +475,14 @@ class _ClientPages:
                 hint="is the address that of the session API?",
             )
         lives = [decode_session(row, self.client.contract.session) for row in results]
+        if self.name is not None:
+            self.filtered &= all(self.name.casefold() in live.name.casefold() for live in lives)
         return Page(count, [live.session_id for live in lives], [self.keep(live) for live in lives])
 
-    def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
-        connections = self.client.connections
+    def several(self, wanted: Sequence[Wanted], most: int) -> Generator[Page | None]:
         return prefetched(
-            lambda number: self.one(ordering, number),
-            numbers,
-            workers=connections,
-            ahead=_AHEAD * connections,
+            lambda page: self.one("session_id", *page),
+            wanted,
+            workers=min(self.client.connections, most),
+            ahead=most,
         )

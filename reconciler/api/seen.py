@@ -13,64 +13,59 @@ from reconciler.domain import LeftOut, LiveSession, Others
 Row: TypeAlias = LiveSession | Others
 
 _KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2, "sibling": 3}
-_KIND: Final = (
-    3  # the bits of a mark that hold the kind, 0 for a session that is kept; the others hold the reading
-)
 
 
 class Seen:
-    """Sessions by id, each with the number of the reading that saw it last (up to 63)."""
+    """Sessions by id."""
 
     def __init__(self) -> None:
         self._ids = array("q")  # growing
-        self._marks = bytearray()  # one for each id
+        self._kinds = bytearray()  # one for each id, 0 for a session that is kept
         self._kept: dict[int, LiveSession] = {}
-        self._first = 0  # the lowest number of a reading
 
-    def add(self, ids: Sequence[int], rows: Sequence[Row], reading: int) -> int | None:
-        """Add rows with growing ids. Returns the first id that the same reading has seen before, if any."""
+    def add(self, ids: Sequence[int], rows: Sequence[Row]) -> int | None:
+        """Add rows with growing ids. Returns the first id that was seen before, if any."""
         if not ids:
             return None
-        self._first = self._first or reading
-        marks = bytearray(len(ids))
+        kinds = bytearray(len(ids))
         for number, row in enumerate(rows):
             if isinstance(row, str):
-                marks[number] = _KINDS[row] | reading << 2
+                kinds[number] = _KINDS[row]
             else:
-                marks[number] = reading << 2
                 self._kept[ids[number]] = row
         start, end = bisect_left(self._ids, ids[0]), bisect_right(self._ids, ids[-1])
         if start == end:  # nearly always: no id in the range of the page is known yet
             self._ids[start:start] = array("q", ids)
-            self._marks[start:start] = marks
+            self._kinds[start:start] = kinds
             return None
         twice = None
-        for session_id, mark in zip(ids, marks, strict=True):
+        for session_id, kind in zip(ids, kinds, strict=True):
             place = bisect_left(self._ids, session_id)
             if place < len(self._ids) and self._ids[place] == session_id:
-                twice = session_id if twice is None and self._marks[place] >> 2 == reading else twice
-                self._marks[place] = mark
+                twice = session_id if twice is None else twice
+                self._kinds[place] = kind
             else:
                 self._ids.insert(place, session_id)
-                self._marks.insert(place, mark)
+                self._kinds.insert(place, kind)
         return twice
 
-    def count(self, since: int, below: int) -> int:
-        """How many lower ids were seen by this reading or a later one."""
-        end = bisect_left(self._ids, below)
-        if since <= self._first:
-            return end
-        return sum(mark >> 2 >= since for mark in self._marks[:end])
+    def count(self, below: int) -> int:
+        """How many lower ids were seen."""
+        return bisect_left(self._ids, below)
 
-    def sessions(self, since: int) -> tuple[LiveSession, ...]:
-        """The kept sessions that this reading or a later one saw, by id."""
+    @property
+    def newest(self) -> int:
+        """The highest id; 0 if there is none."""
+        return self._ids[-1] if self._ids else 0
+
+    def sessions(self) -> tuple[LiveSession, ...]:
+        """The kept sessions, by id."""
         return tuple(
             self._kept[session_id]
-            for session_id, mark in zip(self._ids, self._marks, strict=True)
-            if not mark & _KIND and mark >> 2 >= since
+            for session_id, kind in zip(self._ids, self._kinds, strict=True)
+            if not kind
         )
 
-    def left_out(self, since: int) -> LeftOut:
-        """How many sessions that this reading or a later one saw are only counted."""
-        kinds = bytes(mark & _KIND for mark in self._marks if mark >> 2 >= since)
-        return LeftOut(*(kinds.count(_KINDS[kind]) for kind in ("unmanaged", "foreign", "sibling")))
+    def left_out(self) -> LeftOut:
+        """How many sessions are only counted."""
+        return LeftOut(*(self._kinds.count(_KINDS[kind]) for kind in ("unmanaged", "foreign", "sibling")))

@@ -37,7 +37,7 @@ from reconciler.apply.payload import (
 )
 from reconciler.apply.restored_before import RestoredBefore, restored_before
 from reconciler.contract import Operation
-from reconciler.domain import LiveSession, Snapshot
+from reconciler.domain import LiveSession, Others, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
 from reconciler.ownership.remark import remark_of_another_session
@@ -144,26 +144,28 @@ class _Work:
             self._update(payload, number, archive=kept)
         return Restored(number, made=False, messages=0)
 
-    def _list(self) -> Snapshot:
-        """All sessions.
+    def _list(self, made: frozenset[int] = frozenset()) -> Snapshot:
+        """The managed sessions, those that this one may have become, and those that tell which account it is.
 
         Raises:
             Refused: they are another account's, whose customers the archived messages do not concern.
         """
-        lives = list_sessions(self.client)
-        self.account = replace(lives.account, key=self.options.account.key)
         expected = self.archived.account
+        known = {self.original.session_id, *made, *(expected.sessions if expected else ())}
+
+        def keep(live: LiveSession) -> LiveSession | Others:
+            kept = live.remark.tag or self._as_it_was(live) or self._half_made(live)
+            return live if kept or live.session_id in known else "unmanaged"
+
+        lives = list_sessions(self.client, keep=keep)
+        self.account = replace(lives.account, key=self.options.account.key)
+        ids = {live.session_id for live in lives}
         if expected is not None and not self.options.other_account:
-            there = {live.session_id for live in lives}
             # That the archived session itself is gone says nothing about the account.
-            others = tuple(one for one in expected.sessions if one != self.original.session_id)
-            expected = replace(expected, sessions=others)
-            sentence = other_account(f"{self.archived.id} was archived", expected, self.account, there)
-            if sentence:
-                raise Refused(
-                    sentence,
-                    "use the key of that account, or add --other-account to restore it into this one",
-                )
+            expected = replace(expected, sessions=tuple({*expected.sessions} - {self.original.session_id}))
+            if sentence := other_account(f"{self.archived.id} was archived", expected, self.account, ids):
+                hint = "use the key of that account, or add --other-account to restore it into this one"
+                raise Refused(sentence, hint)
         return lives
 
     def _refuse_if_not_ours(self, now: LiveSession) -> None:
@@ -186,7 +188,7 @@ class _Work:
 
     def make_again(self, earlier: RestoredBefore) -> Restored:
         """Create a deleted session again, or resume with what an earlier try created, or fill its successor."""
-        lives = self._list()
+        lives = self._list(earlier.made)
         live = self._made_before(lives, earlier)
         wanted = messages_to_send(self.archived, self.client.contract)
         if live is None:
@@ -202,8 +204,7 @@ class _Work:
         self.begun = live is not None
         with self._recorded():
             if live is None:
-                newest = max((one.session_id for one in lives), default=0)
-                live = self._make(create, newest, whole=not left_out)
+                live = self._make(create, lives.newest, whole=not left_out)
             if reserved_kind(live) == "half-made":
                 payload = restore_payload(self.original, create)
                 update = self.client.contract.operation("update_session")

@@ -106,7 +106,14 @@ def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findin
     names = sorted({result.action.name for result in results if result.outcome == "applied"})
     if not filtered or len(names) >= pages or any(result.outcome == "unknown" for result in results):
         return None
-    lives = {live.session_id: live for name in names for live in list_sessions(writer.client, name=name)}
+    lives: dict[int, LiveSession] = {}
+    calls = 0
+    for name in names:
+        found = list_sessions(writer.client, name=name)
+        lives |= {live.session_id: live for live in found}
+        calls += found.listing.calls if found.listing else 1
+        if calls > pages:  # others gave the same name to hundreds of sessions
+            return None
     now = Snapshot(tuple(lives[number] for number in sorted(lives)), writer.client.endpoint.name, contract)
     findings = compare(results, now)
     return None if findings.differences or findings.rewrites else (findings, now)

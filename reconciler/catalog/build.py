@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from reconciler.catalog.budget import Budget, memory, size
-from reconciler.catalog.check import left_empty
+from reconciler.catalog.check import check, left_empty
 from reconciler.catalog.defaults import Defaults, build_lifecycle, inherit, is_plain_prompt
 from reconciler.catalog.documents import CATALOG_FILE, Document, Documents, mapping
 from reconciler.catalog.environments import Environment, choose
@@ -28,7 +28,7 @@ from reconciler.domain import Catalog, Fragment, Limit, Policy, ServiceFacts, Se
 from reconciler.errors import CatalogError, Problem
 from reconciler.ownership.key import is_key
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
@@ -332,36 +332,41 @@ class Builder:
             self._skipped.add(declared_key)
             for resolved in composer.resolve(declared_key, declared):
                 self._add_composed(resolved, file)
+        self._skipped |= composer.keys
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:
-        key, fields, source, path = resolved.key, resolved.fields, resolved.source, resolved.path
-        change = "change this cell" if resolved.table else "change the `key` pattern"
-        if not is_key(key):
-            message = f"this makes the key `{truncate(key)}`, which is not a valid session key"
-            self._note(resolved.problem(message, change))
-            return
+        key, fields, origins, path = (
+            resolved.key,
+            resolved.fields,
+            resolved.origins,
+            ("sessions", resolved.key),
+        )
         if key in self._files:
             first = self._rows.get(key, self._files[key])
             message = f"this makes the session `{key}`, which is already declared in {first}"
-            self._note(resolved.problem(message, change))
+            self._note(origins.key(message))
             return
         missing = [field for field in ("name", "model", "prompt") if fields.get(field) is None]
         for field in missing:
             message = f"the session `{truncate(key)}` has no `{field}`"
-            hint = "add one here or in a template that it extends"
-            self._note(resolved.problem(message, "fill its cell in" if resolved.table else hint))
+            self._note(origins.missing(field, message))
         parameters = _with_integers(fields.get("parameters", {}))
         if None in parameters.values():
-            self._note_empty(parameters, source, path)
+            self._note_empty(parameters, origins, path)
             return
         if missing:
             return
         layers = len(resolved.layers)
         rest = {name: value for name, value in fields.items() if name != "prompt"}
-        self._documents.count(resolved.problem, values=size(rest) + layers)
+        self._documents.count(partial(origins.at_key, ("sessions", key)), values=size(rest) + layers)
+        problems = check({"sessions": {key: fields}}, "manifest", origins).problems
+        for problem in problems:
+            self._note(problem)
+        if problems:
+            return
         self._files[key] = file
-        if resolved.table:
-            self._rows[key] = f"{resolved.table.file}:{resolved.line}"
+        if resolved.row:
+            self._rows[key] = resolved.row.place
         self._composed[key] = resolved.layers
         self._sessions[key] = Session(
             key,
@@ -374,14 +379,14 @@ class Builder:
             build_lifecycle(fields.get("lifecycle", {})),
         )
         if resolved.adopt is not None:
-            self._adopt(key, resolved.adopt, source)
+            self._adopt(key, resolved.adopt, origins)
 
     # Both
 
-    def _count_text(self, source: Source, path: NodePath, text: int) -> None:
+    def _count_text(self, source: Places, path: NodePath, text: int) -> None:
         self._documents.count(partial(source.at_value, path), text=text)
 
-    def _adopt(self, key: str, session_id: int, source: Source) -> None:
+    def _adopt(self, key: str, session_id: int, source: Places) -> None:
         """Note which live session a key adopts. Two keys can't adopt the same one."""
         first = self._adopters.setdefault(int(session_id), key)
         if first != key:
@@ -390,7 +395,7 @@ class Builder:
                 source.at_value(("sessions", key, "adopt"), message, "remove `adopt` from one of the two")
             )
 
-    def _note_empty(self, parameters: Mapping[str, JSON], source: Source, path: NodePath) -> None:
+    def _note_empty(self, parameters: Mapping[str, JSON], source: Places, path: NodePath) -> None:
         """Note parameters that are null although there is no inherited value to remove."""
         for name, value in parameters.items():
             if value is None:

@@ -16,7 +16,7 @@ from reconciler.schemas import load_schema
 from reconciler.strict_yaml.document import parse_document
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -126,7 +126,7 @@ class Documents:
             found.update(matched)
         return found
 
-    def prompt(self, path: str, source: Source, place: NodePath) -> str | None:
+    def prompt(self, path: str, source: Places, place: NodePath) -> str | None:
         """The text of a prompt's or table's file, which is read only once; ``None`` if there is a problem with it.
 
         Args:
@@ -138,7 +138,8 @@ class Documents:
         try:
             data = self.root.read(path)
         except UnreadableError as error:
-            message = f"the prompt file `{truncate(path)}` {error.message}"
+            what = "table" if place[-2:] == ("from", "file") else "prompt file"
+            message = f"the {what} `{truncate(path)}` {error.message}"
             self._problems.note(source.at_value(place, message, error.hint))
             return None
         self.suspect = self.suspect or _is_suspect(data)

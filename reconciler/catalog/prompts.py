@@ -6,6 +6,7 @@ unless ``template: jinja`` is set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -14,23 +15,25 @@ from reconciler.catalog.budget import memory
 from reconciler.catalog.problems import StoppedError
 from reconciler.errors import Problem
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
+
+_LINE_END = re.compile(r"\r\n|\r|\n")  # as jinja counts lines
 
 #: The default separator of parts.
 BLANK_LINE: Final = "\n\n"
 
 #: Reads a prompt's file, only once; None if there is a problem, which has been noted.
-ReadFile: TypeAlias = Callable[[str, Source, NodePath], str | None]
+ReadFile: TypeAlias = Callable[[str, Places, NodePath], str | None]
 
 #: Renders a template: its text, its name for messages, the variables. Raises :class:`RenderError`.
 Render: TypeAlias = Callable[[str, Mapping[str, JSON]], str]
 
 
 #: Counts the bytes of a text towards the budget of the catalog; the text is that of a value at this place.
-Count: TypeAlias = Callable[[Source, NodePath, int], None]
+Count: TypeAlias = Callable[[Places, NodePath, int], None]
 
 
 class RenderError(Exception):
@@ -72,7 +75,7 @@ class Prompts:
             )
 
     def text(
-        self, key: str, prompt: Any, source: Source, path: NodePath, variables: Mapping[str, JSON]
+        self, key: str, prompt: Any, source: Places, path: NodePath, variables: Mapping[str, JSON]
     ) -> str | None:
         """The text of a prompt; None where there is a problem, which was noted.
 
@@ -112,12 +115,13 @@ class Prompts:
         return found
 
     def _part(
-        self, key: str, part: Any, source: Source, path: NodePath, variables: Mapping[str, JSON]
+        self, key: str, part: Any, source: Places, path: NodePath, variables: Mapping[str, JSON]
     ) -> str | None:
         if isinstance(part, str):
             return part
         template = part.get("template")
-        home, at = source, (*path, "text")
+        home: Places = source
+        at: NodePath = (*path, "text")
         name = part.get("fragment")
         if name is not None:
             if name not in self.fragments:
@@ -164,18 +168,18 @@ class Prompts:
             self._note_template(error, home, at, file, text)
             return None
 
-    def _note_template(self, error: RenderError, home: Source, at: NodePath, file: str, text: str) -> None:
+    def _note_template(self, error: RenderError, home: Places, at: NodePath, file: str, text: str) -> None:
         self.note(self._template_problem(error, home, at, file, text))
         if error.final:
             raise StoppedError
 
     def _template_problem(
-        self, error: RenderError, home: Source, at: NodePath, file: str, text: str
+        self, error: RenderError, home: Places, at: NodePath, file: str, text: str
     ) -> Problem:
         if not file:
             line = f" (line {error.line} of the template)" if error.line > 1 else ""
             return home.at_value(at, error.message + line, error.hint)
         data = text.encode("utf-8", "surrogatepass")
         inside = Source(file, data, text)
-        lines = text.splitlines(keepends=True)[: max(0, error.line - 1)]
-        return inside.at(sum(map(len, lines)), error.message, error.hint)
+        starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
+        return inside.at(starts[max(0, min(error.line, len(starts)) - 1)], error.message, error.hint)

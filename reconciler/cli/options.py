@@ -429,7 +429,7 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
     """
     from reconciler.plan.types import Selection
 
-    former = {one.key for one in catalog.moved.values() if one == catalog.identity(one.key)}
+    former = {one.key for one in catalog.moved if one == catalog.identity(one.key)}
     known = catalog.sessions.keys() | (live_keys(snapshot, catalog.name, catalog.environment) - former)
     keys: set[str] = set()
     unknown = []

@@ -83,7 +83,7 @@ def _what_a_plan_takes(snapshot: Snapshot) -> str:
     if listing is None or listing.calls == 1:
         return ""
     again = (
-        f", {listing.passes} times over, since others deleted sessions meanwhile"
+        f", {listing.passes} times over, because the responses did not fit together"
         if listing.passes > 1
         else ""
     )

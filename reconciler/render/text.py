@@ -109,9 +109,13 @@ class _Plan:
             page.put(0, (f"{totals(document)}.", "strong"))
             if by_field := totals_by_field(document):
                 page.put(0, f"{by_field}.")
-        if refusals and document["actions"]:
-            guards = ", ".join(dict.fromkeys(str(refusal["guard"]) for refusal in refusals))
-            page.put(0, (f"Refused: {guards}. The reasons are at the end.", "refused"))
+        for refusal in refusals[:3] if document["actions"] else ():
+            allow = (("; to allow it: ", "dim"), str(refusal["allow"]))
+            page.put(
+                0, (f"Refused [{refusal['guard']}]: ", "refused"), str(refusal["message"]), *allow, hang=4
+            )
+        if len(refusals) > 3 and document["actions"]:
+            page.put(0, (f"Refused for {count(len(refusals) - 3, 'more reason')}, at the end.", "refused"))
 
     def _legend(self, used: Iterable[str]) -> None:
         row: list[Span] = []

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import random
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.api.listing import Ordering, Page
+from reconciler.api.listing import Ordering, Page, Wanted
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import Remark
 
 #: ``create``; ``update``; ``begin`` (an id is given out, its session becomes visible later) and ``end`` (it does);
-#: ``join`` (a session with a lower id than all others is renamed into the filter); or a number: delete the session at
-#: this position, modulo how many there are.
-Move = str | int
+#: a number: delete the session at this position, modulo how many there are; ``("join", number)``: one with the id of no
+#: session, lower than that of the newest, is renamed into the filter.
+Move = str | int | tuple[str, int]
 
 
 @dataclass
@@ -22,8 +23,12 @@ class Model:
     ids: list[int]
     size: int
     moves: Iterator[Iterable[Move]] = field(default_factory=lambda: iter(()))
-    #: In which order the pages of a pass are read.
-    order: Callable[[list[int]], list[int]] = field(default=lambda numbers: numbers)
+    #: Decides which of the requests in flight is answered next; 0: the one that was sent first.
+    seed: int = 0
+    ahead: int = 4
+    #: Whether pages have the number of rows that is asked for.
+    sized: bool = True
+    filtered: bool = True
     #: How the rows of a page are altered, for servers that do what they must not.
     distort: Callable[[Model, Ordering, int, list[int]], list[int]] = field(
         default=lambda model, ordering, number, ids: ids
@@ -40,17 +45,28 @@ class Model:
         self._newest = max(self.ids, default=0)
 
     def one(self, ordering: Ordering, number: int) -> Page | None:
+        return self._page(ordering, number, self.size)
+
+    def several(self, wanted: Sequence[Wanted], most: int) -> Generator[Page | None]:
+        """A page is in flight until it was taken. Which of those in flight is read next is a matter of chance."""
+        chance = random.Random(self.seed)
+        answers: dict[int, Page | None] = {}
+        for place in range(len(wanted)):
+            while place not in answers:
+                flying = [one for one in range(place, min(place + most, len(wanted))) if one not in answers]
+                one = chance.choice(flying) if self.seed else flying[0]
+                number, size = wanted[one]
+                answers[one] = self._page("session_id", number, (self.sized and size) or self.size)
+            yield answers.pop(place)
+
+    def _page(self, ordering: Ordering, number: int, size: int) -> Page | None:
         self._write()
         ids = self.ids if ordering == "session_id" else self.ids[::-1]
-        start = (number - 1) * self.size
+        start = (number - 1) * size
         if number > 1 and start >= len(ids):
             return None
-        ids = self.distort(self, ordering, number, ids[start : start + self.size])
+        ids = self.distort(self, ordering, number, ids[start : start + size])
         return Page(len(self.ids), list(ids), [_session(one, self.version) for one in ids])
-
-    def several(self, ordering: Ordering, numbers: range) -> Generator[Page | None]:
-        pages = {number: self.one(ordering, number) for number in self.order(list(numbers))}
-        yield from (pages[number] for number in numbers)
 
     def _write(self) -> None:
         for move in next(self.moves, ()):
@@ -67,8 +83,10 @@ class Model:
                 del self.ids[move % len(self.ids)]
         elif move == "update":
             self.version += 1
-        elif move == "join":
-            self.ids.insert(0, min(self.ids, default=0) - 1)
+        elif isinstance(move, tuple):
+            free = sorted(set(range(1, self._newest)) - set(self.ids))
+            if free:
+                self.ids = sorted([*self.ids, free[move[1] % len(free)]])
         elif move == "end":
             self._end()
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_what_fits_on_a_page_takes_one_request(server: RunningServer, count: int
     assert len(server.log) == 1
 
 
-@pytest.mark.parametrize(("count", "size", "requests"), [(3, 2, 3), (4, 2, 3), (5, 2, 4), (101, 100, 3)])
+@pytest.mark.parametrize(("count", "size", "requests"), [(3, 2, 3), (4, 2, 4), (5, 2, 4), (101, 100, 3)])
 def test_more_pages_are_followed_by_a_look_at_the_newest(
     server: RunningServer, count: int, size: int, requests: int
 ) -> None:
@@ -110,6 +111,63 @@ def test_a_name_is_a_filter_of_the_server_alone(server: RunningServer) -> None:
     assert server.log[0].query["session_name"] == "s1"
 
 
+# By name
+
+
+@pytest.mark.parametrize(("same", "size", "calls"), [(9, 10, 1), (30, 10, 6), (200, 20, 20)])
+def test_a_name_that_many_sessions_have_takes_two_calls_a_page(
+    server: RunningServer, same: int, size: int, calls: int
+) -> None:
+    """And not the whole account."""
+    fill(server.store, 500)
+    wanted = [server.store.insert_session(name="chat") for _ in range(same)]
+    with calling(server.url, contract=paged(size)) as client:
+        found = list_sessions(client, name="chat")
+    assert [one.session_id for one in found] == wanted
+    assert found.left_out == LeftOut()
+    assert len(server.log) == calls
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_name_that_others_give_and_take_meanwhile_hides_nothing(server: RunningServer, seed: int) -> None:
+    chance = random.Random(seed)
+    others = [server.store.insert_session(name=chance.choice(["chat", "old"])) for _ in range(300)]
+    ours = set(chance.sample(others, 20))
+    for session_id in ours:
+        server.store.update_session(session_id, name="chat")
+
+    def write(entry: LoggedRequest) -> None:
+        for session_id in set(chance.sample(others, 6)) - ours:
+            server.store.update_session(session_id, name=chance.choice(["chat", "old"]))
+        server.store.insert_session(name="chat")
+
+    server.before.append(write)
+    with calling(server.url, contract=paged(20), connections=4) as client:
+        found = [one.session_id for one in list_sessions(client, name="chat")]
+    assert len(found) == len(set(found))
+    assert ours <= set(found)
+    assert {entry.query.get("session_name") for entry in server.log} == {"chat"}
+
+
+def test_a_name_of_which_nothing_can_be_proved_is_looked_for_in_the_whole_list() -> None:
+    """No page of two rows, or of one, has the edge between two pages in its middle."""
+    with running_server(None, quirks=Quirks(max_page_size=2)) as server:
+        ids = [server.store.insert_session(name=name) for name in ["chat", "old"] * 5]
+        with calling(server.url) as client:
+            found = list_sessions(client, name="chat")
+        assert [one.session_id for one in found] == ids[::2]
+        assert found.left_out == LeftOut()
+        assert "session_name" not in server.log[-1].query
+
+
+def test_a_server_that_ignores_the_name_is_listed_once() -> None:
+    with running_server(None, quirks=Quirks(name_filter="none")) as server:
+        fill(server.store, 200)
+        with calling(server.url, contract=paged(10)) as client:
+            assert len(list_sessions(client, name="chat")) == 200
+        assert len(server.log) == 1 + 1 + 20 + 1
+
+
 def test_a_server_may_give_fewer_rows_than_asked() -> None:
     with running_server(None, quirks=Quirks(max_page_size=2)) as server:
         fill(server.store, 7)
@@ -121,7 +179,7 @@ def test_a_server_may_give_fewer_rows_than_asked_and_count_its_pages_by_what_was
     def page(*numbers: int) -> Answer:
         return Answer(listing(*(row(one) for one in numbers), count=5, max_pages=1))
 
-    with answering(page(9, 8), page(1, 3), page(5, 8), page(9, 8)) as stub:
+    with answering(page(9, 8), page(5, 8), page(1, 3), page(9, 8)) as stub:
         with calling(stub.url, connections=1) as client:
             assert [one.session_id for one in list_sessions(client)] == [1, 3, 5, 8, 9]
         assert len(stub.asked) == 4
@@ -143,7 +201,7 @@ def test_a_page_that_fails_is_read_again_and_not_the_whole_list(server: RunningS
     server.faults.add(Fault("status", when="nth 2", status=500))
     with calling(server.url, contract=paged(2), connections=1) as client:
         assert len(list_sessions(client)) == 5
-    assert pages(server) == [("1", "2"), ("1", "2"), ("1", "2"), ("2", "2"), ("1", "2")]
+    assert pages(server) == [("1", "2"), ("2", "2"), ("2", "2"), ("1", "2"), ("1", "2")]
 
 
 def test_a_page_that_can_not_be_had_is_an_error(server: RunningServer) -> None:
@@ -160,7 +218,7 @@ def test_a_page_that_can_not_be_had_is_an_error(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("connections", [1, 4])
-def test_while_others_write_it_takes_one_pass_more_and_misses_nothing(
+def test_while_others_write_it_takes_a_few_calls_more_and_misses_nothing(
     server: RunningServer, connections: int
 ) -> None:
     fill(server.store, 9)
@@ -174,23 +232,28 @@ def test_while_others_write_it_takes_one_pass_more_and_misses_nothing(
     with calling(server.url, contract=paged(2), connections=connections) as client:
         found = list_sessions(client)
     assert found.listing is not None
-    assert found.listing.passes == 2
+    assert (found.listing.passes, found.listing.way) == (1, "sweep")
     assert {2, 3, 4, 5, 6, 7, 8, 9} <= {one.session_id for one in found} <= set(ids(server.store)) | {1}
 
 
-def test_deletions_all_the_time_lead_to_a_sweep_from_the_last_page_to_the_first(
+def test_deletions_that_outrun_the_segments_lead_to_one_sweep_from_the_last_page_to_the_first(
     server: RunningServer,
 ) -> None:
-    fill(server.store, 60)
-    server.before.append(lambda _: server.store.delete_session(ids(server.store)[0]))
-    with calling(server.url, contract=paged(2), connections=1) as client:
+    fill(server.store, 120)
+
+    def delete(entry: LoggedRequest) -> None:
+        for session_id in ids(server.store)[:2]:
+            server.store.delete_session(session_id)
+
+    server.before.append(delete)
+    with calling(server.url, contract=paged(2), connections=2) as client:
         found = list_sessions(client)
     assert found.listing is not None
     assert found.listing.way == "sweep"
     assert set(ids(server.store)) <= {one.session_id for one in found}
     numbers = [int(one.query["page"]) for one in server.log if one.query["ordering"] == "session_id"]
-    sweep = numbers[numbers.index(max(numbers)) + 1 :]
-    assert sweep == list(range(sweep[0], 0, -1))
+    sweep = numbers[-max(numbers) :]
+    assert sweep == list(range(max(numbers), 0, -1))
 
 
 def test_what_was_made_meanwhile_is_there(server: RunningServer) -> None:
@@ -233,9 +296,9 @@ def test_a_server_that_does_not_order_as_asked() -> None:
         ([listing(row(3), row(2), count=1)], "the server counts 1, and 2 rows came", 3),
         ([listing(count=3)], "the server counts 3, and 0 rows came", 3),
         (
-            [listing(row(3), count=2), listing(count=2)] * 3 + [listing(row(3), count=2)],
-            "the server counts 2, and 1 came, though nobody deleted any meanwhile",
-            7,
+            [listing(row(3), count=2), listing(count=2), listing(count=2)] * 3 + [listing(row(3), count=2)],
+            "the server counts 2, and 1 came, though others did not delete the rest",
+            10,
         ),
     ],
 )
@@ -259,4 +322,4 @@ def test_what_is_not_kept_is_counted(server: RunningServer) -> None:
     with calling(server.url, contract=paged(2)) as client:
         found = list_sessions(client, keep=keep)
     assert [one.name for one in found] == ["s2"]
-    assert (found.left_out, found.total) == (LeftOut(unmanaged=4, foreign=2), 7)
+    assert (found.left_out, found.total, found.newest) == (LeftOut(unmanaged=4, foreign=2), 7, 7)

@@ -386,6 +386,24 @@ def test_a_long_list_is_not_read_again_for_what_can_be_found_by_name(
     assert asked == lists
 
 
+def test_names_that_hundreds_of_sessions_have_are_not_looked_up_for_long(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    """To list the sessions of one name takes more calls than to list all: the other two names are not asked for."""
+    for number in range(400):
+        server.store.insert_session(name="chat" if number % 8 else "old")
+    service = dataclasses.replace(LEARNED.service, name_filter="exact")
+    with calling(server.url, contract=dataclasses.replace(LEARNED, service=service)) as client:
+        there = list_sessions(client)
+        wanted = [dataclasses.replace(ALICE, key=one, name=one) for one in ("chat", "one", "two")]
+        plan = make_plan(catalog(*wanted), there)
+        report = apply_plan(plan, client, options(tmp_path, recheck=False), snapshot=there)
+    assert report.verification == "verified"
+    last = max(one.number for one in server.log if one.operation == "create_session")
+    asked = [one.query.get("session_name") for one in server.log if one.number > last]
+    assert asked == ["chat"] * 6 + [None] * 6
+
+
 def test_a_second_one_is_found_by_its_name(server: RunningServer, tmp_path: Path) -> None:
     for number in range(320):
         server.store.insert_session(name=f"chat {number}")

@@ -393,12 +393,14 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     whole = remark_of(server, 1)
     server.store.update_session(1, remark=whole[:75])
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
-    assert refusal["allow"].startswith("to take it over: reconciler adopt alice=1 --env=staging; ")
+    assert refusal["allow"].startswith("take it over: reconciler adopt alice=1 --env=staging; ")
     server.store.update_session(1, remark="")
-    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
+    notes = {
+        one["kind"]: one["message"]
+        for one in shop.json("plan", "shop", *staging, "--allow-recreate")["notes"]
+    }
     assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
-    assert notes["same-name"].endswith(f'add "{line}" to catalog.yaml')
     shop.write(sessions, environments=yaml.safe_load(line)["environments"])
     applied(shop, *staging)
     notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
@@ -406,3 +408,40 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     words = notes["adopted"].rpartition("reconciler ")[2].split()
     assert shop.run(*words, "--catalog", "shop").returncode == 0
     assert shop.json("plan", "shop", *staging)["notes"] == []
+
+
+def test_the_line_that_adopts_names_its_environment(shop: Shell, server: RunningServer) -> None:
+    server.store.insert_session(name="Alice", prompt="By hand.")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}}, environments={"staging": {}})
+    (note,) = [n for n in shop.json("plan", "shop", "--env=staging")["notes"] if n["kind"] == "same-name"]
+    line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
+    assert note["message"].endswith(f'add "{line}" to catalog.yaml')
+
+
+# What was there before, after a tag was damaged
+
+
+@pytest.mark.parametrize("original", ["plain text, not json", '{"created_user": "lery"}', ""])
+@pytest.mark.parametrize("damage", ["altered", "truncated", "escaped"])
+def test_a_session_whose_damaged_tag_was_adopted_again_can_be_forgotten(
+    shop: Shell, server: RunningServer, original: str, damage: str
+) -> None:
+    number = server.store.insert_session(name="Fay", prompt="Be kind.", remark=original)
+    shop.write({"fay": {"name": "Fay", "prompt": "Be kind."}})
+    adopt = ("adopt", f"fay={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert shop.run(*adopt).returncode == 0
+    tagged = remark_of(server, number)
+    damaged = {
+        "altered": tagged.replace('"key":"fay"', '"key":"gus"').replace('"key": "fay"', '"key": "gus"'),
+        "truncated": tagged[:60],
+        "escaped": tagged.replace('"', "&quot;"),
+    }[damage]
+    assert damaged != tagged
+    server.store.update_session(number, remark=damaged)
+    assert shop.run(*adopt).returncode == 0
+    done = shop.run("forget", "fay", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert (done.returncode, "FAILED" in done.stdout) == (0, False), done.stdout
+    left = remark_of(server, number)
+    assert "reconciler" not in left
+    if damage == "altered" or original.startswith("{"):
+        assert left == original or json.loads(left) == json.loads(original or "{}")

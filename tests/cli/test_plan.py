@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,9 +44,9 @@ def test_a_plan_says_what_its_listing_took(shop: Shell, server: RunningServer) -
     server.before.append(lambda entry: server.store.delete_session(1) if entry.number == 3 else None)
     document = shop.json("plan", "shop", "--parallelism", "1", "--out", "plan.json")
     assert document["summary"]["unmanaged"] == 249
-    assert document["listing"] == {"calls": 7, "passes": 2, "way": "fast"}
+    assert document["listing"] == {"calls": 4, "passes": 1, "way": "sweep"}
     plan, saved = saved_to_plan((shop.folder / "plan.json").read_bytes(), "plan.json")
-    assert plan.listing == Listing(7, 2, "fast")
+    assert plan.listing == Listing(4, 1, "sweep")
     assert saved["listing"] == document["listing"]
     shop.run("snapshot", "list.json")
     assert "listing" not in shop.json("plan", "shop", "--against", "list.json")
@@ -128,6 +129,42 @@ def test_a_plan_that_a_guard_refuses_is_shown_whole(shop: Shell, server: Running
     assert writes(server) == ["create_session"] * 2
     assert shop.run("apply", "shop", "--auto-approve", "--allow-empty").returncode == 0
     assert server.store.sessions() == []
+
+
+def test_the_page_says_when_by_which_job_and_from_which_commit_it_was_made(shop: Shell) -> None:
+    def page(*words: str, **env: str) -> str:
+        return shop.run(*words, "--format", "html", **env).stdout
+
+    def job(text: str) -> list[str]:
+        return re.findall('<a href="(http[^"]*)"', text)
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    ci = {"CI_COMMIT_SHA": commit, "CI_JOB_URL": "https://ci.example/jobs/1"}
+    made = page("plan", "shop", **ci)
+    assert f'<bdi class="mono" title="{commit}">0123456789ab</bdi>' in made
+    assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ">', made)
+    assert job(made) == ["https://ci.example/jobs/1"]
+    told = page("plan", "shop", "--commit=fedcba9876543210", "--job-url=https://ci.example/2", **ci)
+    assert 'title="fedcba9876543210"' in told
+    assert job(told) == ["https://ci.example/2"]
+    assert job(page("plan", "shop", "--job-url=", **ci)) == []
+
+    assert shop.run("plan", "shop", "--out", "plan.json", **ci).returncode == 0
+    saved = page("show", "plan.json")
+    created = json.loads((shop.folder / "plan.json").read_text())["created"]
+    assert f'title="{commit}"' in saved
+    assert f'<time datetime="{created}">' in saved
+    assert job(saved) == ["https://ci.example/jobs/1"]
+
+
+@pytest.mark.parametrize("flag", [("--commit", "0123456"), ("--job-url", "https://ci.example")])
+def test_the_flags_for_html_need_html(shop: Shell, flag: tuple[str, str]) -> None:
+    done = shop.run("plan", "shop", "--out-file", "markdown=plan.md", *flag)
+    assert (done.returncode, done.stderr) == (
+        64,
+        f"{flag[0]} is for HTML, and this command writes none\n"
+        "      hint: add --format html, or --out-file html=FILE\n",
+    )
 
 
 @pytest.mark.parametrize("flag", [("--max-bytes", "5000"), ("--whole", "the artifact")])

@@ -180,3 +180,30 @@ def test_an_entry_with_a_key_goes_before_one_for_all(old: Shell, server: Running
     done = old.run("apply", "shop", "--auto-approve")
     assert done.returncode == 0, done.stdout + done.stderr
     assert identities(server) == [(1, "new", None, "anna"), (2, "new", None, "ben"), (3, "new", None, "cleo")]
+
+
+@pytest.mark.parametrize("applied", [True, False], ids=["the rename of the key is done", "it is not"])
+def test_a_renamed_key_moves_with_its_catalog(shop: Shell, server: RunningServer, applied: bool) -> None:
+    """An entry that is done stays in the file, and the one for all sessions is for this session, too."""
+    shop.write(
+        {"alice": {"name": "Alice", "prompt": "Be kind."}, "bob": {"name": "Bob", "prompt": "Be brief."}}
+    )
+    assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    sessions = {
+        "alice": {"name": "Alice", "prompt": "Be kind."},
+        "robert": {"name": "Bob", "prompt": "Be brief."},
+    }
+    renamed = [{"from": "bob", "to": "robert"}]
+    if applied:
+        shop.write(sessions, moved=renamed)
+        assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    before = shop.json("plan", "shop")["catalog"]
+    shop.write(sessions, catalog="emporium", moved=[*renamed, {"from": f"{before}/*", "to": "*"}])
+    document = shop.json("plan", "shop")
+    assert {action["key"]: action["action"] for action in document["actions"]} == {
+        "alice": "move",
+        "robert": "move",
+    }
+    assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    assert [row.session_id for row in server.store.sessions()] == [1, 2]
+    assert shop.json("plan", "shop")["actions"] == []

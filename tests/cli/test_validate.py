@@ -235,7 +235,7 @@ def test_all_errors_of_a_table_are_at_their_cells(shop: Shell) -> None:
         "tables/g.csv:6:5: this makes the session `ann`, which is already declared in tables/g.csv:2",
         "tables/g.csv:7:5: this makes the key `Not A Key`, which is not a valid session key",
         "tables/g.csv:8:1: this row has 2 cells, and the header 3",
-        "tables/g.csv:9:2: the session `fay` has no `name`",
+        "tables/g.csv:9:1: the session `fay` has no `name`",
         'tables/g.csv:11:9: "hot" is not a number, but `parameters.temperature` requires one',
     ]
 

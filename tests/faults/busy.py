@@ -80,11 +80,14 @@ class Account:
         return {row[0]: row for row in self.world.store.dump()["session"] if row[0] not in ours}
 
     @contextmanager
-    def busy(self, create: float, delete: float, update: float, seed: int = 1) -> Iterator[None]:
-        """Let others write so often a second during the block."""
+    def busy(
+        self, create: float, delete: float, update: float, seed: int = 1, *, spare_new: bool = False
+    ) -> Iterator[None]:
+        """Let others write so often a second during the block. ``spare_new``: not to what they created in it."""
         listed = self.world.folder.parent / f"load-{seed}.json"
         listed.write_text(json.dumps(self.others))
-        rates = ("--create", str(create), "--delete", str(delete), "--update", str(update))
+        rates: tuple[str, ...] = ("--create", str(create), "--delete", str(delete), "--update", str(update))
+        rates += ("--spare-new",) if spare_new else ()
         bounds = ("--seed", str(seed), "--workers", "24", "--seconds", str(LONGEST), "--most", "500000")
         command = [sys.executable, "-m", "tests.faults.load", self.world.server.url, *rates, *bounds]
         process = subprocess.Popen(

@@ -50,7 +50,9 @@ def schedule(rates: dict[str, float], seed: int) -> Iterator[tuple[float, str]]:
 class Load:
     """The writes, sent by ``workers`` threads with a connection each."""
 
-    def __init__(self, url: str, sessions: list[int], seed: int, workers: int) -> None:
+    def __init__(
+        self, url: str, sessions: list[int], seed: int, workers: int, *, spare_new: bool = False
+    ) -> None:
         self.stop = threading.Event()
         self.done: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -58,6 +60,7 @@ class Load:
         self._address = urlsplit(url).netloc
         self._operations = load_contract().operations
         self._sessions = sessions
+        self._spare_new = spare_new
         self._chance = random.Random(seed + 1)
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[float, str, int] | None] = SimpleQueue()
@@ -108,7 +111,7 @@ class Load:
                 # An update may come after the delete of its session.
                 worked = 200 <= status < 300 or (kind == "update" and status == 404)
                 (self.done if worked else self.failed)[kind] += 1
-                if kind == "create" and worked:
+                if kind == "create" and worked and not self._spare_new:
                     self._sessions.append(session_id)
                 if sum(self.done.values()) == 1:
                     print("ready", flush=True)
@@ -138,12 +141,14 @@ def main() -> None:
     parser.add_argument("--sessions", type=Path, required=True, help="JSON list of the ids it may touch")
     for kind in KINDS:
         parser.add_argument(f"--{kind}", type=float, default=0.0, metavar="RATE", help="writes a second")
+    parser.add_argument("--spare-new", action="store_true", help="leave the sessions alone that it created")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=16, help="connections")
     parser.add_argument("--seconds", type=float, default=600.0, help="longest run")
     parser.add_argument("--most", type=int, default=100_000, help="most writes")
     given = parser.parse_args()
-    load = Load(given.url, json.loads(given.sessions.read_text()), given.seed, given.workers)
+    sessions = json.loads(given.sessions.read_text())
+    load = Load(given.url, sessions, given.seed, given.workers, spare_new=given.spare_new)
 
     def wait_for_the_end() -> None:
         sys.stdin.read()

@@ -22,10 +22,6 @@ from tests.faults.world import CATALOG, Run, session, tag_of, write_catalog
 
 Table: TypeAlias = list[tuple[str, str, str]]
 
-#: The check of a probe that compares the sessions of others. It may differ where they are deleted: the list alone can't
-#: tell who did it, and the exit code is 1 then.
-OTHERS = "the other sessions"
-
 #: Runs a command and prints the most memory that it took (KiB) as the last line of stderr.
 PEAK = """\
 import resource, subprocess, sys
@@ -65,17 +61,23 @@ def test_creates_and_updates_of_others_cost_nothing(
         wanted = account.disturb(10, 10, 5)
         document, _ = plan(account)
         right(document, wanted)
-        quiet, most = document["listing"]["calls"], 0
+        quiet, most = calls_for_each(document), 0.0
         with account.busy(create=50, delete=0, update=50):
             for _ in range(times):
                 document, _ = plan(account)
                 right(document, wanted)
                 assert document["listing"]["passes"] == 1
-                most = max(most, document["listing"]["calls"])
+                most = max(most, calls_for_each(document))
         assert most <= 1.3 * quiet
         seen = f"{times} of {times} right, {most / quiet:.2f} of the calls at most ({account.reached()})"
         row = f"1. plan, {others:,} others, 200 ours, 20 ms a call, 50/0/50 a second"
         busy_table.append((row, "all right, ≤ 1.3 of the quiet calls", seen))
+
+
+def calls_for_each(document: dict[str, Any]) -> float:
+    """How many calls the listing took for each session: while others create, the account grows from plan to plan."""
+    calls: int = document["listing"]["calls"]
+    return calls / (document["summary"]["managed"] + document["summary"]["unmanaged"])
 
 
 def test_deletes_of_others_hide_nothing(tmp_path: Path, tally: Tally, busy_table: Table, full: bool) -> None:
@@ -148,13 +150,16 @@ def test_sessions_of_others_take_no_memory(
         with account.busy(create=20, delete=5, update=20):
             document, run = plan(account, prefix=prefix, patience=1200)
         right(document, wanted)
-        each = (peak(run) - peak(alone)) / others
+        taken = peak(run) - peak(alone)
         way = "{way}, {passes} passes, {calls} calls".format(**document["listing"])
         row = f"4. plan, {others:,} others, 50 ours, 20/5/20 a second"
-        seen = f"right, {each:.0f} bytes ({way}; {account.reached()})"
-        busy_table.append((row, "right, ≤ 200 bytes for each of others", seen))
-        # A small account shows little but what a page in flight takes.
-        assert each <= (200 if full else 1000)
+        memory = f"{taken / others:.0f} bytes for each, {taken / 2**20:.1f} MiB in all"
+        seen = f"right, {memory} ({way}; {account.reached()})"
+        bound = "200 bytes for each of others" if full else "16 MiB in all"
+        busy_table.append((row, f"right, ≤ {bound}", seen))
+        # The pages in flight take 3 to 12 MiB, on an account of 5,000 sessions as on one of 60,000: too much to tell on
+        # a small one what a session takes. Kept whole, as 2,000 bytes each, 20,000 of them would take 40.
+        assert taken <= (200 * others if full else 16 * 2**20)
 
 
 def peak(run: Run) -> int:
@@ -211,24 +216,19 @@ def test_the_doctor_says_the_same(
     others, times = (20_000, 10) if full else (1_000, 1)
     with open_account(tmp_path, tally, others=others, ours=20) as account:
         _, quiet = doctor(account, probe)
-        doubted = 0
-        with account.busy(create=20, delete=5, update=0):
+        # Nobody deletes the session next to the probe's own. Of that one, the doctor can't tell who took it.
+        with account.busy(create=20, delete=5, update=0, spare_new=True):
             for _ in range(times):
                 account.remember()
                 code, busy = doctor(account, probe)
-                doubtful = busy.get(OTHERS) == "differs"
-                doubted += doubtful
-                assert code == doubtful
-                assert {name: busy.get(name) for name in quiet.keys() - {OTHERS}} == {
-                    name: verdict for name, verdict in quiet.items() if name != OTHERS
-                }
+                assert code == 0
+                assert busy == quiet
                 account.acquit_of_new()
                 account.blame_for_others()
                 left = [row.name for row in account.world.store.sessions() if "reconciler" in row.name]
                 assert left == []
         name = "doctor --probe" if probe else "doctor"
-        said = f", in {doubted} it says that other sessions went" if probe else ""
-        seen = f"{times} of {times} end, else as on a quiet account, nothing left{said} ({account.reached()})"
+        seen = f"{times} of {times} say what they say on a quiet account, nothing left ({account.reached()})"
         busy_table.append(
             (f"6. {name}, {others:,} others, 20/5/0 a second", "ends, right, nothing left", seen)
         )
@@ -262,7 +262,8 @@ def test_drift(account: Account) -> None:
     world = account.world
     run = world.run("drift", str(world.folder), "--endpoint", world.server.url, "--format", "json")
     assert run.code == 2, run
-    assert sorted(planned(json.loads(run.out))) == sorted(wanted)
+    changed = {("changed", key, session_id) for _, key, session_id in wanted}
+    assert sorted(planned(json.loads(run.out))) == sorted(changed)
 
 
 def test_export(account: Account, tmp_path: Path) -> None:

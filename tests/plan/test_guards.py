@@ -172,7 +172,7 @@ def test_a_refusal_of_another_key_is_not_in_the_part() -> None:
 def test_a_move_that_would_overwrite_a_conflict_is_refused() -> None:
     there = written(wanted("old", prompt="Be kind."), prompt="By hand.")
     wish = catalog(
-        wanted("new", prompt="Be bold."), moved={"new": identity("old")}, policy=Policy(on_conflict="fail")
+        wanted("new", prompt="Be bold."), moved={identity("old"): "new"}, policy=Policy(on_conflict="fail")
     )
     plan = make_plan(wish, snapshot(there), only=Selection("move", frozenset({"new"})))
     assert plan.refusals == (

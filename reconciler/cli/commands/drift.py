@@ -93,6 +93,6 @@ def command(
             loaded,
             plan,
         )
-    put_out(drift_to_document(plan, snapshot), output)
+    put_out(drift_to_document(plan, snapshot), output, catalog)
     drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK

@@ -20,7 +20,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import format_option
 from reconciler.cli.sections import SectionedCommand
-from reconciler.domain import LiveSession, Snapshot
+from reconciler.domain import LiveSession, Others, Snapshot
 from reconciler.errors import CatalogError, UsageError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.state import FOLDER
@@ -91,20 +91,20 @@ def command(
     scope = _scope(catalog, env)
     state = state_dir or catalog / FOLDER
     need_local_data(flags["endpoint"], state, "the list")
-    snapshot = live_or_against(None, connection_for(flags, catalog, env), state)
     wanted = {name for name, given in (("unmanaged", unmanaged), ("foreign", foreign)) if given}
-    found = [
-        (live, owner)
-        for live in snapshot
-        for owner in [scope.owner(live)]
-        if (not wanted or owner in wanted) and (pattern is None or fnmatchcase(live.name, pattern))
-    ]
+
+    def keep(live: LiveSession) -> LiveSession | Others:
+        named = pattern is None or fnmatchcase(live.name, pattern)
+        return live if named and (not wanted or scope.owner(live) in wanted) else "unmanaged"
+
+    snapshot = live_or_against(None, connection_for(flags, catalog, env), state, keep)
+    found = [(live, scope.owner(live)) for live in snapshot]
     if form == "json":
         click.echo(json_text(_document(snapshot, found)), nl=False)
         return
     for line in _table([(str(live.session_id), *_row(live, owner)) for live, owner in found]):
         click.echo(line)
-    click.echo(f"{len(found)} of {len(snapshot)} session{'' if len(snapshot) == 1 else 's'}.", err=True)
+    click.echo(f"{len(found)} of {snapshot.total} session{'' if snapshot.total == 1 else 's'}.", err=True)
 
 
 def _scope(folder: Path, env: str | None) -> _Scope:
@@ -190,6 +190,6 @@ def _document(snapshot: Snapshot, found: list[tuple[LiveSession, Owner]]) -> Map
     return {
         "format_version": "1.0",
         "endpoint": snapshot.endpoint,
-        "total": len(snapshot),
+        "total": snapshot.total,
         "sessions": sessions,
     }

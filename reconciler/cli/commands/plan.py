@@ -97,7 +97,7 @@ def command(
         from reconciler.cli.planfile import write_plan
 
         write_plan(out, plan, catalog, connection.contract_file())
-    put_out(plan_to_document(plan), output)
+    put_out(plan_to_document(plan), output, catalog)
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
