@@ -161,19 +161,16 @@ def diff(before: str, after: str, *, mark: bool = True) -> TextDiff:
     hunks = list(_hunks(before, after, (start, cut, cut_after), budget, context=False))
     rest = _rest(before, cut, end), _rest(after, cut_after, end_after)
     lines = [Line("-", (Segment("", "-", len(rest[0].text)),))] if rest[0].lines else []
-    if rest[1].lines:
-        lines.append(Line("+", (Segment("", "+", len(rest[1].text)),)))
-    if not hunks:
-        number = before.count("\n", 0, cut) + 1
-        hunks = [Hunk(number, 0, number, 0, ())]
-    last = hunks[-1]
-    hunks[-1] = replace(
+    lines += [Line("+", (Segment("", "+", len(rest[1].text)),))] if rest[1].lines else []
+    number = before.count("\n", 0, cut) + 1
+    last = hunks.pop() if hunks else Hunk(number, 0, number, 0, ())
+    last = replace(
         last,
         before_count=last.before_count + rest[0].lines,
         after_count=last.after_count + rest[1].lines,
         lines=(*last.lines, *lines),
     )
-    return TextDiff(before, after, tuple(hunks), rest)
+    return TextDiff(before, after, (*hunks, last), rest)
 
 
 def _rest(text: str, start: int, end: int) -> Rest:

@@ -182,7 +182,7 @@ def test_a_line_of_megabytes_is_kept_once(tmp_path: Path) -> None:
                 f"  {m}: {{matrix: {{axes: {{x: [1, 2, 3]}}, key: '{m}-{{x}}'}}, name: A, prompt: p}}\n"
                 for m in "ab"
             ),
-            "sessions/a.yaml:3:3: up to here, the catalog makes more than 5 sessions",
+            "sessions/a.yaml:3:7: up to here, the catalog makes more than 5 sessions",
         ),
         (
             {"MAX_SESSIONS": 2},
