@@ -25,7 +25,7 @@ from reconciler.catalog.prompts import Prompts, Render
 from reconciler.catalog.resolve import Composer, Declared, Resolved
 from reconciler.catalog.service import service_facts
 from reconciler.domain import Catalog, Fragment, Limit, Policy, ServiceFacts, Session
-from reconciler.errors import CatalogError, Problem
+from reconciler.errors import REPORT, CatalogError, Problem
 from reconciler.ownership.key import is_key
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Places, Source
@@ -161,7 +161,16 @@ class Builder:
         self, head: Mapping[str, Any], manifests: Sequence[str], defaults: Defaults, moves: Ownership
     ) -> Loaded:
         if len(self._sessions) != len(self._files):  # a session that is missing here would be deleted
-            raise RuntimeError("a session was lost while loading, without a problem being reported")
+            lost = sorted(self._files.keys() ^ self._sessions.keys())
+            raise CatalogError(
+                [
+                    Problem(
+                        f"the session `{key}` was lost while loading, and no reason was found", REPORT, file
+                    )
+                    for key in lost
+                    for file in [self._files.get(key, CATALOG_FILE)]
+                ]
+            )
         prompts = self._prompts
         catalog = Catalog(
             head["catalog"],

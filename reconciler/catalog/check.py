@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.errors import Problem
+from reconciler.errors import REPORT, Problem
 from reconciler.ownership.key import KEY_RULE, suggest_key
 from reconciler.schemas import fits, load_schema
 from reconciler.strict_yaml.path import NodePath
@@ -43,19 +43,24 @@ def check(document: JSON, schema: SchemaName, source: Places) -> Checked:
     if fits(document, schema):
         return _FITS
     from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
 
-    validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
     narrowed, invalid = _narrow(document)
-    errors = _one_per_value(validator(load_schema(schema)).iter_errors(narrowed))
+    errors = _one_per_value(Draft202012Validator(load_schema(schema)).iter_errors(narrowed))
     stray = _stray_fields(narrowed)
     errors = (error for error in errors if not _is_stray(tuple(error.absolute_path), stray))
     found = chain(_describe_stray(stray, source), _describe(errors, schema, source))
     # A value that aliases or merge keys repeat is reported once.
     problems = list(dict.fromkeys(islice(found, MAX_PROBLEMS)))
-    if not problems:  # the libraries disagree; a document that one of them rejects is never accepted
-        raise RuntimeError(f"{source.file} does not fit the {schema} schema, but no error was found")
-    return Checked(problems, invalid)
+    return Checked(problems or _unexplained(invalid, schema, source), invalid)
+
+
+def _unexplained(invalid: Iterable[str], schema: SchemaName, source: Places) -> list[Problem]:
+    """The two validators disagree. A document that one of them rejects is never accepted."""
+    message = f"does not fit the {schema} schema, and no reason was found"
+    return [
+        source.at_key(("sessions", key), f"the session `{truncate(key)}` {message}", REPORT)
+        for key in invalid
+    ] or [source.at_value((), f"this file {message}", REPORT)]
 
 
 def _narrow(document: JSON) -> tuple[JSON, frozenset[str]]:
@@ -97,14 +102,6 @@ def _describe_stray(stray: Mapping[str, list[str]], source: Places) -> Iterator[
             f"{_listed(fields)} {verb} of a session, not a session",
             f"indent {these} below `{truncate(key)}:`",
         )
-
-
-def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    # In JSON Schema, `$` matches only at the very end; in Python, also before a final line end.
-    from jsonschema import ValidationError
-
-    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
-        yield ValidationError("pattern")
 
 
 def _one_per_value(errors: Iterable[Any]) -> Iterator[Any]:
@@ -223,7 +220,7 @@ _WORD_RULE: Final = "use up to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`, starting w
 def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
     """A key that its mapping can't have."""
     key, field = error.instance, path[-1]
-    if error.validator == "not":
+    if error.validator == "not" and "const" in error.validator_value:
         return "the key `reconciler` is reserved: it holds the session's identity", "rename the key"
     if field == "fields":
         within = f"parameters.{key}"
@@ -231,7 +228,7 @@ def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
         known = "write a field, like `name` or `parameters.temperature`, or a key of `data` or `remark`, like `data.x`"
         return f"{_quoted(key)} is not a field of a session", f"did you mean `{close}`?" if close else known
     kind = _NAMES.get(str(field), "session key")
-    if error.validator_value.startswith("^[A-Z"):
+    if error.schema["pattern"].startswith("^[A-Z"):
         return f"{_quoted(key)} is not a valid {kind}", _WORD_RULE
     return _bad_key(key, kind)
 
@@ -380,7 +377,7 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
             f"{what} is {_shown(value)}; expected {_wanted(schema)}",
             'write a percentage without spaces, up to "100%"',
         )
-    if re.search(schema["pattern"], "x"):  # it only asks for something that can be seen
+    if schema["pattern"].startswith("[^"):  # it only asks for something that can be seen
         return f"{what} is blank", "write a value, or leave it out"
     if path[-1] == "file":
         return f"{what} is {_shown(value)}; expected a path that ends in `.csv` or `.jsonl`", "name a table"

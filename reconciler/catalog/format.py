@@ -26,6 +26,7 @@ from reconciler.catalog.files import Root
 from reconciler.catalog.load import environments, load, open_root
 from reconciler.catalog.loaded import Loaded
 from reconciler.catalog.replace import replaced
+from reconciler.errors import REPORT, Problem, ReconcilerError
 from reconciler.schemas import load_schema
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.emit import literal
@@ -75,9 +76,24 @@ def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[F
             changed.append(Formatted(name, mark + text, mark + after))
     if changed:
         after_all = _load_all(_Edited(root, {one.name: one.after.encode() for one in changed}), variables)
-        if [one.catalog for one in after_all] != [one.catalog for one in before]:
-            raise RuntimeError("formatting would change the catalog's meaning")
+        for old, new in zip(before, after_all, strict=True):
+            if old.catalog != new.catalog:
+                raise ReconcilerError(list(_changes(old, new, [one.name for one in changed])))
     return changed
+
+
+def _changes(old: Loaded, new: Loaded, changed: Sequence[str]) -> Iterator[Problem]:
+    """What formatting would change, although it must change nothing."""
+    sessions, after = old.catalog.sessions, new.catalog.sessions
+    for key in sorted(sessions.keys() | after.keys()):
+        if sessions.get(key) != after.get(key):
+            message = f"formatting would change the session `{key}`, so nothing is formatted"
+            yield Problem(message, REPORT, old.files.get(key, CATALOG_FILE))
+    if sessions == after:
+        files = ", ".join(changed)
+        yield Problem(
+            f"formatting {files} would change the catalog, so nothing is formatted", REPORT, CATALOG_FILE
+        )
 
 
 def write_formatted(root: Path, changed: Sequence[Formatted]) -> None:

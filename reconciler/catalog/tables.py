@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from reconciler.catalog.files import MAX_FILE
+from reconciler.disk import MAX_FILE
 from reconciler.errors import Problem
 from reconciler.strict_yaml.faults import MAX_DEPTH, TOO_DEEP
 from reconciler.strict_yaml.places import Source

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -25,8 +27,15 @@ from jinja2.filters import make_attrgetter
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+try:
+    import resource
+except ImportError:  # Windows has no such module: there, only the parent limits the time
+    resource = None  # type: ignore[assignment]
+
 SIZE = 2**20
 MEMORY = 512 * 2**20
+#: Seconds, of the clock and of the processor. The parent gives up earlier; this is for a parent that was killed.
+TIME = 2
 
 # ruff: noqa: SIM905 - short lists of words are easier to read so
 _FILTERS = """
@@ -246,7 +255,7 @@ def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -
         message = str(error.message)
         return {
             "message": f"the template refers to something undefined: {message}",
-            "hint": "declare it below `variables:`, or pass --var NAME=VALUE",
+            "hint": "declare it below `variables:`, or pass --var=NAME=VALUE",
             "line": _line(error),
         }
     except (MemoryError, RecursionError, OverflowError):
@@ -266,11 +275,19 @@ def _line(error: BaseException) -> int:
 
 
 def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such module: there, only the time is limited
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _limit_time() -> None:
+    """Let the system end this process if the next template takes longer than the parent, if it lives, waits for it."""
+    if resource is None:
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    used = int(time.process_time()) + 1
+    limit = used + TIME if most == resource.RLIM_INFINITY else min(used + TIME, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, most))
+    signal.alarm(TIME)
 
 
 def main(read: Callable[[], str], write: Callable[[str], Any]) -> NoReturn:
@@ -280,7 +297,10 @@ def main(read: Callable[[], str], write: Callable[[str], Any]) -> NoReturn:
     write("{}\n")
     while line := read():
         text, variables = json.loads(line)
+        _limit_time()
         write(json.dumps(render(environment, text, variables)) + "\n")
+        if resource is not None:
+            signal.alarm(0)
     sys.exit(0)
 
 

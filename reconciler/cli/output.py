@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from reconciler.cli.options import OutPath, split
 from reconciler.cli.sections import option_in
+from reconciler.cli.suggestions import completed_document
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render import FORMS, Detail, RenderOptions
 
@@ -163,7 +164,7 @@ def read_output(flags: Mapping[str, Any]) -> Output:
             if form not in forms and source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for {called}, and this command writes none",
-                    f"add --format {form}, or --out-file {form}=FILE",
+                    f"add --format={form}, or --out-file={form}=FILE",
                 )
     return output
 
@@ -201,7 +202,9 @@ def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None
     """Print a plan to stdout in one of its formats."""
     from reconciler.render import render_plan
 
-    click.echo(render_plan(document, form, options=options), nl=False, color=options.color)
+    click.echo(
+        render_plan(completed_document(document), form, options=options), nl=False, color=options.color
+    )
 
 
 def put_out(document: Mapping[str, Any], output: Output, root: Path | None = None) -> None:
@@ -218,6 +221,7 @@ def put_out(document: Mapping[str, Any], output: Output, root: Path | None = Non
     from reconciler.disk import write_out
     from reconciler.render import render_plan
 
+    document = completed_document(document)
     options = render_options(no_color=output.no_color, output=output)
     if "html" in (output.form, *(form for form, _ in output.out_file)):
         options = _with_origin(options, output, root)

@@ -35,7 +35,7 @@ class Violation(NamedTuple):
     def said(self) -> list[str]:
         """What is said of the document, hints included."""
         problems = check(self.document, self.schema, Source("a.yaml", b"", "")).problems
-        return [f"{problem.message}; {problem.hint}" for problem in problems]
+        return [f"{problem.message}; {problem.hint}".replace("\n", "\\n") for problem in problems]
 
 
 def violations() -> Iterator[Violation]:
@@ -137,7 +137,8 @@ def _violated(schema: Any) -> Iterator[tuple[str, Any]]:
         value = next(iter(schema["examples"][0].values()))
         yield "maxProperties", {f"a{number}": value for number in range(schema["maxProperties"] + 1)}
     if "not" in schema:
-        yield "not", schema["not"]["const"]
+        text = next((one for one in schema.get("examples", ()) if isinstance(one, str)), "a")
+        yield "not", schema["not"].get("const", f"{text}\n")
     yield from _violated_groups(schema)
 
 

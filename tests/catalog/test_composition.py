@@ -310,7 +310,7 @@ WRONG = {
         "catalog.yaml:3:51: the template refers to something undefined: 'x' is undefined\n"
         '    3 | sessions: {a: {name: A, model: m, prompt: [{text: "{{ x }}", template: jinja}]}}\n'
         "      |                                                   ^\n"
-        "      hint: declare it below `variables:`, or pass --var NAME=VALUE",
+        "      hint: declare it below `variables:`, or pass --var=NAME=VALUE",
     ),
     "nothing to make a prompt of": (
         {"catalog": "templates: {t: {model: m}}\nsessions: {a: {name: A, extends: t}}\n"},

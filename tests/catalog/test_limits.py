@@ -15,8 +15,8 @@ from reconciler.errors import CatalogError, Problem
 from reconciler.render.problems import format_problem
 from reconciler.strict_yaml import places
 from reconciler.strict_yaml import read as strict_yaml
-from reconciler.strict_yaml.faults import MAX_DEPTH
-from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, MAX_FAULTS, parse
+from reconciler.strict_yaml.faults import MAX_DEPTH, MAX_FAULTS
+from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, parse
 from tests.catalog.support import CATALOG, DATA, SESSION, complaint, write_catalog
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from reconciler.schemas import load_schema
 from reconciler.server import Fault, RunningServer
 from reconciler.values import MISSING
 from tests.cli.conftest import Shell, writes
+from tests.suggestions import suggested
 from tests.support import learned_file
 
 FIELDS = {
@@ -150,7 +152,7 @@ def test_a_damaged_tag_stands_in_the_way_until_it_is_adopted(
         assert done.returncode == 3
         words = " ".join(done.stdout.split())
         assert f"[unreadable_tag] alice would be created, but #{number} may be it" in words
-        assert f"to allow it: take it over: reconciler adopt alice={number}" in words
+        assert f"to allow it: take it over: `reconciler adopt alice={number} --catalog=shop`" in words
     assert live(server) == before
     adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
@@ -393,20 +395,21 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     whole = remark_of(server, 1)
     server.store.update_session(1, remark=whole[:75])
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
-    assert refusal["allow"].startswith("take it over: reconciler adopt alice=1 --env=staging; ")
+    assert refusal["allow"].startswith(
+        "take it over: `reconciler adopt alice=1 --env=staging --catalog=shop`; "
+    )
     server.store.update_session(1, remark="")
-    notes = {
-        one["kind"]: one["message"]
-        for one in shop.json("plan", "shop", *staging, "--allow-recreate")["notes"]
-    }
-    assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
+    notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging, code=3)["notes"]}
+    assert (
+        "`reconciler adopt alice=1 --env=staging --catalog=shop` takes it over again" in notes["tag-removed"]
+    )
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
     shop.write(sessions, environments=yaml.safe_load(line)["environments"])
     applied(shop, *staging)
     notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
-    assert notes["adopted"].endswith("remove with reconciler adopt --tidy --env=staging")
-    words = notes["adopted"].rpartition("reconciler ")[2].split()
-    assert shop.run(*words, "--catalog", "shop").returncode == 0
+    assert notes["adopted"].endswith("remove with `reconciler adopt --tidy --env=staging --catalog=shop`")
+    (line,) = suggested(notes["adopted"])
+    assert shop.run(*shlex.split(line)[1:]).returncode == 0
     assert shop.json("plan", "shop", *staging)["notes"] == []
 
 

@@ -176,7 +176,7 @@ def test_the_flags_for_markdown_need_markdown(
         64,
         "",
         f"{flag[0]} is for Markdown, and this command writes none\n"
-        "      hint: add --format markdown, or --out-file markdown=FILE\n",
+        "      hint: add --format=markdown, or --out-file=markdown=FILE\n",
     )
     assert server.log == []
     for words in (("--format", "markdown"), ("--out-file", "markdown=plan.md")):

@@ -61,7 +61,7 @@ def test_a_renamed_catalog_is_refused_with_the_entry_that_keeps_its_sessions(
     assert [one["message"] for one in notes] == [
         "ann, ben, cleo would be created, and #1, #2, #3 of old have the same keys or prompts. If this is the same "
         "under a new name, they keep their ids and messages with this entry in catalog.yaml: "
-        "moved: [{from: \"old/*\", to: \"*\"}], or run reconciler mv 'old/*' '*'"
+        "moved: [{from: \"old/*\", to: \"*\"}], or run `reconciler mv 'old/*' '*' --catalog=shop`"
     ]
     assert old.run("apply", "shop", "--auto-approve").returncode == 3
     assert len(server.store.sessions()) == 3

@@ -169,7 +169,7 @@ def test_what_is_nearly_always_a_mistake_is_a_warning(shop: Shell) -> None:
     assert [one["rule"] for one in document["warnings"]] == list(places.values())
     plan = shop.run("plan", "shop")
     assert plan.returncode == 0
-    assert plan.stderr == "6 warnings about the catalog: reconciler validate shop\n"
+    assert plan.stderr == "6 warnings about the catalog: `reconciler validate --catalog=shop`\n"
 
 
 def test_a_warning_is_turned_off_where_the_catalog_says_so(shop: Shell) -> None:

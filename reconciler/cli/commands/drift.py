@@ -79,7 +79,7 @@ def command(
         )
     loaded = split(flags, CatalogFlags).load(catalog)
     state = state_dir or catalog / FOLDER
-    facts = journal_facts(loaded, catalog, state)
+    facts = journal_facts(loaded, state)
     keep = keep_for_catalog(loaded, ids=facts.ids())
     connection = connection_for(flags, catalog, loaded.environment)
     snapshot = live_or_against(None, connection, state, keep)
