@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
+from reconciler.catalog.budget import Budget, memory, size
 from reconciler.catalog.check import check, left_empty
-from reconciler.catalog.defaults import Defaults, build_lifecycle, inherit, is_plain_prompt, size
+from reconciler.catalog.defaults import Defaults, build_lifecycle, inherit, is_plain_prompt
 from reconciler.catalog.documents import CATALOG_FILE, Document, Documents, mapping
 from reconciler.catalog.environments import Environment, choose
 from reconciler.catalog.files import Root
@@ -41,16 +43,21 @@ class Builder:
     """Reads one catalog, once."""
 
     def __init__(
-        self, root: Root, environment: str | None, variables: Mapping[str, JSON], render: Render
+        self,
+        root: Root,
+        environment: str | None,
+        variables: Mapping[str, JSON],
+        render: Render,
+        budget: Budget | None = None,
     ) -> None:
         self._problems = Problems()
         self._note = self._problems.note
-        self._documents = Documents(root, self._problems)
+        self._documents = Documents(root, self._problems, budget or Budget())
         self._environment = Environment(environment)
         self._declares_environments = False
         self._variables = variables
         self._templates = Templates()
-        self._prompts = Prompts(self._documents.prompt, render, self._note)
+        self._prompts = Prompts(self._documents.prompt, render, self._note, self._count_text)
         self._sessions: dict[str, Session] = {}
         self._files: dict[str, str] = {}  # by key
         self._rows: dict[str, str] = {}  # by key: the row of a table, as file and line
@@ -266,14 +273,17 @@ class Builder:
             home, place = (
                 (source, ("sessions", key, "prompt")) if "prompt" in given else defaults.prompt_place()
             )
-            prompt = self._documents.prompt(prompt["file"], home, (*place, "file"))
-            if prompt is None:
+            text = self._documents.prompt(prompt["file"], home, (*place, "file"))
+            if text is None:
                 return None
+            prompt = self._prompts.shared(text)
         if "lifecycle" in given:
             lifecycle = build_lifecycle(inherit(defaults.lifecycle, given["lifecycle"]))
         else:
             lifecycle = defaults.built_lifecycle
-        self._documents.count(source, 0, defaults.size)
+        self._documents.count(
+            partial(source.at_key, ("sessions", key)), text=memory([prompt]), values=defaults.size, sessions=1
+        )
         parameters = _with_integers(inherit(defaults.parameters, given.get("parameters")))
         if None in parameters.values():
             self._note_empty(parameters, source, ("sessions", key))
@@ -320,7 +330,7 @@ class Builder:
             self._templates,
             self._environment,
             self._prompts,
-            self._documents.prompt,
+            self._documents,
             {**head.fields.get("variables", {}), **self._environment.variables},
             self._variables,
             head.source,
@@ -355,12 +365,14 @@ class Builder:
             return
         if missing:
             return
+        layers = len(resolved.layers)
+        rest = {name: value for name, value in fields.items() if name != "prompt"}
+        self._documents.count(partial(origins.at_key, ("sessions", key)), values=size(rest) + layers)
         problems = check({"sessions": {key: fields}}, "manifest", origins).problems
         for problem in problems:
             self._note(problem)
         if problems:
             return
-        self._documents.count(origins, len(fields["prompt"]), size(fields))
         self._files[key] = file
         if resolved.row:
             self._rows[key] = resolved.row.place
@@ -379,6 +391,9 @@ class Builder:
             self._adopt(key, resolved.adopt, origins)
 
     # Both
+
+    def _count_text(self, source: Places, path: NodePath, text: int) -> None:
+        self._documents.count(partial(source.at_value, path), text=text)
 
     def _adopt(self, key: str, session_id: int, source: Places) -> None:
         """Note which live session a key adopts. Two keys can't adopt the same one."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import Any, Final, Protocol
 
 from reconciler.catalog.tables import MAX_ROWS, Row, Table
@@ -116,6 +117,18 @@ def combinations(
             yield origin.problem(error.name, error.message, error.hint)
         else:
             yield Expansion(filled.pop("key"), filled, chosen, origin, names)
+
+
+def comparisons(matrix: Mapping[str, Any]) -> int:
+    """How many values are chosen and compared to expand a matrix; none if it makes too many sessions."""
+    axes = matrix["axes"].values()
+    count = prod(map(len, axes))
+    return 0 if count > MAX_SESSIONS else count * (len(axes) + sum(map(len, matrix.get("exclude", ()))))
+
+
+def cells(declared: Mapping[str, Any], text: str) -> int:
+    """At least as many cells as are read and written to expand a table. A cell of 20 characters counts once more."""
+    return len(text) // 20 + text.count(",") + (text.count("\n") + 1) * (1 + len(declared.get("fields", {})))
 
 
 def _unknown_axes(

@@ -20,6 +20,7 @@ from errno import ELOOP
 from fnmatch import translate
 from typing import Final
 
+from reconciler.catalog.budget import MAX_ENTRIES
 from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_folder_below, open_in, wrap
 
 #: How many files a catalog may have, prompts in files of their own included.
@@ -35,6 +36,10 @@ class UnreadableError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class TooManyEntriesError(UnreadableError):
+    """The budget for looking at folders is spent."""
 
 
 _FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
@@ -63,6 +68,7 @@ class Root:
         self._folders: dict[str, str] = {}
         self._open_folders: dict[str, int] = {}  # descriptors by real path
         self._files = 0
+        self._looked = 0
 
     def read(self, path: str) -> bytes:
         """The bytes of a file, at most :data:`MAX_FILE`.
@@ -185,10 +191,25 @@ class Root:
             todo |= steps - done
         return sorted(found)
 
+    def look(self, entries: int) -> None:
+        """Count entries of folders that are looked at.
+
+        Raises:
+            TooManyEntriesError: there were too many.
+        """
+        self._looked += entries
+        if self._looked > MAX_ENTRIES:
+            raise TooManyEntriesError(
+                f"makes more than {MAX_ENTRIES:,} entries of folders to look at",
+                "use fewer or narrower patterns, or put the catalog into a folder of its own",
+            )
+
     def _entries(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
+            self.look(1)
             with self._scan(self._folder(folder)) as entries:
                 for entry in entries:
+                    self.look(1)
                     if not entry.name.startswith("."):
                         yield (f"{folder}/{entry.name}" if folder else entry.name), entry
         except (FileNotFoundError, NotADirectoryError):

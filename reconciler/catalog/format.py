@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.bulk import no_garbage_collection
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.files import Root
 from reconciler.catalog.load import environments, load, open_root
@@ -38,6 +40,8 @@ from reconciler.values import JSON, same
 _MARK: Final = "\ufeff"
 #: One edit may make another possible, so all are tried again until nothing changes.
 _ROUNDS: Final = 10
+#: How often a text is read again to find which of its edits would change its meaning. The others may be left undone.
+_TRIES: Final = 200
 #: The fields before those of the schema: what a session is built from.
 _FIRST: Final = ("<<", "extends", "matrix", "from")
 
@@ -51,6 +55,7 @@ class Formatted:
     after: str
 
 
+@no_garbage_collection()
 def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[Formatted]:
     """The manifests of a catalog that formatting would change, catalog.yaml first. Nothing is written.
 
@@ -120,7 +125,8 @@ def _load_all(folder: Root, variables: Mapping[str, JSON] | None) -> list[Loaded
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [*environments(folder.folder)] or [None]
-    return [load(folder, name, variables) for name in names]
+    budget = Budget()
+    return [load(folder, name, variables, budget) for name in names]
 
 
 def format_text(text: str) -> str:
@@ -140,20 +146,34 @@ def _apply(text: str, find: Callable[[str, Outline, JSON], list[list[Splice]]]) 
     """The text with all edits, or with those that keep its meaning when made one by one."""
     document = _document(text)
     edits = find(text, Outline(text), document)
+    if not edits:
+        return text
     together = _spliced(text, [one for edit in edits for one in edit])
     if _says(together, document):
         return together
     kept: list[Splice] = []
-    for edit in edits:
-        if _says(_spliced(text, [*kept, *edit]), document):
-            kept += edit
+    groups = [edits[: len(edits) // 2], edits[len(edits) // 2 :]]
+    for _ in range(
+        _TRIES
+    ):  # each reads the whole text again, so a group is split only if some edit of it fails
+        if not groups:
+            break
+        group = groups.pop(0)
+        splices_of = [one for edit in group for one in edit]
+        if _says(_spliced(text, [*kept, *splices_of]), document):
+            kept += splices_of
+        elif len(group) > 1:
+            groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
     return _spliced(text, kept)
 
 
 def _spliced(text: str, edits: Sequence[Splice]) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    pieces: list[str] = []
+    at = 0
+    for start, end, new in sorted(edits):
+        pieces += [text[at:start], new]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def _document(text: str) -> JSON:
@@ -171,11 +191,14 @@ def _compared(document: JSON) -> JSON:
     if not isinstance(document, dict):
         return document
     found = dict(document)
+    copied: dict[NodePath, dict[str, JSON]] = {(): found}
     for path in _fields_in(document):
         value: JSON = found
-        for step in path[:-1]:
-            value[step] = dict(value[step])
-            value = value[step]
+        for depth, step in enumerate(path[:-1], 1):
+            above = path[:depth]
+            if above not in copied:
+                copied[above] = value[step] = dict(value[step])
+            value = copied[above]
         mapping = value[path[-1]]
         if isinstance(mapping, dict) and isinstance(mapping.get("prompt"), str):
             value[path[-1]] = {**mapping, "prompt": normalise_prompt(mapping["prompt"])}
@@ -217,7 +240,7 @@ def _line_ends(text: str, outline: Outline, _: JSON) -> list[list[Splice]]:
     texts = sorted((n.start, n.end) for n in outline.root.all() if n.kind == "scalar" and n.start < n.end)
     found: list[list[Splice]] = []
     at = 0
-    for match in re.finditer(r"[ \t]+(?=\r|\n|\Z)", text):
+    for match in re.finditer(r"(?<![ \t])[ \t]++(?=\r|\n|\Z)", text):
         while at < len(texts) and texts[at][1] <= match.start():
             at += 1
         if at == len(texts) or texts[at][0] >= match.end():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from reconciler.catalog.budget import size
 from reconciler.catalog.check import check
+from reconciler.catalog.documents import Documents
 from reconciler.catalog.environments import Environment
-from reconciler.catalog.expand import Expansion, combinations, rows
+from reconciler.catalog.expand import Expansion, cells, combinations, comparisons, rows
 from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
 from reconciler.catalog.origins import Origins
-from reconciler.catalog.prompts import Prompts, ReadFile
+from reconciler.catalog.prompts import Prompts
 from reconciler.catalog.tables import Row, Table
 from reconciler.errors import Problem
 from reconciler.ownership.key import is_key
@@ -55,7 +58,7 @@ class Composer:
     templates: Templates
     environment: Environment
     prompts: Prompts
-    read: ReadFile
+    documents: Documents
     variables: Mapping[str, JSON]  # from the catalog and the environment
     given: Mapping[str, JSON]  # from the command line; these take precedence
     head: Source
@@ -68,11 +71,13 @@ class Composer:
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
         """The sessions of a declaration; none if there is a problem or the environment skips it."""
         path: NodePath = ("sessions", key)
+        source = declared.source
         try:
             for expansion in self._expansions(key, declared, path):
                 if isinstance(expansion, Problem):
                     self.note(expansion)
                     continue
+                self.documents.count(partial(self._problem, expansion, source, path), sessions=1)
                 found = self._one(expansion, declared, path)
                 if found is not None:
                     yield found
@@ -85,10 +90,14 @@ class Composer:
             message = f"`{truncate(key)}` has both `matrix` and `from`"
             yield source.at_key((*path, "from"), message, "use one of the two")
         elif "matrix" in given:
+            steps = comparisons(given["matrix"])
+            self.documents.count(partial(source.at_key, (*path, "matrix")), steps=steps)
             yield from combinations(given["matrix"], given.get("name"), source, path)
         elif "from" in given:
             table = self._table(given["from"]["file"], source, (*path, "from", "file"))
             if table is not None:
+                steps = cells(given["from"], table.text)
+                self.documents.count(partial(source.at_key, (*path, "from")), steps=steps)
                 yield from rows(given["from"], table, given.get("name"))
         else:
             yield Expansion(key, {}, {})
@@ -170,13 +179,22 @@ class Composer:
             for layer in self.defaults:
                 base = overlay(base, layer.fields)
             cached = self._bases[names] = overlay(base, flat) if names else base
+            values = size(cached) * (len(layers) + 1)  # each layer was copied into the next
+            self.documents.count(partial(source.at_value, path), values=values)
         return cached
+
+    def _problem(
+        self, expansion: Expansion, source: Source, path: NodePath, message: str, hint: str
+    ) -> Problem:
+        if expansion.origin is None:
+            return source.at_key(path, message, hint)
+        return expansion.origin.problem(None, message, hint)
 
     def _table(self, file: str, source: Source, place: NodePath) -> Table | None:
         """The table in a file, read only once; None if there is a problem with it."""
         table = self._tables.get(file)
         if table is None:
-            text = self.read(file, source, place)
+            text = self.documents.prompt(file, source, place)
             if text is None:
                 return None
             table = self._tables[file] = Table(file, text)

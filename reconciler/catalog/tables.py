@@ -62,7 +62,7 @@ class Table:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.is_csv = file.endswith(".csv")
-        self._text = text
+        self.text = text
         self._source = Source(file, text.encode("utf-8", "surrogatepass"), text)
         self._header: Sequence[str] = ()
 
@@ -90,16 +90,16 @@ class Table:
         """A problem with a cell of the row that begins at ``start``."""
         at = start
         if column is not None and self.is_csv and column in self._header:
-            at = _cell_start(self._text, start, self._header.index(column))
+            at = _cell_start(self.text, start, self._header.index(column))
         elif column is not None and not self.is_csv:
-            at = _value_start(self._text, start, column)
+            at = _value_start(self.text, start, column)
         return self._source.at(at, message, hint)
 
     def _csv(self, needed: Collection[str]) -> Iterator[Row | Problem]:
         """The first row that is not blank names the columns."""
         csv.field_size_limit(MAX_FILE)  # a cell may hold a whole prompt; the default is 128 KiB
-        reader = csv.reader(io.StringIO(self._text, newline=""), strict=True)
-        starts = [0, *(found.end() for found in _LINE_END.finditer(self._text))]
+        reader = csv.reader(io.StringIO(self.text, newline=""), strict=True)
+        starts = [0, *(found.end() for found in _LINE_END.finditer(self.text))]
         self._header = ()
         begins = 0
         try:
@@ -133,7 +133,7 @@ class Table:
         header = self._header
         for number, column in _repeated(header):
             if column:  # columns without a name are not used
-                at = _cell_start(self._text, start, number)
+                at = _cell_start(self.text, start, number)
                 message = f"the column `{truncate(column)}` is there twice"
                 yield self._source.at(at, message, "rename or remove one of the two")
         known = frozenset(header)
@@ -156,7 +156,7 @@ class Table:
 
     def _jsonl(self) -> Iterator[Row | Problem]:
         start = 0
-        for line in self._text.split("\n"):
+        for line in self.text.split("\n"):
             if line.strip():
                 try:
                     yield Row(self, start, _read_object(line))

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import lru_cache, wraps
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final, NoReturn
 
@@ -225,13 +225,18 @@ def _check(tree: nodes.Template) -> None:
             raise jinja2.TemplateSyntaxError(f"`{word}` is not available in prompts", found.lineno)
 
 
+@lru_cache(maxsize=16)  # a thousand rows share a template, and compiling it takes longer than rendering
+def _compiled(environment: _Environment, text: str) -> jinja2.Template:
+    tree = environment.parse(text)
+    _check(tree)
+    return environment.from_string(tree)
+
+
 def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """One response."""
     try:
-        tree = environment.parse(text)
-        _check(tree)
         length, parts = 0, []
-        for part in environment.from_string(tree).generate(**variables):
+        for part in _compiled(environment, text).generate(**variables):
             length += len(part)
             if length > SIZE:
                 return {

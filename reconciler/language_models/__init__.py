@@ -45,7 +45,7 @@ class Models:
 
     def nearest(self, name: str) -> str | None:
         """The model with the most similar name, if any is similar."""
-        found = nearest(name[:200].lower(), {one.lower(): one for one in self.models})
+        found = nearest(name.lower(), {one.lower(): one for one in self.models})
         return next((one for one in self.models if one.lower() == found), None)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -56,13 +57,16 @@ from reconciler.render.view import (
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
 
-#: About how many characters of text a page holds. Each change gets an equal share, but never less than …
-PAGE = 40_000_000
-#: … this many.
+#: How many characters the details of all changes may take on a page. Each change gets an equal share, but never less
+#: than …
+PAGE = 20_000_000
+#: … this many, as long as there are any left. After that, only the sizes of texts are shown.
 SHARE = 4_000
 
 # Bounds on texts in the list itself, in characters.
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
+# What a line takes besides its text.
+_LINE = 12
 # Fields that are filters of their own.
 _FILTERS = 16
 
@@ -127,7 +131,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             ],
             rows=listed,
             sections=_sections(listed, apart=not about_drift(document)),
-            data={"changes": [_data(c, share) for c in listed], "causes": CAUSES},
+            data={"changes": [*_within(PAGE, listed, share)], "causes": CAUSES},
         )
         + "\n"
     )
@@ -306,6 +310,15 @@ def _what(change: Change) -> str:
 # --- what is in a change -------------------------------------------------------------------------------------
 
 
+def _within(page: int, listed: Sequence[Change], share: int) -> Iterator[dict[str, Any]]:
+    """The changes for the script; those beyond the budget of the page without their texts."""
+    page += page // 2  # for what is around the texts, so that all changes get their shares
+    for change in listed:
+        data = _data(change, min(share, page))
+        yield data
+        page = max(0, page - len(json.dumps(data, ensure_ascii=False)))
+
+
 def _data(change: Change, share: int) -> dict[str, Any]:
     """One change for the script. The keys of the object are abbreviated, as in the script."""
     action = change.first
@@ -339,12 +352,13 @@ def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
         both = "before" in field and "after" in field
         return data | (_text_change(change, field, share) if both else _whole_text(field, share))
     if field.get("detail"):
-        return data | {"d": [{"p": visible(str(d["path"])), **_values(d)} for d in field["detail"]]}
-    return data | _values(field)
+        return data | {"d": [{"p": visible(str(d["path"])), **_values(d, share)} for d in field["detail"]]}
+    return data | _values(field, share)
 
 
-def _values(field: Field) -> dict[str, str]:
-    return {side[0]: _cut(quoted(field[side]), _VALUE) for side in ("before", "after") if side in field}
+def _values(field: Field, share: int) -> dict[str, str]:
+    longest = min(_VALUE, max(_NAMES, share))
+    return {side[0]: _cut(quoted(field[side]), longest) for side in ("before", "after") if side in field}
 
 
 def _text_change(change: Change, field: Field, share: int) -> dict[str, Any]:
@@ -362,7 +376,9 @@ def _whole_text(field: Field, share: int) -> dict[str, Any]:
     text = str(field["after"] if new else field["before"])
     lines = text.split("\n") if text else []
     # What is beyond the share need not be looked at: a page may be made of gigabytes.
-    kept = list(takewhile(lambda at: at < share, accumulate((len(line) + 8 for line in lines), initial=0)))
+    kept = list(
+        takewhile(lambda at: at < share, accumulate((len(line) + _LINE for line in lines), initial=0))
+    )
     rows = tuple(Line("+" if new else "-", (Segment(line),)) for line in lines[: len(kept)])
     hunk = Hunk(0 if new else 1, 0, 1 if new else 0, len(rows), rows)
     data = _texts([hunk], share, size=text_size(text), said=text_remarks(text), headers=[""])
@@ -390,7 +406,7 @@ def _texts(
             shown = elide(
                 line, equal=min(2_000, max(200, share // 8)), changed=share, longest=max(4_000, share)
             )
-            share -= sum(len(s.text) for s in shown.segments) + 8
+            share -= sum(len(s.text) for s in shown.segments) + _LINE
             lines.append([line.op, [_segment(s, shown) for s in shown.segments]])
         if lines:
             found.append({"h": header, "b": hunk.before_start, "a": hunk.after_start, "l": lines})

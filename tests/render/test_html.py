@@ -217,3 +217,13 @@ def test_a_page_of_many_long_prompts_has_a_bound(monkeypatch: pytest.MonkeyPatch
 def test_the_change_of_a_value_is_there_in_quotes() -> None:
     found = data(Page(page(plan(action("update", "k", 1, "N", "", change("model", 'a"b', "c\\d"))))))
     assert found["changes"][0]["f"] == [{"p": "model", "b": r'"a\"b"', "a": r'"c\\d"'}]
+
+
+def test_a_page_shows_the_sizes_of_what_is_beyond_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.render.html.PAGE", 10_000)
+    made = [action("create", f"c{n}", None, "N", "", new("prompt", "x\n" * 3_000)) for n in range(30)]
+    text = page(plan(*made))
+    assert len(text) < 100_000
+    (last,) = data(Page(text))["changes"][-1]["f"]
+    assert last["s"] == "3,001 lines, about 1,800 tokens"
+    assert last["more"] == "… 3,001 more lines, too long for this page"
