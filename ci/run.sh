@@ -151,9 +151,9 @@ apply_summary() {
     more && /^      / { print >failures; next }
     { more = 0 }
     # Without a report, why there is none is what was printed last.
-    /^$/ { last = "" }
-    /./ { last = last $0 "\n" }
-    END { if (!ended && last != "") printf "%s", last >result }
+    /^$/ { n = 0 }
+    /./ { last[n++ % 40] = $0 }
+    END { if (!ended) for (i = n > 40 ? n - 40 : 0; i < n; i++) print last[i % 40] >result }
   ' "$1"
   echo "### Apply: exit code $2"
   echo
