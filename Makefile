@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check format bench bench-quick dist clean
+.PHONY: help demo test javascript faults pictures check format bench bench-quick dist clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,14 @@ demo: $(STAMP)  ## watch a catalog become live sessions on the embedded server
 test: $(STAMP)  ## run the tests (about 4 minutes on two cores)
 	$(BIN)/pytest -n auto
 
+javascript: $(STAMP)  ## what the tests compare with under node: another schema validator, another YAML parser
+	npm install --silent --no-save --no-fund --no-audit --prefix $(VENV)/javascript ajv@8 yaml@2
+
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
+
+pictures: $(STAMP)  ## first screens of ten plans, into .pictures, and those of the README (needs Chromium)
+	$(BIN)/python -m tests.render.screens .pictures
 
 check: $(STAMP)  ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -44,4 +50,4 @@ dist:  ## build the wheel and the sdist, and try each in a clean environment (ne
 	PYTHON=$(PYTHON) sh scripts/dist.sh
 
 clean:  ## remove everything that the other commands made
-	rm -rf $(VENV) .demo .bench .dist dist
+	rm -rf $(VENV) .demo .bench .dist .pictures dist

@@ -115,6 +115,62 @@ plan_name() {
   printf 'reconciler-%s' "${name// /-}"
 }
 
+# GitHub drops a step's summary of more than 1 MiB.
+
+# indented FILE BYTES
+# FILE as an indented block of at most about BYTES: nothing in it is markup, whatever it holds. It is cut between lines.
+indented() {
+  LC_ALL=C awk -v room="$2" '
+    { room -= length($0) + 5 }
+    room < 0 { left++; next }
+    { print "    " $0 }
+    END { if (left) print "    … and " left " more lines: see the log of the job"; print "" }
+  ' "$1"
+}
+
+# bounded FILE
+# FILE, a plan in Markdown, if a summary may hold it; else its marker and where it is.
+bounded() {
+  if [ "$(wc -c <"$1")" -le 1000000 ]; then
+    cat "$1"
+  else
+    head -n 1 "$1"
+    printf '\n%s\n' "The plan is too long for this page. It is in the job's log and, unless that is off, in its artifact."
+  fi
+}
+
+# apply_summary FILE CODE
+# What came of an apply that printed FILE and ended with CODE: the result, what failed, then the rest, folded. The lines
+# are those of reconciler/render/report.py; a plan's own lines begin otherwise.
+apply_summary() {
+  local scratch
+  scratch=$(mktemp -d)
+  LC_ALL=C awk -v result="$scratch/result" -v failures="$scratch/failures" '
+    /^(Ended|Stopped \(.*\)): / || /^(Verified: |Not verified: |The live list is not )/ { print >result; ended = 1; next }
+    /^  (FAILED|UNKNOWN|NOT VERIFIED|NOT AS WRITTEN|not tried:|not kept:) / || /^  tried first: .*, which / { print >failures; more = 1; next }
+    more && /^      / { print >failures; next }
+    { more = 0 }
+    # Without a report, why there is none is what was printed last.
+    /^$/ { n = 0 }
+    /./ { last[n++ % 40] = $0 }
+    END { if (!ended) for (i = n > 40 ? n - 40 : 0; i < n; i++) print last[i % 40] >result }
+  ' "$1"
+  echo "### Apply: exit code $2"
+  echo
+  if [ -s "$scratch/result" ]; then indented "$scratch/result" 10000; fi
+  if [ -s "$scratch/failures" ]; then
+    echo "**Not done, or not as planned:**"
+    echo
+    indented "$scratch/failures" 200000
+  fi
+  echo "<details><summary>The plan, and everything that the apply printed</summary>"
+  echo
+  indented "$1" 700000
+  echo "</details>"
+  echo
+  rm -rf "$scratch"
+}
+
 # fail MESSAGE [CODE]
 # Ends the step with an annotation, and says the same in the summary. MESSAGE is ours: it holds nothing of others.
 fail() {

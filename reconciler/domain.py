@@ -112,7 +112,8 @@ class Catalog:
 
     Attributes:
         adopt: the id of the live session that a key takes over.
-        moved: the previous identity of the session that gets this key.
+        moved: the key that the session of this identity gets. Several may lead to one key: entries that are done stay
+            in the file, and a session has only one of these identities.
         handed_over: the identity in another catalog or environment that the session of this key gets;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
         forgotten: the keys of sessions that stay live, but are not managed any more.
@@ -129,7 +130,7 @@ class Catalog:
     sessions: Mapping[str, Session]
     policy: Policy = Policy()
     adopt: Mapping[str, int] = field(default_factory=dict)
-    moved: Mapping[str, Identity] = field(default_factory=dict)
+    moved: Mapping[Identity, str] = field(default_factory=dict)
     handed_over: Mapping[str, Identity] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
     fragments: Mapping[str, Fragment] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -22,6 +23,10 @@ class ExitCode(IntEnum):
     PARTIAL = 4  # done in part; the output says what was not done
     USAGE = 64
     INTERRUPTED = 130
+
+
+#: The hint where this program can't say what is wrong.
+REPORT: Final = "this is a bug in reconciler: please report it, with these lines and what they refer to"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 import secrets
 from pathlib import Path
 
+from reconciler.disk import create_beside
 from reconciler.errors import ReconcilerError
 
 FOLDER = ".reconciler"
@@ -59,8 +60,7 @@ def make_salt(folder: Path) -> None:
     if read_salt(folder) is not None:
         return
     try:
-        partial = open_state(folder) / f".{SALT}.{secrets.token_hex(4)}"
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        partial, descriptor = create_beside(open_state(folder) / SALT, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32) + "\n")
         partial.replace(folder / SALT)

@@ -40,7 +40,7 @@ def address(operation: Operation, session: Addressable) -> dict[str, Any]:
     if not names(operation, session):
         raise ReconcilerError(
             f"#{session.session_id} has no session_token, and the contract's {operation.name} names a session by it",
-            "reconciler doctor --probe finds out how the service names sessions",
+            "`reconciler doctor --probe` finds out how the service names sessions",
         )
     return found
 

@@ -25,6 +25,7 @@ from reconciler.api.errors import ApiError, Outcome
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.api.retry import pause_before_retry
 from reconciler.api.transport import Transport
+from reconciler.bounded_http import SlowAnswerError, UnacceptableAnswerError
 from reconciler.contract import Contract, Operation
 
 
@@ -47,7 +48,8 @@ Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 class Client:
     """Calls the service. Safe to use from many threads; close it, or use it in a ``with``.
 
-    ``connect_timeout`` and ``read_timeout`` are in seconds per call. ``tries`` is how often a read is sent at most.
+    ``connect_timeout`` and ``read_timeout`` are in seconds: until a connection stands, and for each silence of the
+    server. A call that takes twice its ``read_timeout`` is given up. ``tries`` is how often a read is sent at most.
     ``transport`` shares the connections of another client, which closes them. Use :meth:`observe` to see each call.
     """
 
@@ -205,7 +207,16 @@ class Client:
                 if self.endpoint.api_key
                 else "check the address",
             ) from None
-        except (requests.RequestException, HTTPError) as error:
+        except UnacceptableAnswerError as error:
+            raise ApiError(
+                operation.name,
+                f"HTTP {error.status} with {error.what}",
+                session=session,
+                hint=f"is {self.endpoint.name} the address of the session API?",
+                http_status=error.status,
+                passing=error.passing,
+            ) from None
+        except (requests.RequestException, HTTPError, SlowAnswerError) as error:
             raise self._unsent(operation, session, error) from None
 
     def _unsent(self, operation: Operation, session: str, error: Exception) -> ApiError:
@@ -225,6 +236,8 @@ class Client:
             error, NewConnectionError, ConnectTimeoutError
         ):
             what, outcome = f"no connection to {where}", "not done"
+        elif isinstance(error, SlowAnswerError):
+            what = f"no complete answer from {where} within {error.limit:g} s"
         elif isinstance(error, requests.Timeout | ReadTimeoutError):
             what = f"no answer from {where} within {self._transport.read_timeout:g} s"
         else:

@@ -23,8 +23,8 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
     if type(row) is not dict:
         raise _misfit("a row of the list is not an object")
     session_id = as_number(value_at(row, shape.session_id))
-    if type(session_id) is not int:
-        raise _misfit(f"a row of the list has no whole number at {'.'.join(shape.session_id)}")
+    if type(session_id) is not int or session_id < 1:
+        raise _misfit(f"a row of the list has no whole number above 0 at {'.'.join(shape.session_id)}")
     if nested_deeper(row, DEEPEST):
         raise _misfit(f"#{session_id} holds values more than {DEEPEST} levels deep")
     config = value_at(row, shape.config)

@@ -63,7 +63,7 @@ def api_key(
             f"there is no API key: {source} is empty"
             if key_file
             else f"there is no API key: {KEY_VARIABLE} is not set",
-            f"set {KEY_VARIABLE}, name a file with --api-key-file, or try it out with --endpoint local",
+            f"set {KEY_VARIABLE}, name a file with --api-key-file, or try it out with --endpoint=local",
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ReconcilerError(

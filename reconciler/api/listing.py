@@ -442,7 +442,7 @@ def _unreliable(what: str) -> UnreliableListError:
     return UnreliableListError(
         f"the list of sessions can't be relied on: {what}",
         "the server does not order by session_id, or lists a session twice or not at all: "
-        "run the command again, and reconciler doctor if it says the same",
+        "run the command again, and `reconciler doctor` if it says the same",
     )
 
 

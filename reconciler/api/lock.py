@@ -216,7 +216,7 @@ class _Desk:
         """The error for a ticket that was created but is not listed in time."""
         return ReconcilerError(
             f"the lock was created, but is not listed after {self.settle:g} s",
-            "if the list lags longer than that, pass --settle SECONDS",
+            "if the list lags longer than that, pass --settle=SECONDS",
         )
 
     def _create(self, client: Client) -> int | None:
@@ -291,7 +291,7 @@ def _held_by(ticket: Ticket, environment: str | None) -> Refused:
     unlock = command("unlock", environment=environment)
     return Refused(
         f"locked by {ticket.holder} (#{ticket.session_id}, valid until {write_timestamp(ticket.expires)})",
-        f"wait with --lock-timeout SECONDS, or, if that run is dead, break it with: {unlock}",
+        f"wait with --lock-timeout=SECONDS, or, if that run is dead, break it with: {unlock}",
     )
 
 

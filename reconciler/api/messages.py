@@ -129,7 +129,7 @@ class _LimitedReader:
 def message_id(row: Row, shape: MessageShape) -> int | None:
     """The id of a listed message; None if it has none."""
     number = as_number(value_at(row, shape.id))
-    return number if type(number) is int else None
+    return number if type(number) is int and number > 0 else None
 
 
 @dataclass(slots=True)
@@ -212,7 +212,7 @@ class Reading:
         number = message_id(row, self.shape) if type(row) is dict else None
         if number is None:
             raise _DoubtError(
-                f"the answer does not fit the contract: a message has no whole number at "
+                f"the answer does not fit the contract: a message has no whole number above 0 at "
                 f"{'.'.join(self.shape.id)}"
             )
         whose = as_number(value_at(row, self.shape.session_id))

@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.api.decode import decode_session
 from reconciler.contract import Contract
-from reconciler.disk import write_out
+from reconciler.disk import MAX_DOCUMENT, read_named, write_out
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.account import Account, account_from_json, account_to_json
@@ -45,7 +45,7 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
         ReconcilerError: the file can't be read, or is not a snapshot of this version.
     """
     try:
-        document: Any = json.loads(path.read_bytes())
+        document: Any = json.loads(read_named(path, MAX_DOCUMENT))
     except OSError as error:
         raise ReconcilerError(f"the snapshot {path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -60,4 +60,4 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
     return Snapshot(tuple(lives), str(document.get("endpoint", "")), contract, account=account)
 
 
-_MAKE = "reconciler snapshot FILE makes one"
+_MAKE = "`reconciler snapshot FILE` makes one"

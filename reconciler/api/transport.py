@@ -13,25 +13,30 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.filepost import encode_multipart_formdata
 
 from reconciler import __version__
 from reconciler.api.endpoint import Endpoint
+from reconciler.bounded_http import BoundedAdapter, BoundedSession, send_within
 from reconciler.contract import SESSION_NAMES, Operation
 from reconciler.text.hosts import is_loopback
 
 
 class Transport:
-    """Sends calls to one address. Safe to use from many threads. Timeouts are in seconds per call."""
+    """Sends calls to one address. Safe to use from many threads. Timeouts are in seconds.
+
+    ``read_timeout`` is the longest silence of the server. A whole call takes at most
+    :attr:`call_timeout`, twice as long.
+    """
 
     def __init__(
         self, endpoint: Endpoint, connections: int, connect_timeout: float, read_timeout: float
     ) -> None:
         self._endpoint = endpoint
         self.read_timeout = read_timeout
+        self.call_timeout = 2 * read_timeout
         self._timeout = (connect_timeout, read_timeout)
-        self._session = _Session()
+        self._session = BoundedSession()
         adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -54,14 +59,17 @@ class Transport:
 
         Raises:
             ValueError: the address or the key is not possible in HTTP. The text may contain the key.
+            UnacceptableAnswerError, SlowAnswerError: the answer exceeds a limit of :mod:`reconciler.bounded_http`.
             requests.RequestException, urllib3.exceptions.HTTPError: no response came, or only a part of one.
         """
-        response = self._session.send(
-            self._prepared(operation, fields), timeout=self._timeout, allow_redirects=False, **self._settings
+        return send_within(
+            self._session,
+            self._prepared(operation, fields),
+            self.call_timeout,
+            timeout=self._timeout,
+            allow_redirects=False,
+            **self._settings,
         )
-        # All at once. Requests would read pieces of 10 KB, which takes as long as the rest of the call.
-        response._content = response.raw.read(decode_content=True)
-        return response
 
     def _prepared(self, operation: Operation, fields: Mapping[str, Any]) -> requests.PreparedRequest:
         request = self._blank(operation, fields)
@@ -109,14 +117,7 @@ class Transport:
         return request
 
 
-class _Session(requests.Session):
-    """A session that ignores the target of a redirect, which may not be a valid address."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-class _Adapter(HTTPAdapter):
+class _Adapter(BoundedAdapter):
     """An adapter for a single address, whose proxy and certificates are determined once."""
 
     _way: Any = None

@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.api.decode import decode_session
 from reconciler.api.errors import ApiError
 from reconciler.contract import SessionShape
-from reconciler.disk import open_regular, write_durably
+from reconciler.disk import MAX_DOCUMENT, create_beside, open_regular, read_open, write_durably
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.account import UNKNOWN, Account, account_from_json, account_to_json
@@ -54,10 +54,10 @@ class Archive:
         Raises:
             ReconcilerError: they can't be written.
         """
-        probe = self.folder / f".{self.run}.partial"
         try:
+            probe, descriptor = create_beside(self.folder / self.run, 0o600)
             try:
-                with probe.open("wb") as file:
+                with open(descriptor, "wb") as file:
                     for _ in range(size // _CHUNK):
                         file.write(bytes(_CHUNK))
                     file.write(bytes(size % _CHUNK))
@@ -193,7 +193,7 @@ def find_archived(folder: Path, archive_id: str) -> Archived:
             ) from None
     if not found:
         raise ReconcilerError(
-            f"there is no {archive_id!r} in {folder}", "reconciler archive list shows what is archived"
+            f"there is no {archive_id!r} in {folder}", "`reconciler archive list` shows what is archived"
         )
     raise ReconcilerError(f"{archive_id!r} matches {len(found)} archived sessions", "give more of the id")
 
@@ -256,7 +256,7 @@ _MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name"
 
 def _read(path: Path) -> Archived:
     with open_regular(path) as file:
-        document = json.load(file)
+        document = json.loads(read_open(file, MAX_DOCUMENT))
     if type(document) is not dict:
         raise ValueError("it is not a JSON object")
     version = document.get("archive_version", ARCHIVE_VERSION)

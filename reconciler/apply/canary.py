@@ -52,14 +52,14 @@ _NO_SUCH_CALL: Final = (404, 405, 415, 501)
 #: How many refusals in a row end the run. Fewer may be due to the sessions.
 _REFUSALS: Final = 3
 
-_PROBE: Final = "reconciler doctor --probe --write contract.yaml"
+_PROBE: Final = "`reconciler doctor --probe --write=contract.yaml`"
 ASSUMED_HINT: Final = (
     f"the contract only assumes this call: {_PROBE} finds out which one the service has; "
-    "then plan again and apply with --contract contract.yaml"
+    "then plan again and apply with --contract=contract.yaml"
 )
 _PROVEN_HINT: Final = (
     f"the service no longer does what the contract says: {_PROBE} learns it again; "
-    "then plan again and apply with --contract contract.yaml"
+    "then plan again and apply with --contract=contract.yaml"
 )
 
 

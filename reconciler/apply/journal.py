@@ -121,7 +121,7 @@ def _end_torn_line(path: Path, descriptor: int) -> None:
     """End a line that a killed run left unfinished, so that the next one is not appended to it."""
     if os.fstat(descriptor).st_size == 0:
         return
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             _write_all(descriptor, b"\n")

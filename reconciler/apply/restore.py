@@ -95,7 +95,7 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
     if archived.endpoint != client.endpoint.name:
         raise Refused(
             f"{archived.id} is from {archived.endpoint}, and this is {client.endpoint.name}",
-            f"restore it with --endpoint {archived.endpoint}",
+            f"restore it with --endpoint={archived.endpoint}",
         )
     path = options.state / journals.FILE
     earlier = restored_before(read_journal(path), archived.id)
@@ -127,7 +127,7 @@ class _Work:
         if now is None:
             raise Refused(
                 f"#{number} is gone, so there is nothing to restore it to",
-                "if its deletion was archived, restore that: reconciler archive list",
+                "if its deletion was archived, restore that: `reconciler archive list`",
             )
         self._refuse_if_not_ours(now)
         update = self.client.contract.operation("update_session")
@@ -175,7 +175,7 @@ class _Work:
         raise Refused(
             f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
             "nothing was put back",
-            f"reconciler archive show {self.archived.id} has what it was",
+            f"`reconciler archive show {self.archived.id}` has what it was",
         )
 
     def _damaged(self, now: LiveSession) -> bool:
@@ -255,7 +255,7 @@ class _Work:
             if there:
                 raise Refused(
                     f"{identity} is live as #{number}, which has messages of its own ({there}): nothing was restored",
-                    f"reconciler archive show {self.archived.id} prints what is in the archive",
+                    f"`reconciler archive show {self.archived.id}` prints what is in the archive",
                 )
             return live
         if self._as_it_was(live):
@@ -313,7 +313,7 @@ class _Work:
             raise Refused(
                 f"the service does not take {', '.join(found)} when it creates a session, and has no update call: "
                 f"{self._label} could not be made as it was",
-                f"reconciler archive show {self.archived.id} has what it was",
+                f"`reconciler archive show {self.archived.id}` has what it was",
             )
         return found
 

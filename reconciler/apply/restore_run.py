@@ -36,7 +36,8 @@ def of_run(found: Iterable[Archived], run: str) -> list[Archived]:
     runs = {one.run for one in mine}
     if not mine:
         raise ReconcilerError(
-            f"the archive holds nothing of a run {run!r}", "reconciler history shows the runs of this machine"
+            f"the archive holds nothing of a run {run!r}",
+            "`reconciler history` shows the runs of this machine",
         )
     if len(runs) > 1:
         raise ReconcilerError(f"{run!r} matches {len(runs)} runs", "give more of the run's id")

@@ -37,7 +37,7 @@ def refuse_if_applied(digest: str, entries: Iterable[Mapping[str, Any]]) -> None
         part = "" if left.get(run) is False else " in part"
         raise Refused(
             f"the plan was already applied{part} in run {run}, on {runs[run]} UTC: it is stale",
-            "plan again; reconciler history shows what that run did",
+            "plan again; `reconciler history` shows what that run did",
         )
 
 

@@ -303,7 +303,7 @@ class Places:
             ReconcilerError: it lies in several parts, in a template, or in a part that other sessions use.
         """
         explain = command("explain", change.key, environment=self.environment)
-        by_hand = f"edit the part by hand; `{explain}` shows where each is"
+        by_hand = f"edit the part by hand; {explain} shows where each is"
         piece, text = self._changed_part(change, by_hand)
         file, path = piece.spot
         name = f"fragment `{piece.fragment}`" if piece.fragment else f"part {file}" if not path else "a part"

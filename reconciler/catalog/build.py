@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from reconciler.catalog.check import left_empty
-from reconciler.catalog.defaults import Defaults, build_lifecycle, inherit, is_plain_prompt, size
+from reconciler.catalog.budget import Budget, memory, size
+from reconciler.catalog.check import check, left_empty
+from reconciler.catalog.defaults import Defaults, build_lifecycle, inherit, is_plain_prompt
 from reconciler.catalog.documents import CATALOG_FILE, Document, Documents, mapping
 from reconciler.catalog.environments import Environment, choose
 from reconciler.catalog.files import Root
@@ -23,10 +25,10 @@ from reconciler.catalog.prompts import Prompts, Render
 from reconciler.catalog.resolve import Composer, Declared, Resolved
 from reconciler.catalog.service import service_facts
 from reconciler.domain import Catalog, Fragment, Limit, Policy, ServiceFacts, Session
-from reconciler.errors import CatalogError, Problem
+from reconciler.errors import REPORT, CatalogError, Problem
 from reconciler.ownership.key import is_key
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
@@ -41,16 +43,21 @@ class Builder:
     """Reads one catalog, once."""
 
     def __init__(
-        self, root: Root, environment: str | None, variables: Mapping[str, JSON], render: Render
+        self,
+        root: Root,
+        environment: str | None,
+        variables: Mapping[str, JSON],
+        render: Render,
+        budget: Budget | None = None,
     ) -> None:
         self._problems = Problems()
         self._note = self._problems.note
-        self._documents = Documents(root, self._problems)
+        self._documents = Documents(root, self._problems, budget or Budget())
         self._environment = Environment(environment)
         self._declares_environments = False
         self._variables = variables
         self._templates = Templates()
-        self._prompts = Prompts(self._documents.prompt, render, self._note)
+        self._prompts = Prompts(self._documents.prompt, render, self._note, self._count_text)
         self._sessions: dict[str, Session] = {}
         self._files: dict[str, str] = {}  # by key
         self._rows: dict[str, str] = {}  # by key: the row of a table, as file and line
@@ -154,7 +161,16 @@ class Builder:
         self, head: Mapping[str, Any], manifests: Sequence[str], defaults: Defaults, moves: Ownership
     ) -> Loaded:
         if len(self._sessions) != len(self._files):  # a session that is missing here would be deleted
-            raise RuntimeError("a session was lost while loading, without a problem being reported")
+            lost = sorted(self._files.keys() ^ self._sessions.keys())
+            raise CatalogError(
+                [
+                    Problem(
+                        f"the session `{key}` was lost while loading, and no reason was found", REPORT, file
+                    )
+                    for key in lost
+                    for file in [self._files.get(key, CATALOG_FILE)]
+                ]
+            )
         prompts = self._prompts
         catalog = Catalog(
             head["catalog"],
@@ -257,14 +273,17 @@ class Builder:
             home, place = (
                 (source, ("sessions", key, "prompt")) if "prompt" in given else defaults.prompt_place()
             )
-            prompt = self._documents.prompt(prompt["file"], home, (*place, "file"))
-            if prompt is None:
+            text = self._documents.prompt(prompt["file"], home, (*place, "file"))
+            if text is None:
                 return None
+            prompt = self._prompts.shared(text)
         if "lifecycle" in given:
             lifecycle = build_lifecycle(inherit(defaults.lifecycle, given["lifecycle"]))
         else:
             lifecycle = defaults.built_lifecycle
-        self._documents.count(source, 0, defaults.size)
+        self._documents.count(
+            partial(source.at_key, ("sessions", key)), text=memory([prompt]), values=defaults.size, sessions=1
+        )
         parameters = _with_integers(inherit(defaults.parameters, given.get("parameters")))
         if None in parameters.values():
             self._note_empty(parameters, source, ("sessions", key))
@@ -311,7 +330,7 @@ class Builder:
             self._templates,
             self._environment,
             self._prompts,
-            self._documents.prompt,
+            self._documents,
             {**head.fields.get("variables", {}), **self._environment.variables},
             self._variables,
             head.source,
@@ -322,34 +341,41 @@ class Builder:
             self._skipped.add(declared_key)
             for resolved in composer.resolve(declared_key, declared):
                 self._add_composed(resolved, file)
+        self._skipped |= composer.keys
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:
-        key, fields, source, path = resolved.key, resolved.fields, resolved.source, resolved.path
-        change = "change this cell" if resolved.table else "change the `key` pattern"
-        if not is_key(key):
-            message = f"this makes the key `{truncate(key)}`, which is not a valid session key"
-            self._note(resolved.problem(message, change))
-            return
+        key, fields, origins, path = (
+            resolved.key,
+            resolved.fields,
+            resolved.origins,
+            ("sessions", resolved.key),
+        )
         if key in self._files:
             first = self._rows.get(key, self._files[key])
             message = f"this makes the session `{key}`, which is already declared in {first}"
-            self._note(resolved.problem(message, change))
+            self._note(origins.key(message))
             return
         missing = [field for field in ("name", "model", "prompt") if fields.get(field) is None]
         for field in missing:
             message = f"the session `{truncate(key)}` has no `{field}`"
-            hint = "add one here or in a template that it extends"
-            self._note(resolved.problem(message, "fill its cell in" if resolved.table else hint))
+            self._note(origins.missing(field, message))
         parameters = _with_integers(fields.get("parameters", {}))
         if None in parameters.values():
-            self._note_empty(parameters, source, path)
+            self._note_empty(parameters, origins, path)
             return
         if missing:
             return
-        self._documents.count(source, len(fields["prompt"]), size(fields))
+        layers = len(resolved.layers)
+        rest = {name: value for name, value in fields.items() if name != "prompt"}
+        self._documents.count(partial(origins.at_key, ("sessions", key)), values=size(rest) + layers)
+        problems = check({"sessions": {key: fields}}, "manifest", origins).problems
+        for problem in problems:
+            self._note(problem)
+        if problems:
+            return
         self._files[key] = file
-        if resolved.table:
-            self._rows[key] = f"{resolved.table.file}:{resolved.line}"
+        if resolved.row:
+            self._rows[key] = resolved.row.place
         self._composed[key] = resolved.layers
         self._sessions[key] = Session(
             key,
@@ -362,11 +388,14 @@ class Builder:
             build_lifecycle(fields.get("lifecycle", {})),
         )
         if resolved.adopt is not None:
-            self._adopt(key, resolved.adopt, source)
+            self._adopt(key, resolved.adopt, origins)
 
     # Both
 
-    def _adopt(self, key: str, session_id: int, source: Source) -> None:
+    def _count_text(self, source: Places, path: NodePath, text: int) -> None:
+        self._documents.count(partial(source.at_value, path), text=text)
+
+    def _adopt(self, key: str, session_id: int, source: Places) -> None:
         """Note which live session a key adopts. Two keys can't adopt the same one."""
         first = self._adopters.setdefault(int(session_id), key)
         if first != key:
@@ -375,7 +404,7 @@ class Builder:
                 source.at_value(("sessions", key, "adopt"), message, "remove `adopt` from one of the two")
             )
 
-    def _note_empty(self, parameters: Mapping[str, JSON], source: Source, path: NodePath) -> None:
+    def _note_empty(self, parameters: Mapping[str, JSON], source: Places, path: NodePath) -> None:
         """Note parameters that are null although there is no inherited value to remove."""
         for name, value in parameters.items():
             if value is None:

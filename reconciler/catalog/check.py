@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from reconciler.errors import Problem
+from reconciler.errors import REPORT, Problem
 from reconciler.ownership.key import KEY_RULE, suggest_key
 from reconciler.schemas import fits, load_schema
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
@@ -37,24 +38,29 @@ class Checked(NamedTuple):
 _FITS: Final = Checked([], frozenset())
 
 
-def check(document: JSON, schema: SchemaName, source: Source) -> Checked:
+def check(document: JSON, schema: SchemaName, source: Places) -> Checked:
     """Check a document against the schema of this name."""
     if fits(document, schema):
         return _FITS
     from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
 
-    validator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
     narrowed, invalid = _narrow(document)
-    errors = _one_per_value(validator(load_schema(schema)).iter_errors(narrowed))
+    errors = _one_per_value(Draft202012Validator(load_schema(schema)).iter_errors(narrowed))
     stray = _stray_fields(narrowed)
     errors = (error for error in errors if not _is_stray(tuple(error.absolute_path), stray))
     found = chain(_describe_stray(stray, source), _describe(errors, schema, source))
     # A value that aliases or merge keys repeat is reported once.
     problems = list(dict.fromkeys(islice(found, MAX_PROBLEMS)))
-    if not problems:  # the libraries disagree; a document that one of them rejects is never accepted
-        raise RuntimeError(f"{source.file} does not fit the {schema} schema, but no error was found")
-    return Checked(problems, invalid)
+    return Checked(problems or _unexplained(invalid, schema, source), invalid)
+
+
+def _unexplained(invalid: Iterable[str], schema: SchemaName, source: Places) -> list[Problem]:
+    """The two validators disagree. A document that one of them rejects is never accepted."""
+    message = f"does not fit the {schema} schema, and no reason was found"
+    return [
+        source.at_key(("sessions", key), f"the session `{truncate(key)}` {message}", REPORT)
+        for key in invalid
+    ] or [source.at_value((), f"this file {message}", REPORT)]
 
 
 def _narrow(document: JSON) -> tuple[JSON, frozenset[str]]:
@@ -87,7 +93,7 @@ def _is_stray(path: NodePath, stray: Mapping[str, list[str]]) -> bool:
     )
 
 
-def _describe_stray(stray: Mapping[str, list[str]], source: Source) -> Iterator[Problem]:
+def _describe_stray(stray: Mapping[str, list[str]], source: Places) -> Iterator[Problem]:
     for key, fields in stray.items():
         verb = "is a field" if len(fields) == 1 else "are fields"
         these = "this" if len(fields) == 1 else "these"
@@ -96,14 +102,6 @@ def _describe_stray(stray: Mapping[str, list[str]], source: Source) -> Iterator[
             f"{_listed(fields)} {verb} of a session, not a session",
             f"indent {these} below `{truncate(key)}:`",
         )
-
-
-def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    # In JSON Schema, `$` matches only at the very end; in Python, also before a final line end.
-    from jsonschema import ValidationError
-
-    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
-        yield ValidationError("pattern")
 
 
 def _one_per_value(errors: Iterable[Any]) -> Iterator[Any]:
@@ -118,12 +116,12 @@ def _one_per_value(errors: Iterable[Any]) -> Iterator[Any]:
         yield error
 
 
-def _describe(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iterator[Problem]:
+def _describe(errors: Iterable[Any], schema: SchemaName, source: Places) -> Iterator[Problem]:
     for error in errors:
         path: NodePath = tuple(error.absolute_path)
         what = _named(path, schema)
         if "propertyNames" in error.absolute_schema_path:
-            yield source.at_key((*path, error.instance), *_bad_key(path, error.instance))
+            yield source.at_key((*path, error.instance), *_bad_name(path, error))
         elif error.validator == "additionalProperties":
             for key in error.instance:
                 if key not in error.schema["properties"]:
@@ -134,24 +132,27 @@ def _describe(errors: Iterable[Any], schema: SchemaName, source: Source) -> Iter
                 if key not in error.instance and not _closest(
                     key, unknown
                 ):  # otherwise it is there, but misspelt
-                    yield source.at_value(path, f"{what} has no `{key}`", _ADD[key])
+                    yield source.at_value(path, f"{what} has no `{key}`", _add(key, error.schema))
         elif error.validator == "anyOf":
             yield source.at_value(path, f"{what} has no `sessions`", _ADD["sessions"])
         elif error.validator == "oneOf":
             if isinstance(error.instance, dict) and not error.instance.keys() - error.schema["properties"]:
-                yield source.at_value(path, *_no_source(error.instance, what))
+                yield source.at_value(path, *_no_source(error, what))
         else:
             yield source.at_value(path, *_bad_value(path, error, what))
 
 
-def _no_source(value: dict[str, JSON], what: str) -> tuple[str, str]:
+def _no_source(error: Any, what: str) -> tuple[str, str]:
     """A prompt, a part of one or a fragment with no source of text, or with several."""
-    given = [name for name in ("file", "text", "fragment", "parts") if name in value]
+    sources = [one["required"][0] for one in error.schema["oneOf"] if "required" in one]
+    given = [name for name in sources if name in error.instance]
     if not given:
-        return f"{what} has no `file`", _ADD["file"]
+        return f"{what} has no {_listed(sources, 'or')}", _ADD["file"]
     return (
         f"{what} has {_listed(given)}, but only one of them is allowed",
-        "keep one of them; to join several, write a list of parts",
+        "keep one of them; to join several, write a list of parts"
+        if "fragment" in sources
+        else "keep one of them",
     )
 
 
@@ -164,6 +165,23 @@ _ADD: Final = {
     "file": "name the file, like `{file: prompts/alice.md}`, or write the text here",
 }
 
+#: Fields that can't be left out, wherever they are.
+_NEEDED: Final = ("version", "catalog", "from", "to", "axes", "key")
+
+
+def _add(key: str, schema: Any) -> str:
+    """The hint to add a required field."""
+    if key in _ADD and key != "file":
+        return _ADD[key]
+    return f"add one, like `{key}: {_example(schema['properties'][key])}`"
+
+
+def _example(schema: Any) -> str:
+    """The first example of a schema, in one line of YAML."""
+    if "$ref" in schema:
+        schema = load_schema("manifest")["$defs"][schema["$ref"].rpartition("/")[2]]
+    return json.dumps(schema["examples"][0], ensure_ascii=False)
+
 
 def _named(path: NodePath, schema: SchemaName) -> str:
     """The name of a value in a message."""
@@ -172,21 +190,57 @@ def _named(path: NodePath, schema: SchemaName) -> str:
     if isinstance(path[-1], int):
         return f"this entry of `{path[-2]}`"
     name = f"`{truncate(path[-1])}`"
-    return f"the session {name}" if path[0] == "sessions" and len(path) == 2 else name
+    kind = _KINDS.get(path[-2]) if len(path) in (2, 4) else None
+    return f"the {kind} {name}" if kind else name
+
+
+#: What the mappings of named things hold.
+_KINDS: Final[Mapping[str | int, str]] = {
+    "sessions": "session",
+    "templates": "template",
+    "fragments": "fragment",
+    "environments": "environment",
+}
 
 
 # Keys ---------------------------------------------------------------------------------------------------------
 
 
-def _bad_key(path: NodePath, key: str) -> tuple[str, str]:
-    if path[-1] == "remark":
-        return (
-            "the key `reconciler` is reserved: it holds the session's identity",
-            "rename the key",
-        )
+#: What the keys of a mapping name, by the field that holds it.
+_NAMES: Final = {
+    "environments": "environment name",
+    "fragments": "fragment name",
+    "templates": "template name",
+    "variables": "variable name",
+    "axes": "axis name",
+}
+_WORD_RULE: Final = "use up to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`, starting with a letter"
+
+
+def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
+    """A key that its mapping can't have."""
+    key, field = error.instance, path[-1]
+    if error.validator == "not" and "const" in error.validator_value:
+        return "the key `reconciler` is reserved: it holds the session's identity", "rename the key"
+    if field == "fields":
+        within = f"parameters.{key}"
+        close = within if within in _FIELDS else _closest(key, _FIELDS)
+        known = "write a field, like `name` or `parameters.temperature`, or a key of `data` or `remark`, like `data.x`"
+        return f"{_quoted(key)} is not a field of a session", f"did you mean `{close}`?" if close else known
+    kind = _NAMES.get(str(field), "session key")
+    if error.schema["pattern"].startswith("^[A-Z"):
+        return f"{_quoted(key)} is not a valid {kind}", _WORD_RULE
+    return _bad_key(key, kind)
+
+
+def _bad_key(key: str, kind: str) -> tuple[str, str]:
     suggested = suggest_key(key)
     hint = f"{KEY_RULE}, like `{suggested}`" if suggested else KEY_RULE
-    return f"`{truncate(key)}` is not a valid session key", hint
+    return f"{_quoted(key)} is not a valid {kind}", hint
+
+
+def _quoted(key: str) -> str:
+    return f"`{truncate(key)}`" if key.strip() else f'the string "{key}"'
 
 
 def _unknown(path: NodePath, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
@@ -255,12 +309,15 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
     value, schema = error.instance, error.schema
     match error.validator:
         case "type":
-            return _bad_type(value, schema, what)
+            return _bad_type(path, value, schema, what)
         case "enum":
             close = _closest(str(value), schema["enum"])
+            write = (
+                "write one of these values" if len(schema["enum"]) > 1 else "write it, or leave the field out"
+            )
             return (
                 f"{what} is {_shown(value)}; expected {_listed(schema['enum'], 'or')}",
-                f"did you mean `{close}`?" if close else "write one of these values",
+                f"did you mean `{close}`?" if close else write,
             )
         case "const":
             return (
@@ -277,13 +334,18 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
                 f"{what} is {_shown(value)}; the maximum is {schema['maximum']}",
                 f"write {_wanted(schema)}",
             )
-        case "maxItems":
+        case "maxItems" | "maxProperties":
+            wider = path[-1] in ("include", "exclude")
             return (
-                f"{what} has {len(value)} entries; the maximum is {schema['maxItems']}",
-                "use wider patterns",
+                f"{what} has {len(value):,} entries; the maximum is {error.validator_value:,}",
+                "use wider patterns" if wider else "remove some",
             )
+        case "minItems" | "minProperties":
+            return f"{what} has no entries", "add one" if path[-1] in _NEEDED else "add one, or leave it out"
         case "minLength":
-            return f"{what} is empty", "write a value or remove the line"
+            return f"{what} is empty", "write a value" if path[
+                -1
+            ] in _NEEDED else "write a value, or leave it out"
         case "maxLength":
             return (
                 f"{what} has {len(value):,} characters; the maximum is {schema['maxLength']:,}",
@@ -304,10 +366,9 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
         )
         return f"{_shown(value)} is not a field of a session", hint
     if path == ("catalog",):
-        message, hint = _bad_key(path, value)
-        return message.replace("session key", "catalog name"), hint
+        return _bad_key(value, "catalog name")
     if path[0] in ("moved", "forgotten"):
-        message, hint = _bad_key(path, value)
+        message, hint = _bad_key(value, "session key")
         return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"
     if path[0] == "lint" and "allow" in path:
         return f"{_shown(value)} is not a code point", "write it like `U+00A0`"
@@ -316,7 +377,11 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
             f"{what} is {_shown(value)}; expected {_wanted(schema)}",
             'write a percentage without spaces, up to "100%"',
         )
-    return f"{what} is blank", "write a value or remove the line"
+    if schema["pattern"].startswith("[^"):  # it only asks for something that can be seen
+        return f"{what} is blank", "write a value, or leave it out"
+    if path[-1] == "file":
+        return f"{what} is {_shown(value)}; expected a path that ends in `.csv` or `.jsonl`", "name a table"
+    return f"{what} is {_shown(value)}, which is not valid", f"write it like `{_example(schema)}`"
 
 
 _FIELDS: Final = (
@@ -332,13 +397,20 @@ _FIELDS: Final = (
 )
 
 
-def _bad_type(value: JSON, schema: Any, what: str) -> tuple[str, str]:
+def _bad_type(path: NodePath, value: JSON, schema: Any, what: str) -> tuple[str, str]:
     wanted = _types(schema)
     if value is None:
-        return _empty(schema, what)
+        message, hint = _empty(schema, what)
+        if path[-1:] and path[-1] in _NEEDED:
+            hint = hint.removesuffix(", or leave it out").removesuffix(", or remove the line")
+        return message, hint
     message = f"{what} is {_shown(value)}; expected {_wanted(schema)}"
     if "boolean" in wanted:
         return message, "write `true` or `false`; `yes`, `no`, `on` and `off` are strings"
+    if "object" in wanted and "number" in wanted:
+        return message, "put it in quotes to make it a string"
+    if "array" in wanted and "string" in wanted and isinstance(value, dict) and "object" not in wanted:
+        return message, "write one name, or a list of names"
     if "number" in wanted or "integer" in wanted:
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", value):
             return message, f"remove the quotes: {value}"
@@ -371,7 +443,7 @@ def _empty(schema: Any, what: str) -> tuple[str, str]:
         return f"{what} is empty", "write the sessions below it, by key, or `sessions: {}` if there are none"
     if schema["type"] == "object":
         return f"{what} is empty", "write its fields below it, indented, or remove the line"
-    return f"{what} is empty", f"write {_wanted(schema)} or remove the line"
+    return f"{what} is empty", f"write {_wanted(schema)}, or leave it out"
 
 
 def _shown(value: JSON) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reconciler.catalog.budget import size
 from reconciler.catalog.layers import Layer, merge, overlay
 from reconciler.domain import Lifecycle
 from reconciler.strict_yaml.path import NodePath
@@ -59,10 +60,3 @@ def inherit(base: dict[str, JSON], own: dict[str, JSON] | None) -> dict[str, JSO
 def build_lifecycle(given: Mapping[str, Any]) -> Lifecycle:
     """A ``lifecycle`` block as the type."""
     return Lifecycle(given.get("prevent_destroy", False), tuple(given.get("ignore_changes", ())))
-
-
-def size(value: JSON) -> int:
-    """How many values a value counts for: itself and, for a mapping, those in it."""
-    if isinstance(value, dict):
-        return 1 + sum(map(size, value.values()))
-    return 1

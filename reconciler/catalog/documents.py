@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from reconciler.catalog.budget import Budget, Excess
 from reconciler.catalog.check import SchemaName, check
-from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.files import Root, TooManyEntriesError, UnreadableError
 from reconciler.catalog.problems import Problems
 from reconciler.catalog.unread import unread_manifests
 from reconciler.errors import CatalogError, Problem
+from reconciler.schemas import load_schema
 from reconciler.strict_yaml.document import parse_document
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 CATALOG_FILE: Final = "catalog.yaml"
 DEFAULT_INCLUDE: Final = ("sessions/**/*.yaml", "sessions/**/*.yml")
-
-#: The limits of a whole catalog: characters of text, with aliases expanded; and values, with aliases and defaults
-#: expanded. A million sessions of 600 characters stay well below both.
-MAX_TEXT: Final = 2 * 2**30
-MAX_VALUES: Final = 50_000_000
 
 _HASH: Final = re.compile(rb" #[^ \t#]")
 _HASH_AFTER_TAB: Final = re.compile(rb"\t#[^ \t#]")
@@ -52,12 +50,11 @@ class Document(NamedTuple):
 class Documents:
     """Reads a catalog's files. Adds problems to ``problems``, and reads on."""
 
-    def __init__(self, root: Root, problems: Problems) -> None:
+    def __init__(self, root: Root, problems: Problems, budget: Budget) -> None:
         self.root = root
         self._problems = problems
+        self._budget = budget
         self._prompts: dict[str, str | None] = {}  # None: a file with a problem
-        self._text = 0
-        self._values = 0
         #: Whether some file may hold a slip: see :class:`reconciler.catalog.loaded.Loaded`.
         self.suspect = False
 
@@ -69,13 +66,15 @@ class Documents:
             self._problems.note(self._unreadable(file, error))
             return _nothing(Source(file, b"", ""))
         self.suspect = self.suspect or _is_suspect(data)
+        self._read(file, data)
         document = parse_document(file, data)
         for problem in document.problems:
             self._problems.note(problem)
         if document.broken:
             return _nothing(document.source)
         source = document.source
-        self.count(source, len(data) + document.text, document.values)
+        text = document.text * (1 if data.isascii() else 4)
+        self.count(lambda message, hint: Problem(message, hint, file), text=text, values=document.values)
         places = {(problem.line, problem.column) for problem in document.problems}
         problems, invalid = check(document.value, schema, source)
         for problem in problems:
@@ -91,22 +90,30 @@ class Documents:
         found = self._matching("include", given, source, needed=include is not None)
         excluded = self._matching("exclude", exclude, source, needed=False)
         if len(self._problems.found) == before:  # a broken pattern leaves open what is included
-            for problem in unread_manifests(self.root, found | excluded | {CATALOG_FILE}):
-                self._problems.note(problem)
+            try:
+                for problem in unread_manifests(self.root, found | excluded | {CATALOG_FILE}):
+                    self._problems.note(problem)
+            except TooManyEntriesError as error:
+                self._problems.stop(Problem(f"the folder {error.message}", error.hint, CATALOG_FILE))
         return sorted(found - excluded - {CATALOG_FILE})
 
     def _matching(self, field: str, patterns: JSON, source: Source, *, needed: bool) -> set[str]:
         """The files that the patterns of a field match."""
         found: set[str] = set()
-        for number, pattern in enumerate(patterns if isinstance(patterns, list | tuple) else []):
-            if not isinstance(pattern, str) or not pattern:
-                continue
+        limits = load_schema("catalog")["properties"][field]
+        given = patterns if isinstance(patterns, list | tuple) else []
+        for number, pattern in enumerate(given[: limits["maxItems"]]):
+            if not isinstance(pattern, str) or not 0 < len(pattern) <= limits["items"]["maxLength"]:
+                continue  # reported by the schema
             place = (field, number)
             try:
                 matched = self.root.expand(pattern)
             except UnreadableError as error:
                 message = f"the pattern `{truncate(pattern)}` {error.message}"
-                self._problems.note(source.at_value(place, message, error.hint))
+                problem = source.at_value(place, message, error.hint)
+                if isinstance(error, TooManyEntriesError):
+                    self._problems.stop(problem)
+                self._problems.note(problem)
                 continue
             if not matched and needed:
                 self._problems.note(
@@ -119,7 +126,7 @@ class Documents:
             found.update(matched)
         return found
 
-    def prompt(self, path: str, source: Source, place: NodePath) -> str | None:
+    def prompt(self, path: str, source: Places, place: NodePath) -> str | None:
         """The text of a prompt's or table's file, which is read only once; ``None`` if there is a problem with it.
 
         Args:
@@ -131,11 +138,12 @@ class Documents:
         try:
             data = self.root.read(path)
         except UnreadableError as error:
-            message = f"the prompt file `{truncate(path)}` {error.message}"
+            what = "table" if place[-2:] == ("from", "file") else "prompt file"
+            message = f"the {what} `{truncate(path)}` {error.message}"
             self._problems.note(source.at_value(place, message, error.hint))
             return None
         self.suspect = self.suspect or _is_suspect(data)
-        self.count(source, len(data), 1)
+        self._read(path, data)
         text = decode(path, data)
         if isinstance(text, Problem):
             self._problems.note(text)
@@ -152,23 +160,29 @@ class Documents:
         self._prompts[path] = text
         return text
 
-    def count(self, source: Source, text: int, values: int) -> None:
-        """Count characters and values towards the limits of the catalog.
+    def count(
+        self,
+        problem: Callable[[str, str], Problem],
+        *,
+        text: int = 0,
+        values: int = 0,
+        sessions: int = 0,
+        steps: int = 0,
+    ) -> None:
+        """Count towards the budget of the catalog. ``problem`` makes a problem, with its place, of a message and a
+        hint.
 
         Raises:
-            StoppedError: a limit is exceeded; ``source`` is the file at which it was.
+            StoppedError: the budget is exceeded.
         """
-        self._text += text
-        self._values += values
-        if self._text > MAX_TEXT or self._values > MAX_VALUES:
-            self._problems.stop(
-                Problem(
-                    f"up to here, the catalog holds more than {MAX_TEXT // 2**30} GiB of text"
-                    f" or {MAX_VALUES:,} values",
-                    "split the catalog",
-                    source.file,
-                )
-            )
+        self._stop_at(problem, self._budget.add(text=text, values=values, sessions=sessions, steps=steps))
+
+    def _read(self, file: str, data: bytes) -> None:
+        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(len(data)))
+
+    def _stop_at(self, problem: Callable[[str, str], Problem], excess: Excess | None) -> None:
+        if excess:
+            self._problems.stop(problem(*excess))
 
     def again(self, file: str) -> Source | None:
         """A file that was read before; ``None`` if it was changed or removed in the meantime."""

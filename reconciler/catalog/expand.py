@@ -5,240 +5,263 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Final, TypeAlias
+from math import prod
+from typing import Any, Final, Protocol
 
+from reconciler.catalog.tables import MAX_ROWS, Row, Table
+from reconciler.errors import Problem
+from reconciler.strict_yaml.path import NodePath
+from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.scalars import read_number
+from reconciler.text.nearest import nearest
+from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 #: How many sessions one declaration may make.
-MAX_SESSIONS: Final = 100_000
+MAX_SESSIONS: Final = MAX_ROWS
 
-_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
+_IN_KEYS: Final = re.compile(r"[a-z0-9._-]+")
 
 
-class ExpandError(Exception):
-    """A declaration can't be expanded. ``line`` is that of the table, from 1; 0 if the table is not the cause.
-    ``cell`` is the index of the cell in its row; 0 for the whole row."""
+class Origin(Protocol):
+    """Where the values of one of the sessions come from."""
 
-    def __init__(self, message: str, hint: str, line: int = 0, cell: int = 0) -> None:
-        super().__init__(message)
-        self.message, self.hint, self.line, self.cell = message, hint, line, cell
+    def problem(self, name: str | None, message: str, hint: str) -> Problem:
+        """A problem with the value of this axis or column; None stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """One of the sessions: its key, its fields besides the declaration's, and its variables. ``line`` is the row's;
-    ``cell`` is that of the first column in the pattern of the key."""
+    """One of the sessions: its key, its fields besides the declaration's, and its variables.
+
+    ``names`` are the axes or columns that a field, or the key as ``key``, is made of.
+    """
 
     key: str
     fields: Mapping[str, Any]
     variables: Mapping[str, JSON]
-    line: int = 0
-    cell: int = 0
+    origin: Origin | None = None
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def problem(self, path: str, message: str, hint: str) -> Problem | None:
+        """A problem with the field at a path, at the value that it comes from; None if it does not come from here."""
+        names = self.names.get(path)
+        if self.origin is None or not names:
+            return None
+        group, _, name = path.partition(".")
+        if group != "key" and (group not in self.fields or (name and name not in self.fields[group])):
+            return None  # an empty cell
+        unfit = [one for one in names if not _IN_KEYS.fullmatch(str(self.variables.get(one, "")))]
+        return self.origin.problem(unfit[0] if unfit else names[0], message, hint)
 
 
-def combinations(matrix: Mapping[str, Any], name: str | None) -> Iterator[Expansion]:
-    """The sessions of a matrix, in the order of its axes.
+class _FillError(Exception):
+    """A pattern can't be filled in. ``name`` is the axis or column that is the cause."""
 
-    Raises:
-        ExpandError: there are too many, or a pattern names a missing value.
+    def __init__(self, name: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.name, self.message, self.hint = name, message, hint
+
+
+# Matrices
+
+
+@dataclass(frozen=True, slots=True)
+class _Combination:
+    """The origin of a combination. ``indexes`` are those of the values by axis; ``path`` is that of the matrix."""
+
+    source: Source
+    path: NodePath
+    indexes: Mapping[str, int]
+
+    def problem(self, name: str | None, message: str, hint: str) -> Problem:
+        if name is None:
+            return self.source.at_key(self.path, message, hint)
+        return self.source.at_value((*self.path, "axes", name, self.indexes[name]), message, hint)
+
+
+def combinations(
+    matrix: Mapping[str, Any], name: str | None, source: Source, path: NodePath
+) -> Iterator[Expansion | Problem]:
+    """The sessions of a matrix, in the order of its axes; a problem in place of one that can't be made.
+
+    ``source`` and ``path`` are the place of the session that has it; ``name`` is its pattern of names.
     """
     axes: Mapping[str, list[Any]] = matrix["axes"]
+    place = (*path, "matrix")
     count = 1
     for values in axes.values():
         count *= len(values)
+    problems = [*_unknown_axes(matrix, name, source, path)]
     if count > MAX_SESSIONS:
-        raise ExpandError(
-            f"this makes {count:,} sessions; the maximum is {MAX_SESSIONS:,}", "use fewer values"
-        )
-    for combination in product(*axes.values()):
-        chosen = dict(zip(axes, combination, strict=True))
-        if not any(_matches(chosen, one) for one in matrix.get("exclude", ())):
-            fields = {} if name is None else {"name": fill(name, chosen)}
-            yield Expansion(fill(matrix["key"], chosen), fields, chosen)
+        message = f"this makes {count:,} sessions; the maximum is {MAX_SESSIONS:,}"
+        problems.append(source.at_key(place, message, "use fewer values"))
+    if problems:
+        yield from problems
+        return
+    patterns = {"key": matrix["key"], **({} if name is None else {"name": name})}
+    names = {field: [_axis(one, axes) for one in _placeholders(text)] for field, text in patterns.items()}
+    for indexes in product(*(range(len(values)) for values in axes.values())):
+        chosen = {axis: axes[axis][index] for axis, index in zip(axes, indexes, strict=True)}
+        if any(_matches(chosen, one) for one in matrix.get("exclude", ())):
+            continue
+        origin = _Combination(source, place, dict(zip(axes, indexes, strict=True)))
+        try:
+            filled = {field: _fill(text, chosen, is_key=field == "key") for field, text in patterns.items()}
+        except _FillError as error:
+            yield origin.problem(error.name, error.message, error.hint)
+        else:
+            yield Expansion(filled.pop("key"), filled, chosen, origin, names)
+
+
+def comparisons(matrix: Mapping[str, Any]) -> int:
+    """How many values are chosen and compared to expand a matrix; none if it makes too many sessions."""
+    axes = matrix["axes"].values()
+    count = prod(map(len, axes))
+    return 0 if count > MAX_SESSIONS else count * (len(axes) + sum(map(len, matrix.get("exclude", ()))))
+
+
+def cells(declared: Mapping[str, Any], text: str) -> int:
+    """At least as many cells as are read and written to expand a table. A cell of 20 characters counts once more."""
+    return len(text) // 20 + text.count(",") + (text.count("\n") + 1) * (1 + len(declared.get("fields", {})))
+
+
+def _unknown_axes(
+    matrix: Mapping[str, Any], name: str | None, source: Source, path: NodePath
+) -> Iterator[Problem]:
+    axes = matrix["axes"]
+    used: list[tuple[NodePath, str]] = [
+        ((*path, "matrix", "key"), one) for one in _placeholders(matrix["key"])
+    ]
+    used += [((*path, "name"), one) for one in _placeholders(name or "")]
+    for place, one in used:
+        if _axis(one, axes) not in axes:
+            yield source.at_value(place, f"there is no axis `{truncate(one)}`", _did_you_mean(one, axes))
+    for number, excluded in enumerate(matrix.get("exclude", ())):
+        for axis in excluded:
+            if axis not in axes:
+                at = (*path, "matrix", "exclude", number, axis)
+                message = f"`exclude` names `{truncate(axis)}`, which is not an axis"
+                yield source.at_key(at, message, _did_you_mean(axis, axes))
+
+
+def _did_you_mean(word: str, axes: Mapping[str, Any]) -> str:
+    close = nearest(word, axes)
+    return f"did you mean `{close}`?" if close else f"the axes are {', '.join(f'`{one}`' for one in axes)}"
+
+
+def _axis(placeholder: str, axes: Mapping[str, Any]) -> str:
+    """The axis that a placeholder names, perhaps with a field."""
+    return placeholder if placeholder in axes else placeholder.partition(".")[0]
 
 
 def _matches(chosen: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
     for axis, value in excluded.items():
-        if axis not in chosen:
-            raise ExpandError(
-                f"`exclude` names `{axis}`, which is not an axis", f"the axes are {', '.join(chosen)}"
-            )
         own = chosen[axis]
         if own != value and not (isinstance(own, dict) and own.get("id") == value):
             return False
     return True
 
 
-def rows(declared: Mapping[str, Any], text: str, name: str | None) -> Iterator[Expansion | ExpandError]:
-    """The sessions of a table, in the order of its rows; an error for each row that can't be read. Blank rows are
-    skipped."""
-    is_csv = declared["file"].endswith(".csv")
-    read = _csv(text, _columns(declared, name)) if is_csv else _jsonl(text)
-    count = 0
-    for row in read:
-        if isinstance(row, ExpandError):
+# Tables
+
+
+def rows(declared: Mapping[str, Any], table: Table, name: str | None) -> Iterator[Expansion | Problem]:
+    """The sessions of a table, in the order of its rows; a problem in place of one that can't be made.
+
+    ``declared`` is what ``from`` says; ``name`` is the pattern of names.
+    """
+    columns: Mapping[str, str] = declared.get("fields", {})
+    patterns = {"key": declared["key"], **({} if name is None else {"name": name})}
+    names = {field: _placeholders(text) for field, text in patterns.items()}
+    names |= {field: [column] for field, column in columns.items()}
+    for row in table.rows([column for found in names.values() for column in found]):
+        if isinstance(row, Problem):
             yield row
             continue
-        count += 1
-        line, values = row
-        if count > MAX_SESSIONS:
-            yield ExpandError(f"this table has more than {MAX_SESSIONS:,} rows", "split the table", line)
-            return
         try:
-            yield _expanded(declared, name, values, line, is_csv=is_csv)
-        except ExpandError as error:
-            yield ExpandError(error.message, error.hint, error.line or line, error.cell)
+            filled = {
+                field: _fill(text, row.values, is_key=field == "key") for field, text in patterns.items()
+            }
+            key = filled.pop("key")
+            fields: dict[str, Any] = {**filled, **_fields(columns, row)}
+        except _FillError as error:
+            yield row.problem(error.name, error.message, error.hint)
+        else:
+            yield Expansion(key, fields, {k: v for k, v in row.values.items() if k}, row, names)
 
 
-def _columns(declared: Mapping[str, Any], name: str | None) -> list[str]:
-    """The columns that a declaration needs. In patterns, a possible field of a column is left out."""
-    patterns = [declared["key"], *([] if name is None else [name])]
-    return [
-        *declared.get("fields", {}).values(),
-        *(one for text in patterns for one in _PLACEHOLDER.findall(text)),
-    ]
+def _fields(columns: Mapping[str, str], row: Row) -> dict[str, Any]:
+    """The fields that a row gives. An empty cell of a CSV table gives none."""
+    fields: dict[str, Any] = {}
+    for path, column in columns.items():
+        value = row.values.get(column, _NOTHING)
+        if value is _NOTHING or (row.table.is_csv and value == ""):
+            continue
+        if row.table.is_csv and path.startswith("parameters."):
+            value = _number(path, column, value)
+        group, _, name = path.partition(".")
+        if name:
+            fields.setdefault(group, {})[name] = value
+        else:
+            fields[path] = value
+    return fields
 
 
-def _expanded(
-    declared: Mapping[str, Any], name: str | None, row: Mapping[str, Any], line: int, *, is_csv: bool
-) -> Expansion:
-    """The session of one row.
+def _number(path: str, column: str, cell: str) -> float:
+    """The number in a cell of a CSV table, by the rules of YAML.
 
     Raises:
-        ExpandError: a value does not fit.
+        _FillError: it holds something else.
     """
-    fields: dict[str, Any] = {} if name is None else {"name": fill(name, row)}
-    cells = {column: number for number, column in enumerate(row)}
-    for path, column in declared.get("fields", {}).items():
-        value = row.get(column, _NOTHING)
-        if value is _NOTHING or (is_csv and value == ""):
-            continue
-        try:
-            _put(fields, path, _typed(path, value) if is_csv else value)
-        except ExpandError as error:
-            raise ExpandError(error.message, error.hint, line, cells[column] if is_csv else 0) from None
-    first = next((cells[one] for one in _PLACEHOLDER.findall(declared["key"]) if one in cells), 0)
-    variables = {k: v for k, v in row.items() if k}
-    return Expansion(fill(declared["key"], row), fields, variables, line, first if is_csv else 0)
+    text = cell.strip(" ")
+    value = read_number(text) if text else text
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str):
+        message = f'"{truncate(cell, 40)}" is not a number, but `{path}` requires one'
+        raise _FillError(column, message, "write it in digits")
+    raise _FillError(column, value.message, f"write a number that `{path}` can have")
 
 
-def cell_start(text: str, start: int, cell: int) -> int:
-    """Where a cell of the row that begins at ``start`` begins in a table's text."""
-    quoted = False
-    for at in range(start, len(text) if cell else start):
-        if text[at] == '"':
-            quoted = not quoted
-        elif text[at] == "," and not quoted:
-            cell -= 1
-            if not cell:
-                return at + 1
-    return start
+# Patterns
 
 
-def fill(pattern: str, values: Mapping[str, JSON]) -> str:
+def _placeholders(pattern: str) -> list[str]:
+    return _PLACEHOLDER.findall(pattern)
+
+
+def _fill(pattern: str, values: Mapping[str, JSON], *, is_key: bool) -> str:
     """A pattern with its placeholders filled in.
 
     Raises:
-        ExpandError: there is no such value, or it is not a string or a number.
+        _FillError: there is no such value, or it is not a string or a number, or is blank in a key.
     """
 
     def one(found: re.Match[str]) -> str:
-        steps = found[1]
+        steps, name = found[1], found[1]
         value: Any = values.get(steps, _NOTHING)
         if value is _NOTHING:
-            axis, _, field = steps.partition(".")
-            value = values.get(axis, _NOTHING)
-            value = value.get(field, _NOTHING) if field and isinstance(value, dict) else _NOTHING
+            name, _, field = steps.partition(".")
+            value = values.get(name, _NOTHING)
+            if field and value is not _NOTHING:
+                value = value.get(field, _NOTHING) if isinstance(value, dict) else _NOTHING
+        what = f"`{{{truncate(steps)}}}`"
+        if value is _NOTHING:
+            known = ", ".join(f"`{{{column}}}`" for column in values)
+            raise _FillError(name, f"there is no value for {what} here", f"available: {truncate(known, 200)}")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ExpandError(
-                f"`{{{steps}}}` is not a string or a number",
-                f"available: {', '.join(f'`{{{name}}}`' for name in values)}",
-            )
+            raise _FillError(name, f"{what} is not a string or a number", "write one, or change the pattern")
+        if is_key and isinstance(value, str) and not value.strip():
+            raise _FillError(name, f"the key needs a value for {what}, and this is empty", "write one")
         return str(value)
 
     return _PLACEHOLDER.sub(one, pattern)
 
 
 _NOTHING: Final = object()
-
-
-_Row: TypeAlias = tuple[int, dict[str, Any]]
-
-
-def _csv(text: str, needed: Iterable[str]) -> Iterator[_Row | ExpandError]:
-    """The rows of a CSV table by column, each with the line in which it begins; an error in place of one that can't be
-    read. The first row that is not blank names the columns."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] = []
-    line = 1
-    try:
-        for cells in reader:
-            begins, line = line, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue  # spreadsheets write such rows below the last one
-            if not header:
-                header = cells
-                missing = [column for column in dict.fromkeys(needed) if column not in header]
-                for column in missing:
-                    yield ExpandError(
-                        f"there is no column `{column}`", f"the columns are {', '.join(header)}", begins
-                    )
-                if missing:
-                    return
-            elif len(cells) != len(header):
-                yield ExpandError(
-                    f"this row has {len(cells)} cell{'' if len(cells) == 1 else 's'}, and the header {len(header)}",
-                    "quote cells that contain a comma",
-                    begins,
-                )
-            else:
-                yield begins, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        yield ExpandError(
-            f"this is not valid CSV: {error}",
-            "quote cells that contain a comma, a quote or a line break",
-            reader.line_num,
-        )
-
-
-def _jsonl(text: str) -> Iterator[_Row | ExpandError]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            yield ExpandError("this line is not valid JSON", "write one object per line", number)
-            continue
-        if isinstance(row, dict):
-            yield number, row
-        else:
-            yield ExpandError("this line is not a JSON object", "write one object per line", number)
-
-
-def _typed(path: str, value: str) -> Any:
-    """A cell as the type of its field: a number for parameters, a string for the rest."""
-    if not path.startswith("parameters."):
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        raise ExpandError(
-            f'"{value}" is not a number, but `{path}` requires one', "write it in digits"
-        ) from None
-    return int(number) if number.is_integer() else number
-
-
-def _put(fields: dict[str, Any], path: str, value: Any) -> None:
-    group, _, name = path.partition(".")
-    if name:
-        fields.setdefault(group, {})[name] = value
-    else:
-        fields[path] = value

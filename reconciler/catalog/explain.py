@@ -11,7 +11,7 @@ from reconciler.catalog.layers import Layer
 from reconciler.catalog.load import load
 from reconciler.catalog.loaded import Loaded
 from reconciler.domain import Session
-from reconciler.errors import UsageError
+from reconciler.errors import REPORT, Problem, ReconcilerError, UsageError
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
@@ -50,13 +50,17 @@ def explain(
     layers = loaded.layers(key)
     origins = []
     for path, value in session.fields().items():
-        origins.append(_origin(path, value, layers))
+        origin = _origin(path, value, layers)
+        if origin is None:
+            problem = f"`{path}` of the session `{key}` comes from no layer, and no reason was found"
+            raise ReconcilerError([Problem(problem, REPORT, loaded.files[key])])
+        origins.append(origin)
         if path == "prompt":
             origins += _parts(layers, loaded)
     return session, origins
 
 
-def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin:
+def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin | None:
     group, _, name = path.partition(".")
     for layer in reversed(layers):
         found = layer.fields.get(group)
@@ -64,7 +68,7 @@ def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin:
             continue
         steps = (group, name) if name else (group,)
         return _at(path, value, layer.label, layer.source, (*layer.path, *steps))
-    raise RuntimeError(f"{path} has no origin")
+    return None
 
 
 def _parts(layers: Sequence[Layer], loaded: Loaded) -> list[Origin]:

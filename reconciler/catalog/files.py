@@ -4,12 +4,9 @@ A catalog is untrusted: a pull request may contain any path and any symlink. A p
 not be absolute, contain ``..`` or be hidden, because keys and tokens are in hidden files (``.git/config``, ``.env``).
 Then all symlinks are resolved. Only a file that is really below the root and not hidden is opened.
 
-Between the check and the opening, another process could replace the file with a symlink. So it is opened with
-``O_NOFOLLOW``, and must be the very file that was checked. Walking down with a descriptor for each folder would
-close the gap for folders, too, but on POSIX alone. And whoever can swap the folders of a checkout can also change
-their files.
-
-Only regular files are opened, so that no FIFO or device makes the program wait.
+Between the check and the opening, another process could replace a file or a folder with a symlink. So files and folders
+are opened by descriptor, folder by folder, without following links (:mod:`reconciler.disk`), where the system can do
+that. Only regular files are read, so that no FIFO or device makes the program wait.
 """
 
 from __future__ import annotations
@@ -18,17 +15,18 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import ELOOP
 from fnmatch import translate
 from typing import Final
 
-#: The largest file that is read, in bytes.
-MAX_FILE: Final = 10 * 2**20
+from reconciler.catalog.budget import MAX_ENTRIES
+from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_folder_below, open_in, wrap
+
 #: How many files a catalog may have, prompts in files of their own included.
 MAX_FILES: Final = 2_000_000
-
-_FLAGS = os.O_RDONLY
-for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _FLAGS |= getattr(os, _name, 0)
+#: How many folders are kept open.
+_MAX_OPEN: Final = 32
 
 
 class UnreadableError(Exception):
@@ -38,6 +36,10 @@ class UnreadableError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class TooManyEntriesError(UnreadableError):
+    """The budget for looking at folders is spent."""
 
 
 _FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
@@ -63,9 +65,10 @@ class Root:
             if os.path.exists(self.folder):
                 raise UnreadableError("is a file", "name the folder that holds catalog.yaml")
             raise UnreadableError("does not exist", "name the folder that holds catalog.yaml")
-        self._inside = self.folder.rstrip(os.sep) + os.sep
         self._folders: dict[str, str] = {}
+        self._open_folders: dict[str, int] = {}  # descriptors by real path
         self._files = 0
+        self._looked = 0
 
     def read(self, path: str) -> bytes:
         """The bytes of a file, at most :data:`MAX_FILE`.
@@ -79,9 +82,11 @@ class Root:
             raise UnreadableError(f"is one file too many; the maximum is {MAX_FILES:,}", "split the catalog")
         parent, _, name = path.rpartition("/")
         try:
-            return self._read(os.path.join(self._folder(parent), name))
+            return self._read(self._folder(parent), name)
         except (FileNotFoundError, NotADirectoryError):
             raise UnreadableError("does not exist", _spelling(path)) from None
+        except IsADirectoryError:
+            raise UnreadableError("is a folder", "name a file in it") from None
         except PermissionError:
             raise UnreadableError(
                 "can't be read: permission denied", "give yourself read permission"
@@ -96,24 +101,48 @@ class Root:
         """Whether the folder itself has an entry of this name."""
         return os.path.lexists(os.path.join(self.folder, name))
 
-    def _read(self, place: str) -> bytes:
-        seen = os.lstat(place)
-        if stat.S_ISLNK(seen.st_mode):
-            place = self._real(place)
-            if not os.path.exists(place):
-                raise UnreadableError("is a broken symlink", "fix the link, or put the file in its place")
-            seen = os.lstat(place)
-        if stat.S_ISDIR(seen.st_mode):
-            raise UnreadableError("is a folder", "name a file in it")
-        if not stat.S_ISREG(seen.st_mode):
-            raise UnreadableError("is not a regular file", "replace it with a regular file")
-        if seen.st_size > MAX_FILE:
-            raise UnreadableError(f"is over {MAX_FILE // 2**20} MiB", "split it")
-        with open(os.open(place, _FLAGS), "rb") as file:
+    def _read(self, folder: str, name: str) -> bytes:
+        with wrap(self._open(folder, name)) as file:
+            seen = os.fstat(file.fileno())
+            if not stat.S_ISREG(seen.st_mode):
+                raise UnreadableError("is not a regular file", "replace it with a regular file")
+            if seen.st_size > MAX_FILE:
+                raise UnreadableError(f"is over {MAX_FILE // 2**20} MiB", "split it")
             data = file.read(seen.st_size + 1)
-            if not os.path.samestat(os.fstat(file.fileno()), seen) or len(data) != seen.st_size:
+            if len(data) != seen.st_size:
                 raise UnreadableError("changed while it was read", "try again")
         return data
+
+    def _open(self, folder: str, name: str) -> int:
+        place = os.path.join(folder, name)
+        if CAN_DESCEND and name not in ("", os.curdir):
+            try:
+                return open_in(self._descriptor(folder), name)
+            except OSError as error:
+                if error.errno != ELOOP:
+                    raise
+        real = self._real(place)
+        if os.path.islink(place) and not os.path.exists(real):
+            raise UnreadableError("is a broken symlink", "fix the link, or put the file in its place")
+        return open_below(self.folder, os.path.relpath(real, self.folder))
+
+    def _descriptor(self, folder: str) -> int:
+        """The descriptor of a folder, given by its real path. Some are kept open, since folders hold many files."""
+        descriptor = self._open_folders.get(folder)
+        if descriptor is None:
+            if len(self._open_folders) >= _MAX_OPEN:
+                self._close()
+            descriptor = open_folder_below(self.folder, os.path.relpath(folder, self.folder))
+            self._open_folders[folder] = descriptor
+        return descriptor
+
+    def _close(self) -> None:
+        while self._open_folders:
+            os.close(self._open_folders.popitem()[1])
+
+    def __del__(self) -> None:
+        if hasattr(self, "_open_folders"):
+            self._close()
 
     def _folder(self, path: str) -> str:
         real = self._folders.get(path)
@@ -124,9 +153,9 @@ class Root:
     def _real(self, place: str) -> str:
         """The real path of a file, checked to be inside and not hidden."""
         real = os.path.realpath(place)
-        if not (real + os.sep).startswith(self._inside):
+        if not is_below(real, self.folder):
             raise UnreadableError(*_OUTSIDE)
-        if _hidden(real[len(self._inside) :].split(os.sep)):
+        if _hidden(os.path.relpath(real, self.folder).split(os.sep)):
             raise UnreadableError("leads to a hidden file or folder through a symlink", _NOT_HIDDEN)
         return real
 
@@ -162,16 +191,49 @@ class Root:
             todo |= steps - done
         return sorted(found)
 
+    def look(self, entries: int) -> None:
+        """Count entries of folders that are looked at.
+
+        Raises:
+            TooManyEntriesError: there were too many.
+        """
+        self._looked += entries
+        if self._looked > MAX_ENTRIES:
+            raise TooManyEntriesError(
+                f"makes more than {MAX_ENTRIES:,} entries of folders to look at",
+                "use fewer or narrower patterns, or put the catalog into a folder of its own",
+            )
+
     def _entries(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
-            with os.scandir(self._folder(folder)) as entries:
+            self.look(1)
+            with self._scan(self._folder(folder)) as entries:
                 for entry in entries:
+                    self.look(1)
                     if not entry.name.startswith("."):
                         yield (f"{folder}/{entry.name}" if folder else entry.name), entry
+        except (FileNotFoundError, NotADirectoryError):
+            raise UnreadableError(
+                f"reaches the folder `{folder}`, which was replaced meanwhile", "try again"
+            ) from None
         except PermissionError:
             raise UnreadableError(
                 f"reaches the folder `{folder}`, which can't be read: permission denied", _RIGHT
             ) from None
+
+    @contextmanager
+    def _scan(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        if not CAN_DESCEND:
+            with os.scandir(folder) as entries:
+                yield entries
+            return
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        descriptor = os.open(os.curdir, flags, dir_fd=self._descriptor(folder))
+        try:
+            with os.scandir(descriptor) as entries:
+                yield entries
+        finally:
+            os.close(descriptor)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -184,12 +246,20 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 _RIGHT: Final = "give yourself read permission"
 
 
+#: Control characters, and surrogates that stand for no byte of a name that is not UTF-8.
+_NEVER: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")
+_NO_CONTROL: Final = "rename the file so that its name has no control characters"
+
+
 def check_path(path: str) -> None:
     """Check that a path or pattern, by its text alone, stays inside and is not hidden.
 
     Raises:
         UnreadableError: it does not.
     """
+    refused = _NEVER.search(path)
+    if refused:
+        raise UnreadableError(f"contains U+{ord(refused[0]):04X}, which is not allowed in paths", _NO_CONTROL)
     if path.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:[\\/]", path):
         raise UnreadableError("is an absolute path", _FROM_THE_ROOT)
     parts = path.split("/")

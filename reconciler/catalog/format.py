@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.bulk import no_garbage_collection
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.files import Root
 from reconciler.catalog.load import environments, load, open_root
 from reconciler.catalog.loaded import Loaded
 from reconciler.catalog.replace import replaced
+from reconciler.errors import REPORT, Problem, ReconcilerError
 from reconciler.schemas import load_schema
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.emit import literal
@@ -37,6 +40,8 @@ from reconciler.values import JSON, same
 _MARK: Final = "\ufeff"
 #: One edit may make another possible, so all are tried again until nothing changes.
 _ROUNDS: Final = 10
+#: How often a text is read again to find which of its edits would change its meaning. The others may be left undone.
+_TRIES: Final = 200
 #: The fields before those of the schema: what a session is built from.
 _FIRST: Final = ("<<", "extends", "matrix", "from")
 
@@ -50,6 +55,7 @@ class Formatted:
     after: str
 
 
+@no_garbage_collection()
 def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[Formatted]:
     """The manifests of a catalog that formatting would change, catalog.yaml first. Nothing is written.
 
@@ -70,9 +76,24 @@ def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[F
             changed.append(Formatted(name, mark + text, mark + after))
     if changed:
         after_all = _load_all(_Edited(root, {one.name: one.after.encode() for one in changed}), variables)
-        if [one.catalog for one in after_all] != [one.catalog for one in before]:
-            raise RuntimeError("formatting would change the catalog's meaning")
+        for old, new in zip(before, after_all, strict=True):
+            if old.catalog != new.catalog:
+                raise ReconcilerError(list(_changes(old, new, [one.name for one in changed])))
     return changed
+
+
+def _changes(old: Loaded, new: Loaded, changed: Sequence[str]) -> Iterator[Problem]:
+    """What formatting would change, although it must change nothing."""
+    sessions, after = old.catalog.sessions, new.catalog.sessions
+    for key in sorted(sessions.keys() | after.keys()):
+        if sessions.get(key) != after.get(key):
+            message = f"formatting would change the session `{key}`, so nothing is formatted"
+            yield Problem(message, REPORT, old.files.get(key, CATALOG_FILE))
+    if sessions == after:
+        files = ", ".join(changed)
+        yield Problem(
+            f"formatting {files} would change the catalog, so nothing is formatted", REPORT, CATALOG_FILE
+        )
 
 
 def write_formatted(root: Path, changed: Sequence[Formatted]) -> None:
@@ -104,7 +125,8 @@ def _load_all(folder: Root, variables: Mapping[str, JSON] | None) -> list[Loaded
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [*environments(folder.folder)] or [None]
-    return [load(folder, name, variables) for name in names]
+    budget = Budget()
+    return [load(folder, name, variables, budget) for name in names]
 
 
 def format_text(text: str) -> str:
@@ -124,20 +146,34 @@ def _apply(text: str, find: Callable[[str, Outline, JSON], list[list[Splice]]]) 
     """The text with all edits, or with those that keep its meaning when made one by one."""
     document = _document(text)
     edits = find(text, Outline(text), document)
+    if not edits:
+        return text
     together = _spliced(text, [one for edit in edits for one in edit])
     if _says(together, document):
         return together
     kept: list[Splice] = []
-    for edit in edits:
-        if _says(_spliced(text, [*kept, *edit]), document):
-            kept += edit
+    groups = [edits[: len(edits) // 2], edits[len(edits) // 2 :]]
+    for _ in range(
+        _TRIES
+    ):  # each reads the whole text again, so a group is split only if some edit of it fails
+        if not groups:
+            break
+        group = groups.pop(0)
+        splices_of = [one for edit in group for one in edit]
+        if _says(_spliced(text, [*kept, *splices_of]), document):
+            kept += splices_of
+        elif len(group) > 1:
+            groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
     return _spliced(text, kept)
 
 
 def _spliced(text: str, edits: Sequence[Splice]) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    pieces: list[str] = []
+    at = 0
+    for start, end, new in sorted(edits):
+        pieces += [text[at:start], new]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def _document(text: str) -> JSON:
@@ -155,11 +191,14 @@ def _compared(document: JSON) -> JSON:
     if not isinstance(document, dict):
         return document
     found = dict(document)
+    copied: dict[NodePath, dict[str, JSON]] = {(): found}
     for path in _fields_in(document):
         value: JSON = found
-        for step in path[:-1]:
-            value[step] = dict(value[step])
-            value = value[step]
+        for depth, step in enumerate(path[:-1], 1):
+            above = path[:depth]
+            if above not in copied:
+                copied[above] = value[step] = dict(value[step])
+            value = copied[above]
         mapping = value[path[-1]]
         if isinstance(mapping, dict) and isinstance(mapping.get("prompt"), str):
             value[path[-1]] = {**mapping, "prompt": normalise_prompt(mapping["prompt"])}
@@ -201,7 +240,7 @@ def _line_ends(text: str, outline: Outline, _: JSON) -> list[list[Splice]]:
     texts = sorted((n.start, n.end) for n in outline.root.all() if n.kind == "scalar" and n.start < n.end)
     found: list[list[Splice]] = []
     at = 0
-    for match in re.finditer(r"[ \t]+(?=\r|\n|\Z)", text):
+    for match in re.finditer(r"(?<![ \t])[ \t]++(?=\r|\n|\Z)", text):
         while at < len(texts) and texts[at][1] <= match.start():
             at += 1
         if at == len(texts) or texts[at][0] >= match.end():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.bulk import no_garbage_collection
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.build import Builder
 from reconciler.catalog.documents import CATALOG_FILE, mapping
 from reconciler.catalog.files import Root, UnreadableError
@@ -36,16 +37,20 @@ def load_catalog(
 
 
 def load(
-    root: str | Path | Root, environment: str | None = None, variables: Mapping[str, JSON] | None = None
+    root: str | Path | Root,
+    environment: str | None = None,
+    variables: Mapping[str, JSON] | None = None,
+    budget: Budget | None = None,
 ) -> Loaded:
-    """Read a catalog, with the origin of each value. The arguments are those of :func:`load_catalog`.
+    """Read a catalog, with the origin of each value. The arguments are those of :func:`load_catalog`; environments
+    that are held at the same time share a ``budget``.
 
     Raises:
         CatalogError: with all problems, sorted by file and line.
     """
     folder = _checked(root, environment)
     with no_garbage_collection(), Renderer() as renderer:
-        return Builder(folder, environment, variables or {}, renderer).load()
+        return Builder(folder, environment, variables or {}, renderer, budget).load()
 
 
 def environments(root: str | Path) -> list[str]:

@@ -23,7 +23,7 @@ _ID: Final = "id:"
 class Ownership:
     """The fields of :class:`~reconciler.domain.Catalog` with these names."""
 
-    moved: Mapping[str, Identity]
+    moved: Mapping[Identity, str]
     handed_over: Mapping[str, Identity]
     forgotten: frozenset[str]
     former_ids: frozenset[str]
@@ -60,7 +60,7 @@ def ownership(
         problem = None
         if key in keys:
             problem = (f"`{key}` is forgotten, but still in the catalog", "remove one of the two")
-        elif key in handed_over or Identity(catalog, environment, key) in moved.values():
+        elif key in handed_over or Identity(catalog, environment, key) in moved:
             problem = (f"`{key}` is both forgotten and moved", "remove one of the two")
         if problem:
             note(source.at_value(("forgotten", number), *problem))
@@ -75,7 +75,8 @@ class _Entries:
     def __init__(
         self, catalog: str, environment: str | None, declared: frozenset[str], keys: Collection[str]
     ) -> None:
-        self.moved: dict[str, Identity] = {}
+        self.moved: dict[Identity, str] = {}
+        self.every: Identity | None = None  # from where every session moves here
         self.handed_over: dict[str, Identity] = {}
         self.elsewhere: set[Identity] = set()  # what entries move that take effect in another environment
         self._catalog = catalog
@@ -93,8 +94,10 @@ class _Entries:
             return None  # this entry takes effect in another environment
         problem = self._problem(source, target, ours)
         self._seen |= {source, target}
-        if ours[1]:
-            self.moved[target.key] = source
+        if ours[1] and target.key == EVERY_KEY:
+            self.every = source
+        elif ours[1]:
+            self.moved[source] = target.key
         else:
             self.handed_over[source.key] = target
         return problem
@@ -111,14 +114,15 @@ class _Entries:
         if not any(ours):
             return (
                 "neither side of this entry belongs to this catalog and environment",
-                "write it in the catalog that hands the session over, or in the one that takes it over",
+                "write it in the catalog that hands the session over, or in the one that takes it over; if it is done, "
+                "remove it",
             )
         if source in self._seen or target in self._seen:
             return (
                 f"`{(source if source in self._seen else target).key}` appears in two entries of `moved`",
                 "write one entry for all, and name the other sessions by key"
                 if any(every)
-                else "write one entry, from the first key to the last",
+                else "remove the one that is done; or, if none is, write one entry, from the first key to the last",
             )
         if ours[0] and all(every) and self._keys:
             count = f"{len(self._keys)} session{'' if len(self._keys) == 1 else 's'}"
@@ -139,15 +143,22 @@ class _Entries:
         return None
 
     def spell_out(self) -> None:
-        """Replace the entry that moves every session by one for each key in the catalog that no other entry names."""
-        source = self.moved.pop(EVERY_KEY, None)
-        if source is None:
+        """Replace the entry that moves every session by one for each key in the catalog.
+
+        A key that another entry gives to a session from elsewhere is that one's. An entry that renames a key of this
+        catalog may be done or not: the session has the key from before it, or from after it.
+        """
+        if self.every is None:
             return
-        taken = {*self.moved.values()}
+        named = dict(self.moved)
+        renamed = {source.key: key for source, key in named.items() if self._is_ours(source)}
+        given = {key for source, key in named.items() if not self._is_ours(source)}
         for key in self._keys:
-            one = replace(source, key=key)
-            if one not in taken:
-                self.moved.setdefault(key, one)
+            if key not in given:
+                self.moved.setdefault(replace(self.every, key=key), key)
+        for before, key in renamed.items():
+            if before not in self._keys:
+                self.moved.setdefault(replace(self.every, key=before), key)
 
     def _identity(self, text: str) -> Identity:
         identity = parse_identity(text, self._catalog, self._environment)

@@ -23,6 +23,8 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self._seen: set[Problem] = set()
+        self._number = 0  # of problems noted, repeated ones included
         #: Sessions declared a second time: key and problem, by the file of the first declaration.
         self._duplicates: dict[str, list[tuple[str, Problem]]] = defaultdict(list)
 
@@ -30,12 +32,15 @@ class Problems:
         return bool(self.found or self._duplicates)
 
     def note(self, problem: Problem) -> None:
-        """Add a problem.
+        """Add a problem, once: all sessions of a matrix may have the same one.
 
         Raises:
             StoppedError: this was one too many.
         """
-        self.found.append(problem)
+        self._number += 1
+        if problem not in self._seen:
+            self._seen.add(problem)
+            self.found.append(problem)
         self._check_number()
 
     def note_duplicate(self, key: str, problem: Problem, first: str) -> None:
@@ -77,5 +82,5 @@ class Problems:
         self._duplicates.clear()
 
     def _check_number(self) -> None:
-        if len(self.found) + sum(map(len, self._duplicates.values())) >= MAX_PROBLEMS:
+        if self._number + sum(map(len, self._duplicates.values())) >= MAX_PROBLEMS:
             self.stop(Problem(f"there are {MAX_PROBLEMS:,} or more problems; the rest was not checked"))

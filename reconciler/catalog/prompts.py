@@ -6,33 +6,43 @@ unless ``template: jinja`` is set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from reconciler.catalog.budget import memory
+from reconciler.catalog.problems import StoppedError
 from reconciler.errors import Problem
 from reconciler.strict_yaml.path import NodePath
-from reconciler.strict_yaml.places import Source
+from reconciler.strict_yaml.places import Places, Source
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import JSON
+
+_LINE_END = re.compile(r"\r\n|\r|\n")  # as jinja counts lines
 
 #: The default separator of parts.
 BLANK_LINE: Final = "\n\n"
 
 #: Reads a prompt's file, only once; None if there is a problem, which has been noted.
-ReadFile: TypeAlias = Callable[[str, Source, NodePath], str | None]
+ReadFile: TypeAlias = Callable[[str, Places, NodePath], str | None]
 
 #: Renders a template: its text, its name for messages, the variables. Raises :class:`RenderError`.
 Render: TypeAlias = Callable[[str, Mapping[str, JSON]], str]
 
 
-class RenderError(Exception):
-    """A template can't be rendered. ``line`` counts from 1 within the template, 0 where it is not known."""
+#: Counts the bytes of a text towards the budget of the catalog; the text is that of a value at this place.
+Count: TypeAlias = Callable[[Places, NodePath, int], None]
 
-    def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
+
+class RenderError(Exception):
+    """A template can't be rendered. ``line`` counts from 1 within the template, 0 where it is not known. After a
+    ``final`` one, none will be."""
+
+    def __init__(self, message: str, hint: str = "", line: int = 0, *, final: bool = False) -> None:
         super().__init__(message)
-        self.message, self.hint, self.line = message, hint, line
+        self.message, self.hint, self.line, self.final = message, hint, line, final
 
 
 @dataclass(slots=True)
@@ -42,10 +52,14 @@ class Prompts:
     read: ReadFile
     render: Render
     note: Callable[[Problem], None]
+    count: Count
     fragments: dict[str, tuple[Any, Source]] = field(default_factory=dict)
     #: By name of a fragment: the sessions that use it, and its text if it is the same for all of them.
     users: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    #: What several sessions share is kept once: files and fragments as they are sent, and what parts make together.
+    _shared: dict[str, str] = field(default_factory=dict)
+    _joined: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def add_fragment(self, name: str, value: Any, source: Source) -> None:
         """Add a fragment."""
@@ -61,36 +75,53 @@ class Prompts:
             )
 
     def text(
-        self, key: str, prompt: Any, source: Source, path: NodePath, variables: Mapping[str, JSON]
+        self, key: str, prompt: Any, source: Places, path: NodePath, variables: Mapping[str, JSON]
     ) -> str | None:
         """The text of a prompt; None where there is a problem, which was noted.
 
         ``source`` and ``path`` are where the prompt stands, ``key`` is the session that has it.
         """
         if isinstance(prompt, str):
+            self.count(source, path, memory([prompt]))
             return normalise_prompt(prompt)
         separator = BLANK_LINE
         parts, place = prompt, path
         if isinstance(prompt, dict):
             if "parts" not in prompt:
                 found = self._part(key, prompt, source, path, variables)
-                return None if found is None else normalise_prompt(found)
+                if found is None:
+                    return None
+                self.count(source, path, memory([found]))
+                return normalise_prompt(found)
             parts, place = prompt["parts"], (*path, "parts")
             separator = prompt.get("separator", BLANK_LINE)
         texts = [
             self._part(key, part, source, (*place, number), variables) for number, part in enumerate(parts)
         ]
-        if any(text is None for text in texts):
+        known = [normalise_prompt(text) for text in texts if text is not None]
+        if len(known) < len(texts):
             return None
-        return normalise_prompt(separator.join(normalise_prompt(text) for text in texts if text is not None))
+        self.count(source, path, memory([separator * (len(known) - 1), *known]))
+        joined = self._joined.get((separator, *known))
+        if joined is None:
+            joined = self._joined[separator, *known] = normalise_prompt(separator.join(known))
+        return joined
+
+    def shared(self, text: str) -> str:
+        """The prompt that the text of a file makes, which is the same string for all sessions that use it."""
+        found = self._shared.get(text)
+        if found is None:
+            found = self._shared[text] = normalise_prompt(text)
+        return found
 
     def _part(
-        self, key: str, part: Any, source: Source, path: NodePath, variables: Mapping[str, JSON]
+        self, key: str, part: Any, source: Places, path: NodePath, variables: Mapping[str, JSON]
     ) -> str | None:
         if isinstance(part, str):
             return part
         template = part.get("template")
-        home, at = source, (*path, "text")
+        home: Places = source
+        at: NodePath = (*path, "text")
         name = part.get("fragment")
         if name is not None:
             if name not in self.fragments:
@@ -120,22 +151,35 @@ class Prompts:
             file = part["file"]
         else:
             text, file = part["text"], ""
-        if text is not None and template is None and name is not None:
-            self.texts[name] = normalise_prompt(text)
-        if text is None or template is None:
+        if text is None:
+            return None
+        if template is None:
+            if not file and name is None:
+                return text
+            text = self.shared(text)
+            if name is not None:
+                self.texts[name] = text
             return text
         try:
-            return self.render(text, variables)
+            rendered = self.render(text, variables)
+            self.count(home, at, memory([rendered]))
+            return rendered
         except RenderError as error:
             self._note_template(error, home, at, file, text)
             return None
 
-    def _note_template(self, error: RenderError, home: Source, at: NodePath, file: str, text: str) -> None:
+    def _note_template(self, error: RenderError, home: Places, at: NodePath, file: str, text: str) -> None:
+        self.note(self._template_problem(error, home, at, file, text))
+        if error.final:
+            raise StoppedError
+
+    def _template_problem(
+        self, error: RenderError, home: Places, at: NodePath, file: str, text: str
+    ) -> Problem:
         if not file:
             line = f" (line {error.line} of the template)" if error.line > 1 else ""
-            self.note(home.at_value(at, error.message + line, error.hint))
-            return
+            return home.at_value(at, error.message + line, error.hint)
         data = text.encode("utf-8", "surrogatepass")
         inside = Source(file, data, text)
-        lines = text.splitlines(keepends=True)[: max(0, error.line - 1)]
-        self.note(inside.at(sum(map(len, lines)), error.message, error.hint))
+        starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
+        return inside.at(starts[max(0, min(error.line, len(starts)) - 1)], error.message, error.hint)

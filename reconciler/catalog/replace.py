@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from reconciler.disk import create_beside
 from reconciler.errors import Problem, ReconcilerError
 
 
@@ -67,9 +69,7 @@ class _Writer:
             return _Swap(place, None)
         try:
             self._make(place.parent)
-            beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.new")
-            self.staged.append(beside)
-            _write(beside, data, like=place)
+            beside = self._write(data, place, "new")
         except OSError as error:
             raise _failed(path, error) from None
         return _Swap(place, beside)
@@ -94,32 +94,32 @@ class _Writer:
             if swap.before is None:
                 swap.place.unlink(missing_ok=True)
                 continue
-            beside = swap.place.with_name(f".{swap.place.name[:100]}.{os.getpid()}.old")
-            _write(beside, swap.before, like=swap.place)
-            beside.replace(swap.place)
+            self._write(swap.before, swap.place, "old").replace(swap.place)
         for path in self.staged:
             path.unlink(missing_ok=True)
         for folder in reversed(self.made):
             with suppress(OSError):  # another program has put a file into it
                 folder.rmdir()
 
+    def _write(self, data: bytes, place: Path, ending: str) -> Path:
+        """Write a file beside its place and flush it to disk, with the permissions of the file it replaces, if any."""
+        mode = stat.S_IMODE(place.stat().st_mode) & 0o777 if place.exists() else None
+        beside, descriptor = create_beside(place, 0o666 if mode is None else mode, ending)
+        self.staged.append(beside)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            if mode is not None:
+                os.chmod(descriptor if os.chmod in os.supports_fd else beside, mode)  # whatever the umask
+                # Otherwise a crash could leave the name with an empty file, and the previous one would be lost.
+                file.flush()
+                os.fsync(descriptor)
+        return beside
+
     def _make(self, folder: Path) -> None:
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
         for one in reversed(missing):
             one.mkdir()
             self.made.append(one)
-
-
-def _write(path: Path, data: bytes, *, like: Path) -> None:
-    """Write a new file and flush it to disk, with the permissions of the file it replaces, if any."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags, 0o666), "wb") as file:
-        file.write(data)
-        if like.exists():
-            os.chmod(path, like.stat().st_mode & 0o777)
-            # Otherwise a crash could leave the name with an empty file, and the previous one would be lost.
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _failed(path: str, error: OSError) -> ReconcilerError:

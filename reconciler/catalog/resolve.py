@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from reconciler.catalog.budget import size
+from reconciler.catalog.check import check
+from reconciler.catalog.documents import Documents
 from reconciler.catalog.environments import Environment
-from reconciler.catalog.expand import ExpandError, Expansion, cell_start, combinations, rows
+from reconciler.catalog.expand import Expansion, cells, combinations, comparisons, rows
 from reconciler.catalog.layers import Layer, TemplateError, Templates, merge, overlay
-from reconciler.catalog.prompts import Prompts, ReadFile
+from reconciler.catalog.origins import Origins
+from reconciler.catalog.prompts import Prompts
+from reconciler.catalog.tables import Row, Table
 from reconciler.errors import Problem
+from reconciler.ownership.key import is_key
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
+from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 #: Fields that say how a session is built, and are not part of the result.
@@ -28,43 +35,19 @@ class Declared:
     source: Source
 
 
-class Table:
-    """A table with the places of its cells."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self._text = text
-        self._source = Source(file, text.encode("utf-8", "surrogatepass"), text)
-        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
-
-    def problem(self, line: int, cell: int, message: str, hint: str) -> Problem:
-        """A problem with a cell of the row that begins in this line."""
-        return self._source.at(cell_start(self._text, self._starts[line - 1], cell), message, hint)
-
-
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """One session with all layers merged. ``fields`` are as in a manifest, with the prompt as one string.
 
-    ``layers`` are those merged, lowest first. ``table`` is the table that it came from, ``line`` the row's and ``cell``
-    that of its key; None and 0 for a session that comes from no table.
+    ``layers`` are those merged, lowest first. ``row`` is the row that it came from, if it came from a table.
     """
 
     key: str
     fields: Mapping[str, Any]
-    source: Source
-    path: NodePath
+    origins: Origins
     layers: Sequence[Layer]
     adopt: int | None = None
-    table: Table | None = None
-    line: int = 0
-    cell: int = 0
-
-    def problem(self, message: str, hint: str) -> Problem:
-        """A problem with this session: at its row in the table, else at its declaration."""
-        if self.table is None:
-            return self.source.at_key(self.path, message, hint)
-        return self.table.problem(self.line, self.cell, message, hint)
+    row: Row | None = None
 
 
 @dataclass(slots=True)
@@ -75,52 +58,61 @@ class Composer:
     templates: Templates
     environment: Environment
     prompts: Prompts
-    read: ReadFile
+    documents: Documents
     variables: Mapping[str, JSON]  # from the catalog and the environment
     given: Mapping[str, JSON]  # from the command line; these take precedence
     head: Source
     note: Callable[[Problem], None]
     _bases: dict[tuple[str, ...], Mapping[str, JSON]] = field(default_factory=dict)
+    #: The keys of all sessions, those with problems and those that the environment skips included.
+    keys: set[str] = field(default_factory=set)
     _tables: dict[str, Table] = field(default_factory=dict)
 
     def resolve(self, key: str, declared: Declared) -> Iterator[Resolved]:
         """The sessions of a declaration; none if there is a problem or the environment skips it."""
         path: NodePath = ("sessions", key)
+        source = declared.source
         try:
             for expansion in self._expansions(key, declared, path):
+                if isinstance(expansion, Problem):
+                    self.note(expansion)
+                    continue
+                self.documents.count(partial(self._problem, expansion, source, path), sessions=1)
                 found = self._one(expansion, declared, path)
                 if found is not None:
                     yield found
         except TemplateError as error:
             self.note(error.problem)
-        except ExpandError as error:
-            self._note_expansion(error, declared, path)
 
-    def _expansions(self, key: str, declared: Declared, path: NodePath) -> Iterator[Expansion]:
-        given = declared.given
+    def _expansions(self, key: str, declared: Declared, path: NodePath) -> Iterator[Expansion | Problem]:
+        given, source = declared.given, declared.source
         if "matrix" in given and "from" in given:
-            message = f"`{key}` has both `matrix` and `from`"
-            self.note(declared.source.at_key((*path, "from"), message, "use one of the two"))
+            message = f"`{truncate(key)}` has both `matrix` and `from`"
+            yield source.at_key((*path, "from"), message, "use one of the two")
         elif "matrix" in given:
-            yield from combinations(given["matrix"], given.get("name"))
+            steps = comparisons(given["matrix"])
+            self.documents.count(partial(source.at_key, (*path, "matrix")), steps=steps)
+            yield from combinations(given["matrix"], given.get("name"), source, path)
         elif "from" in given:
-            text = self.read(given["from"]["file"], declared.source, (*path, "from", "file"))
-            if text is not None:
-                for row in rows(given["from"], text, given.get("name")):
-                    if isinstance(row, Expansion):
-                        yield row
-                    else:
-                        self._note_expansion(row, declared, path)
+            table = self._table(given["from"]["file"], source, (*path, "from", "file"))
+            if table is not None:
+                steps = cells(given["from"], table.text)
+                self.documents.count(partial(source.at_key, (*path, "from")), steps=steps)
+                yield from rows(given["from"], table, given.get("name"))
         else:
             yield Expansion(key, {}, {})
 
     def _one(self, expansion: Expansion, declared: Declared, path: NodePath) -> Resolved | None:
         given, source = declared.given, declared.source
+        self.keys.add(expansion.key)
+        layers = [*self.defaults]
+        origins = Origins(source, path, expansion, layers)
+        if not self._fits(expansion, Origins(source, path, expansion, ())):
+            return None
         patch = self.environment.patches.get(expansion.key, {})
         if patch.get("skip"):
             return None
         extends = given.get("extends")
-        layers = [*self.defaults]
         fields = self._base(extends, source, (*path, "extends"), layers)
         own = {**given, **expansion.fields}
         if expansion.fields:
@@ -145,19 +137,33 @@ class Composer:
         }
         fields = {name: value for name, value in fields.items() if name not in COMPOSITION_FIELDS}
         if "prompt" in fields:
-            last = next(layer for layer in reversed(layers) if "prompt" in layer.fields)
-            at: NodePath = (*last.path, "prompt")
-            text = self.prompts.text(expansion.key, fields["prompt"], last.source, at, variables)
+            at: NodePath = ("sessions", expansion.key, "prompt")
+            text = self.prompts.text(expansion.key, fields["prompt"], origins, at, variables)
             if text is None:
                 return None
             fields["prompt"] = text
         if "name" in fields:
             fields["name"] = f"{self.environment.prefix}{fields['name']}{self.environment.suffix}"
         adopt = patch.get("adopt", given.get("adopt"))
-        table = self._table(declared, path) if expansion.line else None
-        return Resolved(
-            expansion.key, fields, source, path, layers, adopt, table, expansion.line, expansion.cell
-        )
+        row = expansion.origin if isinstance(expansion.origin, Row) else None
+        return Resolved(expansion.key, fields, origins, layers, adopt, row)
+
+    def _fits(self, expansion: Expansion, origins: Origins) -> bool:
+        """Whether the key is one, and whether what a row or a combination adds fits the schema. If not, it is noted.
+
+        Layers can be merged only if each of them fits; those in YAML were checked with their documents.
+        """
+        key = expansion.key
+        if not is_key(key):
+            message = f"this makes the key `{truncate(key)}`, which is not a valid session key"
+            self.note(origins.key(message))
+            return False
+        if not expansion.fields:
+            return True
+        problems = check({"sessions": {key: expansion.fields}}, "manifest", origins).problems
+        for problem in problems:
+            self.note(problem)
+        return not problems
 
     def _base(
         self, extends: str | Sequence[str] | None, source: Source, path: NodePath, layers: list[Layer]
@@ -173,22 +179,24 @@ class Composer:
             for layer in self.defaults:
                 base = overlay(base, layer.fields)
             cached = self._bases[names] = overlay(base, flat) if names else base
+            values = size(cached) * (len(layers) + 1)  # each layer was copied into the next
+            self.documents.count(partial(source.at_value, path), values=values)
         return cached
 
-    def _note_expansion(self, error: ExpandError, declared: Declared, path: NodePath) -> None:
-        kind = "matrix" if "matrix" in declared.given else "from"
-        if not error.line:
-            self.note(declared.source.at_key((*path, kind), error.message, error.hint))
-            return
-        table = self._table(declared, path)
-        self.note(table.problem(error.line, error.cell, error.message, error.hint))
+    def _problem(
+        self, expansion: Expansion, source: Source, path: NodePath, message: str, hint: str
+    ) -> Problem:
+        if expansion.origin is None:
+            return source.at_key(path, message, hint)
+        return expansion.origin.problem(None, message, hint)
 
-    def _table(self, declared: Declared, path: NodePath) -> Table:
-        """The table of a declaration that was read already."""
-        file = declared.given["from"]["file"]
+    def _table(self, file: str, source: Source, place: NodePath) -> Table | None:
+        """The table in a file, read only once; None if there is a problem with it."""
         table = self._tables.get(file)
         if table is None:
-            text = self.read(file, declared.source, (*path, "from", "file")) or ""
+            text = self.documents.prompt(file, source, place)
+            if text is None:
+                return None
             table = self._tables[file] = Table(file, text)
         return table
 

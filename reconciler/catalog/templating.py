@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.catalog.prompts import RenderError
@@ -20,9 +21,9 @@ from reconciler.values import JSON
 if TYPE_CHECKING:
     import subprocess
 
-#: The limits of one template: seconds of time, and characters of output.
+#: The seconds that one template may take, and all of them together.
 TIME: Final = 0.9
-SIZE: Final = 2**20
+TOTAL: Final = 15.0
 
 
 class Renderer:
@@ -30,6 +31,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
+        self._left = TOTAL
 
     def __enter__(self) -> Renderer:
         return self
@@ -51,9 +53,14 @@ class Renderer:
         """Render one template.
 
         Raises:
-            RenderError: it is wrong, not allowed, or takes too much.
+            RenderError: it is wrong, not allowed, or takes too much; or all of them together do.
         """
+        if self._left <= 0:
+            raise RenderError(
+                f"up to here, the templates take more than {TOTAL:g} s", "simplify them", final=True
+            )
         child = self._running()
+        start = monotonic()
         assert child.stdin and child.stdout
         request = json.dumps([text, dict(variables)]).encode() + b"\n"
         try:
@@ -64,6 +71,8 @@ class Renderer:
             self.close()
             limit = f"more than {TIME:g} s" if isinstance(error, TimeoutError) else "too much memory"
             raise RenderError(f"the template takes {limit}", "simplify it") from None
+        finally:
+            self._left -= monotonic() - start
         if "text" in answer:
             return str(answer["text"])
         raise RenderError(answer["message"], answer.get("hint", ""), answer.get("line", 0))

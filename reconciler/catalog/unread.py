@@ -30,7 +30,7 @@ def unread_manifests(root: Root, known: Collection[str]) -> Iterator[Problem]:
 
     Hidden files, symlinks and folders with a catalog.yaml of their own are not looked at.
     """
-    left = sorted({*_yaml_files(root.folder, "")}.difference(known))
+    left = sorted({*_yaml_files(root)}.difference(known))
     if not left:
         return
     real = {os.path.realpath(os.path.join(root.folder, path)) for path in known}  # a symlink may lead to it
@@ -45,22 +45,27 @@ def unread_manifests(root: Root, known: Collection[str]) -> Iterator[Problem]:
             )
 
 
-def _yaml_files(folder: str, below: str) -> Iterator[str]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return  # a folder that can't be listed is no part of the catalog
-    if below and not _CATALOG_FILES.isdisjoint(entry.name for entry in entries):
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+def _yaml_files(root: Root) -> Iterator[str]:
+    folders = [""]
+    while folders:
+        below = folders.pop()
+        try:
+            with os.scandir(os.path.join(root.folder, below)) as found:
+                entries = list(found)
+        except OSError:
+            continue  # a folder that can't be listed is no part of the catalog
+        root.look(1 + len(entries))
+        if below and not _CATALOG_FILES.isdisjoint(entry.name for entry in entries):
             continue
-        path = f"{below}/{entry.name}" if below else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in _SKIPPED:
-                yield from _yaml_files(entry.path, path)
-        elif entry.name.lower().endswith((".yaml", ".yml")) and entry.is_file(follow_symlinks=False):
-            yield path
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = f"{below}/{entry.name}" if below else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in _SKIPPED:
+                    folders.append(path)
+            elif entry.name.lower().endswith((".yaml", ".yml")) and entry.is_file(follow_symlinks=False):
+                yield path
 
 
 def _keys(root: Root, path: str) -> list[str] | None:

@@ -16,13 +16,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from reconciler import __version__
+from reconciler.bounded_http import BoundedSession, SlowAnswerError, UnacceptableAnswerError, send_within
 from reconciler.errors import ReconcilerError
 from reconciler.text.hosts import is_loopback
 
 #: Seconds to connect, and to wait for an answer.
 TIMEOUT = (10, 30)
+#: Seconds for a whole call.
+CALL_TIMEOUT = 60
 #: Pages of 100 comments that are looked through.
 PAGES = 100
 
@@ -71,7 +75,7 @@ class Api:
             )
         self._secret = dict(secret)
         self._too_large = too_large
-        self._session = requests.Session()
+        self._session = BoundedSession()
         self._session.headers["User-Agent"] = f"reconciler/{__version__}"
         # Set as auth and not as a header: requests would let a .netrc overrule the header.
         self._session.auth = self._authorize
@@ -108,10 +112,16 @@ class Api:
         query: Mapping[str, str] | None = None,
     ) -> requests.Response:
         try:
-            response = self._session.request(
-                method, address, json=body, params=query, timeout=TIMEOUT, allow_redirects=False
+            request = self._session.prepare_request(
+                requests.Request(method, address, json=body, params=query)
             )
-        except requests.RequestException as error:
+            settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
+            response = send_within(
+                self._session, request, CALL_TIMEOUT, timeout=TIMEOUT, allow_redirects=False, **settings
+            )
+        except UnacceptableAnswerError as error:
+            raise PassingError(f"{urlsplit(address).hostname} gives {error.what}") from None
+        except (requests.RequestException, HTTPError, SlowAnswerError) as error:
             raise PassingError(
                 f"{urlsplit(address).hostname} does not answer: {type(error).__name__}"
             ) from None

@@ -54,7 +54,7 @@ def read_marker(plan: str) -> str:
     if not MARKER.fullmatch(line):
         raise ReconcilerError(
             "this is no plan in Markdown: its first line is no marker",
-            "make one with `reconciler plan --out-file markdown=plan.md`",
+            "make one with `reconciler plan --out-file=markdown=plan.md`",
         )
     return line
 

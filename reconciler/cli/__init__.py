@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from copy import copy
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from reconciler import __version__
+from reconciler.cli.suggestions import RUNNING, RunningContext, completed_problems
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 
 #: The commands by what they are for, each with its line in the list. A command's module is named after it and holds
@@ -78,6 +79,7 @@ COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 
 def _name_variables(command: click.Command) -> None:
     """Let every flag also be set as RECONCILER_<FLAG>, unless it names another variable."""
+    command.context_class = RunningContext
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
             flag = max(option.opts, key=len)
@@ -168,7 +170,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _outcome(argv: Sequence[str] | None) -> int:
     """Run the command line, report errors, and return the exit code."""
-    asked: dict[str, str] = {}  # the output format, as far as the flags were read
+    asked: dict[str, Any] = {}  # the output format, and the context of the command, as far as it was read
     try:
         outcome = cli.main(args=argv, prog_name="reconciler", standalone_mode=False, obj=asked)
         return int(outcome or ExitCode.OK)
@@ -177,15 +179,16 @@ def _outcome(argv: Sequence[str] | None) -> int:
     except ReconcilerError as error:
         from reconciler.cli.problems import print_problems
 
-        print_problems(error.problems)
-        problems, code = error.problems, error.exit_code
+        problems = completed_problems(error.problems, asked.get(RUNNING))
+        print_problems(problems)
+        code = error.exit_code
     except click.ClickException as error:
         error.show()
-        problems = (Problem(error.format_message()),)
+        problems = [Problem(error.format_message())]
         code = ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.ERROR
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        problems, code = (Problem("interrupted"),), ExitCode.INTERRUPTED
+        problems, code = [Problem("interrupted")], ExitCode.INTERRUPTED
     if asked.get("form") == "json":
         from reconciler.cli.output import print_errors
 

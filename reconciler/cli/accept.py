@@ -81,7 +81,7 @@ def _into(asked: Asked, catalog: Catalog) -> Into:
     """Where values go, asked where it matters and there is somebody to ask."""
     if not catalog.environments:
         if asked.into == "environment":
-            raise UsageError("--into environment: this catalog has no environments", "leave the flag out")
+            raise UsageError("--into=environment: this catalog has no environments", "leave the flag out")
         return "file"
     if asked.into is not None:
         return asked.into

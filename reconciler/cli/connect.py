@@ -148,7 +148,7 @@ def need_local_data(endpoint: str | None, state: Path, what: str) -> None:
     if endpoint_name(endpoint) == LOCAL and not (state / "local.db").exists():
         raise ReconcilerError(
             f"{what} is for the embedded server, and {state} does not hold its data",
-            "name the folder that does: --endpoint local --state-dir CATALOG/.reconciler",
+            "name the folder that does: --endpoint=local --state-dir=CATALOG/.reconciler",
         )
 
 

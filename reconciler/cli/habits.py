@@ -92,15 +92,35 @@ HABITS: Final[Mapping[str, str]] = {
 }
 
 
+#: What follows a command that can't do without: words in capitals are for the reader to fill in.
+_ARGUMENTS: Final[Mapping[str, str]] = {
+    "adopt": "KEY=ID",
+    "archive": "list",
+    "archive restore": "ID",
+    "completion": "SHELL",
+    "diff-env": "ONE OTHER",
+    "explain": "KEY",
+    "forget": "KEY",
+    "mv": "OLD NEW",
+    "new": "KEY",
+    "show": "PLAN",
+    "snapshot": "FILE",
+}
+
+
 def instead(word: str, commands: Collection[str]) -> str:
     """A sentence that says what to type instead of an unknown command; empty if nothing is near."""
     known = HABITS.get(word.lower())
     if known is not None:
-        return known if " `" in known else f"Did you mean 'reconciler {known}'?"
+        return known if " `" in known else _meant(known)
     word = word.lower()
     safe = nearest(word, [name for name in commands if name not in CHANGING])
     changing = nearest(
         word, [name for name in commands if name in CHANGING and name[:1] == word[:1]], _NEARLY
     )
     near = changing or safe
-    return f"Did you mean 'reconciler {near}'?" if near else ""
+    return _meant(near) if near else ""
+
+
+def _meant(name: str) -> str:
+    return f"Did you mean `{' '.join(filter(None, ('reconciler', name, _ARGUMENTS.get(name))))}`?"

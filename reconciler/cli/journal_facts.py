@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +23,16 @@ from reconciler.plan.canaries import without_blame
 from reconciler.plan.chats import ArchivedChat, with_archived
 from reconciler.plan.outside import other_account_note, refuse_second_ones, with_history
 from reconciler.plan.types import Plan
-from reconciler.state import FOLDER as STATE_FOLDER
+from reconciler.text.paste import command as paste
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """The journal in the folder ``state``, as far as plans of one catalog and environment are concerned.
-
-    ``root`` is the catalog's folder.
-    """
+    """The journal in the folder ``state``, as far as plans of one catalog and environment are concerned."""
 
     entries: list[dict[str, Any]]
     catalog: str
     environment: str | None
-    root: Path
     state: Path
 
     def ids(self) -> set[int]:
@@ -79,7 +74,7 @@ class JournalFacts:
             for one in by_key[key]:
                 archived = archived_or_none(self.state / FOLDER, one.archive_id)
                 if archived is not None and archived.messages:
-                    command = restore_command(archived.id, self.root, self.state)
+                    command = paste("archive", "restore", archived.id)
                     found[key] = ArchivedChat(one.day, one.run, len(archived.messages), command)
                     break
         return found
@@ -88,16 +83,8 @@ class JournalFacts:
         return {"catalog": self.catalog, "environment": self.environment, "endpoint": endpoint}
 
 
-def restore_command(archive_id: str, root: Path, state: Path) -> str:
-    """The command that restores an archived session of the catalog in ``root``."""
-    words = ["reconciler", "archive", "restore", archive_id]
-    words += [str(root)] if root != Path() else []
-    words += ["--state-dir", str(state)] if state != root / STATE_FOLDER else []
-    return shlex.join(words)
-
-
-def journal_facts(catalog: Catalog, root: Path, state: Path) -> JournalFacts:
-    """Read the journal. ``root`` is the catalog's folder, ``state`` the state folder.
+def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
+    """Read the journal. ``state`` is the state folder.
 
     Raises:
         ReconcilerError: it is there and can't be read.
@@ -106,6 +93,5 @@ def journal_facts(catalog: Catalog, root: Path, state: Path) -> JournalFacts:
         read_journal(state / journals.FILE),
         catalog.name,
         catalog.environment,
-        root,
         state,
     )

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from reconciler.cli.keys import did_you_mean, live_keys
 from reconciler.cli.sections import option_in
+from reconciler.cli.suggestions import FOLDER
 from reconciler.domain import Catalog, Limit, OnConflict, Snapshot, Written
 from reconciler.errors import Problem, UsageError
 from reconciler.text.paste import command
@@ -101,13 +102,15 @@ def chosen_folder(given: Path | None) -> Path | None:
     Raises:
         UsageError: both were typed, and they are not the same.
     """
-    flag, typed = click.get_current_context().meta[_FOLDER]
+    meta = click.get_current_context().meta
+    flag, typed = meta[_FOLDER]
+    meta[FOLDER] = given if given is not None else flag if typed else None
     if given is None:
         found: Path | None = flag
         return found
     if typed and given.resolve() != flag.resolve():
         raise UsageError(
-            f"the catalog's folder is given twice: {given}, and --catalog {flag}", "leave out one of the two"
+            f"the catalog's folder is given twice: {given}, and --catalog={flag}", "leave out one of the two"
         )
     return given
 
@@ -251,7 +254,7 @@ def connection_options(function: F) -> F:
                 type=Seconds(0.01),
                 default=60.0,
                 show_default=True,
-                help="Seconds to wait for a response.",
+                help="Seconds to wait for a response. A call that takes twice as long in all is given up.",
             ),
             _connection(
                 "--retries",
@@ -416,7 +419,7 @@ class PolicyFlags:
             if key not in deleted:
                 hint = did_you_mean(key, deleted, "the flag has no effect here")
                 click.echo(
-                    f"--allow-destroy {key}: the plan deletes no session with this key; {hint}", err=True
+                    f"--allow-destroy={key}: the plan deletes no session with this key; {hint}", err=True
                 )
         return plan
 
@@ -429,7 +432,7 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
     """
     from reconciler.plan.types import Selection
 
-    former = {one.key for one in catalog.moved.values() if one == catalog.identity(one.key)}
+    former = {one.key for one in catalog.moved if one == catalog.identity(one.key)}
     known = catalog.sessions.keys() | (live_keys(snapshot, catalog.name, catalog.environment) - former)
     keys: set[str] = set()
     unknown = []
@@ -440,7 +443,7 @@ def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> S
             shows = f"{command('list', environment=catalog.environment)} shows the keys that are live"
             hint = did_you_mean(pattern, known, shows)
             unknown.append(
-                Problem(f"--only {pattern}: neither the catalog nor the live list has such a key", hint)
+                Problem(f"--only={pattern}: neither the catalog nor the live list has such a key", hint)
             )
     if unknown:
         raise UsageError(unknown)

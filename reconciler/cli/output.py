@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from reconciler.cli.options import OutPath, split
 from reconciler.cli.sections import option_in
+from reconciler.cli.suggestions import completed_document
 from reconciler.errors import Problem, ReconcilerError, UsageError
 from reconciler.render import FORMS, Detail, RenderOptions
 
@@ -22,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _output = option_in("Output")
 _markdown = option_in("Markdown")
+_page = option_in("HTML")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Output:
     detail: Detail
     max_bytes: int
     whole: str
+    commit: str | None
+    job_url: str | None
     no_color: bool
     wide_signs: bool
 
@@ -116,6 +120,16 @@ def output_options(function: F) -> F:
                 default="",
                 help="Where the whole plan can be read. Markdown that leaves something out says so.",
             ),
+            _page(
+                "--commit",
+                metavar="HASH",
+                help="The commit that the page names. Default: the CI job's commit, else the folder's.",
+            ),
+            _page(
+                "--job-url",
+                metavar="URL",
+                help="The job that the page links to. Default: this CI job.",
+            ),
             no_color_option,
             _output(
                 "--wide-signs",
@@ -139,14 +153,18 @@ def read_output(flags: Mapping[str, Any]) -> Output:
     paths = [path for _, path in output.out_file]
     if len(set(paths)) < len(paths):
         raise UsageError("--out-file names one file twice")
-    if "markdown" not in (output.form, *(form for form, _ in output.out_file)):
-        source = click.get_current_context().get_parameter_source
-        for name in ("max_bytes", "whole"):
+    source = click.get_current_context().get_parameter_source
+    forms = (output.form, *(form for form, _ in output.out_file))
+    for form, called, names in (
+        ("markdown", "Markdown", ("max_bytes", "whole")),
+        ("html", "HTML", ("commit", "job_url")),
+    ):
+        for name in names:
             # A variable is set for many commands, so it may have no effect here.
-            if source(name) is ParameterSource.COMMANDLINE:
+            if form not in forms and source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(
-                    f"--{name.replace('_', '-')} is for Markdown, and this command writes none",
-                    "add --format markdown, or --out-file markdown=FILE",
+                    f"--{name.replace('_', '-')} is for {called}, and this command writes none",
+                    f"add --format={form}, or --out-file={form}=FILE",
                 )
     return output
 
@@ -184,11 +202,16 @@ def show(document: Mapping[str, Any], form: str, options: RenderOptions) -> None
     """Print a plan to stdout in one of its formats."""
     from reconciler.render import render_plan
 
-    click.echo(render_plan(document, form, options=options), nl=False, color=options.color)
+    click.echo(
+        render_plan(completed_document(document), form, options=options), nl=False, color=options.color
+    )
 
 
-def put_out(document: Mapping[str, Any], output: Output) -> None:
+def put_out(document: Mapping[str, Any], output: Output, root: Path | None = None) -> None:
     """Print a plan, and write it to the files of --out-file.
+
+    ``root`` is the folder in git that the plan was made from just now. Without it the plan is a saved one, which says
+    itself when and where it was made.
 
     Raises:
         ReconcilerError: a file can't be written.
@@ -198,7 +221,10 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
     from reconciler.disk import write_out
     from reconciler.render import render_plan
 
+    document = completed_document(document)
     options = render_options(no_color=output.no_color, output=output)
+    if "html" in (output.form, *(form for form, _ in output.out_file)):
+        options = _with_origin(options, output, root)
     plain = replace(options, color=False, width=100)
     for form, path in output.out_file:
         try:
@@ -206,6 +232,26 @@ def put_out(document: Mapping[str, Any], output: Output) -> None:
         except OSError as error:
             raise ReconcilerError(f"the plan can't be written to {path}: {error.strerror}") from None
     show(document, output.form, options)
+
+
+def _with_origin(options: RenderOptions, output: Output, root: Path | None) -> RenderOptions:
+    """The options with what the page says of where it comes from."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from reconciler.cli.who import who
+    from reconciler.text.timestamps import write_timestamp
+
+    found = {} if root is None else who(root)
+    commit = str(found.get("commit", ""))
+    if commit and found.get("dirty"):
+        commit += "-dirty"
+    return replace(
+        options,
+        commit=commit if output.commit is None else output.commit,
+        job=str(found.get("job", "")) if output.job_url is None else output.job_url,
+        time="" if root is None else write_timestamp(datetime.now(UTC)),
+    )
 
 
 def print_errors(problems: Iterable[Problem], exit_code: int) -> None:

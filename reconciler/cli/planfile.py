@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.cli.who import who
 from reconciler.contract import ContractFile, contract_from_json
-from reconciler.disk import write_out
+from reconciler.disk import MAX_DOCUMENT, read_named, write_out
 from reconciler.errors import ReconcilerError
 from reconciler.plan.saved import plan_to_saved, saved_to_plan
 from reconciler.plan.types import Plan
@@ -52,7 +52,7 @@ def read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
         Refused: it is not what was saved.
     """
     try:
-        text = path.read_bytes()
+        text = read_named(path, MAX_DOCUMENT)
     except OSError as error:
         raise ReconcilerError(f"the plan {path} can't be read: {error.strerror}") from None
     return saved_to_plan(text, str(path))

@@ -10,8 +10,9 @@ from reconciler.errors import Problem
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Print what is wrong, where, and what to do now."""
+    """Print what is wrong, where, and what to do now, with completed commands."""
+    from reconciler.cli.suggestions import completed_problems
     from reconciler.render.problems import format_problem
 
-    for problem in problems:
+    for problem in completed_problems(problems):
         click.echo(format_problem(problem), err=True)

@@ -18,6 +18,7 @@ from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.options import CatalogFlags, split
 from reconciler.cli.progress import progress
 from reconciler.cli.run_plan import hold_lock, lock_holder, wait_for_the_list
+from reconciler.cli.suggestions import completed
 from reconciler.cli.who import who
 from reconciler.domain import Catalog
 from reconciler.errors import CatalogError, ExitCode, ReconcilerError
@@ -191,10 +192,10 @@ def _say_if_unwanted(restored: Sequence[Archived], catalog: Catalog | None) -> N
         if one.messages is None or identity.key in catalog.sessions.keys() | catalog.forgotten:
             continue
         key = terminal(identity.key)
-        forget = terminal(paste("forget", identity.key, environment=identity.environment))
+        forget = terminal(completed(paste("forget", identity.key, environment=identity.environment)))
         click.echo(
             f"{key} is not in the catalog, so the next apply would delete it: put it back there, "
-            f"or run `{forget}`",
+            f"or run {forget}",
             err=True,
         )
 

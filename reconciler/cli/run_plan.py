@@ -31,6 +31,7 @@ from reconciler.cli.output import detail_options, format_option, no_color_option
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
+from reconciler.cli.suggestions import completed, completed_document
 from reconciler.cli.who import who
 from reconciler.domain import Catalog, Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
@@ -219,7 +220,7 @@ def _run(
                 on_result=_counter(step, len(plan.actions)),
             )
     text = render_report(report_to_document(report), writing.form, options)
-    click.echo(text, nl=False, color=options.color)
+    click.echo(completed(text) if writing.form == "text" else text, nl=False, color=options.color)
     return _with_what_is_left(plan, report.exit_code)
 
 
@@ -280,12 +281,13 @@ def _check_account(job: Job, writing: Writing, snapshot: Snapshot, entries: Iter
         click.echo(
             "the plan does not say for which account it was made: an earlier version saved it", err=True
         )
+    whole = f"{job.catalog}@{job.environment}" if job.environment else job.catalog
     scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
     last = last_account(entries, scope)
     if last is not None:
         hint = "use the key of that account, or add --other-account to apply to this one from now on"
         check_account(
-            Expected(last, f"the last apply of {job.catalog} from here was", hint),
+            Expected(last, f"the last apply of {whole} from here was", hint),
             snapshot,
             allowed=writing.other_account,
             ask="" if writing.auto_approve or job.reviewed else "Apply to this account?",
@@ -301,7 +303,11 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
     if writing.form == "json":  # stdout is for programs; the person who approves sees the plan on stderr
         from reconciler.render import render_plan
 
-        click.echo(render_plan(plan_to_document(plan), "text", options=options), err=True, nl=False)
+        click.echo(
+            render_plan(completed_document(plan_to_document(plan)), "text", options=options),
+            err=True,
+            nl=False,
+        )
     elif not stdout_is_read():
         raise Refused(
             "the reader of the plan exited: nothing was written", "add --auto-approve to apply it unread"

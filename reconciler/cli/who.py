@@ -55,10 +55,14 @@ def _job(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _git(root: Path, *words: str) -> str:
     """What git prints; empty if it fails, or there is none."""
-    # Without hooks, pagers, locks or file system monitors: the folder may be somebody else's.
-    call = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(root), *words]
+    # Without hooks, pagers, locks or file system monitors, and without keys or GIT_ variables: the folder may be
+    # somebody else's. A bare repository inside it could name a commit of its choice, so none is used.
+    off = ("core.fsmonitor=false", "safe.bareRepository=explicit")
+    settings = [word for one in off for word in ("-c", one)]
+    call = ["git", "--no-optional-locks", *settings, "-C", str(root), *words]
+    alone = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
-        done = subprocess.run(call, capture_output=True, timeout=5, check=False)  # noqa: S603 - a fixed command
+        done = subprocess.run(call, capture_output=True, timeout=5, check=False, env=alone)  # noqa: S603 - a fixed command
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode("ascii", "replace").strip() if done.returncode == 0 else ""

@@ -34,7 +34,7 @@ def check_contract(document: Document) -> list[Problem]:
         return [large]
     found = list(document.problems)
     places = {(problem.line, problem.column) for problem in found}
-    others = [*_misfits(document), *_unaddressed(document), *_placeholders(document)]
+    others = [*dict.fromkeys(_misfits(document)), *_unaddressed(document), *_placeholders(document)]
     # A problem at the place of a fault in the YAML is most likely a consequence of it.
     found += [problem for problem in others if (problem.line, problem.column) not in places]
     return sorted(dict.fromkeys(found), key=lambda problem: problem.order)
@@ -136,7 +136,7 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
             close = nearest(str(value), expected)
             hint = f"did you mean `{close}`?" if close else "write one of these"
             return f"{what} is {_shown(value)}, and can be {_listed(expected)}", hint
-        case "pattern":
+        case "pattern" | "not":  # the `not` forbids line breaks
             return (
                 f"{what} is {_shown(value)}, and is not a path on the service",
                 "start it with a single `/`; it never holds an address, a query or white space",

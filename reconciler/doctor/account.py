@@ -148,7 +148,7 @@ def _locks(context: SurveyContext, snapshot: Snapshot) -> None:
             "lock",
             ok_if(not dead),
             f"#{live.session_id} locks {scope} for {lock.get('holder')}, and {ends}",
-            "its run is dead: reconciler unlock removes it, and so does the next apply with --lock"
+            "its run is dead: `reconciler unlock` removes it, and so does the next apply with --lock"
             if dead
             else "an apply is running",
         )

@@ -66,7 +66,7 @@ def create_session(context: ProbeContext) -> None:
     if waited is None:
         raise ProbeStopped(
             f"a session was created, but the list did not show it within {context.session.settle:g} s",
-            "if the service is that slow, wait longer: --settle SECONDS",
+            "if the service is that slow, wait longer: --settle=SECONDS",
         )
     live = context.session.require_listed()
     operation, renamed = _data_field(operation, sent, live)
@@ -130,7 +130,7 @@ def _create(context: ProbeContext) -> tuple[Operation, dict[str, Any], Reply]:
             refused.append(sent)
     raise ProbeStopped(
         f"no session can be created: {describe_answers(refusals)}",
-        "describe the create call in a contract file, and run the probe with --contract FILE",
+        "describe the create call in a contract file, and run the probe with --contract=FILE",
     )
 
 

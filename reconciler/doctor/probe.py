@@ -210,9 +210,9 @@ class Probe:
         )
 
 
-_AGAIN: Final = "run reconciler doctor again a little later: it finds the session and offers to delete it"
+_AGAIN: Final = "run `reconciler doctor` again a little later: it finds the session and offers to delete it"
 #: What to do where no call deletes a session.
 NO_DELETE: Final = (
     "delete it in the console: no call that deletes a session was found. Somebody who knows the call can describe it "
-    "in a contract file; reconciler doctor --contract FILE then deletes the session"
+    "in a contract file; `reconciler doctor --contract=FILE` then deletes the session"
 )

@@ -119,7 +119,7 @@ def _assumed_calls(context: SurveyContext) -> None:
             "writes",
             "unknown",
             f"{' and '.join(untried)} are only assumed: no GET can tell whether they work",
-            "reconciler doctor --probe --write contract.yaml finds out, on a session of its own",
+            "`reconciler doctor --probe --write=contract.yaml` finds out, on a session of its own",
         )
 
 

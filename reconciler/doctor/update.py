@@ -118,7 +118,7 @@ def _report_not_found(
         "unknown",
         f"{len(possible)} of {calls} calls may change a session, but the list shows no change within "
         f"{context.session.settle:g} s: {describe_answers(possible)}",
-        "run the probe again; if the list is slower than that, with --settle SECONDS",
+        "run the probe again; if the list is slower than that, with --settle=SECONDS",
     )
 
 

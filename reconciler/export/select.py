@@ -86,7 +86,7 @@ def select_sessions(
             unwritable.append(
                 Problem(
                     f"{_label(live)} is managed, but can't be expressed in a catalog: {reason}",
-                    "a plan of an export without it would delete it: fix it first, or export with --only unmanaged",
+                    "a plan of an export without it would delete it: fix it first, or export with --only=unmanaged",
                 )
             )
         sessions.append(_exported(live, key, left_out, adopt=False))
@@ -122,7 +122,7 @@ def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) 
         if len(live_names) > 1:
             raise UsageError(
                 f"the sessions of {len(live_names)} catalogs are live: {', '.join(live_names)}",
-                "choose one with --catalog-name, or use --only unmanaged for unmanaged sessions",
+                "choose one with --catalog-name, or use --only=unmanaged for unmanaged sessions",
             )
         return live_names[0]
     name = key_from_name(folder)
@@ -145,7 +145,7 @@ def _catalog_id(name: str, found: _Found) -> str | None:
     if len(ids) > 1:
         raise ReconcilerError(
             f"the live sessions of {name} are those of {len(ids)} catalogs, with the ids {', '.join(ids)}",
-            "export with --only unmanaged, or give one of the catalogs another name",
+            "export with --only=unmanaged, or give one of the catalogs another name",
         )
     return ids[0] if ids else None
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.errors import ApiError
+from reconciler.disk import MAX_FILE, read_named
 from reconciler.errors import ReconcilerError
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
 
 #: The version of the file format.
 VERSION: Final = 1
-#: The largest file that is read, in bytes.
-MAX_FILE: Final = 10 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Models:
 
     def nearest(self, name: str) -> str | None:
         """The model with the most similar name, if any is similar."""
-        found = nearest(name[:200].lower(), {one.lower(): one for one in self.models})
+        found = nearest(name.lower(), {one.lower(): one for one in self.models})
         return next((one for one in self.models if one.lower() == found), None)
 
 
@@ -87,15 +86,14 @@ def read_models(path: Path) -> Models:
         ReconcilerError: the file can't be read, or is neither.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+        data = read_named(path, MAX_FILE)
     except OSError as error:
         raise ReconcilerError(
             f"the models file {path} can't be read: {(error.strerror or 'unknown error').lower()}",
-            "name a file that `reconciler models --out FILE` wrote",
+            "name a file that `reconciler models --out=FILE` wrote",
         ) from None
     try:
-        document: Any = json.loads(data) if len(data) <= MAX_FILE else None
+        document: Any = json.loads(data)
     except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
@@ -107,7 +105,7 @@ def read_models(path: Path) -> Models:
             return Models(_with_facts(names), f"the models in {path.name}{when}", str(date or ""))
     raise ReconcilerError(
         f"{path} is not a list of models that this version can read",
-        "`reconciler models --out FILE` writes one",
+        "`reconciler models --out=FILE` writes one",
     )
 
 

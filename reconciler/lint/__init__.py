@@ -7,7 +7,9 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from reconciler.bulk import no_garbage_collection
 from reconciler.catalog import environments
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.load import load
 from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models, shipped
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 
+@no_garbage_collection()
 def lint(
     root: Path,
     environment: str | None = None,
@@ -54,7 +57,8 @@ def lint(
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
-    loaded = [load(root, name, variables) for name in names]
+    budget = Budget()
+    loaded = [load(root, name, variables, budget) for name in names]
     written = read_written(root, loaded[0].manifests)
     comments = Comments(written.documents)
     subjects = [Subject(one, written, comments, models or shipped()) for one in loaded]
@@ -63,6 +67,7 @@ def lint(
         Finding, None
     ] = {}  # what many sessions inherit is found once for each of them, and reported once
     ignored: dict[Finding, None] = {}
+    line = shown = ""
     for rule in RULES.values():
         severity: Severity = given.get(rule.name, rule.severity)
         options = {**rule.options, **given.get("options", {}).get(rule.name, {})}
@@ -70,7 +75,9 @@ def lint(
             continue
         for spot, message, hint in chain.from_iterable(rule.check(subject, options) for subject in subjects):
             problem = spot.at.file.source.at(spot.at.char, message, hint)
-            problem = replace(problem, source=masked(problem.source))
+            if problem.source is not line:  # the findings of a line share its text, which may be long
+                line, shown = problem.source, masked(problem.source)
+            problem = replace(problem, source=shown)
             finding = Finding(rule.name, severity, problem)
             (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))

@@ -55,6 +55,7 @@ class Comments:
 
 def _comments(document: Document) -> Iterator[Comment]:
     text = document.text
+    known: dict[int, int] = {}
     for match in _COMMENT.finditer(text):
         before = bisect_right(document.scalars, (match.start(), len(text)))
         if before and document.scalars[before - 1][1] > match.start():
@@ -62,16 +63,25 @@ def _comments(document: Document) -> Iterator[Comment]:
         asked = _ASKED.fullmatch(match[1].rstrip())
         rules = re.split(r"[ \t]*,[ \t]*", asked["rules"]) if asked and asked["rules"] else ()
         reason = (asked["reason"] or "").strip() if asked else ""
-        yield Comment(Mark(document, match.start()), _about(document, match.start()), tuple(rules), reason)
+        yield Comment(
+            Mark(document, match.start()), _about(document, match.start(), known), tuple(rules), reason
+        )
 
 
-def _about(document: Document, index: int) -> int:
-    """The line that a comment applies to: its own, or the next line that is not only a comment."""
+def _about(document: Document, index: int, known: dict[int, int]) -> int:
+    """The line that a comment applies to: its own, or the next line that is not only a comment.
+
+    ``known`` holds the answers by the start of a line, so that of many comments in a row each is looked at once.
+    """
     outline = document.outline
     start = outline.line_start(index)
-    while start < len(document.text):
+    passed: list[int] = []
+    while start < len(document.text) and start not in known:
         line = document.text[start : outline.line_end(start)].lstrip(" \t")
         if not line.startswith("#"):
             break
+        passed.append(start)
         start = outline.next_line(start)
-    return document.line(start)
+    found = known.get(start) or document.line(start)
+    known.update(dict.fromkeys(passed, found))
+    return found

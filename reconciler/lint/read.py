@@ -6,6 +6,7 @@ Rules check each text once, however often it is used: a fragment that ten sessio
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -137,6 +138,7 @@ class Written:
     #: The name of each prompt's file, by the place that refers to it.
     named: dict[Mark, str] = field(default_factory=dict)
     _by_name: dict[str, Document] = field(default_factory=dict)
+    _covers: dict[str, tuple[Mark, ...]] = field(default_factory=dict)
 
     def document(self, name: str) -> Document | None:
         """The manifest of this name; None if it was created while the catalog was being read."""
@@ -146,6 +148,10 @@ class Written:
         """Add a manifest."""
         self.documents.append(document)
         self._by_name[document.name] = document
+
+    def covers(self, file: File) -> tuple[Mark, ...]:
+        """The keys that lead to a prompt or table in a file of its own."""
+        return self._covers.get(file.name, ())
 
     def files(self) -> Iterator[File]:
         """Manifests first, then the prompts in files of their own."""
@@ -163,20 +169,21 @@ def read_written(root: Path, manifests: Sequence[str]) -> Written:
     written = Written()
     for name in (CATALOG_FILE, *manifests):
         written.add(Document(name, *read_text(folder, name)))
-    owners: dict[str, tuple[Mark, ...]] = {}
+    owners: dict[str, list[Mark]] = defaultdict(list)
     tables: set[str] = set()
     for document in written.documents:
         for kind, node, covers in _walk(document):
             if kind == "file" or kind == "from":
-                owners[node.text] = owners.get(node.text, ()) + covers
+                owners[node.text].extend(covers)
                 written.named[Mark(document, node.begin)] = node.text
                 if kind == "from":
                     tables.add(node.text)
             else:
                 written.texts.append(Text(kind, node.text, document, node, covers))
-    for name, covers in sorted(owners.items()):
+    for name, covers in ((name, tuple(marks)) for name, marks in sorted(owners.items())):
         data, text = read_text(folder, name)
         file = written.prompts[name] = File(name, data, text)
+        written._covers[name] = covers
         written.texts.append(Text("table" if name in tables else "prompt", text, file, None, covers))
     return written
 

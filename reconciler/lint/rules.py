@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.lint.read import Document, Mark, Spot
+from reconciler.lint.read import Document, File, Mark, Spot
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
 from reconciler.lint.slips import cut_by_comment, full_width_colon, merge_conflict, prompt_is_path
@@ -125,7 +125,8 @@ def _placeholder(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
                 )
 
 
-_SPACE = re.compile(r"[^\S\r\n]+(?=\r?\n)")
+# Each run is looked at once, from its first character: from each of its characters would be quadratic.
+_SPACE = re.compile(r"(?<![^\S\r\n])[^\S\r\n]++(?=\r?\n)")
 
 
 def _trailing_space(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
@@ -160,12 +161,11 @@ def _secret(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
             )
 
 
-def _spot_in(subject: Subject, file: Any, index: int) -> Spot:
+def _spot_in(subject: Subject, file: File, index: int) -> Spot:
     """A character of a file, with the keys that lead to it."""
     if isinstance(file, Document):
         return file.spot_at(index)
-    covers = next((text.covers for text in subject.written.texts if text.file is file), ())
-    return Spot(Mark(file, index), covers)
+    return Spot(Mark(file, index), subject.written.covers(file))
 
 
 def _invisible_character(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:

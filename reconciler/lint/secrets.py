@@ -157,21 +157,25 @@ def secrets(text: str) -> Iterator[Secret]:
         for form in forms:
             if not any(hint in within for hint in form.hints):
                 continue
-            for match in form.pattern.finditer(text):
-                secret = _judge(form, match)
-                if secret:
-                    _add(found, secret)
+            judged = (_judge(form, match) for match in form.pattern.finditer(text))
+            found = _united(found, [secret for secret in judged if secret])
     yield from found
 
 
-def _add(found: list[Secret], secret: Secret) -> None:
-    """Add a secret, in order, unless a more specific form has found it before."""
-    at = bisect_left(found, secret)
-    if at < len(found) and found[at].start < secret.end:
-        return
-    if at and secret.start < found[at - 1].end:
-        return
-    found.insert(at, secret)
+def _united(found: list[Secret], more: list[Secret]) -> list[Secret]:
+    """The secrets of both, in order, without those of ``more`` that overlap one that a more specific form found."""
+    if not more:
+        return found
+    starts = [secret.start for secret in found]
+    new = []
+    for secret in more:
+        at = bisect_left(starts, secret.start)
+        if at < len(found) and found[at].start < secret.end:
+            continue
+        if at and secret.start < found[at - 1].end:
+            continue
+        new.append(secret)
+    return sorted([*found, *new])
 
 
 def _judge(form: _Form, match: re.Match[str]) -> Secret | None:
@@ -215,6 +219,9 @@ def _switches(run: str) -> int:
 
 def masked(line: str) -> str:
     """The line with its secrets masked. The characters of a key that name its issuer stay."""
-    for secret in reversed(list(secrets(line))):
-        line = line[: secret.start + secret.shown] + "…" + line[secret.end :]
-    return line
+    pieces: list[str] = []
+    at = 0
+    for secret in secrets(line):
+        pieces += [line[at : secret.start + secret.shown], "…"]
+        at = secret.end
+    return "".join([*pieces, line[at:]])

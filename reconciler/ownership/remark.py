@@ -7,6 +7,7 @@ white space included. Where it is anything else (prose, a list, broken JSON, nul
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -35,6 +36,7 @@ OUR_KEY: Final = "reconciler"
 _QUOTE: Final = r"""(?:"|\\+"|&quot;|&\#0*34;|&\#x0*22;|\\u0022|%22|\\x22)"""
 _BEGUN: Final = rf"""\A\s*(?:{_QUOTE})?(?:\{{|%7B|&\#0*123;|\\u007b)"""
 _OBJECT: Final = re.compile(_BEGUN, re.I)
+_OURS: Final = re.compile(rf"{_QUOTE}{OUR_KEY}{_QUOTE}", re.I)
 _DAMAGED: Final = re.compile(rf"""{_BEGUN}.*?{_QUOTE}{OUR_KEY}{_QUOTE}""", re.I | re.S)
 
 _COMPACT: Final = (",", ":")
@@ -154,6 +156,9 @@ def was_before(raw: str | None, remark: Remark, *, rewriting: bool) -> Was:
             return _dump(remark.keys, _style(raw))
         return remark.tag.was
     document = _object(raw) if raw else None
+    damaged = document.get(OUR_KEY) if document is not None and remark.unreadable else None
+    if type(damaged) is dict and type(damaged.get("was")) is str:
+        return str(damaged["was"])  # from before the adoption whose tag somebody altered
     if document is None or rewriting or _style_of(raw or "", document) is None:
         return raw
     return True
@@ -165,6 +170,9 @@ def release_remark(raw: str | None, remark: Remark, ours: frozenset[str]) -> str
     ``ours`` are the keys that we wrote. For a session that we created they stay, since nothing was there before.
     """
     was = remark.tag.was if remark.tag else CREATED
+    if type(was) is str and (whole := _without_remains(was)) != was:
+        # A remark with a damaged tag is prose: none of its keys is one of the remark that followed.
+        return _dump({**(_object(whole) or {}), **remark.keys}, _style(whole)) if remark.keys else whole
     if was is CREATED or was is True:
         return _dump(dict(remark.keys), _style(raw)) if remark.keys or was is True else ""
     former = _object(was) if was else None
@@ -174,6 +182,22 @@ def release_remark(raw: str | None, remark: Remark, ours: frozenset[str]) -> str
     restored = {key: value for key, value in former.items() if key in ours or key in others}
     restored |= others
     return was if restored == former else _dump(restored, _style(was))
+
+
+def _without_remains(text: str) -> str:
+    """A former remark without what is left of a damaged tag in it: with that, nobody could ever let the session go."""
+    if not parse_remark(text).unreadable:
+        return text
+    document = _object(text)
+    if document is not None:
+        return _dump({key: value for key, value in document.items() if key != OUR_KEY}, _style(text))
+    found = _OURS.search(text)
+    before = text[: found.start() if found else 0].rstrip().rstrip(",")
+    for candidate in (before, html.unescape(before)):
+        document = _object(f"{candidate}}}")
+        if document is not None:
+            return _dump(document, _style(f"{candidate}}}")) if document else ""
+    return before
 
 
 def _object(text: str) -> dict[str, Any] | None:

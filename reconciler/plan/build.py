@@ -334,10 +334,15 @@ def _not_in_journal(
         return []
     named = ", ".join(found[:_NAMED]) + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
     whose, they = ("it is", "it") if len(found) == 1 else ("they are", "they")
-    write_id = command("apply", "--write-id", environment=catalog.environment)
+    if catalog.id is None:
+        advice = (
+            f"an id tells the two apart ({command('apply', '--write-id', environment=catalog.environment)})"
+        )
+    else:
+        advice = "find that out before you apply, since a tag from before the id does not say it"
     message = (
         f"this machine's journal never wrote {named}, and nothing but the name {catalog.name} says whose {whose}. "
-        f"If another catalog has that name, {they} may belong to that one: an id tells the two apart ({write_id})"
+        f"If another catalog has that name, {they} may belong to that one: {advice}"
     )
     return [Note("not-in-journal", message)]
 

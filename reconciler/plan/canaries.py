@@ -65,7 +65,7 @@ def canary_notes(
         Note(
             "canary",
             f"the contract's {which} {are} not proven: the first {first}is tried on one session, and the apply "
-            "stops if the list shows anything else than it should. `reconciler doctor --probe --write contract.yaml` "
+            "stops if the list shows anything else than it should. `reconciler doctor --probe --write=contract.yaml` "
             "proves them",
         )
     ]

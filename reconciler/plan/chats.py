@@ -60,5 +60,5 @@ def _comes_back(found: ArchivedChat) -> str:
     them = "it" if found.messages == 1 else "them"
     return (
         f"apply would create an empty session. Deleted on {found.day} by run {found.run}, {messages}: "
-        f"`{found.restore}` brings {them} back"
+        f"{found.restore} brings {them} back"
     )

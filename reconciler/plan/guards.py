@@ -41,7 +41,7 @@ def refusals(
         Refusal(
             "prevent_destroy",
             f"{action.key} (#{action.session_id}) is protected by lifecycle.prevent_destroy",
-            f"--allow-destroy {action.key}",
+            f"--allow-destroy={action.key}",
             action.key,
         )
         for action in deletes
@@ -59,7 +59,7 @@ def _over(guard: str, limit: Limit | None, count: int, verb: str, managed: int) 
     flag = "--" + guard.replace("_", "-")
     return [
         Refusal(
-            guard, f"it would {verb} {_sessions(count)}, and the policy allows {bound}", f"{flag} {count}"
+            guard, f"it would {verb} {_sessions(count)}, and the policy allows {bound}", f"{flag}={count}"
         )
     ]
 
@@ -69,7 +69,7 @@ def _conflicts(actions: Iterable[Action]) -> list[Refusal]:
         Refusal(
             "on_conflict",
             f"{action.key} (#{action.session_id}): {change.path} was changed in git and outside of it",
-            "--on-conflict overwrite",
+            "--on-conflict=overwrite",
             action.key,
         )
         for action in actions

@@ -38,7 +38,7 @@ def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False, ids: Iterab
     """
     return _keep(
         (catalog.name, catalog.environment),
-        {*catalog.moved.values(), *catalog.handed_over.values()},
+        {*catalog.moved, *catalog.handed_over.values()},
         {*catalog.adopt.values(), *ids},
         {session.name: session.name for session in catalog.sessions.values()},
         whole_names,

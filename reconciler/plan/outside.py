@@ -153,7 +153,7 @@ def _way_back(
     else:
         return None
     adopt = command("adopt", f"{action.key}={number}", environment=action.identity.environment)
-    message = f"it is live {how}, so apply would create a second one: `{adopt}` takes it over again, with its messages"
+    message = f"it is live {how}, so apply would create a second one: {adopt} takes it over again, with its messages"
     return Note(action.outside, message, action.key, number)
 
 
@@ -166,7 +166,8 @@ def _names_catalog(live: LiveSession | None, catalog: str) -> bool:
 def other_account_note(plan: Plan, expected: Account, snapshot: Snapshot) -> Plan:
     """The plan with a note if the listed account is not that of the last apply (``expected``)."""
     live = {one.session_id for one in snapshot}
-    made = f"the last apply of {plan.catalog} from here was"
+    whole = f"{plan.catalog}@{plan.environment}" if plan.environment else plan.catalog
+    made = f"the last apply of {whole} from here was"
     sentence = other_account(made, expected, snapshot.account, live)
     if not sentence:
         return plan

@@ -83,7 +83,7 @@ def place(catalog: Catalog, snapshot: Snapshot, written: Written | None = None) 
     adopt = {session_id: key for key, session_id in catalog.adopt.items() if key in catalog.sessions}
     moved = {
         identity: key
-        for key, identity in catalog.moved.items()
+        for identity, key in catalog.moved.items()
         if key in catalog.sessions or (identity.catalog == name and identity.environment == environment)
     }
     for live in snapshot:
@@ -203,7 +203,7 @@ def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
                 Refusal(
                     "identity",
                     f"{key} would be {ids} at once, after an adoption or a move",
-                    f"remove the adopt or moved entry of {key} from the catalog",
+                    f"delete the one that is not wanted, or remove the adopt or moved entry of {key}",
                     key,
                 )
             )

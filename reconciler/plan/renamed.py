@@ -122,7 +122,7 @@ def find_renamed(catalog: Catalog, actions: Sequence[Action], snapshot: Snapshot
     by_scope: dict[_Scope, list[LiveSession]] = {}
     for live in snapshot:
         tag = live.remark.tag
-        if tag is None or tag.identity in catalog.moved.values():
+        if tag is None or tag.identity in catalog.moved:
             continue
         if likeness.like_key(tag.identity) or likeness.prompt(live):
             by_scope.setdefault((tag.identity.catalog, tag.identity.environment), []).append(live)

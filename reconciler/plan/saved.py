@@ -57,7 +57,7 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
     version = document.get("format_version") if isinstance(document, dict) else None
     if not isinstance(version, str):
         raise Refused(
-            f"{source} is not a plan: it has no format_version", "reconciler plan --out FILE makes one"
+            f"{source} is not a plan: it has no format_version", "`reconciler plan --out=FILE` makes one"
         )
     if not _known(version):
         raise Refused(
@@ -70,7 +70,7 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
     if "digest" not in document:
         raise Refused(
             f"{source} is a plan's public JSON, which lacks what an apply needs",
-            "reconciler plan --out FILE makes a plan that can be applied",
+            "`reconciler plan --out=FILE` makes a plan that can be applied",
         )
     if document["digest"] != _digest(document):
         raise Refused(f"{source} was altered after it was saved: its digest does not match", _AGAIN)

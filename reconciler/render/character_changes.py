@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reconciler.render.prompt_diff import TextDiff
 from reconciler.text.characters import describe, find_misleading, may_mislead
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
 
 
 def remarks(difference: TextDiff) -> list[str]:
@@ -35,11 +38,15 @@ def _composition_only(before: str, after: str) -> bool:
 
 
 def _changed_text(difference: TextDiff, op: str) -> Iterator[tuple[int, str]]:
+    rest = difference.rest[op == "+"].text
     for hunk in difference.hunks:
         number = hunk.after_start if op == "+" else hunk.before_start
         for line in hunk.lines:
             if line.op == op:
                 for segment in line.segments:
-                    if segment.changed:
+                    if segment.skipped:  # what was not compared counts as changed
+                        lines = _LINE.finditer(rest) if may_mislead(rest) else ()
+                        yield from ((number + at, found.group()) for at, found in enumerate(lines))
+                    elif segment.changed:
                         yield number, segment.text
             number += line.op in ("=", op)

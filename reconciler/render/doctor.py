@@ -37,7 +37,7 @@ def render_end(document: Mapping[str, Any]) -> str:
     lines = [render_leftover(one) for one in document["leftovers"]]
     if lines and not document["removal_failed"]:
         them = "it" if len(lines) == 1 else "them"
-        lines.append(f"reconciler doctor --auto-approve removes {them}, and nothing else.")
+        lines.append(f"`reconciler doctor --auto-approve` removes {them}, and nothing else.")
     summary = document["summary"]
     lines += ["", f"{summary['ok']} ok, {summary['differs']} differ, {summary['unknown']} unknown."]
     if document["written"]:

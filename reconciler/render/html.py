@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -23,8 +25,9 @@ from markupsafe import Markup
 from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
 from reconciler.render.in_short import in_short, what_changes
+from reconciler.render.language import language
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Hunk, Line, Segment, TextDiff, shared
+from reconciler.render.prompt_diff import Hunk, Line, Segment, shared
 from reconciler.render.view import (
     CAUSES,
     DONE,
@@ -54,13 +57,18 @@ from reconciler.render.view import (
 from reconciler.text.characters import text_remarks
 from reconciler.text.escape import quoted, visible
 
-#: About how many characters of text a page holds. Each change gets an equal share, but never less than …
-PAGE = 40_000_000
-#: … this many.
+#: How many characters the details of all changes may take on a page. Each change gets an equal share, but never less
+#: than …
+PAGE = 20_000_000
+#: … this many, as long as there are any left. After that, only the sizes of texts are shown.
 SHARE = 4_000
 
 # Bounds on texts in the list itself, in characters.
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
+# What a line takes besides its text.
+_LINE = 12
+# Fields that are filters of their own.
+_FILTERS = 16
 
 _PAGE = Path(__file__).parent / "page"
 _SIGNS = {**SYMBOLS, "delete": "−", "deleted": "−"}
@@ -107,10 +115,13 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             catalog=visible(catalog),
             environment=visible(environment),
             endpoint=visible(endpoint),
+            lang=language(catalog),
+            origin=_origin(document, options),
             what="Drift" if about_drift(document) else "Plan",
             calm=nothing(document),
             tiles=_done_tiles(document) if about_drift(document) else _tiles(document),
             no_op=count(summary["no_op"], "session") if summary["no_op"] else "",
+            fields=_field_filters(listed),
             left_alone=left_alone(summary),
             rewritten=kept_otherwise(summary),
             refusals=[_visible(r) for r in document["refusals"]],
@@ -120,7 +131,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
             ],
             rows=listed,
             sections=_sections(listed, apart=not about_drift(document)),
-            data={"changes": [_data(c, share) for c in listed], "causes": CAUSES},
+            data={"changes": [*_within(PAGE, listed, share)], "causes": CAUSES},
         )
         + "\n"
     )
@@ -163,6 +174,26 @@ def _number(item: Mapping[str, Any]) -> str:
     return f"#{item['session_id']}" if item.get("session_id") is not None else ""
 
 
+def _origin(document: Mapping[str, Any], options: RenderOptions) -> dict[str, str]:
+    """Where the page comes from: what is given, else what a saved plan says itself."""
+    made_by = document.get("made_by", {})
+    commit = str(made_by.get("commit", ""))
+    # As `git describe` says it.
+    commit = options.commit or (f"{commit}-dirty" if commit and made_by.get("dirty") else commit)
+    time = options.time or str(document.get("created", ""))
+    job = options.job or str(made_by.get("job", ""))
+    date = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*Z", time)
+    return {
+        "commit": visible(commit),
+        "commit_short": _cut(re.sub(r"^([0-9a-f]{12})[0-9a-f]{0,52}(-dirty)?$", r"\1\2", commit), _NAME),
+        "time": f"{date[1]} {date[2]} UTC" if date else _cut(time, _NAME),
+        "time_exact": time if date else "",
+        "job": _cut(job, _NAME),
+        # Nothing else becomes a link, such as javascript: would.
+        "job_link": job if re.fullmatch(r"https?://[\w.:/@%+~=&?#-]+", job) else "",
+    }
+
+
 # --- the list ------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +225,28 @@ def _tile(kind: str, number: int, label: str) -> dict[str, Any]:
     }
 
 
+def _field_filters(listed: Sequence[Change]) -> dict[str, Any]:
+    """The changed fields, each with the number of its sessions, which also act as filters; the most frequent first."""
+    counts: Counter[str] = Counter()
+    for change in listed:
+        if _edits(change):
+            counts.update({str(f["path"]): len(change.members) for f in change.first["fields"]})
+    shown = [
+        {"path": visible(path), "label": _cut(path, _NAME), "number": f"{number:,}"}
+        for path, number in counts.most_common(_FILTERS)
+    ]
+    more = len(counts) - len(shown)
+    return {
+        "shown": shown if len(counts) > 1 else [],
+        "more": f"and {count(more, 'more field')}" if more else "",
+    }
+
+
+def _edits(change: Change) -> bool:
+    """Whether its fields are those that change, and not all that a session has."""
+    return change.style not in ("create", "delete") and bool(change.first["fields"])
+
+
 def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
     """The changes below their headings; with ``apart``, what was changed outside git has a heading of its own."""
     rows = list(enumerate(listed))
@@ -202,20 +255,25 @@ def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
     found.append(("Changed outside git", [r for r in rows if r[0] in outside]))
     for action, heading in _SECTIONS.items():
         found.append((heading, [r for r in rows if r[1].action == action and r[0] not in outside]))
+    anchors: set[str] = set()
     return [
         {
             "heading": heading,
             "count": f"{sum(len(change.members) for _, change in members):,}",
-            "rows": [_row(index, change) for index, change in members],
+            "rows": [_row(index, change, anchors) for index, change in members],
         }
         for heading, members in found
         if members
     ]
 
 
-def _row(index: int, change: Change) -> dict[str, Any]:
+def _row(index: int, change: Change, anchors: set[str]) -> dict[str, Any]:
+    """One row. ``anchors`` are the keys that have one so far: a key that occurs twice leads to its first row."""
     action = change.first
     members = len(change.members)
+    key = visible(str(action["key"]))
+    anchor = "" if members > 1 or key in anchors else key
+    anchors.add(key)
     names = ", ".join(str(m["key"])[:_NAME] for m in change.members[:8]) if members > 1 else ""
     return {
         "index": index,
@@ -228,7 +286,10 @@ def _row(index: int, change: Change) -> dict[str, Any]:
         "members": members,
         "names": _cut(names, _NAMES) + (", …" if members > 8 else ""),
         "key": _cut(str(action["key"]), _NAME),
+        "anchor": anchor,
+        "edits": _edits(change),
         "name": _cut(str(action["name"]), _NAME),
+        "lang": language(str(action["name"])),
         "number": _number(action),
         "causes": sorted(change.causes),
         "what": _cut(_what(change), _NAMES),
@@ -238,8 +299,8 @@ def _row(index: int, change: Change) -> dict[str, Any]:
 def _what(change: Change) -> str:
     action = change.first
     if change.action == "move":
-        return f"moved from {action.get('from', '')}"
-    if shows_reason(change):
+        return " · ".join([f"moved from {action.get('from', '')}", *in_short(change)])
+    if shows_reason(change) and not (change.action == "adopt" and action["fields"]):
         return reason(action)
     if change.action == "create":
         return next((text_size(str(f["after"])) for f in action["fields"] if f["path"] == "prompt"), "")
@@ -249,22 +310,32 @@ def _what(change: Change) -> str:
 # --- what is in a change -------------------------------------------------------------------------------------
 
 
+def _within(page: int, listed: Sequence[Change], share: int) -> Iterator[dict[str, Any]]:
+    """The changes for the script; those beyond the budget of the page without their texts."""
+    page += page // 2  # for what is around the texts, so that all changes get their shares
+    for change in listed:
+        data = _data(change, min(share, page))
+        yield data
+        page = max(0, page - len(json.dumps(data, ensure_ascii=False)))
+
+
 def _data(change: Change, share: int) -> dict[str, Any]:
     """One change for the script. The keys of the object are abbreviated, as in the script."""
     action = change.first
-    fields = [f for f in action["fields"] if not (change.action == "create" and f["path"] == "name")]
+    fields = [f for f in change.fields if not (change.action == "create" and f["path"] == "name")]
     data: dict[str, Any] = {"f": [_field(change, field, share) for field in fields]}
     if change.action == "move" or shows_reason(change):
         data["r"] = visible(reason(action))
     if change.action == "move":
-        data["r"] = f"moved from {visible(str(action.get('from', '')))}; {data['r']}"
+        moved = f"moved from {visible(str(action.get('from', '')))}"
+        data["r"] = moved if action["reason"] == f"was {action.get('from')}" else f"{moved}; {data['r']}"
     if len(change.members) > 1:
         data["m"] = [
-            _cut(f"{m['key']} {_number(m)} {last_updated(m)}".strip(), _NAME) for m in change.members
+            [visible(str(m["key"])), _cut(f"{_number(m)} {last_updated(m)}".strip(), _NAME)]
+            for m in change.members
         ]
-    unchanged = {m.get("unchanged", 0) for m in change.members} - {0}
-    if len(unchanged) == 1:
-        data["u"] = f"{count(unchanged.pop(), 'unchanged field')} hidden."
+    else:
+        data["k"] = visible(str(action["key"]))
     return data
 
 
@@ -276,32 +347,28 @@ def _field(change: Change, field: Field, share: int) -> dict[str, Any]:
     if cause == "released":
         return data
     if is_text(field):
+        if lang := language(str(field["after" if "after" in field else "before"])):
+            data["l"] = lang
         both = "before" in field and "after" in field
         return data | (_text_change(change, field, share) if both else _whole_text(field, share))
     if field.get("detail"):
-        return data | {"d": [{"p": visible(str(d["path"])), **_values(d)} for d in field["detail"]]}
-    return data | _values(field)
+        return data | {"d": [{"p": visible(str(d["path"])), **_values(d, share)} for d in field["detail"]]}
+    return data | _values(field, share)
 
 
-def _values(field: Field) -> dict[str, str]:
-    return {side[0]: _cut(quoted(field[side]), _VALUE) for side in ("before", "after") if side in field}
+def _values(field: Field, share: int) -> dict[str, str]:
+    longest = min(_VALUE, max(_NAMES, share))
+    return {side[0]: _cut(quoted(field[side]), longest) for side in ("before", "after") if side in field}
 
 
 def _text_change(change: Change, field: Field, share: int) -> dict[str, Any]:
     difference = text_diff(field)
     if len(change.members) > 1:
         difference = shared([text_diff(same_field(m, field)) for m in change.members])
+    size, said = what_changes(change, field, difference), remarks(difference)
     return _texts(
-        difference.hunks,
-        share,
-        size=what_changes(change, field, difference),
-        said=remarks(difference),
-        headers=_headers(difference),
+        difference.hunks, share, size=size, said=said, headers=[hunk.header for hunk in difference.hunks]
     )
-
-
-def _headers(difference: TextDiff) -> list[str]:
-    return [hunk.header for hunk in difference.hunks]
 
 
 def _whole_text(field: Field, share: int) -> dict[str, Any]:
@@ -309,7 +376,9 @@ def _whole_text(field: Field, share: int) -> dict[str, Any]:
     text = str(field["after"] if new else field["before"])
     lines = text.split("\n") if text else []
     # What is beyond the share need not be looked at: a page may be made of gigabytes.
-    kept = list(takewhile(lambda at: at < share, accumulate((len(line) + 8 for line in lines), initial=0)))
+    kept = list(
+        takewhile(lambda at: at < share, accumulate((len(line) + _LINE for line in lines), initial=0))
+    )
     rows = tuple(Line("+" if new else "-", (Segment(line),)) for line in lines[: len(kept)])
     hunk = Hunk(0 if new else 1, 0, 1 if new else 0, len(rows), rows)
     data = _texts([hunk], share, size=text_size(text), said=text_remarks(text), headers=[""])
@@ -337,7 +406,7 @@ def _texts(
             shown = elide(
                 line, equal=min(2_000, max(200, share // 8)), changed=share, longest=max(4_000, share)
             )
-            share -= sum(len(s.text) for s in shown.segments) + 8
+            share -= sum(len(s.text) for s in shown.segments) + _LINE
             lines.append([line.op, [_segment(s, shown) for s in shown.segments]])
         if lines:
             found.append({"h": header, "b": hunk.before_start, "a": hunk.after_start, "l": lines})
@@ -350,10 +419,15 @@ def _texts(
 
 
 def _segment(segment: Segment, line: Line) -> str | list[Any]:
-    """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``."""
+    """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``.
+
+    A third item says that the dots in a marked text stand for spaces.
+    """
     if segment.skipped:
         return ["", segment.skipped]
     text = visible(segment.text)
     if line.op == "=" or len(line.segments) == 1 or not segment.changed:
         return text
-    return [text.replace(" ", "·") if line.spaces or text.isspace() else text]
+    if " " in text and "·" not in text and (line.spaces or text.isspace()):
+        return [text.replace(" ", "·"), 0, 1]
+    return [text]

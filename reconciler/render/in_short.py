@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.render.prompt_diff import TextDiff
-from reconciler.render.view import Change, Field, count, is_text, same_field, text_diff
+from reconciler.render.view import Change, Field, count, is_text, same_field, text_diff, text_size
 from reconciler.text.escape import quoted
 from reconciler.text.truncate import truncate
 
@@ -23,7 +23,12 @@ def in_short(change: Change) -> list[str]:
 
     ``model: "a" → "b"``, ``prompt −1 +1 lines``, ``remark.note removed``; and ``2 more fields``.
     """
-    if change.action == "create" or change.style == "delete":
+    if change.style == "delete":
+        prompts = [
+            str(f["before"]) for f in change.first["fields"] if f["path"] == "prompt" and "before" in f
+        ]
+        return [f"prompt: {text_size(prompt)}" for prompt in prompts]
+    if change.action == "create":
         return []
     fields = sorted(change.first["fields"], key=_importance)
     shown = fields if len(fields) <= FIELDS + 1 else fields[:FIELDS]

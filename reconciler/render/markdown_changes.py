@@ -101,7 +101,7 @@ class MarkdownChanges:
 
     def _fields(self, change: Change) -> list[str]:
         lines: list[str] = []
-        for field in change.first["fields"]:
+        for field in change.fields:
             if change.action == "create" and field["path"] == "name":
                 continue
             if change.action == "delete" and field["path"] != "prompt" and self.level != "full":

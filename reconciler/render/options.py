@@ -17,6 +17,9 @@ class RenderOptions:
     width take two. ``max_bytes`` limits Markdown, in
     bytes of UTF-8. ``whole`` says where the complete plan is, in Markdown that had to omit something: a sentence part
     such as ``the artifact plan.html of this job``, which is escaped.
+
+    The last three are for the page: the commit and the time (UTC, ISO 8601) that the plan was made at, and the address
+    of the job that made it. Of a saved plan, those that are empty are the plan's own.
     """
 
     color: bool = False
@@ -25,3 +28,6 @@ class RenderOptions:
     detail: Detail = "normal"
     max_bytes: int = 65_000
     whole: str = ""
+    commit: str = ""
+    time: str = ""
+    job: str = ""

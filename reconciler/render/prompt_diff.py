@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
 from reconciler.render.patience_diff import matches
@@ -23,6 +23,12 @@ Op: TypeAlias = Literal["=", "-", "+"]
 
 #: Unchanged lines around a change.
 CONTEXT = 3
+
+#: If the texts differ over more characters than this, without common ends, only the first lines are compared: this many
+#: lines, or fewer that hold this many characters.
+LARGE = 1_000_000
+FIRST_LINES = 2_000
+FIRST_CHARACTERS = 100_000
 
 #: Combining marks: they belong to the character before them.
 COMBINING = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
@@ -99,27 +105,42 @@ class Hunk:
         return tuple((line.op, line.text) for line in self.lines[changed[0] : changed[-1] + 1])
 
 
+class Rest(NamedTuple):
+    """The part of a large text that was not compared, and how many lines it has."""
+
+    text: str = ""
+    lines: int = 0
+
+
 @dataclass(frozen=True)
 class TextDiff:
-    """The difference between ``before`` and ``after``."""
+    """The difference between ``before`` and ``after``. ``rest`` is what was not compared of either, since they are
+    large: both count as replaced, and the last lines of the last hunk stand for them."""
 
     before: str
     after: str
     hunks: tuple[Hunk, ...] = field(repr=False)
+    rest: tuple[Rest, Rest] = field(default=(Rest(), Rest()), repr=False)
 
     @cached_property
     def removed(self) -> int:
         """How many lines were removed."""
-        return sum(line.op == "-" for hunk in self.hunks for line in hunk.lines)
+        return self._number("-") + self.rest[0].lines
 
     @cached_property
     def added(self) -> int:
         """How many lines were added."""
-        return sum(line.op == "+" for hunk in self.hunks for line in hunk.lines)
+        return self._number("+") + self.rest[1].lines
+
+    def _number(self, op: Op) -> int:
+        shown = (line for hunk in self.hunks for line in hunk.lines)
+        return sum(line.op == op and not line.segments[0].skipped for line in shown)
 
     @cached_property
     def spaces_only(self) -> bool:
         """Whether only white space differs: spaces, tabs and line breaks."""
+        if len(self.before) + len(self.after) > LARGE:  # a list of all words would take too much memory
+            return self.before.translate(_spaces()) == self.after.translate(_spaces())
         return "".join(self.before.split()) == "".join(self.after.split())
 
     @cached_property
@@ -130,7 +151,48 @@ class TextDiff:
 
 def diff(before: str, after: str, *, mark: bool = True) -> TextDiff:
     """Compare two texts by line and, with ``mark``, changed lines by word."""
-    return TextDiff(before, after, tuple(_hunks(before, after, _Budget() if mark else _Budget(pairs=0))))
+    budget = _Budget() if mark else _Budget(pairs=0)
+    if before == after:
+        return TextDiff(before, after, ())
+    span = start, end, end_after = _changed_span(before, after)
+    if end - start + end_after - start <= LARGE:
+        return TextDiff(before, after, tuple(_hunks(before, after, span, budget)))
+    cut, cut_after = _first_lines(before, start, end), _first_lines(after, start, end_after)
+    hunks = list(_hunks(before, after, (start, cut, cut_after), budget, context=False))
+    rest = _rest(before, cut, end), _rest(after, cut_after, end_after)
+    lines = [Line("-", (Segment("", "-", len(rest[0].text)),))] if rest[0].lines else []
+    lines += [Line("+", (Segment("", "+", len(rest[1].text)),))] if rest[1].lines else []
+    number = before.count("\n", 0, cut) + 1
+    last = hunks.pop() if hunks else Hunk(number, 0, number, 0, ())
+    last = replace(
+        last,
+        before_count=last.before_count + rest[0].lines,
+        after_count=last.after_count + rest[1].lines,
+        lines=(*last.lines, *lines),
+    )
+    return TextDiff(before, after, (*hunks, last), rest)
+
+
+def _rest(text: str, start: int, end: int) -> Rest:
+    if start == end:
+        return Rest()
+    return Rest(text[start:end], text.count("\n", start, end) + (end == len(text)))
+
+
+def _first_lines(text: str, start: int, end: int) -> int:
+    """The end of the first lines of a stretch, at the start of a line or at the end of the stretch."""
+    at = start
+    for _ in range(FIRST_LINES):
+        if at >= min(end, start + FIRST_CHARACTERS):
+            break
+        line_end = text.find("\n", at, end)
+        at = end if line_end < 0 else line_end + 1
+    return at
+
+
+@cache
+def _spaces() -> dict[int, None]:
+    return {code: None for code in range(0x3001) if chr(code).isspace()}
 
 
 def changed_part(before: str, after: str) -> tuple[str, str]:
@@ -162,7 +224,7 @@ def shared(diffs: Sequence[TextDiff]) -> TextDiff:
                 lines,
             )
         )
-    return TextDiff(first.before, first.after, tuple(hunks))
+    return TextDiff(first.before, first.after, tuple(hunks), first.rest)
 
 
 def _contexts(hunk: Hunk) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
@@ -257,12 +319,13 @@ class _Budget:
     characters: int = _MARKED_TEXT
 
 
-def _hunks(before: str, after: str, budget: _Budget) -> Iterator[Hunk]:
-    if before == after:
-        return
-    start, end, end_after = _changed_span(before, after)
+def _hunks(
+    before: str, after: str, span: tuple[int, int, int], budget: _Budget, *, context: bool = True
+) -> Iterator[Hunk]:
+    """The hunks of a span; without ``context``, what follows it is not the same in both texts."""
+    start, end, end_after = span
     first = _context_before(before, start)
-    last = _context_after(before, end)
+    last = _context_after(before, end) if context else end
     last_after = end_after + (last - end)
     a, b = _lines(before, first, last), _lines(after, first, last_after)
     offset = before.count("\n", 0, first)

@@ -100,7 +100,7 @@ def _tried(canary: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"      archived as it was: {archived}. Put it back before the next apply, once the contract is"
         )
-        lines.append(f"      right: reconciler archive restore {archived} --contract contract.yaml")
+        lines.append(f"      right: `reconciler archive restore {archived} --contract=contract.yaml`")
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from reconciler.render.options import RenderOptions
 from reconciler.text.escape import guard, visible
+from reconciler.text.paste import SUGGESTED
 from reconciler.text.width import breaks, cells
 
 #: A stretch of a line: a plain text, or a text and the name of its style.
@@ -50,7 +51,10 @@ class Page:
         return cells(text, wide_signs=self._wide)
 
     def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
-        """Add a line, wrapped if it does not fit. Continuation lines follow the gutter and the mark."""
+        """Add a line, wrapped if it does not fit. Continuation lines follow the gutter and the mark.
+
+        A suggested command is not wrapped, so that it can be copied.
+        """
         parts = [(span, "") if isinstance(span, str) else span for span in spans]
         plain = "".join([text for text, _ in parts])
         if visible(plain) is not plain:  # most lines need no escaping
@@ -66,7 +70,10 @@ class Page:
         hang = min(hang, room // 2)
         lead = mark + " " * (hang - self.cells(mark))
         start = 0
-        for at, end in enumerate(breaks(plain, room, room - self.cells(lead), wide_signs=self._wide)):
+        # A prompt, which follows a gutter, suggests nothing.
+        commands = [] if gutter else [found.span() for found in SUGGESTED.finditer(plain)]
+        rest = room - self.cells(lead)
+        for at, end in enumerate(breaks(plain, room, rest, commands, wide_signs=self._wide)):
             head = [(" " * indent + gutter, "dim" if gutter else "")]
             if at:
                 head.append((lead, "dim"))

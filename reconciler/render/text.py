@@ -109,9 +109,13 @@ class _Plan:
             page.put(0, (f"{totals(document)}.", "strong"))
             if by_field := totals_by_field(document):
                 page.put(0, f"{by_field}.")
-        if refusals and document["actions"]:
-            guards = ", ".join(dict.fromkeys(str(refusal["guard"]) for refusal in refusals))
-            page.put(0, (f"Refused: {guards}. The reasons are at the end.", "refused"))
+        for refusal in refusals[:3] if document["actions"] else ():
+            allow = (("; to allow it: ", "dim"), str(refusal["allow"]))
+            page.put(
+                0, (f"Refused [{refusal['guard']}]: ", "refused"), str(refusal["message"]), *allow, hang=4
+            )
+        if len(refusals) > 3 and document["actions"]:
+            page.put(0, (f"Refused for {count(len(refusals) - 3, 'more reason')}, at the end.", "refused"))
 
     def _legend(self, used: Iterable[str]) -> None:
         row: list[Span] = []
@@ -162,7 +166,7 @@ class _Plan:
             self._members(change.members)
         if change.action == "move" and action.get("from"):
             page.put(6, "moved from ", (str(action["from"]), "strong"))
-        if change.action == "move" or shows_reason(change) or self.full:
+        if shows_reason(change) or self.full:
             self._reason(action)
         self._fields(change)
         self._unchanged(change)
@@ -220,9 +224,7 @@ class _Plan:
     # --- fields ----------------------------------------------------------------------------------------
 
     def _fields(self, change: Change) -> None:
-        fields = [
-            f for f in change.first["fields"] if not (change.action == "create" and f["path"] == "name")
-        ]
+        fields = [f for f in change.fields if not (change.action == "create" and f["path"] == "name")]
         if change.action == "delete" and not self.full:
             fields = [f for f in fields if f["path"] == "prompt"]
         paths = [visible(str(f["path"])) for f in fields]

@@ -87,6 +87,11 @@ class Change:
         return str(self.first["action"])
 
     @property
+    def fields(self) -> list[Field]:
+        """What changes: first the model, and last the texts, which take many rows."""
+        return sorted(self.first["fields"], key=lambda field: (field["path"] != "model", is_text(field)))
+
+    @property
     def style(self) -> str:
         """The action whose style it is shown in."""
         return STYLES.get(self.action, self.action)
@@ -160,8 +165,11 @@ def _rank(change: Change) -> int:
         return 0
     if change.causes:
         return 1
+    fields = change.first["fields"]
     # Another model changes every answer of a persona.
-    return 2 if change.action == "update" and any(f["path"] == "model" for f in change.first["fields"]) else 3
+    if change.action == "update" and any(field["path"] == "model" for field in fields):
+        return 2
+    return 4 if change.action == "adopt" and not fields else 3
 
 
 _DIGITS = re.compile(r"([0-9]+)")

@@ -7,7 +7,8 @@ import hmac
 import sqlite3
 import time
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,6 +29,13 @@ from reconciler.values import JSON
 
 #: The error page of a proxy.
 _PAGE = "<!doctype html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
+
+#: The longest time (seconds) that the body of a request may take.
+BODY_TIME = 60.0
+#: How many bytes of bodies are held at once, over all requests.
+MAX_HELD = 4 * LARGEST
+#: How many bytes of the body of a refused request are read and dropped, so that its sender sees the answer.
+DRAINED = 2**20
 
 #: The host names that requests may use if the server listens on loopback.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -57,6 +65,7 @@ class RequestHandler:
     done: list[Hook] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     _requests: int = 0
+    _held: int = 0  # bytes of bodies
 
     def __post_init__(self) -> None:
         self.faults = Faults(frozenset(self.service.operations))
@@ -87,6 +96,8 @@ class RequestHandler:
             return Response()
         except Exception as error:
             response = self._failed(error)
+            if isinstance(error, _Unread):
+                response.headers["Connection"] = "close"
         if entry.fate in ("pending", "half"):
             entry.status = response.status_code
         if entry.fate == "pending":
@@ -101,7 +112,7 @@ class RequestHandler:
 
         entry = self.enter(request, "page")
         try:
-            page = render_page(self.service.store, entry.query, self._admit(request))
+            page = render_page(self.service.store, entry.query, self._admit(request, page=True))
             response: Response = HTMLResponse(page, headers=page_headers())
         except (Refusal, sqlite3.Error) as error:
             response = self._failed(error)
@@ -109,7 +120,35 @@ class RequestHandler:
         return response
 
     async def _answer(self, request: Request, entry: LoggedRequest) -> Response:
-        body = await _read(request)
+        try:
+            api_id = self._admit(request)
+        except Refusal as refusal:
+            if await _drained(request):
+                raise
+            raise _Unread(refusal.status, refusal.message) from None
+        with self._holding() as hold:
+            return await self._admitted(request, entry, api_id, await _read(request, hold))
+
+    @contextmanager
+    def _holding(self) -> Iterator[Callable[[int], None]]:
+        """Yields a function that counts so many more bytes as held, until the block ends."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self._held + size > MAX_HELD:
+                raise _Unread(503, "服务器繁忙：请求体过多")
+            held += size
+            self._held += size
+
+        try:
+            yield hold
+        finally:
+            self._held -= held
+
+    async def _admitted(
+        self, request: Request, entry: LoggedRequest, api_id: int | None, body: bytes
+    ) -> Response:
         limit = self.service.quirks.query_limit
         if limit is not None and len(request.scope["query_string"]) > limit:
             return HTMLResponse(_PAGE.format(status=414), 414)  # as a proxy in front of the service answers
@@ -124,14 +163,15 @@ class RequestHandler:
         if fault is not None and not fault.after_work:
             response = await self._break(fault, request, entry)
         if response is None:
-            response = self._work(request, entry, fields)
+            response = self._work(request, entry, fields, api_id)
             if fault is not None and fault.after_work:
                 response = await self._break(fault, request, entry, response) or response
         return response
 
-    def _work(self, request: Request, entry: LoggedRequest, fields: dict[str, JSON]) -> Response:
+    def _work(
+        self, request: Request, entry: LoggedRequest, fields: dict[str, JSON], api_id: int | None
+    ) -> Response:
         try:
-            api_id = self._admit(request)
             if not entry.operation:
                 raise Refusal(404, "接口不存在")
             if request.method not in self._methods(entry.operation):
@@ -213,13 +253,22 @@ class RequestHandler:
             return False
         raise Refusal(415, f"不支持的内容类型：{content_type}")
 
-    def _admit(self, request: Request) -> int | None:
-        """The account that makes a request; ``None`` if no key is needed."""
+    def _admit(self, request: Request, *, page: bool = False) -> int | None:
+        """The account that makes a request; ``None`` if no key is needed. A link of another site may lead to the page.
+
+        Raises:
+            Refusal: the request comes from another site, or without a key that it needs.
+        """
         host = request.headers.get("host", "").lower()
         if self.hosts is not None and host.rpartition(":")[0] not in self.hosts and host not in self.hosts:
             raise Refusal(403, "不支持的主机名")
         origin = request.headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host:
+            raise Refusal(403, "不支持跨站请求")
+        # A browser sends no Origin with some requests, such as that of an image, but this (Fetch Metadata, 2.4).
+        site = request.headers.get("sec-fetch-site", "none").lower()
+        linked = page and request.headers.get("sec-fetch-dest", "").lower() == "document"
+        if site not in ("none", "same-origin") and not linked:
             raise Refusal(403, "不支持跨站请求")
         if not self.keys:
             return None
@@ -280,19 +329,44 @@ def respond(answer: Answer) -> Response:
     return JSONResponse(answer.document, answer.status, headers)
 
 
-async def _read(request: Request) -> bytes:
+class _Unread(Refusal):
+    """A refusal of a request whose body was not read to its end, so that its connection can't be used again."""
+
+
+async def _read(request: Request, hold: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST:
-            # The rest is read and dropped: a client that is still sending would not see an answer.
-            chunks.clear()
-        else:
-            chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > LARGEST:
+                    # The rest is read and dropped: a client that is still sending would not see an answer.
+                    chunks.clear()
+                else:
+                    hold(len(chunk))
+                    chunks.append(chunk)
+    except TimeoutError:
+        raise _Unread(408, f"请求体未在 {BODY_TIME:g} 秒内到达") from None
     if size > LARGEST:
         raise Refusal(413, f"请求体过大，最多 {LARGEST} 字节")
     return b"".join(chunks)
+
+
+async def _drained(request: Request) -> bool:
+    """Whether the body of a refused request could be read to its end and dropped: a short one that comes at once."""
+    if "expect" in request.headers:
+        return False
+    size = 0
+    try:
+        async with asyncio.timeout(min(1.0, BODY_TIME)):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > DRAINED:
+                    return False
+    except TimeoutError:
+        return False
+    return True
 
 
 def _key(authorization: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.disk import MAX_FILE, read_named
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.faults import Fault
@@ -37,7 +38,7 @@ def read_document(path: Path, what: str) -> Document:
         ReconcilerError: the file can't be read. What is wrong with its contents is in ``problems``.
     """
     try:
-        data = path.read_bytes()
+        data = read_named(path, MAX_FILE)
     except OSError as error:
         raise ReconcilerError(f"{what} {path} can't be read: {error.strerror}") from None
     return parse_document(str(path), data)

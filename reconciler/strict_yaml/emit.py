@@ -189,9 +189,14 @@ def write(value: JSON, column: int, step: int = STEP, *, used: int = 0) -> Writt
 
 
 def _one_line(value: JSON, used: int) -> str | None:
-    """A value on one line, or ``None`` if it is nested, too long, or contains strings of several lines."""
+    """A value on one line, or ``None`` if it is nested, too long, or contains strings of several lines.
+
+    An empty collection is always on one line.
+    """
     if not isinstance(value, dict | list):
         return scalar(value, flow=False)
+    if not value:  # in block style it would have no lines, and be null
+        return flow(value)
     children = value.values() if isinstance(value, dict) else value
     if any(isinstance(child, dict | list) and child for child in children):
         return None

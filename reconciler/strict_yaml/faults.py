@@ -14,6 +14,8 @@ from reconciler.text.truncate import truncate
 
 #: The deepest nesting of mappings and lists, with aliases expanded.
 MAX_DEPTH: Final = 100
+#: After this many faults, the rest of a text is not read.
+MAX_FAULTS: Final = 1000
 
 
 class Fault(NamedTuple):

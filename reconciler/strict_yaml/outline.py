@@ -188,8 +188,10 @@ class Outline:
     def _pairs(self, node: Node) -> Any:
         while not isinstance(event := self._next(), MappingEndEvent):
             key = self._node(event, flow=True)
-            before = self.text[self.line_start(key.begin) : key.begin].rstrip(" \t")
-            begin = self.line_start(key.begin) + len(before) - 1 if before.endswith("?") else key.begin
+            before = key.begin
+            while before and self.text[before - 1] in " \t":
+                before -= 1
+            begin = before - 1 if self.text.startswith("?", before - 1) and before else key.begin
             value = self._node(self._next(), flow=node.flow)
             colon = self._skip(key.end)
             value.intro = value.intro or (colon + 1 if self.text.startswith(":", colon) else key.end)

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import yaml
 from yaml import (
@@ -27,6 +27,17 @@ from reconciler.strict_yaml.path import NodePath
 MAX_POSITIONS: Final = 1_000_000
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Places(Protocol):
+    """Makes problems with the place of the value at a path. ``file`` is the file that declares them."""
+
+    @property
+    def file(self) -> str: ...
+
+    def at_key(self, path: NodePath, message: str, hint: str = "") -> Problem: ...
+
+    def at_value(self, path: NodePath, message: str, hint: str = "") -> Problem: ...
 
 
 class Source:

@@ -33,7 +33,16 @@ from yaml import (
 )
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # missing from the stubs
 
-from reconciler.strict_yaml.faults import MAX_DEPTH, TAG_HINT, TOO_DEEP, Fault, find_forbidden, syntax_fault
+from reconciler.strict_yaml.deviations import find_deviations
+from reconciler.strict_yaml.faults import (
+    MAX_DEPTH,
+    MAX_FAULTS,
+    TAG_HINT,
+    TOO_DEEP,
+    Fault,
+    find_forbidden,
+    syntax_fault,
+)
 from reconciler.strict_yaml.scalars import MERGE, NUMERIC, WORDS, Refused, read_number
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
@@ -41,8 +50,6 @@ from reconciler.values import JSON
 #: What the aliases of one file may add when they are expanded: values, and characters of text.
 MAX_ALIAS_VALUES: Final = 1_000_000
 MAX_ALIAS_TEXT: Final = 100 * 2**20
-#: After this many faults, the rest of a text is not read.
-MAX_FAULTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,9 @@ def parse(data: bytes, text: str) -> Parsed:
         if not reader.faults or "\n" in text[reader.faults[-1].at : fault.at]:
             reader.faults.append(fault)
         return Parsed(None, tuple(reader.faults), broken=True)
+    deviations = find_deviations(data, text)
+    if deviations:
+        return Parsed(None, tuple(sorted([*reader.faults, *deviations])), broken=True)
     return Parsed(document, tuple(reader.faults), values=reader.values, text=reader.alias_text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 from reconciler.text.escape import HIDDEN
@@ -24,5 +25,6 @@ def json_text(value: Any) -> str:
     return text + "\n"
 
 
+@cache  # a text of millions of such characters shares their escapes
 def _escaped(char: str) -> str:
     return json.dumps(char)[1:-1] if not char.isascii() else f"\\u{ord(char):04x}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 
@@ -27,11 +27,16 @@ def _is_ambiguous(char: str) -> bool:
     return east_asian_width(char) == "A" and get_character_cell_size(char) == 1
 
 
-def breaks(text: str, first: int, rest: int, *, wide_signs: bool = False) -> Iterator[int]:
+def breaks(
+    text: str, first: int, rest: int, whole: Sequence[tuple[int, int]] = (), *, wide_signs: bool = False
+) -> Iterator[int]:
     """Where to break a text into rows of this many cells: after a space if one is near, else anywhere.
 
     A character is never separated from its combining marks, and no emoji sequence is split. A Chinese or Japanese row
     starts with none of the signs that close a phrase, and ends with none that opens one (as in JIS X 4051).
+
+    ``whole`` are stretches, each as its start and its end, that are not broken: one that does not fit starts a row,
+    and may be too long for it.
     """
     at, room = 0, first
     while at < len(text):
@@ -43,8 +48,21 @@ def breaks(text: str, first: int, rest: int, *, wide_signs: bool = False) -> Ite
                 end = min(blank + 1, end + 1)
             else:
                 end = _allowed(text, at, end)
+        end = _not_within(text, at, end, whole)
         yield end
         at, room = end, rest
+
+
+def _not_within(text: str, at: int, end: int, whole: Sequence[tuple[int, int]]) -> int:
+    """The end of a row, moved before the stretch that it breaks or, if the row starts there, behind it."""
+    for start, stop in whole:
+        if start < end < stop:
+            before = text.rfind(" ", at, start) + 1
+            if before > at:
+                return before
+            behind = text.find(" ", stop)
+            return behind + 1 if behind >= 0 else len(text)
+    return end
 
 
 def _fitting(text: str, at: int, room: int, wide_signs: bool) -> int:

@@ -54,6 +54,6 @@ def test_no_call_goes_out_that_names_no_session(facts: dict[str, Any]) -> None:
     assert caught.value.problems == (
         Problem(
             "#7 has no session_token, and the contract's update_session names a session by it",
-            "reconciler doctor --probe finds out how the service names sessions",
+            "`reconciler doctor --probe` finds out how the service names sessions",
         ),
     )

@@ -136,7 +136,7 @@ def test_the_key_comes_from_the_variable_or_from_a_file(tmp_path: Path) -> None:
     assert api_key(file, {"MINDCRAFT_API_KEY": "another"}) == (API_KEY, str(file))
 
 
-HINT = "set MINDCRAFT_API_KEY, name a file with --api-key-file, or try it out with --endpoint local"
+HINT = "set MINDCRAFT_API_KEY, name a file with --api-key-file, or try it out with --endpoint=local"
 
 
 @pytest.mark.parametrize("environ", [{}, {"MINDCRAFT_API_KEY": ""}, {"MINDCRAFT_API_KEY": " \n"}])

@@ -20,7 +20,7 @@ from tests.support import CONTRACT, Answer, answering, calling, listing, row
 
 AGAIN = (
     "the server does not order by session_id, or lists a session twice or not at all: "
-    "run the command again, and reconciler doctor if it says the same"
+    "run the command again, and `reconciler doctor` if it says the same"
 )
 UNRELIABLE = "the list of sessions can't be relied on: "
 

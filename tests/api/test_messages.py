@@ -223,9 +223,9 @@ def test_a_list_that_holds_less_than_it_counts_is_found_out() -> None:
     [
         (
             {"session_id": 1},
-            "the answer does not fit the contract: a message has no whole number at message_id",
+            "the answer does not fit the contract: a message has no whole number above 0 at message_id",
         ),
-        ("hi", "the answer does not fit the contract: a message has no whole number at message_id"),
+        ("hi", "the answer does not fit the contract: a message has no whole number above 0 at message_id"),
         ({**message(1), "message_id": "one"}, None),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_row_that_is_no_message(row: Any, said: str | None) -> None:
         def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
             return {"results": [row]}
 
-    said = said or "the answer does not fit the contract: a message has no whole number at message_id"
+    said = said or "the answer does not fit the contract: a message has no whole number above 0 at message_id"
     assert refusal(One([]), contract("before")) == (said, PROBE)
 
 
@@ -420,6 +420,6 @@ def test_a_session_without_a_token_can_not_be_asked_for_by_it() -> None:
     assert caught.value.problems == (
         Problem(
             "#1 has no session_token, and the contract's list_messages names a session by it",
-            "reconciler doctor --probe finds out how the service names sessions",
+            "`reconciler doctor --probe` finds out how the service names sessions",
         ),
     )

@@ -160,7 +160,7 @@ def test_a_refused_plan_is_not_applied(server: RunningServer, tmp_path: Path) ->
             "the catalog is empty, and all of its live sessions (2) would be deleted",
             "--allow-empty would allow it",
         ),
-        Problem("it would delete 2 sessions, and the policy allows 1", "--max-deletes 2 would allow it"),
+        Problem("it would delete 2 sessions, and the policy allows 1", "--max-deletes=2 would allow it"),
     )
     assert caught.value.exit_code == ExitCode.REFUSED
     assert len(server.log) == before

@@ -320,7 +320,7 @@ def test_a_session_that_does_not_fit_the_contract_is_said_to(tmp_path: Path) -> 
         find_archived(tmp_path, "a").live(load_contract().session)
     assert caught.value.problems == (
         Problem(
-            f"{path} does not fit the contract: a row of the list has no whole number at session_id",
+            f"{path} does not fit the contract: a row of the list has no whole number above 0 at session_id",
             "it was archived under another contract: name that one with --contract",
         ),
     )
@@ -344,5 +344,5 @@ def test_an_archived_session_is_found_by_the_beginning_of_its_id(
     with pytest.raises(ReconcilerError) as caught:
         find_archived(folder, "x")
     assert caught.value.problems == (
-        Problem(f"there is no 'x' in {folder}", "reconciler archive list shows what is archived"),
+        Problem(f"there is no 'x' in {folder}", "`reconciler archive list` shows what is archived"),
     )

@@ -18,6 +18,7 @@ from reconciler.plan import make_plan
 from reconciler.server import Fault, Quirks, RunningServer, running_server
 from reconciler.server.log import LoggedRequest
 from tests.cli.conftest import Shell
+from tests.suggestions import without_run
 from tests.support import CONTRACT, LEARNED, calling, catalog, learned_file, options, reconcile, wanted
 
 SESSIONS: dict[str, dict[str, Any]] = {
@@ -28,8 +29,8 @@ SESSIONS: dict[str, dict[str, Any]] = {
 EDITED = {key: {**one, "prompt": "Be quick."} for key, one in SESSIONS.items()}
 LEFT = {"carol": SESSIONS["carol"]}
 HINT = (
-    "      the contract only assumes this call: reconciler doctor --probe --write contract.yaml finds out which one "
-    "the service has; then plan again and apply with --contract contract.yaml\n"
+    "      the contract only assumes this call: `reconciler doctor --probe --write=contract.yaml` finds out which one "
+    "the service has; then plan again and apply with --contract=contract.yaml\n"
 )
 UPDATE = (
     "      sent: POST /v1/session/2/ with prompt, session_remark\n      answered: status 200, session 2\n"
@@ -82,7 +83,7 @@ def applied(shop: Shell, sessions: dict[str, Any], *flags: str) -> tuple[int, st
     """The exit code of an apply, and its report."""
     shop.write(sessions)
     done = shop.run("apply", "shop", "--auto-approve", *flags)
-    return done.returncode, re.split(r"\nPlan: .*\n(?:Left alone: .*\n)?\n", done.stdout)[1]
+    return done.returncode, re.split(r"\nPlan: .*\n(?:Left alone: .*\n)?\n", without_run(done.stdout))[1]
 
 
 def writes(server: RunningServer) -> list[str]:
@@ -98,7 +99,7 @@ def archive(shop: Shell) -> dict[int, str]:
 def as_it_was(archived: str) -> str:
     return (
         f"      archived as it was: {archived}. Put it back before the next apply, once the contract is\n"
-        f"      right: reconciler archive restore {archived} --contract contract.yaml\n"
+        f"      right: `reconciler archive restore {archived} --contract=contract.yaml`\n"
     )
 
 
@@ -141,13 +142,14 @@ def test_the_plan_says_what_is_tried(shop: Shell, serve: Callable[..., RunningSe
     seed(shop, serve)
     shop.write({"alice": EDITED["alice"], "bob": EDITED["bob"]})
     (note,) = shop.json("plan", "shop")["notes"]
+    note["message"] = without_run(note["message"])
     assert note == {
         "kind": "canary",
         "key": None,
         "session_id": None,
         "message": "the contract's update and delete calls are not proven: the first of each is tried on one session, "
         "and the apply stops if the list shows anything else than it should. "
-        "`reconciler doctor --probe --write contract.yaml` proves them",
+        "`reconciler doctor --probe --write=contract.yaml` proves them",
     }
     learned = str(learned_file(shop.folder))
     assert shop.json("plan", "shop", "--contract", learned)["notes"] == []

@@ -114,7 +114,7 @@ def changing_hands(
     return dataclasses.replace(
         now,
         adopt={key: number for number, key in adopt.items() if key in keys},
-        moved={key: source for source, key in moved.items()},
+        moved=moved,
         forgotten=frozenset(forgotten - keys - away),
     )
 
@@ -212,7 +212,7 @@ def by_id(store: Store) -> dict[int, SessionRow]:
 
 def ours(there: Snapshot, now: Catalog) -> set[int]:
     """The sessions that an apply may touch."""
-    adopted, moved = set(now.adopt.values()), set(now.moved.values())
+    adopted, moved = set(now.adopt.values()), set(now.moved)
     return {
         one.session_id
         for one in there

@@ -242,7 +242,7 @@ def test_a_session_that_is_not_ours_any_more_is_not_put_back(
     assert caught.value.problems == (
         Problem(
             f"#1 is {owner} now, and no longer bookshop/alice's: nothing was put back",
-            f"reconciler archive show {archived.id} has what it was",
+            f"`reconciler archive show {archived.id}` has what it was",
         ),
     )
     assert server.store.dump() == before
@@ -372,7 +372,7 @@ def test_what_can_never_be_finished_is_not_begun(server: RunningServer, tmp_path
         Problem(
             "the service does not take data when it creates a session, and has no update call: alice could not be "
             "made as it was",
-            f"reconciler archive show {archived.id} has what it was",
+            f"`reconciler archive show {archived.id}` has what it was",
         ),
     )
     assert server.store.sessions() == []

@@ -127,7 +127,7 @@ def test_an_identity_that_somebody_has_by_now_is_given_to_nobody_else() -> None:
     said = "alice (#7): planned to adopt, found bookshop/alice live as #9"
     assert moved(adopting, free, written(WAS, 9)) == [Problem(said)]
     old = written(wanted("al"), 1)
-    moving = make_plan(catalog(NOW, moved={"alice": Identity("bookshop", None, "al")}), snapshot(old))
+    moving = make_plan(catalog(NOW, moved={Identity("bookshop", None, "al"): "alice"}), snapshot(old))
     said = "alice (#1): planned to move, found bookshop/alice live as #9"
     assert moved(moving, old, written(WAS, 9)) == [Problem(said)]
 
@@ -138,7 +138,7 @@ def test_sessions_that_pass_an_identity_on_are_in_nobodys_way() -> None:
     now = catalog(
         wanted("b"),
         wanted("c"),
-        moved={"b": Identity("bookshop", None, "a"), "c": Identity("bookshop", None, "b")},
+        moved={Identity("bookshop", None, "a"): "b", Identity("bookshop", None, "b"): "c"},
     )
     plan = make_plan(now, snapshot(first, second))
     assert [(action.kind, action.key) for action in plan.actions] == [("move", "b"), ("move", "c")]

@@ -137,6 +137,60 @@ def test_a_table_makes_a_session_for_each_row(tmp_path: Path, name: str, table: 
     }
 
 
+def test_a_column_may_have_any_name(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        catalog="defaults: {model: m, prompt: p}\nsessions:\n  t:\n    from:\n      file: t.csv\n"
+        '      key: "t-{no. 1}"\n      fields: {data.a: 姓名}\n    name: "{first name} {姓名}"\n',
+        t_csv="no. 1,first name,姓名\na,Alice,顾\n\n , ,\n",
+    )
+    (session,) = load_catalog(tmp_path).sessions.values()
+    assert (session.key, session.name, session.data) == ("t-a", "Alice 顾", {"a": "顾"})
+
+
+def test_numbers_of_a_table_are_exact(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        catalog="defaults: {model: m, prompt: p}\nsessions:\n  t:\n    name: N\n    from:\n      file: t.csv\n"
+        '      key: "{slug}"\n      fields: {parameters.max_tokens: max}\n',
+        t_csv="slug,max\na,9007199254740993\nb,4000.0\nc, 1e3 \n",
+    )
+    found = {key: one.parameters["max_tokens"] for key, one in load_catalog(tmp_path).sessions.items()}
+    assert found == {"a": 9007199254740993, "b": 4000, "c": 1000}
+    assert all(type(number) is int for number in found.values())
+
+
+def test_a_cell_may_hold_a_long_prompt(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        catalog="defaults: {model: m}\nsessions:\n  t:\n    name: N\n    from:\n      file: t.csv\n"
+        '      key: "{slug}"\n      fields: {prompt: text}\n',
+        t_csv=f'slug,text\na,"{"x" * 200_000}"\n',
+    )
+    assert len(load_catalog(tmp_path).sessions["a"].prompt) == 200_000
+
+
+def test_a_problem_with_the_patch_of_a_row_is_in_the_patch(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        catalog="defaults: {model: m}\nenvironments:\n  e:\n    sessions:\n      a: {prompt: [{fragment: nope}]}\n"
+        "sessions:\n  t:\n    name: N\n    from:\n      file: t.csv\n"
+        '      key: "{slug}"\n      fields: {prompt: text}\n',
+        t_csv="slug,text\na,p\n",
+    )
+    assert said(tmp_path, "e").startswith("catalog.yaml:7:31: there is no fragment `nope`\n")
+
+
+def test_a_patch_may_skip_a_row(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        catalog="defaults: {model: m, prompt: p}\nenvironments:\n  e:\n    sessions:\n      a: {skip: true}\n"
+        'sessions:\n  t: {name: N, from: {file: t.csv, key: "{slug}"}}\n',
+        t_csv="slug\na\nb\n",
+    )
+    assert list(load_catalog(tmp_path, "e").sessions) == ["b"]
+
+
 @pytest.mark.skipif(not PERSONAS.exists(), reason="the real personas are not here")
 def test_real_prompts_pass_through_templates_and_parts_unchanged(tmp_path: Path) -> None:
     personas = [json.loads(line) for line in PERSONAS.read_text(encoding="utf-8").splitlines()]
@@ -256,7 +310,7 @@ WRONG = {
         "catalog.yaml:3:51: the template refers to something undefined: 'x' is undefined\n"
         '    3 | sessions: {a: {name: A, model: m, prompt: [{text: "{{ x }}", template: jinja}]}}\n'
         "      |                                                   ^\n"
-        "      hint: declare it below `variables:`, or pass --var NAME=VALUE",
+        "      hint: declare it below `variables:`, or pass --var=NAME=VALUE",
     ),
     "nothing to make a prompt of": (
         {"catalog": "templates: {t: {model: m}}\nsessions: {a: {name: A, extends: t}}\n"},
@@ -278,17 +332,17 @@ WRONG = {
         {
             "catalog": 'sessions:\n  t: {matrix: {axes: {x: [A B]}, key: "{x}"}, name: N, model: m, prompt: p}\n'
         },
-        "catalog.yaml:4:3: this makes the key `A B`, which is not a valid session key\n"
+        "catalog.yaml:4:27: this makes the key `A B`, which is not a valid session key\n"
         '    4 |   t: {matrix: {axes: {x: [A B]}, key: "{x}"}, name: N, model: m, prompt: p}\n'
-        "      |   ^\n"
-        "      hint: change the `key` pattern",
+        "      |                           ^\n"
+        "      hint: change this value or the `key` pattern",
     ),
     "a pattern that asks for what is not there": (
         {"catalog": 'sessions:\n  t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'},
-        "catalog.yaml:4:7: `{y}` is not a string or a number\n"
+        "catalog.yaml:4:37: there is no axis `y`\n"
         '    4 |   t: {matrix: {axes: {x: [a]}, key: "{y}"}, name: N, model: m, prompt: p}\n'
-        "      |       ^\n"
-        "      hint: available: `{x}`",
+        "      |                                     ^\n"
+        "      hint: the axes are `x`",
     ),
     "a row with a cell too many": (
         {
@@ -361,7 +415,9 @@ def test_a_small_catalog_cannot_make_gigabytes(tmp_path: Path) -> None:
         + '], y: [1, 2, 3, 4, 5]}, key: "k{x}-{y}"}\n    name: N\n    model: m\n    prompt: [{fragment: f}]\n',
         f_md="x" * 500_000,
     )
-    assert "holds more than 2 GiB of text" in said(tmp_path)
+    assert said(tmp_path).startswith(
+        "catalog.yaml:9:13: up to here, the sessions' prompts come to more than 128 MiB\n"
+    )
 
 
 def test_a_plan_says_which_fragment_is_behind_a_change(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog import check, documents, load
+from reconciler.catalog import budget, check, load, templating
 from reconciler.errors import CatalogError, Problem
+from reconciler.render.problems import format_problem
 from reconciler.strict_yaml import places
 from reconciler.strict_yaml import read as strict_yaml
-from reconciler.strict_yaml.faults import MAX_DEPTH
-from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, MAX_FAULTS, parse
+from reconciler.strict_yaml.faults import MAX_DEPTH, MAX_FAULTS
+from reconciler.strict_yaml.read import MAX_ALIAS_VALUES, parse
 from tests.catalog.support import CATALOG, DATA, SESSION, complaint, write_catalog
 
 
@@ -136,28 +137,148 @@ def test_a_line_of_megabytes_is_kept_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "sessions"),
+    ("limits", "sessions", "message"),
     [
-        ("MAX_TEXT", 10_000, "sessions:\n  a: {name: A, prompt: " + "x" * 10_000 + "}\n"),
-        ("MAX_TEXT", 10_000, "sessions:\n  a: {name: A, prompt: {file: p.md}}\n"),
-        ("MAX_VALUES", 100, "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(30))),
-        ("MAX_VALUES", 200, "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(20))),
+        (
+            # A character that takes four bytes counts four.
+            {"MAX_TEXT": 40_000, "TEXT_A_BYTE": 0},
+            "sessions:\n  a: {name: A, prompt: " + "x" * 10_000 + "😀}\n",
+            "sessions/a.yaml:2:3: up to here, the sessions' prompts come to more than 0 MiB",
+        ),
+        (
+            # What sessions share counts for each.
+            {"MAX_TEXT": 25_000, "TEXT_A_BYTE": 0},
+            "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: {{file: p.md}}}}\n" for n in range(3)),
+            "sessions/a.yaml:4:3: up to here, the sessions' prompts come to more than 0 MiB",
+        ),
+        (
+            {"MAX_TEXT": 25_000, "TEXT_A_BYTE": 0},
+            "sessions:\n  a: {name: A, prompt: [" + ", ".join(["{file: p.md}"] * 3) + "]}\n",
+            "sessions/a.yaml:2:24: up to here, the sessions' prompts come to more than 0 MiB",
+        ),
+        (
+            {"MAX_VALUES": 100, "BYTES_A_VALUE": 100},
+            "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(30)),
+            "sessions/a.yaml: up to here, the sessions hold more than 100 values, with aliases, defaults and "
+            "templates written out",
+        ),
+        (
+            # What the defaults add counts for each session.
+            {"MAX_VALUES": 200, "BYTES_A_VALUE": 100},
+            "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(20)),
+            "sessions/a.yaml:10:3: up to here, the sessions hold more than 200 values, with aliases, defaults and "
+            "templates written out",
+        ),
+        (
+            {"MAX_SESSIONS": 20, "BYTES_A_SESSION": 100},
+            "sessions:\n" + "".join(f"  s{n}: {{name: A, prompt: p}}\n" for n in range(21)),
+            "sessions/a.yaml:22:3: up to here, the catalog makes more than 20 sessions",
+        ),
+        (
+            # Two matrices that are each small enough.
+            {"MAX_SESSIONS": 5},
+            "sessions:\n"
+            + "".join(
+                f"  {m}: {{matrix: {{axes: {{x: [1, 2, 3]}}, key: '{m}-{{x}}'}}, name: A, prompt: p}}\n"
+                for m in "ab"
+            ),
+            "sessions/a.yaml:3:7: up to here, the catalog makes more than 5 sessions",
+        ),
+        (
+            {"MAX_SESSIONS": 2},
+            "sessions:\n  t: {from: {file: t.csv, key: '{id}'}, name: A, prompt: p}\n",
+            "t.csv:4:1: up to here, the catalog makes more than 2 sessions",
+        ),
+        (
+            # Combinations that are left out take time, too.
+            {"MAX_STEPS": 29},
+            "sessions:\n  m: {matrix: {axes: {x: [1, 2, 3], y: [1, 2]}, key: 'k{x}-{y}', exclude: [{x: 1}, "
+            "{x: 2}, {x: 3}]}, name: A, prompt: p}\n",
+            "sessions/a.yaml:2:7: up to here, expanding matrices and tables takes more than 29 comparisons",
+        ),
+        (
+            {"MAX_STEPS": 9},
+            "sessions:\n  t: {from: {file: t.csv, key: '{id}', fields: {data.a: id}}, name: A, prompt: p}\n",
+            "sessions/a.yaml:2:7: up to here, expanding matrices and tables takes more than 9 comparisons",
+        ),
     ],
 )
 def test_the_catalog_as_a_whole_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, sessions: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], sessions: str, message: str
 ) -> None:
-    defaults = "version: 1\ncatalog: shop\ndefaults: {model: m, data: {a: 1, b: 2, c: 3}}\n"
-    root = write_catalog(
-        tmp_path, {"catalog.yaml": defaults, "sessions/a.yaml": sessions, "p.md": "x" * 10_000}
-    )
-    load.load_catalog(root)
-    monkeypatch.setattr(documents, limit, value)
+    files = {
+        "catalog.yaml": "version: 1\ncatalog: shop\ndefaults: {model: m, data: {a: 1, b: 2, c: 3}}\n",
+        "sessions/a.yaml": sessions,
+        "p.md": "x" * 10_000,
+        "t.csv": "id\na\nb\nc\n",
+    }
+    root = write_catalog(tmp_path, files)
+    if "exclude" not in sessions:
+        load.load_catalog(root)
+    for limit, value in limits.items():
+        monkeypatch.setattr(budget, limit, value)
     with pytest.raises(CatalogError) as caught:
         load.load_catalog(root)
     (problem,) = caught.value.problems
-    assert problem.message.startswith("up to here, the catalog holds more than ")
-    assert problem.file == "sessions/a.yaml"
+    assert format_problem(problem).startswith(message + "\n")
+
+
+def test_a_large_catalog_that_is_written_out_has_a_larger_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("MAX_TEXT", "MAX_VALUES", "MAX_SESSIONS"):
+        monkeypatch.setattr(budget, limit, 20)
+    sessions = "sessions:\n" + "".join(f"  s{n}: {{name: S, prompt: {'x' * 300}}}\n" for n in range(50))
+    assert len(load.load_catalog(write_catalog(tmp_path, {"sessions/a.yaml": sessions})).sessions) == 50
+
+
+def test_what_sessions_share_is_in_memory_once(tmp_path: Path) -> None:
+    files = {
+        "catalog.yaml": "version: 1\ncatalog: shop\ndefaults: {model: m}\nfragments: {rules: Be kind.}\n",
+        "p.md": "Sell books.\n",
+        "sessions/a.yaml": "sessions:\n"
+        "  a: {name: A, prompt: {file: p.md}}\n  b: {name: B, prompt: {file: p.md}}\n"
+        "  c: {name: C, prompt: [{file: p.md}]}\n"
+        "  d: {name: D, prompt: [{file: p.md}, {fragment: rules}]}\n"
+        "  e: {name: E, prompt: [{file: p.md}, {fragment: rules}]}\n",
+    }
+    sessions = load.load_catalog(write_catalog(tmp_path, files)).sessions
+    assert sessions["a"].prompt is sessions["b"].prompt
+    assert sessions["d"].prompt == "Sell books.\n\nBe kind."
+    assert sessions["d"].prompt is sessions["e"].prompt
+
+
+def test_all_templates_together_have_limited_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templating, "TOTAL", 1e-9)
+    prompt = "prompt: [{text: 'You are {{ x }}.', template: jinja}], variables: {x: kind}"
+    said = complaint(
+        tmp_path, {"sessions/a.yaml": f"sessions:\n  a: {{name: A, {prompt}}}\n  b: {{name: B, {prompt}}}\n"}
+    )
+    assert said.startswith("sessions/a.yaml:3:32: up to here, the templates take more than 1e-09 s\n")
+
+
+@pytest.mark.parametrize(
+    ("include", "message"),
+    [
+        (
+            "include: ['**/**/**/a.yaml']\n",
+            "catalog.yaml:4:11: the pattern `**/**/**/a.yaml` makes more than 40 ",
+        ),
+        ("", "catalog.yaml: the folder makes more than 40 "),
+    ],
+)
+def test_looking_for_files_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, include: str, message: str
+) -> None:
+    monkeypatch.setattr("reconciler.catalog.files.MAX_ENTRIES", 40)
+    root = write_catalog(tmp_path, {"sessions/a.yaml": SESSION})
+    (root / "catalog.yaml").write_text("version: 1\ncatalog: shop\ndefaults: {model: m}\n" + include)
+    for number in range(30):
+        (root / f"drafts/{number}").mkdir(parents=True)
+    with pytest.raises(CatalogError) as caught:
+        load.load_catalog(root)
+    (problem,) = caught.value.problems
+    assert format_problem(problem).startswith(message + "entries of folders to look at\n")
 
 
 def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,93 @@ def test_what_a_template_may_do(render: Renderer, template: str, text: str) -> N
     assert render(template, VARIABLES) == text
 
 
+DATA = {
+    "menu": {"items": ["tea"], "get": "one"},
+    "mixed": [1, 2.5, True, None, "é", {"a": []}],
+    "yes": True,
+    "nothing": None,
+    "half": "\ud83d",
+}
+
+WRITTEN = {
+    "a key of a mapping wins over its method": ("{{ menu.items }} {{ menu.get }}", '["tea"] one'),
+    "a boolean and null": ("{{ yes }} {{ nothing }} {{ not yes }}", "true null false"),
+    "a list": ("{{ mixed }}", '[1, 2.5, true, null, "é", {"a": []}]'),
+    "a mapping": ("{{ menu }}", '{"items": ["tea"], "get": "one"}'),
+    "pairs": ("{{ {'a': 1}.items() | list }}", '[["a", 1]]'),
+    "joined by an operator": ("{{ 'a' ~ yes ~ mixed[:1] }}", "atrue[1]"),
+    "joined by a filter": ("{{ mixed[:4] | join(yes) }}", "1true2.5truetruetruenull"),
+    "joined by an attribute": ("{{ [{'a': yes}, {'a': 2}] | join('-', attribute='a') }}", "true-2"),
+    "through a filter for text": ("{{ yes | upper }} {{ nothing | string | length }}", "TRUE 4"),
+    "replaced": ("{{ 'a-b' | replace('-', yes) }}{{ 'a' | replace(old='a', new=nothing) }}", "atruebnull"),
+    "through a block": ("{% filter upper %}{{ yes }}{% endfilter %}", "TRUE"),
+}
+
+
+@pytest.mark.parametrize(("template", "text"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_values_are_written_as_in_yaml_and_json(render: Renderer, template: str, text: str) -> None:
+    assert render(template, DATA) == text
+
+
+_FUNCTION = ("the template writes a function, not a value", "add `()` to call it")
+_ITERATOR = ("the template writes an iterator, which has no text", "add `| list`, or `| join(', ')`")
+_OTHER = (
+    "the template writes something that is not a string, number, boolean, null, list or mapping",
+    "write one of its values",
+)
+_HALF = (
+    "the template writes a lone surrogate, half of a character",
+    "remove it from the template or its variables",
+)
+
+NOT_WRITTEN = {
+    "a method": ("{{ menu.keys }}", *_FUNCTION),
+    "a method in a list": ("{{ [menu.keys] }}", *_FUNCTION),
+    "a method joined by an operator": ("{{ 'a' ~ menu.keys }}", *_FUNCTION),
+    "a method joined by a filter": ("{{ [menu.keys] | join }}", *_FUNCTION),
+    "a method through a filter for text": ("{{ menu.keys | string }}", *_FUNCTION),
+    "a method as a replacement": ("{{ 'a' | replace('a', menu.keys) }}", *_FUNCTION),
+    "a method through a block": ("{% set x %}{{ menu.keys }}{% endset %}", *_FUNCTION),
+    "a function": ("{{ range }}", *_FUNCTION),
+    "a range": ("{{ range(3) }}", *_ITERATOR),
+    "a generator": ("{{ mixed | map('string') }}", *_ITERATOR),
+    "a view of a mapping": ("{{ menu.keys() }}", *_ITERATOR),
+    "the loop": ("{% for one in mixed %}{{ loop }}{% endfor %}", *_OTHER),
+    "the template itself": ("{{ self }}", *_OTHER),
+    "infinity": (
+        "{{ 1e308 * 10 }}",
+        "the template writes a number that is infinite or undefined",
+        "limit the number",
+    ),
+    "a number as a key": (
+        "{{ {1: 2} }}",
+        "the template writes a mapping with a key that is not a string",
+        "quote the key",
+    ),
+    "NUL": (
+        r"{{ '\0' }}",
+        "the template writes a NUL character",
+        "remove it from the template or its variables",
+    ),
+    "a lone surrogate": ("{{ half }}", *_HALF),
+    "a lone surrogate in a list": ("{{ [half] }}", *_HALF),
+    "a lone surrogate by its escape": (r"{{ '\udc00' }}", *_HALF),
+}
+
+
+@pytest.mark.parametrize(("template", "message", "hint"), NOT_WRITTEN.values(), ids=NOT_WRITTEN.keys())
+def test_nothing_else_is_written(render: Renderer, template: str, message: str, hint: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        render(f"A line.\n{template}\n", DATA)
+    assert (caught.value.message, caught.value.hint, caught.value.line) == (message, hint, 2)
+
+
+def test_another_process_renders_the_same_text(render: Renderer) -> None:
+    templates = [template for template, _ in WRITTEN.values()]
+    with Renderer() as other:
+        assert [render(one, DATA) for one in templates] == [other(one, DATA) for one in templates]
+
+
 @pytest.mark.parametrize("template", ESCAPES)
 def test_no_way_out(render: Renderer, template: str) -> None:
     with pytest.raises(RenderError):

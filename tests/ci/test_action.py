@@ -392,13 +392,94 @@ def test_the_default_branch_is_applied_exactly_as_planned(start: Start, service:
     done = runner.run(command="apply", catalog="shop", api_key=API_KEY)
     assert (done.ran, done.failed, done.outputs["exit-code"]) == (APPLIED, "", "0")
     assert names(service) == ["Alice"]
-    assert "### Apply: exit code 0\n\n    " in done.summary
+    result, plan = done.summary.split("### Apply: exit code 0\n\n")[1].split("<details>")
+    assert result == "    Ended: 1 applied.\n    Verified: the live list is what was written.\n\n"
+    assert "\n    Plan for catalog bookshop" in plan
+    assert re.search(r"\n      created alice #\d+\n", plan)
+    page = done.artifacts["reconciler-bookshop-plan"]["plan.html"].decode()
+    assert "0123456789ab<" in page
+    assert 'href="https://github.example/bookshop/personas/actions/runs/42"' in page
     assert list(done.artifacts["reconciler-bookshop-archive-1"]) == ["archive/journal.jsonl"]
     assert "lock" in " ".join(str(entry.body) for entry in service.log)
 
     again = runner.run(command="apply", catalog="shop", api_key=API_KEY)
     assert (again.ran, again.failed, again.outputs["changes"]) == (PLANNED, "", "false")
     assert "No changes" in again.summary
+
+
+def summary_of(folder: Path, printed: str, code: int = 4) -> str:
+    """What the summary holds of an apply that printed this."""
+    (folder / "apply.txt").write_text(printed)
+    script = f'. "{ROOT}/ci/run.sh"; apply_summary "{folder}/apply.txt" {code}'
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+PRINTED = """Plan for catalog bookshop
+
+  ~ alice  "Alice"  #1
+      ~ prompt
+        |   FAILED update nobody
+        | - <b>Ended: all well</b>
+
+Plan: 0 to create, 2 to update, 0 to delete.
+
+  updated alice #1
+  FAILED update bob #2: the service answers 500
+      try again: reconciler apply
+  not tried: update carol #3
+
+Ended: 1 applied, 1 failed, 1 not tried.
+The live list is not what was written: see above, and plan again.
+"""
+
+
+def test_the_summary_of_an_apply_has_the_result_first_then_what_failed(tmp_path: Path) -> None:
+    top, folded = summary_of(tmp_path, PRINTED).split("<details>")
+    assert top == (
+        "### Apply: exit code 4\n\n"
+        "    Ended: 1 applied, 1 failed, 1 not tried.\n"
+        "    The live list is not what was written: see above, and plan again.\n\n"
+        "**Not done, or not as planned:**\n\n"
+        "      FAILED update bob #2: the service answers 500\n"
+        "          try again: reconciler apply\n"
+        "      not tried: update carol #3\n\n"
+    )
+    lines = folded.rstrip().splitlines()
+    assert (lines[0], lines[-1]) == (
+        "<summary>The plan, and everything that the apply printed</summary>",
+        "</details>",
+    )
+    assert lines[2:-2] == [f"    {line}" for line in PRINTED.splitlines()]
+
+
+def test_the_summary_of_an_apply_without_a_report_begins_with_why(tmp_path: Path) -> None:
+    why = "refused: alice has changed since the plan was made\n      hint: plan again\n"
+    top, _ = summary_of(tmp_path, f"contract: built in\n\n{why}", 3).split("<details>")
+    assert top == "### Apply: exit code 3\n\n    " + why.replace("\n ", "\n     ") + "\n"
+    assert "exit code 130" in summary_of(tmp_path, "", 130)
+
+
+@pytest.mark.parametrize("line", ["x", "", "提示词" * 100, "x" * 5_000, "x" * 3_000_000])
+def test_the_summary_of_an_apply_fits_after_indenting(tmp_path: Path, line: str) -> None:
+    many = f"{line}\n" * (2_000_000 // (len(line.encode()) + 1) + 1)
+    failed = "  FAILED update x: y\n" * 50_000
+    text = summary_of(tmp_path, f"{many}\n{failed}\nEnded: 1 failed.\n")
+    assert len(text.encode()) < 1 << 20
+    assert text.startswith("### Apply: exit code 4\n\n    Ended: 1 failed.\n")
+    assert text.endswith("more lines: see the log of the job\n\n</details>\n\n")
+
+
+@pytest.mark.parametrize("length", [10, 1_100_000])
+def test_a_plan_goes_to_the_summary_if_that_may_hold_it(tmp_path: Path, length: int) -> None:
+    text = f"<!-- reconciler plan catalog=shop -->\n### Plan\n{'x' * length}\n"
+    (tmp_path / "plan.md").write_text(text)
+    script = f'. "{ROOT}/ci/run.sh"; bounded "{tmp_path}/plan.md"'
+    done = subprocess.run(["bash", "-e", "-c", script], capture_output=True, text=True, check=True)
+    long = "The plan is too long for this page. It is in the job's log and, unless that is off, in its artifact.\n"
+    assert done.stdout == (text if length < 100 else f"{text.splitlines()[0]}\n\n{long}")
 
 
 def test_without_a_lock(start: Start, service: RunningServer) -> None:

@@ -85,6 +85,9 @@ def test_a_merge_request_gets_one_note_that_follows_it(pipeline: Pipeline, forge
     assert len(forge.comments) == 1
     assert "**2 to create, 0 to update, 0 to delete.**" in forge.comments[0]["body"]
     assert pipeline.artifacts("reconciler:plan") == ["reconciler-ci/plan.html"]
+    page = (pipeline.checkout / "reconciler-ci" / "plan.html").read_text()
+    assert "0123456789ab<" in page
+    assert 'href="https://gitlab.example/bookshop/personas/-/jobs/42"' in page
     assert API_KEY not in done.stdout + done.stderr
     assert TOKEN not in done.stdout + done.stderr
     assert pipeline.names == []

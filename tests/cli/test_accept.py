@@ -201,9 +201,9 @@ def test_what_can_not_be_accepted_is_named_beside_the_rest(plain: Shop) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1]) == (4, "Wrote 1 value into 1 file.")
     assert done.stderr.splitlines() == [
         "`desk.prompt` can't be accepted: the prompt has several parts, and more than one of them changed",
-        "      hint: edit the part by hand; `reconciler explain desk` shows where each is",
+        "      hint: edit the part by hand; `reconciler explain desk --catalog=shop` shows where each is",
         done.stderr.splitlines()[2],
-        "      hint: to accept it, remove hall from the catalog; reconciler apply creates it again",
+        "      hint: to accept it, remove hall from the catalog; `reconciler apply --catalog=shop` creates it again",
     ]
     assert done.stderr.splitlines()[2].startswith(
         f"hall: there is no live value to accept: deleted outside git: it was #{row.session_id}, applied on "
@@ -305,7 +305,7 @@ def test_as_json(plain: Shop) -> None:
     [
         (["--into", "file"], "--into and --auto-approve are for --accept"),
         (["--accept", "--format", "html"], "--accept writes into the catalog, and shows no drift"),
-        (["--accept", "--into", "environment"], "--into environment: this catalog has no environments"),
+        (["--accept", "--into", "environment"], "--into=environment: this catalog has no environments"),
         (["--accept", "shop"], "the catalog has no session for 'shop'"),
     ],
 )

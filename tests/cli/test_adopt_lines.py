@@ -36,7 +36,7 @@ def test_a_line_that_is_done_is_noted_and_removed_by_tidy(shop: Shell, server: R
     assert shop.run("apply", "shop", "--auto-approve").returncode == 0
     done = shop.run("plan", "shop", "--detailed-exitcode")
     assert done.returncode == 0
-    note = f"[adopted] `adopt: {number}` of ann is done: remove with reconciler adopt --tidy"
+    note = f"[adopted] `adopt: {number}` of ann is done: remove with `reconciler adopt --tidy --catalog=shop`"
     assert note in one_line(done.stdout)
 
     done = shop.run("adopt", "--tidy", "--catalog", "shop")

@@ -20,7 +20,7 @@ from tests.cli.conftest import Shell
 ALICE = {"alice": {"name": "Alice", "prompt": "Be kind."}}
 NOT_IN_THE_CATALOG = (
     "bob is not in the catalog, so the next apply would delete it: put it back there, "
-    "or run `reconciler forget bob`\n"
+    "or run `reconciler forget bob --catalog=shop`\n"
 )
 
 

@@ -46,7 +46,7 @@ def test_without_a_key_nothing_is_asked_of_the_service(shell: Shell) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "there is no API key: MINDCRAFT_API_KEY is not set\n"
-        "      hint: set MINDCRAFT_API_KEY, name a file with --api-key-file, or try it out with --endpoint local\n"
+        "      hint: set MINDCRAFT_API_KEY, name a file with --api-key-file, or try it out with --endpoint=local\n"
     )
 
 

@@ -90,8 +90,8 @@ def test_a_tag_that_was_removed(applied: Shell, server: RunningServer) -> None:
         '  / alice  "Alice"\n'
         f"      reason: the tag of #{number} was removed outside git (applied on TODAY)\n\n"
         "Notes:\n"
-        f"  [tag-removed] alice #{number} it is live without its tag, so apply would create a second one: `reconciler\n"
-        f"      adopt alice={number}` takes it over again, with its messages\n\n"
+        f"  [tag-removed] alice #{number} it is live without its tag, so apply would create a second one:\n"
+        f"      `reconciler adopt alice={number} --catalog=shop` takes it over again, with its messages\n\n"
         "Drift: 1 session without its tag.\n"
         "Left alone: 1 unmanaged.\n"
     )
@@ -203,7 +203,7 @@ def test_what_is_gone_can_not_be_accepted(applied: Shell, server: RunningServer)
     assert done.returncode == 3
     assert re.sub(TODAY, "TODAY", done.stderr) == (
         f"alice: there is no live value to accept: deleted outside git: it was #{number}, applied on TODAY\n"
-        "      hint: to accept it, remove alice from the catalog; reconciler apply creates it again\n"
+        "      hint: to accept it, remove alice from the catalog; `reconciler apply --catalog=shop` creates it again\n"
     )
 
 

@@ -307,7 +307,7 @@ def test_adopt_by_name_adopts_what_is_clear(both: Shell, server: RunningServer) 
     words = ("adopt", "--match", "name", "shop", "--env=staging", "--auto-approve")
     said = (
         "not adopted, since the name 'Ben' is ambiguous: keys ben; sessions #2, #3\n"
-        "      hint: name the pair that you mean: reconciler adopt ben=2 --env=staging\n"
+        "      hint: name the pair that you mean: `reconciler adopt ben=2 --env=staging --catalog=shop`\n"
     )
     done = both.run(*words, "--all-or-nothing")
     assert (done.returncode, done.stderr) == (3, said + "nothing was adopted\n")
@@ -327,14 +327,14 @@ def test_commands_that_are_suggested_name_the_environment(both: Shell, server: R
         ("plan", "shop", "--only", "x"),
     ):
         done = both.run(*words, "--env=staging")
-        assert "reconciler list --env=staging shows" in done.stderr
+        assert "`reconciler list --env=staging --catalog=shop` shows" in done.stderr
     done = both.run("drift", "shop", "--env=staging", "--accept", "alice")
-    assert "reconciler drift --env=staging shows" in done.stderr
+    assert "`reconciler drift --env=staging --catalog=shop` shows" in done.stderr
     server.store.insert_session(
         name="S Alice", remark='{"reconciler":{"catalog":"bookshop","environment":"staging"'
     )
     done = both.run("plan", "shop", "--env=staging")
-    assert "reconciler adopt alice=1 --env=staging" in " ".join(done.stdout.split())
+    assert "`reconciler adopt alice=1 --env=staging --catalog=shop`" in " ".join(done.stdout.split())
 
 
 # The folder
@@ -376,6 +376,6 @@ def test_the_folder_is_given_once(shop: Shell) -> None:
     for words in (("validate", "shop"), ("adopt", "alice=1", "shop"), ("apply", "shop"), ("export", "shop")):
         done = shop.run(*words, "--catalog", "other")
         assert (done.returncode, done.stdout) == (64, "")
-        assert "the catalog's folder is given twice: shop, and --catalog other" in done.stderr
+        assert "the catalog's folder is given twice: shop, and --catalog=other" in done.stderr
     assert shop.run("validate", "shop", RECONCILER_CATALOG="other").returncode == 0
     assert shop.run("validate", RECONCILER_CATALOG="shop").returncode == 0

@@ -177,7 +177,7 @@ def test_a_catalog_in_files_with_everything_in_it(shop: Shell, server: RunningSe
     shop.write({"bob": {"name": "Bob", "prompt": "B"}})
     done = shop.run("plan", "shop")
     assert done.returncode == 3
-    assert "--allow-destroy alice" in done.stdout
+    assert "--allow-destroy=alice" in done.stdout
 
 
 # From Python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from reconciler.schemas import load_schema
 from reconciler.server import Fault, RunningServer
 from reconciler.values import MISSING
 from tests.cli.conftest import Shell, writes
+from tests.suggestions import suggested
 from tests.support import learned_file
 
 FIELDS = {
@@ -150,7 +152,7 @@ def test_a_damaged_tag_stands_in_the_way_until_it_is_adopted(
         assert done.returncode == 3
         words = " ".join(done.stdout.split())
         assert f"[unreadable_tag] alice would be created, but #{number} may be it" in words
-        assert f"to allow it: take it over: reconciler adopt alice={number}" in words
+        assert f"to allow it: take it over: `reconciler adopt alice={number} --catalog=shop`" in words
     assert live(server) == before
     adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
@@ -294,8 +296,8 @@ def test_a_session_without_its_tag_is_not_created_again(shop: Shell, server: Run
         assert done.returncode == 3
         assert (
             f"[allow_recreate] it would create alice a second time: #{number}, which was applied as alice, is live "
-            f"without its tag. To take it over again: reconciler adopt alice={number} to allow it: --allow-recreate"
-            in " ".join(done.stdout.split())
+            f"without its tag. To take it over again: `reconciler adopt alice={number} --catalog=shop` to allow it: "
+            "--allow-recreate" in " ".join(done.stdout.split())
         )
     assert live(server) == before
     adopted = shop.run("adopt", f"alice={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
@@ -313,7 +315,7 @@ def test_sessions_without_their_tags_are_refused_together(shop: Shell, server: R
     assert refusal["message"] == (
         "it would create k0, k1, k2, k3, k4 and 2 more a second time: #1, #2, #3, #4, #5 and 2 more, which were "
         "applied from here, are live without their tags. To take them over again: "
-        "reconciler adopt k0=1 k1=2 k2=3 k3=4 k4=5 and 2 more"
+        "`reconciler adopt k0=1 k1=2 k2=3 k3=4 k4=5 --catalog=shop` and 2 more"
     )
     applied(shop, "--allow-recreate")
     assert shop.json("plan", "shop")["actions"] == []
@@ -482,17 +484,60 @@ def test_what_is_advised_names_the_environment(shop: Shell, server: RunningServe
     whole = remark_of(server, 1)
     server.store.update_session(1, remark=whole[:75])
     (refusal,) = shop.json("plan", "shop", *staging, code=3)["refusals"]
-    assert refusal["allow"].startswith("take it over: reconciler adopt alice=1 --env=staging; ")
+    assert refusal["allow"].startswith(
+        "take it over: `reconciler adopt alice=1 --env=staging --catalog=shop`; "
+    )
     server.store.update_session(1, remark="")
     planned = shop.json("plan", "shop", *staging, code=3)
     notes = {one["kind"]: one["message"] for one in planned["notes"]}
-    assert "`reconciler adopt alice=1 --env=staging` takes it over again" in notes["tag-removed"]
-    assert planned["refusals"][0]["message"].endswith("again: reconciler adopt alice=1 --env=staging")
+    assert (
+        "`reconciler adopt alice=1 --env=staging --catalog=shop` takes it over again" in notes["tag-removed"]
+    )
+    assert planned["refusals"][0]["message"].endswith(
+        "again: `reconciler adopt alice=1 --env=staging --catalog=shop`"
+    )
     line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
     shop.write(sessions, environments=yaml.safe_load(line)["environments"])
     applied(shop, *staging)
     notes = {one["kind"]: one["message"] for one in shop.json("plan", "shop", *staging)["notes"]}
-    assert notes["adopted"].endswith("remove with reconciler adopt --tidy --env=staging")
-    words = notes["adopted"].rpartition("reconciler ")[2].split()
-    assert shop.run(*words, "--catalog", "shop").returncode == 0
+    assert notes["adopted"].endswith("remove with `reconciler adopt --tidy --env=staging --catalog=shop`")
+    (line,) = suggested(notes["adopted"])
+    assert shop.run(*shlex.split(line)[1:]).returncode == 0
     assert shop.json("plan", "shop", *staging)["notes"] == []
+
+
+def test_the_line_that_adopts_names_its_environment(shop: Shell, server: RunningServer) -> None:
+    server.store.insert_session(name="Alice", prompt="By hand.")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}}, environments={"staging": {}})
+    (note,) = [n for n in shop.json("plan", "shop", "--env=staging")["notes"] if n["kind"] == "same-name"]
+    line = "environments: {staging: {sessions: {alice: {adopt: 1}}}}"
+    assert note["message"].endswith(f'add "{line}" to catalog.yaml')
+
+
+# What was there before, after a tag was damaged
+
+
+@pytest.mark.parametrize("original", ["plain text, not json", '{"created_user": "lery"}', ""])
+@pytest.mark.parametrize("damage", ["altered", "truncated", "escaped"])
+def test_a_session_whose_damaged_tag_was_adopted_again_can_be_forgotten(
+    shop: Shell, server: RunningServer, original: str, damage: str
+) -> None:
+    number = server.store.insert_session(name="Fay", prompt="Be kind.", remark=original)
+    shop.write({"fay": {"name": "Fay", "prompt": "Be kind."}})
+    adopt = ("adopt", f"fay={number}", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert shop.run(*adopt).returncode == 0
+    tagged = remark_of(server, number)
+    damaged = {
+        "altered": tagged.replace('"key":"fay"', '"key":"gus"').replace('"key": "fay"', '"key": "gus"'),
+        "truncated": tagged[:60],
+        "escaped": tagged.replace('"', "&quot;"),
+    }[damage]
+    assert damaged != tagged
+    server.store.update_session(number, remark=damaged)
+    assert shop.run(*adopt).returncode == 0
+    done = shop.run("forget", "fay", "--catalog", "shop", "--auto-approve", "--settle", "0")
+    assert (done.returncode, "FAILED" in done.stdout) == (0, False), done.stdout
+    left = remark_of(server, number)
+    assert "reconciler" not in left
+    if damage == "altered" or original.startswith("{"):
+        assert left == original or json.loads(left) == json.loads(original or "{}")

@@ -76,7 +76,7 @@ def test_a_key_that_is_not_there_is_a_usage_error(changed: Shell, server: Runnin
     done = changed.run("apply", "shop", "--only", "alise", "--only", "alice", "--auto-approve")
     assert done.returncode == 64
     assert done.stderr == (
-        "--only alise: neither the catalog nor the live list has such a key\n"
+        "--only=alise: neither the catalog nor the live list has such a key\n"
         "      hint: did you mean 'alice'?\n"
     )
     assert len(writes(server)) == before

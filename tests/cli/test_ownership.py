@@ -43,7 +43,7 @@ def test_what_did_not_drift_cannot_be_accepted(shop: Shell) -> None:
     assert done.returncode == 3
     assert done.stderr == (
         "nothing was changed outside git in alice.model, or there is no such session or field\n"
-        "      hint: reconciler drift shows what was changed\n"
+        "      hint: `reconciler drift --catalog=shop` shows what was changed\n"
     )
 
 
@@ -62,7 +62,7 @@ def test_adopt_by_name_is_refused_where_it_fits_twice(shop: Shell, server: Runni
     assert done.returncode == 3
     assert done.stderr == (
         f"not adopted, since the name 'Alice' is ambiguous: keys alice; sessions #{numbers[0]}, #{numbers[1]}\n"
-        "      hint: name the pair that you mean: reconciler adopt alice=1\n"
+        "      hint: name the pair that you mean: `reconciler adopt alice=1 --catalog=shop`\n"
         "nothing was adopted\n"
     )
     assert {one.method for one in server.log} == {"GET"}
@@ -103,7 +103,7 @@ def refused(guard: str, message: str, allow: str) -> str:
     )
 
 
-OVER = refused("max_updates", "it would update 3 sessions, and the policy allows 2", "--max-updates 3")
+OVER = refused("max_updates", "it would update 3 sessions, and the policy allows 2", "--max-updates=3")
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_adopt_is_refused_where_the_plan_of_the_same_adoptions_is(
         {
             "guard": "max_updates",
             "message": "it would update 3 sessions, and the policy allows 2",
-            "allow": "--max-updates 3",
+            "allow": "--max-updates=3",
         }
     ]
     assert writes(server) == []
@@ -161,7 +161,7 @@ def test_forget_is_bound_by_the_limits(three: Shell, server: RunningServer, guar
     verb = {"max_updates": "update", "max_changes": "change"}[guard]
     assert (done.returncode, done.stderr) == (3, "")
     message = f"it would {verb} 3 sessions, and the policy allows 2"
-    assert refused(guard, message, f"{flag} 3") in done.stdout
+    assert refused(guard, message, f"{flag}=3") in done.stdout
     assert writes(server)[before:] == []
     assert three.run("forget", "ann", "ben", "--catalog", "shop", "--auto-approve").returncode == 0
     done = three.run("forget", "cleo", "--catalog", "shop", "--auto-approve", flag, "1")
@@ -172,13 +172,13 @@ def test_forget_is_bound_by_the_limits(three: Shell, server: RunningServer, guar
 @pytest.mark.parametrize(
     ("guard", "bound", "message", "flag"),
     [
-        ("max_updates", 0, "it would update 1 session, and the policy allows 0", "--max-updates 1"),
-        ("max_changes", 0, "it would change 1 session, and the policy allows 0", "--max-changes 1"),
+        ("max_updates", 0, "it would update 1 session, and the policy allows 0", "--max-updates=1"),
+        ("max_changes", 0, "it would change 1 session, and the policy allows 0", "--max-changes=1"),
         (
             "on_conflict",
             "fail",
             "anna (#1): prompt was changed in git and outside of it",
-            "--on-conflict overwrite",
+            "--on-conflict=overwrite",
         ),
     ],
 )
@@ -206,7 +206,7 @@ def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> Non
         done = shop.run(*words, "--catalog", "shop", "--auto-approve")
         assert (done.returncode, done.stderr) == (
             3,
-            message + "      hint: reconciler list shows what is live\n",
+            message + "      hint: `reconciler list --catalog=shop` shows what is live\n",
         )
 
 
@@ -224,10 +224,14 @@ def test_what_is_not_live_can_be_neither_moved_nor_forgotten(shop: Shell) -> Non
         (
             ("forget", "nobody"),
             "neither the live list nor the catalog has nobody",
-            "reconciler list shows what is live",
+            "`reconciler list --catalog=shop` shows what is live",
         ),
         (("mv", "alise", "bob"), "no live session is bookshop/alise", "did you mean 'alice'?"),
-        (("mv", "other/x", "bob"), "no live session is other/x", "reconciler list shows what is live"),
+        (
+            ("mv", "other/x", "bob"),
+            "no live session is other/x",
+            "`reconciler list --catalog=shop` shows what is live",
+        ),
     ],
 )
 def test_a_key_that_nobody_knows_is_wrong_usage(
@@ -256,8 +260,8 @@ def test_a_key_that_may_be_destroyed_and_is_not(shop: Shell) -> None:
     shop.write({"bob": {"name": "Bob", "prompt": "Be brief.", "parameters": {"temperature": 0.5}}})
     flags = ("--allow-destroy", "alise", "--allow-destroy", "bob", "--allow-destroy", "alice")
     said = (
-        "--allow-destroy alise: the plan deletes no session with this key; did you mean 'alice'?\n"
-        "--allow-destroy bob: the plan deletes no session with this key; the flag has no effect here\n"
+        "--allow-destroy=alise: the plan deletes no session with this key; did you mean 'alice'?\n"
+        "--allow-destroy=bob: the plan deletes no session with this key; the flag has no effect here\n"
     )
     for words in (("plan", "shop"), ("apply", "shop", "--auto-approve")):
         done = shop.run(*words, *flags)
@@ -327,12 +331,12 @@ def test_what_is_for_the_embedded_server_says_which_folder_it_needs(shop: Shell)
     assert (done.returncode, done.stderr) == (
         1,
         "the snapshot is for the embedded server, and .reconciler does not hold its data\n"
-        "      hint: name the folder that does: --endpoint local --state-dir CATALOG/.reconciler\n",
+        "      hint: name the folder that does: --endpoint=local --state-dir=CATALOG/.reconciler\n",
     )
     assert shop.run("apply", "shop", "--endpoint", "local", "--auto-approve").returncode == 0
     assert shop.run("plan", "shop", "--endpoint", "local", "--out", "plan.json").returncode == 0
     done = shop.run("apply", "plan.json", MINDCRAFT_ENDPOINT="")
     assert done.returncode == 3
-    assert "apply it with --endpoint local --state-dir CATALOG/.reconciler" in done.stderr
+    assert "apply it with --endpoint=local --state-dir=CATALOG/.reconciler" in done.stderr
     for words in (("apply", "plan.json"), ("snapshot", "live.json")):
         assert shop.run(*words, "--endpoint", "local", "--state-dir", "shop/.reconciler").returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -130,6 +131,42 @@ def test_a_plan_that_a_guard_refuses_is_shown_whole(shop: Shell, server: Running
     assert server.store.sessions() == []
 
 
+def test_the_page_says_when_by_which_job_and_from_which_commit_it_was_made(shop: Shell) -> None:
+    def page(*words: str, **env: str) -> str:
+        return shop.run(*words, "--format", "html", **env).stdout
+
+    def job(text: str) -> list[str]:
+        return re.findall('<a href="(http[^"]*)"', text)
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    ci = {"CI_COMMIT_SHA": commit, "CI_JOB_URL": "https://ci.example/jobs/1"}
+    made = page("plan", "shop", **ci)
+    assert f'<bdi class="mono" title="{commit}">0123456789ab</bdi>' in made
+    assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ">', made)
+    assert job(made) == ["https://ci.example/jobs/1"]
+    told = page("plan", "shop", "--commit=fedcba9876543210", "--job-url=https://ci.example/2", **ci)
+    assert 'title="fedcba9876543210"' in told
+    assert job(told) == ["https://ci.example/2"]
+    assert job(page("plan", "shop", "--job-url=", **ci)) == []
+
+    assert shop.run("plan", "shop", "--out", "plan.json", **ci).returncode == 0
+    saved = page("show", "plan.json")
+    created = json.loads((shop.folder / "plan.json").read_text())["created"]
+    assert f'title="{commit}"' in saved
+    assert f'<time datetime="{created}">' in saved
+    assert job(saved) == ["https://ci.example/jobs/1"]
+
+
+@pytest.mark.parametrize("flag", [("--commit", "0123456"), ("--job-url", "https://ci.example")])
+def test_the_flags_for_html_need_html(shop: Shell, flag: tuple[str, str]) -> None:
+    done = shop.run("plan", "shop", "--out-file", "markdown=plan.md", *flag)
+    assert (done.returncode, done.stderr) == (
+        64,
+        f"{flag[0]} is for HTML, and this command writes none\n"
+        "      hint: add --format html, or --out-file html=FILE\n",
+    )
+
+
 @pytest.mark.parametrize("flag", [("--max-bytes", "5000"), ("--whole", "the artifact")])
 def test_the_flags_for_markdown_need_markdown(
     shop: Shell, server: RunningServer, flag: tuple[str, str]
@@ -139,7 +176,7 @@ def test_the_flags_for_markdown_need_markdown(
         64,
         "",
         f"{flag[0]} is for Markdown, and this command writes none\n"
-        "      hint: add --format markdown, or --out-file markdown=FILE\n",
+        "      hint: add --format=markdown, or --out-file=markdown=FILE\n",
     )
     assert server.log == []
     for words in (("--format", "markdown"), ("--out-file", "markdown=plan.md")):

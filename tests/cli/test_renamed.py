@@ -61,7 +61,7 @@ def test_a_renamed_catalog_is_refused_with_the_entry_that_keeps_its_sessions(
     assert [one["message"] for one in notes] == [
         "ann, ben, cleo would be created, and #1, #2, #3 of old have the same keys or prompts. If this is the same "
         "under a new name, they keep their ids and messages with this entry in catalog.yaml: "
-        "moved: [{from: \"old/*\", to: \"*\"}], or run reconciler mv 'old/*' '*'"
+        "moved: [{from: \"old/*\", to: \"*\"}], or run `reconciler mv 'old/*' '*' --catalog=shop`"
     ]
     assert old.run("apply", "shop", "--auto-approve").returncode == 3
     assert len(server.store.sessions()) == 3
@@ -180,3 +180,30 @@ def test_an_entry_with_a_key_goes_before_one_for_all(old: Shell, server: Running
     done = old.run("apply", "shop", "--auto-approve")
     assert done.returncode == 0, done.stdout + done.stderr
     assert identities(server) == [(1, "new", None, "anna"), (2, "new", None, "ben"), (3, "new", None, "cleo")]
+
+
+@pytest.mark.parametrize("applied", [True, False], ids=["the rename of the key is done", "it is not"])
+def test_a_renamed_key_moves_with_its_catalog(shop: Shell, server: RunningServer, applied: bool) -> None:
+    """An entry that is done stays in the file, and the one for all sessions is for this session, too."""
+    shop.write(
+        {"alice": {"name": "Alice", "prompt": "Be kind."}, "bob": {"name": "Bob", "prompt": "Be brief."}}
+    )
+    assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    sessions = {
+        "alice": {"name": "Alice", "prompt": "Be kind."},
+        "robert": {"name": "Bob", "prompt": "Be brief."},
+    }
+    renamed = [{"from": "bob", "to": "robert"}]
+    if applied:
+        shop.write(sessions, moved=renamed)
+        assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    before = shop.json("plan", "shop")["catalog"]
+    shop.write(sessions, catalog="emporium", moved=[*renamed, {"from": f"{before}/*", "to": "*"}])
+    document = shop.json("plan", "shop")
+    assert {action["key"]: action["action"] for action in document["actions"]} == {
+        "alice": "move",
+        "robert": "move",
+    }
+    assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    assert [row.session_id for row in server.store.sessions()] == [1, 2]
+    assert shop.json("plan", "shop")["actions"] == []

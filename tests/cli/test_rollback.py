@@ -132,7 +132,7 @@ def test_messages_are_counted_within_a_bound(both: Shell, server: RunningServer)
 
 def test_a_create_says_what_is_in_the_archive_in_every_rendering(reverted: Shell) -> None:
     run, archive_id = last_run(reverted), bobs_id(reverted)
-    command = f"reconciler archive restore {archive_id} shop"
+    command = f"reconciler archive restore {archive_id} --catalog=shop"
     for form in ("text", "markdown", "html", "github"):
         shown = " ".join(reverted.run("plan", "shop", "--format", form).stdout.split())
         assert f"by run {run}, 3 messages" in shown.replace("`", ""), form
@@ -297,16 +297,16 @@ def test_a_run_that_is_not_in_the_archive(reverted: Shell) -> None:
     assert (done.returncode, done.stderr) == (
         1,
         "the archive holds nothing of a run 'nope'\n"
-        "      hint: reconciler history shows the runs of this machine\n",
+        "      hint: `reconciler history --catalog=shop` shows the runs of this machine\n",
     )
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "what to restore is missing: an ID, or --run RUN"),
-        (["abc", "--run", "1"], "give an ID or --run RUN, not both"),
-        (["abc", "shop", "--run", "1"], "give an ID or --run RUN, not both"),
+        ([], "what to restore is missing: an ID, or --run=RUN"),
+        (["abc", "--run", "1"], "give an ID or --run=RUN, not both"),
+        (["abc", "shop", "--run", "1"], "give an ID or --run=RUN, not both"),
     ],
 )
 def test_what_to_restore_has_to_be_clear(reverted: Shell, words: list[str], said: str) -> None:
@@ -366,7 +366,7 @@ def test_a_plan_is_applied_once_and_the_run_is_named(shop: Shell, server: Runnin
     assert done.returncode == 3
     assert re.fullmatch(
         rf"the plan was already applied in run {last_run(shop)}, on \d{{4}}-\d\d-\d\d \d\d:\d\d UTC: it is stale\n"
-        r"      hint: plan again; reconciler history shows what that run did\n",
+        r"      hint: plan again; `reconciler history --state-dir=shop/\.reconciler` shows what that run did\n",
         done.stderr,
     )
     assert not live(server)

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from reconciler.cli import COMMANDS, cli
 from reconciler.cli.habits import CHANGING, HABITS, instead
 from tests.cli.conftest import Shell
+from tests.suggestions import check
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("plann",), "Error: there is no command 'plann'. Did you mean 'reconciler plan'?\n"),
+        (("plann",), "Error: there is no command 'plann'. Did you mean `reconciler plan`?\n"),
         (("xyz",), "Error: there is no command 'xyz'.\n"),
         (("plan", "nowhere"), "Error: Invalid value for '[CATALOG]': Directory 'nowhere' does not exist.\n"),
         (("plan", "shop", "shop"), "Error: Got unexpected extra argument (shop)\n"),
@@ -56,16 +57,16 @@ def test_wrong_usage_as_json(shop: Shell) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("get", "Did you mean 'reconciler list'?"),
-        ("ls", "Did you mean 'reconciler list'?"),
-        ("LIST", "Did you mean 'reconciler list'?"),
-        ("import", "Did you mean 'reconciler adopt'?"),
-        ("diff", "Did you mean 'reconciler plan'?"),
-        ("restore", "Did you mean 'reconciler archive restore'?"),
-        ("aplpy", "Did you mean 'reconciler apply'?"),
-        ("adpot", "Did you mean 'reconciler adopt'?"),
+        ("get", "Did you mean `reconciler list`?"),
+        ("ls", "Did you mean `reconciler list`?"),
+        ("LIST", "Did you mean `reconciler list`?"),
+        ("import", "Did you mean `reconciler adopt KEY=ID`?"),
+        ("diff", "Did you mean `reconciler plan`?"),
+        ("restore", "Did you mean `reconciler archive restore ID`?"),
+        ("aplpy", "Did you mean `reconciler apply`?"),
+        ("adpot", "Did you mean `reconciler adopt KEY=ID`?"),
         ("lock", ""),
-        ("forge", "Did you mean 'reconciler forget'?"),
+        ("forge", "Did you mean `reconciler forget KEY`?"),
         ("target", ""),
         (
             "destroy",
@@ -85,6 +86,11 @@ def test_a_habit_of_another_tool_is_told_what_to_type_here(shell: Shell, word: s
 )
 def test_who_wants_to_look_is_never_told_to_change_something(word: str) -> None:
     assert not any(f"reconciler {name}" in instead(word, COMMANDS) for name in CHANGING)
+
+
+@pytest.mark.parametrize("word", sorted({*HABITS, *(f"{name}x" for name in COMMANDS)}))
+def test_what_is_typed_instead_is_accepted(word: str) -> None:
+    check(instead(word, COMMANDS))
 
 
 def test_every_habit_leads_to_a_command_that_is_there() -> None:

@@ -169,7 +169,7 @@ def test_what_is_nearly_always_a_mistake_is_a_warning(shop: Shell) -> None:
     assert [one["rule"] for one in document["warnings"]] == list(places.values())
     plan = shop.run("plan", "shop")
     assert plan.returncode == 0
-    assert plan.stderr == "6 warnings about the catalog: reconciler validate shop\n"
+    assert plan.stderr == "6 warnings about the catalog: `reconciler validate --catalog=shop`\n"
 
 
 def test_a_warning_is_turned_off_where_the_catalog_says_so(shop: Shell) -> None:
@@ -235,7 +235,7 @@ def test_all_errors_of_a_table_are_at_their_cells(shop: Shell) -> None:
         "tables/g.csv:6:5: this makes the session `ann`, which is already declared in tables/g.csv:2",
         "tables/g.csv:7:5: this makes the key `Not A Key`, which is not a valid session key",
         "tables/g.csv:8:1: this row has 2 cells, and the header 3",
-        "tables/g.csv:9:2: the session `fay` has no `name`",
+        "tables/g.csv:9:1: the session `fay` has no `name`",
         'tables/g.csv:11:9: "hot" is not a number, but `parameters.temperature` requires one',
     ]
 

@@ -12,6 +12,7 @@ from reconciler.ownership.tag import Identity
 from reconciler.server import LoggedRequest, RunningServer
 from tests.doctor.services import SERVICES
 from tests.doctor.support import Doctor, checks, methods, playing
+from tests.suggestions import without_run
 
 BY_NAME = {service.name: service for service in SERVICES}
 
@@ -60,7 +61,7 @@ def test_how_several_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[s
         _leave(doctor)
         _leave(doctor, remark="")
         _, out, _ = doctor("doctor")
-        assert "reconciler doctor --auto-approve removes them, and nothing else.\n" in out
+        assert "`reconciler doctor --auto-approve` removes them, and nothing else.\n" in without_run(out)
 
 
 def _leave(doctor: Doctor, **changes: object) -> int:

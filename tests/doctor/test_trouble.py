@@ -14,6 +14,7 @@ from reconciler.server import Fault, LoggedRequest, RunningServer
 from reconciler.server.faults import Kind
 from tests.doctor.services import SERVICES, Service
 from tests.doctor.support import Doctor, checks, methods, playing
+from tests.suggestions import without_run
 
 BY_NAME = {service.name: service for service in SERVICES}
 PLAIN = SERVICES[0]
@@ -145,7 +146,7 @@ def test_a_delete_that_never_works(tmp_path: Path, capsys: pytest.CaptureFixture
         code, out, _ = doctor("doctor")
         assert code == 1
         assert "Left over from an earlier probe: #8, 'reconciler doctor probe " in out
-        assert "reconciler doctor --auto-approve removes it, and nothing else.\n" in out
+        assert "`reconciler doctor --auto-approve` removes it, and nothing else.\n" in without_run(out)
         doctor.server.faults.clear()
         code, out, _ = doctor("doctor", "--auto-approve")
         assert code == 0

@@ -154,7 +154,7 @@ def test_a_managed_session_is_never_left_out_without_being_asked() -> None:
         Problem(
             "#1 `Alice` is managed, but can't be expressed in a catalog:"
             " its prompt holds the lone surrogate U+D800, half of a character",
-            "a plan of an export without it would delete it: fix it first, or export with --only unmanaged",
+            "a plan of an export without it would delete it: fix it first, or export with --only=unmanaged",
         ),
     )
     selection = select_sessions(snapshot(drifted, live(2)), only="unmanaged", folder="new")
@@ -199,7 +199,7 @@ def test_a_name_has_to_be_given_where_it_is_not_clear() -> None:
     assert caught.value.problems == (
         Problem(
             "the sessions of 2 catalogs are live: bookshop, library",
-            "choose one with --catalog-name, or use --only unmanaged for unmanaged sessions",
+            "choose one with --catalog-name, or use --only=unmanaged for unmanaged sessions",
         ),
     )
     with pytest.raises(UsageError) as caught:

@@ -15,7 +15,7 @@ from tests.faults.tally import Tally
 from tests.faults.world import PAGE, WAITING, Killer, World, open_world
 
 #: How many requests an undisturbed apply makes, one at a time.
-REQUESTS = 60
+REQUESTS = 73
 
 #: Of these every one is in the full run, and every so manyth in the small one.
 STEP = 5
@@ -56,7 +56,7 @@ def test_killed_at_a_request_and_run_again(
     world.close(again)
 
 
-@pytest.mark.parametrize("number", [10, pytest.param(13, marks=pytest.mark.full)])
+@pytest.mark.parametrize("number", [23, pytest.param(26, marks=pytest.mark.full)])
 def test_a_killed_runs_create_is_awaited_if_the_list_lags(
     tmp_path: Path, tally: Tally, clock: Clock, number: int
 ) -> None:

@@ -26,6 +26,7 @@ from tests.clock import Clock
 from tests.faults.conftest import FLAGS
 from tests.faults.tally import Tally
 from tests.faults.world import CATALOG, PAGE, WRITES, Killer, World, open_world
+from tests.suggestions import without_run
 
 
 def tickets(world: World) -> list[SessionRow]:
@@ -81,7 +82,7 @@ def test_a_lock_that_is_held_keeps_others_out_until_it_is_broken(world: World) -
     waiting, refused, hint = run.err.splitlines()
     assert waiting == f"waiting for the lock of lery, run 1234 (#{ticket})"
     assert refused.startswith(f"locked by lery, run 1234 (#{ticket}, valid until 2")
-    assert hint.endswith("break it with: reconciler unlock")
+    assert without_run(hint).endswith("break it with: `reconciler unlock`")
     assert world.store.dump() == before
     world.check(run, 3)
 
@@ -255,7 +256,7 @@ def test_a_ticket_that_is_not_listed_in_time_is_released(tmp_path: Path, tally: 
         assert [one.operation for one in run.writes] == ["create_session", "delete_session"]
         assert run.err == (
             "the lock was created, but is not listed after 0.3 s\n"
-            "      hint: if the list lags longer than that, pass --settle SECONDS\n"
+            "      hint: if the list lags longer than that, pass --settle=SECONDS\n"
         )
         world.check(run, 1)
 
@@ -385,7 +386,10 @@ def test_the_hint_names_the_environment(world: World) -> None:
     world.want([], environments={"prod": {}})
     place = [str(world.folder), "--endpoint", world.server.url, "--env", "prod"]
     run = world.here("apply", *place, "--lock", "--auto-approve")
-    assert (run.code, run.err.splitlines()[-1].endswith("break it with: reconciler unlock --env=prod")) == (
+    assert (
+        run.code,
+        without_run(run.err.splitlines()[-1]).endswith("break it with: `reconciler unlock --env=prod`"),
+    ) == (
         3,
         True,
     ), run

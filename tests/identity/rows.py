@@ -86,7 +86,7 @@ ROWS: Final = [
             "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
             "read (the remark is no JSON any more, so it was cut off or altered); what is left of "
             'it: "reconciler":{"catalog":"bookshop","key":"alice","base":"1n. To allow it: take it '
-            "over: reconciler adopt alice=1; or, to create alice beside it, remove what is left of "
+            "over: `reconciler adopt alice=1`; or, to create alice beside it, remove what is left of "
             "the tag from the remark of #1",
             "create alice: the tag of #1 was altered outside git (applied on DAY)",
             "[unreadable-tag] #1 the tag can't be read (the remark is no JSON any more, so it was "
@@ -103,7 +103,7 @@ ROWS: Final = [
         says=(
             "Refused [unreadable_tag] alice would be created, but #1 may be it: it has the same "
             'name, and its remark was cut off or altered; what is left of its tag: "reconc. To allow '
-            "it: take it over: reconciler adopt alice=1; or, to create alice beside it, make the "
+            "it: take it over: `reconciler adopt alice=1`; or, to create alice beside it, make the "
             "remark of #1 valid JSON, or empty",
             "create alice: the tag of #1 was removed outside git (applied on DAY)",
             "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
@@ -120,7 +120,7 @@ ROWS: Final = [
             "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
             "read (the remark is no JSON any more, so it was cut off or altered); what is left of "
             "it: ;reconciler&quot;:{&quot;catalog&quot;:&quot;bookshop&quot;…. To allow it: take it "
-            "over: reconciler adopt alice=1; or, to create alice beside it, remove what is left of "
+            "over: `reconciler adopt alice=1`; or, to create alice beside it, remove what is left of "
             "the tag from the remark of #1",
             "create alice: the tag of #1 was altered outside git (applied on DAY)",
             "[unreadable-tag] #1 the tag can't be read (the remark is no JSON any more, so it was "
@@ -137,7 +137,7 @@ ROWS: Final = [
             "Refused [unreadable_tag] alice would be created, but #1 may be it: its tag can't be "
             "read (its check does not hold, so it was cut off or altered); what is left of it: "
             '"reconciler":{"catalog":"toyshop","key":"alice","base":"1nc…. To allow it: take it '
-            "over: reconciler adopt alice=1; or, to create alice beside it, remove what is left of "
+            "over: `reconciler adopt alice=1`; or, to create alice beside it, remove what is left of "
             "the tag from the remark of #1",
             "create alice: the tag of #1 was altered outside git (applied on DAY)",
             "[unreadable-tag] #1 the tag can't be read (its check does not hold, so it was cut off "
@@ -176,7 +176,7 @@ ROWS: Final = [
             "create bob: in the catalog, not live",
             "[canary] the contract's create call is not proven: the first is tried on one session, "
             "and the apply stops if the list shows anything else than it should. `reconciler doctor "
-            "--probe --write contract.yaml` proves them",
+            "--probe --write=contract.yaml` proves them",
         ),
         codes=(0, 0, 4),
         live="#1 unreadable",
@@ -220,7 +220,7 @@ ROWS: Final = [
             "update alice #1: changed in git",
             "[not-in-journal] this machine's journal never wrote alice #1, carol #2, and nothing but "
             "the name bookshop says whose they are. If another catalog has that name, they may "
-            "belong to that one: an id tells the two apart (reconciler apply --write-id)",
+            "belong to that one: an id tells the two apart (`reconciler apply --write-id`)",
         ),
         codes=(0, 0, 0),
         live="#1 bookshop/alice",
@@ -266,7 +266,7 @@ ROWS: Final = [
         says=(
             "Refused [allow_recreate] it would create 1 of the catalog's 1 session, and as many are "
             "live with tags that name sessions which are gone: were they copied, or did the service "
-            "give them other numbers? To take them over: reconciler adopt alice=2. To allow it: "
+            "give them other numbers? To take them over: `reconciler adopt alice=2`. To allow it: "
             "--allow-recreate",
             "create alice: deleted outside git: it was #1, applied on DAY",
             "[copy] alice #2 a copy of #1, which is no longer managed here: left alone. To adopt it "
@@ -294,7 +294,7 @@ ROWS: Final = [
         says=(
             "Refused [allow_recreate] it would create 2 of the catalog's 2 sessions, and as many are "
             "live with tags that name sessions which are gone: were they copied, or did the service "
-            "give them other numbers? To take them over: reconciler adopt alice=3 bob=4. To allow "
+            "give them other numbers? To take them over: `reconciler adopt alice=3 bob=4`. To allow "
             "it: --allow-recreate",
             "create alice: deleted outside git: it was #1, applied on DAY",
             "create bob: deleted outside git: it was #2, applied on DAY",
@@ -360,7 +360,7 @@ ROWS: Final = [
             "messages); #1 stays",
             "[not-in-journal] this machine's journal never wrote alice #2, and nothing but the name "
             "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
-            "an id tells the two apart (reconciler apply --write-id)",
+            "an id tells the two apart (`reconciler apply --write-id`)",
         ),
         codes=(0, 2, 0),
         live="#1 bookshop/alice",
@@ -375,7 +375,7 @@ ROWS: Final = [
             "message); #2 stays",
             "[not-in-journal] this machine's journal never wrote alice #1, and nothing but the name "
             "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
-            "an id tells the two apart (reconciler apply --write-id)",
+            "an id tells the two apart (`reconciler apply --write-id`)",
         ),
         codes=(0, 2, 0),
         live="#2 bookshop/alice (1 message)",
@@ -399,7 +399,7 @@ ROWS: Final = [
         written_to_both,
         says=(
             "Refused [allow_recreate] it would create bob a second time: #2, which was applied as bob, "
-            "is live with the tag of another session. To take it over again: reconciler adopt bob=2. "
+            "is live with the tag of another session. To take it over again: `reconciler adopt bob=2`. "
             "To allow it: --allow-recreate",
             "create bob: the tag of #2 was altered outside git: it says bookshop/alice (applied on DAY)",
             "[copy] alice #2 a copy of #1, made outside git with that one's tag: left alone",
@@ -478,8 +478,8 @@ ROWS: Final = [
         damaged(lambda remark: ""),
         says=(
             "Refused [allow_recreate] it would create alice a second time: #1, which was applied as "
-            "alice, is live without its tag. To take it over again: reconciler adopt alice=1. To allow "
-            "it: --allow-recreate",
+            "alice, is live without its tag. To take it over again: `reconciler adopt alice=1`. To "
+            "allow it: --allow-recreate",
             "create alice: the tag of #1 was removed outside git (applied on DAY)",
             "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
             "`reconciler adopt alice=1` takes it over again, with its messages",
@@ -493,8 +493,8 @@ ROWS: Final = [
         one_untagged,
         says=(
             "Refused [allow_recreate] it would create alice a second time: #1, which was applied as "
-            "alice, is live without its tag. To take it over again: reconciler adopt alice=1. To allow "
-            "it: --allow-recreate",
+            "alice, is live without its tag. To take it over again: `reconciler adopt alice=1`. To "
+            "allow it: --allow-recreate",
             "create alice: the tag of #1 was removed outside git (applied on DAY)",
             "[tag-removed] alice #1 it is live without its tag, so apply would create a second one: "
             "`reconciler adopt alice=1` takes it over again, with its messages",
@@ -523,8 +523,8 @@ ROWS: Final = [
             "create alice: the tag of #1 was altered outside git: it says toyshop/alice (applied on DAY)",
             "[maybe-moved] alice would be created, and #1 of toyshop has the same key or prompt. If "
             "this is the same under a new name, it keeps its id and messages with this entry in "
-            'catalog.yaml: moved: [{from: "toyshop/alice", to: "alice"}], or run reconciler mv '
-            "toyshop/alice alice",
+            'catalog.yaml: moved: [{from: "toyshop/alice", to: "alice"}], or run '
+            "`reconciler mv toyshop/alice alice`",
         ),
         codes=(3, 2, 3),
         live="#1 toyshop/alice",
@@ -541,8 +541,8 @@ ROWS: Final = [
             "create bob: in the catalog, not live",
             "[maybe-moved] alice, bob would be created, and #1, #2 of old have the same keys or "
             "prompts. If this is the same under a new name, they keep their ids and messages with "
-            'this entry in catalog.yaml: moved: [{from: "old/*", to: "*"}], or run reconciler mv '
-            "'old/*' '*'",
+            'this entry in catalog.yaml: moved: [{from: "old/*", to: "*"}], or run '
+            "`reconciler mv 'old/*' '*'`",
         ),
         codes=(3, 0, 3),
         live="#1 old/alice, #2 old/bob",
@@ -573,7 +573,7 @@ ROWS: Final = [
             "[maybe-moved] alice, bob would be created, and #1, #2 of bookshop have the same keys or "
             "prompts. If this is the same under a new name, they keep their ids and messages with "
             'this entry in catalog.yaml: moved: [{from: "bookshop/*", to: "bookshop@production/*"}], '
-            "or run reconciler mv 'bookshop/*' 'bookshop@production/*' --env=production",
+            "or run `reconciler mv 'bookshop/*' 'bookshop@production/*' --env=production`",
         ),
         codes=(3, 0, 3),
         live="#1 bookshop/alice, #2 bookshop/bob",
@@ -616,7 +616,7 @@ ROWS: Final = [
         "`adopt` lines",
         "an `adopt` line is done",
         adopted,
-        says=("[adopted] `adopt: 1` of alice is done: remove with reconciler adopt --tidy",),
+        says=("[adopted] `adopt: 1` of alice is done: remove with `reconciler adopt --tidy`",),
         codes=(0, 0, 0),
         live="#1 bookshop/alice, #2 bookshop/bob",
     ),
@@ -677,7 +677,7 @@ ROWS: Final = [
         two_runs_and_a_chat,
         says=(
             "Refused [max_deletes] it would delete 1 session, and the policy allows 0. To allow it: "
-            "--max-deletes 1",
+            "--max-deletes=1",
             "delete alice #2: a second session with this identity; #1 stays",
             "[duplicate-identity] alice 2 live sessions have this identity: #1 (1 message), #2 (1 "
             "message); #1 stays",

@@ -211,6 +211,7 @@ def _whose(remark: str | None) -> str:
 def tidy(text: str) -> str:
     """A text on one line, without what differs from run to run."""
     text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", " ".join(text.split()))
+    text = text.replace(" --catalog=shop`", "`")  # which the rows leave out
     text = re.sub(r"http://127\.0\.0\.1:\d+", "ADDRESS", text)
     return re.sub(r"\b\d{8}T\d{6}-[\w-]+\b", "ARCHIVE", text)
 

@@ -74,7 +74,7 @@ def test_a_file_that_is_no_list(text: str, tmp_path: Path) -> None:
         read_models(file)
     [problem] = raised.value.problems
     assert problem.message == f"{file} is not a list of models that this version can read"
-    assert problem.hint == "`reconciler models --out FILE` writes one"
+    assert problem.hint == "`reconciler models --out=FILE` writes one"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

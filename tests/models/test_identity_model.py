@@ -69,7 +69,8 @@ class Identities(RuleBasedStateMachine):
 
     ``saved`` are saved plans, each with the catalog and the environment that it was made from. ``last`` is the account
     that a catalog was applied to last, by state folder, name and environment; ``written`` are the sessions that its
-    runs made or changed, each with the key that it got.
+    runs made or changed, each with the key that it got, ``copied`` what they left
+    alone as copies, and ``killed`` the catalogs of which a run was killed.
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,8 @@ class Identities(RuleBasedStateMachine):
         self.saved: list[tuple[Path, Team, str | None]] = []
         self.last: dict[tuple[Path, str, str | None], int] = {}
         self.written: dict[tuple[Path, str, str | None], dict[int, str]] = defaultdict(dict)
+        self.copied: dict[tuple[Path, str, str | None], set[int]] = defaultdict(set)
+        self.killed: set[tuple[Path, str, str | None]] = set()
         self.texts = 0
 
     def teardown(self) -> None:
@@ -319,15 +322,25 @@ class Identities(RuleBasedStateMachine):
 
     # Commands
 
+    def found_copies(self, team: Team, environment: str | None) -> set[int]:
+        """What the catalog's journal knows to be copies now."""
+        written = self.written[team.state, team.name, environment]
+        return set(copies(self.world.rows(team.account), team, environment, written))
+
     def command(self, team: Team, *words: str, environment: str | None, **more: Any) -> Done:
         """A command that may change what is the team's, in the account that the team applied to last."""
+        copied = self.found_copies(team, environment)
         done = self.world.run(
             team, *words, environment=environment, touches=is_own(team, environment), **more
         )
         note(str(done))
         assert done.code != 1, done
         scope = (team.state, team.name, environment)
-        if not done.unheard:  # a journal may not have what a killed run wrote
+        if done.writes:
+            self.copied[scope] |= copied
+        if done.unheard:
+            self.killed.add(scope)
+        else:  # a journal may not have what a killed run wrote
             rows = self.world.rows()
             for number in done.made.keys() | done.changed.keys():
                 tag = tag_of(rows[number]) if number in rows else None
@@ -459,7 +472,7 @@ class Identities(RuleBasedStateMachine):
 
     def heed_second_ones(self, team: Team, message: str) -> None:
         """Declare the move, or adopt what is live already."""
-        found = re.search(r"reconciler (adopt [^;]*?)(?: and \d+ more)?$", message)
+        found = re.search(r"`reconciler (adopt [^`]*)`(?: and \d+ more)?$", message)
         if not found:
             declare_move(team, message)
             return
@@ -473,7 +486,7 @@ class Identities(RuleBasedStateMachine):
 
     def heed_unreadable(self, team: Team, done: Done, allow: str, *, bold: bool) -> None:
         found = re.match(
-            r"take it over: reconciler (adopt (\S+)=(\d+)[^;]*); or, to create \S+ beside it, (?:remove|make)",
+            r"take it over: `reconciler (adopt (\S+)=(\d+)[^`]*)`; or, to create \S+ beside it, (?:remove|make)",
             allow,
         )
         assert found, done
@@ -491,9 +504,12 @@ class Identities(RuleBasedStateMachine):
     def converged(self, team: Team, environment: str | None, done: Done) -> None:
         """The catalog is live, each key once, and nothing is left to do."""
         rows = self.world.rows(team.account)
-        for number in copies(rows, team, environment, self.written[team.state, team.name, environment]):
-            assert number not in done.changed, done
-            del rows[number]
+        scope = (team.state, team.name, environment)
+        for number in self.found_copies(team, environment) | (self.copied[scope] & rows.keys()):
+            if number in done.changed:  # after a kill, the journal does not decide
+                assert scope in self.killed, done
+            elif (tag := tag_of(rows[number])) and tag.session_id is None:
+                del rows[number]
         assert live_keys(rows, team, environment) == Counter(team.sessions.keys()), done
         for row in rows.values():
             tag = tag_of(row)

@@ -121,12 +121,12 @@ def test_a_move_keeps_the_session_and_its_messages(desk: Desk) -> None:
         desk.server.store.insert_message(1, category="user", content=str(number), meta={})
     before = len(desk.writes())
     bob = replace(ALICE, key="bob")
-    plan = desk.apply(catalog(bob, moved={"bob": Identity("shop", None, "alice")}))
+    plan = desk.apply(catalog(bob, moved={Identity("shop", None, "alice"): "bob"}))
     assert [(a.kind, a.key, a.session_id) for a in plan.actions] == [("move", "bob", 1)]
     assert desk.writes()[before:] == ["update_session"]
     assert len(desk.server.store.messages(1)) == 50
     assert desk.plan(catalog(bob)).empty
-    assert desk.plan(catalog(bob, moved={"bob": Identity("shop", None, "alice")})).empty
+    assert desk.plan(catalog(bob, moved={Identity("shop", None, "alice"): "bob"})).empty
 
 
 def test_a_hand_over_shows_in_both_plans_and_either_side_may_do_it(desk: Desk) -> None:
@@ -135,7 +135,7 @@ def test_a_hand_over_shows_in_both_plans_and_either_side_may_do_it(desk: Desk) -
     carol = replace(ALICE, key="carol")
     giving = catalog(handed_over={"alice": there})
     taking = catalog(
-        carol, name="other", environment="staging", moved={"carol": Identity("shop", None, "alice")}
+        carol, name="other", environment="staging", moved={Identity("shop", None, "alice"): "carol"}
     )
     assert [(a.kind, a.reason) for a in desk.plan(giving).actions] == [
         ("move", "handed over to other@staging/carol")
@@ -151,7 +151,7 @@ def test_a_hand_over_shows_in_both_plans_and_either_side_may_do_it(desk: Desk) -
 def test_taking_over_without_the_giver_works_too(desk: Desk) -> None:
     desk.apply(catalog(ALICE))
     carol = replace(ALICE, key="carol")
-    taking = catalog(carol, name="other", moved={"carol": Identity("shop", None, "alice")})
+    taking = catalog(carol, name="other", moved={Identity("shop", None, "alice"): "carol"})
     desk.apply(taking)
     assert desk.plan(taking).empty
     assert desk.writes() == ["create_session", "update_session"]

@@ -93,7 +93,7 @@ def test_a_field_three_ways(row: Row) -> None:
     refused: list[Refusal] = []
     if row.shown == "refused":
         message = f"alice (#1): {row.path} was changed in git and outside of it"
-        refused = [Refusal("on_conflict", message, "--on-conflict overwrite", "alice")]
+        refused = [Refusal("on_conflict", message, "--on-conflict=overwrite", "alice")]
     assert list(plan.refusals) == refused
 
     if row.shown in ("nothing", "kept", "ignored"):

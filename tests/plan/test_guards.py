@@ -47,7 +47,7 @@ def test_an_empty_catalog_that_manages_nothing_is_allowed() -> None:
 def test_more_than_ten_deletes_are_refused_unless_the_policy_says_otherwise() -> None:
     assert plan_of(sessions(20), sessions(10)).refusals == ()
     assert plan_of(sessions(21), sessions(10)).refusals == (
-        Refusal("max_deletes", "it would delete 11 sessions, and the policy allows 10", "--max-deletes 11"),
+        Refusal("max_deletes", "it would delete 11 sessions, and the policy allows 10", "--max-deletes=11"),
     )
     assert plan_of(sessions(21), sessions(10), Policy(max_deletes=None)).refusals == ()
 
@@ -55,7 +55,7 @@ def test_more_than_ten_deletes_are_refused_unless_the_policy_says_otherwise() ->
 def test_one_delete_too_many_is_one_session() -> None:
     plan = plan_of(sessions(2), sessions(1), Policy(max_deletes=Limit(count=0)))
     assert plan.refusals == (
-        Refusal("max_deletes", "it would delete 1 session, and the policy allows 0", "--max-deletes 1"),
+        Refusal("max_deletes", "it would delete 1 session, and the policy allows 0", "--max-deletes=1"),
     )
 
 
@@ -66,7 +66,7 @@ def test_a_percentage_is_one_of_the_managed_sessions() -> None:
         Refusal(
             "max_deletes",
             "it would delete 2 sessions, and the policy allows 5% of 39 managed",
-            "--max-deletes 2",
+            "--max-deletes=2",
         ),
     )
 
@@ -82,11 +82,11 @@ def test_updates_and_changes_have_limits_of_their_own() -> None:
     plan = plan_of(sessions(4), [*sessions(3, "Be bold."), wanted("new")], policy)
     assert (plan.count("delete"), plan.count("update"), plan.count("create")) == (1, 3, 1)
     assert plan.refusals == (
-        Refusal("max_updates", "it would update 3 sessions, and the policy allows 1", "--max-updates 3"),
+        Refusal("max_updates", "it would update 3 sessions, and the policy allows 1", "--max-updates=3"),
         Refusal(
             "max_changes",
             "it would change 5 sessions, and the policy allows 50% of 4 managed",
-            "--max-changes 5",
+            "--max-changes=5",
         ),
     )
 
@@ -98,13 +98,13 @@ def test_what_is_protected_is_deleted_only_when_it_is_named() -> None:
         Refusal(
             "prevent_destroy",
             "k000 (#1) is protected by lifecycle.prevent_destroy",
-            "--allow-destroy k000",
+            "--allow-destroy=k000",
             "k000",
         ),
         Refusal(
             "prevent_destroy",
             "k001 (#2) is protected by lifecycle.prevent_destroy",
-            "--allow-destroy k001",
+            "--allow-destroy=k001",
             "k001",
         ),
     )
@@ -172,14 +172,14 @@ def test_a_refusal_of_another_key_is_not_in_the_part() -> None:
 def test_a_move_that_would_overwrite_a_conflict_is_refused() -> None:
     there = written(wanted("old", prompt="Be kind."), prompt="By hand.")
     wish = catalog(
-        wanted("new", prompt="Be bold."), moved={"new": identity("old")}, policy=Policy(on_conflict="fail")
+        wanted("new", prompt="Be bold."), moved={identity("old"): "new"}, policy=Policy(on_conflict="fail")
     )
     plan = make_plan(wish, snapshot(there), only=Selection("move", frozenset({"new"})))
     assert plan.refusals == (
         Refusal(
             "on_conflict",
             "new (#1): prompt was changed in git and outside of it",
-            "--on-conflict overwrite",
+            "--on-conflict=overwrite",
             "new",
         ),
     )

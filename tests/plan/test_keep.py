@@ -63,7 +63,7 @@ CATALOG = catalog(
     wanted("hans"),
     wanted("ida", name="Ida"),
     adopt={"hans": 3, "ida": 4},
-    moved={"frida": OTHERS},
+    moved={OTHERS: "frida"},
     forgotten=frozenset({"dora"}),
     handed_over={"emil": Identity("library", None, "emil")},
 )

@@ -300,7 +300,7 @@ def test_adopt_and_moved_entries_never_delete_what_was_not_ours(key: str) -> Non
     """Whether the catalog holds the key, or has it live already, or not."""
     theirs = foreign(3, catalog="library", key="carol")
     there = snapshot(written(ALICE, 1), live(2, remark="prose"), theirs)
-    for more in ({"adopt": {key: 2}}, {"moved": {key: identity("carol", "library")}}):
+    for more in ({"adopt": {key: 2}}, {"moved": {identity("carol", "library"): key}}):
         plan = make_plan(catalog(ALICE, **more), there)
         assert plan.empty
         assert bool(plan.refusals) == (key == "alice")
@@ -387,7 +387,7 @@ def test_every_kind_of_action_note_and_refusal_fits_the_schema() -> None:
         wanted("moved"),
         policy=Policy(max_deletes=None, on_conflict="fail"),
         adopt={"adopted": 10},
-        moved={"moved": identity("old")},
+        moved={identity("old"): "moved"},
         forgotten=frozenset({"forgotten"}),
     )
     there = snapshot(

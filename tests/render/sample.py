@@ -253,9 +253,9 @@ def everything() -> dict[str, Any]:
             {
                 "guard": "max_deletes",
                 "message": "2 deletes, and the policy allows 1",
-                "allow": "--max-deletes 2",
+                "allow": "--max-deletes=2",
             },
-            {"guard": "prevent_destroy", "message": "bob is protected", "allow": "--allow-destroy bob"},
+            {"guard": "prevent_destroy", "message": "bob is protected", "allow": "--allow-destroy=bob"},
         ],
     )
 

@@ -18,8 +18,8 @@ from tests.render.hostile_plans import NAMES, poisoned
 from tests.render.sample import action, change, everything, new, plan, preamble_plan
 
 
-def page(document: dict[str, Any]) -> str:
-    return render_plan(document, "html", options=RenderOptions())
+def page(document: dict[str, Any], **options: Any) -> str:
+    return render_plan(document, "html", options=RenderOptions(**options))
 
 
 class Page(HTMLParser):
@@ -81,7 +81,7 @@ def test_the_page_refers_to_nothing(name: str) -> None:
         assert tag not in ("img", "link", "iframe", "object", "embed", "base", "video", "audio", "source")
         assert not {"src", "srcset", "style", "action", "background", "poster"} & set(attributes)
         assert not any(attribute.startswith("on") for attribute in attributes)
-        assert tag != "a" or attributes["href"] == "#changes"
+        assert tag != "a" or str(attributes["href"]).startswith("#")
     ours = found.raw["style"][0] + found.raw["script"][1]
     assert "http" not in ours
     assert "url(" not in ours
@@ -102,6 +102,89 @@ def test_hostile_texts_change_no_element(name: str) -> None:
     if bad["environment"]:
         assert shape(Page(text)) == shape(Page(page(plain)))
     assert len(data(Page(text))["changes"]) in (7, 8)
+
+
+MADE = {"commit": "0123456789abcdef0123456789abcdef01234567", "time": "2026-03-04T05:06:07Z"}
+JOB = "https://ci.example.com/team/shop/actions/runs/12?attempt=2"
+
+
+def test_where_the_page_comes_from_is_what_it_is_told() -> None:
+    found = Page(page(everything(), **MADE, job=JOB))
+    text = " ".join(" ".join(found.texts).split())
+    assert "commit 0123456789ab made 2026-03-04 05:06 UTC the job that made it" in text
+    assert [a["href"] for t, a in found.elements if t == "a"] == ["#changes", JOB]
+    assert [a["datetime"] for t, a in found.elements if t == "time"] == [MADE["time"]]
+    assert not re.search("commit|made 2|job", "".join(Page(page(everything())).texts).split("Left alone")[0])
+
+
+def test_a_saved_plan_says_itself_where_it_comes_from() -> None:
+    saved = {**everything(), "created": MADE["time"], "made_by": {"job": JOB, "commit": MADE["commit"]}}
+    text = page(saved)
+    assert "0123456789ab<" in text
+    assert "2026-03-04 05:06 UTC" in text
+    assert f'href="{JOB}"' in text
+    assert "fedcba987654<" in page(saved, commit="fedcba9876543210")
+    saved["made_by"]["dirty"] = True
+    assert "0123456789ab-dirty<" in page(saved)
+
+
+@pytest.mark.parametrize(
+    "job", ["javascript:alert(1)", "data:text/html,x", 'https://a"b', "//a.example", "12"]
+)
+def test_only_an_address_becomes_a_link(job: str) -> None:
+    found = Page(page(everything(), job=job, commit="<b>", time="<i>yesterday</i>"))
+    assert [a["href"] for t, a in found.elements if t == "a"] == ["#changes"]
+    assert {job, "<b>", "<i>yesterday</i>"} <= set(found.texts)
+
+
+def rows(found: Page) -> list[dict[str, str | None]]:
+    return [a for t, a in found.elements if t == "details" and "data-change" in a]
+
+
+def test_each_session_has_an_anchor_and_a_key_that_occurs_twice_has_one() -> None:
+    twice = [action("delete", "k", n, "N", "second") for n in (1, 2)]
+    found = Page(page(plan(*twice, action("update", "café 1", 3, "N", "", change("model", "a", "b")))))
+    assert [row.get("id") for row in rows(found)] == ["session-k", None, "session-café 1"]
+    assert [one["k"] for one in data(found)["changes"]] == ["k", "k", "café 1"]
+
+
+def test_the_fields_that_change_are_filters_with_their_sessions() -> None:
+    found = Page(page(everything()))
+    filters = [a["data-field"] for t, a in found.elements if t == "button" and "data-field" in a]
+    # Creates and deletes have all fields, which says nothing.
+    assert filters[:3] == ["prompt", "model", "parameters.max_tokens"]
+    assert "data.cards" not in filters
+    text = " ".join("".join(found.texts).split())
+    assert "Changed: prompt 33 model 2 parameters.max_tokens 1 parameters.history_length 1" in text
+    one = Page(page(preamble_plan(3)))
+    assert not [a for t, a in one.elements if "data-field" in a]
+
+
+def test_a_row_says_what_changes_in_a_few_words() -> None:
+    text = " ".join("".join(Page(page(everything())).texts).split())
+    assert (
+        'model: "deepseek-chat" → "deepseek-reasoner" · prompt −2 +2 lines · parameters.temperature: 0.7 → 0.3 · '
+        "data.profile: city, likes[2], age · data.shelf: added"
+    ) in text
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("你是一位住在书店里的诗人。", "zh"),
+        ("你是 Poet, 回答 JSON。只用 deepseek-chat 模型。", "zh"),
+        ("あなたは本屋に住む詩人です。", "ja"),
+        ("당신은 서점에 사는 시인입니다.", "ko"),
+        ("You are the poet 诗人 who lives in a bookshop.", ""),
+        ("Ты поэт, живёшь в книжном магазине.", ""),
+        ("🖋️ 12 — …", ""),
+        ("", ""),
+    ],
+)
+def test_a_text_has_the_language_of_its_script(text: str, tag: str) -> None:
+    field = new("prompt", text) if text else change("prompt", "before", "")
+    found = data(Page(page(plan(action("update", "k", 1, "N", "", field)))))
+    assert found["changes"][0]["f"][0].get("l", "") == tag
 
 
 def test_one_change_of_many_sessions_is_one_row() -> None:
@@ -134,3 +217,13 @@ def test_a_page_of_many_long_prompts_has_a_bound(monkeypatch: pytest.MonkeyPatch
 def test_the_change_of_a_value_is_there_in_quotes() -> None:
     found = data(Page(page(plan(action("update", "k", 1, "N", "", change("model", 'a"b', "c\\d"))))))
     assert found["changes"][0]["f"] == [{"p": "model", "b": r'"a\"b"', "a": r'"c\\d"'}]
+
+
+def test_a_page_shows_the_sizes_of_what_is_beyond_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.render.html.PAGE", 10_000)
+    made = [action("create", f"c{n}", None, "N", "", new("prompt", "x\n" * 3_000)) for n in range(30)]
+    text = page(plan(*made))
+    assert len(text) < 100_000
+    (last,) = data(Page(text))["changes"][-1]["f"]
+    assert last["s"] == "3,001 lines, about 1,800 tokens"
+    assert last["more"] == "… 3,001 more lines, too long for this page"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,36 +14,19 @@ from reconciler.text.escape import visible
 from tests.hostile import HOSTILE
 from tests.render.hostile_plans import NAMES, poisoned
 from tests.render.sample import action, change, everything, new, plan, preamble_plan
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
+from tests.render.screens import CHROMIUM, chromium
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM and not os.environ.get("CI"), reason="there is no Chromium here, and this is no CI"
 )
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 VISIBLE = "details.change:not([hidden])"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    assert CHROMIUM, "CI needs Chromium: apt-get install chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 Open = Callable[..., Any]
@@ -56,7 +38,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
     contexts: list[Any] = []
     said: list[str] = []
 
-    def opened(document: dict[str, Any], **options: Any) -> Any:
+    def opened(document: dict[str, Any], *, at: str = "", **options: Any) -> Any:
         file = tmp_path / f"plan-{len(contexts)}.html"
         file.write_text(render_plan(document, "html", options=RenderOptions()), encoding="utf-8")
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
@@ -68,9 +50,12 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
         page.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("popup", lambda _: said.append("popup"))
         page.on(
-            "request", lambda request: request.url == file.as_uri() or said.append(f"request: {request.url}")
+            "request",
+            lambda request: (
+                request.url.partition("#")[0] == file.as_uri() or said.append(f"request: {request.url}")
+            ),
         )
-        page.goto(file.as_uri())
+        page.goto(file.as_uri() + at)
         return page
 
     yield opened
@@ -124,6 +109,150 @@ def test_search_finds_keys_names_and_texts(show: Open) -> None:
     assert page.locator(VISIBLE).count() == 11
 
 
+def test_filter_by_field(show: Open) -> None:
+    page = show(everything())
+    page.click("[data-field=model]")
+    assert keys(page) == ["alice", "night-porter"]
+    page.click("[data-field='parameters.max_tokens']")
+    assert keys(page) == ["critic", "alice", "night-porter"]
+    page.click("[data-filter=adopt]")
+    assert keys(page) == ["night-porter"]
+    page.keyboard.press("Escape")
+    assert page.locator(VISIBLE).count() == 11
+    assert page.get_attribute("[data-field=model]", "aria-pressed") == "false"
+
+
+def aimed(page: Any) -> str:
+    return str(page.locator(".aimed").inner_text())
+
+
+def test_a_link_opens_its_session(show: Open) -> None:
+    page = show(everything(), at="#session-alice")
+    assert page.locator("details[open] .key").all_inner_texts() == ["alice"]
+    assert page.evaluate("document.activeElement.innerText").startswith("~\nalice")
+    page.click("[data-filter=delete]")
+    page.evaluate("location.hash = '#session-clerk-17'")
+    page.locator(".pill.aimed").wait_for()
+    assert aimed(page) == "clerk-17 #2017"
+    page.evaluate("location.hash = '#session-nobody'")
+    page.evaluate("location.hash = '#%'")
+    settle(page)
+    assert aimed(page) == "clerk-17 #2017"
+    alice = page.locator("#session-alice")
+    assert alice.locator(".link a").get_attribute("href") == "#session-alice"
+
+
+def copied(page: Any, first: str, last: str) -> str:
+    """What a reader gets who selects from the start of one element to the end of another, and copies."""
+    return str(
+        page.evaluate(
+            """([first, last]) => {
+              const found = [first, last].map((one) => document.evaluate(
+                one, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE).singleNodeValue);
+              getSelection().setBaseAndExtent(found[0], 0, found[1], found[1].childNodes.length);
+              let text = "the browser's own";
+              const data = { setData: (_, value) => { text = value; } };
+              const event = new Event("copy", { bubbles: true, cancelable: true });
+              Object.defineProperty(event, "clipboardData", { value: data });
+              document.dispatchEvent(event);
+              return text;
+            }""",
+            [first, last],
+        )
+    )
+
+
+BEFORE = "One.\nDo  not tell prices.\nThree.\nFour."
+AFTER = "One.\nDo tell prices.\nThree.\n你好。"
+
+
+def text_at(content: str, side: str = "") -> str:
+    of = f" and @data-of='{side}'" if side else ""
+    return f"//*[@data-of{of} and contains(., '{content}')]"
+
+
+@pytest.mark.parametrize("view", ["unified", "split"])
+def test_copying_gives_the_text_of_the_side_it_starts_on(show: Open, view: str) -> None:
+    page = show(plan(action("update", "k", 1, "N", "", change("prompt", BEFORE, AFTER))))
+    page.click(f"[data-view={view}]")
+    last = "//div[contains(@class, 'row')][last()]"
+    first = "//div[contains(@class, 'row')]//*[@data-of and contains(., 'One.')]"
+    assert copied(page, text_at("not tell"), last) == BEFORE.removeprefix("One.\n")
+    if view == "unified":
+        assert copied(page, first, last) == AFTER
+        assert copied(page, first, text_at("Do tell")) == "One.\nDo tell prices."
+    else:
+        assert copied(page, first, last) == BEFORE
+        assert copied(page, f"({first})[2]", last) == AFTER
+    assert copied(page, "//h1", "//h1") == "the browser's own"
+
+
+def test_the_buttons_copy_a_side(show: Open) -> None:
+    long = "\n".join(f"line {n}" for n in range(30))
+    page = show(
+        plan(
+            action("update", "k", 1, "N", "", change("prompt", f"{BEFORE}\n{long}", f"{AFTER}\n{long}\nend"))
+        )
+    )
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("text=Copy before")
+    page.locator("text=Copied").first.wait_for()
+    read = "navigator.clipboard.readText()"
+    assert page.evaluate(read) == f"{BEFORE}\nline 0\nline 1\nline 2\n[…]\nline 27\nline 28\nline 29"
+    page.click("text=Copy after")
+    page.locator("text=Copied").nth(1).wait_for()
+    assert page.evaluate(read) == f"{AFTER}\nline 0\nline 1\nline 2\n[…]\nline 27\nline 28\nline 29\nend"
+
+
+def test_a_screen_reader_is_told_what_was_removed_and_added(show: Open) -> None:
+    page = show(
+        plan(action("update", "k", 1, "N", "", change("prompt", BEFORE, AFTER), change("model", "a", "b")))
+    )
+    rows = page.locator(".diff .row")
+    assert [rows.nth(n).locator("[data-of]").evaluate("(one) => one.localName") for n in range(4)] == [
+        "span",
+        "del",
+        "ins",
+        "span",
+    ]
+    said = page.locator("details.change").aria_snapshot()
+    assert "removed:" in said
+    assert "added:" in said
+    assert "before:" in said
+    assert "after:" in said
+
+
+def test_chinese_texts_say_that_they_are(show: Open) -> None:
+    page = show(everything(), at="#session-poet")
+    poet = page.locator("#session-poet")
+    assert set(poet.locator("[data-of]").evaluate_all("(all) => all.map((one) => one.lang)")) == {"zh"}
+    assert poet.locator(".who bdi").get_attribute("lang") == "zh"
+    page.evaluate("location.hash = '#session-alice'")
+    alice = page.locator("#session-alice")
+    assert set(alice.locator("[data-of]").evaluate_all("(all) => all.map((one) => one.lang)")) == {""}
+
+
+def test_up_to_five_changes_are_open(show: Open) -> None:
+    def opened(number: int) -> int:
+        changes = (action("create", f"k{n}", None, "N", "", new("prompt", "x")) for n in range(number))
+        return int(show(plan(*changes)).locator("details.change[open]").count())
+
+    assert (opened(5), opened(6)) == (5, 0)
+
+
+def test_a_whole_prompt_does_not_push_other_changes_off_the_screen(show: Open) -> None:
+    long = "\n".join(f"line {n}" for n in range(200))
+    page = show(plan(*(action("create", key, None, "N", "", new("prompt", long)) for key in "ab")))
+
+    def height() -> float:
+        return float(page.locator("#session-a .diff").bounding_box()["height"])
+
+    assert height() < 150
+    page.click("#session-a summary")
+    page.click("#session-a summary")
+    assert height() > 2_000
+
+
 def test_details_are_made_when_they_are_opened(show: Open) -> None:
     page = show(everything())
     alice = page.locator("details.change", has_text="Alice Liddell")
@@ -168,7 +297,7 @@ def test_the_keyboard_is_enough(show: Open) -> None:
     assert focused() == "bob"
     press("j")
     press("j")
-    assert focused() == "poet"
+    assert focused() == "critic"
     press("k")
     assert focused() == "old-clerk"
     press("o")
@@ -280,13 +409,15 @@ def test_hostile_texts_stay_texts(show: Open) -> None:
     page.click("[data-view=split]")
     elements = set(page.evaluate("[...document.querySelectorAll('*')].map((e) => e.localName)"))
     assert not elements & {"img", "iframe", "object", "embed", "base", "link", "textarea", "template", "h3"}
-    for tag, number in {"script": 2, "style": 1, "svg": 1, "a": 1, "dialog": 1, "h1": 1}.items():
+    for tag, number in {"script": 2, "style": 1, "svg": 1, "dialog": 1, "h1": 1}.items():
         assert page.locator(tag).count() == number
+    links = page.evaluate("[...document.querySelectorAll('a')].map((one) => one.getAttribute('href'))")
+    assert not [link for link in links if link != "#changes" and not link.startswith("#session-")]
     assert page.title() == f"Plan for {HOSTILE['script-end']} ({HOSTILE['script-end']})"
     # The keys of the deletes are the texts and nothing else.
     shown = [visible(HOSTILE[name][:121]) for name in NAMES]
     found = page.evaluate("[...document.querySelectorAll('details.delete .key')].map((e) => e.textContent)")
-    assert found == [text if len(text) <= 120 else f"{text[:120]}…" for text in shown]
+    assert sorted(found) == sorted(text if len(text) <= 120 else f"{text[:120]}…" for text in shown)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def test_a_refused_plan_says_so_at_its_top() -> None:
         {"guard": "prevent_destroy", "message": "p is protected", "allow": "--allow-destroy=p"},
     ]
     head = render_plan(document, "text", options=RenderOptions()).split("\n")[:4]
-    assert "Refused: max_deletes, prevent_destroy. The reasons are at the end." in head
+    assert "Refused [max_deletes]: it would delete 1; to allow it: --max-deletes=1" in head
+    assert "Refused [prevent_destroy]: p is protected; to allow it: --allow-destroy=p" in head
 
 
 def test_what_is_folded_says_what_is_in_it() -> None:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.render import prompt_diff
 from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
 from reconciler.render.patience_diff import matches
-from reconciler.render.prompt_diff import TextDiff, changed_part, diff, shared
+from reconciler.render.prompt_diff import FIRST_LINES, Line, Segment, TextDiff, changed_part, diff, shared
 from reconciler.text.characters import character_name, text_remarks
 from reconciler.text.tokens import estimate_tokens
 
@@ -211,3 +212,37 @@ def test_remarks_on_a_new_text() -> None:
 def test_names() -> None:
     assert character_name("\u2066") == "U+2066 LEFT-TO-RIGHT ISOLATE"
     assert character_name("\ufffe") == "U+FFFE UNASSIGNED CHARACTER"
+
+
+def test_of_a_large_difference_the_first_lines_are_compared() -> None:
+    before, after = "a\n" * 600_000 + "end", "b\n" * 300_000 + "\u200b\n" + "end"
+    found = diff(before, after)
+    (hunk,) = found.hunks
+    assert hunk.header == "@@ -1,600000 +1,300001 @@"
+    assert len(hunk.lines) == 2 * FIRST_LINES + 2
+    assert hunk.lines[-2:] == (
+        Line("-", (Segment("", "-", 1_196_000),)),
+        Line("+", (Segment("", "+", 596_002),)),
+    )
+    assert (found.removed, found.added) == (600_000, 300_001)
+    assert list(remarks(found)) == ["adds U+200B ZERO WIDTH SPACE in line 300001"]
+
+
+def test_only_the_white_space_of_a_large_text_changes() -> None:
+    assert diff("a b\n" * 300_000, "a  b\n" * 300_000).spaces_only
+    assert not diff("a b\n" * 300_000, "a  c\n" * 300_000).spaces_only
+
+
+@given(st.text("ab\n", max_size=60), st.text("ab\n", max_size=60))
+def test_what_is_not_compared_is_counted(before: str, after: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("LARGE", 4), ("FIRST_LINES", 3), ("FIRST_CHARACTERS", 8)):
+            patch.setattr(prompt_diff, name, value)
+        found = diff(before, after)
+    for op, text, rest in (("-", before, found.rest[0]), ("+", after, found.rest[1])):
+        assert rest.text in text
+        for hunk in found.hunks:
+            shown = [line for line in hunk.lines if line.op in ("=", op) and not line.segments[0].skipped]
+            count = hunk.before_count if op == "-" else hunk.after_count
+            assert len(shown) <= count
+    assert sum(h.after_count - h.before_count for h in found.hunks) == found.added - found.removed

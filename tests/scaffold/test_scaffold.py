@@ -40,7 +40,7 @@ def test_without_flags(tmp_path: Path) -> None:
     said = run("init", str(root))
     assert said == (
         "  catalog.yaml\n  sessions/first.yaml\n  .gitignore\n"
-        f"Created the catalog my-shop. Next: reconciler plan {root} --endpoint local\n"
+        f"Created the catalog my-shop. Next: `reconciler plan '{root}' --endpoint=local`\n"
     )
     assert set(files(root)) == {"catalog.yaml", "sessions/first.yaml", ".gitignore"}
     ignored = files(root)[".gitignore"].splitlines()

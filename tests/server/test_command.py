@@ -116,7 +116,7 @@ def test_a_wide_address_is_warned_about(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.communicate()[1] == (
             "warning: everyone who can reach 0.0.0.0 can read and change these sessions; "
-            "--require-key KEY protects them\n"
+            "--require-key-file FILE protects them\n"
         )
 
 

@@ -23,7 +23,7 @@ from tests.services.drf.variants import VARIANTS
 pytestmark = needs_drf
 
 KEYS = ("alice", "bob", "carol", "dora")
-DOCTOR = "reconciler doctor --probe --write contract.yaml"
+DOCTOR = "reconciler doctor --probe --write=contract.yaml"
 
 #: Where the life ends on the variants that the contract does not fit, with which exit code and sentence.
 ENDS: Final[Mapping[str, tuple[str, int, str]]] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from reconciler.strict_yaml.emit import Prompt, entry_lines, flow, item_lines, obstacle
 from reconciler.strict_yaml.read import parse
@@ -124,6 +127,39 @@ def test_any_value_is_read_again_as_it_was(key: str, value: Any, column: int, st
     lines = ["list:", *item_lines(value, column, step), *item_lines(1, column, step)]
     assert same(read("\n".join(lines) + "\n"), {"list": [value, 1]})
     assert same(read(flow({key: value})), {key: value})
+
+
+@pytest.mark.parametrize("column", [95, 96, 97, 98, 99, 100, 150])
+@pytest.mark.parametrize("value", [{}, []], ids=repr)
+def test_an_empty_collection_is_written_in_any_column(value: Any, column: int) -> None:
+    pad = " " * column
+    assert entry_lines("k", value, column) == [f"{pad}k: {value}"]
+    assert item_lines(value, column) == [f"{pad}- {value}"]
+    assert item_lines([value], column) == [f"{pad}- - {value}"]
+
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "PyYAML": lambda text: yaml.load(text, yaml.SafeLoader),
+    "PyYAML with libyaml": lambda text: yaml.load(text, yaml.CSafeLoader),
+    "ruamel.yaml": lambda text: YAML(typ="safe", pure=True).load(text),
+    "the strict parser": read,
+}
+
+
+def nested(value: Any, shape: Sequence[bool]) -> Any:
+    """The value, in a list or a mapping for each step."""
+    for in_list in shape:
+        value = [value] if in_list else {"k": value}
+    return value
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(values, st.lists(st.booleans(), max_size=60), st.integers(0, 110), st.integers(1, 9))
+def test_every_reader_reads_the_same(value: Any, shape: list[bool], column: int, step: int) -> None:
+    written = nested(value, shape)
+    text = "\n".join(entry_lines("v", written, column, step)) + "\n"
+    for name, reader in READERS.items():
+        assert same(reader(text), {"v": written}), name
 
 
 @settings(max_examples=2 * settings.default.max_examples)

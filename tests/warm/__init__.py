@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from tests import suggestions
 from tests.warm.script import ask
 
 #: What ``pip install`` put beside the interpreter.
@@ -132,11 +133,18 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with nothing to read: as ``subprocess.run`` does, forked where that can be."""
+    """Run a command to its end, with nothing to read: as ``subprocess.run`` does, forked where that can be.
+
+    Each command that its output suggests is checked (:mod:`tests.suggestions`).
+    """
     env = os.environ if env is None else env
     cwd = cwd or Path.cwd()
-    if not can_fork(env):
-        return subprocess.run(
+    if can_fork(env):
+        with running(words, cwd=cwd, env=env) as (process, out, err):
+            code = process.wait(timeout)
+            done = subprocess.CompletedProcess([COMMAND, *words], code, text(out), text(err))
+    else:
+        done = subprocess.run(
             [COMMAND, *words],
             cwd=cwd,
             env=env,
@@ -146,9 +154,8 @@ def run(
             timeout=timeout,
             check=False,
         )
-    with running(words, cwd=cwd, env=env) as (process, out, err):
-        code = process.wait(timeout)
-        return subprocess.CompletedProcess([COMMAND, *words], code, text(out), text(err))
+    suggestions.check(done.stdout + done.stderr)
+    return done
 
 
 def text(file: IO[bytes]) -> str:

@@ -89,7 +89,7 @@ def command(
             "--all-or-nothing has no effect without --match", "leave it out: pairs are never in doubt"
         )
     if bool(pairs) == bool(match):
-        raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match name")
+        raise UsageError("no sessions to adopt were named: give KEY=SESSION_ID, or --match=name")
     loaded = split(flags, CatalogFlags).load(catalog)
     wanted = _pairs(pairs, loaded)
     policy = split(flags, PolicyFlags)

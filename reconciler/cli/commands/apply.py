@@ -96,7 +96,7 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
             err=True,
         )
         catalog = which.load(folder)
-    facts = journal_facts(catalog, folder, state)
+    facts = journal_facts(catalog, state)
     return Job(
         catalog.name,
         catalog.environment,
@@ -130,10 +130,10 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, Contrac
     plan, document = read_plan(path)
     endpoint = endpoint_name(flags["endpoint"])
     if plan.endpoint != endpoint:
-        where = " --state-dir CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
+        where = " --state-dir=CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
         raise Refused(
             f"the plan was made against {plan.endpoint}, and this is {endpoint}",
-            f"apply it with --endpoint {plan.endpoint}{where}, or make a plan against {endpoint}",
+            f"apply it with --endpoint={plan.endpoint}{where}, or make a plan against {endpoint}",
         )
     need_local_data(flags["endpoint"], state, "the plan")
     refuse_if_applied(str(document["digest"]), read_journal(state / journals.FILE))

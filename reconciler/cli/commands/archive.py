@@ -17,6 +17,7 @@ from reconciler.cli.options import (
     approve_option,
     archive_option,
     catalog_argument,
+    chosen_folder,
     connection_options,
     split,
     state_option,
@@ -25,6 +26,7 @@ from reconciler.cli.output import format_option
 from reconciler.cli.run_plan import lock_options, settle_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.contract import load_contract
+from reconciler.disk import MAX_DOCUMENT, open_regular, read_open
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
@@ -111,7 +113,11 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
     """Print one archived session as JSON, with its messages. ID may be abbreviated to its first characters."""
     found = archives.find_archived(_folder(catalog, state_dir, archive_dir), archive_id)
     try:
-        click.echo(json.dumps(json.loads(found.path.read_bytes()), indent=2))
+        with open_regular(found.path) as file:
+            data = read_open(file, MAX_DOCUMENT)
+        click.echo(json.dumps(json.loads(data), indent=2))
+    except OSError as error:
+        raise ReconcilerError(f"{found.path} can't be read: {error.strerror}") from None
     except RecursionError:
         raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deeply") from None
 
@@ -154,8 +160,8 @@ def restore(
         catalog = _only_catalog(archive_id, catalog)
     elif archive_id is None:
         raise UsageError(
-            "what to restore is missing: an ID, or --run RUN",
-            "reconciler archive list shows the IDs, reconciler history the runs",
+            "what to restore is missing: an ID, or --run=RUN",
+            "`reconciler archive list` shows the IDs, `reconciler history` the runs",
         )
     folder = _folder(catalog, state_dir, archive_dir)
     where = {"root": catalog, "state": state_dir or catalog / FOLDER, "archive": folder, "flags": flags}
@@ -183,9 +189,9 @@ def _only_catalog(word: str | None, catalog: Path) -> Path:
     given = click.get_current_context().get_parameter_source("catalog") is ParameterSource.COMMANDLINE
     if given or not Path(word).is_dir():
         raise UsageError(
-            "give an ID or --run RUN, not both", "with --run, the only argument is the catalog's folder"
+            "give an ID or --run=RUN, not both", "with --run, the only argument is the catalog's folder"
         )
-    return Path(word)
+    return chosen_folder(Path(word)) or catalog
 
 
 @command.command()

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Post a plan to the pull or merge request that this CI job runs for.
 
-    PLAN is a file that `reconciler plan --out-file markdown=PLAN` wrote. It becomes one comment, which the plans of
+    PLAN is a file that `reconciler plan --out-file=markdown=PLAN` wrote. It becomes one comment, which the plans of
     later runs replace. The token comes from GITHUB_TOKEN or GITLAB_TOKEN, everything else from the variables that
     GitHub, GitLab, Forgejo and Gitea set for their jobs.
 
@@ -88,13 +88,14 @@ _NO_REQUEST = "This job does not run for a pull or merge request."
 def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str | None, str]:
     """The plan, or nothing and why there is none."""
     from reconciler.ci.comment import read_marker
+    from reconciler.disk import MAX_FILE, read_named
     from reconciler.errors import ReconcilerError, UsageError
 
     if (plan is None) == (not_planned is None):
-        raise UsageError("give a PLAN, or --not-planned FILE where there is none")
+        raise UsageError("give a PLAN, or --not-planned=FILE where there is none")
     try:
         if plan is not None:
-            text = plan.read_text(encoding="utf-8")
+            text = read_named(plan, MAX_FILE).decode()
             read_marker(text)
             return text, ""
     except (OSError, UnicodeDecodeError) as error:
@@ -103,7 +104,7 @@ def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str |
         raise UsageError("--not-planned needs a --key: it says which comment it is about")
     assert not_planned is not None
     try:
-        return None, not_planned.read_text(encoding="utf-8", errors="replace")
+        return None, read_named(not_planned, MAX_FILE).decode(errors="replace")
     except OSError:  # such as that of a job that was cancelled before the command began
         return None, ""
 

@@ -62,5 +62,5 @@ def command(
             (right.environment.prefix, right.environment.suffix),
         ),
     )
-    put_out(plan_to_document(plan), output)
+    put_out(plan_to_document(plan), output, catalog)
     return ExitCode.CHANGES if detailed_exitcode and not plan.empty else ExitCode.OK

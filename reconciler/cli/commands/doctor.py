@@ -27,6 +27,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import format_option
 from reconciler.cli.progress import telling
+from reconciler.cli.suggestions import completed
 from reconciler.disk import check_writable, write_out
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.state import FOLDER
@@ -200,7 +201,7 @@ class _Output:
         if self.form == "text" and len(self.report.checks) > self._shown:
             after = self.report.checks[self._shown - 1].part if self._shown else None
             checks = report_to_document(self.report)["checks"][self._shown :]
-            click.echo(render_checks(checks, after), nl=False)
+            click.echo(completed(render_checks(checks, after)), nl=False)
             self._shown = len(self.report.checks)
 
     def finish(self) -> None:
@@ -210,7 +211,7 @@ class _Output:
 
         self.show_new_checks()
         document = report_to_document(self.report)
-        text = render_end(document) if self.form == "text" else render_doctor(document, self.form)
+        text = completed(render_end(document)) if self.form == "text" else render_doctor(document, self.form)
         click.echo(text, nl=False)
 
 

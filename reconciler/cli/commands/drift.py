@@ -79,7 +79,7 @@ def command(
         )
     loaded = split(flags, CatalogFlags).load(catalog)
     state = state_dir or catalog / FOLDER
-    facts = journal_facts(loaded, catalog, state)
+    facts = journal_facts(loaded, state)
     keep = keep_for_catalog(loaded, ids=facts.ids())
     connection = connection_for(flags, catalog, loaded.environment)
     snapshot = live_or_against(None, connection, state, keep)
@@ -96,6 +96,6 @@ def command(
             loaded,
             plan,
         )
-    put_out(drift_to_document(plan, snapshot), output)
+    put_out(drift_to_document(plan, snapshot), output, catalog)
     drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK

@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli.options import new_catalog_argument
 from reconciler.scaffold import CI, EXAMPLES, slug, start
+from reconciler.text.paste import command as paste
 
 _MODEL: Final = "deepseek-chat"
 
@@ -57,5 +58,6 @@ def command(folder: Path, name: str | None, model: str | None, ci: str | None, e
         click.echo(f"  {terminal(file)}")
     for remark in made.remarks:
         click.echo(terminal(remark))
-    where = "" if str(folder) == "." else f" {terminal(str(folder))}"
-    click.echo(f"Created the catalog {made.name}. Next: reconciler plan{where} --endpoint local")
+    where = () if str(folder) == "." else (str(folder),)
+    plan = terminal(paste("plan", *where, "--endpoint=local"))
+    click.echo(f"Created the catalog {made.name}. Next: {plan}")

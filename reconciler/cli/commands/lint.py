@@ -18,7 +18,7 @@ from reconciler.errors import ExitCode
 @click.option(
     "--models",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Check models against this list, which `reconciler models --out FILE` wrote. Default: the list at release.",
+    help="Check models against this list, which `reconciler models --out=FILE` wrote. Default: the list at release.",
 )
 @click.option(
     "--fail-on",

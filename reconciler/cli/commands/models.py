@@ -57,7 +57,7 @@ def account_models(connection: Connection, state: Path) -> Models:
     type=OutPath(),
     envvar="RECONCILER_MODELS_OUT",
     show_envvar=True,
-    help="Also write the list to this file, for `reconciler lint --models FILE`.",
+    help="Also write the list to this file, for `reconciler lint --models=FILE`.",
 )
 @format_option("text", "json")
 def command(

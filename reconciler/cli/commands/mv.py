@@ -146,7 +146,7 @@ def _moving_all(catalog: Catalog, source: Identity, target: Identity) -> Catalog
     """The catalog with a move of every session in it."""
     if not _ours(target, catalog):
         return dataclasses.replace(catalog, sessions={}, moved={}, handed_over={EVERY_KEY: target})
-    moved = {key: dataclasses.replace(source, key=key) for key in catalog.sessions}
+    moved = {dataclasses.replace(source, key=key): key for key in catalog.sessions}
     return dataclasses.replace(catalog, moved=moved)
 
 
@@ -162,4 +162,4 @@ def _moving(catalog: Catalog, source: Identity, target: Identity) -> Catalog:
             f"the catalog has neither {source.key} nor {target.key}", "add the new key to a manifest first"
         )
     sessions[target.key] = wanted
-    return dataclasses.replace(catalog, sessions=sessions, moved={target.key: source})
+    return dataclasses.replace(catalog, sessions=sessions, moved={source: target.key})

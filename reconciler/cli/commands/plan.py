@@ -24,6 +24,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
+from reconciler.cli.suggestions import completed
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.state import FOLDER, make_salt
 from reconciler.text.paste import command as paste
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Compare with a snapshot file (see reconciler snapshot) instead of the live list. Needs no key.",
+    help="Compare with a snapshot file (`reconciler snapshot FILE` makes one) instead of the live list. Needs no key.",
 )
 @policy_options
 @state_option
@@ -79,8 +80,8 @@ def command(
 
         origins = which.load_with_origins(catalog)
         loaded = origins.catalog
-        _tell_mistakes(origins, which, catalog)
-        facts = journal_facts(loaded, catalog, state)
+        _tell_mistakes(origins, which)
+        facts = journal_facts(loaded, state)
         snapshot = live(keep_for_catalog(loaded, ids=facts.ids()))
 
     def client() -> AbstractContextManager[Client]:
@@ -98,7 +99,7 @@ def command(
         from reconciler.cli.planfile import write_plan
 
         write_plan(out, plan, catalog, connection.contract_file())
-    put_out(plan_to_document(plan), output)
+    put_out(plan_to_document(plan), output, catalog)
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
@@ -120,15 +121,11 @@ def _connection(
         raise
 
 
-def _tell_mistakes(loaded: Loaded, which: CatalogFlags, folder: Path) -> None:
+def _tell_mistakes(loaded: Loaded, which: CatalogFlags) -> None:
     """Say on stderr how many warnings `validate` has, and how to read them."""
     from reconciler.lint import count_mistakes
 
     count = count_mistakes(loaded, dict(which.var))
     if count:
-        words = ["validate", str(folder)]
-        words += [word for name, value in which.var for word in ("--var", f"{name}={value}")]
-        click.echo(
-            f"{count} warning{'' if count == 1 else 's'} about the catalog: {paste(*words, environment=which.env)}",
-            err=True,
-        )
+        validate = completed(paste("validate", environment=which.env))
+        click.echo(f"{count} warning{'' if count == 1 else 's'} about the catalog: {validate}", err=True)

@@ -58,7 +58,15 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     "require_keys",
     multiple=True,
     metavar="KEY",
-    help="Answer 401 or 403 to requests without this API key. Repeatable: each key has an account of its own.",
+    help="Answer 401 or 403 to requests without this API key. Repeatable: each key has an account of its own. On "
+    "the command line, other users of the machine can read it: prefer --require-key-file.",
+)
+@click.option(
+    "--require-key-file",
+    "require_key_files",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file that holds the key of --require-key. Repeatable.",
 )
 @_testing(
     "--latency",
@@ -81,14 +89,22 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     help="A YAML file of faults to inject: see docs/server.md.",
 )
 @click.option("--verbose", is_flag=True, help="Print a line to stderr for each request.")
-def command(catalog: Path, db: Path | None, **flags: Any) -> None:
+def command(
+    catalog: Path,
+    db: Path | None,
+    require_keys: Sequence[str],
+    require_key_files: Sequence[Path],
+    **flags: Any,
+) -> None:
     """Run the embedded server over CATALOG until Ctrl-C.
 
     It serves the session API, keeps its data in an SQLite file, and shows the sessions on a page for the browser.
     """
+    from reconciler.api.endpoint import api_key
     from reconciler.state import FOLDER, open_state
 
-    serve(db if db is not None else open_state(catalog / FOLDER) / "local.db", **flags)
+    keys = [*require_keys, *(api_key(file)[0] for file in require_key_files)]
+    serve(db if db is not None else open_state(catalog / FOLDER) / "local.db", require_keys=keys, **flags)
 
 
 def serve(
@@ -134,7 +150,7 @@ def serve(
         if not is_loopback(host) and not require_keys:
             click.echo(
                 f"warning: everyone who can reach {host} can read and change these sessions; "
-                "--require-key KEY protects them",
+                "--require-key-file FILE protects them",
                 err=True,
             )
         with _signals() as wait:

@@ -5,6 +5,7 @@
   const rows = [...document.querySelectorAll("details.change")];
   const sections = [...document.querySelectorAll("[data-section]")];
   const tiles = [...document.querySelectorAll(".tile")];
+  const fields = [...document.querySelectorAll("[data-field]")];
   const views = [...document.querySelectorAll("[data-view]")];
   const search = document.getElementById("search");
   const shown = document.getElementById("shown");
@@ -27,51 +28,68 @@
 
   const number = (value) => make("span", "no", value ? String(value) : "");
   const kindOf = { "+": "plus", "-": "minus", "=": "" };
+  const elementOf = { "+": "ins", "-": "del", "=": "span" };
+  const wordOf = { "+": "added: ", "-": "removed: " };
 
-  const lineText = ([op, segments], kind) => {
-    const text = make("span", `text ${kind}`.trim());
+  const sign = (op) => {
+    if (op === "=") return make("span", "op");
+    const shown = make("span", "", op);
+    shown.ariaHidden = "true";
+    return make("span", "op", shown, make("span", "sr", wordOf[op]));
+  };
+
+  // "of" says whose text it is: b of what was there before, a of what comes after, ba of both.
+  const lineText = ([op, segments], kind, of, lang) => {
+    const text = make(elementOf[op], `text ${kind}`.trim());
+    text.dataset.of = of;
+    if (lang) text.lang = lang;
     for (const segment of segments) {
       if (typeof segment === "string") text.append(segment);
       else if (segment[1]) text.append(make("span", "skip", `… ${segment[1].toLocaleString("en")} characters …`));
-      else text.append(op === "=" ? segment[0] : make("mark", "", segment[0]));
+      else {
+        const mark = make("mark", "", segment[0]);
+        if (segment[2]) mark.dataset.dots = "";
+        text.append(mark);
+      }
     }
     return text;
   };
 
-  const unified = (line, before, after) => {
+  const unified = (line, before, after, lang) => {
     const kind = kindOf[line[0]];
     const row = make("div", `row ${kind}`.trim());
-    row.append(number(before), number(after), make("span", "op", line[0] === "=" ? "" : line[0]), lineText(line, ""));
+    const of = { "+": "a", "-": "b", "=": "ba" }[line[0]];
+    row.append(number(before), number(after), sign(line[0]), lineText(line, "", of, lang));
     return row;
   };
 
-  const half = (line, at) => {
+  const half = (line, at, of, lang) => {
     if (!line) return [make("span", "no gap"), make("span", "op gap"), make("span", "text gap")];
     const kind = kindOf[line[0]];
     const no = number(at);
-    const op = make("span", "op", line[0] === "=" ? "" : line[0]);
+    const op = sign(line[0]);
     if (kind) { no.classList.add(kind); op.classList.add(kind); }
-    return [no, op, lineText(line, kind)];
+    return [no, op, lineText(line, kind, of, lang)];
   };
 
-  const side = (left, right, before, after) => {
+  const side = (left, right, before, after, lang) => {
     const row = make("div", "row side");
-    row.append(...half(left, before), ...half(right, after));
+    row.append(...half(left, before, "b", lang), ...half(right, after, "a", lang));
     return row;
   };
 
-  const hunkRows = (hunk, split) => {
+  const hunkRows = (hunk, split, lang) => {
     const found = [];
     let before = hunk.b, after = hunk.a;
     const step = (line) => [line[0] === "+" || !before ? 0 : before++, line[0] === "-" || !after ? 0 : after++];
     if (!split) {
-      for (const line of hunk.l) found.push(unified(line, ...step(line)));
+      for (const line of hunk.l) found.push(unified(line, ...step(line), lang));
       return found;
     }
     for (let at = 0; at < hunk.l.length;) {
       if (hunk.l[at][0] === "=") {
         const [b, a] = step(hunk.l[at]);
-        found.push(side(hunk.l[at], hunk.l[at], b, a));
+        found.push(side(hunk.l[at], hunk.l[at], b, a, lang));
         at += 1;
         continue;
       }
@@ -81,21 +99,84 @@
       for (let n = 0; n < Math.max(minus.length, plus.length); n += 1) {
         const [left, b] = minus[n] ?? [null, 0];
         const [right, a] = plus[n] ?? [null, 0];
-        found.push(side(left, right, b, a));
+        found.push(side(left, right, b, a, lang));
       }
     }
     return found;
   };
 
   const difference = (field) => {
-    const box = make("div", "diff");
+    const box = make("div", field.whole ? "diff whole" : "diff");
     const split = view === "split" && !narrow.matches && !field.whole;
     for (const hunk of field.h) {
       if (hunk.h) box.append(make("div", "hunk", hunk.h));
-      box.append(...hunkRows(hunk, split));
+      box.append(...hunkRows(hunk, split, field.l));
     }
     if (field.more) box.append(make("div", "more", field.more));
     return box;
+  };
+
+  // --- copying: the text of one side, without numbers, signs and the other side ---
+
+  const closest = (node, selector) => (node?.nodeType === Node.ELEMENT_NODE ? node : node?.parentElement)?.closest(selector);
+  const plain = (node) => {
+    for (const mark of node.querySelectorAll("mark[data-dots]")) mark.textContent = mark.textContent.replaceAll("·", " ");
+    return node.textContent;
+  };
+  const selected = (text, range) => {
+    const part = document.createRange();
+    part.selectNodeContents(text);
+    if (range.compareBoundaryPoints(Range.START_TO_START, part) > 0) part.setStart(range.startContainer, range.startOffset);
+    if (range.compareBoundaryPoints(Range.END_TO_END, part) < 0) part.setEnd(range.endContainer, range.endOffset);
+    const copied = plain(part.cloneContents());
+    return closest(part.commonAncestorContainer, "[data-dots]") ? copied.replaceAll("·", " ") : copied;
+  };
+  document.addEventListener("copy", (event) => {
+    const selection = getSelection();
+    if (!selection.rangeCount || selection.isCollapsed) return;
+    const range = selection.getRangeAt(0);
+    const box = closest(range.startContainer, ".diff");
+    if (!box) return;
+    const texts = [...box.querySelectorAll("[data-of]")].filter((text) => range.intersectsNode(text));
+    // The side that the selection was started on; an unchanged line is of both, and the newer text is meant.
+    const of = (closest(selection.anchorNode, "[data-of]") ?? texts[0])?.dataset.of.at(-1) ?? "a";
+    const lines = texts.filter((text) => text.dataset.of.includes(of)).map((text) => selected(text, range));
+    event.clipboardData.setData("text/plain", lines.join("\n"));
+    event.preventDefault();
+  });
+  // Side by side, only the side that the mouse went down on is selected.
+  document.addEventListener("mousedown", (event) => {
+    const text = closest(event.target, ".side [data-of]");
+    if (text) closest(text, ".diff").dataset.selecting = text.dataset.of;
+  });
+
+  const sideText = (field, of) => {
+    const line = ([, segments]) => segments.map((segment) => {
+      if (typeof segment === "string") return segment;
+      return segment[1] ? "[…]" : segment[2] ? segment[0].replaceAll("·", " ") : segment[0];
+    }).join("");
+    const other = of === "a" ? "-" : "+";
+    return field.h.map((hunk) => hunk.l.filter(([op]) => op !== other).map(line).join("\n")).join("\n[…]\n");
+  };
+  const copyButton = (field, of, label) => {
+    const button = make("button", "small copy", label);
+    button.type = "button";
+    button.addEventListener("click", async () => {
+      const text = sideText(field, of);
+      try {
+        await navigator.clipboard.writeText(text);
+      } catch { // no permission, or no such thing for this address
+        document.addEventListener("copy", (event) => {
+          event.clipboardData.setData("text/plain", text);
+          event.preventDefault();
+          event.stopImmediatePropagation();
+        }, { once: true, capture: true });
+        document.execCommand("copy");
+      }
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = label; }, 1500);
+    });
+    return button;
   };
 
   // --- one change ---
@@ -115,11 +196,26 @@
     if (value) { box.classList.add("short"); head.append(values(field)); }
     if (field.s) head.append(make("span", "muted small", field.s));
     if (field.c) head.append(make("span", `badge ${field.c}`, causes[field.c]));
+    if (field.h?.length) {
+      const whole = field.h[0].l[0][0];
+      const copies = field.whole
+        ? [copyButton(field, whole === "-" ? "b" : "a", "Copy")]
+        : [copyButton(field, "b", "Copy before"), copyButton(field, "a", "Copy after")];
+      head.append(make("span", "copies", ...copies));
+    }
     box.append(head);
     if (field.n) box.append(make("ul", "remarks", ...field.n.map((remark) => make("li", "", remark))));
     if (field.h?.length) box.append(difference(field));
     if (field.d) box.append(make("div", "inner", ...field.d.map((one) => make("div", "", make("span", "path muted", one.p), values(one)))));
     return box;
+  };
+
+  // A group's rows of keys lead to themselves; of other changes, the row does.
+  const anchor = (key, kind, text) => {
+    const link = make("a", kind, text);
+    link.href = `#session-${encodeURIComponent(key)}`;
+    if (kind) link.dataset.key = key;
+    return link;
   };
 
   const fill = (row) => {
@@ -129,15 +225,18 @@
     const change = changes[Number(row.dataset.change)];
     const body = make("div", "body");
     if (change.r) body.append(make("p", "", make("span", "muted", "Reason: "), change.r));
-    if (change.m) body.append(make("div", "members", ...change.m.map((member) => make("span", "pill", member))));
+    if (change.m) body.append(make("div", "members", ...change.m.map(([key, more]) => anchor(key, "pill", `${key} ${more}`.trim()))));
     for (const field of change.f) body.append(fieldBox(field));
-    if (change.u) body.append(make("p", "muted small", change.u));
     if (!body.childNodes.length) body.append(make("p", "muted", "Nothing else changes."));
+    if (row.id) body.append(make("p", "small link", anchor(change.k, "", "Link to this session")));
     row.querySelector(":scope > .body")?.remove();
     row.append(body);
   };
 
-  for (const row of rows) row.addEventListener("toggle", () => { if (row.open) fill(row); });
+  for (const row of rows) row.addEventListener("toggle", () => {
+    if (row.open) fill(row);
+    else row.classList.remove("brief");
+  });
 
   const refill = () => { for (const row of rows) if (row.open) fill(row); else delete row.dataset.filled; };
   narrow.addEventListener("change", refill);
@@ -156,19 +255,23 @@
     segments.map((s) => (typeof s === "string" ? s : s[0])).join("")));
   const haystack = (row) => {
     const change = changes[Number(row.dataset.change)];
-    const said = [row.querySelector("summary").textContent, change.r ?? "", ...(change.m ?? [])];
+    const said = [row.querySelector("summary").textContent, change.r ?? "", ...words(change.m, [])];
     for (const field of change.f) said.push(...words([field.p, field.b, field.a, field.d], []), ...lines(field));
     return said.join("\n").toLowerCase();
   };
 
+  const pressed = (buttons) => buttons.filter((button) => button.getAttribute("aria-pressed") === "true");
   const update = () => {
-    const wanted = tiles.filter((tile) => tile.getAttribute("aria-pressed") === "true").map((tile) => tile.dataset.filter);
+    const wanted = pressed(tiles).map((tile) => tile.dataset.filter);
+    const paths = pressed(fields).map((field) => field.dataset.field);
     const query = search.value.trim().toLowerCase();
     if (query) haystacks ??= rows.map(haystack);
     let count = 0;
     rows.forEach((row, at) => {
       const kinds = row.dataset.kinds.split(" ");
-      const fits = (!wanted.length || wanted.some((kind) => kinds.includes(kind))) && (!query || haystacks[at].includes(query));
+      const fits = (!wanted.length || wanted.some((kind) => kinds.includes(kind)))
+        && (!paths.length || ("edits" in row.dataset && changes[Number(row.dataset.change)].f.some((one) => paths.includes(one.p))))
+        && (!query || haystacks[at].includes(query));
       row.hidden = !fits;
       count += fits;
     });
@@ -180,15 +283,15 @@
 
   let waiting = 0;
   search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(update, 80); });
-  for (const tile of tiles) {
-    tile.addEventListener("click", () => {
-      tile.setAttribute("aria-pressed", String(tile.getAttribute("aria-pressed") !== "true"));
+  for (const filter of [...tiles, ...fields]) {
+    filter.addEventListener("click", () => {
+      filter.setAttribute("aria-pressed", String(filter.getAttribute("aria-pressed") !== "true"));
       update();
     });
   }
   const reset = () => {
     search.value = "";
-    for (const tile of tiles) tile.setAttribute("aria-pressed", "false");
+    for (const filter of [...tiles, ...fields]) filter.setAttribute("aria-pressed", "false");
     update();
   };
   document.getElementById("reset").addEventListener("click", reset);
@@ -263,6 +366,33 @@
     if (act) { event.preventDefault(); act(); }
   });
 
+  // --- links to a session: #session-KEY ---
+
+  const rowOf = (key) => rows.find((row) => {
+    const { k, m } = changes[Number(row.dataset.change)];
+    return k === key || m?.some(([member]) => member === key);
+  });
+  const follow = () => {
+    let id = "";
+    try { id = decodeURIComponent(location.hash.slice(1)); } catch { return; }
+    const key = id.startsWith("session-") ? id.slice("session-".length) : null;
+    const row = key === null ? null : rowOf(key);
+    if (!row) return;
+    if (row.hidden) reset();
+    fill(row);
+    row.open = true;
+    row.classList.remove("brief");
+    const pill = [...row.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key);
+    for (const one of document.querySelectorAll(".aimed")) one.classList.remove("aimed");
+    (pill ?? row).classList.add("aimed");
+    (pill ?? row.querySelector("summary")).focus({ preventScroll: true });
+    (pill ?? row).scrollIntoView({ block: pill ? "center" : "start" });
+  };
+  addEventListener("hashchange", follow);
+
   update();
-  if (rows.length <= 5) for (const row of rows) row.open = true;
+  // A few changes are open from the start; a whole prompt that comes or goes must not push the others off the screen.
+  if (rows.length <= 5) for (const row of rows) { row.open = true; if (rows.length > 1) row.classList.add("brief"); }
+  // Once the browser has followed the link in its own way, which takes the focus away.
+  addEventListener("load", follow);
 })();
