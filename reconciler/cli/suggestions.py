@@ -49,7 +49,8 @@ def completed(text: str, running: click.Context | None = None) -> str:
     if context is None or not flags:
         return text
     root = context.find_root().command
-    assert isinstance(root, click.Group)
+    if not isinstance(root, click.Group):
+        return text
     return SUGGESTED.sub(lambda found: f"`{_with(found[1], flags, root)}`", text)
 
 

@@ -55,8 +55,8 @@ def test_as_text(drifted: Shell, server: RunningServer) -> None:
     )
     done = drifted.run("drift", "shop", "--concise")
     assert (
-        f'  ~ alice  "Alice"  #{alice.session_id}  last updated {alice.updated_at}  model, prompt\n'
-        in done.stdout
+        f'~ alice "Alice" #{alice.session_id} last updated {alice.updated_at} model: "deepseek-chat" → "'
+        in " ".join(done.stdout.split())
     )
 
 

@@ -163,7 +163,7 @@ def test_the_flags_for_html_need_html(shop: Shell, flag: tuple[str, str]) -> Non
     assert (done.returncode, done.stderr) == (
         64,
         f"{flag[0]} is for HTML, and this command writes none\n"
-        "      hint: add --format html, or --out-file html=FILE\n",
+        "      hint: add --format=html, or --out-file=html=FILE\n",
     )
 
 

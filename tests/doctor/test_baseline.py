@@ -111,7 +111,7 @@ def test_what_is_left_alone(what: str, tmp_path: Path, capsys: pytest.CaptureFix
             assert BEFORE not in found
         else:
             verdict, seen = found[BEFORE]
-            why = "it is from https://a" if what == "another address" else f"{path} is no snapshot"
+            why = "it is from https://a" if what == "another address" else f"{path} is not a snapshot"
             assert verdict == "unknown"
             assert seen.startswith(f"kept in {path}: {why}")
 

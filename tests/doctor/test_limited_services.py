@@ -155,7 +155,7 @@ def test_a_restore_in_two_calls(
         restore = ("archive", "restore", archived, "--auto-approve")
         if cut_short:
             doctor.server.faults.add(Fault("status", operation="update_session", status=400))
-            assert run(doctor, *restore)[0] == 1
+            assert run(doctor, *restore)[0] == 4
             doctor.server.faults.clear()
         code, _, err = run(doctor, *restore)
         assert (code, err) == (0, "")

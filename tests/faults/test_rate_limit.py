@@ -116,7 +116,7 @@ def test_a_service_that_rejects_everything_is_not_retried_for_hours(world: World
 def test_a_service_that_is_down_is_given_up(world: World) -> None:
     """Eight actions in a row, each after all its tries; a session that a service does not like is another matter."""
     world.want([])
-    down = world.server.faults.add(Fault("cut", where=lambda entry: entry.operation != "list_sessions"))
+    down = world.server.faults.add(Fault("cut", where=lambda entry: entry.method != "GET"))
     run = world.apply("--parallelism", "1", "--retries", "0", "--allow-empty", "--max-deletes", "100%")
     assert run.code == 1, run
     assert world.server.faults.struck(down) == 8
