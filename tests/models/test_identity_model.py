@@ -338,14 +338,13 @@ class Identities(RuleBasedStateMachine):
         scope = (team.state, team.name, environment)
         if done.writes:
             self.copied[scope] |= copied
-        if done.unheard:
+        if done.code < 0:
             self.killed.add(scope)
-        else:  # a journal may not have what a killed run wrote
-            rows = self.world.rows()
-            for number in done.made.keys() | done.changed.keys():
-                tag = tag_of(rows[number]) if number in rows else None
-                if tag and place_of_tag(tag)[:2] == scope[1:]:
-                    self.written[scope][number] = tag.identity.key
+        rows = self.world.rows()
+        for number in done.made.keys() | done.changed.keys():
+            tag = tag_of(rows[number]) if number in rows else None
+            if tag and place_of_tag(tag)[:2] == scope[1:]:
+                self.written[scope][number] = tag.identity.key
         if done.writes:
             last = self.last.setdefault(scope, team.account)
             assert last == team.account or words[0] != "apply" or "--other-account" in words, done
