@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, note, settings
+from hypothesis import HealthCheck, Phase, assume, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -538,22 +538,25 @@ def haste() -> Iterator[None]:
         yield
 
 
-def check(examples: int, steps: int) -> None:
+def check(examples: int, steps: int, *, long: bool) -> None:
+    """Play so many histories. A long run takes others each time, and shortens one that fails: that takes minutes."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Identities,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
+            derandomize=not long,
+            phases=list(Phase) if long else [Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
 def test_nobody_loses_a_session_or_a_message() -> None:
-    check(10, 40)
+    check(10, 40, long=False)
 
 
 @pytest.mark.full
 def test_nobody_does_in_a_long_run() -> None:
-    check(600, 50)
+    check(600, 50, long=True)
