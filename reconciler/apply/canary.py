@@ -162,6 +162,11 @@ class Canaries:
 
     # Looking
 
+    def _others(self, lives: Mapping[int, LiveSession]) -> list[LiveSession]:
+        """The sessions that are no copies: those have the tag of another one."""
+        copies = self.plan.copies
+        return [live for number, live in lives.items() if number not in copies]
+
     def _list(self, **narrowed: Any) -> dict[int, LiveSession]:
         return {live.session_id: live for live in list_sessions(self.writer.client, **narrowed)}
 
@@ -176,12 +181,12 @@ class Canaries:
         known = {number: live for number, live in there.items() if reserved_kind(live) != "half-made"}
         for _ in poll(self.writer.client.limiter, self.writer.settle):
             lives = self._list(name=action.name)
-            verdict = judge_created(action, call.payload, lives.values(), known, result.session_id)
+            verdict = judge_created(action, call.payload, self._others(lives), known, result.session_id)
             if verdict.proof or not verdict.problems:
                 break
         else:  # the service may have given it another name
             lives = self._list()
-            verdict = judge_created(action, call.payload, lives.values(), known, result.session_id)
+            verdict = judge_created(action, call.payload, self._others(lives), known, result.session_id)
         if whole and not verdict.problems and verdict.found is not None and self.before is not None:
             # An update filled it in, which may have hit other sessions.
             after = self._list()

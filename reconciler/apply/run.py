@@ -118,6 +118,7 @@ def apply_plan(
             seen=seen,
             calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
+            copies=plan.copies,
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
         canaries = Canaries(plan, writer, stop, lives, before=lives if _is_whole(snapshot) else None)
@@ -131,7 +132,7 @@ def apply_plan(
 
 def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
     """The journal entry for the start of a run. It has the copies, which nothing tells once the original is gone."""
-    copies = [note.session_id for note in plan.notes if note.kind == "copy"]
+    copies = sorted(plan.copies)
     return {
         "catalog": plan.catalog,
         "environment": plan.environment,

@@ -240,7 +240,7 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
 def doubles(now: Snapshot, plan: Plan) -> list[str]:
     """Identities of the plan's catalog that are live more than once: another run created them, too, or the list
     lagged. What the plan calls a copy does not count, nor does a key that a plan of a part is not about."""
-    copies = {note.session_id for note in plan.notes if note.kind == "copy"}
+    copies = plan.copies
     keys = {action.key for action in plan.actions} if plan.about else None
     held: dict[Identity, list[int]] = {}
     for live in now:

@@ -68,6 +68,7 @@ class Writer:
     - ``calls``: how many calls it takes to look up one session.
     - ``permit``: called before each call that writes; raises Interrupted if the run must end.
     - ``heard``: called with each write that was sent, and its outcome.
+    - ``copies``: sessions whose tags are not theirs, although nothing in the tag says so.
     """
 
     client: Client
@@ -80,6 +81,7 @@ class Writer:
     permit: Callable[[], None]
     breaker: CircuitBreaker
     heard: Callable[[Call], None] = _nobody
+    copies: frozenset[int] = frozenset()
 
     def carry_out(self, action: Action, live: LiveSession | None) -> Result:
         """Carry out one action. Errors do not raise; they become the result."""
@@ -342,7 +344,7 @@ class Writer:
 
     def _by_tag(self, action: Action) -> LiveSession | None:
         for live in list_sessions(self.client, name=action.name):
-            tag = live.own_tag
+            tag = live.own_tag if live.session_id not in self.copies else None
             if tag and tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None

@@ -175,6 +175,13 @@ class Plan:
         return not self.actions
 
     @property
+    def copies(self) -> frozenset[int]:
+        """The sessions that are copies, as a tag or this machine's journal says: none of them is anybody's session."""
+        return frozenset(
+            note.session_id for note in self.notes if note.kind == "copy" and note.session_id is not None
+        )
+
+    @property
     def undecided(self) -> bool:
         """Whether sessions with one identity are left alone until it is known which of them to delete."""
         return any(note.kind == UNDECIDED for note in self.notes)

@@ -541,3 +541,19 @@ def test_a_session_whose_damaged_tag_was_adopted_again_can_be_forgotten(
     assert "reconciler" not in left
     if damage == "altered" or original.startswith("{"):
         assert left == original or json.loads(left) == json.loads(original or "{}")
+
+
+def test_a_key_whose_session_was_forgotten_is_created_beside_a_copy_that_only_the_journal_tells(
+    shop: Shell, server: RunningServer
+) -> None:
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    applied(shop)
+    number = copy(server, 1)
+    before = server.store.session(number)
+    applied(shop)
+    assert shop.run("forget", "alice", "--catalog", "shop", "--auto-approve", "--settle", "0").returncode == 0
+    out = applied(shop, "--allow-recreate")
+    assert "created alice" in out
+    assert len(live(server)) == 3
+    assert server.store.session(number) == before
+    assert shop.json("plan", "shop")["actions"] == []
