@@ -94,11 +94,12 @@ class Renderer:
 
     def _answer(self, child: subprocess.Popen[bytes], time: float = TIME) -> dict[str, Any]:
         assert child.stdout
-        import select
+        import selectors
 
-        ready, _, _ = select.select([child.stdout], [], [], time)
-        if not ready:
-            raise TimeoutError
+        with selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            if not selector.select(time):
+                raise TimeoutError
         line = child.stdout.readline()
         if not line:
             raise EOFError
