@@ -243,7 +243,7 @@ class _Work:
             Refused: it may not.
         """
         identity = self.archived.identity
-        found = [live for live in lives if self._ours(live) and not live.is_copy]
+        found = [live for live in lives if self._ours(live)]
         if not found:
             return None
         live, number = found[0], found[0].session_id

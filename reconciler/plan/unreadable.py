@@ -64,8 +64,8 @@ def standing_in_the_way(
             # If the tag's key is lost, a session with the name of another key counts as that key's.
             by_tag = (left.key.whole or live.name not in names) and _may_be_ours(catalog, left, create.key)
             if by_tag or live.name == create.name:
-                found.append(_refusal(create, live))
-        found += [_cut_refusal(create, live) for live in cut if live.name == create.name]
+                found.append(_unreadable(create, live))
+        found += [_cut_off(create, live) for live in cut if live.name == create.name]
     return found
 
 
@@ -84,26 +84,25 @@ def _may_be_here(left: _Remains, environment: str | None) -> bool:
     return environment is None or not left.key.text
 
 
-def _refusal(create: Action, live: LiveSession) -> Refusal:
-    adopt = command("adopt", f"{create.key}={live.session_id}", environment=create.identity.environment)
-    return Refusal(
-        "unreadable_tag",
-        f"{create.key} would be created, but #{live.session_id} may be it: its tag can't be read "
-        f"({live.remark.unreadable}); what is left of it: {_shown(live)}",
-        f"take it over: {adopt}; "
-        f"or, to create {create.key} beside it, remove what is left of the tag from the remark of #{live.session_id}",
-        create.key,
+def _unreadable(create: Action, live: LiveSession) -> Refusal:
+    why = f"its tag can't be read ({live.remark.unreadable}); what is left of it: {_shown(live)}"
+    return _refusal(
+        create, live, why, f"remove what is left of the tag from the remark of #{live.session_id}"
     )
 
 
-def _cut_refusal(create: Action, live: LiveSession) -> Refusal:
+def _cut_off(create: Action, live: LiveSession) -> Refusal:
+    why = f"it has the same name, and its remark was cut off or altered; {_last(live)}"
+    return _refusal(create, live, why, f"make the remark of #{live.session_id} valid JSON, or empty")
+
+
+def _refusal(create: Action, live: LiveSession, why: str, beside: str) -> Refusal:
+    """``why`` says why the session may be the one to create, ``beside`` what lets it be created nonetheless."""
     adopt = command("adopt", f"{create.key}={live.session_id}", environment=create.identity.environment)
     return Refusal(
         "unreadable_tag",
-        f"{create.key} would be created, but #{live.session_id} may be it: it has the same name, and its remark "
-        f"was cut off or altered; {_last(live)}",
-        f"take it over: {adopt}; "
-        f"or, to create {create.key} beside it, make the remark of #{live.session_id} valid JSON, or empty",
+        f"{create.key} would be created, but #{live.session_id} may be it: {why}",
+        f"take it over: {adopt}; or, to create {create.key} beside it, {beside}",
         create.key,
     )
 

@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from reconciler.render.prompt_diff import COMBINING, TOKEN, Line, Segment, side
+from reconciler.render.prompt_diff import COMBINING, EXTEND, TOKEN, Line, Segment, side
 from reconciler.text.tokens import CJK
 
 #: Characters of one shown line. The changes beyond them are counted.
 LONGEST = 4_000
 
-_EXTENDING = re.compile(f"[{COMBINING}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\u200d]")
+_EXTENDING = re.compile(f"{EXTEND}|\u200d")
 _IN_WORD = re.compile(f"(?![{CJK}])[\\w{COMBINING}'’]")
 _ALIKE_MARKS = re.compile(r"\[(-+)|(-+)\]|\{(\++)|(\++)\}")
 

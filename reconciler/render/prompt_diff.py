@@ -32,9 +32,10 @@ FIRST_CHARACTERS = 100_000
 
 #: Combining marks: they belong to the character before them.
 COMBINING = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-_EXTEND = f"[{COMBINING}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
+#: What belongs to the character before it: marks, selectors and skin tones.
+EXTEND = f"[{COMBINING}\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
 #: A unit of marking: a word, a stretch of white space, or another character with what extends it.
-TOKEN = re.compile(f"(?:(?![{CJK}])[\\w{COMBINING}'’])+|\\s+|.(?:{_EXTEND}|\u200d.)*", re.DOTALL)
+TOKEN = re.compile(f"(?:(?![{CJK}])[\\w{COMBINING}'’])+|\\s+|.(?:{EXTEND}|\u200d.)*", re.DOTALL)
 
 # Bounds on the marking of words. Beyond them, whole lines count as replaced.
 _PAIRED = 400  # pairs of lines in one replaced stretch that are compared

@@ -48,7 +48,7 @@ def command(
     from reconciler.ci.comment import mark_not_planned, no_plan, put_comment, write_summary
     from reconciler.ci.forge import this_request, without_comments
     from reconciler.errors import ReconcilerError
-    from reconciler.text.escape import terminal
+    from reconciler.text.escape import markdown_text, terminal
 
     text, why_not = _input(plan, not_planned, key)
     where = f"The plan is in {plan}." if plan else ""
@@ -73,7 +73,7 @@ def command(
     except NotPostedError as error:
         why = f"No comment was posted ({error})" + (f": {error.advice}." if error.advice else ".")
         why += f" {error.earlier}" if error.earlier else ""
-        text = f"{(text or no_plan(why_not)).rstrip()}\n\n{_as_text(why)}"
+        text = f"{(text or no_plan(why_not)).rstrip()}\n\n{markdown_text(why)}"
     except ReconcilerError:
         write_summary(text or no_plan(why_not))
         raise
@@ -114,9 +114,3 @@ def _done(done: str, address: str) -> str:
         "kept": f"Comment kept: {address} shows a newer commit.",
         "not needed": "No comment is needed.",
     }.get(done, f"Comment {done}: {address}")
-
-
-def _as_text(message: str) -> str:
-    from reconciler.text.escape import markdown_text
-
-    return markdown_text(message)
