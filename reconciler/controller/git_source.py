@@ -256,14 +256,17 @@ class GitSource:
         return out
 
     def _said(self, err: bytes) -> str:
-        """The last line with which git explains why it failed, without credentials."""
+        """The line with which git explains why it failed, without credentials."""
         text = err.decode("utf-8", "replace").replace(self._url, self._shown)
-        lines = [line for line in text.splitlines() if line.startswith(("fatal: ", "error: ", "remote: "))]
-        line = lines[-1] if lines else (text.strip().splitlines() or [""])[-1]
-        return _USER_INFO.sub("://", line.partition(": ")[2] or line)[:500]
+        lines = [line for line in text.splitlines() if line.strip()]
+        # The reason stands above this line, written by ssh or by the other side.
+        reasons = lines[: next((at for at, line in enumerate(lines) if _GENERIC in line), None)]
+        line = re.sub("^(fatal|error|remote): ", "", (reasons or lines or [""])[-1])
+        return _USER_INFO.sub("://", line)[:500]
 
 
 _LOOK: Final = "see whether `git ls-remote` reaches it from here, with the same environment"
+_GENERIC: Final = "Could not read from remote repository"
 _USER_INFO: Final = re.compile(r"://[^/\s@']*@")
 
 
