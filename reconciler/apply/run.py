@@ -19,7 +19,8 @@ from typing import Any
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
-from reconciler.api.listing import list_sessions, whole
+from reconciler.api.lister import ClientLister, Lister
+from reconciler.api.listing import whole
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
@@ -74,12 +75,14 @@ def apply_plan(
     options: ApplyOptions,
     *,
     snapshot: Snapshot | None = None,
+    lister: Lister | None = None,
     stop: Cancellation | None = None,
     on_result: Callable[[Result], None] | None = None,
 ) -> Report:
     """Carry out a plan.
 
     ``snapshot`` is the one that the plan was made from. Without it, or with ``recheck``, the list is read again.
+    ``lister`` is what lists the sessions for that, and for the verification; None: read every page, each time.
     ``stop`` ends the run early: no new write starts, and writes in flight finish. ``on_result`` is called with each
     result, from any thread, one call at a time.
 
@@ -90,7 +93,7 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     run = options.run
-    stop = stop or client.limiter.stop
+    stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
     started = write_timestamp(datetime.now(UTC), "milliseconds")
     folder = options.archive or options.state / archives.FOLDER
     archive = Archive(folder, run, started, client.endpoint.name)
@@ -101,8 +104,7 @@ def apply_plan(
     with Journal(options.state / journals.FILE) as journal:
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
-            keep = whole if tries_changes(plan, client) else keep_for_plan(plan)
-            snapshot, seen = list_sessions(client, keep=keep), client.limiter.now()
+            snapshot, seen = _list_anew(plan, client, lister), client.limiter.now()
             refuse_if_stale(plan, snapshot)
         refuse_if_unable(plan, snapshot)
         archive = replace(archive, account=options.account or snapshot.account)
@@ -111,6 +113,7 @@ def apply_plan(
         journal.record(run, "start", _opening(plan, archive, options))
         writer = Writer(
             client,
+            lister,
             archive,
             journal,
             options.settle,
@@ -128,6 +131,14 @@ def apply_plan(
         with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _list_anew(plan: Plan, client: Client, lister: Lister) -> Snapshot:
+    """The sessions, to check that the plan is current."""
+    if tries_changes(plan, client):
+        # What the first write of a kind does is judged by two lists that assume nothing, least of all of that write.
+        return ClientLister(client).sessions(keep=whole)
+    return lister.sessions(keep=keep_for_plan(plan), full=plan.count("delete") > 0)
 
 
 def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
