@@ -92,20 +92,18 @@ def apply_plan(
     """
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
-    run = options.run
     stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
     started = write_timestamp(datetime.now(UTC), "milliseconds")
-    folder = options.archive or options.state / archives.FOLDER
+    folder, run = options.archive or options.state / archives.FOLDER, options.run
     archive = Archive(folder, run, started, client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
-    seen = client.limiter.now()
     with Journal(options.state / journals.FILE) as journal:
+        seen = client.limiter.now()
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
-            snapshot, seen = _list_anew(plan, client, lister), client.limiter.now()
-            refuse_if_stale(plan, snapshot)
+            snapshot, seen = _checked_anew(plan, client, lister), client.limiter.now()
         refuse_if_unable(plan, snapshot)
         archive = replace(archive, account=options.account or snapshot.account)
         lives = {live.session_id: live for live in snapshot}
@@ -133,12 +131,19 @@ def apply_plan(
     return report
 
 
-def _list_anew(plan: Plan, client: Client, lister: Lister) -> Snapshot:
-    """The sessions, to check that the plan is current."""
+def _checked_anew(plan: Plan, client: Client, lister: Lister) -> Snapshot:
+    """The sessions now.
+
+    Raises:
+        Refused: the plan is stale.
+    """
     if tries_changes(plan, client):
-        # What the first write of a kind does is judged by two lists that assume nothing, least of all of that write.
-        return ClientLister(client).sessions(keep=whole)
-    return lister.sessions(keep=keep_for_plan(plan), full=plan.count("delete") > 0)
+        # The first write of a kind is judged by lists that assume nothing about the service, and so nothing about it.
+        snapshot = ClientLister(client).sessions(keep=whole)
+    else:
+        snapshot = lister.sessions(keep=keep_for_plan(plan), full=plan.count("delete") > 0)
+    refuse_if_stale(plan, snapshot)
+    return snapshot
 
 
 def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:
