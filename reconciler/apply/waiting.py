@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.api.client import Client
 from reconciler.apply import journal as journals
-from reconciler.apply.journal import last_unseen_create, read_journal
+from reconciler.apply.journal import Entry, last_unseen_create, read_journal
 
 if TYPE_CHECKING:
     from reconciler.api.lock import Ticket
@@ -34,12 +34,21 @@ def wait_for_the_list(
     """
     scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
     entries = read_journal(state / journals.FILE)
+    left = lag_left(entries, scope, settle)
+    if left > 0:
+        on_wait(left)
+        client.limiter.sleep(left)
+    return entries
+
+
+def lag_left(entries: Iterable[Entry], scope: Mapping[str, Any], settle: float) -> float:
+    """How long (seconds) it takes until the list shows what a run of this ``scope`` created and did not see listed.
+
+    ``scope`` holds the catalog, environment and endpoint; ``settle`` is how long (seconds) a list may lag.
+    """
     unseen = last_unseen_create(entries, scope)
     left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
-    if left > 0:
-        on_wait(min(left, settle))
-        client.limiter.sleep(min(left, settle))
-    return entries
+    return min(max(left, 0.0), settle)
 
 
 def lock_holder(by: Mapping[str, str | bool], run: str) -> str:
