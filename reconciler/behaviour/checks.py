@@ -245,15 +245,18 @@ def json_validator(schema: str) -> Any:
     """
     import jsonschema_rs
 
+    elsewhere: list[str] = []
+
     def nothing(uri: str) -> Any:
-        raise ValueError(f"it refers to {uri}, and no other document is read")
+        elsewhere.append(uri)
+        raise ValueError(uri)
 
     try:
         return jsonschema_rs.Draft202012Validator(json.loads(schema), retriever=nothing)
-    except jsonschema_rs.ValidationError as error:
-        raise ValueError(error.message) from None
-    except Exception as error:  # the kinds of its errors for references are not public
-        raise ValueError(str(error).partition("\n")[0]) from None
+    except Exception as error:  # not all kinds of its errors are public
+        if elsewhere:
+            raise ValueError(f"it refers to {elsewhere[0]}, and no other document is read") from None
+        raise ValueError(getattr(error, "message", "") or str(error).partition("\n")[0]) from None
 
 
 def language(text: str) -> str | None:
