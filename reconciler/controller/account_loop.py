@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.address import same_address
 from reconciler.api.cancellation import Cancellation
-from reconciler.api.client import Client, Reply
+from reconciler.api.client import Client, Observer
 from reconciler.api.endpoint import LOCAL, Endpoint
 from reconciler.api.errors import ApiError, UnreliableListError
-from reconciler.contract import Contract, Operation, load_contract
+from reconciler.contract import Contract, load_contract
 from reconciler.controller.clock import Clock, ClockLimiter
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.loading import Loader
@@ -48,8 +48,8 @@ _DELTAS: Final[Mapping[str, Literal["on", "off", "unlearned"]]] = {
     "not learned": "unlearned",
 }
 
-#: Called after each call of the service: the mark of the account, the operation, and the status or `none`.
-OnCall = Callable[[str, str, str], None]
+#: What sees each call of the service, by the mark of the account.
+OnCall: TypeAlias = Callable[[str], Observer]
 
 
 class AccountLoop:
@@ -64,7 +64,7 @@ class AccountLoop:
         clock: Clock,
         stop: Cancellation,
         tell: Callable[[Event], None],
-        on_call: OnCall,
+        on_call: OnCall | None,
         spread: Callable[[], float],
         beside: bool,
     ) -> None:
@@ -347,7 +347,8 @@ class AccountLoop:
             tries=account.retries + 1,
             limiter=ClockLimiter(self._clock, self._stop),
         )
-        client.observe(self._called)
+        if self._on_call is not None:
+            client.observe(self._on_call(self.mark))
         self._key, self._client = key, client
         self._list = SharedList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
 
@@ -361,13 +362,6 @@ class AccountLoop:
             return self.account.key() != self._key
         except ReconcilerError:
             return False
-
-    def _called(self, operation: Operation, fields: Any, reply: Reply) -> None:
-        error = reply.error
-        status = error.status if isinstance(error, ApiError) else 0
-        if not status and reply.response is not None:
-            status = reply.response.status_code
-        self._on_call(self.mark, operation.name, str(status) if status else "none")
 
     # Failures
 

@@ -44,9 +44,9 @@ class Controller:
     """Looks at catalogs again and again, and writes what their modes allow.
 
     ``state`` is a state folder, for the salt of the accounts' marks. ``on_event`` are called with each event, from any
-    thread. ``on_call`` is called after each call of the service, with the mark of the account, the operation and the
-    status (``none`` if no answer came). ``random`` returns numbers from 0 to 1; looks are spread by it. Without
-    ``beside``, git is waited for in the account's thread. Nothing is printed, and no signal is handled.
+    thread. ``on_call`` is given the mark of an account, and returns what sees each call of the service for it
+    (:meth:`reconciler.api.client.Client.observe`). ``random`` returns numbers from 0 to 1; looks are spread by it.
+    Without ``beside``, git is waited for in the account's thread. Nothing is printed, and no signal is handled.
 
     Raises:
         UsageError: two catalogs have one name, or a catalog names an account that there is not.
@@ -67,7 +67,7 @@ class Controller:
         self._stop = Cancellation()
         self._clock: Clock = clock or SystemClock()
         self._on_event = tuple(on_event)
-        self._on_call = on_call or (lambda account, operation, code: None)
+        self._on_call = on_call
         self._random = random
         self._started = self._clock.now()
         make_salt(state)

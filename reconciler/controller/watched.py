@@ -349,11 +349,10 @@ class Watched:
         self._runs = (run, *self._runs)[:_RUNS]
         self.approval = None
         self.held(self.settings.interval, "the next interval: a run has just ended")
-        outcome = "applied" if run.exit_code == 0 else f"applied in part (exit code {run.exit_code})"
-        count = sum(run.outcomes.values())
+        done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(run.outcomes.items()))
         self.say(
             "applied",
-            f"{outcome}: {count} change{'' if count == 1 else 's'}, run {run.run}",
+            f"{done} (run {run.run}, exit code {run.exit_code})",
             run=run.run,
             exit_code=run.exit_code,
             actions=actions,
