@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from reconciler.api.cancellation import Cancellation
+from reconciler.api.client import Client
+from reconciler.api.endpoint import Endpoint
 from reconciler.controller.controller import Controller
 from reconciler.controller.events import Event
 from reconciler.controller.settings import WatchedAccount, WatchedCatalog
@@ -126,6 +128,10 @@ class World:
             self.clock.seconds += wait
             busy = 0 if wait else busy + 1
         raise AssertionError("it never waits")
+
+    def client(self) -> Client:
+        """A client of somebody else."""
+        return Client(Endpoint(self.server.url, self.server.url, API_KEY), LEARNED)
 
     # What the service has
 
