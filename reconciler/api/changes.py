@@ -64,7 +64,7 @@ Ordering: TypeAlias = Literal["session_id", "-session_id", "-updated_at"]
 #: How often a look is repeated whose responses do not fit together.
 TRIES: Final = 3
 
-#: A short list may take as many calls as this before it is read as a whole, but at most half of those.
+#: A short list may take as many calls as this before it is read as a whole, but no more than that takes.
 _FEW: Final = 24
 
 
@@ -174,7 +174,7 @@ def find_changes(slices: Slices, known: Known) -> Changes:
         ApiError: a page could not be read.
     """
     full = calls_of_listing(len(known.ids), slices.most)
-    looking = _Looking(slices, known, max(full // 10 - 2, min(full // 2, _FEW)))
+    looking = _Looking(slices, known, max(full // 10 - 2, min(full, _FEW)))
     for _ in range(TRIES):
         try:
             return looking.look()
@@ -204,6 +204,8 @@ class _Looking:
         if not _holds(ids, newest.ids[0]):
             raise _InconsistentError(f"#{newest.ids[0]} is new, but not among the latest changes")
         gone = self._gone(ids, last.count)
+        if not changed and not gone and (newest.count, newest.ids[0]) != (last.count, ids[-1]):
+            raise _InconsistentError("the newest session is not the newest")
         if gone:
             dead = set(gone)
             ids = array("q", (one for one in ids if one not in dead))
@@ -237,7 +239,7 @@ class _Looking:
                 break
             low = page.stamps[-1]
             place = start + page.stamps.index(low)  # where those with this stamp begin; they may go on below
-            number, size = _from(max(0, place - self.slices.most // 16), self.slices.most)
+            number, size = _from(max(0, place - 1 - self.slices.most // 16), self.slices.most)
             if place == start or number * size <= start + len(page.ids):
                 raise NotProvedError("too many sessions share one updated_at")
             following, start = self._latest(number, size), (number - 1) * size
