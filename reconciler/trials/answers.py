@@ -27,7 +27,7 @@ _LARGEST: Final = 10 * 2**20
 class Answers:
     """Answers by digest: those of a recording, then those in the state folder. All methods are thread-safe.
 
-    Without a ``state`` folder, new answers are kept in memory only. ``used`` are all that were asked for, to be recorded.
+    Without a ``state`` folder, new answers are kept in memory only. ``used`` are all that were asked for.
     """
 
     def __init__(self, state: Path | None = None, recorded: dict[str, Said] | None = None) -> None:

@@ -231,8 +231,8 @@ def test_a_recording_that_is_none_is_told(tmp_path: Path, line: str) -> None:
     ("after", "change", "least", "most"), [(0.9, "regressed", 0, 20), (0.4, "regressed", 380, 400)]
 )
 def test_the_statistics_hold_through_the_whole_run(after: float, change: str, least: int, most: int) -> None:
-    """400 comparisons of 20 samples: at most 5 % of those that are alike are called regressed, and at least 95 % of those
-    that are not."""
+    """400 comparisons of 20 samples: at most 5 % of those that are alike are called regressed, and at least 95 % of the
+    others."""
     chances = random.Random(7)
     recorded: dict[str, Said] = {}
     trials = []
