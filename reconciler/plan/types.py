@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.domain import Listing
+from reconciler.domain import Listing, LiveSession
 from reconciler.ownership.account import UNKNOWN, Account
-from reconciler.ownership.tag import CREATED, Identity, Was
+from reconciler.ownership.tag import CREATED, Identity, Tag, Was
 from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
@@ -180,6 +180,13 @@ class Plan:
         return frozenset(
             note.session_id for note in self.notes if note.kind == "copy" and note.session_id is not None
         )
+
+    def tagged(self, lives: Iterable[LiveSession]) -> Iterator[tuple[LiveSession, Tag]]:
+        """The sessions that have a tag of their own, with that tag: copies have another session's."""
+        copies = self.copies
+        for live in lives:
+            if (tag := live.own_tag) is not None and live.session_id not in copies:
+                yield live, tag
 
     @property
     def undecided(self) -> bool:
