@@ -25,6 +25,12 @@ KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "up
 #: The kind of the note on sessions with one identity, none of which may be deleted yet.
 UNDECIDED: Final = "undecided-duplicate"
 
+#: The kind of the note on a session to adopt that is gone.
+GONE: Final = "adopt-gone"
+
+#: The kinds of notes on keys that an apply does nothing about, although what is live is not what the catalog wants.
+UNDONE: Final = (GONE, UNDECIDED)
+
 #: The path of the one managed value that lives in the tag alone.
 PROTECTION: Final = "lifecycle.prevent_destroy"
 
@@ -189,9 +195,9 @@ class Plan:
                 yield live, tag
 
     @property
-    def undecided(self) -> bool:
-        """Whether sessions with one identity are left alone until it is known which of them to delete."""
-        return any(note.kind == UNDECIDED for note in self.notes)
+    def undone(self) -> tuple[Note, ...]:
+        """The notes on keys that an apply does nothing about, although what is live is not what the catalog wants."""
+        return tuple(note for note in self.notes if note.kind in UNDONE)
 
     def count(self, kind: ActionKind) -> int:
         """How many actions are of a kind."""

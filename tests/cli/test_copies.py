@@ -60,3 +60,25 @@ def test_a_copy_of_a_session_that_gets_another_key_stays_one(
     assert len(live(server)) == 3
     assert server.store.session(copied) == before
     assert shop.json("plan", "shop")["actions"] == []
+
+
+def test_a_copy_counts_as_drift_in_a_plan_as_it_does_in_drift(
+    shop: Shell, server: RunningServer, copied: int
+) -> None:
+    assert "\nAttention: 1 session changed outside git.\n" in shop.run("plan", "shop").stdout
+    only = shop.run("drift", "shop").stdout
+    assert "\nDrift: 1 session copied. The notes say what was changed outside git.\n" in only
+    server.store.update_session(1, prompt="Be cruel.")
+    assert "\nAttention: 2 sessions changed outside git.\n" in shop.run("plan", "shop").stdout
+    assert "\nDrift: 1 session changed, 1 copied.\n" in shop.run("drift", "shop").stdout
+
+
+def test_an_adopt_line_is_not_done_by_a_copy(shop: Shell, server: RunningServer, copied: int) -> None:
+    """The copy is all that has the key, and the session that the line names is gone."""
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kinder."}})
+    applied(shop)
+    server.store.delete_session(1)
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind.", "adopt": 1}})
+    done = shop.run("adopt", "--tidy", "--catalog", "shop")
+    assert (done.returncode, done.stdout) == (0, "No adopt line is done.\n")
+    assert done.stderr.startswith("left in place: alice is to adopt #1, which is not live")
