@@ -207,7 +207,7 @@ class World:
             assert row.api_id == team.account, done
         self._judge_words(done)
         self._judge_archives(team, done, said, after)
-        self._judge_creates(done, before)
+        self._judge_creates(done, before, touches)
         self._judge_doubles(done, before, said, after)
         self.judge_messages()
 
@@ -251,8 +251,9 @@ class World:
             assert fitting, f"#{number} is not in the archive as it was: {row}\n{done}"
             assert all(one["account"]["api_ids"] == [row.api_id] for one in fitting), fitting
 
-    def _judge_creates(self, done: Done, before: dict[int, SessionRow]) -> None:
-        """No session is made beside one whose damaged tag says, to whoever knows, that it is the same."""
+    def _judge_creates(self, done: Done, before: dict[int, SessionRow], touches: Touches) -> None:
+        """No session is made beside one whose damaged tag says, to whoever knows, that it is the same; unless somebody
+        asked for that one by its id. What was taken over is damaged no more."""
         for row in done.made.values():
             tag = parse_remark(row.remark).tag
             for number, damaged in self.damaged.items():
@@ -260,9 +261,12 @@ class World:
                 assert (
                     old is None
                     or tag is None
+                    or touches(old)
                     or (old.api_id, old.name) != (row.api_id, row.name)
                     or damaged.tag.identity != tag.identity
                 ), f"#{row.session_id} was made beside {old}\n{done}"
+        for number in done.changed:
+            self.damaged.pop(number, None)
 
     def _judge_doubles(
         self,
