@@ -31,7 +31,9 @@ KEYS = {70: "sk-first-0f-two-accounts", 71: "sk-second-0f-two-accounts"}
 
 #: Processes that can be killed. They come from one that has imported the program once, since that takes long.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["reconciler.cli", "reconciler.cli.commands.apply", "tests.models.world"])
+_PROCESSES.set_forkserver_preload(
+    ["reconciler.cli.commands.apply", "reconciler.render.text", "jsonschema_rs", "tests.models.world"]
+)
 
 #: What is left of a tag's beginning, however it was escaped.
 _BEGINNING = re.compile(r"""(?:"|&quot;|\\")reconciler(?:"|&quot;|\\")""")
@@ -153,9 +155,7 @@ class World:
         assert process.pid is not None
         killer.aim(process.pid)
         process.join()
-        self.server.faults.clear()
-        self.server.before.clear()
-        self.server.after.clear()
+        killer.put_down()
         code = process.exitcode
         process.close()
         assert code is not None
@@ -306,8 +306,8 @@ class World:
             assert found[text] == {account}, f"{text!r}, in #{number}: {found[text]}"
 
     def archives(self, folder: Path) -> list[dict[str, Any]]:
-        """All that is archived in a folder."""
-        for path in folder.glob("[!.]*.json"):
+        """All that is archived in a folder, in the order of the commands."""
+        for path in sorted(folder.glob("[!.]*.json")):
             if path not in self._archived:
                 self._archived[path] = json.loads(path.read_text(encoding="utf-8"))
         return [one for path, one in self._archived.items() if path.parent == folder]
