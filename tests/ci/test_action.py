@@ -472,16 +472,6 @@ def test_the_summary_of_an_apply_fits_after_indenting(tmp_path: Path, line: str)
     assert text.endswith("more lines: see the log of the job\n\n</details>\n\n")
 
 
-@pytest.mark.parametrize("length", [10, 1_100_000])
-def test_a_plan_goes_to_the_summary_if_that_may_hold_it(tmp_path: Path, length: int) -> None:
-    text = f"<!-- reconciler plan catalog=shop -->\n### Plan\n{'x' * length}\n"
-    (tmp_path / "plan.md").write_text(text)
-    script = f'. "{ROOT}/ci/run.sh"; bounded "{tmp_path}/plan.md"'
-    done = subprocess.run(["bash", "-e", "-c", script], capture_output=True, text=True, check=True)
-    long = "The plan is too long for this page. It is in the job's log and, unless that is off, in its artifact.\n"
-    assert done.stdout == (text if length < 100 else f"{text.splitlines()[0]}\n\n{long}")
-
-
 def test_without_a_lock(start: Start, service: RunningServer) -> None:
     done = start("push").run(command="apply", catalog="shop", api_key=API_KEY, lock="false")
     assert done.failed == ""
