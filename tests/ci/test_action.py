@@ -281,6 +281,83 @@ def test_a_refused_plan_is_shown_and_fails(start: Start, forge: Forge, service: 
     assert (done.failed, names(service)) == ("", ["Alice"])
 
 
+STRICT = """\
+version: 1
+catalog: bookshop
+policy: {max_deletes: 0, max_updates: 0, max_changes: 0, on_conflict: fail}
+"""
+PROTECTED = "bob: {name: Bob, model: deepseek-chat, prompt: Be brief., lifecycle: {prevent_destroy: true}}"
+
+
+def strict(runner: Runner, service: RunningServer) -> None:
+    """An update with a conflict and a protected delete, where the policy allows nothing."""
+    write(runner.workspace / "shop", ALICE.replace("kind", "calm"))
+    (runner.workspace / "shop" / "catalog.yaml").write_text(STRICT)
+    alice = next(one for one in service.store.sessions() if one.name == "Alice")
+    service.store.update_session(alice.session_id, prompt="Be rude.")
+
+
+def empty(runner: Runner, service: RunningServer) -> None:
+    """A catalog without sessions."""
+    write(runner.workspace / "shop")
+
+
+def renamed(runner: Runner, service: RunningServer) -> None:
+    """A catalog of another name."""
+    (runner.workspace / "shop" / "catalog.yaml").write_text("version: 1\ncatalog: library\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "left"),
+    [
+        (
+            strict,
+            {
+                "--max-deletes=1",
+                "--max-updates=1",
+                "--max-changes=2",
+                "--allow-destroy=bob",
+                "--on-conflict=overwrite",
+            },
+            ["Alice"],
+        ),
+        (empty, {"--allow-empty", "--max-deletes=2", "--allow-destroy=bob"}, []),
+        (renamed, {"--allow-recreate"}, ["Alice", "Alice", "Bob", "Bob"]),
+    ],
+)
+def test_each_flag_of_a_refusal_can_be_pasted_into_a_shell_and_into_the_inputs(
+    start: Start,
+    service: RunningServer,
+    change: Callable[[Runner, RunningServer], None],
+    flags: set[str],
+    left: list[str],
+) -> None:
+    runner = start("push")
+    write(runner.workspace / "shop", ALICE, PROTECTED)
+    assert runner.run(command="apply", catalog="shop", api_key=API_KEY).failed == ""
+    change(runner, service)
+    done = runner.run(command="apply", catalog="shop", api_key=API_KEY)
+    assert done.failed == "Verdict"
+    # The same in the log, in the summary and in the annotations, each as one word.
+    log = re.findall(r"to allow it: (--\S+)$", re.sub(r"\x1b\[[0-9;]*m", "", done.log), re.MULTILINE)
+    summary = re.findall(r"To allow it: `(--[^` ]+)`", done.summary)
+    annotations = [found for one in done.commands for found in re.findall(r"allow it: (--\S+?)\.?$", one)]
+    assert set(log) == set(summary) == set(annotations) == flags
+
+    words = ["plan", "--detailed-exitcode", "--catalog=shop", f"--endpoint={service.url}", *summary]
+    shell = subprocess.run(
+        ["bash", "-c", " ".join([str(runner.tools / "reconciler"), *words])],
+        cwd=runner.workspace,
+        env={"PATH": os.environ["PATH"], "MINDCRAFT_API_KEY": API_KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (shell.returncode, shell.stderr) == (2, "")
+    done = runner.run(command="apply", catalog="shop", api_key=API_KEY, plan_flags="\n".join(summary))
+    assert (done.failed, sorted(names(service))) == ("", left)
+
+
 def test_a_service_that_does_not_answer_fails_the_plan(start: Start, forge: Forge) -> None:
     done = start("pull_request").run(
         catalog="shop", api_key=API_KEY, endpoint="http://127.0.0.1:9", plan_flags="--retries=0"
