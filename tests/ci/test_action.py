@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -356,6 +357,54 @@ def test_each_flag_of_a_refusal_can_be_pasted_into_a_shell_and_into_the_inputs(
     assert (shell.returncode, shell.stderr) == (2, "")
     done = runner.run(command="apply", catalog="shop", api_key=API_KEY, plan_flags="\n".join(summary))
     assert (done.failed, sorted(names(service))) == ("", left)
+
+
+def test_of_a_huge_refused_plan_the_summary_begins_with_the_refusal(
+    start: Start, service: RunningServer
+) -> None:
+    runner = start("push")
+    prompt = json.dumps("\n".join(["书" * 150] * 10))
+    sessions = [f"p{n}: {{name: P{n}, model: m, prompt: {prompt}}}" for n in range(240)]
+    write(runner.workspace / "shop", *sessions)
+    flags = "--max-changes=1\n--max-bytes=9000000"
+    done = runner.run(catalog="shop", api_key=API_KEY, plan_flags=flags)
+    (markdown,) = runner.folder.rglob("plan.md")
+    assert (done.failed, markdown.stat().st_size > 1 << 20) == ("Verdict", True)
+    assert len(done.summary.encode()) < 1 << 20
+    head, rest = done.summary.split("\n#### Creates (240)\n")
+    assert "**240 to create, 0 to update, 0 to delete.**" in head
+    assert "To allow it: `--max-changes=240`" in head
+    assert rest.count("<details") == rest.count("</details>") > 150
+    assert rest.endswith("too long for this page: see the log of the job.\n\n")
+
+
+def test_the_comment_of_a_shortened_plan_names_the_artifact_only_where_there_is_one(
+    start: Start, forge: Forge
+) -> None:
+    runner = start("pull_request")
+    write(runner.workspace / "shop", *(f"p{n}: {{name: P{n}, model: m, prompt: '{n}'}}" for n in range(90)))
+    for artifact in ("true", "false"):
+        runner.run(catalog="shop", api_key=API_KEY, artifact=artifact, plan_flags="--max-bytes=4000")
+        (body,) = (one["body"] for one in forge.comments)
+        assert "Shortened to fit 4,000 bytes." in body
+        assert ("artifact" in body) is (artifact == "true")
+
+
+def test_why_there_is_no_plan_is_in_the_summary_of_any_command(start: Start, forge: Forge) -> None:
+    runner = start("push")
+    write(runner.workspace / "shop", "alice: {name: Alice, temprature: 1, prompt: Be kind.}")
+    for command in ("plan", "apply", "drift"):
+        done = runner.run(command=command, catalog="shop", api_key=API_KEY, comment="false")
+        assert (done.ran, done.failed) == (NOT_VALID, "Validate")
+        assert done.summary.startswith("### No plan for commit `0123456789ab`\n\n```text\n")
+        assert "temprature" in done.summary
+    assert forge.calls == []
+    (runner.tools / "pip").write_text("#!/bin/sh\nexit 1\n")
+    done = runner.run(command="plan", catalog="shop", api_key=API_KEY)
+    assert done.failed == "Install"
+    assert done.summary == (
+        "**Nothing was planned:** reconciler could not be installed, see the log of the job.\n"
+    )
 
 
 def test_a_service_that_does_not_answer_fails_the_plan(start: Start, forge: Forge) -> None:
