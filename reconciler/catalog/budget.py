@@ -43,10 +43,18 @@ _CHARACTERS_A_VALUE: Final = 50
 Excess = tuple[str, str]
 
 
-class Budget:
-    """Counts what is spent. Environments that a command looks at share one, which a file adds to only once."""
+#: What helps if a command takes ``--env``, and too much is in all environments together.
+ONE_BY_ONE: Final = "check each environment on its own, with --env"
 
-    def __init__(self) -> None:
+
+class Budget:
+    """Counts what is spent. Environments that a command looks at share one, which a file adds to only once.
+
+    ``alternative`` is what else than a smaller catalog would help, as a hint.
+    """
+
+    def __init__(self, alternative: str = "") -> None:
+        self._alternative = alternative
         self._disk = self._read = self._text = self._values = self._sessions = self._steps = 0
         self._files: set[str] = set()
         self._rendering = 0.0
@@ -64,7 +72,7 @@ class Budget:
         if self._read > max(MAX_READ, self._disk):
             return self._exceeded(
                 f"all environments together read more than {MAX_READ // 2**20} MiB",
-                "check each on its own, with --env, or split the catalog",
+                "split the catalog",
             )
         return None
 
@@ -106,7 +114,7 @@ class Budget:
 
     def _exceeded(self, message: str, hint: str) -> Excess:
         self.is_spent = True
-        return f"up to here, {message}", hint
+        return f"up to here, {message}", f"{hint}, or {self._alternative}" if self._alternative else hint
 
 
 def memory(texts: Sequence[str]) -> int:

@@ -274,7 +274,7 @@ def test_a_file_may_be_read_for_each_environment_but_not_without_end(
     root = write_catalog(tmp_path, files)
     monkeypatch.setattr(budget, "MAX_READ", 2**20)
     monkeypatch.setattr(budget, "MAX_DISK", 2000)
-    shared = budget.Budget()
+    shared = budget.Budget(budget.ONE_BY_ONE)
     load.load(root, "a", budget=shared)
     load.load(root, "b", budget=shared)
     monkeypatch.setattr(budget, "MAX_READ", 2500)
@@ -283,7 +283,7 @@ def test_a_file_may_be_read_for_each_environment_but_not_without_end(
     (problem,) = caught.value.problems
     assert (problem.message, problem.hint, problem.file) == (
         "up to here, all environments together read more than 0 MiB",
-        "check each on its own, with --env, or split the catalog",
+        "split the catalog, or check each environment on its own, with --env",
         "sessions/a.yaml",
     )
 

@@ -31,7 +31,7 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
     empty prompt, is a warning; `reconciler lint` has more rules, and says how to turn one off.
     """
     from reconciler.catalog import environments
-    from reconciler.catalog.budget import Budget
+    from reconciler.catalog.budget import ONE_BY_ONE, Budget
     from reconciler.catalog.problems import MAX_PROBLEMS
     from reconciler.lint import MISTAKES, lint
 
@@ -39,7 +39,7 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
     names: list[str | None] = [which.env] if which.env else [*environments(catalog)] or [None]
     problems: dict[Problem, None] = {}  # an error in several environments is printed once
     found = []
-    budget = Budget()
+    budget = Budget(ONE_BY_ONE if len(names) > 1 else "")
     for name in names:
         if budget.is_spent or len(problems) >= MAX_PROBLEMS:
             break
