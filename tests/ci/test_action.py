@@ -802,8 +802,11 @@ def test_it_installs_from_its_own_checkout(start: Start) -> None:
     assert re.fullmatch(
         r"(-I -m venv --clear \S+/temp/reconciler-venv\n){2}", (runner.tools / "python3.txt").read_text()
     )
+    quiet = ("-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     assert (runner.tools / "pip.txt").read_text().splitlines() == [
-        *("-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT))
+        *(*quiet, "--require-hashes", "--only-binary=:all:"),
+        *(f"--requirement={ROOT}/requirements/{name}.txt" for name in ("build", "runtime")),
+        *(*quiet, "--no-index", "--no-deps", "--no-build-isolation", str(ROOT)),
     ] * 2
 
 
