@@ -222,6 +222,8 @@ _NAMES: Final = {
     "variables": "variable name",
     "axes": "axis name",
 }
+#: Fields that are mappings, each with one that a column of a table can fill in.
+_GROUPS: Final = {"parameters": "parameters.temperature", "data": "data.place", "remark": "remark.owner"}
 _WORD_RULE: Final = "use up to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`, starting with a letter"
 
 
@@ -231,6 +233,11 @@ def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
     if error.validator == "not" and "const" in error.validator_value:
         return "the key `reconciler` is reserved: it holds the session's identity", "rename the key"
     if field == "fields":
+        if key in _GROUPS:
+            return (
+                f"a column can't fill in {_quoted(key)} as a whole",
+                f"name one of its keys, like `{_GROUPS[key]}`",
+            )
         within = f"parameters.{key}"
         close = within if within in _FIELDS else _closest(key, _FIELDS)
         known = "write a field, like `name` or `parameters.temperature`, or a key of `data` or `remark`, like `data.x`"
@@ -393,7 +400,7 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
     if value.strip() and _LINE_BREAK.search(value) and schema["pattern"].startswith("[^"):
         return f"{what} contains a line break", "write it in one line"
     if schema["pattern"].startswith("[^"):  # it only asks for something that can be seen
-        return f"{what} is blank", "write a value, or leave it out"
+        return f"{what} is blank", "write a value" if path[-1] == "name" else "write a value, or leave it out"
     if path[-1] == "file":
         return f"{what} is {shown(value)}; expected a path that ends in `.csv` or `.jsonl`", "name a table"
     return f"{what} is {shown(value)}, which is not valid", f"write it like `{example(schema)}`"

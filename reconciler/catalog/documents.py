@@ -185,7 +185,7 @@ class Documents:
         self._stop_at(problem, self._budget.add(text=text, values=values, sessions=sessions, steps=steps))
 
     def _read(self, file: str, data: bytes) -> None:
-        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(len(data)))
+        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(file, len(data)))
 
     def _stop_at(self, problem: Callable[[str, str], Problem], excess: Excess | None) -> None:
         if excess:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.catalog.tables import Cells
 from reconciler.errors import Problem
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
@@ -24,12 +25,16 @@ MAX_TEMPLATES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a session: its fields and their place. ``label`` names it for people: ``template tutor``."""
+    """One layer of a session: its fields and their place. ``label`` names it for people: ``template tutor``.
+
+    ``cells`` are where those fields come from that a row of a table fills in.
+    """
 
     label: str
     fields: Mapping[str, Any]
     source: Source
     path: NodePath
+    cells: Cells | None = None
 
 
 class TemplateError(Exception):

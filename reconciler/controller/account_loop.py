@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.address import same_address
+from reconciler.api.account_list import AccountList
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client, Observer
 from reconciler.api.endpoint import LOCAL, Endpoint
@@ -23,7 +24,6 @@ from reconciler.controller.clock import Clock, ClockLimiter
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.loading import Loader
 from reconciler.controller.settings import WatchedAccount
-from reconciler.controller.shared_list import SharedList
 from reconciler.controller.sources import FolderSource
 from reconciler.controller.status import AccountStatus
 from reconciler.controller.trouble import Trouble, after, of_account
@@ -74,7 +74,7 @@ class AccountLoop:
         self.wake = threading.Event()
         self._clock, self._stop, self._tell, self._on_call, self._spread = clock, stop, tell, on_call, spread
         self._client: Client | None = None
-        self._list: SharedList | None = None
+        self._list: AccountList | None = None
         self._key = ""
         self._contract: Contract | None = None
         self._trouble: Trouble | None = None
@@ -350,7 +350,7 @@ class AccountLoop:
         if self._on_call is not None:
             client.observe(self._on_call(self.mark))
         self._key, self._client = key, client
-        self._list = SharedList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+        self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
 
     @property
     def _waits_for_key(self) -> bool:

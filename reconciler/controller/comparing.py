@@ -34,7 +34,7 @@ class Comparison:
     @property
     def in_sync(self) -> bool:
         """Whether nothing is left to do or to decide."""
-        return self.plan.empty and not self.plan.undecided and not self.plan.refusals
+        return self.plan.empty and not self.plan.undone and not self.plan.refusals
 
     @property
     def only_drift(self) -> bool:
@@ -42,7 +42,7 @@ class Comparison:
         is what the catalog says."""
         plan = self.plan
         return (
-            not plan.undecided
+            not plan.undone
             and not plan.refusals
             and all(
                 one.kind == "update"

@@ -33,7 +33,7 @@ def test_a_bad_key_costs_one_call_a_minute_and_holds_up_nobody(tmp_path: Path) -
             if "wrong" in str(entry.headers.get("authorization")):
                 tried.append(here.clock.seconds)
 
-        here.server.before.append(note)
+        here.server.done.append(note)
         with here.controller(*watched, accounts=accounts) as controller:
             here.turn(controller, 1800)
             assert len(tried) >= 4
