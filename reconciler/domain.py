@@ -7,10 +7,11 @@ may be a list or a mapping; their items are not fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.behaviour.case import Case
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
@@ -123,6 +124,7 @@ class Catalog:
         former_ids: the ids that it had before.
         moved_elsewhere: what ``moved`` gives to another environment than this one;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
+        tests: the behaviour tests of the sessions that have some, by key.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Catalog:
     id: str | None = None
     former_ids: frozenset[str] = frozenset()
     moved_elsewhere: frozenset[Identity] = frozenset()
+    tests: Mapping[str, Sequence[Case]] = field(default_factory=dict)
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -128,9 +128,9 @@ def test_a_plan_that_changes_while_it_is_read_is_not_shown(web: Outside) -> None
 # --- events --------------------------------------------------------------------------------------------------
 
 
-def begun(response: requests.Response) -> Iterator[str]:
-    """The lines of a stream, once the server follows the events for it."""
-    lines = response.iter_lines(decode_unicode=True)
+def begun(response: requests.Response) -> Generator[str]:
+    """The lines of a stream, once the server follows the events for it. The stream ends with them."""
+    lines: Generator[str] = response.iter_lines(decode_unicode=True)
     assert next(lines) == "retry: 2000"
     return lines
 
@@ -182,9 +182,10 @@ def test_a_name_cannot_begin_an_event(web: Outside) -> None:
 def test_followers_are_limited_and_leave(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "FOLLOWERS", 1)
     with closing(web.get("/api/v1/events", stream=True)) as response:
-        begun(response)
-        assert web.get("/api/v1/events").status_code == 503
-    for _ in range(100):  # until the server has noticed
+        lines = begun(response)
+        assert web.get("/api/v1/events", stream=True).status_code == 503
+        lines.close()
+    for _ in range(500):  # until the server has noticed
         web.controller.tell("looked", outcome="InSync", seconds=1)
         with closing(web.get("/api/v1/events", stream=True)) as response:
             if response.status_code == 200:
