@@ -157,8 +157,8 @@ class Controller:
             if name is None or any(one.settings.name == name for one in loop.watched):
                 loop.ask(name)
 
-    def approve(self, digest: str, by: str = "") -> str:
-        """Approve exactly the pending plan with this digest. Returns the name of its catalog.
+    def approve(self, digest: str, by: str = "") -> None:
+        """Approve exactly the pending plan with this digest.
 
         An approval holds until the plan is written, until there is another plan, or until the controller ends.
 
@@ -187,7 +187,7 @@ class Controller:
                         )
                     one.approve(digest, by)
                     loop.wake.set()
-                    return one.settings.name
+                    return
                 if one.settings.mode == "approve" and not plan.refusals:
                     waiting.append(plan.digest)
         raise UnknownDigestError(digest, waiting)
