@@ -79,25 +79,22 @@ class Controller:
     def run(self) -> None:
         """Look until :meth:`stop` is called, with one thread for each account. Returns when the writes in flight have
         ended."""
-        threads = [
-            threading.Thread(target=self._run, args=(loop,), name=f"account {loop.mark}")
-            for loop in self._loops
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        self._in_threads(self._run)
 
     def run_once(self) -> None:
         """Look at each catalog once."""
+        self._in_threads(self._once)
+
+    def _in_threads(self, work: Callable[[AccountLoop], None]) -> None:
         threads = [
-            threading.Thread(target=self._once, args=(loop,), name=f"account {loop.mark}")
-            for loop in self._loops
+            threading.Thread(target=work, args=(loop,), name=f"account {loop.mark}") for loop in self._loops
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                # Not for ever: a signal that comes right before the wait would be handled only after it.
+                thread.join(1.0)
 
     def step(self) -> float:
         """Do what is due now, in this thread. Returns in how many seconds the next step is due."""

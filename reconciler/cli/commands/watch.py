@@ -153,7 +153,7 @@ class WindowType(click.ParamType["Window"]):
 @option_in("Seen from outside")(
     "--token-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The file with the token that --listen asks for. An address that others can reach needs one.",
+    help="A file with the token that the watcher asks for. It needs one if others can reach its address.",
 )
 @click.option("--log-all", is_flag=True, help="Log every look, even if it finds nothing new.")
 @connection_options
