@@ -41,6 +41,7 @@ from tests.models.world import (
     KEYS,
     Damaged,
     Done,
+    Kill,
     World,
     copies,
     has_beginning,
@@ -58,7 +59,8 @@ ACCOUNT = st.sampled_from(sorted(KEYS))
 ENVIRONMENTS = ("staging", "production")
 #: Which of some things: more than there are of them.
 WHICH = st.integers(0, 11)
-MOMENT = st.sampled_from(["before", "after"])
+#: At which request, counted from the start of the run, and whether before its work is done or after it.
+KILL = st.tuples(st.integers(1, 9), st.sampled_from(["before", "after"]))
 
 #: How often a refused apply is tried again, each time after all that it advised was done.
 TRIES = 8
@@ -72,9 +74,6 @@ class Identities(RuleBasedStateMachine):
     runs made or changed, each with the key that it got, ``copied`` what they left
     alone as copies, and ``killed`` the catalogs of which a run was killed.
     """
-
-    #: Whether runs are killed. Where a kill hits depends on the machine, so that such a history can't be played again.
-    kills = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -376,14 +375,24 @@ class Identities(RuleBasedStateMachine):
         self.command(team, "apply", environment=self.environment(team, which))
         self.server.faults.clear()
 
-    @rule(which=WHICH, number=st.integers(1, 12), when=MOMENT)
-    def apply_and_kill(self, which: int, number: int, when: Any) -> None:
+    @rule(which=WHICH, kill=KILL)
+    def apply_and_kill(self, which: int, kill: Kill) -> None:
         team = self.team(which)
-        kill = (number, when) if self.kills else None
         self.command(team, "apply", environment=self.environment(team, which), kill=kill)
 
-    @rule(which=WHICH, account=ACCOUNT, kill=st.none() | st.tuples(st.integers(1, 8), MOMENT))
-    def restore(self, which: int, account: int, kill: Any) -> None:
+    @rule(which=WHICH, key=KEY, prompt=PROMPT, kill=KILL)
+    def want_and_kill(self, which: int, key: str, prompt: str, kill: Kill) -> None:
+        self.team(which).want(key, prompt=prompt)
+        self.apply_and_kill(which, kill)
+
+    @rule(which=WHICH, key=KEY, kill=KILL)
+    def drop_and_kill(self, which: int, key: str, kill: Kill) -> None:
+        assume(key in self.team(which).sessions)
+        self.team(which).drop(key)
+        self.apply_and_kill(which, kill)
+
+    @rule(which=WHICH, account=ACCOUNT, kill=st.none() | KILL)
+    def restore(self, which: int, account: int, kill: Kill | None) -> None:
         """Restore something from a team's archive, with the key of either account."""
         team = deepcopy(self.team(which))
         team.account = account
@@ -397,7 +406,6 @@ class Identities(RuleBasedStateMachine):
                 row.session_id == one["session_id"] or row.name.startswith("reconciler")
             )
 
-        kill = kill if self.kills else None
         done = self.world.run(team, "archive", "restore", one["id"], touches=touches, kill=kill)
         assert owner == account or not done.writes, done
 
@@ -544,16 +552,11 @@ def haste() -> Iterator[None]:
         yield
 
 
-class Quiet(Identities):
-    """Histories that are the same on every machine."""
-
-    kills = False
-
-
 def check(examples: int, steps: int, *, long: bool) -> None:
-    """Play so many histories. A long run kills, plays others each time, and spends minutes on shortening one."""
+    """Play so many histories. A short run plays the same ones on every machine. A long one plays others each time, and
+    spends minutes on shortening one."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Identities if long else Quiet,
+        Identities,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
