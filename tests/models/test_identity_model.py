@@ -71,8 +71,9 @@ class Identities(RuleBasedStateMachine):
 
     ``saved`` are saved plans, each with the catalog and the environment that it was made from. ``last`` is the account
     that a catalog was applied to last, by state folder, name and environment; ``written`` are the sessions that its
-    runs made or changed, each with the key that it got, ``copied`` what they left
-    alone as copies, and ``killed`` the catalogs of which a run was killed.
+    runs made or changed, each with the key that it got, and ``copied`` what they left alone as copies. ``unsure`` are
+    the keys of a catalog whose create may have been killed: until the next write to one, its journal does not know
+    which session is a copy.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class Identities(RuleBasedStateMachine):
         self.last: dict[tuple[Path, str, str | None], int] = {}
         self.written: dict[tuple[Path, str, str | None], dict[int, str]] = defaultdict(dict)
         self.copied: dict[tuple[Path, str, str | None], set[int]] = defaultdict(set)
-        self.killed: set[tuple[Path, str, str | None]] = set()
+        self.unsure: dict[tuple[Path, str, str | None], set[str]] = defaultdict(set)
         self.texts = 0
 
     def teardown(self) -> None:
@@ -338,15 +339,20 @@ class Identities(RuleBasedStateMachine):
         note(str(done))
         assert done.code != 1, done
         scope = (team.state, team.name, environment)
-        if done.writes:
+        if done.writes and words[0] == "apply":
             self.copied[scope] |= copied
-        if done.code < 0:
-            self.killed.add(scope)
         rows = self.world.rows()
-        for number in done.made.keys() | done.changed.keys():
+        for number, row in {**done.made, **done.changed}.items():
+            if (tag := tag_of(row)) and place_of_tag(tag)[:2] == scope[1:]:
+                if number in copied | self.copied[scope] and tag.session_id is None:
+                    sure = tag.identity.key not in self.unsure[scope]
+                    assert not sure or number in team.adopts(environment), f"#{number} is a copy\n{done}"
+                self.unsure[scope].discard(tag.identity.key)
             tag = tag_of(rows[number]) if number in rows else None
             if tag and place_of_tag(tag)[:2] == scope[1:]:
                 self.written[scope][number] = tag.identity.key
+        if done.code < 0:
+            self.unsure[scope] |= team.sessions.keys()
         if done.writes:
             last = self.last.setdefault(scope, team.account)
             assert last == team.account or words[0] != "apply" or "--other-account" in words, done
@@ -519,9 +525,7 @@ class Identities(RuleBasedStateMachine):
         rows = self.world.rows(team.account)
         scope = (team.state, team.name, environment)
         for number in self.found_copies(team, environment) | (self.copied[scope] & rows.keys()):
-            if number in done.changed:  # after a kill, the journal does not decide
-                assert scope in self.killed, done
-            elif (tag := tag_of(rows[number])) and tag.session_id is None:
+            if number not in done.changed and (tag := tag_of(rows[number])) and tag.session_id is None:
                 del rows[number]
         assert live_keys(rows, team, environment) == Counter(team.sessions.keys()), done
         for row in rows.values():
