@@ -167,8 +167,8 @@ class Written:
     ``wrote``.
 
     ``keys`` has the key that each live session was last written under. ``unsettled`` are keys with a create of which
-    the journal does not know which session it made, if any. ``copies`` are sessions that a run called copies: they stay
-    so when the original is gone.
+    the journal does not know which session it made, if any, and that no later run wrote to. ``copies`` are sessions
+    that a run called copies: they stay so when the original is gone.
     """
 
     made: frozenset[int] = frozenset()
