@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.render.changed_lines import elide, joined, left_out, marked
+from reconciler.render.changed_lines import elide, joined, left_out, marked, unbroken
 from reconciler.render.character_changes import remarks
 from reconciler.render.in_short import in_short, totals_by_field, what_changes
 from reconciler.render.options import RenderOptions
@@ -334,12 +334,13 @@ class _Plan:
         spans: list[Span] = [(op + " ", _SIGN_STYLES["~"] if op == "~" else equal)]
         for segment in marked(line):
             if segment.skipped:
-                spans.append((left_out(segment), "dim"))
+                spans.append((left_out(segment), "left out"))
             elif segment.changed and len(line.segments) > 1:
                 spans.append((segment.text, segment.op * 2))
             else:
                 spans.append((segment.text, equal))
-        self.page.put(8, *spans, gutter="| ", hang=4, mark="↳")
+        whole = _unbroken([span if isinstance(span, tuple) else (span, "") for span in spans])
+        self.page.put(8, *spans, gutter="| ", hang=4, mark="↳", whole=whole)
 
     # --- below -----------------------------------------------------------------------------------------
 
@@ -395,6 +396,19 @@ class _Plan:
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))
+
+
+def _unbroken(spans: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
+    """The stretches of a line that are not wrapped: marked changes, and what says how much is left out."""
+    found, at = [], 0
+    for text, style in spans:
+        text = visible(text)
+        if style == "left out":
+            found.append((at, at + len(text)))
+        elif style in ("--", "++"):
+            found += unbroken(text, at)
+        at += len(text)
+    return found
 
 
 def _who(session: Action) -> str:
