@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from reconciler.behaviour.case import Case
 from reconciler.ownership.account import UNKNOWN, Account
@@ -225,8 +225,24 @@ Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
-#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`).
-Way: TypeAlias = Literal["fast", "sweep"]
+
+@runtime_checkable
+class KnownKeep(Protocol):
+    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same."""
+
+    def __call__(self, live: LiveSession, /) -> LiveSession | Others: ...
+
+    def beyond(self, other: Keep) -> frozenset[int] | None:
+        """The ids of sessions that this keeps, and the other maybe not, or in part. None: they are not known by id.
+
+        Of all other sessions, this keeps the same of what the other one keeps as of the whole. It counts what the
+        other one counts.
+        """
+
+
+#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`), or
+#: that all changes of a complete list are known (:mod:`reconciler.api.changes`).
+Way: TypeAlias = Literal["fast", "sweep", "changes"]
 
 
 @dataclass(frozen=True, slots=True)
