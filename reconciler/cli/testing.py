@@ -19,14 +19,17 @@ from reconciler.api.client import Client
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.cli.connect import Connection, connect
+from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import OutPath, split
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
+from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.text.hosts import is_loopback
 
 if TYPE_CHECKING:
     from reconciler.behaviour.results import Tested
+    from reconciler.plan.types import Plan
     from reconciler.trials.questions import Trial
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,6 +95,51 @@ def tests_options(function: F) -> F:
     return function
 
 
+def gate_options(function: F) -> F:
+    """Whether a plan is made with tests, and which of them may regress."""
+    function = tests_options(function)
+    function = _tests(
+        "--allow-regression",
+        metavar="KEY.TEST",
+        multiple=True,
+        help="Allow this test to have regressed, or not to have been run, although the policy requires tests. "
+        "Repeatable.",
+    )(function)
+    return _tests(
+        "--with-tests",
+        is_flag=True,
+        help="Run the behaviour tests of what the plan changes, with the live session and with the planned one.",
+    )(function)
+
+
+def tested_plan(
+    plan: Plan, catalog: Catalog, snapshot: Snapshot, flags: Mapping[str, Any], where: Where
+) -> tuple[Plan, int]:
+    """The plan with the results of its tests, if flags ask for them, and with the guard on them if the policy does.
+
+    Returns the plan, and 130 if the tests were interrupted, else 0.
+
+    Raises:
+        ReconcilerError: as :func:`run_tests` does.
+    """
+    if not catalog.tests:
+        return plan, 0
+    from reconciler.plan.tested import with_tests
+    from reconciler.trials.select import changed_trials
+
+    trials = changed_trials(catalog, plan, snapshot)
+    results, interrupted = run_tests(trials, flags, where) if flags["with_tests"] else (None, 0)
+    allowed = flags["allow_regression"]
+    known = {f"{trial.key}.{trial.case.name}" for trial in trials}
+    for name in allowed:
+        if name not in known:
+            hint = did_you_mean(name, known, "the flag has no effect here")
+            click.echo(f"--allow-regression={name}: the plan changes no such test; {hint}", err=True)
+    keys = sorted({trial.key for trial in trials})
+    required = catalog.policy.tests == "required"
+    return with_tests(plan, results, concerned=keys, required=required, allowed=allowed), interrupted
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Who is asked: the service of the connection, unless a flag names another one. ``state`` is the state folder."""
@@ -111,7 +159,7 @@ def run_tests(
     """
     from reconciler.disk import write_out
     from reconciler.trials.answers import Answers, read_recording, recording
-    from reconciler.trials.run import Asking, Limits, run_trials
+    from reconciler.trials.run import Asking, Limits, check_limits, run_trials
     from reconciler.trials.select import tested
 
     given = split(flags, TestFlags)
@@ -132,6 +180,10 @@ def run_tests(
             where.connection.parallelism,
             step,
         )
+        needed = check_limits(trials, asking)
+        if needed.calls and client is not None:
+            calls = "one call" if needed.calls == 1 else f"at most {needed.calls:,} calls"
+            click.echo(f"{len(trials)} test{'' if len(trials) == 1 else 's'}: {calls}", err=True)
         outcomes = run_trials(trials, asking)
     if given.record is not None:
         try:

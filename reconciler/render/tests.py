@@ -49,6 +49,16 @@ def _shown(test: _Test) -> str:
     return "failing as before" if test["result"] == "same" and not passes(test) else str(test["result"])
 
 
+def sign_of(test: _Test) -> str:
+    """The sign of a result."""
+    return _RESULTS[_shown(test)][0]
+
+
+def style_of(test: _Test) -> str:
+    """The name of the style of a result."""
+    return _RESULTS[_shown(test)][1]
+
+
 def passes(test: _Test) -> bool:
     """Whether a test passes with what the catalog wants."""
     after = test["after"]
@@ -94,7 +104,7 @@ def render_tests_text(document: Mapping[str, Any], options: RenderOptions) -> st
 def put_tests(page: Page, tests: Sequence[_Test], *, full: bool = False, concise: bool = False) -> None:
     """The tests on a page for a terminal. Those that are the same or pass take a line."""
     for test in ordered(tests):
-        sign, style = _RESULTS[_shown(test)]
+        sign, style = sign_of(test), style_of(test)
         page.put(
             0,
             (f"{sign} ", style),
@@ -143,24 +153,22 @@ def tests_as_blocks(tests: Sequence[_Test], room: int) -> list[str]:
 
 
 def _markdown(test: _Test) -> str:
-    sign, _ = _RESULTS[_shown(test)]
-    line = f"{sign} {code(str(test['key']))} · {prose(test['test'])}: {prose(headline(test))}"
+    line = f"{sign_of(test)} {code(str(test['key']))} · {prose(test['test'])}: {prose(headline(test))}"
     shown = [] if passes(test) else reasons(test["after"])[:_REASONS]
     if not shown:
         return as_block([f"- {line}"])
     lines = [f"<details><summary>{_html(test)}</summary>", ""]
     for sentence, answer in shown:
         lines += [f"- {prose(sentence)}", ""]
-        text = cut(answer["text"].strip(), 2_000)
+        text = visible(answer["text"].strip()[:2_000], keep_newlines=True)
         if text:
             lines += [*(f"  {row}" for row in fenced(text.split("\n"))), ""]
     return as_block([*lines, "</details>"])
 
 
 def _html(test: _Test) -> str:
-    sign, _ = _RESULTS[_shown(test)]
     what = html_text(f"{cut(test['test'], 100)}: {headline(test)}")
-    return f"{sign} <code>{html_text(cut(str(test['key']), 80))}</code> · {what}"
+    return f"{sign_of(test)} <code>{html_text(cut(str(test['key']), 80))}</code> · {what}"
 
 
 def render_tests_junit(document: Mapping[str, Any], _: RenderOptions) -> str:

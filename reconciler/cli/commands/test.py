@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import __version__
+from reconciler.catalog.documents import CATALOG_FILE
 from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.keys import did_you_mean
 from reconciler.cli.live import live_or_against, with_messages
@@ -76,7 +77,9 @@ def command(
 
     Exits with 5 if a test fails, and with 1 if one could not be run.
     """
-    keys, folder = last_is_folder(words, is_key)
+    keys, folder = last_is_folder(
+        words, lambda word: is_key(word) and not (Path(word) / CATALOG_FILE).exists()
+    )
     catalog = split(flags, CatalogFlags).load(folder)
     state = state_dir or folder / FOLDER
     connection = connection_for(flags, folder, catalog.environment)
