@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from reconciler.api.account_list import AccountList as AccountList
     from reconciler.api.cancellation import Cancellation as Cancellation
     from reconciler.api.client import Client as Client
     from reconciler.api.endpoint import Endpoint as Endpoint
+    from reconciler.api.lister import Lister as Lister
     from reconciler.api.listing import list_sessions as list_sessions
     from reconciler.apply.report import Report as Report
     from reconciler.apply.report import Result as Result
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from reconciler.server.run import running_server as running_server
 
 __all__ = [
+    "AccountList",
     "Action",
     "ApplyOptions",
     "Cancellation",
@@ -73,6 +76,7 @@ __all__ = [
     "GitSource",
     "Limit",
     "Limits",
+    "Lister",
     "LiveSession",
     "Plan",
     "Problem",
@@ -103,6 +107,7 @@ __all__ = [
 
 #: The module of each public name. None is imported before it is used: the command line starts in a third of the time.
 _HOMES = {
+    "AccountList": "api.account_list",
     "Action": "plan.types",
     "ApplyOptions": "apply.run",
     "Cancellation": "api.cancellation",
@@ -115,6 +120,7 @@ _HOMES = {
     "Event": "controller.events",
     "Fault": "server.faults",
     "FieldChange": "plan.types",
+    "Lister": "api.lister",
     "FolderSource": "controller.sources",
     "GitPlace": "controller.git_source",
     "GitSource": "controller.git_source",

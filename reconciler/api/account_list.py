@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
@@ -27,7 +26,7 @@ from reconciler.api.changes import (
     find_changes,
 )
 from reconciler.api.client import Client
-from reconciler.api.decode import value_at
+from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
 from reconciler.api.listing import OnRows, list_anew, list_sessions, whole
@@ -49,9 +48,6 @@ _FORGOTTEN: Final = 2
 
 #: How often the order may seem not to be by the latest change, because the session on top was just deleted.
 _DOUBTS: Final = 3
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 _LEARN: Final = "`reconciler doctor --probe --write=contract.yaml` learns it"
 
@@ -277,7 +273,7 @@ class _Reading:
     def keep(self, live: LiveSession) -> Row:
         """What is kept of a session. Called from many threads."""
         row = smallest(self.keeps, live)
-        stamp = stamp_of(live, self._client)
+        stamp = read_stamp(live.row, self._client.contract.session)
         note_account(self._client, live, self.numbers)
         if stamp is not None:
             with self._lock:
@@ -314,21 +310,15 @@ class _ClientSlices:
         if page is None:
             return None
         count, lives = page
-        stamps = [stamp_of(live, self._client) for live in lives] if ordering == "-updated_at" else []
+        stamps = (
+            [read_stamp(live.row, self._client.contract.session) for live in lives]
+            if ordering == "-updated_at"
+            else []
+        )
         known = [one for one in stamps if one is not None]
         if len(known) < len(stamps):
             raise NotProvedError("the list does not show when a session was changed", distrust=True)
         return Slice(count, [live.session_id for live in lives], known, lives)
-
-
-def stamp_of(live: LiveSession, client: Client) -> Stamp | None:
-    """When a session was changed last; None if the list does not show it."""
-    text = value_at(live.row, client.contract.session.updated_at)
-    try:
-        time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // _MICROSECOND
 
 
 def note_account(client: Client, live: LiveSession, numbers: set[int | str]) -> None:

@@ -23,7 +23,7 @@ class Controlled(Protocol):
             ReconcilerError: no watched catalog has this name.
         """
 
-    def approve(self, digest: str) -> None:
+    def approve(self, digest: str) -> object:
         """Approve exactly the pending plan with this digest.
 
         Raises:
