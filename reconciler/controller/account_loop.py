@@ -75,6 +75,7 @@ class AccountLoop:
         self.mark = mark
         self.watched = tuple(watched)
         self.wake = threading.Event()
+        self.writing = False  # what was begun has to be ended
         self._clock, self._stop, self._tell, self._on_call, self._spread = clock, stop, tell, on_call, spread
         self._client: Client | None = None
         self._list: AccountList | None = None
@@ -292,6 +293,7 @@ class AccountLoop:
             return self._listed(keep, recent=0, full=full)
 
         hands = Hands(self._client, self._list, self._clock, self._stop, listed)
+        self.writing = True
         try:
             wrote = write(one, hands)
         except Exception as error:
@@ -299,6 +301,8 @@ class AccountLoop:
                 raise
             one.write_trouble = after(error, one.write_trouble, self._clock, self._spread())
             return False
+        finally:
+            self.writing = False
         last = one.last_run
         if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
             partly = ReconcilerError(

@@ -115,6 +115,15 @@ def test_sigterm_drains_and_a_second_one_ends_at_once(
         assert stop(started)[0] == 130
 
 
+def test_a_service_that_never_answers_does_not_keep_a_watcher_from_ending(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    server.faults.add(Fault("hang"))
+    with shop.started("watch", "shop", "--mode=apply", learned) as started:
+        until(lambda: len(server.log) > 0)
+        assert stop(started)[0] == 0
+
+
 #: The requests at which a watcher is killed: with --full, all that it makes.
 KILLED = [
     pytest.param(number, marks=() if number in (5, 12) else pytest.mark.full) for number in range(1, 21)
