@@ -327,8 +327,9 @@ class Identities(RuleBasedStateMachine):
 
     def found_copies(self, team: Team, environment: str | None) -> set[int]:
         """What the catalog's journal knows to be copies now."""
-        written = self.written[team.state, team.name, environment]
-        return set(copies(self.world.rows(team.account), team, environment, written))
+        scope = (team.state, team.name, environment)
+        found = copies(self.world.rows(team.account), team, environment, self.written[scope])
+        return {number for number, key in found.items() if key not in self.unsure[scope]}
 
     def command(self, team: Team, *words: str, environment: str | None, **more: Any) -> Done:
         """A command that may change what is the team's, in the account that the team applied to last."""
@@ -345,8 +346,7 @@ class Identities(RuleBasedStateMachine):
         for number, row in {**done.made, **done.changed}.items():
             if (tag := tag_of(row)) and place_of_tag(tag)[:2] == scope[1:]:
                 if number in copied | self.copied[scope] and tag.session_id is None:
-                    sure = tag.identity.key not in self.unsure[scope]
-                    assert not sure or number in team.adopts(environment), f"#{number} is a copy\n{done}"
+                    assert number in team.adopts(environment), f"#{number} is a copy\n{done}"
                 self.unsure[scope].discard(tag.identity.key)
             tag = tag_of(rows[number]) if number in rows else None
             if tag and place_of_tag(tag)[:2] == scope[1:]:
@@ -476,6 +476,8 @@ class Identities(RuleBasedStateMachine):
                 self.heed_unreadable(team, done, allow, bold=bold)
             elif guard == "catalog_id":
                 heed_other_id(team, allow, bold=bold)
+                if not bold:
+                    return flags  # the other refusals were about the catalog of the former name
             elif guard == "allow_recreate" and not bold:
                 self.heed_second_ones(team, one["message"])
             elif guard in ("adopt", "identity"):
