@@ -172,7 +172,7 @@ def test_json(tmp_path: Path) -> None:
         "cut": [],
     }
     assert len(findings) == 29
-    assert findings[2] == {
+    assert findings[3] == {
         "rule": "empty-prompt",
         "severity": "error",
         "message": "the prompt of `blank` is empty",
