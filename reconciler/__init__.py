@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from reconciler.api.account_list import AccountList as AccountList
     from reconciler.api.cancellation import Cancellation as Cancellation
     from reconciler.api.client import Client as Client
     from reconciler.api.endpoint import Endpoint as Endpoint
+    from reconciler.api.lister import Lister as Lister
     from reconciler.api.listing import list_sessions as list_sessions
     from reconciler.apply.report import Report as Report
     from reconciler.apply.report import Result as Result
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from reconciler.server.run import running_server as running_server
 
 __all__ = [
+    "AccountList",
     "Action",
     "ApplyOptions",
     "Cancellation",
@@ -54,6 +57,7 @@ __all__ = [
     "Endpoint",
     "Fault",
     "FieldChange",
+    "Lister",
     "LiveSession",
     "Plan",
     "Problem",
@@ -79,6 +83,7 @@ __all__ = [
 
 #: The module of each public name. None is imported before it is used: the command line starts in a third of the time.
 _HOMES = {
+    "AccountList": "api.account_list",
     "Action": "plan.types",
     "ApplyOptions": "apply.run",
     "Cancellation": "api.cancellation",
@@ -89,6 +94,7 @@ _HOMES = {
     "Endpoint": "api.endpoint",
     "Fault": "server.faults",
     "FieldChange": "plan.types",
+    "Lister": "api.lister",
     "LiveSession": "domain",
     "Plan": "plan.types",
     "Problem": "errors",

@@ -61,11 +61,20 @@ def merge(base: Mapping[str, JSON], own: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def overlay(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Two layers of a session merged, except the prompt, which is always replaced whole."""
+    """Two layers of a session merged, except the prompt, which is always replaced whole. Tests are merged by name."""
     merged = merge(base, own)
     if "prompt" in own:
         merged["prompt"] = own["prompt"]
+    if "tests" in own and "tests" in base:
+        merged["tests"] = merge_tests(base["tests"], own["tests"])
     return merged
+
+
+def merge_tests(
+    base: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Two lists of behaviour tests merged: a test takes the place of an inherited one of its name."""
+    return [*{one["name"]: one for one in (*base, *own)}.values()]
 
 
 class Templates:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from reconciler.behaviour.results import tests_from_document
 from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.account import Account, account_from_json, account_to_json
@@ -158,6 +159,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         canary=document.get("canary"),
         listing=Listing(**listing) if listing else None,
         account=account_from_json(document.get("account")) or Account(),
+        tests=tests_from_document(document["tests"]) if "tests" in document else None,
     )
 
 
