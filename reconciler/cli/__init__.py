@@ -38,6 +38,8 @@ GROUPS = {
         "test": "Ask the personas, and check their answers.",
         "snapshot": "Save the live list to a file to plan against.",
         "comment": "Post a plan to the pull request that a CI job runs for.",
+        "watch": "Look at catalogs again and again, and repair drift if asked to.",
+        "approve": "Approve a plan that a watcher shows.",
     },
     "Ownership": {
         "export": "Write live sessions as a catalog.",

@@ -45,6 +45,28 @@ def plan_to_saved(
     return document
 
 
+def plan_digest(plan: Plan) -> str:
+    """A digest of what an apply of this plan would do, and to which sessions as they are now.
+
+    It is the same for the same changes, whenever and by whomever the plan is made. What others do beside it does not
+    count: how many sessions and messages there are, and how the list was read.
+    """
+    actions = []
+    for public, action in zip(plan_to_document(plan)["actions"], plan.actions, strict=True):
+        public.pop("messages", None)
+        actions.append(public | _execution(action))
+    return _digest(
+        {
+            "catalog": plan.catalog,
+            "environment": plan.environment,
+            "endpoint": plan.endpoint,
+            "actions": actions,
+            "lock": plan.lock,
+            "canary": plan.canary,
+        }
+    )
+
+
 def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
     """Read a saved plan. Returns the plan and its public JSON.
 

@@ -14,9 +14,9 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply import journal as journals
 from reconciler.apply.journal import read_journal
+from reconciler.apply.journal_facts import journal_facts
 from reconciler.apply.stale import refuse_if_applied, refuse_if_stale
 from reconciler.cli.connect import Connection, connection_for, need_local_data
-from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,

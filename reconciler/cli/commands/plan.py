@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.connect import Connection, connect, connection_for
-from reconciler.cli.live import listing, with_message_counts, with_messages
+from reconciler.cli.live import listing
 from reconciler.cli.options import (
     CatalogFlags,
     OutPath,
@@ -76,7 +76,8 @@ def command(
     which = split(flags, CatalogFlags)
     connection = _connection(catalog, which, flags, against=against)
     with listing(connection, state, against=against) as live:
-        from reconciler.cli.journal_facts import journal_facts
+        from reconciler.apply.beside import with_message_counts, with_messages
+        from reconciler.apply.journal_facts import journal_facts
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 

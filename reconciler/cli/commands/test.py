@@ -15,7 +15,7 @@ from reconciler import __version__
 from reconciler.catalog.documents import CATALOG_FILE
 from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.keys import did_you_mean
-from reconciler.cli.live import live_or_against, with_messages
+from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
     CatalogFlags,
     catalog_flag,
@@ -124,7 +124,8 @@ def _trials(
     catalog: Catalog, keys: Collection[str] | None, connection: Connection, state: Path, against: Path | None
 ) -> list[Trial]:
     """The tests of what the plan changes."""
-    from reconciler.cli.journal_facts import journal_facts
+    from reconciler.apply.beside import with_messages
+    from reconciler.apply.journal_facts import journal_facts
     from reconciler.plan import make_plan
     from reconciler.plan.keep import keep_for_catalog
     from reconciler.trials.select import changed_trials
