@@ -55,7 +55,8 @@ class Policy:
     """What an apply may do without being asked again. ``None`` means no bound.
 
     ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
-    contract calls for (:func:`reconciler.plan.canaries.canaries_due`).
+    contract calls for (:func:`reconciler.plan.canaries.canaries_due`). ``tests`` says that behaviour tests of what a
+    plan changes have to be run, and must not regress.
     """
 
     max_deletes: Limit | None = Limit(count=10)
@@ -64,6 +65,7 @@ class Policy:
     on_conflict: OnConflict = "overwrite"
     lock: bool = False
     canary: int | None = None
+    tests: Literal["required"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,8 @@ class Written:
     ``wrote``.
 
     ``keys`` has the key that each live session was last written under. ``unsettled`` are keys with a create of which
-    the journal does not know which session it made, if any. ``copies`` are sessions that a run called copies: they stay
-    so when the original is gone.
+    the journal does not know which session it made, if any, and that no later run wrote to. ``copies`` are sessions
+    that a run called copies: they stay so when the original is gone.
     """
 
     made: frozenset[int] = frozenset()

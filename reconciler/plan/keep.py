@@ -143,7 +143,9 @@ def _named(session_id: int, name: str, tag: Tag | None, prompt: str = "") -> Liv
         parameters=_NO_FIELDS,
         data=_NO_FIELDS,
         raw_remark=None,
-        remark=_NO_REMARK if tag is None else Remark(tag=Tag(tag.identity, catalog_id=tag.catalog_id)),
+        remark=_NO_REMARK
+        if tag is None
+        else Remark(tag=Tag(tag.identity, catalog_id=tag.catalog_id, session_id=tag.session_id)),
         row=_NO_FIELDS,
         config=_NO_FIELDS,
     )

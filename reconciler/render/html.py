@@ -28,6 +28,7 @@ from reconciler.render.in_short import in_short, what_changes
 from reconciler.render.language import language
 from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Hunk, Line, Segment, shared
+from reconciler.render.tests_page import page_tests
 from reconciler.render.view import (
     CAUSES,
     DONE,
@@ -129,6 +130,7 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
                 {**_visible(n), "key": visible(str(n.get("key") or "")), "number": _number(n)}
                 for n in document["notes"]
             ],
+            tests=page_tests(document.get("tests", ())),
             rows=listed,
             sections=_sections(listed, apart=not about_drift(document)),
             data={"changes": [*_within(PAGE, listed, share)], "causes": CAUSES},

@@ -165,9 +165,9 @@ def test_json(tmp_path: Path) -> None:
     assert document == {
         "format_version": "1.1",
         "catalog": "shop",
-        "sessions": 21,
+        "sessions": 24,
         "models": {"date": "2026-11-22", "shipped": True},
-        "counts": {"error": 5, "warning": 17, "info": 3},
+        "counts": {"error": 6, "warning": 20, "info": 3},
         "ignored": 0,
     }
     assert len(findings) == 25

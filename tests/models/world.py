@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from reconciler.cli import run
 from reconciler.errors import ExitCode
@@ -39,6 +39,7 @@ _PROCESSES.set_forkserver_preload(
 _BEGINNING = re.compile(r"""(?:"|&quot;|\\")reconciler(?:"|&quot;|\\")""")
 
 Touches = Callable[[SessionRow], bool]
+Kill: TypeAlias = tuple[int, Literal["before", "after"]]
 
 
 @dataclass
@@ -128,7 +129,7 @@ class World:
         *words: str,
         environment: str | None = None,
         touches: Touches = lambda _: False,
-        kill: tuple[int, Literal["before", "after"]] | None = None,
+        kill: Kill | None = None,
     ) -> Done:
         """Run a command in a team's checkout, and judge what it did. It may change the rows that ``touches`` allows."""
         team.write()
@@ -145,9 +146,7 @@ class World:
             code = run(argv)
         return code, out.getvalue(), err.getvalue()
 
-    def _killed(
-        self, team: Team, argv: Sequence[str], kill: tuple[int, Literal["before", "after"]]
-    ) -> tuple[int, str, str]:
+    def _killed(self, team: Team, argv: Sequence[str], kill: Kill) -> tuple[int, str, str]:
         killer = Killer(self.server, *kill)
         with self._checkout(team):
             process = _PROCESSES.Process(target=_child, args=(argv, dict(os.environ), team.folder))
