@@ -27,7 +27,8 @@ from reconciler.render.character_changes import remarks
 from reconciler.render.in_short import in_short, what_changes
 from reconciler.render.language import language
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Hunk, Line, Segment, shared
+from reconciler.render.prompt_diff import Hunk, Line, Segment
+from reconciler.render.shared_changes import shared
 from reconciler.render.tests_page import page_tests
 from reconciler.render.view import (
     CAUSES,
@@ -448,10 +449,12 @@ def _texts(
 def _segment(segment: Segment, line: Line) -> str | list[Any]:
     """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``.
 
-    A third item says that the dots in a marked text stand for spaces.
+    In place of the number, a string has a range of numbers. A third item says that the dots in a marked text stand for
+    spaces.
     """
     if segment.skipped:
-        return ["", segment.skipped]
+        few = segment.fewest
+        return ["", segment.skipped if few is None else f"{few:,} to {segment.skipped:,}"]
     text = visible(segment.text)
     if line.op == "=" or len(line.segments) == 1 or not segment.changed:
         return text
