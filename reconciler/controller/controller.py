@@ -79,25 +79,22 @@ class Controller:
     def run(self) -> None:
         """Look until :meth:`stop` is called, with one thread for each account. Returns when the writes in flight have
         ended."""
-        threads = [
-            threading.Thread(target=self._run, args=(loop,), name=f"account {loop.mark}")
-            for loop in self._loops
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        self._in_threads(self._run)
 
     def run_once(self) -> None:
         """Look at each catalog once."""
+        self._in_threads(self._once)
+
+    def _in_threads(self, work: Callable[[AccountLoop], None]) -> None:
         threads = [
-            threading.Thread(target=self._once, args=(loop,), name=f"account {loop.mark}")
-            for loop in self._loops
+            threading.Thread(target=work, args=(loop,), name=f"account {loop.mark}") for loop in self._loops
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                # Not for ever: a signal that comes right before the wait would be handled only after it.
+                thread.join(1.0)
 
     def step(self) -> float:
         """Do what is due now, in this thread. Returns in how many seconds the next step is due."""
@@ -157,8 +154,8 @@ class Controller:
             if name is None or any(one.settings.name == name for one in loop.watched):
                 loop.ask(name)
 
-    def approve(self, digest: str, by: str = "") -> str:
-        """Approve exactly the pending plan with this digest. Returns the name of its catalog.
+    def approve(self, digest: str, by: str = "") -> None:
+        """Approve exactly the pending plan with this digest.
 
         An approval holds until the plan is written, until there is another plan, or until the controller ends.
 
@@ -187,7 +184,7 @@ class Controller:
                         )
                     one.approve(digest, by)
                     loop.wake.set()
-                    return one.settings.name
+                    return
                 if one.settings.mode == "approve" and not plan.refusals:
                     waiting.append(plan.digest)
         raise UnknownDigestError(digest, waiting)

@@ -14,7 +14,8 @@ from reconciler.render.changed_lines import elide, joined, left_out, marked, unb
 from reconciler.render.character_changes import remarks
 from reconciler.render.in_short import in_short, totals_by_field, what_changes
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
+from reconciler.render.prompt_diff import Line, Segment, TextDiff
+from reconciler.render.shared_changes import shared
 from reconciler.render.terminal_page import Page, Span
 from reconciler.render.tests import put_tests, summary
 from reconciler.render.view import (

@@ -239,3 +239,38 @@ def test_approve_without_a_watcher_says_so(shell: Shell) -> None:
     assert (done.returncode, "no watcher answers at http://127.0.0.1:9" in done.stderr) == (1, True)
     done = shell.run("approve", "0" * 64, "--address=http://watcher.example.com")
     assert done.returncode == 64
+
+
+def test_an_approval_from_the_command_line(shop: Shell, server: RunningServer, learned: str) -> None:
+    with shop.started("watch", "shop", "--mode=approve", "--listen=127.0.0.1:0", learned) as started:
+        started.wait_for("listening at ")
+        started.wait_for("plan_pending")
+        err = started.err.read_text()
+        address = err.partition("listening at ")[2].split()[0]
+        digest = err.partition("reconciler approve ")[2].split()[0]
+        wrong = shop.run("approve", "0" * 64, f"--address={address}")
+        assert wrong.returncode == 3
+        assert "no pending plan has the digest 000" in wrong.stderr and digest in wrong.stderr
+        assert rows(server) == {}
+        done = shop.run("approve", digest, f"--address={address}")
+        assert (done.returncode, done.stdout) == (0, f"approved: {digest}\n")
+        until(lambda: set(rows(server)) == {"Alice", "Bob"})
+        assert stop(started)[0] == 0
+
+
+def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
+    token = shop.folder / "token"
+    token.write_text("a-token-of-some-length\n")
+    flags = ("--mode=approve", "--listen=127.0.0.1:0", "--token-file=token", learned)
+    with shop.started("watch", "shop", *flags) as started:
+        started.wait_for("plan_pending")
+        err = started.err.read_text()
+        address = err.partition("listening at ")[2].split()[0]
+        digest = err.partition("reconciler approve ")[2].split()[0]
+        assert shop.run("approve", digest, f"--address={address}").returncode == 1
+        done = shop.run("approve", digest, f"--address={address}", "--token-file=token")
+        assert done.returncode == 0, done.stderr
+        assert stop(started)[0] == 0
+    assert shop.run("watch", "shop", "--token-file=token").returncode == 64
+    assert shop.run("watch", "shop", "--once", "--listen=127.0.0.1:0").returncode == 64
+    assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64

@@ -182,6 +182,25 @@ def test_a_unit_of_measure_is_no_mixture_of_scripts(name: str, tmp_path: Path) -
     assert rules_of(tmp_path, f"  a: {{name: {name}, prompt: p}}\n") == {}
 
 
+def test_of_each_rule_the_first_findings_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.lint.MAX_FINDINGS", 2)
+    ignored = "  # reconciler: ignore todo -- later\n"
+    sessions = "".join(f"  s{n}: {{name: 'A{n} ', prompt: 'p{n}'}}\n" for n in range(5))
+    manifest = f"{sessions}{ignored}  z: {{name: Z, prompt: 'TODO: {{x}}'}}\n"
+    report = lint(planted(tmp_path, {"sessions/a.yaml": "sessions:\n" + manifest}))
+    assert [(one.rule, one.problem.line) for one in report.findings] == [
+        ("untidy-name", 2),
+        ("untidy-name", 3),
+    ]
+    assert (report.cut, report.ignored) == (("untidy-name",), 1)
+    assert findings_as_text(report_to_document(report)).splitlines()[-2:] == [
+        "Of `untidy-name`, only the first findings are shown; run this again when they are dealt with.",
+        "shop: 6 sessions, 2 warnings, 1 ignored.",
+    ]
+
+
 def test_characters_that_may_stay(tmp_path: Path) -> None:
     assert said(tmp_path, "👩‍👧 می‌خواهم ✔️ 1️⃣") == []
     assert said(tmp_path, "a\u00a0b") == ["sessions/a.yaml:5:8: warning: invisible-character"]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.controller.status import Mode, Status
     from reconciler.controller.window import Window
     from reconciler.watch_file import CatalogEntry
+    from reconciler.web import Feed, Metrics
 
 #: What stands in a watch.yaml instead.
 _IN_FILE: Final = (
@@ -144,6 +145,16 @@ class WindowType(click.ParamType["Window"]):
     show_default=True,
     help="The form of the log on stderr: one line an event.",
 )
+@option_in("Seen from outside")(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Serve a page, an API, health and metrics at this address, such as 127.0.0.1:9464.",
+)
+@option_in("Seen from outside")(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with the token that the watcher asks for. It needs one if others can reach its address.",
+)
 @click.option("--log-all", is_flag=True, help="Log every look, even if it finds nothing new.")
 @connection_options
 @option_in("Connection and state")(
@@ -178,6 +189,10 @@ def command(
     """
     from reconciler.cli.watching import served
 
+    if once and flags["listen"]:
+        raise UsageError("--listen has no effect with --once", "leave out one of the two")
+    if flags["token_file"] and not flags["listen"]:
+        raise UsageError("--token-file is for --listen", "add --listen=HOST:PORT")
     watch = _watch(catalogs, config, gits, flags)
     with served(watch) as running:
         return _run(running, once=once, flags=flags)
@@ -243,13 +258,42 @@ def _run(watch: Watch, *, once: bool, flags: dict[str, Any]) -> int:
     from reconciler.controller.controller import Controller
 
     log = event_log(flags["log_format"], verbose=flags["log_all"])
-    controller = Controller(watch.accounts, watch.catalogs, state=watch.state, on_event=[log])
-    with _signals(controller):
-        if once:
+    if once:
+        controller = Controller(watch.accounts, watch.catalogs, state=watch.state, on_event=[log])
+        with _signals(controller):
             controller.run_once()
-            return _outcome(controller.status())
+        return _outcome(controller.status())
+    from reconciler.web import Feed, Metrics
+
+    metrics, feed = Metrics(), Feed()
+    controller = Controller(
+        watch.accounts,
+        watch.catalogs,
+        state=watch.state,
+        on_event=[log, metrics, feed],
+        on_call=metrics.observer,
+    )
+    with _signals(controller), _listening(controller, flags, metrics, feed):
         controller.run()
     return ExitCode.OK
+
+
+@contextmanager
+def _listening(controller: Controller, flags: dict[str, Any], metrics: Metrics, feed: Feed) -> Iterator[None]:
+    """Serve the controller, if that is asked for."""
+    from reconciler.web import read_token, serve
+
+    if flags["listen"] is None:
+        yield
+        return
+    token = None if flags["token_file"] is None else read_token(flags["token_file"])
+    with serve(controller, flags["listen"], token, metrics=metrics, feed=feed, on_bug=_tell_bug) as url:
+        click.echo(f"listening at {url}", err=True)
+        yield
+
+
+def _tell_bug(error: Exception) -> None:
+    click.echo(f"a request was answered with 500: {type(error).__name__}", err=True)
 
 
 def _outcome(status: Status) -> int:
