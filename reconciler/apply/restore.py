@@ -225,7 +225,8 @@ class _Work:
         for live in lives:
             if live.session_id == original.session_id:
                 raise Refused(
-                    f"#{original.session_id} is live: it was not deleted, so there is nothing to restore"
+                    f"#{original.session_id} is live: it was not deleted, so there is nothing to restore",
+                    f"`reconciler archive show {self.archived.id}` prints what is in the archive",
                 )
             if live.session_id in earlier.made:
                 if self._ours(live) or self._half_made(live):
