@@ -17,6 +17,7 @@ from reconciler.render.options import RenderOptions
 from reconciler.render.prompt_diff import Line, Segment, TextDiff
 from reconciler.render.shared_changes import shared
 from reconciler.render.terminal_page import Page, Span
+from reconciler.render.tests import put_tests, summary
 from reconciler.render.view import (
     CAUSES,
     STYLES,
@@ -98,6 +99,7 @@ class _Plan:
                 page.blank()
                 self._change(change)
         self._notes()
+        self._tests()
         self._refusals()
         self._totals()
 
@@ -391,6 +393,13 @@ class _Plan:
         for refusal in refusals:
             page.put(2, (f"[{refusal['guard']}]", "refused"), f" {refusal['message']}", hang=4)
             page.put(6, ("to allow it: ", "dim"), (str(refusal["allow"]), "strong"), hang=2)
+
+    def _tests(self) -> None:
+        tests = self.document.get("tests")
+        if tests:
+            self.page.blank()
+            self.page.put(0, (f"Behaviour tests: {summary(tests)}.", "strong"))
+            put_tests(self.page, tests, full=self.full, concise=self.detail == "concise")
 
     def _totals(self) -> None:
         page, summary = self.page, self.document["summary"]
