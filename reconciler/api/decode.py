@@ -11,7 +11,7 @@ from reconciler.contract import Operation, SessionShape
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import parse_remark
 from reconciler.text.normalise import normalise_prompt
-from reconciler.values import DEEPEST, as_number, nested_deeper
+from reconciler.values import DEEPEST, as_number, nested_deeper, parse_json
 
 
 def decode_session(row: Any, shape: SessionShape) -> LiveSession:
@@ -93,10 +93,9 @@ def _text(row: Mapping[str, Any], path: tuple[str, ...], session_id: int) -> str
 
 def _object(text: str) -> Any:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text, levels=DEEPEST)
+    except ValueError:
         return None
-    return None if nested_deeper(value, DEEPEST) else value
 
 
 def _misfit(what: str) -> ApiError:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reconciler.catalog.documents import mapping
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
@@ -52,7 +53,7 @@ def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environ
             f"there is no environment `{name}`",
             f"did you mean --env={close}?" if close else choices(declared),
         )
-    found = declared[name] or {}
+    found = mapping(declared[name])
     return Environment(
         name,
         found.get("defaults", {}),

@@ -14,9 +14,13 @@ def main() -> int:
     """Run what the arguments ask for. Returns 1 if anything was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=100_000, help="how many (default: 100,000)")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the first; the next ones count upwards")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed of the first; the next ones count upwards"
+    )
     parser.add_argument("--one", type=int, metavar="SEED", help="show this one alone")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="with --one: write its files into this folder")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="with --one: write its files into this folder"
+    )
     asked = parser.parse_args()
     if asked.one is not None:
         if asked.keep:
@@ -27,7 +31,10 @@ def main() -> int:
 
 
 def _search(first: int, inputs: int) -> int:
-    print(f"seeds {first} to {first + inputs - 1}; `python -m tests.fuzz --one SEED` shows one of them again", flush=True)
+    print(
+        f"seeds {first} to {first + inputs - 1}; `python -m tests.fuzz --one SEED` shows one of them again",
+        flush=True,
+    )
     start, findings = time.monotonic(), 0
     for number, one in enumerate(hunt(range(first, first + inputs)), 1):
         if isinstance(one, Finding):

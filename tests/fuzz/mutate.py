@@ -14,32 +14,36 @@ import yaml
 
 #: Pieces that mean something to one of the readers.
 PIECES: tuple[bytes, ...] = (
-    b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xc2\x85", b"\xe2\x80\xa8", b"\x1b[31m", b"\x07",
-    b"\r", b"\r\n", b"\n\n", b"\t", b" #", b": ", b"- ", b"? ", b"&a ", b"*a", b"!!python/object ", b"!t ", b"%YAML 1.1\n",
-    b"---\n", b"...\n", b"|\n", b">-\n", b"|9\n", b"<<: ", b"{", b"}", b"[", b"]", b"{}", b"[]", b'"', b"'", b"\\", b"\\u0000",
-    b"\\ud800", b"\\xff", b",", b";", b"|", b"null", b"~", b"true", b"NaN", b".nan", b".inf", b"Infinity", b"-0", b"1e400",
-    b"1e-400", b"0x1F", b"0o17", b"1_000", b"1:30", b"2024-05-13", b"99999999999999999999", b"9" * 400, b"-1", b"0.1",
-    b"\xd9\xa3", b"{{ ", b" }}", b"{% for x in y %}", b"{% endfor %}", b"{#", b"{x}", b"{", b"../", b"/etc/passwd", b"**",
-    b"*", b".git/config", b"<<<<<<< HEAD\n", b"version https://git-lfs.github.com/spec/v1\n", b"[" * 300, b"{a: " * 300,
-    b"- " * 300, b"&a [*a, *a]", b"\xf0\x9f\x98\x80", b"\xe2\x80\xae", b"reconciler", b"catalog", b"sessions", b"key",
-    b"```", b"</script>", b"<!--", b"::error::", b"%0A", b"=cmd", b"\xc3\x28",
+    b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xc2\x85", b"\xe2\x80\xa8",
+    b"\x1b[31m", b"\x07", b"\r", b"\r\n", b"\n\n", b"\t", b" #", b": ", b"- ", b"? ", b"&a ", b"*a",
+    b"!!python/object ", b"!t ", b"%YAML 1.1\n", b"---\n", b"...\n", b"|\n", b">-\n", b"|9\n", b"<<: ",
+    b"{", b"}", b"[", b"]", b"{}", b"[]", b'"', b"'", b"\\", b"\\u0000", b"\\ud800", b"\\xff", b",", b";",
+    b"|", b"null", b"~", b"true", b"NaN", b".nan", b".inf", b"Infinity", b"-0", b"1e400", b"1e-400",
+    b"0x1F", b"0o17", b"1_000", b"1:30", b"2024-05-13", b"99999999999999999999", b"9" * 400, b"-1", b"0.1",
+    b"\xd9\xa3", b"{{ ", b" }}", b"{% for x in y %}", b"{% endfor %}", b"{#", b"{x}", b"{", b"../",
+    b"/etc/passwd", b"**", b"*", b".git/config", b"<<<<<<< HEAD\n",
+    b"version https://git-lfs.github.com/spec/v1\n", b"[" * 300, b"{a: " * 300, b"- " * 300, b"&a [*a, *a]",
+    b"\xf0\x9f\x98\x80", b"\xe2\x80\xae", b"reconciler", b"catalog", b"sessions", b"key", b"```",
+    b"</script>", b"<!--", b"::error::", b"%0A", b"=cmd", b"\xc3\x28",
 )  # fmt: skip
 
 #: Values that a document does not expect.
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 5, 2**31, 2**53 + 1, 2**63, 2**64, -(2**63), 10**400, 0.0, -0.0, 1.5, 1e308, 5e-324,
-    float("nan"), float("inf"), float("-inf"), "", " ", "\n", "\0", "\x1b[31m", "\ud800", "\udcff", "\ufeff", "\u2028",
-    "\u202e", "\x85", "a\nb", "x" * 5000, "9" * 5000, "1e400", "null", "~", "{x}", "{}", "{{ 7*7 }}", "{% raw %}", "..",
-    "../x", "/dev/zero", ".", "*", "**", "a/b", "@", "x@y/z", "id:aaaaaaaa", "50%", "-1%", "1" * 400 + "%", "2024-05-13",
-    "2024-13-45T99:99:99Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-23:59",
-    "http://[", "http://x:99999", "https://a@b", "reconciler", "alice", "٣", "１２", [], {}, [[]], [None], [{}], {"": None},
-    {"\0": 1}, {"a.b": 1}, {"reconciler": {}}, {"file": 5}, {"text": []}, ["a", ["b"]], [1, "1", True], {"x": float("nan")},
+    None, True, False, 0, -1, 1, 5, 2**31, 2**53 + 1, 2**63, 2**64, -(2**63), 10**400, 0.0, -0.0, 1.5,
+    1e308, 5e-324, float("nan"), float("inf"), float("-inf"), "", " ", "\n", "\0", "\x1b[31m", "\ud800",
+    "\udcff", "\ufeff", "\u2028", "\u202e", "\x85", "a\nb", "x" * 5000, "9" * 5000, "1e400", "null", "~",
+    "{x}", "{}", "{{ 7*7 }}", "{% raw %}", "..", "../x", "/dev/zero", ".", "*", "**", "a/b", "@", "x@y/z",
+    "id:aaaaaaaa", "50%", "-1%", "1" * 400 + "%", "2024-05-13", "2024-13-45T99:99:99Z",
+    "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-23:59", "http://[",
+    "http://x:99999", "https://a@b", "reconciler", "alice", "٣", "１２", [], {}, [[]], [None], [{}],
+    {"": None}, {"\0": 1}, {"a.b": 1}, {"reconciler": {}}, {"file": 5}, {"text": []}, ["a", ["b"]],
+    [1, "1", True], {"x": float("nan")},
 )  # fmt: skip
 
 KEYS: tuple[str, ...] = (
-    "", " ", "\0", "\n", "\x1b[2J", "\ud800", "\ufeff", "a.b", "../../x", "*", "0", "null", "true", "<<", "reconciler",
-    "name", "prompt", "key", "file", "text", "parts", "from", "matrix", "extends", "parameters", "data", "remark", "adopt",
-    "x" * 300, "__class__", "constructor", "items", "é", "e\u0301",
+    "", " ", "\0", "\n", "\x1b[2J", "\ud800", "\ufeff", "a.b", "../../x", "*", "0", "null", "true", "<<",
+    "reconciler", "name", "prompt", "key", "file", "text", "parts", "from", "matrix", "extends",
+    "parameters", "data", "remark", "adopt", "x" * 300, "__class__", "constructor", "items", "é", "e\u0301",
 )  # fmt: skip
 
 
@@ -115,9 +119,13 @@ def change(random: Random, document: Any) -> Any:
             case 4:
                 other, there = random.choice(places)
                 if isinstance(other, dict | list) and (not isinstance(other, list) or there < len(other)):
-                    container[key] = copy.deepcopy(other.get(there) if isinstance(other, dict) else other[there])
+                    container[key] = copy.deepcopy(
+                        other.get(there) if isinstance(other, dict) else other[there]
+                    )
             case 5 if isinstance(container, dict):
-                container[random.choice(KEYS)] = container.pop(key) if random.random() < 0.5 else container[key]
+                container[random.choice(KEYS)] = (
+                    container.pop(key) if random.random() < 0.5 else container[key]
+                )
             case 6:
                 container[key] = _wrapped(random, container[key])
             case _:
@@ -141,9 +149,13 @@ def _another(random: Random, value: Any) -> Any:
         case str():
             at = random.randint(0, len(value))
             piece = random.choice(PIECES).decode("utf-8", "surrogateescape")
-            return random.choice((value[:at] + piece + value[at:], value[:at], value * 50, value.upper(), [value], value + " "))
+            return random.choice(
+                (value[:at] + piece + value[at:], value[:at], value * 50, value.upper(), [value], value + " ")
+            )
         case list():
-            return random.choice((value * 2, value[::-1], value[:1], dict(enumerate(map(str, value))), [value]))
+            return random.choice(
+                (value * 2, value[::-1], value[:1], dict(enumerate(map(str, value))), [value])
+            )
         case dict():
             return random.choice(([value], list(value), list(value.values()), {**value, "x": 1}, str(value)))
     return random.choice(VALUES)
@@ -198,7 +210,9 @@ def _csv(random: Random, data: bytes) -> bytes | None:
                 case _:
                     random.shuffle(row)
         out = io.StringIO()
-        csv.writer(out, delimiter=random.choice(",,,;\t|"), lineterminator=random.choice("\n\n\r")).writerows(table)
+        csv.writer(out, delimiter=random.choice(",,,;\t|"), lineterminator=random.choice("\n\n\r")).writerows(
+            table
+        )
         return out.getvalue().encode("utf-8", "surrogatepass")
     except (csv.Error, UnicodeError, IndexError):
         return None

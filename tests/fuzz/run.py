@@ -102,7 +102,9 @@ def _worlds() -> list[World]:
 
 def execute(words: Command) -> Outcome:
     """Run a command in this process, as ``reconciler`` does."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors=kind) for kind in ("strict", "backslashreplace"))
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8", errors=kind) for kind in ("strict", "backslashreplace")
+    )
     before = sys.stdin, sys.stdout, sys.stderr, dict(os.environ)
     code, raised = -1, ""
     with open(os.devnull, encoding="utf-8") as nothing:
@@ -157,7 +159,8 @@ def fault(command: Command, outcome: Outcome) -> str:
     elif outcome.code not in cli.EXIT_CODES:
         wrong = f"exits with {outcome.code}, which is not documented"
     elif found or REPORT in text:
-        wrong = f"shows Python or a bug: {text[max(0, (found.start() if found else text.index(REPORT)) - 200) :][:2000]}"
+        at = found.start() if found else text.index(REPORT)
+        wrong = f"shows Python or a bug: {text[max(0, at - 200) :][:2000]}"
     elif control:
         wrong = f"shows U+{ord(control[0]):04X}: {text[max(0, control.start() - 80) : control.end() + 80]!r}"
     elif outcome.code and not text.strip():
@@ -232,7 +235,9 @@ def _forked(seeds: list[int]) -> Iterator[Finding | int]:
             for seed in seeds:
                 line = lines.readline() if select.select([lines], [], [], GIVEN_UP)[0] else "late"
                 if line in ("", "late"):
-                    yield Finding(seed, f"had not ended after {GIVEN_UP:g} s" if line else "ended the process")
+                    yield Finding(
+                        seed, f"had not ended after {GIVEN_UP:g} s" if line else "ended the process"
+                    )
                     return
                 ended += 1
                 what = json.loads(line)
@@ -265,7 +270,7 @@ def _memory() -> int:
 
 
 def _fast() -> str | None:
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def show(seed: int) -> None:
@@ -275,7 +280,9 @@ def show(seed: int) -> None:
     print(repr(given.files[given.changed])[:20_000])
     with shared_worker():
         outcome, wrong = run_input(given)
-    print(f"exit code {outcome.code}\n{outcome.out}{outcome.err}{outcome.raised}\n{wrong or 'nothing is wrong'}")
+    print(
+        f"exit code {outcome.code}\n{outcome.out}{outcome.err}{outcome.raised}\n{wrong or 'nothing is wrong'}"
+    )
 
 
 def keep(seed: int, folder: Path) -> None:

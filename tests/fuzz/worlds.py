@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import suppress
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -145,7 +145,7 @@ _PLAIN = {
     "tables/notes.jsonl": _NOTES,
 }
 _SMALL = {
-    "catalog.yaml": _CATALOG.replace(', shared.yaml', ""),
+    "catalog.yaml": _CATALOG.replace(", shared.yaml", ""),
     "sessions/all.yaml": """\
 sessions:
   alice: {name: Alice, prompt: You are Alice., data: {deep: {a: [1, {b: c}]}}, remark: {team: shop}}
@@ -172,9 +172,7 @@ class World:
 
 
 FORMS = ("text", "json", "markdown", "html", "github")
-_AGAINST = tuple(
-    ("plan", "--against", "{root}/snapshot.json", "--format", form, "{root}") for form in FORMS
-)
+_AGAINST = tuple(("plan", "--against", "{root}/snapshot.json", "--format", form, "{root}") for form in FORMS)
 _FROM = ("--endpoint", "local", "--retries", "0", "{root}")
 
 
@@ -187,62 +185,118 @@ def make_worlds(run: Callable[[Command], int]) -> list[World]:
     plain = _encoded(_PLAIN) | {"snapshot.json": state["snapshot.json"]}
     named = ("catalog.yaml", "shared.yaml", "sessions/all.yaml")
     templates = {
-        "catalog.yaml": 'version: 1\ncatalog: bookshop\ndefaults: {model: m}\nvariables: {shop: Paper Lantern}\n',
+        "catalog.yaml": "version: 1\ncatalog: bookshop\ndefaults: {model: m}\nvariables: {shop: Paper Lantern}\n",
         "sessions/all.yaml": _TEMPLATES,
         "prompts/guide.md": "Say {{ shop }} {% if not count %}never{% else %}{{ count + 1 }}{% endif %}.\n",
     }
     environments = _PLAIN | {"catalog.yaml": _CATALOG + _ENVIRONMENTS}
-    catalogs = (("validate", "{root}"), ("validate", "--format", "json", "{root}"), ("lint", "{root}"),
-                ("lint", "--format", "json", "{root}"), ("fmt", "{root}"), ("fmt", "--check", "{root}"),
-                ("fmt", "--diff", "{root}"), ("explain", "alice", "{root}"), ("explain", "--format", "json", "tutor-en-2", "{root}"),
-                ("graph", "{root}"), ("graph", "--format", "dot", "{root}"), ("graph", "--format", "mermaid", "{root}"),
-                ("new", "--name", "New", "new-one", "{root}"), *_AGAINST)  # fmt: skip
+    catalogs = (
+        ("validate", "{root}"),
+        ("validate", "--format", "json", "{root}"),
+        ("lint", "{root}"),
+        ("lint", "--format", "json", "{root}"),
+        ("fmt", "{root}"),
+        ("fmt", "--check", "{root}"),
+        ("fmt", "--diff", "{root}"),
+        ("explain", "alice", "{root}"),
+        ("explain", "--format", "json", "tutor-en-2", "{root}"),
+        ("graph", "{root}"),
+        ("graph", "--format", "dot", "{root}"),
+        ("graph", "--format", "mermaid", "{root}"),
+        ("new", "--name", "New", "new-one", "{root}"),
+        *_AGAINST,
+    )
     enc = ("--env", "staging")
     return [
         World("manifests", plain, named, catalogs, 30),
         World("tables", plain, ("tables/faq.csv", "tables/notes.jsonl", "prompts/rules.md"), catalogs, 16),
         World(
-            "environments", _encoded(environments) | {"snapshot.json": state["snapshot.json"]}, ("catalog.yaml",),
-            (("validate", "{root}"), ("validate", *enc, "{root}"), ("diff-env", "staging", "production", "{root}"),
-             ("explain", *enc, "alice", "{root}"), ("lint", "{root}"), ("graph", *enc, "{root}"),
-             *((*one[:-1], *enc, one[-1]) for one in _AGAINST)), 10,
+            "environments",
+            _encoded(environments) | {"snapshot.json": state["snapshot.json"]},
+            ("catalog.yaml",),
+            (
+                ("validate", "{root}"),
+                ("validate", *enc, "{root}"),
+                ("diff-env", "staging", "production", "{root}"),
+                ("explain", *enc, "alice", "{root}"),
+                ("lint", "{root}"),
+                ("graph", *enc, "{root}"),
+                *((*one[:-1], *enc, one[-1]) for one in _AGAINST),
+            ),
+            10,
         ),
         World(
-            "templates", _encoded(templates), ("sessions/all.yaml", "prompts/guide.md", "catalog.yaml"),
-            (("validate", "{root}"), ("lint", "{root}"), ("explain", "guide", "{root}")), 8,
+            "templates",
+            _encoded(templates),
+            ("sessions/all.yaml", "prompts/guide.md", "catalog.yaml"),
+            (("validate", "{root}"), ("lint", "{root}"), ("explain", "guide", "{root}")),
+            8,
         ),
         World(
-            "contracts", _encoded(_SMALL) | {"contract.yaml": contract, "snapshot.json": state["snapshot.json"]},
+            "contracts",
+            _encoded(_SMALL) | {"contract.yaml": contract, "snapshot.json": state["snapshot.json"]},
             ("contract.yaml",),
-            (*((*one[:-1], "--contract", "{root}/contract.yaml", one[-1]) for one in _AGAINST),
-             ("schema", "contract"), ("validate", "{root}")), 8,
-        ),
-        World("snapshots", _encoded(_SMALL) | {"snapshot.json": state["snapshot.json"]}, ("snapshot.json",), _AGAINST, 14),
-        World(
-            "plans", {"plan.json": state["plan.json"]}, ("plan.json",),
-            (*(("show", "--format", form, "{root}/plan.json") for form in FORMS),
-             ("show", "--full", "{root}/plan.json"), ("show", "--concise", "{root}/plan.json")), 14, _redigest,
+            (
+                *((*one[:-1], "--contract", "{root}/contract.yaml", one[-1]) for one in _AGAINST),
+                ("schema", "contract"),
+                ("validate", "{root}"),
+            ),
+            8,
         ),
         World(
-            "models", plain | {"models.json": state["models.json"]}, ("models.json",),
-            (("lint", "--models", "{root}/models.json", "{root}"),), 3,
+            "snapshots",
+            _encoded(_SMALL) | {"snapshot.json": state["snapshot.json"]},
+            ("snapshot.json",),
+            _AGAINST,
+            14,
+        ),
+        World(
+            "plans",
+            {"plan.json": state["plan.json"]},
+            ("plan.json",),
+            (
+                *(("show", "--format", form, "{root}/plan.json") for form in FORMS),
+                ("show", "--full", "{root}/plan.json"),
+                ("show", "--concise", "{root}/plan.json"),
+            ),
+            14,
+            _redigest,
+        ),
+        World(
+            "models",
+            plain | {"models.json": state["models.json"]},
+            ("models.json",),
+            (("lint", "--models", "{root}/models.json", "{root}"),),
+            3,
         ),
         World(  # the address is no interface's, so that the server ends at once
-            "faults", {"faults.yaml": _FAULTS.encode()}, ("faults.yaml",),
-            (("server", "--faults", "{root}/faults.yaml", "--host", "203.0.113.1", "--port", "0", "{root}"),), 3,
+            "faults",
+            {"faults.yaml": _FAULTS.encode()},
+            ("faults.yaml",),
+            (("server", "--faults", "{root}/faults.yaml", "--host", "203.0.113.1", "--port", "0", "{root}"),),
+            3,
         ),
         World(
-            "archives", {name: data for name, data in state.items() if "/archive/" in name},
+            "archives",
+            {name: data for name, data in state.items() if "/archive/" in name},
             tuple(name for name in state if "/archive/" in name),
-            (("archive", "list", "{root}"), ("archive", "list", "--format", "json", "{root}"),
-             ("archive", "show", "2", "{root}"), ("archive", "prune", "--auto-approve", "--keep-days", "0", "{root}")), 8,
+            (
+                ("archive", "list", "{root}"),
+                ("archive", "list", "--format", "json", "{root}"),
+                ("archive", "show", "2", "{root}"),
+                ("archive", "prune", "--auto-approve", "--keep-days", "0", "{root}"),
+            ),
+            8,
         ),
         World(
-            "journals", {".reconciler/journal.jsonl": state[".reconciler/journal.jsonl"]}, (".reconciler/journal.jsonl",),
-            (("history", "{root}"), ("history", "--format", "json", "{root}")), 8,
+            "journals",
+            {".reconciler/journal.jsonl": state[".reconciler/journal.jsonl"]},
+            (".reconciler/journal.jsonl",),
+            (("history", "{root}"), ("history", "--format", "json", "{root}")),
+            8,
         ),
         *_live_worlds(state),
-    ]  # fmt: skip
+    ]
 
 
 def _live_worlds(state: Mapping[str, bytes]) -> list[World]:
@@ -255,22 +309,59 @@ def _live_worlds(state: Mapping[str, bytes]) -> list[World]:
     restore = ("archive", "restore", "--auto-approve", "--contract", "{root}/learned.yaml")
     return [
         World(
-            "databases", files, (database,),
-            (("list", *_FROM), ("list", "--format", "json", *_FROM), ("plan", *_FROM), ("drift", *_FROM),
-             ("export", "--catalog", "{root}/out", "--state-dir", "{root}/.reconciler", "--endpoint", "local",
-              "--retries", "0"),
-             ("adopt", "x=3", "--auto-approve", *_FROM)), 3, changed_database,
+            "databases",
+            files,
+            (database,),
+            (
+                ("list", *_FROM),
+                ("list", "--format", "json", *_FROM),
+                ("plan", *_FROM),
+                ("drift", *_FROM),
+                (
+                    "export",
+                    "--catalog",
+                    "{root}/out",
+                    "--state-dir",
+                    "{root}/.reconciler",
+                    "--endpoint",
+                    "local",
+                    "--retries",
+                    "0",
+                ),
+                ("adopt", "x=3", "--auto-approve", *_FROM),
+            ),
+            3,
+            changed_database,
         ),
         World("journals of plans", files, (journal,), (("plan", *_FROM), ("drift", *_FROM)), 1),
         World(
-            "restored archives", files, archived, tuple((*restore, _id(one), *_FROM) for one in archived), 1,
+            "restored archives",
+            files,
+            archived,
+            tuple((*restore, _id(one), *_FROM) for one in archived),
+            1,
         ),
         World(
-            "applied plans", files, ("plan.json",),
-            (("apply", "--auto-approve", "--endpoint", "local", "--contract", "{root}/learned.yaml", "--state-dir",
-              "{root}/.reconciler", "{root}/plan.json"),), 1, _redigest,
+            "applied plans",
+            files,
+            ("plan.json",),
+            (
+                (
+                    "apply",
+                    "--auto-approve",
+                    "--endpoint",
+                    "local",
+                    "--contract",
+                    "{root}/learned.yaml",
+                    "--state-dir",
+                    "{root}/.reconciler",
+                    "{root}/plan.json",
+                ),
+            ),
+            1,
+            _redigest,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _encoded(files: Mapping[str, str]) -> dict[str, bytes]:
