@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.account import Account, account_from_json, account_to_json
+from reconciler.ownership.catalog_id import is_catalog_id
 from reconciler.ownership.tag import CREATED, Identity
 from reconciler.plan.document import FORMAT_VERSION, plan_to_document
 from reconciler.plan.types import KINDS, PROTECTION, Action, Counts, Detail, FieldChange, Note, Plan, Refusal
@@ -100,6 +101,8 @@ def _complete(action: Action) -> bool:
         return False
     if action.kind in ("delete", "forget"):
         return True
+    if action.catalog_id is not None and not is_catalog_id(action.catalog_id):
+        return False
     written = {one.path for one in action.fields if one.after is not MISSING}
     unwritten = {one.path for one in action.fields if one.after is MISSING and one.cause != "released"}
     return unwritten <= {PROTECTION} and (action.kind != "create" or written >= {"name", "model", "prompt"})
