@@ -103,7 +103,7 @@ class Api:
                 return
             # Only the query is taken from the link: behind a proxy, a forge may not know its own scheme, host and port,
             # and the token goes to no other address.
-            query = dict(parse_qsl(urlsplit(following).query))
+            query = dict(parse_qsl(following.partition("#")[0].partition("?")[2]))
 
     def call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One call's answer."""
