@@ -42,6 +42,7 @@ from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
 from reconciler.ownership.remark import remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, reserved_kind
+from reconciler.text.paste import flag
 from reconciler.text.timestamps import write_timestamp
 
 _AGAIN = "run the restore again to resume"
@@ -95,7 +96,7 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
     if archived.endpoint != client.endpoint.name:
         raise Refused(
             f"{archived.id} is from {archived.endpoint}, and this is {client.endpoint.name}",
-            f"restore it with --endpoint={archived.endpoint}",
+            f"restore it with {flag('endpoint', archived.endpoint)}",
         )
     path = options.state / journals.FILE
     earlier = restored_before(read_journal(path), archived.id)

@@ -10,6 +10,7 @@ from reconciler.catalog.documents import mapping
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
+from reconciler.text.paste import flag
 from reconciler.values import JSON
 
 
@@ -31,7 +32,7 @@ NOT_CHOSEN: Final = "this catalog has environments, but none was chosen"
 
 def choices(names: Iterable[str]) -> str:
     """The hint that lists the environments: ``add --env=staging or --env=production``."""
-    *others, last = [f"--env={name}" for name in names]
+    *others, last = [flag("env", name) for name in names]
     return f"add {', '.join(others)} or {last}" if others else f"add {last}"
 
 

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, Final, NamedTuple
 
 from reconciler.errors import ReconcilerError
-from reconciler.values import JSON
+from reconciler.server.database import SCHEMA, VERSION, check_journal, check_schema, distrust
+from reconciler.values import JSON, parse_json
 
 #: The default parameters of a session: the values of the API's documented example.
 DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}
@@ -34,35 +36,6 @@ ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
 #: How long a write waits for another process, in seconds.
 PATIENCE = 30.0
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE session (
-  session_id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- growing, and never given out twice
-  session_token TEXT NOT NULL UNIQUE,
-  api_id        INTEGER NOT NULL,
-  device_id     TEXT,
-  name          TEXT NOT NULL,
-  model         TEXT NOT NULL,
-  prompt        TEXT NOT NULL,
-  parameters    TEXT NOT NULL,                      -- JSON, as are data and extra
-  data          TEXT NOT NULL,
-  extra         TEXT NOT NULL,
-  remark        TEXT,
-  api_use_count INTEGER NOT NULL,
-  created_at    TEXT NOT NULL,
-  updated_at    TEXT NOT NULL
-);
-CREATE INDEX session_by_name ON session (name);
-CREATE TABLE message (
-  message_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
-  category   TEXT NOT NULL,
-  content    TEXT NOT NULL,
-  meta       TEXT NOT NULL,                         -- JSON
-  created_at TEXT NOT NULL
-);
-CREATE INDEX message_by_session ON message (session_id);
-"""
 _SESSION = (
     "session_id, session_token, api_id, device_id, name, model, prompt, parameters, data, extra, remark, "
     "api_use_count, created_at, updated_at"
@@ -126,8 +99,9 @@ class Store:
         self._lock = threading.RLock()
         try:
             if path is not None:
+                check_journal(path)
                 # SQLite gives its -wal and -shm files the mode of the database, so this protects them as well.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
             self._connection = sqlite3.connect(
                 path if path is not None else ":memory:",
                 timeout=PATIENCE,
@@ -442,24 +416,28 @@ class Store:
         self._connection.execute("COMMIT")
 
     def _prepare(self) -> None:
+        distrust(self._connection)
         if self.path is not None:
             self._write_ahead()
         self._connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing
         self._connection.execute("PRAGMA foreign_keys = ON")
-        if self._version() == _VERSION:
-            return
+        if self._version() != VERSION:
+            self._create()
+        check_schema(self._connection, self.path)
+
+    def _create(self) -> None:
         with self._transaction("BEGIN IMMEDIATE"):
             version = self._version()
-            if version > _VERSION:
+            if version > VERSION:
                 raise ReconcilerError(
                     f"the database {self.path} was made by a newer release (its version is {version}, "
-                    f"the newest known here is {_VERSION})",
+                    f"the newest known here is {VERSION})",
                     "use that release, or another file",
                 )
             if version == 0:  # checked again: another process may have been faster
-                for statement in _SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n"):
                     self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -478,16 +456,38 @@ class Store:
                 time.sleep(0.01)
 
 
+#: The types of a row as they are in the file: SQLite keeps any value in any column.
+_TYPES: Final = frozenset(
+    (int, str, int, device, str, str, str, str, str, str, remark, int, str, str)
+    for device in (str, NoneType)
+    for remark in (str, NoneType)
+)
+
+
 def _session(row: tuple[Any, ...]) -> SessionRow:
+    if tuple(map(type, row)) not in _TYPES:
+        raise sqlite3.DataError(f"the row of session {row[0]!r} holds values of the wrong type")
     values = dict(zip(_SESSION.split(", "), row, strict=True))
     for column in ("parameters", "data", "extra"):
-        values[column] = json.loads(values[column])
+        values[column] = found = _load(values[column], f"{column} of session {row[0]}")
+        if type(found) is not dict and column != "data":
+            raise sqlite3.DataError(f"{column} of session {row[0]} is not a JSON object")
     return SessionRow(**values)
 
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
     message_id, session_id, category, content, meta, created_at, session_token = row
-    return MessageRow(message_id, session_id, category, content, json.loads(meta), created_at, session_token)
+    if tuple(map(type, row)) != (int, int, str, str, str, str, str):
+        raise sqlite3.DataError(f"the row of message {message_id!r} holds values of the wrong type")
+    found = _load(meta, f"meta of message {message_id}")
+    return MessageRow(message_id, session_id, category, content, found, created_at, session_token)
+
+
+def _load(text: str, what: str) -> JSON:
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise sqlite3.DataError(f"{what} can't be read: {error}") from None
 
 
 def _dump(value: JSON) -> str:

@@ -145,7 +145,7 @@ def _another(random: Random, value: Any) -> Any:
         case bool():
             return random.choice((not value, int(value), str(value).lower()))
         case int() | float():
-            return random.choice((-value, value + 1, value * 10**30, str(value), value + 0.5, [value]))
+            return random.choice((-value, value + 1, value * 10**30, str(value), [value], 0.5))
         case str():
             at = random.randint(0, len(value))
             piece = random.choice(PIECES).decode("utf-8", "surrogateescape")
