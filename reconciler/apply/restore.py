@@ -2,8 +2,7 @@
 
 A deleted session is created again, with its remark and its messages in order. The server gives it a new id. If an
 empty successor is live, the messages can be added to that one instead. An updated session is changed back to what it
-was. Each write is in the journal, as those of an apply are, together with the id of the archived session. That is how a
-restore that was interrupted and is run again knows what it created, and resumes.
+was. Each write is in the journal with the id of the archived session, so an interrupted restore can resume.
 """
 
 from __future__ import annotations

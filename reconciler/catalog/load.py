@@ -49,7 +49,7 @@ def load(
         CatalogError: with all problems, sorted by file and line.
     """
     folder = _checked(root, environment)
-    with no_garbage_collection(), Renderer() as renderer:
+    with folder, no_garbage_collection(), Renderer() as renderer:
         return Builder(folder, environment, variables or {}, renderer, budget).load()
 
 
@@ -71,7 +71,7 @@ def catalog_name(root: str | Path, environment: str | None = None) -> str:
         CatalogError: that file can't be read, or has no such name or environment.
     """
     folder = _checked(root, environment)
-    with Renderer() as renderer:
+    with folder, Renderer() as renderer:
         return Builder(folder, environment, {}, renderer).name()
 
 
@@ -85,7 +85,7 @@ def service_facts(
         CatalogError: catalog.yaml or a contract can't be used.
     """
     folder = _checked(root, environment)
-    with Renderer() as renderer:
+    with folder, Renderer() as renderer:
         return Builder(folder, environment, {}, renderer).services(unwritten)
 
 

@@ -163,6 +163,16 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         NO_FIT + "a row of the list has no whole number above 0 at session_id",
         FORM,
     ),
+    (
+        Answer(listing({"session_id": 2**63})),
+        NO_FIT + "a row of the list has a number of more than 64 bits at session_id",
+        FORM,
+    ),
+    (
+        Answer(b'{"count": 1, "results": [NaN]}'),
+        "listing sessions: HTTP 200 with an answer that is not a JSON object",
+        "",
+    ),
     (Answer(listing({"session_id": 7})), NO_FIT + "#7 has no object at session_config", FORM),
     (Answer(listing(row(7, prompt=1))), NO_FIT + "#7 has no text at session_config.prompt", FORM),
     (Answer(listing(row(7, model=[]))), NO_FIT + "#7 has no text at session_config.model", FORM),

@@ -29,7 +29,8 @@ from reconciler import cli
 from reconciler.catalog.templating import Renderer
 from reconciler.errors import REPORT
 from tests.fuzz.mutate import mutated
-from tests.fuzz.worlds import Command, World, make_worlds
+from tests.fuzz.worlds import ANSWER, Command, World, make_worlds
+from tests.support import Answer, answering
 
 #: What one input may take: seconds of the processor, and bytes.
 MOST_SECONDS = 5.0
@@ -134,14 +135,26 @@ def run_input(given: Input) -> tuple[Outcome, str]:
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        start, held = _seconds(), _memory()
-        outcome = execute(tuple(word.replace("{root}", folder) for word in given.command))
-        took, more = _seconds() - start, _memory() - held
+        with _service(given) as url:
+            words = (word.replace("{root}", folder).replace("{url}", url) for word in given.command)
+            start, held = _seconds(), _memory()
+            outcome = execute(tuple(words))
+            took, more = _seconds() - start, _memory() - held
     if took > MOST_SECONDS:
         return outcome, f"took {took:.1f} s"
     if more > MOST_MEMORY:
         return outcome, f"took {more // 2**20} MiB"
     return outcome, fault(given.command, outcome)
+
+
+@contextmanager
+def _service(given: Input) -> Iterator[str]:
+    """The address of the service that an input needs, if it does."""
+    if "{url}" not in given.command:
+        yield ""
+        return
+    with answering(Answer(given.files[ANSWER])) as stub:
+        yield stub.url
 
 
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -17,7 +17,7 @@ from random import Random
 from reconciler.plan.saved import _digest
 from reconciler.server import Store
 from tests.fuzz.database import changed_database
-from tests.support import learned_file
+from tests.support import learned_file, listing
 
 Command = tuple[str, ...]
 
@@ -157,7 +157,8 @@ sessions:
 
 @dataclass(frozen=True)
 class World:
-    """Files, some of which are spoilt, and the commands that read them. ``{root}`` in a command is their folder.
+    """Files, some of which are spoilt, and the commands that read them. ``{root}`` in a command is their folder, and
+    ``{url}`` the address of a service that answers everything with :data:`ANSWER`.
 
     ``weight`` is how often it is chosen. In four of five inputs, ``refit`` makes the spoilt file acceptable
     to the first check of its reader (a digest, say), so that what comes after that is tried, too.
@@ -171,6 +172,8 @@ class World:
     refit: Callable[[Random, bytes], bytes] | None = None
 
 
+#: The file whose content a service answers with.
+ANSWER = "answer.json"
 FORMS = ("text", "json", "markdown", "html", "github")
 _AGAINST = tuple(("plan", "--against", "{root}/snapshot.json", "--format", form, "{root}") for form in FORMS)
 _FROM = ("--endpoint", "local", "--retries", "0", "{root}")
@@ -333,6 +336,25 @@ def _live_worlds(state: Mapping[str, bytes]) -> list[World]:
             3,
             changed_database,
         ),
+        World(
+            "answers",
+            files | {ANSWER: _answers(state)},
+            (ANSWER,),
+            tuple(
+                (*words, "--endpoint", "{url}", "--retries", "0", "{root}")
+                for words in (
+                    ("list",),
+                    ("list", "--format", "json"),
+                    ("plan", "--format", "json"),
+                    ("plan", "--format", "html"),
+                    ("drift",),
+                    ("models",),
+                    ("doctor",),
+                    ("snapshot", "{root}/taken.json"),
+                )
+            ),
+            4,
+        ),
         World("journals of plans", files, (journal,), (("plan", *_FROM), ("drift", *_FROM)), 1),
         World(
             "restored archives",
@@ -362,6 +384,12 @@ def _live_worlds(state: Mapping[str, bytes]) -> list[World]:
             _redigest,
         ),
     ]
+
+
+def _answers(state: Mapping[str, bytes]) -> bytes:
+    """The answer to a request for the list, as the service gives it."""
+    rows = json.loads(state["snapshot.json"])["sessions"][::-1]
+    return json.dumps(listing(*rows)).encode()
 
 
 def _encoded(files: Mapping[str, str]) -> dict[str, bytes]:
