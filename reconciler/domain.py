@@ -7,10 +7,11 @@ may be a list or a mapping; their items are not fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
+from reconciler.behaviour.case import Case
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
@@ -54,7 +55,8 @@ class Policy:
     """What an apply may do without being asked again. ``None`` means no bound.
 
     ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
-    contract calls for (:func:`reconciler.plan.canaries.canaries_due`).
+    contract calls for (:func:`reconciler.plan.canaries.canaries_due`). ``tests`` says that behaviour tests of what a
+    plan changes have to be run, and must not regress.
     """
 
     max_deletes: Limit | None = Limit(count=10)
@@ -63,6 +65,7 @@ class Policy:
     on_conflict: OnConflict = "overwrite"
     lock: bool = False
     canary: int | None = None
+    tests: Literal["required"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Catalog:
         former_ids: the ids that it had before.
         moved_elsewhere: what ``moved`` gives to another environment than this one;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
+        tests: the behaviour tests of the sessions that have some, by key.
     """
 
     name: str
@@ -138,6 +142,7 @@ class Catalog:
     id: str | None = None
     former_ids: frozenset[str] = frozenset()
     moved_elsewhere: frozenset[Identity] = frozenset()
+    tests: Mapping[str, Sequence[Case]] = field(default_factory=dict)
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""
@@ -164,8 +169,8 @@ class Written:
     ``wrote``.
 
     ``keys`` has the key that each live session was last written under. ``unsettled`` are keys with a create of which
-    the journal does not know which session it made, if any. ``copies`` are sessions that a run called copies: they stay
-    so when the original is gone.
+    the journal does not know which session it made, if any, and that no later run wrote to. ``copies`` are sessions
+    that a run called copies: they stay so when the original is gone.
     """
 
     made: frozenset[int] = frozenset()
@@ -222,8 +227,24 @@ Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
-#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`).
-Way: TypeAlias = Literal["fast", "sweep"]
+
+@runtime_checkable
+class KnownKeep(Protocol):
+    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same."""
+
+    def __call__(self, live: LiveSession, /) -> LiveSession | Others: ...
+
+    def beyond(self, other: Keep) -> frozenset[int] | None:
+        """The ids of sessions that this keeps, and the other maybe not, or in part. None: they are not known by id.
+
+        Of all other sessions, this keeps the same of what the other one keeps as of the whole. It counts what the
+        other one counts.
+        """
+
+
+#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`), or
+#: that all changes of a complete list are known (:mod:`reconciler.api.changes`).
+Way: TypeAlias = Literal["fast", "sweep", "changes"]
 
 
 @dataclass(frozen=True, slots=True)

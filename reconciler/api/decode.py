@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from reconciler.api.errors import ApiError
@@ -15,6 +16,9 @@ from reconciler.values import DEEPEST, as_number, nested_deeper, parse_json
 
 #: The largest id of a session: databases give out no larger ones.
 LARGEST_ID: Final = 2**63 - 1
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def decode_session(row: Any, shape: SessionShape) -> LiveSession:
@@ -75,6 +79,16 @@ def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int 
         number if type(number) is int and 0 < number <= LARGEST_ID else None,
         token if type(token) is str and token else None,
     )
+
+
+def read_stamp(row: Mapping[str, Any], shape: SessionShape) -> int | None:
+    """When a listed session was changed last, in microseconds of the service's clock; None if the row does not say."""
+    text = value_at(row, shape.updated_at)
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // _MICROSECOND
 
 
 def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:

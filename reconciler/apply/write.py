@@ -9,7 +9,7 @@ The service has no idempotency keys. If a response is lost, the write may or may
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
 from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
-from reconciler.api.listing import list_sessions
+from reconciler.api.lister import ClientLister, Lister
 from reconciler.api.polling import poll
 from reconciler.api.send import Found, Sent, send_until_certain
 from reconciler.apply.archive import Archive
@@ -39,6 +39,7 @@ from reconciler.apply.report import Outcome, Result
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.reserved import half_made_name, reserved_kind
+from reconciler.ownership.tag import Tag
 from reconciler.plan.types import Action
 from reconciler.values import same
 
@@ -68,10 +69,12 @@ class Writer:
     - ``calls``: how many calls it takes to look up one session.
     - ``permit``: called before each call that writes; raises Interrupted if the run must end.
     - ``heard``: called with each write that was sent, and its outcome.
-    - ``copies``: sessions whose tags are not theirs, although nothing in the tag says so.
+    - ``lister``: what the sessions are looked up with.
+    - ``tagged``: the sessions that have a tag of their own (:meth:`reconciler.plan.types.Plan.tagged`).
     """
 
     client: Client
+    lister: Lister
     archive: Archive
     journal: Journal
     settle: float
@@ -80,8 +83,8 @@ class Writer:
     calls: int
     permit: Callable[[], None]
     breaker: CircuitBreaker
+    tagged: Callable[[Iterable[LiveSession]], Iterable[tuple[LiveSession, Tag]]]
     heard: Callable[[Call], None] = _nobody
-    copies: frozenset[int] = frozenset()
 
     def carry_out(self, action: Action, live: LiveSession | None) -> Result:
         """Carry out one action. Errors do not raise; they become the result."""
@@ -151,7 +154,8 @@ class Writer:
         operation = self.client.contract.operation("update_session")
         payload = create_payload(action, operation, made=session_id)
         # A run that is stopped now still finishes this action.
-        filled = replace(self, client=self.client.uncancellable(), permit=lambda: None)._write(
+        client = self.client.uncancellable()
+        filled = replace(self, client=client, lister=ClientLister(client), permit=lambda: None)._write(
             replace(action, kind="update", session_id=session_id),
             "update_session",
             {**address(operation, made), **payload},
@@ -174,7 +178,7 @@ class Writer:
 
     def _half_made(self, action: Action) -> LiveSession | None:
         name = half_made_name(action.identity)
-        for live in list_sessions(self.client, name=name):
+        for live in self.lister.named(name):
             if live.name == name and reserved_kind(live) == "half-made":
                 return live
         return None
@@ -343,16 +347,15 @@ class Writer:
             return _failed(action, "failed", error)
 
     def _by_tag(self, action: Action) -> LiveSession | None:
-        for live in list_sessions(self.client, name=action.name):
-            tag = live.own_tag if live.session_id not in self.copies else None
-            if tag and tag.identity == action.identity and tag.catalog_id == action.catalog_id:
+        for live, tag in self.tagged(self.lister.named(action.name)):
+            if tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None
 
     def by_id(self, session_id: int, *names: str) -> LiveSession | None:
         """The session with this id, listed under one of these names; None if it is not listed."""
         for name in dict.fromkeys(names):
-            for live in list_sessions(self.client, name=name):
+            for live in self.lister.named(name):
                 if live.session_id == session_id:
                     return live
         return None

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.catalog.budget import Budget, Excess
 from reconciler.catalog.check import SchemaName, check
-from reconciler.catalog.files import Root, TooManyEntriesError, UnreadableError
+from reconciler.catalog.files import LFS_POINTER, Root, TooManyEntriesError, UnreadableError
 from reconciler.catalog.problems import Problems
 from reconciler.catalog.unread import unread_manifests
 from reconciler.errors import CatalogError, Problem
@@ -21,7 +21,12 @@ from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 CATALOG_FILE: Final = "catalog.yaml"
-DEFAULT_INCLUDE: Final = ("sessions/**/*.yaml", "sessions/**/*.yml")
+DEFAULT_INCLUDE: Final = (
+    "sessions/**/*.yaml",
+    "sessions/**/*.yml",
+    "tests/**/*.yaml",
+    "tests/**/*.yml",
+)
 
 _HASH: Final = re.compile(rb" #[^ \t#]")
 _HASH_AFTER_TAB: Final = re.compile(rb"\t#[^ \t#]")
@@ -34,18 +39,20 @@ def _is_suspect(data: bytes) -> bool:
         b"<<<<<<<" in data
         or b">>>>>>>" in data
         or _HASH.search(data) is not None
+        or data.startswith(LFS_POINTER.encode())
         or _HASH_AFTER_TAB.search(data) is not None
         or any(f"{end}：".encode() in data for end in "eltsakdnh")  # the last letters of the fields
     )
 
 
 class Document(NamedTuple):
-    """What could be read of a file. ``invalid`` holds the paths of the sessions, templates and fragments that do
-    not fit the schema: nothing is built from them."""
+    """What could be read of a file. ``invalid`` holds the paths of the sessions, templates and fragments that do not
+    fit the schema: nothing is built from them. ``fits`` says whether all of it does."""
 
     fields: dict[str, Any]
     invalid: frozenset[NodePath]
     source: Source
+    fits: bool
 
 
 class Documents:
@@ -81,7 +88,7 @@ class Documents:
         for problem in problems:
             if (problem.line, problem.column) not in places:  # the parser has reported that place already
                 self._problems.note(problem)
-        return Document(mapping(document.value), invalid, source)
+        return Document(mapping(document.value), invalid, source, not (document.problems or problems))
 
     def manifests(self, include: JSON, exclude: JSON, source: Source) -> list[str]:
         """The manifests that catalog.yaml includes, sorted. A pattern of ``include`` has to match a file; the default
@@ -179,7 +186,7 @@ class Documents:
         self._stop_at(problem, self._budget.add(text=text, values=values, sessions=sessions, steps=steps))
 
     def _read(self, file: str, data: bytes) -> None:
-        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(len(data)))
+        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(file, len(data)))
 
     def _stop_at(self, problem: Callable[[str, str], Problem], excess: Excess | None) -> None:
         if excess:
@@ -228,4 +235,4 @@ def mapping(value: JSON) -> dict[str, Any]:
 
 
 def _nothing(source: Source) -> Document:
-    return Document({}, frozenset(), source)
+    return Document({}, frozenset(), source, False)

@@ -29,6 +29,11 @@ MAX_FILES: Final = 2_000_000
 _MAX_OPEN: Final = 32
 
 
+#: How the file begins that Git LFS puts in the place of one that it has not fetched.
+LFS_POINTER: Final = "version https://git-lfs.github.com/spec/"
+FETCH: Final = "run `git lfs pull`; in CI, check out with LFS"
+
+
 class UnreadableError(Exception):
     """A file that can't or may not be read. ``message`` continues after the name of the file: "is a folder"."""
 
@@ -42,6 +47,7 @@ class TooManyEntriesError(UnreadableError):
     """The budget for looking at folders is spent."""
 
 
+_TWO_STARS: Final = "write `*` for any part of a name, or `**` between slashes for any number of folders"
 _FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
 _NOT_HIDDEN: Final = (
     "hidden files often hold keys and tokens, so none is read; use a name without a leading dot"
@@ -175,7 +181,8 @@ class Root:
         ``*``, ``?`` and ``[…]`` stay within a name; ``**`` is any number of folders, none of them a symlink.
 
         Raises:
-            UnreadableError: the pattern leaves the root, or reaches a folder that may not be read.
+            UnreadableError: the pattern leaves the root, reaches a folder that may not be read, or has `**` within a
+                name.
         """
         check_path(pattern)
         with self:
@@ -183,6 +190,8 @@ class Root:
 
     def _expanded(self, pattern: str) -> set[str]:
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
+        if any("**" in part and part != "**" for part in parts):
+            raise UnreadableError("has `**` within a name", _TWO_STARS)
         matches = [re.compile(translate(part)).match for part in parts]
         found: set[str] = set()
         todo = {("", 0)} if parts else set()

@@ -9,10 +9,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from reconciler.catalog.files import FETCH, LFS_POINTER
 from reconciler.disk import MAX_FILE
 from reconciler.errors import Problem
 from reconciler.strict_yaml.faults import MAX_DEPTH, TOO_DEEP
@@ -44,8 +45,25 @@ class Row:
         return f"{self.table.file}:{self.table.line(self.start)}"
 
     def problem(self, column: str | None, message: str, hint: str) -> Problem:
-        """A problem with the cell in this column; with the whole row if it has none."""
+        """A problem with the cell in this column, or that a placeholder names; with the whole row if it has none."""
+        if column is not None and column not in self.values:
+            column = column.partition(".")[0]
         return self.table.problem(self.start, column, message, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Where the fields that a row fills in come from: ``columns`` has the column of each, by its path. It does not
+    hold the row itself, which may be much larger."""
+
+    table: Table
+    start: int
+    columns: Mapping[str, str]
+
+    def place(self, path: str) -> Problem | None:
+        """The place of a field's cell, as a problem; None if no cell fills it in."""
+        column = self.columns.get(path)
+        return None if column is None else self.table.problem(self.start, column, "", "")
 
 
 class _RowError(Exception):
@@ -68,6 +86,9 @@ class Table:
 
     def rows(self, needed: Collection[str]) -> Iterator[Row | Problem]:
         """All rows, in their order. ``needed`` are the columns that a header must have."""
+        if self.text.startswith(LFS_POINTER):
+            yield self._source.at(0, "this is a pointer of Git LFS, and not the table itself", FETCH)
+            return
         count = 0
         before = 0
         for row in self._csv(needed) if self.is_csv else self._jsonl():

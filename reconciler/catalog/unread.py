@@ -8,6 +8,7 @@ includes or excludes it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -21,6 +22,12 @@ from reconciler.text.truncate import truncate
 #: Folders with thousands of files, none of them a manifest.
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 _CATALOG_FILES: Final = frozenset({"catalog.yaml", "catalog.yml"})
+#: The sessions of a manifest, with their first key on the next line, comments aside.
+_SESSIONS: Final = re.compile(
+    r"^sessions[ \t]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*+[ \t]+[^\s#].*:", re.MULTILINE
+)
+#: Bytes of such files that are parsed. Of the rest it is enough to see that they look like manifests.
+_PARSED: Final = 2 * 2**20
 #: How many keys a message names.
 _NAMED: Final = 5
 
@@ -34,8 +41,13 @@ def unread_manifests(root: Root, known: Collection[str]) -> Iterator[Problem]:
     if not left:
         return
     real = {os.path.realpath(os.path.join(root.folder, path)) for path in known}  # a symlink may lead to it
+    size = 0
     for path in left:
-        keys = None if os.path.join(root.folder, path) in real else _keys(root, path)
+        keys = None
+        if os.path.join(root.folder, path) not in real:
+            data = _read(root, path)
+            size += len(data)
+            keys = _keys(path, data, parsed=size <= _PARSED)
         if keys is not None:
             yield Problem(
                 "this file is a manifest, and the catalog does not read it"
@@ -68,22 +80,38 @@ def _yaml_files(root: Root) -> Iterator[str]:
                 yield path
 
 
-def _keys(root: Root, path: str) -> list[str] | None:
-    """The keys of the sessions that a manifest declares; None if the file is none."""
+def _read(root: Root, path: str) -> bytes:
     try:
-        data = root.read(path)
+        return root.read(path)
     except UnreadableError:
-        return None
+        return b""
+
+
+def _keys(path: str, data: bytes, *, parsed: bool) -> list[str] | None:
+    """The keys of the sessions that a manifest declares, as far as they are read; None if the file is none."""
     fields = load_schema("manifest")["properties"]
     if not any(name.encode() in data for name in fields):
         return None
     text = decode(path, data)
-    document: Any = None if isinstance(text, Problem) else parse(data, text).document
-    if not isinstance(document, Mapping) or not document or document.keys() - fields.keys():
+    if isinstance(text, Problem):
         return None
+    document: Any = parse(data, text).document if parsed else None
+    if document is None:  # what can't be read may be a manifest all the same
+        return [] if _SESSIONS.search(text) else None
+    if not isinstance(document, Mapping) or not document:
+        return None
+    sessions = document.get("sessions", {})
+    if not isinstance(sessions, Mapping):
+        return None
+    if document.keys() - fields.keys():  # a manifest with a field too many, or another kind of file
+        return list(sessions) if any(map(_is_session, sessions.values())) else None
     if not all(isinstance(value, Mapping) for value in document.values()):
         return None
-    return list(document.get("sessions", ()))
+    return list(sessions)
+
+
+def _is_session(value: Any) -> bool:
+    return isinstance(value, Mapping) and "prompt" in value and ("name" in value or "extends" in value)
 
 
 def _some(keys: list[str]) -> str:

@@ -11,7 +11,16 @@ from typing import Any, Final, Literal, TypeAlias
 from reconciler.lint.read import Document, File, Mark, Spot
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
-from reconciler.lint.slips import cut_by_comment, full_width_colon, merge_conflict, prompt_is_path
+from reconciler.lint.slips import (
+    cut_by_comment,
+    escaped_path,
+    folded_list,
+    full_width_colon,
+    lfs_pointer,
+    merge_conflict,
+    prompt_is_path,
+    untidy_name,
+)
 from reconciler.lint.subject import Hit, Subject
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
@@ -178,7 +187,7 @@ def _invisible_character(subject: Subject, options: Mapping[str, Any]) -> Iterat
             continue
         first: dict[tuple[Mark | int, str], list[int]] = {}
         for index, char in hidden_at(file.text):
-            if char == "\r" or char in allowed or _joins(file.text, index):
+            if char == "\r" or char in allowed or _joins(file.text, index) or _in_flag(file.text, index):
                 continue
             covers = _spot_in(subject, file, index).covers
             first.setdefault((covers[-1] if covers else file.line(index), char), []).append(index)
@@ -199,8 +208,24 @@ def _joins(text: str, index: int) -> bool:
     )
 
 
+#: The flag of a part of a country: a black flag, the letters of its code as tags, and the tag that ends it.
+_FLAG: Final = re.compile(
+    "\U0001f3f4[\U000e0061-\U000e007a]{2}[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,3}\U000e007f"
+)
+
+
+def _in_flag(text: str, index: int) -> bool:
+    if not "\U000e0030" <= text[index] <= "\U000e007f":
+        return False
+    start = text.rfind("\U0001f3f4", max(0, index - 6), index)
+    flag = _FLAG.match(text, start) if start >= 0 else None
+    return flag is not None and index < flag.end()
+
+
 # Names
 
+#: Units of measure with a Greek letter, which belongs there: μm, kΩ.
+_UNIT: Final = re.compile("[μ][A-Za-z]{1,3}|[kKMGmnp]Ω")
 _ALIKE: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -208,6 +233,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 def _mixed_scripts(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
     for text in subject.texts("name"):
         for word in () if text.value.isascii() else _WORD.finditer(text.value):
+            if _UNIT.fullmatch(word.group()):
+                continue
             scripts = [unicodedata.name(char, "?").split(" ")[0] for char in word.group()]
             known = [script for script in scripts if script in _ALIKE]
             if len(set(known)) < 2:
@@ -346,6 +373,27 @@ _TABLE: Final = (
         merge_conflict,
     ),
     Rule(
+        "lfs-pointer",
+        "error",
+        "A prompt that is a pointer of Git LFS, in the place of a file that was not fetched.",
+        "Run `git lfs pull`.",
+        lfs_pointer,
+    ),
+    Rule(
+        "folded-list",
+        "warning",
+        "A list in a prompt whose lines YAML joins, below a `>`, in quotes or without.",
+        "Write it below a `|`.",
+        folded_list,
+    ),
+    Rule(
+        "escaped-path",
+        "warning",
+        "A path with a drive in double quotes whose backslash is that of an escape, such as `C:\\temp`.",
+        "Put it in single quotes.",
+        escaped_path,
+    ),
+    Rule(
         "duplicate-prompt",
         "warning",
         "Two sessions whose identical prompts are written twice. A prompt that is written once, in a file or in the "
@@ -405,6 +453,13 @@ _TABLE: Final = (
         _trailing_space,
     ),
     Rule(
+        "untidy-name",
+        "warning",
+        "A name with white space at its start or end, a tab or a line end.",
+        "Remove it.",
+        untidy_name,
+    ),
+    Rule(
         "mixed-scripts",
         "warning",
         "A word in a name that mixes letters of similar-looking scripts, such as Latin and Cyrillic.",
@@ -461,5 +516,6 @@ MISTAKES: Final = frozenset(
         "cut-by-comment",
         "full-width-colon",
         "merge-conflict",
+        "lfs-pointer",
     }
 )

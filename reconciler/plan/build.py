@@ -15,7 +15,15 @@ from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
-from reconciler.plan.placing import Places, another_catalog, copy_notes, orphan_refusals, place, unclear
+from reconciler.plan.placing import (
+    Places,
+    another_catalog,
+    copy_notes,
+    orphan_refusals,
+    place,
+    taken,
+    unclear,
+)
 from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
@@ -50,7 +58,13 @@ class _Draft:
         """Drop what does not concern the selected sessions."""
         kinds = KINDS if only.kind is None else (only.kind,)
         self.actions = [one for one in self.actions if one.kind in kinds and one.key in only.keys]
-        self.notes = [note for note in self.notes if note.key in only.keys]
+        # The copies of a session that gets another key still have the old one.
+        former = {one.moved_from.key for one in self.actions if one.moved_from is not None}
+        self.notes = [
+            note
+            for note in self.notes
+            if note.key in only.keys or (note.kind == "copy" and note.key in former)
+        ]
         self.refusals = [one for one in self.refusals if one.key in only.keys]
 
 
@@ -156,6 +170,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
     draft.notes += copy_notes(catalog, places)
     draft.refusals, doubtful = unclear(catalog, places)
+    draft.refusals += taken(catalog, places, snapshot)
     adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
     draft.refusals += adoptions.refusals
     draft.notes += adoptions.notes

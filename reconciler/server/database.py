@@ -2,7 +2,7 @@
 
 A checkout may hold a ``local.db`` of a stranger's. SQLite runs what a file's schema says (triggers, views and
 expressions), and deletes the file that a journal beside it names as its super-journal, wherever that is. So a file is
-only used if its schema is the one below, and if its journal names none.
+only used if its schema is this program's, and if its journal names none.
 """
 
 from __future__ import annotations
@@ -16,36 +16,7 @@ from typing import Final
 
 from reconciler.disk import open_regular
 from reconciler.errors import ReconcilerError
-
-VERSION: Final = 1
-SCHEMA: Final = """
-CREATE TABLE session (
-  session_id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- growing, and never given out twice
-  session_token TEXT NOT NULL UNIQUE,
-  api_id        INTEGER NOT NULL,
-  device_id     TEXT,
-  name          TEXT NOT NULL,
-  model         TEXT NOT NULL,
-  prompt        TEXT NOT NULL,
-  parameters    TEXT NOT NULL,                      -- JSON, as are data and extra
-  data          TEXT NOT NULL,
-  extra         TEXT NOT NULL,
-  remark        TEXT,
-  api_use_count INTEGER NOT NULL,
-  created_at    TEXT NOT NULL,
-  updated_at    TEXT NOT NULL
-);
-CREATE INDEX session_by_name ON session (name);
-CREATE TABLE message (
-  message_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
-  category   TEXT NOT NULL,
-  content    TEXT NOT NULL,
-  meta       TEXT NOT NULL,                         -- JSON
-  created_at TEXT NOT NULL
-);
-CREATE INDEX message_by_session ON message (session_id);
-"""
+from reconciler.server.tables import INDEXES, SCHEMA
 
 #: The longest value that is read or written, in bytes.
 LONGEST: Final = 64 * 2**20
@@ -85,8 +56,9 @@ def distrust(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cell_size_check = ON")
 
 
-def check_schema(connection: sqlite3.Connection, path: Path | None) -> None:
-    """See that a database has the tables above, and nothing else that SQLite would run.
+def check_schema(connection: sqlite3.Connection, path: Path | None, *, complete: bool = True) -> None:
+    """See that a database has the tables of this program, and nothing else that SQLite would run. With
+    ``complete``, that it lacks none.
 
     Raises:
         ReconcilerError: it has not.
@@ -98,7 +70,7 @@ def check_schema(connection: sqlite3.Connection, path: Path | None) -> None:
             f"the database {path} was not made by this program: it has the {strange[0]}", _STRANGE
         )
     lacking = sorted(f"{kind} `{name}`" for kind, name, _, _ in _ours() - found)
-    if lacking:
+    if lacking and complete:
         raise ReconcilerError(
             f"the database {path} was not made by this program: it lacks the {lacking[0]}", _STRANGE
         )
@@ -108,7 +80,7 @@ def check_schema(connection: sqlite3.Connection, path: Path | None) -> None:
 def _ours() -> frozenset[tuple[str, ...]]:
     connection = sqlite3.connect(":memory:")
     try:
-        connection.executescript(SCHEMA)
+        connection.executescript(SCHEMA + ";\n".join(INDEXES))
         return _schema(connection)
     finally:
         connection.close()

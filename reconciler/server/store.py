@@ -7,6 +7,7 @@ processes may have the same file open, and a process killed in the middle of a w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -15,14 +16,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.errors import ReconcilerError
-from reconciler.server.database import SCHEMA, VERSION, check_journal, check_schema, distrust
-from reconciler.values import JSON, parse_json
+from reconciler.server.database import check_journal, check_schema, distrust
+from reconciler.server.rows import MESSAGE, SESSION, MessageRow, SessionRow, message_row, session_row
+from reconciler.server.tables import INDEXES, SCHEMA, VERSION
+from reconciler.values import JSON
 
 #: The default parameters of a session: the values of the API's documented example.
 DEFAULT_PARAMETERS: Mapping[str, JSON] = {"max_tokens": 4000, "temperature": 0.2, "history_length": 4}
@@ -35,45 +37,6 @@ ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
 
 #: How long a write waits for another process, in seconds.
 PATIENCE = 30.0
-
-_SESSION = (
-    "session_id, session_token, api_id, device_id, name, model, prompt, parameters, data, extra, remark, "
-    "api_use_count, created_at, updated_at"
-)
-_MESSAGE = "message_id, session_id, category, content, meta, message.created_at, session_token"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One session. ``extra`` holds further keys of its config; times are UTC, ``YYYY-MM-DD hh:mm:ss``."""
-
-    session_id: int
-    session_token: str
-    api_id: int
-    device_id: str | None
-    name: str
-    model: str
-    prompt: str
-    parameters: Mapping[str, JSON]
-    data: JSON
-    extra: Mapping[str, JSON]
-    remark: str | None
-    api_use_count: int
-    created_at: str
-    updated_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """One message of a session. ``category`` is ``user``, ``assistant`` or ``tip``."""
-
-    message_id: int
-    session_id: int
-    category: str
-    content: str
-    meta: JSON
-    created_at: str
-    session_token: str
 
 
 class MessagePage(NamedTuple):
@@ -148,7 +111,7 @@ class Store:
 
         ``None`` stands for the default parameters, for empty ``data`` and ``extra``, and for the present time.
         """
-        now = _now()
+        present = now()
         values = (
             str(uuid.uuid4()),
             api_id,
@@ -161,16 +124,27 @@ class Store:
             _dump(extra or {}),
             remark,
             api_use_count,
-            created_at or now,
-            updated_at or created_at or now,
+            created_at or present,
+            updated_at or created_at or present,
         )
         with self._lock:
             cursor = self._connection.execute(
-                f"INSERT INTO session ({_SESSION.removeprefix('session_id, ')}) VALUES (?{', ?' * 12})",  # noqa: S608
+                f"INSERT INTO session ({SESSION.removeprefix('session_id, ')}) VALUES (?{', ?' * 12})",  # noqa: S608
                 values,
             )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
+
+    def put_back(self, row: SessionRow) -> None:
+        """Add a session that was deleted as it was, without its messages."""
+        values = dataclasses.asdict(row)
+        for column in ("parameters", "data", "extra"):
+            values[column] = _dump(values[column])
+        with self._lock:
+            self._connection.execute(
+                f"INSERT OR IGNORE INTO session ({SESSION}) VALUES (?{', ?' * 13})",  # noqa: S608
+                [values[column] for column in SESSION.split(", ")],
+            )
 
     def session(self, session_id: int) -> SessionRow | None:
         """The session of this id."""
@@ -183,8 +157,8 @@ class Store:
     def sessions(self) -> list[SessionRow]:
         """All sessions, by id."""
         with self._lock:
-            rows = self._connection.execute(f"SELECT {_SESSION} FROM session ORDER BY session_id").fetchall()  # noqa: S608
-        return [_session(row) for row in rows]
+            rows = self._connection.execute(f"SELECT {SESSION} FROM session ORDER BY session_id").fetchall()  # noqa: S608
+        return [session_row(row) for row in rows]
 
     def list_sessions(
         self,
@@ -212,7 +186,8 @@ class Store:
             wanted.append("instr(name, ?) > 0" if partial else "name = ?")
             values.append(name)
         if api_id is not None:
-            wanted.append("api_id = ?")
+            # With the plus sign, the index of names is used if there is a name.
+            wanted.append("api_id = ?" if name is None or partial else "+api_id = ?")
             values.append(api_id)
         concealed = list(hidden)
         if concealed:
@@ -229,42 +204,43 @@ class Store:
                 values,
             ).fetchone()
             rows = self._connection.execute(
-                f"SELECT {_SESSION} FROM session {where} "  # noqa: S608
+                f"SELECT {SESSION} FROM session {where} "  # noqa: S608
                 f"ORDER BY {column} {way}, session_id {way} LIMIT ? OFFSET ?",
                 (*values, size, (page - 1) * size),
             ).fetchall()
-        return count, [_session(row) for row in rows]
+        return count, [session_row(row) for row in rows]
 
     def neighbour(self, session_id: int, *, api_id: int | None = None) -> SessionRow | None:
         """The next session by id, or the previous one if there is none; ``None`` for the only session."""
         account = "" if api_id is None else "AND api_id = ?"
         with self._lock:
             row = self._connection.execute(
-                f"SELECT {_SESSION} FROM session WHERE session_id <> ? {account} "  # noqa: S608
+                f"SELECT {SESSION} FROM session WHERE session_id <> ? {account} "  # noqa: S608
                 "ORDER BY session_id < ?, abs(session_id - ?) LIMIT 1",
                 (session_id, *(() if api_id is None else (api_id,)), session_id, session_id),
             ).fetchone()
-        return None if row is None else _session(row)
+        return None if row is None else session_row(row)
 
     def touch_session(self, session_id: int) -> None:
         """Set ``updated_at`` of a session to the present time."""
         with self._lock:
             self._connection.execute(
-                "UPDATE session SET updated_at = ? WHERE session_id = ?", (_now(), session_id)
+                "UPDATE session SET updated_at = ? WHERE session_id = ?", (now(), session_id)
             )
 
     def change_session(
-        self, session_id: int, change: Callable[[SessionRow], SessionRow], *, touch: bool = True
+        self, session_id: int, change: Callable[[SessionRow], SessionRow], *, touch: float | None = 0.0
     ) -> SessionRow | None:
         """Read a session, change it and write it back in one transaction; return the changed session.
 
-        ``None`` where there is no such session. ``updated_at`` becomes the present time, unless ``touch`` is false.
+        ``None`` where there is no such session. ``updated_at`` becomes the time ``touch`` seconds ago, or stays as it
+        is.
         """
         with self._lock, self._transaction("BEGIN IMMEDIATE"):
             row = self.session(session_id)
             if row is None:
                 return None
-            row = replace(change(row), updated_at=_now() if touch else row.updated_at)
+            row = replace(change(row), updated_at=row.updated_at if touch is None else now(touch))
             self._connection.execute(
                 "UPDATE session SET device_id = ?, name = ?, model = ?, prompt = ?, parameters = ?, data = ?, "
                 "extra = ?, remark = ?, api_use_count = ?, updated_at = ? WHERE session_id = ?",
@@ -310,7 +286,7 @@ class Store:
             with self._lock:
                 cursor = self._connection.execute(
                     "INSERT INTO message (session_id, category, content, meta, created_at) VALUES (?, ?, ?, ?, ?)",
-                    (session_id, category, content, _dump({} if meta is None else meta), _now()),
+                    (session_id, category, content, _dump({} if meta is None else meta), now()),
                 )
         except sqlite3.IntegrityError:
             raise KeyError(session_id) from None
@@ -354,11 +330,11 @@ class Store:
                 (below, *values),
             ).fetchone()
             rows = self._connection.execute(
-                f"SELECT {_MESSAGE} {source} AND message_id < ? "
+                f"SELECT {MESSAGE} {source} AND message_id < ? "
                 f"ORDER BY message_id {'DESC' if newest_first else 'ASC'} LIMIT ? OFFSET ?",
                 (*values, below, size, max(0, (page - 1) * size)),
             ).fetchall()
-        return MessagePage(total, left, [_message(row) for row in rows])
+        return MessagePage(total, left, [message_row(row) for row in rows])
 
     def clear_messages(self, session_id: int) -> int:
         """Remove the messages of a session; return how many there were."""
@@ -398,12 +374,12 @@ class Store:
         try:
             with self._lock:
                 row = self._connection.execute(
-                    f"SELECT {_SESSION} FROM session WHERE {where}",  # noqa: S608
+                    f"SELECT {SESSION} FROM session WHERE {where}",  # noqa: S608
                     (value,),
                 ).fetchone()
         except OverflowError:  # an id beyond 64 bits, which no row can have
             return None
-        return None if row is None else _session(row)
+        return None if row is None else session_row(row)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -421,8 +397,11 @@ class Store:
             self._write_ahead()
         self._connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing
         self._connection.execute("PRAGMA foreign_keys = ON")
-        if self._version() != VERSION:
-            self._create()
+        if self._version() == VERSION:
+            check_schema(self._connection, self.path, complete=False)
+            if self._is_indexed():
+                return
+        self._create()
         check_schema(self._connection, self.path)
 
     def _create(self) -> None:
@@ -438,10 +417,18 @@ class Store:
                 for statement in SCHEMA.split(";\n"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            for index in INDEXES:
+                self._connection.execute(index)
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+    def _is_indexed(self) -> bool:
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        ).fetchone()
+        return int(count) == SCHEMA.count("CREATE INDEX") + len(INDEXES)
 
     def _write_ahead(self) -> None:
         # Switching to WAL locks the whole file, and SQLite does not wait for that lock as it does for others.
@@ -456,43 +443,10 @@ class Store:
                 time.sleep(0.01)
 
 
-#: The types of a row as they are in the file: SQLite keeps any value in any column.
-_TYPES: Final = frozenset(
-    (int, str, int, device, str, str, str, str, str, str, remark, int, str, str)
-    for device in (str, NoneType)
-    for remark in (str, NoneType)
-)
-
-
-def _session(row: tuple[Any, ...]) -> SessionRow:
-    if tuple(map(type, row)) not in _TYPES:
-        raise sqlite3.DataError(f"the row of session {row[0]!r} holds values of the wrong type")
-    values = dict(zip(_SESSION.split(", "), row, strict=True))
-    for column in ("parameters", "data", "extra"):
-        values[column] = found = _load(values[column], f"{column} of session {row[0]}")
-        if type(found) is not dict and column != "data":
-            raise sqlite3.DataError(f"{column} of session {row[0]} is not a JSON object")
-    return SessionRow(**values)
-
-
-def _message(row: tuple[Any, ...]) -> MessageRow:
-    message_id, session_id, category, content, meta, created_at, session_token = row
-    if tuple(map(type, row)) != (int, int, str, str, str, str, str):
-        raise sqlite3.DataError(f"the row of message {message_id!r} holds values of the wrong type")
-    found = _load(meta, f"meta of message {message_id}")
-    return MessageRow(message_id, session_id, category, content, found, created_at, session_token)
-
-
-def _load(text: str, what: str) -> JSON:
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise sqlite3.DataError(f"{what} can't be read: {error}") from None
-
-
 def _dump(value: JSON) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+def now(less: float = 0.0) -> str:
+    """The time so many seconds ago (UTC), as the database has it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() - less))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from reconciler.cli import run
 from reconciler.errors import ExitCode
@@ -31,12 +31,15 @@ KEYS = {70: "sk-first-0f-two-accounts", 71: "sk-second-0f-two-accounts"}
 
 #: Processes that can be killed. They come from one that has imported the program once, since that takes long.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["reconciler.cli", "reconciler.cli.commands.apply", "tests.models.world"])
+_PROCESSES.set_forkserver_preload(
+    ["reconciler.cli.commands.apply", "reconciler.render.text", "jsonschema_rs", "tests.models.world"]
+)
 
 #: What is left of a tag's beginning, however it was escaped.
 _BEGINNING = re.compile(r"""(?:"|&quot;|\\")reconciler(?:"|&quot;|\\")""")
 
 Touches = Callable[[SessionRow], bool]
+Kill: TypeAlias = tuple[int, Literal["before", "after"]]
 
 
 @dataclass
@@ -126,7 +129,7 @@ class World:
         *words: str,
         environment: str | None = None,
         touches: Touches = lambda _: False,
-        kill: tuple[int, Literal["before", "after"]] | None = None,
+        kill: Kill | None = None,
     ) -> Done:
         """Run a command in a team's checkout, and judge what it did. It may change the rows that ``touches`` allows."""
         team.write()
@@ -143,9 +146,7 @@ class World:
             code = run(argv)
         return code, out.getvalue(), err.getvalue()
 
-    def _killed(
-        self, team: Team, argv: Sequence[str], kill: tuple[int, Literal["before", "after"]]
-    ) -> tuple[int, str, str]:
+    def _killed(self, team: Team, argv: Sequence[str], kill: Kill) -> tuple[int, str, str]:
         killer = Killer(self.server, *kill)
         with self._checkout(team):
             process = _PROCESSES.Process(target=_child, args=(argv, dict(os.environ), team.folder))
@@ -153,9 +154,7 @@ class World:
         assert process.pid is not None
         killer.aim(process.pid)
         process.join()
-        self.server.faults.clear()
-        self.server.before.clear()
-        self.server.after.clear()
+        killer.put_down()
         code = process.exitcode
         process.close()
         assert code is not None
@@ -207,8 +206,8 @@ class World:
             assert row.api_id == team.account, done
         self._judge_words(done)
         self._judge_archives(team, done, said, after)
-        self._judge_creates(done, before)
-        self._judge_doubles(done, before, said, after)
+        self._judge_creates(done, before, touches)
+        self._judge_doubles(team, done, before, said, after)
         self.judge_messages()
 
     def _judge_words(self, done: Done) -> None:
@@ -251,8 +250,9 @@ class World:
             assert fitting, f"#{number} is not in the archive as it was: {row}\n{done}"
             assert all(one["account"]["api_ids"] == [row.api_id] for one in fitting), fitting
 
-    def _judge_creates(self, done: Done, before: dict[int, SessionRow]) -> None:
-        """No session is made beside one whose damaged tag says, to whoever knows, that it is the same."""
+    def _judge_creates(self, done: Done, before: dict[int, SessionRow], touches: Touches) -> None:
+        """No session is made beside one whose damaged tag says, to whoever knows, that it is the same; unless somebody
+        asked for that one by its id. What was taken over is damaged no more."""
         for row in done.made.values():
             tag = parse_remark(row.remark).tag
             for number, damaged in self.damaged.items():
@@ -260,21 +260,26 @@ class World:
                 assert (
                     old is None
                     or tag is None
+                    or touches(old)
                     or (old.api_id, old.name) != (row.api_id, row.name)
                     or damaged.tag.identity != tag.identity
                 ), f"#{row.session_id} was made beside {old}\n{done}"
+        for number in done.changed:
+            self.damaged.pop(number, None)
 
     def _judge_doubles(
         self,
+        team: Team,
         done: Done,
         before: dict[int, SessionRow],
         said: dict[int, list[MessageRow]],
         after: dict[int, SessionRow],
     ) -> None:
-        """Of several sessions of one identity, none with messages is deleted while only such without stay."""
+        """Of several sessions of one identity, none with messages is deleted while only such without stay. Where the
+        catalog no longer has the key, what stays is a copy."""
         for number, row in done.changed.items():
             tag = tag_of(row)
-            if number in after or tag is None or not said[number]:
+            if number in after or tag is None or not said[number] or tag.identity.key not in team.sessions:
                 continue
             staying = [
                 one
@@ -302,8 +307,8 @@ class World:
             assert found[text] == {account}, f"{text!r}, in #{number}: {found[text]}"
 
     def archives(self, folder: Path) -> list[dict[str, Any]]:
-        """All that is archived in a folder."""
-        for path in folder.glob("[!.]*.json"):
+        """All that is archived in a folder, in the order of the commands."""
+        for path in sorted(folder.glob("[!.]*.json")):
             if path not in self._archived:
                 self._archived[path] = json.loads(path.read_text(encoding="utf-8"))
         return [one for path, one in self._archived.items() if path.parent == folder]
@@ -359,9 +364,9 @@ def has_beginning(remark: str | None) -> bool:
 
 def copies(
     rows: dict[int, SessionRow], team: Team, environment: str | None, written: Mapping[int, str]
-) -> list[int]:
+) -> dict[int, str]:
     """The sessions whose tags name none, beside one of the same identity that the catalog's runs wrote under this key:
-    somebody copied that one before its first update. ``written`` are the keys of what they wrote."""
+    somebody copied that one before its first update. Returns their keys. ``written`` are those of what they wrote."""
     tags = {number: tag for number, row in rows.items() if (tag := tag_of(row))}
     keys = {
         number: tag.identity.key
@@ -369,11 +374,11 @@ def copies(
         if place_of_tag(tag)[:2] == (team.name, environment)
     }
     own = {key for number, key in keys.items() if written.get(number) == key}
-    return [
-        number
+    return {
+        number: key
         for number, key in keys.items()
         if tags[number].session_id is None and written.get(number) != key and key in own
-    ]
+    }
 
 
 def live_keys(rows: dict[int, SessionRow], team: Team, environment: str | None) -> Counter[str]:

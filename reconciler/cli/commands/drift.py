@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.accept import EVERYTHING, Asked, accept_drift
 from reconciler.cli.connect import connect, connection_for
-from reconciler.cli.live import live_or_against, with_messages
+from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
     CatalogFlags,
     approve_option,
@@ -65,7 +65,8 @@ def command(
     `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
     catalog that hold them, so that a good change made in a console can become a pull request.
     """
-    from reconciler.cli.journal_facts import journal_facts
+    from reconciler.apply.beside import with_messages
+    from reconciler.apply.journal_facts import journal_facts
     from reconciler.plan import make_plan
     from reconciler.plan.keep import keep_for_catalog
 
@@ -97,5 +98,5 @@ def command(
             plan,
         )
     put_out(drift_to_document(plan, snapshot), output, catalog)
-    drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
+    drift = plan.actions or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK
