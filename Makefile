@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript faults pictures check format bench bench-quick requirements dist clean
+.PHONY: help demo test javascript faults fuzz pictures check format bench bench-quick requirements dist clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ javascript: $(STAMP)  ## what the tests compare with under node: another schema 
 
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
+
+fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
+	$(BIN)/python -m tests.fuzz
 
 pictures: $(STAMP)  ## first screens of ten plans, into .pictures, and those of the README (needs Chromium)
 	$(BIN)/python -m tests.render.screens .pictures
