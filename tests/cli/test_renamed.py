@@ -25,7 +25,7 @@ def head(name: str, rest: str = "") -> str:
 def old(shop: Shell, server: RunningServer) -> Shell:
     """The catalog ``old``, applied: three sessions are live."""
     write(shop, head("old"))
-    done = shop.run("apply", "shop", "--auto-approve")
+    done = shop.run("apply", "shop", "--auto-approve", "--parallelism", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     return shop
 
