@@ -54,7 +54,8 @@ class Policy:
     """What an apply may do without being asked again. ``None`` means no bound.
 
     ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
-    contract calls for (:func:`reconciler.plan.canaries.canaries_due`).
+    contract calls for (:func:`reconciler.plan.canaries.canaries_due`). ``shared_account`` says that the environments of
+    the catalog may live in one account.
     """
 
     max_deletes: Limit | None = Limit(count=10)
@@ -63,6 +64,7 @@ class Policy:
     on_conflict: OnConflict = "overwrite"
     lock: bool = False
     canary: int | None = None
+    shared_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from reconciler.ownership.account import Account
 from reconciler.plan.canaries import without_blame
 from reconciler.plan.chats import ArchivedChat, with_archived
 from reconciler.plan.outside import other_account_note, refuse_second_ones, with_history
+from reconciler.plan.shared_account import refuse_shared_account
 from reconciler.plan.types import Plan
 from reconciler.text.paste import command as paste
 
@@ -31,8 +32,7 @@ class JournalFacts:
     """The journal in the folder ``state``, as far as plans of one catalog and environment are concerned."""
 
     entries: list[dict[str, Any]]
-    catalog: str
-    environment: str | None
+    catalog: Catalog
     state: Path
 
     def ids(self) -> set[int]:
@@ -47,8 +47,16 @@ class JournalFacts:
         """The sessions that runs to this endpoint wrote."""
         return written(self.entries, self._scope(endpoint))
 
-    def added(self, plan: Plan, snapshot: Snapshot, *, allow_recreate: bool = False) -> Plan:
-        """The plan with what the journal knows of it. ``allow_recreate`` is as for a plan.
+    def added(
+        self,
+        plan: Plan,
+        snapshot: Snapshot,
+        *,
+        allow_recreate: bool = False,
+        shared_account: bool = False,
+    ) -> Plan:
+        """The plan with what the journal knows of it. ``allow_recreate`` is as for a plan; ``shared_account`` lets the
+        environment begin in the account of another one.
 
         Runs to another account than the one that was listed say nothing about it.
         """
@@ -61,6 +69,8 @@ class JournalFacts:
         plan = with_archived(plan, self._archived(plan, snapshot.account, live))
         if not allow_recreate:
             plan = refuse_second_ones(plan)
+        if not shared_account and not self.catalog.policy.shared_account:
+            plan = refuse_shared_account(plan, self.catalog, snapshot, self._applied_here(snapshot, live))
         return plan if expected is None else other_account_note(plan, expected, snapshot)
 
     def _archived(self, plan: Plan, account: Account, live: Collection[int]) -> dict[str, ArchivedChat]:
@@ -79,8 +89,19 @@ class JournalFacts:
                     break
         return found
 
-    def _scope(self, endpoint: str) -> Mapping[str, Any]:
-        return {"catalog": self.catalog, "environment": self.environment, "endpoint": endpoint}
+    def _applied_here(self, snapshot: Snapshot, live: Collection[int]) -> set[str]:
+        """The environments whose last apply from here was to the listed account."""
+        found = set()
+        for name in self.catalog.environments:
+            last = last_account(self.entries, self._scope(snapshot.endpoint, name))
+            if last is not None and last.compared(snapshot.account, live) == "same":
+                found.add(name)
+        return found
+
+    def _scope(self, endpoint: str, environment: str | None = None) -> Mapping[str, Any]:
+        """What the start of a run names. Without an ``environment``, it is the chosen one."""
+        environment = environment or self.catalog.environment
+        return {"catalog": self.catalog.name, "environment": environment, "endpoint": endpoint}
 
 
 def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
@@ -89,9 +110,4 @@ def journal_facts(catalog: Catalog, state: Path) -> JournalFacts:
     Raises:
         ReconcilerError: it is there and can't be read.
     """
-    return JournalFacts(
-        read_journal(state / journals.FILE),
-        catalog.name,
-        catalog.environment,
-        state,
-    )
+    return JournalFacts(read_journal(state / journals.FILE), catalog, state)

@@ -301,6 +301,12 @@ def policy_options(function: F) -> F:
                 "catalog's or environment's name, and any session although it is live without its tag.",
             ),
             _guard(
+                "--shared-account",
+                is_flag=True,
+                help="Allow an environment to be created in an account that another environment of the catalog uses. "
+                "Default: the catalog's policy, else no.",
+            ),
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -378,6 +384,7 @@ class PolicyFlags:
     canary: int | None = None
     allow_empty: bool = False
     allow_recreate: bool = False
+    shared_account: bool = False
     allow_destroy: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     renew: bool = False

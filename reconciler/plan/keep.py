@@ -6,8 +6,8 @@ mostly one more in a count.
 
 - whole: what is ours or is to become ours, what is named by its id, what has an unreadable tag, what is reserved, what
   has the name of a session in the catalog and a remark that may have held a tag before it was cut off;
-- id, name and identity: unmanaged sessions with the name of a session in the catalog, and those of the other catalogs
-  that sessions come from or go to;
+- id, name and identity: unmanaged sessions with the name of a session in the catalog, those of the other catalogs that
+  sessions come from or go to, and those of the catalog's other environments, which tell whose account it is;
 - these and the prompt if it is one of the catalog's: sessions of other catalogs and environments with a key or prompt
   of a session in the catalog, which may have been renamed (:mod:`reconciler.plan.renamed`).
 """
@@ -78,7 +78,7 @@ def _keep(
             prompt = likeness.prompt(live) if likeness else ""
             if where in near or prompt or (likeness and likeness.like_key(tag.identity)):
                 return _named(live.session_id, live.name, tag, prompt)
-            return "sibling" if sibling(tag) else "foreign"
+            return _named(live.session_id, live.name, tag) if sibling(tag) else "foreign"
         if live.remark.unreadable or reserved_kind(live) is not None:
             return live
         name = names.get(live.name)

@@ -102,7 +102,10 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
         catalog.environment,
         catalog.policy,
         lambda snapshot: facts.added(
-            policy.plan(catalog, snapshot, state=state), snapshot, allow_recreate=policy.allow_recreate
+            policy.plan(catalog, snapshot, state=state),
+            snapshot,
+            allow_recreate=policy.allow_recreate,
+            shared_account=policy.shared_account,
         ),
         keep=keep_for_catalog(catalog, ids=facts.ids()),
     )
