@@ -217,9 +217,8 @@ class LiveSession:
         return found
 
 
-#: Who owns a session that a listing counts but does not keep: nobody, another catalog, or another environment of this
-#: one.
-Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
+#: Who owns a session that a listing counts but does not keep: nobody, or another catalog.
+Others: TypeAlias = Literal["unmanaged", "foreign"]
 
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
@@ -234,7 +233,6 @@ class LeftOut:
 
     unmanaged: int = 0
     foreign: int = 0
-    sibling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +275,7 @@ class Snapshot:
     def total(self) -> int:
         """How many sessions were listed, including those that were left out."""
         out = self.left_out
-        return len(self.sessions) + out.unmanaged + out.foreign + out.sibling
+        return len(self.sessions) + out.unmanaged + out.foreign
 
     def reduced(self, keep: Keep) -> Snapshot:
         """The snapshot with only those parts of each session that ``keep`` keeps."""
@@ -288,7 +286,6 @@ class Snapshot:
             left_out=LeftOut(
                 self.left_out.unmanaged + rows.count("unmanaged"),
                 self.left_out.foreign + rows.count("foreign"),
-                self.left_out.sibling + rows.count("sibling"),
             ),
         )
 

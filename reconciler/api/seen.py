@@ -12,7 +12,7 @@ from reconciler.domain import LeftOut, LiveSession, Others
 #: What is kept of a row: the session, or who owns it if it is only counted.
 Row: TypeAlias = LiveSession | Others
 
-_KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2, "sibling": 3}
+_KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2}
 
 
 class Seen:
@@ -68,4 +68,4 @@ class Seen:
 
     def left_out(self) -> LeftOut:
         """How many sessions are only counted."""
-        return LeftOut(*(self._kinds.count(_KINDS[kind]) for kind in ("unmanaged", "foreign", "sibling")))
+        return LeftOut(*(self._kinds.count(_KINDS[kind]) for kind in ("unmanaged", "foreign")))

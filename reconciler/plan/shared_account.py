@@ -19,11 +19,6 @@ from reconciler.plan.types import Plan, Refusal
 #: How many sessions a message names.
 _NAMED: Final = 3
 
-_ALLOW: Final = (
-    "--shared-account; or, if the environments are to share one account, add to catalog.yaml: "
-    "policy: {shared_account: true}"
-)
-
 
 def refuse_shared_account(plan: Plan, catalog: Catalog, snapshot: Snapshot, applied: Collection[str]) -> Plan:
     """The plan, refused if it would begin the environment in an account that another environment uses.
@@ -44,8 +39,9 @@ def refuse_shared_account(plan: Plan, catalog: Catalog, snapshot: Snapshot, appl
     refusal = Refusal(
         "shared_account",
         f"{here} has no session in this account, and {names} {'uses' if len(used) == 1 else 'use'} it "
-        f"({'; '.join(used.values())}): is this the API key of {here}?",
-        _ALLOW,
+        f"({'; '.join(used.values())}), so this may not be the API key of {here}. "
+        "If the environments are to share the account, add to catalog.yaml: policy: {shared_account: true}",
+        "--shared-account",
     )
     return replace(plan, refusals=(*plan.refusals, refusal))
 

@@ -15,8 +15,8 @@ ALICE = {"alice": {"name": "Alice", "prompt": "Be kind."}}
 
 REFUSED = (
     "Refused: apply will not carry out this plan. [shared_account] staging has no session in this account, and "
-    "production uses it (#1): is this the API key of staging? to allow it: --shared-account; or, if the environments "
-    "are to share one account, add to catalog.yaml: policy: {shared_account: true}"
+    "production uses it (#1), so this may not be the API key of staging. If the environments are to share the account, "
+    "add to catalog.yaml: policy: {shared_account: true} to allow it: --shared-account"
 )
 
 
@@ -71,7 +71,7 @@ def test_the_journal_knows_an_account_whose_sessions_are_gone(
     assert done.returncode == 3
     assert (
         "staging has no session in this account, and production uses it (the last apply of bookshop@production from "
-        "here was to it): is this the API key of staging?"
+        "here was to it), so this may not be the API key of staging"
     ) in words(done.stdout)
     assert production.run("plan", "shop", "--env=production").returncode == 0
 
@@ -120,7 +120,9 @@ def test_a_server_without_keys_has_no_accounts(shell: Shell) -> None:
             assert shell.run("apply", "shop", f"--env={name}", "--auto-approve").returncode == 0
 
 
-def test_a_session_without_environment_may_be_that_of_another_one(shell: Shell, server: RunningServer) -> None:
+def test_a_session_without_environment_may_be_that_of_another_one(
+    shell: Shell, server: RunningServer
+) -> None:
     """The catalog was given environments, and the first apply of staging has the key of production."""
     shell.environ = {"MINDCRAFT_ENDPOINT": server.url, "MINDCRAFT_API_KEY": PRODUCTION}
     shell.write(ALICE)
@@ -140,4 +142,6 @@ def test_a_session_without_environment_may_be_that_of_another_one(shell: Shell, 
     )
     done = shell.run("plan", "shop", "--env=staging")
     assert done.returncode == 3
-    assert "staging has no session in this account, and another environment uses it (#1)" in words(done.stdout)
+    assert "staging has no session in this account, and another environment uses it (#1)" in words(
+        done.stdout
+    )
