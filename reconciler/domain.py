@@ -125,6 +125,8 @@ class Catalog:
         former_ids: the ids that it had before.
         moved_elsewhere: what ``moved`` gives to another environment than this one;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
+        moved_every: from where ``moved`` brings every session here, with
+            :data:`~reconciler.ownership.key.EVERY_KEY` as the key.
     """
 
     name: str
@@ -140,6 +142,14 @@ class Catalog:
     id: str | None = None
     former_ids: frozenset[str] = frozenset()
     moved_elsewhere: frozenset[Identity] = frozenset()
+    moved_every: Identity | None = None
+
+    def successor(self, identity: Identity) -> Identity | None:
+        """The identity that ``moved`` gives here to a session of this identity; None if it gives none."""
+        key = self.moved.get(identity)
+        if key is None and self.moved_every == replace(identity, key=EVERY_KEY):
+            key = identity.key
+        return None if key is None else self.identity(key)
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""

@@ -186,6 +186,7 @@ class Builder:
             head.get("id"),
             moves.former_ids,
             moves.moved_elsewhere,
+            moves.moved_every,
         )
         return Loaded(
             catalog,

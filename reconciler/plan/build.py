@@ -15,6 +15,7 @@ from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
+from reconciler.plan.moves import move_notes
 from reconciler.plan.placing import Places, another_catalog, copy_notes, orphan_refusals, place, unclear
 from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
@@ -105,6 +106,7 @@ def make_plan(
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
             *rename_notes(renamed),
+            *(move_notes(catalog, snapshot, places) if only is None else ()),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
