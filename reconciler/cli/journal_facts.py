@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import FOLDER, archived_or_none
 from reconciler.apply.journal import (
+    Deletion,
     deletions,
     failed_canaries,
     last_account,
@@ -19,6 +20,7 @@ from reconciler.apply.journal import (
 )
 from reconciler.domain import Catalog, Snapshot, Written
 from reconciler.ownership.account import Account
+from reconciler.ownership.tag import Identity
 from reconciler.plan.canaries import without_blame
 from reconciler.plan.chats import ArchivedChat, with_archived
 from reconciler.plan.outside import other_account_note, refuse_second_ones, with_history
@@ -79,14 +81,25 @@ class JournalFacts:
         found: dict[str, ArchivedChat] = {}
         if not created:
             return found
-        by_key = deletions(self.entries, self._scope(plan.endpoint), account, live)
-        for key in created & by_key.keys():
-            for one in by_key[key]:
+        for key, deleted in self._deleted(plan.endpoint, account, live).items():
+            for one in deleted if key in created else ():
                 archived = archived_or_none(self.state / FOLDER, one.archive_id)
                 if archived is not None and archived.messages:
                     command = paste("archive", "restore", archived.id)
                     found[key] = ArchivedChat(one.day, one.run, len(archived.messages), command)
                     break
+        return found
+
+    def _deleted(self, endpoint: str, account: Account, live: Collection[int]) -> dict[str, list[Deletion]]:
+        """The deletes that were begun from here, by the key that ``moved`` gives by now, the newest first."""
+        scope = self._scope(endpoint)
+        found = deletions(self.entries, scope, account, live)
+        for was in {(one.catalog, one.environment) for one in self.catalog.moved}:
+            former = {**scope, "catalog": was[0], "environment": was[1]}
+            for key, deleted in deletions(self.entries, former, account, live).items():
+                to = self.catalog.successor(Identity(*was, key))
+                if to is not None:
+                    found.setdefault(to.key, []).extend(deleted)
         return found
 
     def _applied_here(self, snapshot: Snapshot, live: Collection[int]) -> set[str]:

@@ -106,7 +106,6 @@ def make_plan(
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
             *rename_notes(renamed),
-            *(move_notes(catalog, snapshot, places) if only is None else ()),
             *hints(actions, places.unmanaged, catalog.fragments),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
@@ -156,7 +155,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
-    draft.notes += copy_notes(catalog, places)
+    draft.notes += [*copy_notes(catalog, places), *move_notes(catalog, snapshot, places)]
     draft.refusals, doubtful = unclear(catalog, places)
     adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
     draft.refusals += adoptions.refusals

@@ -75,6 +75,8 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
                 "before": one.before,
                 "run_started": one.run_started,
                 "endpoint": one.endpoint,
+                "catalog": one.identity.catalog,
+                "environment": one.identity.environment,
                 "key": one.identity.key,
                 "session_id": session_id,
                 "name": name,
@@ -84,9 +86,11 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
         ]
         click.echo(json.dumps(rows, indent=2))
     else:
+        several = len({(one.identity.catalog, one.identity.environment) for one in found}) > 1
         for one, _, name in named:
+            key = str(one.identity) if several else one.identity.key
             messages = "" if one.messages is None else f", {count(len(one.messages))}"
-            line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
+            line = f"{one.id}  before {one.before}: {key}, {name or 'name unknown'}{messages}"
             click.echo(terminal(line))
         if not found:
             click.echo("The archive is empty.")
