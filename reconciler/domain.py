@@ -127,6 +127,7 @@ class Catalog:
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
         moved_every: from where ``moved`` brings every session here, with
             :data:`~reconciler.ownership.key.EVERY_KEY` as the key.
+        generated: the keys of the sessions that a table or a matrix makes. They have no lines of their own in a file.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Catalog:
     former_ids: frozenset[str] = frozenset()
     moved_elsewhere: frozenset[Identity] = frozenset()
     moved_every: Identity | None = None
+    generated: frozenset[str] = frozenset()
 
     def successor(self, identity: Identity) -> Identity | None:
         """The identity that ``moved`` gives here to a session of this identity; None if it gives none."""

@@ -106,7 +106,7 @@ def make_plan(
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
             *rename_notes(renamed),
-            *hints(actions, places.unmanaged, catalog.fragments),
+            *hints(catalog, actions, places.unmanaged),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
         about=None if only is None else "part",

@@ -40,7 +40,7 @@ def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False, ids: Iterab
         (catalog.name, catalog.environment),
         {*catalog.moved, *catalog.handed_over.values()},
         {*catalog.adopt.values(), *ids},
-        {session.name: session.name for session in catalog.sessions.values()},
+        {session.name.strip(): session.name for session in catalog.sessions.values()},
         whole_names,
         Likeness.of(catalog),
         lambda tag: is_sibling(catalog, tag),
@@ -81,7 +81,7 @@ def _keep(
             return _named(live.session_id, live.name, tag) if sibling(tag) else "foreign"
         if live.remark.unreadable or reserved_kind(live) is not None:
             return live
-        name = names.get(live.name)
+        name = names.get(live.name.strip())
         if name is None:
             return "unmanaged"
         named = _named(

@@ -217,7 +217,7 @@ def prune(
     auto_approve: bool,
     form: str,
 ) -> int:
-    """Delete old archived sessions from this machine, for good.
+    """Delete old archived sessions from this machine permanently.
 
     Half-written files that a killed run left behind are deleted, too. Exits with 4 when only some files could be
     deleted.
@@ -232,7 +232,7 @@ def prune(
     left = archives.unfinished(folder, now - max(timedelta(days=keep_days), timedelta(hours=1)))
     files = f" and {_count(left)}" if left else ""
     if (old or left) and not auto_approve:
-        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} for good?")
+        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} permanently?")
     failed = {path: problem for path in (*old, *left) if (problem := _delete(path))}
     gone, cleared = ([path for path in paths if path not in failed] for paths in (old, left))
     kept = len(found) - len(gone)
