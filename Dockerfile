@@ -1,18 +1,28 @@
-# syntax=docker/dockerfile:1
-
 # docker build -t reconciler .
 # docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/catalog" -e MINDCRAFT_API_KEY reconciler plan
 
-FROM python:3.13-slim AS build
+# A tag can be moved. To build on what you have looked at, add its digest, which `docker buildx imagetools inspect
+# python:3.13-slim` prints: docker build --build-arg BASE=python:3.13-slim@sha256:… -t reconciler .
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
 WORKDIR /src
+COPY requirements requirements
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ONLY_BINARY=:all:
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --requirement requirements/build.txt \
+    && python -m venv /opt/reconciler \
+    && /opt/reconciler/bin/pip install --require-hashes --requirement requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY examples examples
 COPY reconciler reconciler
-RUN python -m venv /opt/reconciler \
-    && /opt/reconciler/bin/pip install --no-cache-dir --disable-pip-version-check .
+RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel . \
+    && /opt/reconciler/bin/pip install --no-index --no-deps /wheel/*.whl
 
-FROM python:3.13-slim
+FROM ${BASE}
 LABEL org.opencontainers.image.title="reconciler" \
       org.opencontainers.image.description="Infrastructure-as-code for AI personas" \
       org.opencontainers.image.licenses="MIT"

@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript faults pictures check format bench bench-quick dist clean
+.PHONY: help demo test javascript faults pictures check format bench bench-quick requirements dist clean
 
 help:  ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,9 @@ bench: $(STAMP)  ## measure everything, into benchmarks/RESULTS.md (under 20 min
 
 bench-quick: $(STAMP)  ## a smaller benchmark, in a minute; writes nothing
 	$(BIN)/python -m benchmarks --quick
+
+requirements:  ## pin what the action and the image install, by version and hash (needs a package index)
+	PYTHON=$(PYTHON) sh scripts/requirements.sh
 
 dist:  ## build the wheel and the sdist, and try each in a clean environment (needs a package index)
 	PYTHON=$(PYTHON) sh scripts/dist.sh

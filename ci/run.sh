@@ -128,17 +128,6 @@ indented() {
   ' "$1"
 }
 
-# bounded FILE
-# FILE, a plan in Markdown, if a summary may hold it; else its marker and where it is.
-bounded() {
-  if [ "$(wc -c <"$1")" -le 1000000 ]; then
-    cat "$1"
-  else
-    head -n 1 "$1"
-    printf '\n%s\n' "The plan is too long for this page. It is in the job's log and, unless that is off, in its artifact."
-  fi
-}
-
 # apply_summary FILE CODE
 # What came of an apply that printed FILE and ended with CODE: the result, what failed, then the rest, folded. The lines
 # are those of reconciler/render/report.py; a plan's own lines begin otherwise.

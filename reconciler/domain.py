@@ -7,10 +7,11 @@ may be a list or a mapping; their items are not fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from reconciler.behaviour.case import Case
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.key import EVERY_KEY
 from reconciler.ownership.remark import Remark
@@ -125,6 +126,7 @@ class Catalog:
         former_ids: the ids that it had before.
         moved_elsewhere: what ``moved`` gives to another environment than this one;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
+        tests: the behaviour tests of the sessions that have some, by key.
         moved_every: from where ``moved`` brings every session here, with
             :data:`~reconciler.ownership.key.EVERY_KEY` as the key.
         generated: the keys of the sessions that a table or a matrix makes. They have no lines of their own in a file.
@@ -143,6 +145,7 @@ class Catalog:
     id: str | None = None
     former_ids: frozenset[str] = frozenset()
     moved_elsewhere: frozenset[Identity] = frozenset()
+    tests: Mapping[str, Sequence[Case]] = field(default_factory=dict)
     moved_every: Identity | None = None
     generated: frozenset[str] = frozenset()
 

@@ -74,7 +74,7 @@ def test_the_readme_lists_every_command() -> None:
 
 def test_the_distribution_is_named_alike_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {"reconciler": "reconciler.cli:main"}
+    assert project["scripts"] == {"reconciler": "reconciler.__main__:main"}
     for page in ("README.md", "docs/ci.md"):
         installed = re.findall(
             r"(?:pip|pipx|uv tool) install ([a-z][\w-]*)", (ROOT / page).read_text(encoding="utf-8")

@@ -18,6 +18,8 @@ OPERATION_WORDS = {
     "list_messages": "listing the messages",
     "create_message": "creating a message",
     "list_models": "listing models",
+    "chat": "asking the model",
+    "embed": "embedding a text",
 }
 
 

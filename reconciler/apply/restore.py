@@ -42,8 +42,9 @@ from reconciler.domain import LiveSession, Others, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
 from reconciler.ownership.remark import remark_of_another_session
-from reconciler.ownership.reserved import half_made_name, reserved_kind
+from reconciler.ownership.reserved import half_made_name, owner, reserved_kind
 from reconciler.ownership.tag import Identity
+from reconciler.plan.unreadable import may_be, why_not_to_create
 from reconciler.text.timestamps import write_timestamp
 
 _AGAIN = "run the restore again to resume"
@@ -125,7 +126,7 @@ class _Work:
         known = {self.original.session_id, *made, *(expected.sessions if expected else ())}
 
         def keep(live: LiveSession) -> LiveSession | Others:
-            kept = live.remark.tag or self._as_it_was(live) or self._half_made(live)
+            kept = live.remark.tag or self._as_it_was(live) or self._half_made(live) or self._may_be_it(live)
             return live if kept or live.session_id in known else "unmanaged"
 
         lives = list_sessions(self.client, keep=keep)
@@ -180,6 +181,8 @@ class _Work:
         create = self.client.contract.operation("create_session")
         left_out = self._left_out(create)
         self.begun = live is not None
+        if live is None and (suspect := next(filter(self._may_be_it, lives), None)):
+            raise Refused(*why_not_to_create(self.identity, suspect))
         with self._recorded():
             if live is None:
                 live = self._make(create, lives.newest, whole=not left_out)
@@ -277,6 +280,12 @@ class _Work:
             original.name,
             original.prompt,
             remark_of_another_session(original.raw_remark, original.remark),
+        )
+
+    def _may_be_it(self, live: LiveSession) -> bool:
+        """Whether it may be this session, with a damaged tag."""
+        return self.original.remark.tag is not None and any(
+            may_be(live, identity, self.original.name) for identity in (self.identity, self.archived.identity)
         )
 
     def _half_made(self, live: LiveSession) -> bool:
@@ -468,13 +477,3 @@ class _Work:
 
     def _append(self, event: str, **facts: Any) -> None:
         self.journal.record(self.options.run, event, {"restores": self.archived.id, **facts})
-
-
-def owner(live: LiveSession) -> str:
-    """The owner of a live session, in words."""
-    if live.remark.tag is not None:
-        return f"{live.remark.tag.identity}'s"
-    if live.remark.unreadable:
-        return f"of nobody knows whom ({live.remark.unreadable})"
-    kind = reserved_kind(live)
-    return "unmanaged" if kind is None else f"a {kind} session of this program"

@@ -118,7 +118,7 @@ def apply_plan(
             seen=seen,
             calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
-            copies=plan.copies,
+            tagged=plan.tagged,
             breaker=CircuitBreaker(stop, 2 * max(options.parallelism, 4)),
         )
         canaries = Canaries(plan, writer, stop, lives, before=lives if _is_whole(snapshot) else None)

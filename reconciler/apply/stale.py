@@ -49,10 +49,8 @@ def refuse_if_stale(plan: Plan, now: Snapshot) -> None:
     """
     by_id = {live.session_id: live for live in now}
     by_identity: dict[Identity, list[int]] = {}
-    copies = plan.copies
-    for live in now:
-        if (tag := live.own_tag) and live.session_id not in copies:
-            by_identity.setdefault(tag.identity, []).append(live.session_id)
+    for live, tag in plan.tagged(now):
+        by_identity.setdefault(tag.identity, []).append(live.session_id)
     leaving = {action.session_id for action in plan.actions if action.kind in ("move", "forget", "delete")}
     problems: list[Problem] = []
     for action in plan.actions:

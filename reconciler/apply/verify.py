@@ -68,13 +68,13 @@ def verify(
     if stop.is_set() or not any(result.outcome in ("applied", "unknown") for result in results):
         return Verified(results, "skipped", stopped=stop.reason)
     try:
-        seen = _by_names(results, writer, pages)
+        seen = _by_names(plan, results, writer, pages)
         if seen is None:
             seen = _wait_until_listed(plan, results, writer)
         findings, now = seen
         results = [
             writer.confirm(before, after)
-            for before, after in zip(results, look_again(results, now), strict=True)
+            for before, after in zip(results, look_again(plan, results, now), strict=True)
         ]
         twice = doubles(now, plan)
         if findings.rewrites:
@@ -93,7 +93,9 @@ def verify(
     )
 
 
-def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findings, Snapshot] | None:
+def _by_names(
+    plan: Plan, results: list[Result], writer: Writer, pages: int
+) -> tuple[Findings, Snapshot] | None:
     """Compare with lists filtered by the names that were written. None if the whole list is needed.
 
     The whole list is needed if it takes fewer calls, if the service is not known to filter by name, if the outcome of
@@ -115,7 +117,7 @@ def _by_names(results: list[Result], writer: Writer, pages: int) -> tuple[Findin
         if calls > pages:  # others gave the same name to hundreds of sessions
             return None
     now = Snapshot(tuple(lives[number] for number in sorted(lives)), writer.client.endpoint.name, contract)
-    findings = compare(results, now)
+    findings = compare(plan, results, now)
     return None if findings.differences or findings.rewrites else (findings, now)
 
 
@@ -125,7 +127,7 @@ def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tup
     keep = keep_for_plan(plan, ids=made)
     for _ in poll(writer.client.limiter, writer.settle):
         now = list_sessions(writer.client, keep=keep)
-        findings = compare(look_again(results, now), now)
+        findings = compare(plan, look_again(plan, results, now), now)
         if not findings.differences:
             break
     return findings, now
@@ -211,11 +213,11 @@ def _send_again(
     return failed
 
 
-def compare(results: Iterable[Result], now: Snapshot) -> Findings:
+def compare(plan: Plan, results: Iterable[Result], now: Snapshot) -> Findings:
     """Compare the applied actions with the live list. No I/O."""
     findings = Findings()
     by_id = {live.session_id: live for live in now}
-    by_identity = {tag.identity: live for live in now if (tag := live.own_tag)}
+    by_identity = {tag.identity: live for live, tag in plan.tagged(now)}
     for result in results:
         if result.outcome != "applied":
             continue
@@ -240,14 +242,11 @@ def compare(results: Iterable[Result], now: Snapshot) -> Findings:
 def doubles(now: Snapshot, plan: Plan) -> list[str]:
     """Identities of the plan's catalog that are live more than once: another run created them, too, or the list
     lagged. What the plan calls a copy does not count, nor does a key that a plan of a part is not about."""
-    copies = plan.copies
     keys = {action.key for action in plan.actions} if plan.about else None
     held: dict[Identity, list[int]] = {}
-    for live in now:
-        tag = live.remark.tag
-        ours = tag and (tag.identity.catalog, tag.identity.environment) == (plan.catalog, plan.environment)
-        counts = not live.is_copy and live.session_id not in copies
-        if tag and ours and counts and (keys is None or tag.identity.key in keys):
+    for live, tag in plan.tagged(now):
+        ours = (tag.identity.catalog, tag.identity.environment) == (plan.catalog, plan.environment)
+        if ours and (keys is None or tag.identity.key in keys):
             held.setdefault(tag.identity, []).append(live.session_id)
     return [
         f"{identity.key} is live {len(numbers)} times: {', '.join(f'#{one}' for one in numbers)}; "
@@ -257,7 +256,7 @@ def doubles(now: Snapshot, plan: Plan) -> list[str]:
     ]
 
 
-def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
+def look_again(plan: Plan, results: Sequence[Result], now: Snapshot) -> list[Result]:
     """The results, with unknown outcomes and ids that no response gave filled in from the list.
 
     A write that the list does not show stays unknown.
@@ -266,9 +265,8 @@ def look_again(results: Sequence[Result], now: Snapshot) -> list[Result]:
         return list(results)
     by_token = {live.session_token: live for live in now if live.session_token}
     by_identity: dict[Identity, LiveSession] = {}
-    for live in now:
-        if tag := live.own_tag:
-            by_identity.setdefault(tag.identity, live)
+    for live, tag in plan.tagged(now):
+        by_identity.setdefault(tag.identity, live)
     by_id = {live.session_id: live for live in now}
 
     def again(result: Result) -> Result:

@@ -9,7 +9,7 @@ The service has no idempotency keys. If a response is lost, the write may or may
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +39,7 @@ from reconciler.apply.report import Outcome, Result
 from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.reserved import half_made_name, reserved_kind
+from reconciler.ownership.tag import Tag
 from reconciler.plan.types import Action
 from reconciler.values import same
 
@@ -68,7 +69,7 @@ class Writer:
     - ``calls``: how many calls it takes to look up one session.
     - ``permit``: called before each call that writes; raises Interrupted if the run must end.
     - ``heard``: called with each write that was sent, and its outcome.
-    - ``copies``: sessions whose tags are not theirs, although nothing in the tag says so.
+    - ``tagged``: the sessions that have a tag of their own (:meth:`reconciler.plan.types.Plan.tagged`).
     """
 
     client: Client
@@ -80,8 +81,8 @@ class Writer:
     calls: int
     permit: Callable[[], None]
     breaker: CircuitBreaker
+    tagged: Callable[[Iterable[LiveSession]], Iterable[tuple[LiveSession, Tag]]]
     heard: Callable[[Call], None] = _nobody
-    copies: frozenset[int] = frozenset()
 
     def carry_out(self, action: Action, live: LiveSession | None) -> Result:
         """Carry out one action. Errors do not raise; they become the result."""
@@ -343,9 +344,8 @@ class Writer:
             return _failed(action, "failed", error)
 
     def _by_tag(self, action: Action) -> LiveSession | None:
-        for live in list_sessions(self.client, name=action.name):
-            tag = live.own_tag if live.session_id not in self.copies else None
-            if tag and tag.identity == action.identity and tag.catalog_id == action.catalog_id:
+        for live, tag in self.tagged(list_sessions(self.client, name=action.name)):
+            if tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None
 

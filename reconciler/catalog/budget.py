@@ -18,6 +18,10 @@ from reconciler.values import JSON
 
 #: Bytes of all files that are read.
 MAX_DISK: Final = 2 * 2**30
+#: Bytes that are read for all environments together. What is on disk may always be read once.
+MAX_READ: Final = 100 * 2**20
+#: Seconds that all templates together may take to render.
+MAX_RENDERING: Final = 12.0
 #: Bytes of the prompts of all sessions, each counted as often as it is used; and how much a byte on disk adds.
 MAX_TEXT: Final = 128 * 2**20
 TEXT_A_BYTE: Final = 4
@@ -39,17 +43,44 @@ _CHARACTERS_A_VALUE: Final = 50
 Excess = tuple[str, str]
 
 
+#: What helps if a command takes ``--env``, and too much is in all environments together.
+ONE_BY_ONE: Final = "check each environment on its own, with --env"
+
+
 class Budget:
-    """Counts what is spent. Environments that are loaded together share one."""
+    """Counts what is spent. Environments that a command looks at share one, which a file adds to only once.
 
-    def __init__(self) -> None:
-        self._disk = self._text = self._values = self._sessions = self._steps = 0
+    ``alternative`` is what else than a smaller catalog would help, as a hint.
+    """
 
-    def read(self, size: int) -> Excess | None:
-        """Count the bytes of a file."""
-        self._disk += size
+    def __init__(self, alternative: str = "") -> None:
+        self._alternative = alternative
+        self._disk = self._read = self._text = self._values = self._sessions = self._steps = 0
+        self._files: set[str] = set()
+        self._rendering = 0.0
+        #: Whether something was exceeded.
+        self.is_spent = False
+
+    def read(self, file: str, size: int) -> Excess | None:
+        """Count the bytes of a file that is read."""
+        self._read += size
+        if file not in self._files:
+            self._files.add(file)
+            self._disk += size
         if self._disk > MAX_DISK:
-            return f"up to here, the catalog is larger than {MAX_DISK // 2**30} GiB", "split the catalog"
+            return self._exceeded(f"the catalog is larger than {MAX_DISK // 2**30} GiB", "split the catalog")
+        if self._read > max(MAX_READ, self._disk):
+            return self._exceeded(
+                f"all environments together read more than {MAX_READ // 2**20} MiB",
+                "split the catalog",
+            )
+        return None
+
+    def render(self, seconds: float) -> Excess | None:
+        """Count the time that a template took; what is exceeded, if anything."""
+        self._rendering += seconds
+        if self._rendering > MAX_RENDERING:
+            return self._exceeded(f"the templates take more than {MAX_RENDERING:g} s", "simplify them")
         return None
 
     def add(self, *, text: int = 0, values: int = 0, sessions: int = 0, steps: int = 0) -> Excess | None:
@@ -60,26 +91,30 @@ class Budget:
         self._steps += steps
         most = max(MAX_TEXT, TEXT_A_BYTE * self._disk)
         if self._text > most:
-            return (
-                f"up to here, the sessions' prompts come to more than {most / 2**20:,.0f} MiB",
+            return self._exceeded(
+                f"the sessions' prompts come to more than {most / 2**20:,.0f} MiB",
                 "shorten what many sessions share, or split the catalog",
             )
         most = max(MAX_VALUES, self._disk // BYTES_A_VALUE)
         if self._values > most:
-            return (
-                f"up to here, the sessions hold more than {most:,} values, with aliases, defaults and templates"
+            return self._exceeded(
+                f"the sessions hold more than {most:,} values, with aliases, defaults and templates"
                 " written out",
                 "shorten what many sessions inherit, or split the catalog",
             )
         most = max(MAX_SESSIONS, self._disk // BYTES_A_SESSION)
         if self._sessions > most:
-            return f"up to here, the catalog makes more than {most:,} sessions", "split the catalog"
+            return self._exceeded(f"the catalog makes more than {most:,} sessions", "split the catalog")
         if self._steps > MAX_STEPS:
-            return (
-                f"up to here, expanding matrices and tables takes more than {MAX_STEPS:,} comparisons",
+            return self._exceeded(
+                f"expanding matrices and tables takes more than {MAX_STEPS:,} comparisons",
                 "use fewer `exclude` entries, or write the combinations into a table",
             )
         return None
+
+    def _exceeded(self, message: str, hint: str) -> Excess:
+        self.is_spent = True
+        return f"up to here, {message}", f"{hint}, or {self._alternative}" if self._alternative else hint
 
 
 def memory(texts: Sequence[str]) -> int:

@@ -11,13 +11,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from reconciler.behaviour.case import Case
+from reconciler.catalog.behaviour import Cases
 from reconciler.catalog.budget import Budget, memory, size
 from reconciler.catalog.check import check, left_empty
 from reconciler.catalog.defaults import Defaults, build_lifecycle, inherit, is_plain_prompt
 from reconciler.catalog.documents import CATALOG_FILE, Document, Documents, mapping
 from reconciler.catalog.environments import Environment, choose
 from reconciler.catalog.files import Root
-from reconciler.catalog.layers import Layer, Templates
+from reconciler.catalog.layers import Layer, Templates, merge_tests
 from reconciler.catalog.loaded import FragmentUse, Loaded
 from reconciler.catalog.moves import Ownership, ownership
 from reconciler.catalog.problems import Problems, StoppedError
@@ -34,7 +36,9 @@ from reconciler.text.normalise import normalise_prompt
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
-_FIELDS: Final = frozenset({"name", "model", "prompt", "parameters", "data", "remark", "lifecycle", "adopt"})
+_FIELDS: Final = frozenset(
+    {"name", "model", "prompt", "parameters", "data", "remark", "lifecycle", "adopt", "tests"}
+)
 #: Fields that make a session a composed one.
 _COMPOSING: Final = frozenset({"extends", "matrix", "from", "variables"})
 
@@ -63,6 +67,7 @@ class Builder:
         self._rows: dict[str, str] = {}  # by key: the row of a table, as file and line
         self._pending: dict[str, Declared] = {}  # sessions to compose when all files are read
         self._composed: dict[str, Sequence[Layer]] = {}
+        self._cases = Cases(self._note)
         self._generated: set[str] = set()  # keys that a table or a matrix makes
         self._adopters: dict[int, str] = {}  # by the id of the live session to adopt
         #: Keys without a session: those that this environment skips, and patterns that expand to others.
@@ -146,6 +151,7 @@ class Builder:
         for key in self._environment.patches:
             if key not in self._files and key not in self._skipped:
                 self._note_unknown_patch(key, head.source)
+        tests = self._cases.finish(self._files, self._skipped)
         if self._problems:
             return None
         moves = ownership(
@@ -156,10 +162,15 @@ class Builder:
             head.source,
             self._note,
         )
-        return None if self._problems else self._loaded(head.fields, manifests, defaults, moves)
+        return None if self._problems else self._loaded(head.fields, manifests, defaults, moves, tests)
 
     def _loaded(
-        self, head: Mapping[str, Any], manifests: Sequence[str], defaults: Defaults, moves: Ownership
+        self,
+        head: Mapping[str, Any],
+        manifests: Sequence[str],
+        defaults: Defaults,
+        moves: Ownership,
+        tests: Mapping[str, Sequence[Case]],
     ) -> Loaded:
         if len(self._sessions) != len(self._files):  # a session that is missing here would be deleted
             lost = sorted(self._files.keys() ^ self._sessions.keys())
@@ -187,6 +198,7 @@ class Builder:
             head.get("id"),
             moves.former_ids,
             moves.moved_elsewhere,
+            tests,
             moves.moved_every,
             frozenset(self._generated),
         )
@@ -220,6 +232,8 @@ class Builder:
     def _add_document(self, document: Document, defaults: Defaults) -> None:
         fields, source = document.fields, document.source
         self._note_adopters(document)
+        if document.fits:
+            self._cases.read(fields, source)
         for name, value in mapping(fields.get("fragments")).items():
             self._prompts.add_fragment(name, value, source)
         for name, template in mapping(fields.get("templates")).items():
@@ -242,6 +256,7 @@ class Builder:
                 session = self._session(key, given, source, defaults)
                 if session is not None:
                     self._sessions[key] = session
+                    self._cases.add(key, merge_tests(defaults.tests, given.get("tests", ())))
                     if "adopt" in given:
                         self._adopt(key, given["adopt"], source)
             else:
@@ -383,6 +398,7 @@ class Builder:
         if resolved.row:
             self._rows[key] = resolved.row.place
         self._composed[key] = resolved.layers
+        self._cases.add(key, fields.get("tests", ()))
         self._sessions[key] = Session(
             key,
             fields["name"],

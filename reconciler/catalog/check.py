@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from reconciler.catalog.expected import example, shown, types, wanted
 from reconciler.errors import REPORT, Problem
 from reconciler.ownership.key import KEY_RULE, suggest_key
 from reconciler.schemas import fits, load_schema
@@ -21,7 +21,19 @@ SchemaName: TypeAlias = Literal["catalog", "manifest"]
 
 #: The fields of a session.
 SESSION_FIELDS: Final = frozenset(
-    {"extends", "name", "model", "prompt", "parameters", "data", "remark", "lifecycle", "variables", "adopt"}
+    {
+        "extends",
+        "name",
+        "model",
+        "prompt",
+        "parameters",
+        "data",
+        "remark",
+        "lifecycle",
+        "tests",
+        "variables",
+        "adopt",
+    }
 )
 
 #: After this many problems, the rest of a document is not checked.
@@ -147,7 +159,8 @@ def _no_source(error: Any, what: str) -> tuple[str, str]:
     sources = [one["required"][0] for one in error.schema["oneOf"] if "required" in one]
     given = [name for name in sources if name in error.instance]
     if not given:
-        return f"{what} has no {_listed(sources, 'or')}", _ADD["file"]
+        add = _add(sources[0], error.schema) if sources[0] == "ask" else _ADD["file"]
+        return f"{what} has no {_listed(sources, 'or')}", add
     return (
         f"{what} has {_listed(given)}, but only one of them is allowed",
         "keep one of them; to join several, write a list of parts"
@@ -165,22 +178,17 @@ _ADD: Final = {
     "file": "name the file, like `{file: prompts/alice.md}`, or write the text here",
 }
 
+_LINE_BREAK: Final = re.compile("[\n\r\x85\u2028\u2029]")
+
 #: Fields that can't be left out, wherever they are.
-_NEEDED: Final = ("version", "catalog", "from", "to", "axes", "key")
+_NEEDED: Final = ("version", "catalog", "from", "to", "axes", "key", "expect", "role", "content")
 
 
 def _add(key: str, schema: Any) -> str:
     """The hint to add a required field."""
     if key in _ADD and key != "file":
         return _ADD[key]
-    return f"add one, like `{key}: {_example(schema['properties'][key])}`"
-
-
-def _example(schema: Any) -> str:
-    """The first example of a schema, in one line of YAML."""
-    if "$ref" in schema:
-        schema = load_schema("manifest")["$defs"][schema["$ref"].rpartition("/")[2]]
-    return json.dumps(schema["examples"][0], ensure_ascii=False)
+    return f"add one, like `{key}: {example(schema['properties'][key])}`"
 
 
 def _named(path: NodePath, schema: SchemaName) -> str:
@@ -214,6 +222,8 @@ _NAMES: Final = {
     "variables": "variable name",
     "axes": "axis name",
 }
+#: Fields that are mappings, each with one that a column of a table can fill in.
+_GROUPS: Final = {"parameters": "parameters.temperature", "data": "data.place", "remark": "remark.owner"}
 _WORD_RULE: Final = "use up to 63 of A-Z, a-z, 0-9, `.`, `_` and `-`, starting with a letter"
 
 
@@ -223,6 +233,11 @@ def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
     if error.validator == "not" and "const" in error.validator_value:
         return "the key `reconciler` is reserved: it holds the session's identity", "rename the key"
     if field == "fields":
+        if key in _GROUPS:
+            return (
+                f"a column can't fill in {_quoted(key)} as a whole",
+                f"name one of its keys, like `{_GROUPS[key]}`",
+            )
         close = _table_field(key)
         known = "write a field, like `name` or `parameters.temperature`, or a key of `data` or `remark`, like `data.x`"
         return f"{_quoted(key)} is not a field of a session", f"did you mean `{close}`?" if close else known
@@ -234,7 +249,7 @@ def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
 
 def _table_field(key: str) -> str | None:
     """The field that a misspelt name of a table's column was probably meant to be."""
-    group, dot, rest = key.partition(".")
+    group, _, rest = key.partition(".")
     group = _closest(group, ("data", "remark")) or ""
     if group:
         return f"{group}.{rest or 'x'}"
@@ -327,23 +342,23 @@ def _bad_value(path: NodePath, error: Any, what: str) -> tuple[str, str]:
                 "write one of these values" if len(schema["enum"]) > 1 else "write it, or leave the field out"
             )
             return (
-                f"{what} is {_shown(value)}; expected {_listed(schema['enum'], 'or')}",
+                f"{what} is {shown(value)}; expected {_listed(schema['enum'], 'or')}",
                 f"did you mean `{close}`?" if close else write,
             )
         case "const":
             return (
-                f"{what} is {_shown(value)}, but this release reads version {schema['const']}",
+                f"{what} is {shown(value)}, but this release reads version {schema['const']}",
                 f"write `version: {schema['const']}`, or use a release that reads the other version",
             )
         case "minimum":
             return (
-                f"{what} is {_shown(value)}; the minimum is {schema['minimum']}",
-                f"write {_wanted(schema)}",
+                f"{what} is {shown(value)}; the minimum is {schema['minimum']}",
+                f"write {wanted(schema)}",
             )
         case "maximum":
             return (
-                f"{what} is {_shown(value)}; the maximum is {schema['maximum']}",
-                f"write {_wanted(schema)}",
+                f"{what} is {shown(value)}; the maximum is {schema['maximum']}",
+                f"write {wanted(schema)}",
             )
         case "maxItems" | "maxProperties":
             wider = path[-1] in ("include", "exclude")
@@ -375,24 +390,31 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
             if close
             else "write a field, like `parameters.temperature`, or a group, like `data`"
         )
-        return f"{_shown(value)} is not a field of a session", hint
+        return f"{shown(value)} is not a field of a session", hint
     if path == ("catalog",):
         return _bad_key(value, "catalog name")
     if path[0] in ("moved", "forgotten"):
         message, hint = _bad_key(value, "session key")
         return message, hint if path[0] == "forgotten" else f"{hint}; or write `catalog/key`"
     if path[0] == "lint" and "allow" in path:
-        return f"{_shown(value)} is not a code point", "write it like `U+00A0`"
+        return f"{shown(value)} is not a code point", "write it like `U+00A0`"
     if path[0] == "policy":
         return (
-            f"{what} is {_shown(value)}; expected {_wanted(schema)}",
+            f"{what} is {shown(value)}; expected {wanted(schema)}",
             'write a percentage without spaces, up to "100%"',
         )
+    if path[-1] == "json":
+        return (
+            f"{what} is {shown(value)}; expected {wanted(schema)}",
+            "to test that an answer is no JSON, use `not_matches`",
+        )
+    if value.strip() and _LINE_BREAK.search(value) and schema["pattern"].startswith("[^"):
+        return f"{what} contains a line break", "write it in one line"
     if schema["pattern"].startswith("[^"):  # it only asks for something that can be seen
-        return f"{what} is blank", "write a value, or leave it out"
+        return f"{what} is blank", "write a value" if path[-1] == "name" else "write a value, or leave it out"
     if path[-1] == "file":
-        return f"{what} is {_shown(value)}; expected a path that ends in `.csv` or `.jsonl`", "name a table"
-    return f"{what} is {_shown(value)}, which is not valid", f"write it like `{_example(schema)}`"
+        return f"{what} is {shown(value)}; expected a path that ends in `.csv` or `.jsonl`", "name a table"
+    return f"{what} is {shown(value)}, which is not valid", f"write it like `{example(schema)}`"
 
 
 _FIELDS: Final = (
@@ -409,32 +431,34 @@ _FIELDS: Final = (
 
 
 def _bad_type(path: NodePath, value: JSON, schema: Any, what: str) -> tuple[str, str]:
-    wanted = _types(schema)
+    kinds = types(schema)
     if value is None:
         message, hint = _empty(schema, what)
         if path[-1:] and path[-1] in _NEEDED:
             hint = hint.removesuffix(", or leave it out").removesuffix(", or remove the line")
         return message, hint
-    message = f"{what} is {_shown(value)}; expected {_wanted(schema)}"
-    if "boolean" in wanted:
+    message = f"{what} is {shown(value)}; expected {wanted(schema)}"
+    if "boolean" in kinds and "object" in kinds:
+        return message, "write `true`, or the schema below it, indented"
+    if "boolean" in kinds:
         return message, "write `true` or `false`; `yes`, `no`, `on` and `off` are strings"
-    if "object" in wanted and "number" in wanted:
+    if "object" in kinds and "number" in kinds:
         return message, "put it in quotes to make it a string"
-    if "array" in wanted and "string" in wanted and isinstance(value, dict) and "object" not in wanted:
+    if "array" in kinds and "string" in kinds and isinstance(value, dict) and "object" not in kinds:
         return message, "write one name, or a list of names"
-    if "number" in wanted or "integer" in wanted:
+    if "number" in kinds or "integer" in kinds:
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", value):
             return message, f"remove the quotes: {value}"
         if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
             return message, f"use a decimal point: {value.replace(',', '.')}"
         return message, "write digits, without quotes or words"
-    if "string" in wanted and not isinstance(value, dict | list):
+    if "string" in kinds and not isinstance(value, dict | list):
         return message, "put it in quotes to make it a string"
-    if "string" in wanted:
+    if "string" in kinds:
         return message, "write the text itself; several lines go below a `|`"
     if what == "`sessions`":
         return message, "write each session below its key, like `alice:`"
-    if "array" in wanted:
+    if "array" in kinds:
         return message, "write it in brackets, like `[one, other]`, or each item on a line after `- `"
     return message, "write `key: value` pairs, each on its own line"
 
@@ -454,44 +478,4 @@ def _empty(schema: Any, what: str) -> tuple[str, str]:
         return f"{what} is empty", "write the sessions below it, by key, or `sessions: {}` if there are none"
     if schema["type"] == "object":
         return f"{what} is empty", "write its fields below it, indented, or remove the line"
-    return f"{what} is empty", f"write {_wanted(schema)}, or leave it out"
-
-
-def _shown(value: JSON) -> str:
-    """A value as a message shows it."""
-    if isinstance(value, str):
-        return f'the string "{truncate(value, 40)}"'
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return "null" if value is None else truncate(str(value).lower(), 40)
-
-
-def _types(schema: Any) -> list[str]:
-    """The types that a value can have, without null, which only removes an inherited value."""
-    types = schema.get("type", [])
-    return [types] if isinstance(types, str) else [one for one in types if one != "null"]
-
-
-def _wanted(schema: Any) -> str:
-    """What a schema expects, as a phrase."""
-    types = _types(schema)
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if "integer" in types and "string" in types:
-        return 'an integer or a percentage, like 10 or "10%"'
-    if "object" in types and "number" in types:
-        return "a string, a number or a mapping"
-    if "object" in types and "string" in types:
-        return "a string or `{file: …}`"
-    if "array" in types and "string" in types:
-        return "a string or a list of strings"
-    wanted = types[0]
-    if wanted in ("number", "integer"):
-        kind = "a number" if wanted == "number" else "an integer"
-        if low is None:
-            return kind
-        return kind + (f" from {low} to {high}" if high is not None else f" of at least {low}")
-    return {"string": "a string", "boolean": "true or false", "array": "a list", "object": "a mapping"}[
-        wanted
-    ]
+    return f"{what} is empty", f"write {wanted(schema)}, or leave it out"

@@ -32,6 +32,7 @@ class Defaults:
         self.data: dict[str, JSON] = given.get("data", {})
         self.remark: dict[str, JSON] = given.get("remark", {})
         self.lifecycle: dict[str, JSON] = given.get("lifecycle", {})
+        self.tests: Sequence[Mapping[str, Any]] = given.get("tests", ())
         self.built_lifecycle = build_lifecycle(self.lifecycle)
         self.has_plain_prompt = is_plain_prompt(self.prompt)
         #: How many values a session inherits from here, at most.

@@ -21,7 +21,12 @@ from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
 CATALOG_FILE: Final = "catalog.yaml"
-DEFAULT_INCLUDE: Final = ("sessions/**/*.yaml", "sessions/**/*.yml")
+DEFAULT_INCLUDE: Final = (
+    "sessions/**/*.yaml",
+    "sessions/**/*.yml",
+    "tests/**/*.yaml",
+    "tests/**/*.yml",
+)
 
 _HASH: Final = re.compile(rb" #[^ \t#]")
 _HASH_AFTER_TAB: Final = re.compile(rb"\t#[^ \t#]")
@@ -40,11 +45,13 @@ def _is_suspect(data: bytes) -> bool:
 
 
 class Document(NamedTuple):
-    """What could be read of a file. ``invalid`` holds the keys of the sessions that do not fit the schema."""
+    """What could be read of a file. ``invalid`` holds the keys of the sessions that do not fit the schema, ``fits``
+    says whether all of it does."""
 
     fields: dict[str, Any]
     invalid: frozenset[str]
     source: Source
+    fits: bool
 
 
 class Documents:
@@ -80,7 +87,7 @@ class Documents:
         for problem in problems:
             if (problem.line, problem.column) not in places:  # the parser has reported that place already
                 self._problems.note(problem)
-        return Document(mapping(document.value), invalid, source)
+        return Document(mapping(document.value), invalid, source, not (document.problems or problems))
 
     def manifests(self, include: JSON, exclude: JSON, source: Source) -> list[str]:
         """The manifests that catalog.yaml includes, sorted. A pattern of ``include`` has to match a file; the default
@@ -178,7 +185,7 @@ class Documents:
         self._stop_at(problem, self._budget.add(text=text, values=values, sessions=sessions, steps=steps))
 
     def _read(self, file: str, data: bytes) -> None:
-        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(len(data)))
+        self._stop_at(lambda message, hint: Problem(message, hint, file), self._budget.read(file, len(data)))
 
     def _stop_at(self, problem: Callable[[str, str], Problem], excess: Excess | None) -> None:
         if excess:
@@ -227,4 +234,4 @@ def mapping(value: JSON) -> dict[str, Any]:
 
 
 def _nothing(source: Source) -> Document:
-    return Document({}, frozenset(), source)
+    return Document({}, frozenset(), source, False)

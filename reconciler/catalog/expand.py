@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import Any, Final, Protocol
 
-from reconciler.catalog.tables import MAX_ROWS, Row, Table
+from reconciler.catalog.tables import MAX_ROWS, Cells, Row, Table
 from reconciler.errors import Problem
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
@@ -32,14 +32,14 @@ class Origin(Protocol):
     """Where the values of one of the sessions come from."""
 
     def problem(self, name: str | None, message: str, hint: str) -> Problem:
-        """A problem with the value of this axis or column; None stands for all of them."""
+        """A problem with the value of this placeholder or column; None stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """One of the sessions: its key, its fields besides the declaration's, and its variables.
 
-    ``names`` are the axes or columns that a field, or the key as ``key``, is made of.
+    ``names`` are the placeholders or columns that a field, or the key as ``key``, is made of.
     """
 
     key: str
@@ -53,15 +53,27 @@ class Expansion:
         names = self.names.get(path)
         if self.origin is None or not names:
             return None
-        group, _, name = path.partition(".")
-        if group != "key" and (group not in self.fields or (name and name not in self.fields[group])):
+        if path != "key" and not self._fills(path):
             return None  # an empty cell
-        unfit = [one for one in names if not _IN_KEYS.fullmatch(str(self.variables.get(one, "")))]
+        unfit = [one for one in names if not _IN_KEYS.fullmatch(str(_value(one, self.variables)))]
         return self.origin.problem(unfit[0] if unfit else names[0], message, hint)
+
+    def cells(self, declared: Mapping[str, Any]) -> Cells | None:
+        """Where the fields that a row fills in come from; None if this is not of a table."""
+        if not isinstance(self.origin, Row):
+            return None
+        columns: Mapping[str, str] = declared["from"].get("fields", {})
+        if not all(map(self._fills, columns)):  # else, all rows share the declared mapping
+            columns = {path: column for path, column in columns.items() if self._fills(path)}
+        return Cells(self.origin.table, self.origin.start, columns)
+
+    def _fills(self, path: str) -> bool:
+        group, _, name = path.partition(".")
+        return group in self.fields and (not name or name in self.fields[group])
 
 
 class _FillError(Exception):
-    """A pattern can't be filled in. ``name`` is the axis or column that is the cause."""
+    """A pattern can't be filled in. ``name`` is the placeholder or column that is the cause."""
 
     def __init__(self, name: str, message: str, hint: str) -> None:
         super().__init__(message)
@@ -82,7 +94,9 @@ class _Combination:
     def problem(self, name: str | None, message: str, hint: str) -> Problem:
         if name is None:
             return self.source.at_key(self.path, message, hint)
-        return self.source.at_value((*self.path, "axes", name, self.indexes[name]), message, hint)
+        axis = _axis(name, self.indexes)
+        field = (name[len(axis) + 1 :],) if name != axis else ()
+        return self.source.at_value((*self.path, "axes", axis, self.indexes[axis], *field), message, hint)
 
 
 def combinations(
@@ -105,7 +119,7 @@ def combinations(
         yield from problems
         return
     patterns = {"key": matrix["key"], **({} if name is None else {"name": name})}
-    names = {field: [_axis(one, axes) for one in _placeholders(text)] for field, text in patterns.items()}
+    names = {field: _placeholders(text) for field, text in patterns.items()}
     for indexes in product(*(range(len(values)) for values in axes.values())):
         chosen = {axis: axes[axis][index] for axis, index in zip(axes, indexes, strict=True)}
         if any(_matches(chosen, one) for one in matrix.get("exclude", ())):
@@ -155,7 +169,7 @@ def _did_you_mean(word: str, axes: Mapping[str, Any]) -> str:
     return f"did you mean `{close}`?" if close else f"the axes are {', '.join(f'`{one}`' for one in axes)}"
 
 
-def _axis(placeholder: str, axes: Mapping[str, Any]) -> str:
+def _axis(placeholder: str, axes: Collection[str]) -> str:
     """The axis that a placeholder names, perhaps with a field."""
     return placeholder if placeholder in axes else placeholder.partition(".")[0]
 
@@ -244,14 +258,9 @@ def _fill(pattern: str, values: Mapping[str, JSON], *, is_key: bool) -> str:
     """
 
     def one(found: re.Match[str]) -> str:
-        steps, name = found[1], found[1]
-        value: Any = values.get(steps, _NOTHING)
-        if value is _NOTHING:
-            name, _, field = steps.partition(".")
-            value = values.get(name, _NOTHING)
-            if field and value is not _NOTHING:
-                value = value.get(field, _NOTHING) if isinstance(value, dict) else _NOTHING
-        what = f"`{{{truncate(steps)}}}`"
+        name = found[1]
+        value = _value(name, values)
+        what = f"`{{{truncate(name)}}}`"
         if value is _NOTHING:
             known = ", ".join(f"`{{{column}}}`" for column in values)
             raise _FillError(name, f"there is no value for {what} here", f"available: {truncate(known, 200)}")
@@ -262,6 +271,16 @@ def _fill(pattern: str, values: Mapping[str, JSON], *, is_key: bool) -> str:
         return str(value)
 
     return _PLACEHOLDER.sub(one, pattern)
+
+
+def _value(placeholder: str, values: Mapping[str, JSON]) -> Any:
+    """The value that a placeholder stands for, :data:`_NOTHING` if there is none."""
+    value: Any = values.get(placeholder, _NOTHING)
+    if value is not _NOTHING:
+        return value
+    name, _, field = placeholder.partition(".")
+    value = values.get(name, _NOTHING)
+    return value.get(field, _NOTHING) if field and isinstance(value, dict) else value
 
 
 _NOTHING: Final = object()

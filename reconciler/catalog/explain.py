@@ -66,6 +66,9 @@ def _origin(path: str, value: JSON, layers: Sequence[Layer]) -> Origin | None:
         found = layer.fields.get(group)
         if found is None or (name and (not isinstance(found, Mapping) or name not in found)):
             continue
+        cell = layer.cells.place(path) if layer.cells else None
+        if cell is not None:
+            return _in_cell(path, value, layer, cell)
         steps = (group, name) if name else (group,)
         return _at(path, value, layer.label, layer.source, (*layer.path, *steps))
     return None
@@ -80,14 +83,24 @@ def _parts(layers: Sequence[Layer], loaded: Loaded) -> list[Origin]:
         prompt, place = prompt["parts"], (*place, "parts")
     if not isinstance(prompt, list):
         return []
+    cell = layer.cells.place("prompt") if layer.cells else None
     origins = []
     for number, part in enumerate(prompt):
         name = part.get("fragment")
+        if name is None and cell is not None:
+            origins.append(_in_cell(f"prompt[{number}]", part, layer, cell))
+            continue
         label, source, at = layer.label, layer.source, (*place, number)
         if name is not None:
             label, source, at = f"fragment {name}", loaded.fragments[name].source, ("fragments", name)
         origins.append(_at(f"prompt[{number}]", part, label, source, at))
     return origins
+
+
+def _in_cell(path: str, value: JSON, layer: Layer, cell: Problem) -> Origin:
+    assert layer.cells is not None
+    column = layer.cells.columns[path.partition("[")[0]]
+    return Origin(path, value, f"{layer.label}, column {column}", cell.file, cell.line)
 
 
 def _at(path: str, value: JSON, layer: str, source: Source, place: NodePath) -> Origin:

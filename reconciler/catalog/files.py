@@ -42,6 +42,7 @@ class TooManyEntriesError(UnreadableError):
     """The budget for looking at folders is spent."""
 
 
+_TWO_STARS: Final = "write `*` for any part of a name, or `**` between slashes for any number of folders"
 _FROM_THE_ROOT: Final = "write the path relative to the folder of catalog.yaml, without `..`"
 _NOT_HIDDEN: Final = (
     "hidden files often hold keys and tokens, so none is read; use a name without a leading dot"
@@ -165,10 +166,13 @@ class Root:
         ``*``, ``?`` and ``[…]`` stay within a name; ``**`` is any number of folders, none of them a symlink.
 
         Raises:
-            UnreadableError: the pattern leaves the root, or reaches a folder that may not be read.
+            UnreadableError: the pattern leaves the root, reaches a folder that may not be read, or has `**` within a
+                name.
         """
         check_path(pattern)
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
+        if any("**" in part and part != "**" for part in parts):
+            raise UnreadableError("has `**` within a name", _TWO_STARS)
         matches = [re.compile(translate(part)).match for part in parts]
         found: set[str] = set()
         todo = {("", 0)} if parts else set()

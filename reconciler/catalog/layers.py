@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.catalog.tables import Cells
 from reconciler.errors import Problem
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
@@ -24,12 +25,16 @@ MAX_TEMPLATES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a session: its fields and their place. ``label`` names it for people: ``template tutor``."""
+    """One layer of a session: its fields and their place. ``label`` names it for people: ``template tutor``.
+
+    ``cells`` are where those fields come from that a row of a table fills in.
+    """
 
     label: str
     fields: Mapping[str, Any]
     source: Source
     path: NodePath
+    cells: Cells | None = None
 
 
 class TemplateError(Exception):
@@ -56,11 +61,20 @@ def merge(base: Mapping[str, JSON], own: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def overlay(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Two layers of a session merged, except the prompt, which is always replaced whole."""
+    """Two layers of a session merged, except the prompt, which is always replaced whole. Tests are merged by name."""
     merged = merge(base, own)
     if "prompt" in own:
         merged["prompt"] = own["prompt"]
+    if "tests" in own and "tests" in base:
+        merged["tests"] = merge_tests(base["tests"], own["tests"])
     return merged
+
+
+def merge_tests(
+    base: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Two lists of behaviour tests merged: a test takes the place of an inherited one of its name."""
+    return [*{one["name"]: one for one in (*base, *own)}.values()]
 
 
 class Templates:

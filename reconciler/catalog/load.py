@@ -15,6 +15,7 @@ from reconciler.catalog.templating import Renderer
 from reconciler.domain import Catalog, ServiceFacts
 from reconciler.errors import CatalogError, Problem
 from reconciler.ownership.key import KEY_RULE, is_key
+from reconciler.schemas import load_schema
 from reconciler.strict_yaml.encoding import decode
 from reconciler.strict_yaml.read import parse
 from reconciler.values import JSON
@@ -43,25 +44,28 @@ def load(
     budget: Budget | None = None,
 ) -> Loaded:
     """Read a catalog, with the origin of each value. The arguments are those of :func:`load_catalog`; environments
-    that are held at the same time share a ``budget``.
+    that one command looks at share a ``budget``.
 
     Raises:
         CatalogError: with all problems, sorted by file and line.
     """
     folder = _checked(root, environment)
-    with no_garbage_collection(), Renderer() as renderer:
+    budget = budget or Budget()
+    with no_garbage_collection(), Renderer(budget) as renderer:
         return Builder(folder, environment, variables or {}, renderer, budget).load()
 
 
 def environments(root: str | Path) -> list[str]:
-    """The names of the environments that a catalog declares; none if it can't be read. Loading it reports why."""
+    """The names of the environments that a catalog declares, the first 100 if there are too many; none if it can't be
+    read. Loading it reports why."""
     try:
         data = Root(Path(root)).read(CATALOG_FILE)
     except UnreadableError:
         return []
     text = decode(CATALOG_FILE, data)
     document = {} if isinstance(text, Problem) else parse(data, text).document
-    return [name for name in mapping(mapping(document).get("environments")) if is_key(name)]
+    most = load_schema("catalog")["properties"]["environments"]["maxProperties"]
+    return [name for name in mapping(mapping(document).get("environments")) if is_key(name)][:most]
 
 
 def catalog_name(root: str | Path, environment: str | None = None) -> str:

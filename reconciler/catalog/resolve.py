@@ -120,7 +120,7 @@ class Composer:
                 if group in expansion.fields and group in given:
                     own[group] = merge(given[group], expansion.fields[group])
         fields = overlay(fields, own)
-        layers.append(Layer(f"session {path[1]}", own, source, path))
+        layers.append(Layer(f"session {path[1]}", own, source, path, expansion.cells(given)))
         if patch:
             place: NodePath = ("environments", self.environment.name or "", "sessions", expansion.key)
             if "extends" in patch:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -44,8 +44,25 @@ class Row:
         return f"{self.table.file}:{self.table.line(self.start)}"
 
     def problem(self, column: str | None, message: str, hint: str) -> Problem:
-        """A problem with the cell in this column; with the whole row if it has none."""
+        """A problem with the cell in this column, or that a placeholder names; with the whole row if it has none."""
+        if column is not None and column not in self.values:
+            column = column.partition(".")[0]
         return self.table.problem(self.start, column, message, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Where the fields that a row fills in come from: ``columns`` has the column of each, by its path. It does not
+    hold the row itself, which may be much larger."""
+
+    table: Table
+    start: int
+    columns: Mapping[str, str]
+
+    def place(self, path: str) -> Problem | None:
+        """The place of a field's cell, as a problem; None if no cell fills it in."""
+        column = self.columns.get(path)
+        return None if column is None else self.table.problem(self.start, column, "", "")
 
 
 class _RowError(Exception):

@@ -53,6 +53,9 @@ _TEXT_FILTERS: Final = {
     **dict.fromkeys("capitalize indent lower string title trim truncate upper wordcount".split(), 1),
     "replace": 3,
 }
+_OF_A_LOOP = frozenset(
+    "index index0 revindex revindex0 first last length previtem nextitem cycle changed".split()
+)
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
@@ -188,6 +191,8 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         # Variables hold plain data: of its methods, none is needed that could make much out of little.
+        if isinstance(obj, LoopContext):
+            return attr in _OF_A_LOOP
         if attr.startswith("_") or not isinstance(obj, str | dict | list):
             return False
         return attr in ("items", "keys", "values", "get", "upper", "lower", "strip", "startswith", "endswith")
@@ -260,6 +265,14 @@ def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -
         }
     except (MemoryError, RecursionError, OverflowError):
         return {"message": "the template uses too much memory", "hint": "simplify it"}
+    except TypeError as error:
+        if not str(error).endswith("object is not callable"):
+            return {"message": f"the template fails: {error}", "line": _line(error)}
+        return {
+            "message": "the template calls a value that is not a function",
+            "hint": "a mapping's own keys take precedence over its methods; for its pairs, write `| dictsort`",
+            "line": _line(error),
+        }
     except Exception as error:
         return {"message": f"the template fails: {error}", "line": _line(error)}
 

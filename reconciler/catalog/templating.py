@@ -15,23 +15,23 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.catalog.budget import Budget
 from reconciler.catalog.prompts import RenderError
 from reconciler.values import JSON
 
 if TYPE_CHECKING:
     import subprocess
 
-#: The seconds that one template may take, and all of them together.
+#: The seconds that one template may take.
 TIME: Final = 0.9
-TOTAL: Final = 15.0
 
 
 class Renderer:
     """Renders templates in a child process, which is started for the first one. Close it when done."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
         self._child: subprocess.Popen[bytes] | None = None
-        self._left = TOTAL
+        self._budget = budget or Budget()
 
     def __enter__(self) -> Renderer:
         return self
@@ -55,10 +55,9 @@ class Renderer:
         Raises:
             RenderError: it is wrong, not allowed, or takes too much; or all of them together do.
         """
-        if self._left <= 0:
-            raise RenderError(
-                f"up to here, the templates take more than {TOTAL:g} s", "simplify them", final=True
-            )
+        excess = self._budget.render(0)
+        if excess:
+            raise RenderError(*excess, final=True)
         child = self._running()
         start = monotonic()
         assert child.stdin and child.stdout
@@ -72,7 +71,7 @@ class Renderer:
             limit = f"more than {TIME:g} s" if isinstance(error, TimeoutError) else "too much memory"
             raise RenderError(f"the template takes {limit}", "simplify it") from None
         finally:
-            self._left -= monotonic() - start
+            self._budget.render(monotonic() - start)
         if "text" in answer:
             return str(answer["text"])
         raise RenderError(answer["message"], answer.get("hint", ""), answer.get("line", 0))

@@ -8,6 +8,7 @@ includes or excludes it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from reconciler.text.truncate import truncate
 #: Folders with thousands of files, none of them a manifest.
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 _CATALOG_FILES: Final = frozenset({"catalog.yaml", "catalog.yml"})
+#: The sessions of a manifest, with their first key on the next line, comments aside.
+_SESSIONS: Final = re.compile(
+    r"^sessions[ \t]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*+[ \t]+[^\s#].*:", re.MULTILINE
+)
 #: How many keys a message names.
 _NAMED: Final = 5
 
@@ -69,7 +74,7 @@ def _yaml_files(root: Root) -> Iterator[str]:
 
 
 def _keys(root: Root, path: str) -> list[str] | None:
-    """The keys of the sessions that a manifest declares; None if the file is none."""
+    """The keys of the sessions that a manifest declares, as far as they can be read; None if the file is none."""
     try:
         data = root.read(path)
     except UnreadableError:
@@ -78,12 +83,25 @@ def _keys(root: Root, path: str) -> list[str] | None:
     if not any(name.encode() in data for name in fields):
         return None
     text = decode(path, data)
-    document: Any = None if isinstance(text, Problem) else parse(data, text).document
-    if not isinstance(document, Mapping) or not document or document.keys() - fields.keys():
+    if isinstance(text, Problem):
         return None
+    document: Any = parse(data, text).document
+    if document is None:  # it can't be read, which is no reason to let it pass for another kind of file
+        return [] if _SESSIONS.search(text) else None
+    if not isinstance(document, Mapping) or not document:
+        return None
+    sessions = document.get("sessions", {})
+    if not isinstance(sessions, Mapping):
+        return None
+    if document.keys() - fields.keys():  # a manifest with a field too many, or another kind of file
+        return list(sessions) if any(map(_is_session, sessions.values())) else None
     if not all(isinstance(value, Mapping) for value in document.values()):
         return None
-    return list(document.get("sessions", ()))
+    return list(sessions)
+
+
+def _is_session(value: Any) -> bool:
+    return isinstance(value, Mapping) and "prompt" in value and ("name" in value or "extends" in value)
 
 
 def _some(keys: list[str]) -> str:

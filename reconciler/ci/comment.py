@@ -10,18 +10,17 @@ is there.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.ci.api import ForbiddenError, GoneError, NotPostedError, PassingError, TooLargeError
 from reconciler.ci.forge import Comment, Forge
+from reconciler.ci.summary import excerpt, reason
 from reconciler.errors import ReconcilerError
-from reconciler.text.escape import fence, guard, visible
+from reconciler.text.escape import fence
 
 #: A plan's first line: catalog and environment in a form that is no markup.
 MARKER = re.compile(r"<!-- reconciler[ -](?:plan|drift) [^<>\n]* -->")
@@ -30,18 +29,15 @@ _STAMP = re.compile(
     r"run=(?P<run>[0-9]+)\.(?P<attempt>[0-9]+) -->"
 )
 _BANNER = "<!-- reconciler banner -->", "<!-- end of banner -->"
-#: Lines, and characters of a line, of what a failed command printed.
-REASON = 20, 300
 #: How a plan without changes says so, below its heading.
 NO_CHANGES = "\n**No changes.** "
 #: How often the whole of looking, then writing, is tried.
 TRIES = 4
 #: A forge that asks for a longer pause than this (seconds) is not waited for.
 LONGEST_PAUSE = 60.0
-#: Characters of the text that stands in for one that is too large.
-SHORT = 4_000
-#: Bytes that go into a job's summary. GitHub drops a summary of more than 1 MiB.
-SUMMARY = 1_000_000
+#: Bytes of the text that stands in for one that is too large, and what it says in place of the rest.
+_SHORT = 4_000
+_LEFT_OUT = "The rest of this plan is too long for a comment: it is in the job, see below."
 
 
 def read_marker(plan: str) -> str:
@@ -98,6 +94,13 @@ def _first_line(body: str) -> str:
     return body.split("\n", 1)[0].rstrip()
 
 
+class _Earlier(NamedTuple):
+    """A comment of the key that is looked for, and its stamp."""
+
+    comment: Comment
+    stamp: Stamp
+
+
 def comment_key(text: str) -> str:
     """A key from any text that tells plans apart: as it is where it can be, else its digest."""
     text = "\n".join(line.strip() for line in text.splitlines() if line.strip())
@@ -132,7 +135,7 @@ def put_comment(
         found = _found(forge, stamp.key, marker)
         if not found and only_if_changes and NO_CHANGES in plan[:2_000]:
             return Put("not needed", "")
-        whole, short = (f"{stamp.line()}\n{text.rstrip()}{_footer(forge)}" for text in (plan, excerpt(plan)))
+        whole, short = (f"{stamp.line()}\n{text.rstrip()}{_footer(forge)}" for text in (plan, _short(plan)))
         return _replace(forge, stamp.key, found, whole, short)
 
     return _tried(write, sleep)
@@ -150,13 +153,13 @@ def mark_not_planned(
         found = _found(forge, comment_key(key))
         if not found:
             return Put("not needed", "")
-        earlier = read_stamp(found[0].body) or Stamp(comment_key(key))
+        earlier = found[0].stamp
         stamp = Stamp(earlier.key, _commit(forge), earlier.plan, forge.run)
-        _, _, plan = found[0].body.replace("\r\n", "\n").partition("\n")
+        _, _, plan = found[0].comment.body.replace("\r\n", "\n").partition("\n")
         start, end = (re.escape(mark) for mark in _BANNER)
         plan = re.sub(f"{start}\n.*?\n{end}\n", "", plan, flags=re.DOTALL).strip("\n")
         top = f"{stamp.line()}\n{_banner(forge, earlier, why)}\n"
-        return _replace(forge, stamp.key, found, f"{top}{plan}\n", f"{top}{excerpt(plan)}\n")
+        return _replace(forge, stamp.key, found, f"{top}{plan}\n", f"{top}{_short(plan)}\n")
 
     return _tried(write, sleep)
 
@@ -178,18 +181,25 @@ def _tried(write: Callable[[], Put], sleep: Callable[[float], object]) -> Put:
     raise AssertionError("the last try returns or raises")
 
 
-def _found(forge: Forge, key: str, marker: str | None = None) -> list[Comment]:
-    return [one for one in forge.comments() if one.ours and _is_for(one, key, marker)]
+def _found(forge: Forge, key: str, marker: str = "") -> list[_Earlier]:
+    return _of_key((one for one in forge.comments() if one.ours), key, marker)
 
 
-def _is_for(comment: Comment, key: str, marker: str | None = None) -> bool:
-    stamp = read_stamp(comment.body)
-    return stamp.key == key if stamp else _first_line(comment.body) == marker
+def _of_key(comments: Iterable[Comment], key: str, marker: str = "") -> list[_Earlier]:
+    """Those of a key. Comments of version 0.1 have no stamp, and begin with the marker of their plan."""
+    found = []
+    for comment in comments:
+        stamp = read_stamp(comment.body)
+        if stamp is None and marker and _first_line(comment.body) == marker:
+            stamp = Stamp(key)
+        if stamp and stamp.key == key:
+            found.append(_Earlier(comment, stamp))
+    return found
 
 
-def _replace(forge: Forge, key: str, found: list[Comment], whole: str, short: str) -> Put:
-    if found and _shows_newer(forge, read_stamp(found[0].body)):
-        return Put("kept", found[0].address)
+def _replace(forge: Forge, key: str, found: list[_Earlier], whole: str, short: str) -> Put:
+    if found and _shows_newer(forge, found[0].stamp):
+        return Put("kept", found[0].comment.address)
     texts = [whole, short] if _length(whole) <= forge.limit else [short]
     for text in texts:
         try:
@@ -198,14 +208,14 @@ def _replace(forge: Forge, key: str, found: list[Comment], whole: str, short: st
             if text == texts[-1]:
                 raise
         else:
-            return Put(done, address, text == short, note)
+            return Put(done, address, text != whole, note)
     raise AssertionError("the last text is written or raises")
 
 
-def _shows_newer(forge: Forge, stamp: Stamp | None) -> bool:
+def _shows_newer(forge: Forge, stamp: Stamp) -> bool:
     """Whether a comment shows a newer commit than this job's. A branch may be reset to an older commit, so that the
     request itself says which is the newest; where it does not, the newer run wins."""
-    if stamp is None or not stamp.commit:
+    if not stamp.commit:
         return False
     if stamp.commit != forge.commit:
         head = forge.head()
@@ -214,23 +224,24 @@ def _shows_newer(forge: Forge, stamp: Stamp | None) -> bool:
     return stamp.run > forge.run
 
 
-def _written(forge: Forge, key: str, found: list[Comment], text: str) -> tuple[str, str, str]:
+def _written(forge: Forge, key: str, found: list[_Earlier], text: str) -> tuple[str, str, str]:
     if not found:
         made = forge.create(text)
         if not made.ours:
             return _settled(forge, key, made, text)
-        outdated = [c.address for c in forge.comments() if c.outdated and _is_for(c, key)]
+        outdated = [c.address for c, _ in _of_key((c for c in forge.comments() if c.outdated), key)]
         note = f"An earlier token's plan can't be updated: delete {', '.join(outdated)}." if outdated else ""
         return "created", made.address, note
+    (comment, stamp), *others = found
     try:
-        forge.update(found[0], text)
+        forge.update(comment, text)
     except NotPostedError as error:
-        stamp = read_stamp(found[0].body)
-        of = f"the plan for commit {stamp.plan[:12]}" if stamp and stamp.plan else "an older plan"
-        error.earlier = f"The comment {found[0].address} still shows {of}."
+        of = f"the plan for commit {stamp.plan[:12]}" if stamp.plan else "an older plan"
+        error.earlier = f"The comment {comment.address} still shows {of}."
         raise
-    _remove(forge, found[1:])  # of two jobs at once: an outdated plan must not stay beside this one
-    return "updated", found[0].address, ""
+    # Of two jobs at once: an outdated plan must not stay beside this one.
+    _remove(forge, [other.comment for other in others])
+    return "updated", comment.address, ""
 
 
 def _settled(forge: Forge, key: str, made: Comment, text: str) -> tuple[str, str, str]:
@@ -240,13 +251,14 @@ def _settled(forge: Forge, key: str, made: Comment, text: str) -> tuple[str, str
         f"reconciler comment --author, to {made.author}."
     )
     of_author = (c for c in forge.comments() if c.author == made.author and c.id != made.id)
-    earlier = [c for c in of_author if _is_for(c, key)]
+    earlier = _of_key(of_author, key)
     if not earlier:
         return "created", made.address, note
-    if not _shows_newer(forge, read_stamp(earlier[0].body)):
-        forge.update(earlier[0], text)
-    _remove(forge, [made, *earlier[1:]])
-    return "updated", earlier[0].address, note
+    (comment, stamp), *others = earlier
+    if not _shows_newer(forge, stamp):
+        forge.update(comment, text)
+    _remove(forge, [made, *(other.comment for other in others)])
+    return "updated", comment.address, note
 
 
 def _remove(forge: Forge, comments: list[Comment]) -> None:
@@ -255,40 +267,25 @@ def _remove(forge: Forge, comments: list[Comment]) -> None:
             forge.delete(comment)
 
 
+def _short(plan: str) -> str:
+    return excerpt(plan, _SHORT, _LEFT_OUT)
+
+
 def _banner(forge: Forge, earlier: Stamp, why: str) -> str:
     commit = f"Commit `{_commit(forge)[:12]}`" if _commit(forge) else "A newer commit"
     of = f" is for commit `{earlier.plan[:12]}`" if earlier.plan else " is of an earlier commit"
+    if earlier.plan and earlier.plan == _commit(forge):
+        of = " is of an earlier run for the same commit"
     job = f" [This job]({forge.job}) says why." if _is_link(forge.job) else ""
     lines = [f"> **{commit} could not be planned.** The plan below{of}.{job}"]
-    if reason := _reason(why):
-        ticks = fence("\n".join(reason))
-        lines += [">", *(f"> {line}" for line in (f"{ticks}text", *reason, ticks))]
+    if lines_of_reason := reason(why):
+        ticks = fence("\n".join(lines_of_reason))
+        lines += [">", *(f"> {line}" for line in (f"{ticks}text", *lines_of_reason, ticks))]
     return "\n".join([_BANNER[0], "> [!WARNING]", *lines, _BANNER[1], ""])
-
-
-def _reason(why: str) -> list[str]:
-    lines = [visible(line[: REASON[1]]) for line in why.splitlines() if line.strip()]
-    shown = [guard(line) for line in lines[: REASON[0]]]
-    return [*shown, f"… and {len(lines) - len(shown):,} more lines"] if len(lines) > len(shown) else shown
 
 
 def _commit(forge: Forge) -> str:
     return forge.commit if re.fullmatch(r"[0-9a-f]{7,64}", forge.commit) else ""
-
-
-def excerpt(plan: str) -> str:
-    """The beginning of a plan, as far as it is plain paragraphs and lists, and that the rest is elsewhere."""
-    kept: list[str] = []
-    room = SHORT
-    for block in plan.rstrip("\n").split("\n\n"):
-        room -= _length(block) + 2
-        if room < 0 or re.search(r"```|~~~|<details|<summary", block):
-            break
-        kept.append(block)
-    if not kept:
-        kept = [read_marker(plan)]
-    kept.append("The rest of this plan is too long for a comment: it is in the job, see below.")
-    return "\n\n".join(kept)
 
 
 def _footer(forge: Forge) -> str:
@@ -306,22 +303,3 @@ def _is_link(address: str) -> bool:
 def _length(text: str) -> int:
     """In UTF-16 units, which are at least as many as characters."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def write_summary(text: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Put a plan, or what stands in for it, on the job's page. False where the CI has no such thing."""
-    path = environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return False
-    text = text if len(text.encode()) <= SUMMARY else excerpt(text)
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(f"{text.rstrip()}\n\n")
-    return True
-
-
-def no_plan(why: str, commit: str = "") -> str:
-    """What is shown in place of a plan that could not be made, in Markdown."""
-    lines = _reason(why) or ["The job ended before there was one."]
-    ticks = fence("\n".join(lines))
-    of = f" for commit `{commit[:12]}`" if commit else ""
-    return "\n".join([f"### No plan{of}", "", f"{ticks}text", *lines, ticks])

@@ -83,9 +83,22 @@ def this_request(environ: Mapping[str, str] = os.environ, *, author: str = "") -
         if not isinstance(number, int):
             return None
         kind = Forgejo if _is_forgejo(environ) else GitHub
-        return kind(environ, number, request, author)
+        return kind(environ, number, author)
     number_text = environ.get("CI_MERGE_REQUEST_IID", "")
     return GitLab(environ, int(number_text)) if number_text.isdecimal() else None
+
+
+def job_commit(environ: Mapping[str, str] = os.environ) -> str:
+    """The commit that this job runs for; empty if that can't be told. In a job of a request, the commit that the CI
+    system names may be a merge that nobody made."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
+    try:
+        request = _event(environ).get("pull_request")
+    except ReconcilerError:
+        request = None
+    head = request.get("head") if isinstance(request, dict) else None
+    return str((head or {}).get("sha") or environ.get("GITHUB_SHA", ""))
 
 
 def without_comments(environ: Mapping[str, str] = os.environ) -> str:
@@ -126,12 +139,11 @@ class GitHub:
     _base: ClassVar[str] = "https://api.github.com"
     _headers: ClassVar[Mapping[str, str]] = {"X-GitHub-Api-Version": "2022-11-28"}
 
-    def __init__(self, environ: Mapping[str, str], number: int, request: Any, author: str) -> None:
+    def __init__(self, environ: Mapping[str, str], number: int, author: str) -> None:
         repository = environ.get("GITHUB_REPOSITORY", "")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
             raise ReconcilerError(f"GITHUB_REPOSITORY is {repository!r}, and should be like owner/name")
-        head = request.get("head")
-        self.commit = str((head or {}).get("sha") or environ.get("GITHUB_SHA", ""))
+        self.commit = job_commit(environ)
         server = environ.get("GITHUB_SERVER_URL", "https://github.com")
         self.job = f"{server}/{repository}/actions/runs/{self._run_in_address(environ)}"
         self.run = (_number(environ, "GITHUB_RUN_ID"), _number(environ, "GITHUB_RUN_ATTEMPT"))
@@ -205,8 +217,7 @@ class GitLab:
     def __init__(self, environ: Mapping[str, str], number: int) -> None:
         # A fork's pipeline runs in the fork; its merge request is in the project that it is for.
         project = environ.get("CI_MERGE_REQUEST_PROJECT_ID") or environ.get("CI_PROJECT_ID", "")
-        # In a pipeline for merged results, CI_COMMIT_SHA is a commit that nobody made.
-        self.commit = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
+        self.commit = job_commit(environ)
         self.job = environ.get("CI_JOB_URL", "")
         self.run = (_number(environ, "CI_PIPELINE_ID"), _number(environ, "CI_JOB_ID"))
         self._page = f"{environ.get('CI_MERGE_REQUEST_PROJECT_URL', '')}/-/merge_requests/{number}"

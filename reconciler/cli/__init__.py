@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__
+from reconciler.cli.streams import forgiving_streams
 from reconciler.cli.suggestions import RUNNING, RunningContext, completed_problems
 from reconciler.errors import ExitCode, Problem, ReconcilerError
 
@@ -152,8 +153,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    from reconciler.cli.streams import forgiving_streams
-
     with forgiving_streams():
         code = int(ExitCode.OK)
         try:

@@ -22,6 +22,7 @@ from reconciler.errors import Problem, UsageError
 from reconciler.text.paste import command
 
 if TYPE_CHECKING:
+    from reconciler.catalog.budget import Budget
     from reconciler.catalog.loaded import Loaded
     from reconciler.plan.types import Plan, Selection
 
@@ -158,15 +159,15 @@ class CatalogFlags:
     env: str | None
     var: tuple[tuple[str, str], ...]
 
-    def load(self, folder: Path) -> Catalog:
-        """The catalog, in the selected environment.
+    def load(self, folder: Path, budget: Budget | None = None) -> Catalog:
+        """The catalog, in the selected environment. Environments that one command looks at share a ``budget``.
 
         Raises:
             CatalogError: with all problems.
         """
-        return self.load_with_origins(folder).catalog
+        return self.load_with_origins(folder, budget).catalog
 
-    def load_with_origins(self, folder: Path) -> Loaded:
+    def load_with_origins(self, folder: Path, budget: Budget | None = None) -> Loaded:
         """The catalog, with the origin of each value.
 
         Raises:
@@ -174,7 +175,7 @@ class CatalogFlags:
         """
         from reconciler.catalog.load import load
 
-        return load(folder, self.env, dict(self.var))
+        return load(folder, self.env, dict(self.var), budget)
 
 
 class _Variable(click.ParamType[tuple[str, str]]):

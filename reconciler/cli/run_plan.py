@@ -36,9 +36,8 @@ from reconciler.cli.who import who
 from reconciler.domain import Catalog, Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import Account
-from reconciler.plan.adoptions import GONE
 from reconciler.plan.document import plan_to_document
-from reconciler.plan.types import UNDECIDED, Plan
+from reconciler.plan.types import GONE, Plan
 from reconciler.render.options import Detail, RenderOptions
 from reconciler.render.report import render_report
 from reconciler.state import make_salt, open_state
@@ -245,10 +244,9 @@ def _planned(job: Job, writing: Writing, snapshot: Snapshot, client: Client) -> 
 def _with_what_is_left(plan: Plan, code: int) -> int:
     """Name the keys that nothing was done about: the session to adopt is gone, or it is not known which of several
     sessions stays. Returns the exit code that takes them into account."""
-    left = [note for note in plan.notes if note.kind in (GONE, UNDECIDED)]
-    for note in left:
+    for note in plan.undone:
         click.echo(f"not done: {note.key}{' ' if note.kind == GONE else ': '}{note.message}", err=True)
-    return ExitCode.PARTIAL if left and code == ExitCode.OK else code
+    return ExitCode.PARTIAL if plan.undone and code == ExitCode.OK else code
 
 
 def _listed(job: Job, writing: Writing, client: Client, state: Path, entries: Iterable[Entry]) -> Snapshot:

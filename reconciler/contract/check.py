@@ -20,7 +20,7 @@ from reconciler.values import JSON
 MAX_VALUES: Final = 10_000
 MAX_DEPTH: Final = 20
 #: The operations that name no session.
-_ABOUT_NO_SESSION: Final = ("list_sessions", "create_session", "list_models")
+_ABOUT_NO_SESSION: Final = ("list_sessions", "create_session", "list_models", "chat", "embed")
 #: So many problems of one file are listed.
 MAX_PROBLEMS: Final = 100
 

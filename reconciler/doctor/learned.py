@@ -31,7 +31,12 @@ ORDER: Final = (
     "create_message",
     "clear_messages",
     "list_models",
+    "chat",
+    "embed",
 )
+
+#: Calls that no check looks for: whether the service has them is not known.
+_NOT_LOOKED_FOR: Final = ("chat", "embed")
 
 #: Strings that need no quotes: words, and paths that begin with a slash.
 _PLAIN: Final = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*|/")
@@ -149,7 +154,7 @@ def contract_to_yaml(contract: Contract) -> str:
         lines += [f"    {fact}: {_flow(value)}" for fact, value in facts.items() if fact != "fields"]
         lines.append(f"    fields:{'' if facts['fields'] else ' {}'}")
         lines += [f"      {_flow(ours)}: {_flow(wire)}" for ours, wire in facts["fields"].items()]
-    missing = [name for name in ORDER if name not in document["operations"]]
+    missing = [name for name in ORDER if name not in {*document["operations"], *_NOT_LOOKED_FOR}]
     if missing:
         lines.append(f"  # not available: {', '.join(missing)}")
     lines += ["", "# Where the fields are in a listed session. A dot goes one level down.", "session:"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.bulk import no_garbage_collection
 from reconciler.catalog import environments
-from reconciler.catalog.budget import Budget
+from reconciler.catalog.budget import ONE_BY_ONE, Budget
 from reconciler.catalog.load import load
 from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models, shipped
@@ -57,7 +57,7 @@ def lint(
         CatalogError: it can't be loaded.
     """
     names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
-    budget = Budget()
+    budget = Budget(ONE_BY_ONE if len(names) > 1 else "")
     loaded = [load(root, name, variables, budget) for name in names]
     written = read_written(root, loaded[0].manifests)
     comments = Comments(written.documents)

@@ -122,3 +122,13 @@ def half_made_name(identity: Identity) -> str:
 
 def _is_half_made(live: Listed) -> bool:
     return not live.raw_remark and live.prompt in ("", HALF_MADE_PROMPT)
+
+
+def owner(live: Listed) -> str:
+    """The owner of a live session, in words."""
+    if live.remark.tag is not None:
+        return f"{live.remark.tag.identity}'s"
+    if live.remark.unreadable:
+        return f"of nobody knows whom ({live.remark.unreadable})"
+    kind = reserved_kind(live)
+    return "unmanaged" if kind is None else f"a {kind} session of this program"

@@ -8,11 +8,9 @@ from typing import Final
 
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.reserved import reserved_kind
-from reconciler.plan.types import Note, Refusal
+from reconciler.plan.types import GONE, Note, Refusal
 from reconciler.text.paste import command
 
-#: The kind of note about a session to adopt that is gone: an apply does nothing about its key, and says so.
-GONE: Final = "adopt-gone"
 #: How many keys a note names.
 _NAMED: Final = 5
 
@@ -42,6 +40,23 @@ def done_adoptions(catalog: Catalog, held: Mapping[str, Sequence[LiveSession]]) 
     )
 
 
+def gone_adoptions(
+    catalog: Catalog, held: Mapping[str, Sequence[LiveSession]], live: Collection[int]
+) -> list[Note]:
+    """A note on each ``adopt`` line whose session is not ``live``, if its key has no other session."""
+    return [
+        Note(
+            GONE,
+            f"is to adopt #{session_id}, which is not live, so nothing is done about {key}: remove its adopt line to "
+            "create it, or correct the number",
+            key,
+            session_id,
+        )
+        for key, session_id in catalog.adopt.items()
+        if session_id not in live and key not in held
+    ]
+
+
 def check_adoptions(
     catalog: Catalog, snapshot: Snapshot, held: Mapping[str, Sequence[LiveSession]], leaving: Collection[int]
 ) -> Adoptions:
@@ -50,10 +65,10 @@ def check_adoptions(
     ``held`` are the live sessions by the key that they have or will have, ``leaving`` the ids of those that the plan
     stops managing.
     """
-    found = Adoptions()
     if not catalog.adopt:
-        return found
+        return Adoptions()
     lives = {live.session_id: live for live in snapshot}
+    found = Adoptions(notes=gone_adoptions(catalog, held, lives.keys()))
     keys = {live.session_id: key for key, those in held.items() for live in those}
     for key, session_id in catalog.adopt.items():
         live = lives.get(session_id)
@@ -63,9 +78,6 @@ def check_adoptions(
         elif key in held:
             continue  # it is live, or becomes so, or two sessions would have the key
         elif live is None:
-            message = f"is to adopt #{session_id}, which is not live, so nothing is done about {key}: remove "
-            message += "its adopt line to create it, or correct the number"
-            found.notes.append(Note(GONE, message, key, session_id))
             found.unclear.add(key)
             continue
         elif session_id in keys:

@@ -51,7 +51,13 @@ class _Draft:
         """Drop what does not concern the selected sessions."""
         kinds = KINDS if only.kind is None else (only.kind,)
         self.actions = [one for one in self.actions if one.kind in kinds and one.key in only.keys]
-        self.notes = [note for note in self.notes if note.key in only.keys]
+        # The copies of a session that gets another key still have the old one.
+        former = {one.moved_from.key for one in self.actions if one.moved_from is not None}
+        self.notes = [
+            note
+            for note in self.notes
+            if note.key in only.keys or (note.kind == "copy" and note.key in former)
+        ]
         self.refusals = [one for one in self.refusals if one.key in only.keys]
 
 

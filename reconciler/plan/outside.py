@@ -14,8 +14,7 @@ from typing import Final
 from reconciler.domain import LiveSession, Snapshot
 from reconciler.ownership.account import Account, other_account
 from reconciler.ownership.reserved import reserved_kind
-from reconciler.plan.adoptions import GONE
-from reconciler.plan.types import Action, Note, Outside, Plan, Refusal
+from reconciler.plan.types import GONE, Action, Note, Outside, Plan, Refusal
 from reconciler.text.paste import command
 
 #: The kinds of notes on sessions that are live twice.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.domain import Listing
+from reconciler.domain import Listing, LiveSession
 from reconciler.ownership.account import UNKNOWN, Account
-from reconciler.ownership.tag import CREATED, Identity, Was
+from reconciler.ownership.tag import CREATED, Identity, Tag, Was
 from reconciler.values import MISSING
 
 ActionKind: TypeAlias = Literal["create", "update", "delete", "adopt", "move", "forget"]
@@ -24,6 +24,12 @@ KINDS: Final[tuple[ActionKind, ...]] = ("delete", "forget", "move", "adopt", "up
 
 #: The kind of the note on sessions with one identity, none of which may be deleted yet.
 UNDECIDED: Final = "undecided-duplicate"
+
+#: The kind of the note on a session to adopt that is gone.
+GONE: Final = "adopt-gone"
+
+#: The kinds of notes on keys that an apply does nothing about, although what is live is not what the catalog wants.
+UNDONE: Final = (GONE, UNDECIDED)
 
 #: The path of the one managed value that lives in the tag alone.
 PROTECTION: Final = "lifecycle.prevent_destroy"
@@ -181,10 +187,17 @@ class Plan:
             note.session_id for note in self.notes if note.kind == "copy" and note.session_id is not None
         )
 
+    def tagged(self, lives: Iterable[LiveSession]) -> Iterator[tuple[LiveSession, Tag]]:
+        """The sessions that have a tag of their own, with that tag: copies have another session's."""
+        copies = self.copies
+        for live in lives:
+            if (tag := live.own_tag) is not None and live.session_id not in copies:
+                yield live, tag
+
     @property
-    def undecided(self) -> bool:
-        """Whether sessions with one identity are left alone until it is known which of them to delete."""
-        return any(note.kind == UNDECIDED for note in self.notes)
+    def undone(self) -> tuple[Note, ...]:
+        """The notes on keys that an apply does nothing about, although what is live is not what the catalog wants."""
+        return tuple(note for note in self.notes if note.kind in UNDONE)
 
     def count(self, kind: ActionKind) -> int:
         """How many actions are of a kind."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from reconciler.domain import Catalog, LiveSession
 from reconciler.ownership.remark import OUR_KEY
+from reconciler.ownership.tag import Identity
 from reconciler.plan.types import Action, Refusal
 from reconciler.text.paste import command
 
@@ -53,27 +54,52 @@ def standing_in_the_way(
     Of the ``unmanaged`` sessions, those stand in the way that have the name, and a remark that was cut off too early
     for a tag to be made out.
     """
-    cut = [live for live in unmanaged if live.remark.broken]
-    if not creates or not (unreadable or cut):
+    damaged = [*unreadable, *(live for live in unmanaged if live.remark.broken)]
+    if not creates or not damaged:
         return []
-    remains = [(live, _remains(live)) for live in unreadable]
     names = {session.name for session in catalog.sessions.values()}
-    found = []
-    for create in creates:
-        for live, left in remains:
-            # If the tag's key is lost, a session with the name of another key counts as that key's.
-            by_tag = (left.key.whole or live.name not in names) and _may_be_ours(catalog, left, create.key)
-            if by_tag or live.name == create.name:
-                found.append(_unreadable(create, live))
-        found += [_cut_off(create, live) for live in cut if live.name == create.name]
-    return found
+    suspects = [_Suspect(live, _remains(live)) for live in damaged]
+    return [
+        Refusal("unreadable_tag", *why_not_to_create(create.identity, suspect.live), create.key)
+        for create in creates
+        for suspect in suspects
+        if suspect.may_be(create.identity, create.name, names)
+    ]
 
 
-def _may_be_ours(catalog: Catalog, left: _Remains, key: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A session with a damaged tag, or with a remark that may have held one."""
+
+    live: LiveSession
+    left: _Remains
+
+    def may_be(self, identity: Identity, name: str, names: Collection[str]) -> bool:
+        """Whether it may be the session of this identity and name.
+
+        If the tag's key is lost, a session with the name of another key (``names`` has those) counts as that key's.
+        """
+        if self.live.name == name:
+            return True
+        if not self.live.remark.unreadable or (not self.left.key.whole and self.live.name in names):
+            return False
+        return _may_be(identity, self.left)
+
+
+def may_be(live: LiveSession, identity: Identity, name: str) -> bool:
+    """Whether a session with a damaged tag may be the one of this identity and name. If the tag's key is lost, the name
+    decides."""
+    damaged = live.remark.unreadable or live.remark.broken
+    return bool(damaged) and _Suspect(live, _remains(live)).may_be(identity, name, {live.name})
+
+
+def _may_be(identity: Identity, left: _Remains) -> bool:
     if not left.catalog.text and not left.key.text:
         return False
     return (
-        left.catalog.may_be(catalog.name) and _may_be_here(left, catalog.environment) and left.key.may_be(key)
+        left.catalog.may_be(identity.catalog)
+        and _may_be_here(left, identity.environment)
+        and left.key.may_be(identity.key)
     )
 
 
@@ -84,26 +110,19 @@ def _may_be_here(left: _Remains, environment: str | None) -> bool:
     return environment is None or not left.key.text
 
 
-def _unreadable(create: Action, live: LiveSession) -> Refusal:
-    why = f"its tag can't be read ({live.remark.unreadable}); what is left of it: {_shown(live)}"
-    return _refusal(
-        create, live, why, f"remove what is left of the tag from the remark of #{live.session_id}"
-    )
-
-
-def _cut_off(create: Action, live: LiveSession) -> Refusal:
-    why = f"it has the same name, and its remark was cut off or altered; {_last(live)}"
-    return _refusal(create, live, why, f"make the remark of #{live.session_id} valid JSON, or empty")
-
-
-def _refusal(create: Action, live: LiveSession, why: str, beside: str) -> Refusal:
-    """``why`` says why the session may be the one to create, ``beside`` what lets it be created nonetheless."""
-    adopt = command("adopt", f"{create.key}={live.session_id}", environment=create.identity.environment)
-    return Refusal(
-        "unreadable_tag",
-        f"{create.key} would be created, but #{live.session_id} may be it: {why}",
-        f"take it over: {adopt}; or, to create {create.key} beside it, {beside}",
-        create.key,
+def why_not_to_create(identity: Identity, live: LiveSession) -> tuple[str, str]:
+    """Why a session is not created beside one that may be it, and both ways out."""
+    number = live.session_id
+    if live.remark.unreadable:
+        why = f"its tag can't be read ({live.remark.unreadable}); what is left of it: {_shown(live)}"
+        beside = f"remove what is left of the tag from the remark of #{number}"
+    else:
+        why = f"it has the same name, and its remark was cut off or altered; {_last(live)}"
+        beside = f"make the remark of #{number} valid JSON, or empty"
+    adopt = command("adopt", f"{identity.key}={number}", environment=identity.environment)
+    return (
+        f"{identity.key} would be created, but #{number} may be it: {why}",
+        f"take it over: {adopt}; or, to create {identity.key} beside it, {beside}",
     )
 
 

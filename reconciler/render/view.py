@@ -45,6 +45,18 @@ DONE = {
     "double": "live twice",
 }
 
+#: How a total says what happened to sessions that only a note names, by the kind of note.
+_NOTED = {
+    "adopt-gone": DONE["deleted"],
+    "unreadable-tag": DONE["tag-altered"],
+    "duplicate-identity": DONE["double"],
+    "undecided-duplicate": DONE["double"],
+    "copy": "copied",
+}
+
+#: The kinds of notes on keys that an apply does nothing about, although what is live is not what the catalog wants.
+_UNDONE = ("adopt-gone", "undecided-duplicate")
+
 #: The actions that are shown in the style of another one.
 STYLES = {
     "changed": "update",
@@ -244,7 +256,7 @@ def text_size(text: str) -> str:
 
 def totals(document: Mapping[str, Any]) -> str:
     """``1 to create, 2 to update, 1 to delete``, and the other actions if there are any; of drift, ``2 sessions
-    changed, 1 deleted``."""
+    changed, 1 deleted, 1 copied``."""
     if about_drift(document):
         return _done(document)
     summary = document["summary"]
@@ -261,10 +273,12 @@ def changed_by_adoption(document: Mapping[str, Any]) -> int:
 
 
 def _done(document: Mapping[str, Any]) -> str:
-    counts = Counter(action["action"] for action in document["actions"])
-    first, *rest = [what for what in DONE if counts[what]]
-    parts = [f"{count(counts[first], 'session')} {DONE[first]}"]
-    return ", ".join([*parts, *(f"{counts[what]:,} {DONE[what]}" for what in rest)])
+    counts = Counter(DONE[action["action"]] for action in document["actions"])
+    counts.update(_NOTED[note["kind"]] for note in document["notes"] if note.get("drift"))
+    first, *rest = [what for what in (*DONE.values(), _NOTED["copy"]) if counts[what]]
+    return ", ".join(
+        [f"{count(counts[first], 'session')} {first}", *(f"{counts[what]:,} {what}" for what in rest)]
+    )
 
 
 def outside_git(document: Mapping[str, Any]) -> str:
@@ -318,9 +332,15 @@ def beginning(document: Mapping[str, Any]) -> str:
 
 def nothing(document: Mapping[str, Any]) -> tuple[str, str]:
     """The two sentences for a document without actions."""
-    if not about_drift(document):
-        return "No changes.", calm(document)
-    return "Drift." if document["summary"]["drift"] else "No drift.", calm(document)
+    if about_drift(document):
+        happened = document["summary"]["drift"]
+        return f"Drift: {totals(document)}." if happened else "No drift.", calm(document)
+    return "Nothing to apply." if _undone(document) else "No changes.", calm(document)
+
+
+def _undone(document: Mapping[str, Any]) -> int:
+    """How many keys an apply does nothing about, although what is live is not what the catalog wants."""
+    return sum(note["kind"] in _UNDONE for note in document["notes"])
 
 
 _CALM = {
@@ -334,8 +354,11 @@ def calm(document: Mapping[str, Any]) -> str:
     """The message for a plan without actions. It never claims more than the plan covers."""
     if document["refusals"]:
         return "The plan is refused."
-    if document.get("about") == "drift" and document["summary"]["drift"]:
+    if about_drift(document) and document["summary"]["drift"]:
         return "The notes say what was changed outside git."
+    left = 0 if about_drift(document) else _undone(document)
+    if left:
+        return f"{count(left, 'session')} of the catalog {'is' if left == 1 else 'are'} left undone: see the notes."
     return _CALM.get(document.get("about", ""), "The live list matches the catalog.")
 
 

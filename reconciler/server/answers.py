@@ -13,10 +13,11 @@ _BODILESS = (204, 205, 304)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and a document; ``None`` means an empty body."""
+    """An HTTP status and a document; ``None`` means an empty body. ``stream`` is sent in place of the document."""
 
     status: int
     document: JSON
+    stream: str = ""
 
 
 class Refusal(Exception):  # noqa: N818 - a response like any other

@@ -323,6 +323,8 @@ def _retry_after(fault: Fault) -> dict[str, str] | None:
 
 def respond(answer: Answer) -> Response:
     """The HTTP response of an answer."""
+    if answer.stream:
+        return Response(answer.stream, answer.status, media_type="text/event-stream")
     if answer.document is None:
         return Response(status_code=answer.status)
     headers = {"WWW-Authenticate": 'Basic realm="reconciler"'} if answer.status == 401 else None

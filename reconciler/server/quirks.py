@@ -213,6 +213,7 @@ class Quirks:
         "messages",
         "never",
     )
+    chat_streams: bool = _quirk(False, "A chat call is answered with a stream of events, also unasked.")
     no_update: bool = _quirk(False, "There is no update call; it answers 404.")
     delete_204: bool = _quirk(False, "A delete answers 204 without a body.")
     delete_hits: Literal["named", "other", "both", "none"] = _choice(

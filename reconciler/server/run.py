@@ -15,6 +15,7 @@ import uvicorn
 from reconciler.contract import Contract, load_contract
 from reconciler.errors import ReconcilerError
 from reconciler.server.app import LOOPBACK, RequestHandler, build_app
+from reconciler.server.chat import Chat, Rule
 from reconciler.server.faults import Faults
 from reconciler.server.log import Hook, LoggedRequest
 from reconciler.server.quirks import Quirks, learned_quirks
@@ -41,6 +42,11 @@ class RunningServer:
         self._thread = thread
         self.url = thread.url
         self.store = handler.service.store
+
+    @property
+    def chat(self) -> Chat:
+        """What answers chat calls."""
+        return self._handler.service.chat
 
     @property
     def log(self) -> list[LoggedRequest]:
@@ -86,6 +92,7 @@ def running_server(
     require_key: str | Sequence[str] | None = None,
     latency: float = 0.0,
     keep_log: bool = True,
+    script: Sequence[Rule] = (),
 ) -> Iterator[RunningServer]:
     """Serve a database until the block ends. The server accepts requests once the block begins.
 
@@ -97,6 +104,7 @@ def running_server(
             (``api_id`` 70, 71, …), each of which sees its own sessions only.
         latency: seconds that every request waits before it is processed.
         keep_log: whether requests are kept in the log.
+        script: what chat calls are answered; the first rule that fits counts.
 
     Raises:
         ReconcilerError: the database can't be opened, or the address can't be listened on.
@@ -105,7 +113,7 @@ def running_server(
     store = Store(db)
     try:
         handler = RequestHandler(
-            Service(store, contract, learned_quirks(contract) if quirks is None else quirks),
+            Service(store, contract, learned_quirks(contract) if quirks is None else quirks, script),
             keys=[require_key] if isinstance(require_key, str) else list(require_key or ()),
             hosts=LOOPBACK | {host.lower()} if is_loopback(host) else None,
             latency=latency,

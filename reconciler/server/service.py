@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from reconciler.server.arguments import (
     read_paging,
     too_long,
 )
+from reconciler.server.chat import Chat, Rule
 from reconciler.server.lag import Lag
 from reconciler.server.message_calls import MessageCalls
 from reconciler.server.operations import served_operations
@@ -37,7 +38,7 @@ MODELS = ("deepseek-chat", "deepseek-reasoner")
 class Service:
     """The calls of one contract over one store. Not thread-safe: one event loop handles all requests."""
 
-    def __init__(self, store: Store, contract: Contract, quirks: Quirks) -> None:
+    def __init__(self, store: Store, contract: Contract, quirks: Quirks, script: Sequence[Rule] = ()) -> None:
         self.store = store
         self.contract = contract
         self.quirks = quirks
@@ -47,6 +48,7 @@ class Service:
         self._lag = Lag(quirks)
         self._strict = quirks.strict_encoding or quirks.unread_encoding
         self._paid: Counter[int | None] = Counter()  # writes by account
+        self.chat = Chat(script, streams=quirks.chat_streams)
         messages = MessageCalls(store, self._shapes, quirks)
         self._work: dict[str, Callable[[Arguments], Answer]] = {
             "list_sessions": self._list_sessions,
@@ -58,6 +60,7 @@ class Service:
             "create_message": messages.create,
             "clear_messages": messages.clear,
             "list_models": self._list_models,
+            "chat": self.chat.complete,
         }
 
     def work(self, operation: str, call: Call) -> Answer:

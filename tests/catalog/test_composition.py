@@ -22,6 +22,7 @@ from reconciler.plan import make_plan
 from reconciler.plan.environment_diff import diff_environments
 from reconciler.render.problems import format_problem
 from reconciler.server import RunningServer, running_server
+from tests.catalog.support import write_catalog
 from tests.support import LEARNED
 
 ACADEMY = Path(__file__).parents[2] / "examples" / "academy"
@@ -236,7 +237,7 @@ def test_what_two_environments_would_be_is_compared_without_speaking_to_anybody(
 def test_explain_names_the_layer_file_and_line_of_each_field() -> None:
     _, origins = explain(ACADEMY, "figure-turing", "staging")
     places = {one.path: (one.layer, one.file) for one in origins}
-    assert places["name"] == ("session figure", "sessions/figures.yaml")
+    assert places["name"] == ("session figure, column name", "tables/figures.csv")
     assert places["model"] == ("defaults", "catalog.yaml")
     assert places["parameters.max_tokens"] == ("environment staging", "catalog.yaml")
     assert places["remark.team"] == ("template staff", "shared.yaml")
@@ -244,7 +245,50 @@ def test_explain_names_the_layer_file_and_line_of_each_field() -> None:
     for one in origins:
         key = one.path.rpartition(".")[2].partition("[")[0]
         line = (ACADEMY / one.file).read_text(encoding="utf-8").splitlines()[one.line - 1]
-        assert key in line or one.layer.startswith("fragment") or "figure" in line or "text" in line
+        assert key in line or one.layer.startswith("fragment") or "text" in line or "turing" in line
+
+
+def test_explain_shows_the_row_and_the_column_of_what_a_table_fills_in(tmp_path: Path) -> None:
+    files = {
+        "sessions/a.yaml": "sessions:\n  t:\n    name: '{title}'\n    data: {x: 1, y: 2}\n    from:\n"
+        "      file: FILE\n      key: '{id}'\n      fields: {prompt: text, parameters.temperature: t, data.x: x}\n",
+        "t.csv": 'id,title,text,t,x\na,A,"two\nlines",1,5\nb,B,p,,\n',
+        "t.jsonl": '{"id": "a", "title": "A", "text": [{"text": "p"}]}\n',
+    }
+    csv, jsonl = (
+        {**files, "sessions/a.yaml": files["sessions/a.yaml"].replace("FILE", one)}
+        for one in ("t.csv", "t.jsonl")
+    )
+
+    def places(files: dict[str, str], key: str) -> dict[str, tuple[str, str, int]]:
+        _, origins = explain(write_catalog(tmp_path / str(len(list(tmp_path.iterdir()))), files), key)
+        return {one.path: (one.layer, one.file, one.line) for one in origins}
+
+    here = ("session t", "sessions/a.yaml")
+    model = ("defaults", "catalog.yaml", 3)
+    assert places(csv, "a") == {
+        "name": (*here, 3),
+        "model": model,
+        "prompt": ("session t, column text", "t.csv", 2),
+        "parameters.temperature": ("session t, column t", "t.csv", 3),
+        "data.x": ("session t, column x", "t.csv", 3),
+        "data.y": (*here, 4),
+    }
+    assert places(csv, "b") == {
+        "name": (*here, 3),
+        "model": model,
+        "prompt": ("session t, column text", "t.csv", 4),
+        "data.x": (*here, 4),
+        "data.y": (*here, 4),
+    }
+    assert places(jsonl, "a") == {
+        "name": (*here, 3),
+        "model": model,
+        "prompt": ("session t, column text", "t.jsonl", 1),
+        "prompt[0]": ("session t, column text", "t.jsonl", 1),
+        "data.x": (*here, 4),
+        "data.y": (*here, 4),
+    }
 
 
 def test_graph_shows_which_fragment_reaches_which_session() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reconciler.catalog import budget, files, problems, templating
+from reconciler.catalog import budget, files, layers, problems, templating
 from reconciler.strict_yaml import faults, scalars
 from reconciler.strict_yaml import read as strict_yaml
 from tests.catalog.support import complaint
@@ -47,7 +47,9 @@ def test_the_figures() -> None:
         f"{budget.MAX_VALUES:,}, or one for each {budget.BYTES_A_VALUE} bytes on disk",
         f"{budget.MAX_STEPS:,} comparisons and cells",
         f"{budget.MAX_ENTRIES:,} entries",
-        f"{templating.TIME:g} s each, {templating.TOTAL:g} s together",
+        f"{templating.TIME:g} s each, {budget.MAX_RENDERING:g} s together",
+        f"100; together they read at most {budget.MAX_READ // 2**20} MiB",
+        f"up to {layers.MAX_TEMPLATES} levels deep",
         f"the first {problems.MAX_PROBLEMS:,}",
     ):
         assert figure in TEXT

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog import budget, check, load, templating
+from reconciler.catalog import budget, check, load
 from reconciler.errors import CatalogError, Problem
 from reconciler.render.problems import format_problem
 from reconciler.strict_yaml import places
@@ -248,8 +248,48 @@ def test_what_sessions_share_is_in_memory_once(tmp_path: Path) -> None:
     assert sessions["d"].prompt is sessions["e"].prompt
 
 
+ENVIRONMENTS = "environments: {a: {}, b: {}, c: {}}\n"
+
+
+def test_environments_that_one_command_looks_at_share_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = "sessions:\n  a: {name: A, prompt: p}\n  b: {name: B, prompt: p}\n"
+    root = write_catalog(tmp_path, {"catalog.yaml": CATALOG + ENVIRONMENTS, "sessions/a.yaml": sessions})
+    monkeypatch.setattr(budget, "MAX_SESSIONS", 3)
+    monkeypatch.setattr(budget, "BYTES_A_SESSION", 100)
+    shared = budget.Budget()
+    load.load(root, "a", budget=shared)
+    with pytest.raises(CatalogError) as caught:
+        load.load(root, "b", budget=shared)
+    assert caught.value.problems[0].message == "up to here, the catalog makes more than 3 sessions"
+    assert shared.is_spent
+    load.load(root, "b")
+
+
+def test_a_file_may_be_read_for_each_environment_but_not_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"catalog.yaml": CATALOG + ENVIRONMENTS, "sessions/a.yaml": SESSION + "#" * 1000 + "\n"}
+    root = write_catalog(tmp_path, files)
+    monkeypatch.setattr(budget, "MAX_READ", 2**20)
+    monkeypatch.setattr(budget, "MAX_DISK", 2000)
+    shared = budget.Budget(budget.ONE_BY_ONE)
+    load.load(root, "a", budget=shared)
+    load.load(root, "b", budget=shared)
+    monkeypatch.setattr(budget, "MAX_READ", 2500)
+    with pytest.raises(CatalogError) as caught:
+        load.load(root, "c", budget=shared)
+    (problem,) = caught.value.problems
+    assert (problem.message, problem.hint, problem.file) == (
+        "up to here, all environments together read more than 0 MiB",
+        "split the catalog, or check each environment on its own, with --env",
+        "sessions/a.yaml",
+    )
+
+
 def test_all_templates_together_have_limited_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templating, "TOTAL", 1e-9)
+    monkeypatch.setattr(budget, "MAX_RENDERING", 1e-9)
     prompt = "prompt: [{text: 'You are {{ x }}.', template: jinja}], variables: {x: kind}"
     said = complaint(
         tmp_path, {"sessions/a.yaml": f"sessions:\n  a: {{name: A, {prompt}}}\n  b: {{name: B, {prompt}}}\n"}

@@ -59,6 +59,14 @@ WRITTEN = {
     "joined by an attribute": ("{{ [{'a': yes}, {'a': 2}] | join('-', attribute='a') }}", "true-2"),
     "through a filter for text": ("{{ yes | upper }} {{ nothing | string | length }}", "TRUE 4"),
     "replaced": ("{{ 'a-b' | replace('-', yes) }}{{ 'a' | replace(old='a', new=nothing) }}", "atruebnull"),
+    "where a loop is": (
+        "{% for one in [1, 2] %}{{ loop.index }}/{{ loop.length }}{{ ', ' if not loop.last }}{% endfor %}",
+        "1/2, 2/2",
+    ),
+    "by turns": (
+        "{% for one in [1, 2] %}{{ loop.cycle('a', 'b') }}{{ loop.changed(1) }}{% endfor %}",
+        "atruebfalse",
+    ),
     "through a block": ("{% filter upper %}{{ yes }}{% endfilter %}", "TRUE"),
 }
 
@@ -93,6 +101,11 @@ NOT_WRITTEN = {
     "a view of a mapping": ("{{ menu.keys() }}", *_ITERATOR),
     "the loop": ("{% for one in mixed %}{{ loop }}{% endfor %}", *_OTHER),
     "the template itself": ("{{ self }}", *_OTHER),
+    "what a key hides": (
+        "{{ menu.items() }}",
+        "the template calls a value that is not a function",
+        "a mapping's own keys take precedence over its methods; for its pairs, write `| dictsort`",
+    ),
     "infinity": (
         "{{ 1e308 * 10 }}",
         "the template writes a number that is infinite or undefined",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -281,6 +282,131 @@ def test_a_refused_plan_is_shown_and_fails(start: Start, forge: Forge, service: 
     assert (done.failed, names(service)) == ("", ["Alice"])
 
 
+STRICT = """\
+version: 1
+catalog: bookshop
+policy: {max_deletes: 0, max_updates: 0, max_changes: 0, on_conflict: fail}
+"""
+PROTECTED = "bob: {name: Bob, model: deepseek-chat, prompt: Be brief., lifecycle: {prevent_destroy: true}}"
+
+
+def strict(runner: Runner, service: RunningServer) -> None:
+    """An update with a conflict and a protected delete, where the policy allows nothing."""
+    write(runner.workspace / "shop", ALICE.replace("kind", "calm"))
+    (runner.workspace / "shop" / "catalog.yaml").write_text(STRICT)
+    alice = next(one for one in service.store.sessions() if one.name == "Alice")
+    service.store.update_session(alice.session_id, prompt="Be rude.")
+
+
+def empty(runner: Runner, service: RunningServer) -> None:
+    """A catalog without sessions."""
+    write(runner.workspace / "shop")
+
+
+def renamed(runner: Runner, service: RunningServer) -> None:
+    """A catalog of another name."""
+    (runner.workspace / "shop" / "catalog.yaml").write_text("version: 1\ncatalog: library\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "left"),
+    [
+        (
+            strict,
+            {
+                "--max-deletes=1",
+                "--max-updates=1",
+                "--max-changes=2",
+                "--allow-destroy=bob",
+                "--on-conflict=overwrite",
+            },
+            ["Alice"],
+        ),
+        (empty, {"--allow-empty", "--max-deletes=2", "--allow-destroy=bob"}, []),
+        (renamed, {"--allow-recreate"}, ["Alice", "Alice", "Bob", "Bob"]),
+    ],
+)
+def test_each_flag_of_a_refusal_can_be_pasted_into_a_shell_and_into_the_inputs(
+    start: Start,
+    service: RunningServer,
+    change: Callable[[Runner, RunningServer], None],
+    flags: set[str],
+    left: list[str],
+) -> None:
+    runner = start("push")
+    write(runner.workspace / "shop", ALICE, PROTECTED)
+    assert runner.run(command="apply", catalog="shop", api_key=API_KEY).failed == ""
+    change(runner, service)
+    done = runner.run(command="apply", catalog="shop", api_key=API_KEY)
+    assert done.failed == "Verdict"
+    # The same in the log, in the summary and in the annotations, each as one word.
+    log = re.findall(r"to allow it: (--\S+)$", re.sub(r"\x1b\[[0-9;]*m", "", done.log), re.MULTILINE)
+    summary = re.findall(r"To allow it: `(--[^` ]+)`", done.summary)
+    annotations = [found for one in done.commands for found in re.findall(r"allow it: (--\S+?)\.?$", one)]
+    assert set(log) == set(summary) == set(annotations) == flags
+
+    words = ["plan", "--detailed-exitcode", "--catalog=shop", f"--endpoint={service.url}", *summary]
+    shell = subprocess.run(
+        ["bash", "-c", " ".join([str(runner.tools / "reconciler"), *words])],
+        cwd=runner.workspace,
+        env={"PATH": os.environ["PATH"], "MINDCRAFT_API_KEY": API_KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (shell.returncode, shell.stderr) == (2, "")
+    done = runner.run(command="apply", catalog="shop", api_key=API_KEY, plan_flags="\n".join(summary))
+    assert (done.failed, sorted(names(service))) == ("", left)
+
+
+def test_of_a_huge_refused_plan_the_summary_begins_with_the_refusal(
+    start: Start, service: RunningServer
+) -> None:
+    runner = start("push")
+    prompt = json.dumps("\n".join(["书" * 150] * 10))
+    sessions = [f"p{n}: {{name: P{n}, model: m, prompt: {prompt}}}" for n in range(240)]
+    write(runner.workspace / "shop", *sessions)
+    flags = "--max-changes=1\n--max-bytes=9000000"
+    done = runner.run(catalog="shop", api_key=API_KEY, plan_flags=flags)
+    (markdown,) = runner.folder.rglob("plan.md")
+    assert (done.failed, markdown.stat().st_size > 1 << 20) == ("Verdict", True)
+    assert len(done.summary.encode()) < 1 << 20
+    head, rest = done.summary.split("\n#### Creates (240)\n")
+    assert "**240 to create, 0 to update, 0 to delete.**" in head
+    assert "To allow it: `--max-changes=240`" in head
+    assert rest.count("<details") == rest.count("</details>") > 150
+    assert rest.endswith("too long for this page: see the log of the job.\n\n")
+
+
+def test_the_comment_of_a_shortened_plan_names_the_artifact_only_where_there_is_one(
+    start: Start, forge: Forge
+) -> None:
+    runner = start("pull_request")
+    write(runner.workspace / "shop", *(f"p{n}: {{name: P{n}, model: m, prompt: '{n}'}}" for n in range(90)))
+    for artifact in ("true", "false"):
+        runner.run(catalog="shop", api_key=API_KEY, artifact=artifact, plan_flags="--max-bytes=4000")
+        (body,) = (one["body"] for one in forge.comments)
+        assert "Shortened to fit 4,000 bytes." in body
+        assert ("artifact" in body) is (artifact == "true")
+
+
+def test_why_there_is_no_plan_is_in_the_summary_of_any_command(start: Start, forge: Forge) -> None:
+    runner = start("push")
+    write(runner.workspace / "shop", "alice: {name: Alice, temprature: 1, prompt: Be kind.}")
+    for command in ("plan", "apply", "drift"):
+        done = runner.run(command=command, catalog="shop", api_key=API_KEY, comment="false")
+        assert (done.ran, done.failed) == (NOT_VALID, "Validate")
+        assert done.summary.startswith("### No plan for commit `0123456789ab`\n\n```text\n")
+        assert "temprature" in done.summary
+    assert forge.calls == []
+    (runner.tools / "pip").write_text("#!/bin/sh\nexit 1\n")
+    done = runner.run(command="plan", catalog="shop", api_key=API_KEY)
+    assert done.failed == "Install"
+    assert done.summary == (
+        "**Nothing was planned:** reconciler could not be installed, see the log of the job.\n"
+    )
+
+
 def test_a_service_that_does_not_answer_fails_the_plan(start: Start, forge: Forge) -> None:
     done = start("pull_request").run(
         catalog="shop", api_key=API_KEY, endpoint="http://127.0.0.1:9", plan_flags="--retries=0"
@@ -470,16 +596,6 @@ def test_the_summary_of_an_apply_fits_after_indenting(tmp_path: Path, line: str)
     assert len(text.encode()) < 1 << 20
     assert text.startswith("### Apply: exit code 4\n\n    Ended: 1 failed.\n")
     assert text.endswith("more lines: see the log of the job\n\n</details>\n\n")
-
-
-@pytest.mark.parametrize("length", [10, 1_100_000])
-def test_a_plan_goes_to_the_summary_if_that_may_hold_it(tmp_path: Path, length: int) -> None:
-    text = f"<!-- reconciler plan catalog=shop -->\n### Plan\n{'x' * length}\n"
-    (tmp_path / "plan.md").write_text(text)
-    script = f'. "{ROOT}/ci/run.sh"; bounded "{tmp_path}/plan.md"'
-    done = subprocess.run(["bash", "-e", "-c", script], capture_output=True, text=True, check=True)
-    long = "The plan is too long for this page. It is in the job's log and, unless that is off, in its artifact.\n"
-    assert done.stdout == (text if length < 100 else f"{text.splitlines()[0]}\n\n{long}")
 
 
 def test_without_a_lock(start: Start, service: RunningServer) -> None:
@@ -686,8 +802,11 @@ def test_it_installs_from_its_own_checkout(start: Start) -> None:
     assert re.fullmatch(
         r"(-I -m venv --clear \S+/temp/reconciler-venv\n){2}", (runner.tools / "python3.txt").read_text()
     )
+    quiet = ("-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     assert (runner.tools / "pip.txt").read_text().splitlines() == [
-        *("-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT))
+        *(*quiet, "--require-hashes", "--only-binary=:all:"),
+        *(f"--requirement={ROOT}/requirements/{name}.txt" for name in ("build", "runtime")),
+        *(*quiet, "--no-index", "--no-deps", "--no-build-isolation", str(ROOT)),
     ] * 2
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.api import ForbiddenError, PassingError
-from reconciler.ci.comment import SUMMARY, comment_key, excerpt, put_comment
+from reconciler.ci.comment import comment_key, put_comment
 from reconciler.ci.forge import this_request
+from reconciler.ci.summary import SUMMARY, excerpt
 from reconciler.errors import ReconcilerError
 from reconciler.render.markdown import marker
 from tests import warm
@@ -288,20 +289,69 @@ def test_only_plans_are_shown(forge: Forge, tmp_path: Path, text: str) -> None:
     assert "this is no plan in Markdown" in done.stderr
 
 
-def test_a_summary_stays_in_what_github_takes(forge: Forge, tmp_path: Path) -> None:
+REFUSED = (
+    f"{MARKER}\n### Plan for catalog `bookshop`\n\n**0 to create, 0 to update, 900 to delete.**\n\n"
+    "> [!CAUTION]\n> **Refused: apply will not carry out this plan.**\n>\n"
+    "> - `max_deletes`: 900 deletes, and the policy allows 5. To allow it: `--max-deletes=900`\n"
+)
+FOLD = (
+    "<details><summary>- <b><code>p%d</code></b></summary>\n\n- `prompt`: 1 line\n\n"
+    "  ````diff\n  -```\n\n  -</details> %s\n  ````\n\n</details>\n"
+)
+
+
+@pytest.mark.parametrize("letter", ["x", "书"])
+def test_a_summary_stays_in_what_github_takes_and_begins_with_the_result(
+    forge: Forge, tmp_path: Path, letter: str
+) -> None:
     forge.read_only = True
-    comment(tmp_path, github(forge, tmp_path), f"{PLAN}\n```\n{'x' * SUMMARY}\n```\n")
-    assert summary(tmp_path).startswith(
-        f"{PLAN}\nThe rest of this plan is too long for a comment: it is in the job"
+    folds = [FOLD % (n, letter * 40_000) for n in range(40)]
+    done = comment(tmp_path, github(forge, tmp_path), "\n".join([REFUSED, "#### Deletes (900)\n", *folds]))
+    assert done.returncode == 0
+    text = summary(tmp_path)
+    assert len(text.encode()) < 1 << 20
+    # The result, then why there is no comment, then as many sessions as fit, each of them whole.
+    before, after = text.split("\n#### Deletes (900)\n\n")
+    head, said = before.split("\n\nNo comment was posted ")
+    assert head + "\n" == REFUSED
+    assert said.startswith("(403, Resource not accessible by integration): give the job the permission")
+    *kept, left_out = after.removesuffix("\n\n").split("\n\n<details>")
+    assert len(kept) == (24 if letter == "x" else 8) - 1
+    assert left_out.endswith(
+        "</details>\n\nThe rest of this plan is too long for this page: see the log of the job."
     )
-    assert len(summary(tmp_path)) < 1_000
+    assert text.count("\n</details>\n") == len(kept) + 1
+
+
+def test_a_summary_of_one_block_that_is_too_long_is_its_result(forge: Forge, tmp_path: Path) -> None:
+    forge.read_only = True
+    comment(tmp_path, github(forge, tmp_path), f"{PLAN}\n#### Updates (1)\n\n```\n{'x' * SUMMARY}\n```\n")
+    why, left_out = summary(tmp_path).removeprefix(PLAN + "\n").rstrip("\n").split("\n\n")
+    assert why.startswith("No comment was posted")
+    assert left_out == "The rest of this plan is too long for this page: see the log of the job."
+
+
+def test_a_job_that_wants_no_comment_has_the_plan_in_its_summary(forge: Forge, tmp_path: Path) -> None:
+    env = github(forge, tmp_path)
+    done = comment(tmp_path, env, PLAN, "--no-comment")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "The plan is in the job's summary.\n"
+    assert summary(tmp_path) == PLAN + "\n"
+    assert not_planned(tmp_path, env, WHY, "--no-comment").returncode == 0
+    assert (
+        summary(tmp_path)
+        .removeprefix(PLAN + "\n")
+        .startswith("### No plan for commit `0123456789ab`\n\n````text\nsessions/a.yaml:3:5: ")
+    )
+    assert forge.calls == []
 
 
 @pytest.mark.parametrize("length", [10, 5_000, 80_000])
 def test_a_shortened_plan_is_short_and_keeps_its_marker(length: int) -> None:
-    short = excerpt(f"{MARKER}\n{'x' * length}\n\n{'y' * length}\n")
+    short = excerpt(f"{MARKER}\n{'x' * length}\n\n{'y' * length}\n", 4_000, "The rest is elsewhere.")
     assert short.startswith(MARKER + "\n")
-    assert len(short) < 4_200
+    assert len(short) < 4_100
+    assert short.endswith("The rest is elsewhere.") == (length > 10)
 
 
 # GitLab
@@ -490,6 +540,10 @@ def test_a_commit_that_can_not_be_planned_is_said_above_the_plan(forge: Forge, t
     assert summary(tmp_path).startswith(
         "### No plan for commit `0123456789ab`\n\n````text\nsessions/a.yaml:3:5: "
     )
+    # A job that runs again for the commit whose plan is below.
+    there["body"] = stamp(COMMIT, "41.1", "shop") + old
+    not_planned(tmp_path, github(forge, tmp_path), WHY, "--key=shop")
+    assert "The plan below is of an earlier run for the same commit. " in there["body"]
     # The next plan replaces all of it.
     env = github(forge, tmp_path, GITHUB_RUN_ID="43")
     assert comment(tmp_path, env, PLAN, "--key=shop").returncode == 0

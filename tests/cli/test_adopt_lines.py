@@ -59,6 +59,15 @@ def test_what_is_gone_puts_its_key_in_question_and_not_the_catalog(
     assert done.stderr == f"not done: ann {gone}or correct the number\n"
     assert [one[3] for one in identities(server)] == ["ben"]
 
+    plan = shop.run("plan", "shop", "--detailed-exitcode")
+    assert (plan.returncode, plan.stdout.splitlines()[-1]) == (
+        2,
+        "Nothing to apply. 1 session of the catalog is left undone: see the notes.",
+    )
+    tidy = shop.run("adopt", "--tidy", "--catalog", "shop")
+    assert (tidy.returncode, tidy.stdout) == (0, "No adopt line is done.\n")
+    assert tidy.stderr == f"left in place: ann {gone}or correct the number\n"
+
 
 def test_a_stranger_is_refused_by_the_name_of_its_owner(shop: Shell, server: RunningServer) -> None:
     write(shop, ANN, name="toyshop")

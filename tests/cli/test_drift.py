@@ -157,7 +157,9 @@ def test_an_unreadable_tag_that_names_this_catalog_is_drift_without_a_journal(
     document = applied.json("drift", "shop", "--state-dir", "elsewhere", code=2)
     assert [note["session_id"] for note in document["notes"] if note.get("drift")] == [3]
     assert (document["actions"], document["summary"]["drift"]) == ([], 1)
-    assert "Drift. The notes say what was changed outside git.\n" in drift(applied)
+    assert "Drift: 1 session with an altered tag. The notes say what was changed outside git.\n" in drift(
+        applied
+    )
 
 
 def test_a_session_that_is_live_twice(applied: Shell, server: RunningServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -126,3 +127,18 @@ def _options(command: click.Command) -> Iterator[click.Option]:
             yield param
     for inner in getattr(command, "commands", {}).values():
         yield from _options(inner)
+
+
+def test_ctrl_c_while_it_is_imported_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    for words in ([str(COMMAND)], [sys.executable, "-m", "reconciler"]):
+        done = subprocess.run(
+            [*words, "plan"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

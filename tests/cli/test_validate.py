@@ -101,10 +101,28 @@ def test_a_manifest_that_is_not_read_is_an_error(shop: Shell, path: str, hint: s
     assert shop.run("validate", "shop").stdout == "bookshop: 2 sessions, all valid.\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (EVE + "version: 1\n", ": it declares `eve`"),
+        (EVE + "  eve: {name: Again, prompt: p}\n", ": it declares `eve`"),
+        (EVE + "  broken: [\n", ""),
+    ],
+)
+def test_a_manifest_with_an_error_is_a_manifest(shop: Shell, text: str, named: str) -> None:
+    (shop.root / "eve.yaml").write_text(text)
+    done = shop.run("validate", "shop")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"eve.yaml: this file is a manifest, and the catalog does not read it{named}\n"
+    )
+
+
 def test_other_files_are_no_manifests(shop: Shell) -> None:
     for path, text in {
         "workflow.yaml": "on: push\njobs: {}\n",
         "pods.yaml": "kind: A\nsessions: {}\n",
+        "timeouts.yaml": "kind: A\nsessions: {login: {name: Login, timeout: 5}}\n",
         "broken.yml": "sessions: [\n",
         "empty.yml": "",
         ".hidden/eve.yaml": EVE,

@@ -109,7 +109,7 @@ BAD_FILES = {
         "[]",
     ),
     "empty": ("name: mindcraft", "name: ''", "13:7: `name` is empty", "''"),
-    "missing": ("  remark: session_remark\n", "", "88:3: `session` has no `remark`", "session_id"),
+    "missing": ("  remark: session_remark\n", "", "95:3: `session` has no `remark`", "session_id"),
     "unknown field": (
         "    page_size: 100              # assumed",
         "    page_sise: 100              # assumed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -70,6 +71,15 @@ def test_a_killed_runs_create_is_awaited_if_the_list_lags(
         assert again.err.startswith(WAITING), again
         assert not world.duplicates()
         world.close(again)
+
+
+def test_a_killed_run_leaves_no_request_at_work(world: World) -> None:
+    """The server is slow to see that the request is to be cut. The run is over only when it has."""
+    killer = Killer(world.server, 1, "before")
+    world.server.before.append(lambda _: time.sleep(0.1 if killer.struck else 0))
+    killed = world.apply("--parallelism", "1", killer=killer)
+    world.server.faults.clear()
+    assert [one.fate for one in killed.log] == ["cut"]
 
 
 def test_a_torn_line_is_not_an_error(world: World) -> None:

@@ -255,11 +255,15 @@ class World:
                 if killer:
                     killer.aim(forked.pid)
                 code = forked.wait(patience)
+                if killer:
+                    killer.put_down()
                 return Run(code, warm.text(out), warm.text(err), self.server.log[began:])
         with self.start(*arguments, prefix=prefix, **env) as process:
             if killer:
                 killer.aim(process.pid)
             said = process.communicate(timeout=patience)
+            if killer:
+                killer.put_down()
         return Run(process.returncode, *said, self.server.log[began:])
 
     def here(self, *arguments: str) -> Run:
@@ -437,19 +441,36 @@ class Killer:
     def __init__(self, server: RunningServer, number: int, when: Literal["before", "after"]) -> None:
         self.struck = False
         self._aimed = threading.Event()
+        self._over = threading.Event()
         self._pid = 0
         self._nth = len(server.log) + number
         self._server = server
-        self._seen: dict[int, int] = {}
+        self._hooks = server.before if when == "before" else server.after
+        self._hooks.append(self._strike)
+        self._cut = Fault("cut", where=self._is_it)
         if when == "before":
-            server.before.append(self._strike)
-            server.faults.add(Fault("cut", where=self._is_it))
-        else:
-            server.after.append(self._strike)
+            server.faults.add(self._cut)
+        server.done.append(self._see)
 
     def aim(self, pid: int) -> None:
         self._pid = pid
         self._aimed.set()
+
+    def put_down(self) -> None:
+        """Wait until the server is done with the request at which it struck, and leave the server in peace.
+
+        The process ends before the server looks whether the request is to be cut: who goes on at once may take the
+        fault away, and the server does what the process asked for while the next one is at work.
+        """
+        if self.struck:
+            assert self._over.wait(PATIENCE)
+        self._hooks.remove(self._strike)
+        self._server.done.remove(self._see)
+        self._server.faults.remove(self._cut)
+
+    def _see(self, entry: LoggedRequest) -> None:
+        if self._is_it(entry):
+            self._over.set()
 
     def _is_it(self, entry: LoggedRequest) -> bool:
         return entry.number == self._nth

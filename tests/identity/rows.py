@@ -33,6 +33,7 @@ from tests.identity.situations import (
     copied_young_with_a_chat,
     damaged,
     deleted,
+    deleted_created_and_damaged,
     deleted_unknown,
     first_of_staging,
     healed,
@@ -155,6 +156,20 @@ ROWS: Final = [
         codes=(0,),
         live="#1 bookshop/alice",
         command="adopt alice=1 --catalog shop --auto-approve --settle 0",
+    ),
+    Row(
+        "A tag that did not survive",
+        "the tag was truncated, and the session that was deleted before is restored",
+        deleted_created_and_damaged,
+        says=(
+            "alice would be created, but #3 may be it: its tag can't be read (the remark is no JSON any more, so it "
+            'was cut off or altered); what is left of it: "reconciler":{"catalog":"bookshop","key":"alice","base":"1n '
+            "hint: take it over: `reconciler adopt alice=3`; or, to create alice beside it, remove what is left of the "
+            "tag from the remark of #3",
+        ),
+        codes=(3,),
+        live="#2 bookshop/bob, #3 unreadable",
+        command="archive restore ARCHIVE shop --auto-approve --settle 0",
     ),
     Row(
         "A tag that did not survive",

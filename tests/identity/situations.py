@@ -54,6 +54,17 @@ def healed(world: World) -> None:
     assert world.remark(1) == whole
 
 
+def deleted_created_and_damaged(world: World) -> None:
+    """Alice was deleted and created again, and the tag of the second one was truncated."""
+    world.write({"alice": KIND, "bob": BOB})
+    world.apply()
+    world.write({"bob": BOB})
+    world.apply()
+    world.write({"alice": KIND, "bob": BOB})
+    world.apply()
+    world.hands.change(3, remark=world.remark(3)[:60])
+
+
 def another_team(world: World, **head: Any) -> None:
     """Another folder's catalog of the same name has alice."""
     world.write({"alice": KIND}, folder="theirs", id=FIRST_ID)

@@ -480,29 +480,30 @@ class Identities(RuleBasedStateMachine):
         if not found:
             declare_move(team, message)
             return
-        words = shlex.split(found[1])
-        environment = environment_in(found[1])
+        self.take_over(team, shlex.split(found[1]))
+
+    def take_over(self, team: Team, words: list[str]) -> None:
+        """Run the ``adopt`` that a refusal advises. Who applies to another account on purpose says so here, too."""
+        environment = environment_in(shlex.join(words))
         asking = deepcopy(team)
         pairs = [word.split("=") for word in words if not word.startswith("--") and "=" in word]
         asking.adopt = {(environment, key): int(number) for key, number in pairs}
-        taken = self.world.run(team, *words, touches=is_own(asking, environment))
-        note(str(taken))
+        done = self.world.run(team, *words, touches=is_own(asking, environment))
+        note(str(done))
+        if done.code == 3 and "add --other-account" in done.err:
+            self.take_over(team, [*words, "--other-account"])
 
     def heed_unreadable(self, team: Team, done: Done, allow: str, *, bold: bool) -> None:
         found = re.match(
-            r"take it over: `reconciler (adopt (\S+)=(\d+)[^`]*)`; or, to create \S+ beside it, (?:remove|make)",
+            r"take it over: `reconciler (adopt \S+=(\d+)[^`]*)`; or, to create \S+ beside it, (?:remove|make)",
             allow,
         )
         assert found, done
-        number = int(found[3])
+        number = int(found[2])
         if bold:
             self.server.store.update_session(number, remark="")
         else:
-            asking = deepcopy(team)
-            asking.adopt = {(environment_in(found[1]), found[2]): number}
-            words = shlex.split(found[1])
-            taken = self.world.run(team, *words, touches=is_own(asking, environment_in(found[1])))
-            note(str(taken))
+            self.take_over(team, shlex.split(found[1]))
         self.world.damaged.pop(number, None)
 
     def converged(self, team: Team, environment: str | None, done: Done) -> None:

@@ -31,7 +31,9 @@ KEYS = {70: "sk-first-0f-two-accounts", 71: "sk-second-0f-two-accounts"}
 
 #: Processes that can be killed. They come from one that has imported the program once, since that takes long.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["reconciler.cli", "reconciler.cli.commands.apply", "tests.models.world"])
+_PROCESSES.set_forkserver_preload(
+    ["reconciler.cli.commands.apply", "reconciler.render.text", "jsonschema_rs", "tests.models.world"]
+)
 
 #: What is left of a tag's beginning, however it was escaped.
 _BEGINNING = re.compile(r"""(?:"|&quot;|\\")reconciler(?:"|&quot;|\\")""")
@@ -153,9 +155,7 @@ class World:
         assert process.pid is not None
         killer.aim(process.pid)
         process.join()
-        self.server.faults.clear()
-        self.server.before.clear()
-        self.server.after.clear()
+        killer.put_down()
         code = process.exitcode
         process.close()
         assert code is not None
@@ -207,7 +207,7 @@ class World:
             assert row.api_id == team.account, done
         self._judge_words(done)
         self._judge_archives(team, done, said, after)
-        self._judge_creates(done, before)
+        self._judge_creates(done, before, touches)
         self._judge_doubles(done, before, said, after)
         self.judge_messages()
 
@@ -251,8 +251,9 @@ class World:
             assert fitting, f"#{number} is not in the archive as it was: {row}\n{done}"
             assert all(one["account"]["api_ids"] == [row.api_id] for one in fitting), fitting
 
-    def _judge_creates(self, done: Done, before: dict[int, SessionRow]) -> None:
-        """No session is made beside one whose damaged tag says, to whoever knows, that it is the same."""
+    def _judge_creates(self, done: Done, before: dict[int, SessionRow], touches: Touches) -> None:
+        """No session is made beside one whose damaged tag says, to whoever knows, that it is the same; unless somebody
+        asked for that one by its id. What was taken over is damaged no more."""
         for row in done.made.values():
             tag = parse_remark(row.remark).tag
             for number, damaged in self.damaged.items():
@@ -260,9 +261,12 @@ class World:
                 assert (
                     old is None
                     or tag is None
+                    or touches(old)
                     or (old.api_id, old.name) != (row.api_id, row.name)
                     or damaged.tag.identity != tag.identity
                 ), f"#{row.session_id} was made beside {old}\n{done}"
+        for number in done.changed:
+            self.damaged.pop(number, None)
 
     def _judge_doubles(
         self,
@@ -302,8 +306,8 @@ class World:
             assert found[text] == {account}, f"{text!r}, in #{number}: {found[text]}"
 
     def archives(self, folder: Path) -> list[dict[str, Any]]:
-        """All that is archived in a folder."""
-        for path in folder.glob("[!.]*.json"):
+        """All that is archived in a folder, in the order of the commands."""
+        for path in sorted(folder.glob("[!.]*.json")):
             if path not in self._archived:
                 self._archived[path] = json.loads(path.read_text(encoding="utf-8"))
         return [one for path, one in self._archived.items() if path.parent == folder]

@@ -182,7 +182,7 @@ def test_duplicates_are_left_alone_until_their_messages_are_counted(
     twins = snapshot(written(ALICE, 3, prompt="Changed."), written(ALICE, 5))
     plan = make_plan(catalog(ALICE), with_counts(twins, messages))
     assert plan.empty
-    assert plan.undecided
+    assert [note.kind for note in plan.undone] == ["undecided-duplicate"]
     assert plan.notes == (
         Note(
             "undecided-duplicate",
@@ -212,7 +212,7 @@ def test_what_the_journal_never_wrote_is_a_copy_of_what_it_wrote() -> None:
     there = snapshot(written(ALICE, 3), written(ALICE, 5), written(ALICE, 7))
     wrote = Written(wrote=frozenset({5}), keys={5: "alice"})
     plan = make_plan(catalog(ALICE), there, written=wrote)
-    assert (plan.actions, plan.counts.copies, plan.undecided) == ((), 2, False)
+    assert (plan.actions, plan.counts.copies, plan.undone) == ((), 2, ())
     assert [(note.kind, note.session_id) for note in plan.notes] == [("copy", 3), ("copy", 7)]
     gone = make_plan(catalog(BOB), there, written=wrote)
     assert [(one.kind, one.session_id) for one in gone.actions] == [("delete", 5), ("create", None)]

@@ -27,7 +27,7 @@ from reconciler.cli.options import (
 from reconciler.cli.problems import print_problems
 from reconciler.cli.run_plan import run_part, writing_options
 from reconciler.cli.sections import SectionedCommand
-from reconciler.domain import Catalog, LiveSession, Snapshot
+from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, Problem, Refused, UsageError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.plan.keep import keep_for_catalog
@@ -129,20 +129,21 @@ def _tell_unclear(adopt: dict[str, int], unclear: list[Problem], *, all_or_nothi
 
 
 def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:
-    """Remove the adopt lines that are done."""
+    """Remove the adopt lines that are done, and name those whose session is gone."""
     from reconciler.catalog.load import load
     from reconciler.catalog.tidy import remove_adopt_lines
+    from reconciler.cli.journal_facts import journal_facts
     from reconciler.cli.live import live_or_against
-    from reconciler.plan.adoptions import done_adoptions
+    from reconciler.plan.adoptions import done_adoptions, gone_adoptions
+    from reconciler.plan.placing import place
 
     loaded = load(folder, which.env, dict(which.var))
     catalog = loaded.catalog
-    held: dict[str, list[LiveSession]] = {}
-    for live in live_or_against(None, connection, state, keep_for_catalog(catalog)):
-        tag = live.remark.tag
-        if tag is not None and tag.identity == catalog.identity(tag.identity.key):
-            held.setdefault(tag.identity.key, []).append(live)
-    done = done_adoptions(catalog, held)
+    snapshot = live_or_against(None, connection, state, keep_for_catalog(catalog))
+    places = place(catalog, snapshot, journal_facts(catalog, state).written(snapshot.endpoint))
+    for note in gone_adoptions(catalog, places.held, places.live):
+        click.echo(f"left in place: {note.key} {note.message}", err=True)
+    done = done_adoptions(catalog, places.held)
     if not done:
         click.echo("No adopt line is done.")
         return ExitCode.OK

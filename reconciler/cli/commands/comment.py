@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -31,8 +30,18 @@ import click
     "FILE is what the command printed.",
 )
 @click.option("--only-if-changes", is_flag=True, help="Post no new comment for a plan without changes.")
+@click.option(
+    "--no-comment",
+    is_flag=True,
+    help="Post nothing: put the plan, or why there is none, into the job's summary alone.",
+)
 def command(
-    plan: Path | None, author: str, key: str, not_planned: Path | None, only_if_changes: bool
+    plan: Path | None,
+    author: str,
+    key: str,
+    not_planned: Path | None,
+    only_if_changes: bool,
+    no_comment: bool,
 ) -> None:
     """Post a plan to the pull or merge request that this CI job runs for.
 
@@ -45,47 +54,49 @@ def command(
     one.
     """
     from reconciler.ci.api import NotPostedError
-    from reconciler.ci.comment import mark_not_planned, no_plan, put_comment, write_summary
-    from reconciler.ci.forge import this_request, without_comments
+    from reconciler.ci.comment import mark_not_planned, put_comment
+    from reconciler.ci.forge import job_commit, this_request, without_comments
+    from reconciler.ci.summary import no_plan, write_summary
     from reconciler.errors import ReconcilerError
     from reconciler.text.escape import markdown_text, terminal
 
-    text, why_not = _input(plan, not_planned, key)
-    where = f"The plan is in {plan}." if plan else ""
+    text, why_not = _input(plan, not_planned, key or no_comment)
+    shown = text or no_plan(why_not, job_commit())
+    why, in_summary = "", ""
     try:
-        forge = this_request(author=author)
-        if text is None:
-            text = no_plan(why_not, forge.commit if forge else os.environ.get("GITHUB_SHA", ""))
+        forge = None if no_comment else this_request(author=author)
         if forge is not None:
-            if plan is None:
+            if text is None:
                 put = mark_not_planned(forge, why_not, key=key)
-                write_summary(text)
             else:
                 put = put_comment(forge, text, key=key, only_if_changes=only_if_changes)
             click.echo(terminal(_done(put.done, put.address)))
             if put.note:
                 click.echo(terminal(put.note), err=True)
-            if plan and (put.shortened or put.done in ("kept", "not needed")):
-                write_summary(text)
+            if text is None or put.shortened or put.done in ("kept", "not needed"):
+                write_summary(shown)
             return
-        system = without_comments()
-        why = f"No comment was posted: there are none on {system}." if system else _NO_REQUEST
+        if not no_comment:
+            system = without_comments()
+            why = f"No comment was posted: there are none on {system}." if system else _NO_REQUEST
     except NotPostedError as error:
         why = f"No comment was posted ({error})" + (f": {error.advice}." if error.advice else ".")
         why += f" {error.earlier}" if error.earlier else ""
-        text = f"{(text or no_plan(why_not)).rstrip()}\n\n{markdown_text(why)}"
+        in_summary = markdown_text(why)
     except ReconcilerError:
-        write_summary(text or no_plan(why_not))
+        write_summary(shown)
         raise
-    if write_summary(text):
+    where = f"The plan is in {plan}." if plan else ""
+    if write_summary(shown, in_summary):
         where = "The plan is in the job's summary." if plan else ""
-    click.echo(terminal(f"{why} {where}".rstrip()), err=True)
+    if why or where:
+        click.echo(terminal(f"{why} {where}".strip()), err=True)
 
 
 _NO_REQUEST = "This job does not run for a pull or merge request."
 
 
-def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str | None, str]:
+def _input(plan: Path | None, not_planned: Path | None, has_key: str | bool) -> tuple[str | None, str]:
     """The plan, or nothing and why there is none."""
     from reconciler.ci.comment import read_marker
     from reconciler.disk import MAX_FILE, read_named
@@ -100,7 +111,7 @@ def _input(plan: Path | None, not_planned: Path | None, key: str) -> tuple[str |
             return text, ""
     except (OSError, UnicodeDecodeError) as error:
         raise ReconcilerError(f"the plan {plan} can't be read: {error}") from None
-    if not key:
+    if not has_key:
         raise UsageError("--not-planned needs a --key: it says which comment it is about")
     assert not_planned is not None
     try:

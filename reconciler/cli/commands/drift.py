@@ -97,5 +97,5 @@ def command(
             plan,
         )
     put_out(drift_to_document(plan, snapshot), output, catalog)
-    drift = plan.actions or plan.undecided or any(note.drift for note in plan.notes)
+    drift = plan.actions or any(note.drift for note in plan.notes)
     return ExitCode.CHANGES if drift else ExitCode.OK

@@ -39,8 +39,7 @@ def command(key: str, catalog: Path, form: str, **flags: Any) -> None:
     for path, value, place, layer in rows_:
         click.echo(f"  {terminal(path):<{paths}}  {terminal(place):<{places}}  {terminal(layer)}: {value}")
     click.echo("")
-    for line in session.prompt.split("\n"):
-        click.echo(f"  | {terminal(line)}")
+    click.echo("\n".join(f"  | {terminal(line)}" for line in session.prompt.split("\n")))
 
 
 def _short(value: Any) -> str:

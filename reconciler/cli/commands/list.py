@@ -21,7 +21,7 @@ from reconciler.cli.options import (
 from reconciler.cli.output import format_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.domain import LiveSession, Others, Snapshot
-from reconciler.errors import CatalogError, UsageError
+from reconciler.errors import UsageError
 from reconciler.ownership.reserved import reserved_kind
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
@@ -123,16 +123,7 @@ def _scope(folder: Path, env: str | None) -> _Scope:
             )
         return _Scope(None, frozenset())
     names: list[str | None] = [env] if env else [*environments(folder)] or [None]
-    problems: dict[Any, None] = {}
-    name = None
-    for one in names:
-        try:
-            name = catalog_name(folder, one)
-        except CatalogError as error:
-            problems |= dict.fromkeys(error.problems)
-    if problems:
-        raise CatalogError(problems)
-    return _Scope(name, frozenset(names))
+    return _Scope(catalog_name(folder, names[0]), frozenset(names))
 
 
 def _row(live: LiveSession, owner: Owner) -> tuple[str, str, str, str]:

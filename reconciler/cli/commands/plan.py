@@ -104,7 +104,7 @@ def command(
     put_out(plan_to_document(plan), output, catalog)
     if plan.refusals:
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undecided) else ExitCode.OK
+    return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undone) else ExitCode.OK
 
 
 def _connection(

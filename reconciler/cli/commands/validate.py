@@ -31,15 +31,20 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
     empty prompt, is a warning; `reconciler lint` has more rules, and says how to turn one off.
     """
     from reconciler.catalog import environments
+    from reconciler.catalog.budget import ONE_BY_ONE, Budget
+    from reconciler.catalog.problems import MAX_PROBLEMS
     from reconciler.lint import MISTAKES, lint
 
     which = split(flags, CatalogFlags)
     names: list[str | None] = [which.env] if which.env else [*environments(catalog)] or [None]
     problems: dict[Problem, None] = {}  # an error in several environments is printed once
     found = []
+    budget = Budget(ONE_BY_ONE if len(names) > 1 else "")
     for name in names:
+        if budget.is_spent or len(problems) >= MAX_PROBLEMS:
+            break
         try:
-            loaded = CatalogFlags(name, which.var).load(catalog)
+            loaded = CatalogFlags(name, which.var).load(catalog, budget)
         except CatalogError as error:
             problems |= dict.fromkeys(error.problems)
         else:
