@@ -66,7 +66,7 @@ class JournalFacts:
         scope = self._scope(plan.endpoint)
         live = {one.session_id for one in snapshot}
         applied = written_sessions(self.entries, scope, snapshot.account, live)
-        expected = last_account(self.entries, scope)
+        expected = last_account(self.entries, scope, self.catalog.moved_every)
         plan = with_history(plan, snapshot, applied)
         plan = with_archived(plan, self._archived(plan, snapshot.account, live))
         if not allow_recreate:

@@ -145,3 +145,16 @@ def test_a_session_without_environment_may_be_that_of_another_one(
     assert "staging has no session in this account, and another environment uses it (#1)" in words(
         done.stdout
     )
+
+
+def test_a_renamed_catalog_remembers_its_account(shell: Shell, server: RunningServer) -> None:
+    shell.environ = {"MINDCRAFT_ENDPOINT": server.url, "MINDCRAFT_API_KEY": PRODUCTION}
+    shell.write(ALICE, catalog="old")
+    assert shell.run("apply", "shop", "--auto-approve").returncode == 0
+    server.store.insert_session(name="Somebody", api_id=70)
+    shell.write(ALICE, moved=[{"from": "old/*", "to": "*"}])
+    said = "the last apply of bookshop from here was for account 71, and this is account 70"
+    plan = shell.run("plan", "shop", MINDCRAFT_API_KEY=STAGING)
+    assert f"{said}. Apply asks before it writes there" in words(plan.stdout)
+    done = shell.run("apply", "shop", "--auto-approve", MINDCRAFT_API_KEY=STAGING)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (3, said)

@@ -108,6 +108,7 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
             shared_account=policy.shared_account,
         ),
         keep=keep_for_catalog(catalog, ids=facts.ids()),
+        former=catalog.moved_every,
     )
 
 
