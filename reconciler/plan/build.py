@@ -343,7 +343,8 @@ def _not_in_journal(
     whose, they = ("it is", "it") if len(found) == 1 else ("they are", "they")
     if catalog.id is None:
         advice = (
-            f"an id tells the two apart ({command('apply', '--write-id', environment=catalog.environment)})"
+            "find that out before you apply. Ids tell the two apart from then on "
+            f"({command('apply', '--write-id', environment=catalog.environment)})"
         )
     else:
         advice = "find that out before you apply, since a tag from before the id does not say it"

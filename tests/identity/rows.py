@@ -236,7 +236,8 @@ ROWS: Final = [
             "update alice #1: changed in git",
             "[not-in-journal] this machine's journal never wrote alice #1, carol #2, and nothing but "
             "the name bookshop says whose they are. If another catalog has that name, they may "
-            "belong to that one: an id tells the two apart (`reconciler apply --write-id`)",
+            "belong to that one: find that out before you apply. Ids tell the two apart from then on "
+            "(`reconciler apply --write-id`)",
         ),
         codes=(0, 0, 0),
         live="#1 bookshop/alice",
@@ -376,7 +377,8 @@ ROWS: Final = [
             "messages); #1 stays",
             "[not-in-journal] this machine's journal never wrote alice #2, and nothing but the name "
             "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
-            "an id tells the two apart (`reconciler apply --write-id`)",
+            "find that out before you apply. Ids tell the two apart from then on (`reconciler apply "
+            "--write-id`)",
         ),
         codes=(0, 2, 0),
         live="#1 bookshop/alice",
@@ -391,7 +393,8 @@ ROWS: Final = [
             "message); #2 stays",
             "[not-in-journal] this machine's journal never wrote alice #1, and nothing but the name "
             "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
-            "an id tells the two apart (`reconciler apply --write-id`)",
+            "find that out before you apply. Ids tell the two apart from then on (`reconciler apply "
+            "--write-id`)",
         ),
         codes=(0, 2, 0),
         live="#2 bookshop/alice (1 message)",
