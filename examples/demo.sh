@@ -1,5 +1,6 @@
 #!/bin/sh
-# The first hour of a catalog, on the embedded server: validate, plan, apply, edit a prompt, plan, apply, no changes.
+# The first hour of a catalog, on the embedded server: validate, plan, apply, edit a prompt, plan, test, apply, no
+# changes.
 # `make demo` runs it; so does anyone with `reconciler` on the PATH. It asks nothing and stops at the first failure.
 set -eu
 
@@ -54,12 +55,12 @@ rm -rf "$shop"
 cp -R examples/bookshop "$shop"
 rm -rf "$shop/.reconciler"  # of someone who applied the original in place
 # The copy lies one folder higher, and editors look for the schemas from where a file is.
-for file in "$shop"/catalog.yaml "$shop"/sessions/*.yaml; do
+for file in "$shop"/catalog.yaml "$shop"/sessions/*.yaml "$shop"/tests/*.yaml; do
     sed '1s|=\.\./|=|' "$file" >"$shop/edited"
     mv "$shop/edited" "$file"
 done
 made >"$shop/.made"
-run ls "$shop" "$shop/sessions" "$shop/prompts"
+run ls "$shop" "$shop/sessions" "$shop/tests" "$shop/prompts"
 
 run reconciler validate "$shop"
 run_short reconciler plan "$shop" --endpoint local
@@ -68,7 +69,7 @@ run reconciler apply "$shop" --endpoint local --auto-approve
 say "They are live. Now Alice is to talk less: one line of her prompt, in $shop/sessions/readers.yaml."
 readers=$shop/sessions/readers.yaml
 old='brief: two or three sentences, then a question.'
-new='brief: one sentence, then a question.'
+new='brief: one sentence.'
 sed "s/$old/$new/" "$readers" >"$shop/edited"
 if cmp -s "$readers" "$shop/edited"; then
     die "the line to change is no longer in $readers"
@@ -78,6 +79,29 @@ made >"$shop/.made"
 printf '  - %s\n  + %s\n' "$old" "$new"
 
 run reconciler plan "$shop" --endpoint local
+
+say "Alice has tests. A server that plays a model shows what the new line does to her answers."
+reconciler server "$shop" --port 0 --chat-script examples/answers.yaml >"$shop/.reconciler/server.log" &
+server=$!
+trap 'kill "$server" 2>/dev/null || :' EXIT
+address=''
+until [ -n "$address" ]; do
+    kill -0 "$server" 2>/dev/null || die "the server did not start"
+    address=$(sed -n 's/.* at \(http:[^ ]*\) .*/\1/p' "$shop/.reconciler/server.log")
+    sleep 0.1
+done
+code=0
+run reconciler test --changed --catalog "$shop" --endpoint "$address" || code=$?
+[ "$code" -eq 5 ] || die "the test should find that Alice no longer asks a question back"
+
+say "The reviewer would not have seen that. So: brief, and still with a question."
+better='brief: one sentence, then a question.'
+sed "s/$new/$better/" "$readers" >"$shop/edited"
+mv "$shop/edited" "$readers"
+made >"$shop/.made"
+run reconciler test --changed --catalog "$shop" --endpoint "$address"
+kill "$server"
+trap - EXIT
 run reconciler apply "$shop" --endpoint local --auto-approve
 
 say "And once more. With --detailed-exitcode, 0 means that files and server agree, 2 that they differ."

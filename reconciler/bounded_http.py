@@ -63,6 +63,15 @@ class BoundedAdapter(HTTPAdapter):
         pool.ConnectionCls = _TLSConnection if pool.scheme == "https" else _PlainConnection
         return pool
 
+    def close(self) -> None:
+        """Close all connections. Urllib3 only forgets them: they would stay open until the garbage collector runs."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in list(manager.pools.keys()):
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
 
 class BoundedSession(requests.Session):
     """A session for :func:`send_within`. It ignores the target of a redirect, which may not be a valid address."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from reconciler.behaviour.case import Case
 from reconciler.ownership.account import UNKNOWN, Account
@@ -55,8 +55,9 @@ class Policy:
     """What an apply may do without being asked again. ``None`` means no bound.
 
     ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
-    contract calls for (:func:`reconciler.plan.canaries.canaries_due`). ``shared_account`` says that the environments of
-    the catalog may live in one account.
+    contract calls for (:func:`reconciler.plan.canaries.canaries_due`). ``tests`` says that behaviour tests of what a
+    plan changes have to be run, and must not regress. ``shared_account`` says that the environments of the catalog may
+    live in one account.
     """
 
     max_deletes: Limit | None = Limit(count=10)
@@ -65,6 +66,7 @@ class Policy:
     on_conflict: OnConflict = "overwrite"
     lock: bool = False
     canary: int | None = None
+    tests: Literal["required"] | None = None
     shared_account: bool = False
 
 
@@ -181,8 +183,8 @@ class Written:
     ``wrote``.
 
     ``keys`` has the key that each live session was last written under. ``unsettled`` are keys with a create of which
-    the journal does not know which session it made, if any. ``copies`` are sessions that a run called copies: they stay
-    so when the original is gone.
+    the journal does not know which session it made, if any, and that no later run wrote to. ``copies`` are sessions
+    that a run called copies: they stay so when the original is gone.
     """
 
     made: frozenset[int] = frozenset()
@@ -238,8 +240,24 @@ Others: TypeAlias = Literal["unmanaged", "foreign"]
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
-#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`).
-Way: TypeAlias = Literal["fast", "sweep"]
+
+@runtime_checkable
+class KnownKeep(Protocol):
+    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same."""
+
+    def __call__(self, live: LiveSession, /) -> LiveSession | Others: ...
+
+    def beyond(self, other: Keep) -> frozenset[int] | None:
+        """The ids of sessions that this keeps, and the other maybe not, or in part. None: they are not known by id.
+
+        Of all other sessions, this keeps the same of what the other one keeps as of the whole. It counts what the
+        other one counts.
+        """
+
+
+#: What proved that a list is complete: its count, or that its pages leave no gap (:mod:`reconciler.api.listing`), or
+#: that all changes of a complete list are known (:mod:`reconciler.api.changes`).
+Way: TypeAlias = Literal["fast", "sweep", "changes"]
 
 
 @dataclass(frozen=True, slots=True)

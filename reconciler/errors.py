@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     CHANGES = 2  # --detailed-exitcode and drift: there are changes. No other case returns 2.
     REFUSED = 3  # a guard said no: policy, stale plan, conflict, missing approval
     PARTIAL = 4  # done in part; the output says what was not done
+    TESTS_FAILED = 5  # `reconciler test`: some test fails
     USAGE = 64
     INTERRUPTED = 130
 

@@ -20,9 +20,9 @@ from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.api.rate_limit import RateLimiter
+from reconciler.apply.beside import with_messages
 from reconciler.apply.report import Report
 from reconciler.apply.run import ApplyOptions, apply_plan
-from reconciler.cli.live import with_messages
 from reconciler.contract import SESSION_NAMES, Contract, load_contract
 from reconciler.domain import Catalog, LiveSession, Session, Snapshot, Written
 from reconciler.ownership.remark import compose_remark

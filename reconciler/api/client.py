@@ -111,12 +111,16 @@ class Client:
 
     def uncancellable(self) -> Client:
         """A client over the same connections whose calls continue after the run was asked to stop."""
+        return self.paced_by(self.limiter.uncancellable())
+
+    def paced_by(self, limiter: RateLimiter) -> Client:
+        """A client over the same connections with another pace, and another request to stop."""
         client = Client(
             self.endpoint,
             self.contract,
             connections=self.connections,
             tries=self.tries,
-            limiter=self.limiter.uncancellable(),
+            limiter=limiter,
             transport=self._transport,
         )
         client.observer = self.observer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from reconciler.api.errors import ApiError
 from reconciler.contract import Operation, SessionShape
@@ -12,6 +13,9 @@ from reconciler.domain import LiveSession
 from reconciler.ownership.remark import parse_remark
 from reconciler.text.normalise import normalise_prompt
 from reconciler.values import DEEPEST, as_number, nested_deeper
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def decode_session(row: Any, shape: SessionShape) -> LiveSession:
@@ -70,6 +74,16 @@ def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int 
         number if type(number) is int and number > 0 else None,
         token if type(token) is str and token else None,
     )
+
+
+def read_stamp(row: Mapping[str, Any], shape: SessionShape) -> int | None:
+    """When a listed session was changed last, in microseconds of the service's clock; None if the row does not say."""
+    text = value_at(row, shape.updated_at)
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // _MICROSECOND
 
 
 def value_at(row: Mapping[str, Any], path: tuple[str, ...]) -> Any:

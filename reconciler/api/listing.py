@@ -52,15 +52,15 @@ from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
 from reconciler.api.client import Client
-from reconciler.api.decode import decode_session, value_at
+from reconciler.api.decode import value_at
 from reconciler.api.errors import ApiError, UnreliableListError
+from reconciler.api.list_page import read_page
 from reconciler.api.prefetch import prefetched
 from reconciler.api.seen import Row, Seen
 from reconciler.api.segments import Segment, in_turn, split, with_gap
 from reconciler.bulk import no_garbage_collection
 from reconciler.domain import Keep, LeftOut, Listing, LiveSession, Others, Snapshot, Way
 from reconciler.ownership.account import make_account
-from reconciler.values import as_number
 
 #: How often a list is read that does not contain what the server counts.
 TRIES = 3
@@ -116,12 +116,15 @@ class Pages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A complete list: the kept sessions by id, how many others are only counted, and how it was read."""
+    """A complete list, and how it was read."""
 
-    sessions: tuple[LiveSession, ...]
-    left_out: LeftOut
-    newest: int
+    seen: Seen
     listing: Listing
+
+    @property
+    def sessions(self) -> tuple[LiveSession, ...]:
+        """The kept sessions, by id."""
+        return self.seen.sessions()
 
 
 def whole(live: LiveSession) -> LiveSession:
@@ -158,15 +161,21 @@ def list_sessions(
         else:
             every = list_sessions(client, keep=lambda live: keep(live) if live.name == name else "unmanaged")
             return replace(every, left_out=LeftOut())
+    sessions = found.sessions
     return Snapshot(
-        found.sessions,
+        sessions,
         client.endpoint.name,
         client.contract,
-        left_out=found.left_out,
+        left_out=found.seen.left_out(),
         listing=found.listing,
-        account=make_account(numbers, (live.session_id for live in found.sessions if live.remark.tag)),
-        newest=found.newest,
+        account=make_account(numbers, (live.session_id for live in sessions if live.remark.tag)),
+        newest=found.seen.newest,
     )
+
+
+def list_anew(client: Client, keep: Keep, on_rows: OnRows | None = None) -> Found:
+    """All sessions, as in :func:`list_sessions`, with those that are only counted. The garbage collector stays on."""
+    return read_list(_ClientPages(client, None, keep, _AHEAD * client.connections, False), on_rows=on_rows)
 
 
 def read_list(pages: Pages, *, on_rows: OnRows | None = None) -> Found:
@@ -370,7 +379,7 @@ class _Reading:
 
     def _found(self, passes: int, way: Way) -> Found:
         listing = Listing(self.calls, passes, way)
-        return Found(self.seen.sessions(), self.seen.left_out(), self.seen.newest, listing)
+        return Found(self.seen, listing)
 
     def _miscounted(self, start: _Start) -> UnreliableListError:
         if self.twice is not None:
@@ -461,20 +470,10 @@ class _ClientPages:
         query: dict[str, Any] = {"ordering": ordering, "page": number, "size": size or operation.page_size}
         if self.name is not None:
             query["name"] = self.name
-        try:
-            body = self.client.read("list_sessions", query)
-        except ApiError as error:
-            if error.status == 404 and number > 1:
-                return None
-            raise
-        count, results = as_number(body.get("count")), body.get("results")
-        if type(count) is not int or type(results) is not list:
-            raise ApiError(
-                "list_sessions",
-                "the answer does not fit the contract: count and results are not both there",
-                hint="is the address that of the session API?",
-            )
-        lives = [decode_session(row, self.client.contract.session) for row in results]
+        page = read_page(self.client, query)
+        if page is None:
+            return None
+        count, lives = page
         if self.name is not None:
             self.filtered &= all(self.name.casefold() in live.name.casefold() for live in lives)
         return Page(count, [live.session_id for live in lives], [self.keep(live) for live in lives])

@@ -59,6 +59,10 @@ _AGAIN = "run the command again"
 _REST: Final[Mapping[str, Any]] = {"temperature": 0.2, "max_tokens": 4000, "history_length": 4, "data": {}}
 
 
+class LockHeldError(Refused):
+    """Another run holds the lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A lock session: ``holder`` says who created it, ``expires`` until when it is valid."""
@@ -118,7 +122,8 @@ def locked(
     creation of a ticket. ``on_wait`` is called once for each holder that is waited for.
 
     Raises:
-        Refused: somebody else held it for longer than that, or the service can't keep a lock.
+        LockHeldError: somebody else held it for longer than that.
+        Refused: the service can't keep a lock.
         ReconcilerError: the ticket could not be created, or is not listed.
     """
     desk = _Desk(catalog, environment, holder, ttl, settle)
@@ -287,9 +292,9 @@ def _wait_for_turn(
     raise _held_by(ahead[0], desk.environment) if ahead else desk.not_listed()
 
 
-def _held_by(ticket: Ticket, environment: str | None) -> Refused:
+def _held_by(ticket: Ticket, environment: str | None) -> LockHeldError:
     unlock = command("unlock", environment=environment)
-    return Refused(
+    return LockHeldError(
         f"locked by {ticket.holder} (#{ticket.session_id}, valid until {write_timestamp(ticket.expires)})",
         f"wait with --lock-timeout=SECONDS, or, if that run is dead, break it with: {unlock}",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from reconciler.domain import LeftOut, LiveSession, Others
@@ -12,7 +12,8 @@ from reconciler.domain import LeftOut, LiveSession, Others
 #: What is kept of a row: the session, or who owns it if it is only counted.
 Row: TypeAlias = LiveSession | Others
 
-_KINDS: Final[dict[str, int]] = {"unmanaged": 1, "foreign": 2}
+_KINDS: Final[dict[Others, int]] = {"unmanaged": 1, "foreign": 2}
+_NAMES: Final[dict[int, Others]] = {number: name for name, number in _KINDS.items()}
 
 
 class Seen:
@@ -31,6 +32,7 @@ class Seen:
         for number, row in enumerate(rows):
             if isinstance(row, str):
                 kinds[number] = _KINDS[row]
+                self._kept.pop(ids[number], None)
             else:
                 self._kept[ids[number]] = row
         start, end = bisect_left(self._ids, ids[0]), bisect_right(self._ids, ids[-1])
@@ -48,6 +50,30 @@ class Seen:
                 self._ids.insert(place, session_id)
                 self._kinds.insert(place, kind)
         return twice
+
+    def remove(self, session_id: int) -> None:
+        """Forget a session that was seen."""
+        place = bisect_left(self._ids, session_id)
+        del self._ids[place], self._kinds[place]
+        self._kept.pop(session_id, None)
+
+    def row(self, session_id: int) -> Row | None:
+        """What was seen of a session; None if it was not seen."""
+        place = bisect_left(self._ids, session_id)
+        if place == len(self._ids) or self._ids[place] != session_id:
+            return None
+        kind = self._kinds[place]
+        return _NAMES[kind] if kind else self._kept[session_id]
+
+    @property
+    def ids(self) -> array[int]:
+        """All ids, growing. Not to be changed."""
+        return self._ids
+
+    @property
+    def kept(self) -> Mapping[int, LiveSession]:
+        """The kept sessions by id, in any order."""
+        return self._kept
 
     def count(self, below: int) -> int:
         """How many lower ids were seen."""
@@ -68,4 +94,4 @@ class Seen:
 
     def left_out(self) -> LeftOut:
         """How many sessions are only counted."""
-        return LeftOut(*(self._kinds.count(_KINDS[kind]) for kind in ("unmanaged", "foreign")))
+        return LeftOut(**{name: self._kinds.count(number) for name, number in _KINDS.items()})

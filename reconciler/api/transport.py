@@ -129,6 +129,10 @@ class _Adapter(BoundedAdapter):
             self._way = super().get_connection_with_tls_context(request, verify, proxies, cert)
         return self._way
 
+    def close(self) -> None:
+        super().close()
+        self._way = None
+
     def request_url(self, request: Any, proxies: Any) -> str:
         # Plain http never goes through a proxy, so the request line never needs the whole address.
         return str(request.path_url)

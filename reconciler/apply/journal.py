@@ -178,12 +178,14 @@ def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
     wrote: set[int] = set()
     keys: dict[int, str] = {}
     unsettled: set[tuple[Any, str]] = set()  # by run
+    before: dict[Any, frozenset[tuple[Any, str]]] = {}  # by run: what was unsettled when it began
     copies: set[int] = set()
     in_scope = _in_scope(scope)
 
     def chosen(start: Entry) -> bool:
         if not in_scope(start):
             return False
+        before[start.get("run")] = frozenset(unsettled)
         found = start.get("copies")
         copies.update(one for one in (found if type(found) is list else ()) if type(one) is int)
         return True
@@ -199,6 +201,8 @@ def written(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Written:
         elif event == "applied" and type(number) is int:
             wrote.add(number)
             copies.discard(number)
+            # A run that began later saw what an earlier create had made, if anything, before it wrote to the key.
+            unsettled -= {open_one for open_one in before.get(entry.get("run"), ()) if open_one[1] == key}
             if action == "create":
                 made.add(number)
                 unsettled.discard(one)

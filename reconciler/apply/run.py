@@ -19,7 +19,8 @@ from typing import Any
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
-from reconciler.api.listing import list_sessions, whole
+from reconciler.api.lister import ClientLister, Lister
+from reconciler.api.listing import whole
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive
@@ -74,12 +75,14 @@ def apply_plan(
     options: ApplyOptions,
     *,
     snapshot: Snapshot | None = None,
+    lister: Lister | None = None,
     stop: Cancellation | None = None,
     on_result: Callable[[Result], None] | None = None,
 ) -> Report:
     """Carry out a plan.
 
     ``snapshot`` is the one that the plan was made from. Without it, or with ``recheck``, the list is read again.
+    ``lister`` is what lists the sessions for that, and for the verification; None: read every page, each time.
     ``stop`` ends the run early: no new write starts, and writes in flight finish. ``on_result`` is called with each
     result, from any thread, one call at a time.
 
@@ -89,21 +92,18 @@ def apply_plan(
     """
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
-    run = options.run
-    stop = stop or client.limiter.stop
+    stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
     started = write_timestamp(datetime.now(UTC), "milliseconds")
-    folder = options.archive or options.state / archives.FOLDER
+    folder, run = options.archive or options.state / archives.FOLDER, options.run
     archive = Archive(folder, run, started, client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
-    seen = client.limiter.now()
     with Journal(options.state / journals.FILE) as journal:
+        seen = client.limiter.now()
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
-            keep = whole if tries_changes(plan, client) else keep_for_plan(plan)
-            snapshot, seen = list_sessions(client, keep=keep), client.limiter.now()
-            refuse_if_stale(plan, snapshot)
+            snapshot, seen = _checked_anew(plan, client, lister), client.limiter.now()
         refuse_if_unable(plan, snapshot)
         archive = replace(archive, account=options.account or snapshot.account)
         lives = {live.session_id: live for live in snapshot}
@@ -111,6 +111,7 @@ def apply_plan(
         journal.record(run, "start", _opening(plan, archive, options))
         writer = Writer(
             client,
+            lister,
             archive,
             journal,
             options.settle,
@@ -128,6 +129,21 @@ def apply_plan(
         with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _checked_anew(plan: Plan, client: Client, lister: Lister) -> Snapshot:
+    """The sessions now.
+
+    Raises:
+        Refused: the plan is stale.
+    """
+    if tries_changes(plan, client):
+        # The first write of a kind is judged by lists that assume nothing about the service, and so nothing about it.
+        snapshot = ClientLister(client).sessions(keep=whole)
+    else:
+        snapshot = lister.sessions(keep=keep_for_plan(plan), full=plan.count("delete") > 0)
+    refuse_if_stale(plan, snapshot)
+    return snapshot
 
 
 def _opening(plan: Plan, archive: Archive, options: ApplyOptions) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from reconciler.api.cancellation import Cancellation, Interrupted
-from reconciler.api.listing import list_sessions
 from reconciler.api.polling import poll
 from reconciler.apply.payload import rewritten_payload
 from reconciler.apply.report import Result, Rewrite, Verification
@@ -111,7 +110,7 @@ def _by_names(
     lives: dict[int, LiveSession] = {}
     calls = 0
     for name in names:
-        found = list_sessions(writer.client, name=name)
+        found = writer.lister.named(name)
         lives |= {live.session_id: live for live in found}
         calls += found.listing.calls if found.listing else 1
         if calls > pages:  # others gave the same name to hundreds of sessions
@@ -126,7 +125,7 @@ def _wait_until_listed(plan: Plan, results: list[Result], writer: Writer) -> tup
     made = [result.session_id for result in results if result.session_id is not None]
     keep = keep_for_plan(plan, ids=made)
     for _ in poll(writer.client.limiter, writer.settle):
-        now = list_sessions(writer.client, keep=keep)
+        now = writer.lister.sessions(keep=keep)
         findings = compare(plan, look_again(plan, results, now), now)
         if not findings.differences:
             break

@@ -20,7 +20,7 @@ from reconciler.api.cancellation import Interrupted
 from reconciler.api.client import Client
 from reconciler.api.decode import answered
 from reconciler.api.errors import ApiError
-from reconciler.api.listing import list_sessions
+from reconciler.api.lister import ClientLister, Lister
 from reconciler.api.polling import poll
 from reconciler.api.send import Found, Sent, send_until_certain
 from reconciler.apply.archive import Archive
@@ -69,10 +69,12 @@ class Writer:
     - ``calls``: how many calls it takes to look up one session.
     - ``permit``: called before each call that writes; raises Interrupted if the run must end.
     - ``heard``: called with each write that was sent, and its outcome.
+    - ``lister``: what the sessions are looked up with.
     - ``tagged``: the sessions that have a tag of their own (:meth:`reconciler.plan.types.Plan.tagged`).
     """
 
     client: Client
+    lister: Lister
     archive: Archive
     journal: Journal
     settle: float
@@ -152,7 +154,8 @@ class Writer:
         operation = self.client.contract.operation("update_session")
         payload = create_payload(action, operation, made=session_id)
         # A run that is stopped now still finishes this action.
-        filled = replace(self, client=self.client.uncancellable(), permit=lambda: None)._write(
+        client = self.client.uncancellable()
+        filled = replace(self, client=client, lister=ClientLister(client), permit=lambda: None)._write(
             replace(action, kind="update", session_id=session_id),
             "update_session",
             {**address(operation, made), **payload},
@@ -175,7 +178,7 @@ class Writer:
 
     def _half_made(self, action: Action) -> LiveSession | None:
         name = half_made_name(action.identity)
-        for live in list_sessions(self.client, name=name):
+        for live in self.lister.named(name):
             if live.name == name and reserved_kind(live) == "half-made":
                 return live
         return None
@@ -344,7 +347,7 @@ class Writer:
             return _failed(action, "failed", error)
 
     def _by_tag(self, action: Action) -> LiveSession | None:
-        for live, tag in self.tagged(list_sessions(self.client, name=action.name)):
+        for live, tag in self.tagged(self.lister.named(action.name)):
             if tag.identity == action.identity and tag.catalog_id == action.catalog_id:
                 return live
         return None
@@ -352,7 +355,7 @@ class Writer:
     def by_id(self, session_id: int, *names: str) -> LiveSession | None:
         """The session with this id, listed under one of these names; None if it is not listed."""
         for name in dict.fromkeys(names):
-            for live in list_sessions(self.client, name=name):
+            for live in self.lister.named(name):
                 if live.session_id == session_id:
                     return live
         return None

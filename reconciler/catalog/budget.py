@@ -21,7 +21,7 @@ MAX_DISK: Final = 2 * 2**30
 #: Bytes that are read for all environments together. What is on disk may always be read once.
 MAX_READ: Final = 100 * 2**20
 #: Seconds that all templates together may take to render.
-MAX_RENDERING: Final = 12.0
+MAX_RENDERING: Final = 15.0
 #: Bytes of the prompts of all sessions, each counted as often as it is used; and how much a byte on disk adds.
 MAX_TEXT: Final = 128 * 2**20
 TEXT_A_BYTE: Final = 4

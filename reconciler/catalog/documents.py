@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.catalog.budget import Budget, Excess
 from reconciler.catalog.check import SchemaName, check
-from reconciler.catalog.files import Root, TooManyEntriesError, UnreadableError
+from reconciler.catalog.files import LFS_POINTER, Root, TooManyEntriesError, UnreadableError
 from reconciler.catalog.problems import Problems
 from reconciler.catalog.unread import unread_manifests
 from reconciler.errors import CatalogError, Problem
@@ -39,6 +39,7 @@ def _is_suspect(data: bytes) -> bool:
         b"<<<<<<<" in data
         or b">>>>>>>" in data
         or _HASH.search(data) is not None
+        or data.startswith(LFS_POINTER.encode())
         or _HASH_AFTER_TAB.search(data) is not None
         or any(f"{end}：".encode() in data for end in "eltsakdnh")  # the last letters of the fields
     )

@@ -29,6 +29,11 @@ MAX_FILES: Final = 2_000_000
 _MAX_OPEN: Final = 32
 
 
+#: How the file begins that Git LFS puts in the place of one that it has not fetched.
+LFS_POINTER: Final = "version https://git-lfs.github.com/spec/"
+FETCH: Final = "run `git lfs pull`; in CI, check out with LFS"
+
+
 class UnreadableError(Exception):
     """A file that can't or may not be read. ``message`` continues after the name of the file: "is a folder"."""
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from reconciler.catalog.files import FETCH, LFS_POINTER
 from reconciler.disk import MAX_FILE
 from reconciler.errors import Problem
 from reconciler.strict_yaml.faults import MAX_DEPTH, TOO_DEEP
@@ -85,6 +86,9 @@ class Table:
 
     def rows(self, needed: Collection[str]) -> Iterator[Row | Problem]:
         """All rows, in their order. ``needed`` are the columns that a header must have."""
+        if self.text.startswith(LFS_POINTER):
+            yield self._source.at(0, "this is a pointer of Git LFS, and not the table itself", FETCH)
+            return
         count = 0
         before = 0
         for row in self._csv(needed) if self.is_csv else self._jsonl():

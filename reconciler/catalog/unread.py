@@ -26,6 +26,8 @@ _CATALOG_FILES: Final = frozenset({"catalog.yaml", "catalog.yml"})
 _SESSIONS: Final = re.compile(
     r"^sessions[ \t]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*+[ \t]+[^\s#].*:", re.MULTILINE
 )
+#: Bytes of such files that are parsed. Of the rest it is enough to see that they look like manifests.
+_PARSED: Final = 2 * 2**20
 #: How many keys a message names.
 _NAMED: Final = 5
 
@@ -39,8 +41,13 @@ def unread_manifests(root: Root, known: Collection[str]) -> Iterator[Problem]:
     if not left:
         return
     real = {os.path.realpath(os.path.join(root.folder, path)) for path in known}  # a symlink may lead to it
+    size = 0
     for path in left:
-        keys = None if os.path.join(root.folder, path) in real else _keys(root, path)
+        keys = None
+        if os.path.join(root.folder, path) not in real:
+            data = _read(root, path)
+            size += len(data)
+            keys = _keys(path, data, parsed=size <= _PARSED)
         if keys is not None:
             yield Problem(
                 "this file is a manifest, and the catalog does not read it"
@@ -73,20 +80,23 @@ def _yaml_files(root: Root) -> Iterator[str]:
                 yield path
 
 
-def _keys(root: Root, path: str) -> list[str] | None:
-    """The keys of the sessions that a manifest declares, as far as they can be read; None if the file is none."""
+def _read(root: Root, path: str) -> bytes:
     try:
-        data = root.read(path)
+        return root.read(path)
     except UnreadableError:
-        return None
+        return b""
+
+
+def _keys(path: str, data: bytes, *, parsed: bool) -> list[str] | None:
+    """The keys of the sessions that a manifest declares, as far as they are read; None if the file is none."""
     fields = load_schema("manifest")["properties"]
     if not any(name.encode() in data for name in fields):
         return None
     text = decode(path, data)
     if isinstance(text, Problem):
         return None
-    document: Any = parse(data, text).document
-    if document is None:  # it can't be read, which is no reason to let it pass for another kind of file
+    document: Any = parse(data, text).document if parsed else None
+    if document is None:  # what can't be read may be a manifest all the same
         return [] if _SESSIONS.search(text) else None
     if not isinstance(document, Mapping) or not document:
         return None

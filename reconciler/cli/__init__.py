@@ -35,8 +35,11 @@ GROUPS = {
         "show": "Show a saved plan.",
         "list": "List the live sessions, and who manages each.",
         "drift": "Show what was changed outside git.",
+        "test": "Ask the personas, and check their answers.",
         "snapshot": "Save the live list to a file to plan against.",
         "comment": "Post a plan to the pull request that a CI job runs for.",
+        "watch": "Look at catalogs again and again, and repair drift if asked to.",
+        "approve": "Approve a plan that a watcher shows.",
     },
     "Ownership": {
         "export": "Write live sessions as a catalog.",
@@ -65,6 +68,7 @@ EXIT_CODES = {
     2: "There are changes (drift, and with --detailed-exitcode).",
     3: "Refused: a guard, a stale plan, or no approval.",
     4: "Done in part; the output says what was not done.",
+    5: "Some behaviour test fails.",
     64: "Usage error.",
     130: "Interrupted.",
 }

@@ -1,19 +1,16 @@
-"""The account of a command: the mark of its key, and the check that it is the expected one."""
+"""The check that a command runs against the expected account."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import click
 
-from reconciler.api.client import Client
 from reconciler.cli.approve import approve
 from reconciler.domain import Snapshot
 from reconciler.errors import Refused
-from reconciler.ownership.account import Account, mark_key, other_account
-from reconciler.state import read_salt
+from reconciler.ownership.account import Account, other_account
 
 other_account_option = click.option(
     "--other-account",
@@ -29,17 +26,6 @@ class Expected:
     account: Account
     made: str
     hint: str
-
-
-def key_mark(client: Client, state: Path) -> str:
-    """The mark of the client's key, with the salt in the state folder; empty if there is none yet."""
-    key = client.endpoint.api_key
-    return mark_key(key, read_salt(state) if key else None)
-
-
-def with_key(snapshot: Snapshot, key: str) -> Snapshot:
-    """The snapshot with the mark of the key that it was listed with."""
-    return replace(snapshot, account=replace(snapshot.account, key=key))
 
 
 def check_account(expected: Expected, snapshot: Snapshot, *, allowed: bool, ask: str = "") -> None:

@@ -95,6 +95,7 @@ HABITS: Final[Mapping[str, str]] = {
 #: What follows a command that can't do without: words in capitals are for the reader to fill in.
 _ARGUMENTS: Final[Mapping[str, str]] = {
     "adopt": "KEY=ID",
+    "approve": "DIGEST",
     "archive": "list",
     "archive restore": "ID",
     "completion": "SHELL",

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.api.cancellation import Cancellation
-from reconciler.api.client import Client
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.api.listing import list_sessions, whole
-from reconciler.cli.account import key_mark, with_key
 from reconciler.cli.connect import Connection, check_address, connect
 from reconciler.cli.progress import Step, progress
-from reconciler.domain import Keep, Snapshot, Written
-
-if TYPE_CHECKING:
-    from reconciler.plan.types import Plan
+from reconciler.domain import Keep, Snapshot
 
 
 def live_or_against(file: Path | None, connection: Connection, state: Path, keep: Keep = whole) -> Snapshot:
@@ -34,50 +27,11 @@ def live_or_against(file: Path | None, connection: Connection, state: Path, keep
         snapshot = read_snapshot(file, connection.read_contract())
         check_address(connection.service, snapshot.endpoint)
         return snapshot.reduced(keep)
+    from reconciler.apply.beside import key_mark, with_key
+
     with connect(connection, state) as client, progress("listing") as step:
         key = key_mark(client, state)
         return with_key(list_sessions(client, keep=keep, on_rows=step), key)
-
-
-def with_messages(
-    snapshot: Snapshot,
-    catalog: str,
-    environment: str | None,
-    written: Written,
-    client: Callable[[], AbstractContextManager[Client]],
-) -> Snapshot:
-    """The snapshot, with the number of messages of each session whose identity is live more than once, except copies.
-    Without such sessions, no call is sent. ``written`` is what the journal says."""
-    from reconciler.plan.duplicates import to_count
-    from reconciler.plan.placing import doubles
-
-    lives, beyond = to_count(doubles(snapshot, catalog, environment, written))
-    if not lives:
-        return snapshot
-    from reconciler.api.messages import count_messages
-
-    with client() as asked:
-        counts = count_messages(asked, lives)
-    return replace(snapshot, messages=counts, uncounted=beyond)
-
-
-def with_message_counts(
-    plan: Plan, snapshot: Snapshot, client: Callable[[], AbstractContextManager[Client]]
-) -> Plan:
-    """The plan, with how many messages each delete takes away. Those that the snapshot counted already are not asked
-    again, and count towards the limit."""
-    from reconciler.api.messages import count_messages
-    from reconciler.plan.chats import uncounted, with_counts
-    from reconciler.plan.duplicates import MOST_COUNTED
-
-    numbers = frozenset(uncounted(plan))
-    lives = [live for live in snapshot if live.session_id in numbers]
-    if not lives:
-        return plan
-    with client() as asked:
-        return with_counts(
-            plan, count_messages(asked, lives[: max(0, MOST_COUNTED - len(snapshot.messages))])
-        )
 
 
 @contextmanager
@@ -122,6 +76,8 @@ class _Listing(threading.Thread):
                     keep=lambda live: self._keep(live),
                     on_rows=lambda done, total: self._step(done, total),
                 )
+                from reconciler.apply.beside import key_mark, with_key  # after the list was asked for
+
                 self._snapshot = with_key(found, key_mark(client, self._state))
         except BaseException as error:
             self._error = error

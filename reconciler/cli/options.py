@@ -281,10 +281,7 @@ def policy_options(function: F) -> F:
                 help="Look only at the session with this key, or at all whose keys match: `*` stands for any "
                 "characters, `?` for one. No other session is changed or deleted. Repeatable.",
             ),
-            _limit("--max-deletes", "deletes", "10"),
-            change_limits,
-            conflict_option,
-            canary_option,
+            limit_options,
             _guard(
                 "--allow-empty",
                 is_flag=True,
@@ -315,6 +312,13 @@ def policy_options(function: F) -> F:
             ),
         ]
     ):
+        function = option(function)
+    return function
+
+
+def limit_options(function: F) -> F:
+    """The limits on a plan, in place of those of the catalog's policy."""
+    for option in (canary_option, conflict_option, change_limits, _limit("--max-deletes", "deletes", "10")):
         function = option(function)
     return function
 

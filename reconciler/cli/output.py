@@ -239,7 +239,7 @@ def _with_origin(options: RenderOptions, output: Output, root: Path | None) -> R
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from reconciler.cli.who import who
+    from reconciler.apply.who import who
     from reconciler.text.timestamps import write_timestamp
 
     found = {} if root is None else who(root)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.cli.who import who
+from reconciler.apply.who import who
 from reconciler.contract import ContractFile, contract_from_json
 from reconciler.disk import MAX_DOCUMENT, read_named, write_out
 from reconciler.errors import ReconcilerError

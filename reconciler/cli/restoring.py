@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.apply.archive import Archived
+from reconciler.apply.beside import key_mark
 from reconciler.apply.journal import new_run
-from reconciler.cli.account import key_mark
+from reconciler.apply.waiting import hold_lock, lock_holder, wait_for_the_list
+from reconciler.apply.who import who
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect, connection_for
 from reconciler.cli.options import CatalogFlags, split
 from reconciler.cli.progress import progress
-from reconciler.cli.run_plan import hold_lock, lock_holder, wait_for_the_list
+from reconciler.cli.run_plan import say_holder, say_lag
 from reconciler.cli.suggestions import completed
-from reconciler.cli.who import who
 from reconciler.domain import Catalog
 from reconciler.errors import CatalogError, ExitCode, ReconcilerError
 from reconciler.ownership.account import Account
@@ -166,8 +167,9 @@ def _restore(
             timeout=how.lock_timeout,
             settle=lag,
             wanted=how.lock if how.lock is not None else catalog is not None and catalog.policy.lock,
+            on_wait=say_holder,
         ) as holding:
-            wait_for_the_list(client, state, identity.catalog, identity.environment, lag)
+            wait_for_the_list(client, state, identity.catalog, identity.environment, lag, say_lag)
             with progress("restoring") as step:
                 options = RestoreOptions(
                     state,

@@ -5,34 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions, whole
-from reconciler.apply import journal as journals
-from reconciler.apply.journal import Entry, last_account, last_unseen_create, new_run, read_journal, written
+from reconciler.apply.beside import key_mark, with_key, with_message_counts, with_messages
+from reconciler.apply.journal import Entry, last_account, new_run, written
 from reconciler.apply.report import INTERRUPTED, report_to_document
 from reconciler.apply.run import ApplyOptions, apply_plan
-from reconciler.cli.account import Expected, check_account, key_mark, other_account_option, with_key
+from reconciler.apply.waiting import hold_lock, lock_holder, wait_for_the_list
+from reconciler.apply.who import who
+from reconciler.cli.account import Expected, check_account, other_account_option
 from reconciler.cli.approve import approve
 from reconciler.cli.connect import Connection, connect, connection_for
-from reconciler.cli.live import with_message_counts, with_messages
 from reconciler.cli.options import Seconds, approve_option, archive_option, split
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options, show
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
 from reconciler.cli.streams import stdout_is_read
 from reconciler.cli.suggestions import completed, completed_document
-from reconciler.cli.who import who
 from reconciler.domain import Catalog, Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import Account
@@ -42,6 +41,10 @@ from reconciler.plan.types import GONE, Plan
 from reconciler.render.options import Detail, RenderOptions
 from reconciler.render.report import render_report
 from reconciler.state import make_salt, open_state
+from reconciler.text.escape import terminal
+
+if TYPE_CHECKING:
+    from reconciler.api.lock import Ticket
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -185,13 +188,10 @@ def _run(
         timeout=writing.lock_timeout,
         settle=settle,
         wanted=locking,
+        on_wait=say_holder,
     ) as holding:
-        entries = wait_for_the_list(client, state, job.catalog, job.environment, settle)
+        entries = wait_for_the_list(client, state, job.catalog, job.environment, settle, say_lag)
         snapshot = _listed(job, writing, client, state, entries)
-        scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
-        snapshot = with_messages(
-            snapshot, job.catalog, job.environment, written(entries, scope), lambda: nullcontext(client)
-        )
         plan = _planned(job, writing, snapshot, client)
         if writing.form == "text" or plan.refusals:
             show(plan_to_document(plan), writing.form, options)
@@ -251,7 +251,7 @@ def _with_what_is_left(plan: Plan, code: int) -> int:
     return ExitCode.PARTIAL if plan.undone and code == ExitCode.OK else code
 
 
-def _listed(job: Job, writing: Writing, client: Client, state: Path, entries: Iterable[Entry]) -> Snapshot:
+def _listed(job: Job, writing: Writing, client: Client, state: Path, entries: Sequence[Entry]) -> Snapshot:
     """The live list, checked to be of the right account. ``entries`` are those of the journal.
 
     Raises:
@@ -262,7 +262,9 @@ def _listed(job: Job, writing: Writing, client: Client, state: Path, entries: It
         snapshot = list_sessions(client, keep=job.keep, on_rows=step)
     snapshot = with_key(snapshot, key_mark(client, state))
     _check_account(job, writing, snapshot, entries)
-    return snapshot
+    scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
+    wrote = written(entries, scope)
+    return with_messages(snapshot, job.catalog, job.environment, wrote, lambda: nullcontext(client))
 
 
 def _check_account(job: Job, writing: Writing, snapshot: Snapshot, entries: Iterable[Entry]) -> None:
@@ -316,67 +318,18 @@ def _ask(plan: Plan, writing: Writing, options: RenderOptions) -> None:
     approve("Apply this change?" if count == 1 else f"Apply these {count} changes?")
 
 
-def wait_for_the_list(
-    client: Client, state: Path, catalog: str, environment: str | None, settle: float
-) -> list[dict[str, Any]]:
-    """Wait until the list shows what a recent run created and did not see listed, or it would be created twice.
-
-    ``settle`` is how long (seconds) a list may lag. Runs on other machines are unknown here. Returns the entries of
-    the journal.
-
-    Raises:
-        ReconcilerError: the journal exists and can't be read.
-    """
-    scope = {"catalog": catalog, "environment": environment, "endpoint": client.endpoint.name}
-    entries = read_journal(state / journals.FILE)
-    unseen = last_unseen_create(entries, scope)
-    left = 0.0 if unseen is None else settle - (datetime.now(UTC) - unseen).total_seconds()
-    if left > 0:
-        click.echo(
-            "a recent run created sessions and ended before the list showed them, or is still running: "
-            f"waiting {min(left, settle):.1f} s for the list",
-            err=True,
-        )
-        client.limiter.sleep(min(left, settle))
-    return entries
+def say_lag(seconds: float) -> None:
+    """Say that the run waits for a list that may lag."""
+    click.echo(
+        "a recent run created sessions and ended before the list showed them, or is still running: "
+        f"waiting {seconds:.1f} s for the list",
+        err=True,
+    )
 
 
-def lock_holder(by: Mapping[str, str | bool], run: str) -> str:
-    """Who holds a lock, for those who wait for it: the CI job or the user, and the run."""
-    return f"{by.get('job') or by['user']}, run {run}"
-
-
-@contextmanager
-def hold_lock(
-    client: Client,
-    catalog: str,
-    environment: str | None,
-    *,
-    holder: str,
-    timeout: float,
-    settle: float,
-    wanted: bool,
-) -> Iterator[Callable[[], bool]]:
-    """Hold the catalog's lock for the block, if it is ``wanted``. Yields a function that says whether it is still held.
-
-    ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag.
-
-    Raises:
-        ReconcilerError: the lock can't be taken.
-    """
-    if not wanted:
-        yield lambda: True
-        return
-    from reconciler.api.lock import Ticket, locked
-    from reconciler.text.escape import terminal
-
-    def waiting(ticket: Ticket) -> None:
-        click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
-
-    with locked(
-        client, catalog, environment, holder=holder, timeout=timeout, settle=settle, on_wait=waiting
-    ) as holding:
-        yield holding
+def say_holder(ticket: Ticket) -> None:
+    """Say whose lock the run waits for."""
+    click.echo(f"waiting for the lock of {terminal(ticket.holder)} (#{ticket.session_id})", err=True)
 
 
 def _counter(step: Callable[[int, int], None], total: int) -> Callable[[object], None]:

@@ -70,7 +70,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class SessionShape:
-    """Where the fields of a listed session are, each as a path of keys; ``account`` is the number of its account."""
+    """Where the fields of a listed session are, each as a path of keys.
+
+    ``account`` is the number of its account, ``updated_at`` the time of its last change.
+    """
 
     session_id: tuple[str, ...]
     session_token: tuple[str, ...]
@@ -82,6 +85,7 @@ class SessionShape:
     remark: tuple[str, ...]
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     account: tuple[str, ...] = ("api_id",)
+    updated_at: tuple[str, ...] = ("updated_at",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,9 @@ class Service:
 
     ``remark_limit`` is in bytes of UTF-8, ``largest_page`` in rows, ``late_seconds`` how long a new session took to be
     listed. ``time_zone`` is an offset such as ``+08:00``. ``updated_at`` moves with ``updates``, with ``messages`` and
-    updates, or ``never``. ``prompt_ends`` is ``end`` if white space is removed at the end only, ``both`` if at both
-    ends.
+    updates, or ``never``; it is a multiple of ``updated_at_seconds`` (0 for a fraction of a second), and a change is
+    listed at most ``updated_at_lag`` seconds later than it says. ``updated_at_order`` is whether the list can be
+    ordered by it. ``prompt_ends`` is ``end`` if white space is removed at the end only, ``both`` if at both ends.
     """
 
     remark_limit: int | None = None
@@ -133,6 +138,9 @@ class Service:
     bad_request: Status | None = None
     time_zone: str | None = None
     updated_at: Literal["updates", "messages", "never"] | None = None
+    updated_at_seconds: float | None = None
+    updated_at_lag: float | None = None
+    updated_at_order: Literal["honoured", "ignored"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +174,20 @@ class Contract:
     def settle(self) -> float:
         """How long, in seconds, to wait for the list to show a write: well over the longest delay that was measured."""
         return max(LEAST_SETTLE, 4 * (self.service.late_seconds or 0.0))
+
+    @property
+    def stamp_margin(self) -> float | None:
+        """How long, in seconds, a change may be listed after the time that its ``updated_at`` says, with a reserve.
+
+        None: what changes can't be told from ``updated_at``, or that is not known.
+        """
+        facts = self.service
+        seconds, lag = facts.updated_at_seconds, facts.updated_at_lag
+        if facts.updated_at not in ("updates", "messages") or facts.updated_at_order != "honoured":
+            return None
+        if seconds is None or lag is None or facts.ordering == "ignored":
+            return None
+        return max(self.settle, 4 * lag) + seconds + 1.0
 
     def operation(self, name: str) -> Operation:
         """The call of this name.

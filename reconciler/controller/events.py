@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
+
+from reconciler.text.timestamps import write_timestamp
 
 #: - ``looked``: a look ended; its ``facts`` are ``outcome`` (a lasting state) and ``seconds``.
 #: - ``listed``: the account's sessions were listed; ``how`` is ``same``, ``delta`` or ``full``.
@@ -52,6 +55,20 @@ class Event:
     environment: str | None = None
     message: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def event_to_document(event: Event) -> dict[str, Any]:
+    """The event as JSON values. Its time is an RFC 3339 text in UTC."""
+    return {
+        "kind": event.kind,
+        "at": write_timestamp(event.at),
+        "account": event.account,
+        "watched": event.watched,
+        "catalog": event.catalog,
+        "environment": event.environment,
+        "message": event.message,
+        "facts": json.loads(json.dumps(dict(event.facts), default=str)),
+    }
 
 
 #: Called with each event, from any thread. It must neither raise nor block for long.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from reconciler.api.answers import read_body
 from reconciler.api.client import Client, Reply
-from reconciler.api.decode import value_at
+from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.retry import pause_before_retry
 from reconciler.contract import Contract, Operation, Status
 from reconciler.doctor.learned import LearnedFacts
@@ -95,7 +96,8 @@ class ProbeContext:
     ``create_remark_kept`` is how many bytes of a remark the create kept, ``create_remark_cut`` whether it cut the
     remark off there, and ``create_remark_refused`` the shortest remark that it refused. ``unknown`` names what could
     not be found out although a contract should say it. ``times`` are the values of ``updated_at`` after the create and
-    after the last update.
+    after the last update. ``stamps`` are when (seconds by this machine's clock) the list showed a write, and the
+    ``updated_at`` that it had then (microseconds).
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class ProbeContext:
         self.update: Operation | None = None
         self.unknown: list[str] = []
         self.times: list[str] = []
+        self.stamps: list[tuple[float, int]] = []
         self._prompts = 0
 
     def report(self, name: str, verdict: Verdict, seen: str, follows: str = "") -> None:
@@ -168,8 +171,15 @@ class ProbeContext:
         reply = self.session.write(self.update, {**self.base_fields(make_prompt(start)), **others, **fields})
         live = self.session.after_write(reply, lambda live: live is not None and start in live.prompt)
         live = self.session.require(live)
+        self.note_stamp(live)
         # The list outweighs the response.
         return (Reply(reply.body, reply.response) if start in live.prompt else reply), live
+
+    def note_stamp(self, live: LiveSession) -> None:
+        """Note when the list showed what was just written."""
+        stamp = read_stamp(live.row, self.client.contract.session)
+        if stamp is not None:
+            self.stamps.append((time.time(), stamp))
 
     def not_stored(self, sent: Mapping[str, Any], live: LiveSession) -> set[str]:
         """The optional fields that came back with other values than were sent."""

@@ -98,6 +98,7 @@ def create_session(context: ProbeContext) -> None:
         _report_fields(context, live)
     _report_numbers(context, sent, live)
     context.times.append(str(live.row.get("updated_at") or ""))
+    context.note_stamp(live)
     zone(context, live)
 
 

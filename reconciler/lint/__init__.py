@@ -15,7 +15,7 @@ from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models, shipped
 from reconciler.lint.ignore import Comments
 from reconciler.lint.read import read_written
-from reconciler.lint.report import Finding, Report, report_to_document
+from reconciler.lint.report import MAX_FINDINGS, Finding, Report, report_to_document
 from reconciler.lint.rules import MISTAKES, RULES, SEVERITIES, Rule, Severity
 from reconciler.lint.secrets import masked
 from reconciler.lint.slips import may_have_slips
@@ -67,12 +67,16 @@ def lint(
         Finding, None
     ] = {}  # what many sessions inherit is found once for each of them, and reported once
     ignored: dict[Finding, None] = {}
+    cut: list[str] = []
     line = shown = ""
     for rule in RULES.values():
         severity: Severity = given.get(rule.name, rule.severity)
         options = {**rule.options, **given.get("options", {}).get(rule.name, {})}
         if severity == "off" or rule.name not in rules:
             continue
+        if cut and rule.name == "unused-ignore":  # what was not looked for may be ignored by a comment
+            continue
+        before = len(found)
         for spot, message, hint in chain.from_iterable(rule.check(subject, options) for subject in subjects):
             problem = spot.at.file.source.at(spot.at.char, message, hint)
             if problem.source is not line:  # the findings of a line share its text, which may be long
@@ -80,9 +84,14 @@ def lint(
             problem = replace(problem, source=shown)
             finding = Finding(rule.name, severity, problem)
             (ignored if comments.ignore(rule.name, spot) else found)[finding] = None
+            if len(found) - before >= MAX_FINDINGS:
+                cut.append(rule.name)
+                break
     ordered = sorted(found, key=lambda finding: (*finding.problem.order, finding.rule))
     sessions = {key for one in loaded for key in one.catalog.sessions}
-    return Report(loaded[0].catalog.name, len(sessions), subjects[0].models, tuple(ordered), len(ignored))
+    return Report(
+        loaded[0].catalog.name, len(sessions), subjects[0].models, tuple(ordered), len(ignored), tuple(cut)
+    )
 
 
 def count_mistakes(loaded: Loaded, variables: Mapping[str, JSON] | None = None) -> int:

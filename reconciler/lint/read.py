@@ -81,7 +81,7 @@ class Document(File):
         keys = []
         node: Node | None = self.outline.root
         while node is not None:
-            at = bisect_right([one.begin for one in node.entries], index) - 1
+            at = bisect_right(node.entries, index, key=lambda one: one.begin) - 1
             if at < 0 or node.entries[at].end < index:
                 break
             keys.append(Mark(self, node.entries[at].begin))

@@ -9,8 +9,10 @@ from reconciler.errors import Problem
 from reconciler.language_models import Models
 from reconciler.lint.rules import RULES, SEVERITIES, Severity
 
-#: 1.1 added ``source`` of a finding, and ``rules``.
-VERSION: Final = "1.1"
+#: 1.1 added ``source`` of a finding, and ``rules``; 1.2 added ``cut``.
+VERSION: Final = "1.2"
+#: How many findings of one rule are reported.
+MAX_FINDINGS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings, by file and line. ``ignored`` counts those that a comment suppresses."""
+    """All findings, by file and line. ``ignored`` counts those that a comment suppresses; ``cut`` names the rules that
+    may find more than the first :data:`MAX_FINDINGS`, which are all that is looked for."""
 
     catalog: str
     sessions: int
     models: Models
     findings: tuple[Finding, ...]
     ignored: int
+    cut: tuple[str, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """How many findings have exactly this severity."""
@@ -52,6 +56,7 @@ def report_to_document(report: Report) -> dict[str, Any]:
         "models": {"date": report.models.date, "shipped": report.models.shipped},
         "counts": {severity: report.count(severity) for severity in ("error", "warning", "info")},
         "ignored": report.ignored,
+        "cut": list(report.cut),
         "findings": [
             {
                 "rule": finding.rule,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.lint.read import Document, File, Mark, Spot
+from reconciler.lint.characters import invisible_character, mixed_scripts, spot_in
+from reconciler.lint.read import Mark, Spot
 from reconciler.lint.secrets import secrets
 from reconciler.lint.similar import similar
-from reconciler.lint.slips import cut_by_comment, full_width_colon, merge_conflict, prompt_is_path
+from reconciler.lint.slips import (
+    cut_by_comment,
+    escaped_path,
+    folded_list,
+    full_width_colon,
+    lfs_pointer,
+    merge_conflict,
+    prompt_is_path,
+    untidy_name,
+)
 from reconciler.lint.subject import Hit, Subject
 from reconciler.text.nearest import nearest
 from reconciler.text.normalise import normalise_prompt
@@ -154,72 +163,10 @@ def _secret(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
     for file in subject.written.files():
         for secret in secrets(file.text):
             yield Hit(
-                _spot_in(subject, file, secret.start),
+                spot_in(subject, file, secret.start),
                 f"this looks like {secret.kind}",
                 "revoke it first, since it is in git's history now; then remove it. "
                 "Never put a key into a prompt: anyone who talks to the persona can get it to reveal it",
-            )
-
-
-def _spot_in(subject: Subject, file: File, index: int) -> Spot:
-    """A character of a file, with the keys that lead to it."""
-    if isinstance(file, Document):
-        return file.spot_at(index)
-    return Spot(Mark(file, index), subject.written.covers(file))
-
-
-def _invisible_character(subject: Subject, options: Mapping[str, Any]) -> Iterator[Hit]:
-    from reconciler.text.characters import character_name
-    from reconciler.text.escape import hidden_at
-
-    allowed = {chr(int(name[2:], 16)) for name in options["allow"]}
-    for file in subject.written.files():
-        if file.text.isascii() and file.text.replace("\n", "").replace("\t", "").isprintable():
-            continue
-        first: dict[tuple[Mark | int, str], list[int]] = {}
-        for index, char in hidden_at(file.text):
-            if char == "\r" or char in allowed or _joins(file.text, index):
-                continue
-            covers = _spot_in(subject, file, index).covers
-            first.setdefault((covers[-1] if covers else file.line(index), char), []).append(index)
-        for (_, char), places in first.items():
-            more = "" if len(places) == 1 else f", and {len(places) - 1:,} more below"
-            yield Hit(
-                _spot_in(subject, file, places[0]),
-                f"there is an invisible character here: {character_name(char)}{more}",
-                "remove it, or write it as `\\u…` in double quotes, where everyone can see it",
-            )
-
-
-def _joins(text: str, index: int) -> bool:
-    """Whether this is a joiner in a script whose spelling uses joiners: Arabic, or a script of India."""
-    before = text[index - 1 : index]
-    return text[index] in "\u200c\u200d" and (
-        "\u0600" <= before <= "\u08ff" or "\u0900" <= before <= "\u0dff"
-    )
-
-
-# Names
-
-_ALIKE: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
-_WORD = re.compile(r"[^\W\d_]+")
-
-
-def _mixed_scripts(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
-    for text in subject.texts("name"):
-        for word in () if text.value.isascii() else _WORD.finditer(text.value):
-            scripts = [unicodedata.name(char, "?").split(" ")[0] for char in word.group()]
-            known = [script for script in scripts if script in _ALIKE]
-            if len(set(known)) < 2:
-                continue
-            most = max(sorted(set(known)), key=known.count)
-            odd = next(at for at, script in enumerate(scripts) if script in _ALIKE and script != most)
-            char = word.group()[odd]
-            yield Hit(
-                text.spot(word.start() + odd),
-                f"`{char}` in `{truncate(word.group())}` is {unicodedata.name(char)}, and the letters around it"
-                f" are {most.capitalize()}: they look alike",
-                f"write the word in {most.capitalize()} letters only",
             )
 
 
@@ -346,6 +293,27 @@ _TABLE: Final = (
         merge_conflict,
     ),
     Rule(
+        "lfs-pointer",
+        "error",
+        "A prompt that is a pointer of Git LFS, in the place of a file that was not fetched.",
+        "Run `git lfs pull`.",
+        lfs_pointer,
+    ),
+    Rule(
+        "folded-list",
+        "warning",
+        "A list in a prompt whose lines YAML joins, below a `>`, in quotes or without.",
+        "Write it below a `|`.",
+        folded_list,
+    ),
+    Rule(
+        "escaped-path",
+        "warning",
+        "A path with a drive in double quotes whose backslash is that of an escape, such as `C:\\temp`.",
+        "Put it in single quotes.",
+        escaped_path,
+    ),
+    Rule(
         "duplicate-prompt",
         "warning",
         "Two sessions whose identical prompts are written twice. A prompt that is written once, in a file or in the "
@@ -393,7 +361,7 @@ _TABLE: Final = (
         "An invisible character, or one that changes the direction of writing, anywhere in a file. `allow` lists "
         "exceptions, like `U+00A0`.",
         "Remove it, or write it as an escape.",
-        _invisible_character,
+        invisible_character,
         {"allow": []},
     ),
     Rule(
@@ -405,11 +373,18 @@ _TABLE: Final = (
         _trailing_space,
     ),
     Rule(
+        "untidy-name",
+        "warning",
+        "A name with white space at its start or end, a tab or a line end.",
+        "Remove it.",
+        untidy_name,
+    ),
+    Rule(
         "mixed-scripts",
         "warning",
         "A word in a name that mixes letters of similar-looking scripts, such as Latin and Cyrillic.",
         "Write it in one script.",
-        _mixed_scripts,
+        mixed_scripts,
     ),
     Rule(
         "unknown-model",
@@ -461,5 +436,6 @@ MISTAKES: Final = frozenset(
         "cut-by-comment",
         "full-width-colon",
         "merge-conflict",
+        "lfs-pointer",
     }
 )

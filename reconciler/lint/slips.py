@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.catalog.files import UnreadableError, check_path
+from reconciler.catalog.files import FETCH, LFS_POINTER, UnreadableError, check_path
 from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models
 from reconciler.lint.read import Mark, Spot
@@ -20,6 +20,9 @@ _FIELD: Final = (
     r"name|model|prompt|parameters|temperature|max_tokens|history_length|data|remark|lifecycle|extends"
 )
 _FULL_WIDTH: Final = re.compile(rf"[\r\n][ \t]*((?:{_FIELD})：)")
+_ITEM: Final = re.compile(r"(?:[-*+•]|[0-9]{1,3}[.)])[ \t]+[^\s-]")
+#: The start of a path with a drive, whose backslash is that of an escape.
+_DRIVE: Final = re.compile(r"(?<![\w\\])[A-Za-z]:\\([abefnrtvxuUNLP0_])")
 _CONFLICT: Final = re.compile(r"^(?:<{7}|>{7})(?=[ \r\n]|\Z)", re.MULTILINE)
 
 
@@ -82,6 +85,87 @@ def merge_conflict(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
                 f"`{found.group()}` is left over from a merge conflict",
                 "resolve the conflict, and remove its markers",
             )
+
+
+def lfs_pointer(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for file in subject.written.prompts.values():
+        if file.text.startswith(LFS_POINTER):
+            yield Hit(
+                Spot(Mark(file, 0), subject.written.covers(file)),
+                "this is a pointer of Git LFS, and not the prompt itself",
+                FETCH,
+            )
+
+
+def folded_list(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for text in subject.texts("prompt"):
+        if text.node is None or text.node.style == "|":
+            continue
+        found = list(_folded_items(text.file.text[text.node.start : text.node.end], text.node.style))
+        if found:
+            more = "" if len(found) == 1 else f", like {len(found) - 1:,} below"
+            yield Hit(
+                Spot(Mark(text.file, text.node.start + found[0]), text.covers),
+                f"this line of a list is joined to the line above it{more}",
+                "write the text below a `|`, which keeps its lines",
+            )
+
+
+def _folded_items(written: str, style: str | None) -> Iterator[int]:
+    """Where lines of a list are that YAML joins to the line above: not after a blank line nor, below a `>`, beside
+    lines that are indented more than the others."""
+    before: int | None = None  # the indentation of the line above, None if it is blank
+    least: int | None = 0 if style != ">" else None
+    at = 0
+    for number, line in enumerate(written.splitlines(keepends=True)):
+        content = line.lstrip(" ")
+        indentation: int | None = len(line) - len(content) if style == ">" else 0
+        if (style == ">" and number == 0) or not content.strip():  # its header
+            indentation = None
+        elif least is None:
+            least = indentation
+        if indentation == before == least and _ITEM.match(content.lstrip()):
+            yield at + len(line) - len(content)
+        before = indentation
+        at += len(line)
+
+
+def untidy_name(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for session in subject.sessions:
+        name = session.name
+        if name.isprintable() and name == name.strip():
+            continue
+        end = "a line end" if name.strip(" ")[-1:] in ("\n", "\r") else "white space"
+        if name != name.rstrip():
+            fault = f"the name ends with {end}"
+        elif name != name.lstrip():
+            fault = "the name begins with white space"
+        elif "\t" in name:
+            fault = "the name contains a tab"
+        elif "\n" in name or "\r" in name:
+            fault = "the name contains a line end"
+        else:
+            continue
+        yield Hit(
+            subject.spot(session.key, "name"), fault, "write it in one line, with single spaces inside only"
+        )
+
+
+def escaped_path(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
+    for document in subject.written.documents:
+        if ":\\" not in document.text:
+            continue
+        for node in document.outline.root.all():
+            if node.style != '"':
+                continue
+            found = _DRIVE.search(document.text, node.start, node.end)
+            if found:
+                what = {"t": "a tab", "n": "a line end"}.get(found[1], "another character")
+                yield Hit(
+                    document.spot_at(found.start()),
+                    f"`{found[0]}` in double quotes is a drive and {what}, not a path",
+                    "put the text in single quotes, or write each backslash twice",
+                )
 
 
 def may_have_slips(loaded: Loaded, models: Models) -> bool:

@@ -16,7 +16,15 @@ from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
 from reconciler.plan.moves import move_notes
-from reconciler.plan.placing import Places, another_catalog, copy_notes, orphan_refusals, place, unclear
+from reconciler.plan.placing import (
+    Places,
+    another_catalog,
+    copy_notes,
+    orphan_refusals,
+    place,
+    taken,
+    unclear,
+)
 from reconciler.plan.renamed import find_renamed, recreate_refusals, rename_notes
 from reconciler.plan.types import (
     KINDS,
@@ -163,6 +171,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
     draft.notes += [*copy_notes(catalog, places), *move_notes(catalog, snapshot, places)]
     draft.refusals, doubtful = unclear(catalog, places)
+    draft.refusals += taken(catalog, places, snapshot)
     adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
     draft.refusals += adoptions.refusals
     draft.notes += adoptions.notes

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciler import __version__
+from reconciler.behaviour.results import tests_to_document
 from reconciler.plan.types import About, Action, Detail, FieldChange, Note, Plan, Refusal
 from reconciler.values import MISSING
 
@@ -27,6 +28,8 @@ def plan_to_document(plan: Plan) -> dict[str, Any]:
     }
     if plan.about is not None:
         document["about"] = plan.about
+    if plan.tests is not None:
+        document["tests"] = tests_to_document(plan.tests)
     if plan.listing is not None:
         document["listing"] = asdict(plan.listing)
     return document

@@ -210,6 +210,28 @@ def unclear(catalog: Catalog, places: Places) -> tuple[list[Refusal], set[str]]:
     return found, keys
 
 
+def taken(catalog: Catalog, places: Places, snapshot: Snapshot) -> list[Refusal]:
+    """Refusals for sessions that would be handed over to an identity that another session has."""
+    receivers = {to: live for live in places.leaving if (to := catalog.receiver(_key_of(live))) is not None}
+    if not receivers:
+        return []
+    leaving = {live.session_id for live in places.leaving}
+    found = []
+    for live in snapshot:
+        tag = live.own_tag
+        if tag is not None and tag.identity in receivers and live.session_id not in leaving:
+            ids = f"#{receivers[tag.identity].session_id} and #{live.session_id}"
+            found.append(
+                Refusal(
+                    "identity",
+                    f"{tag.identity} would be {ids} at once, after a move",
+                    f"delete the one that is not wanted, or remove the moved entry to {tag.identity}",
+                    tag.identity.key,
+                )
+            )
+    return found
+
+
 def _joins(catalog: Catalog, places: Places, key: str, live: LiveSession) -> bool:
     """Whether the plan gives a session this key."""
     before = places.moved.get(live.session_id, catalog.identity(key))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from reconciler.behaviour.results import tests_from_document
 from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.account import Account, account_from_json, account_to_json
@@ -42,6 +43,28 @@ def plan_to_saved(
         document["contract"] = dict(contract)
     document["digest"] = _digest(document)
     return document
+
+
+def plan_digest(plan: Plan) -> str:
+    """A digest of what an apply of this plan would do, and to which sessions as they are now.
+
+    It is the same for the same changes, whenever and by whomever the plan is made. What others do beside it does not
+    count: how many sessions and messages there are, and how the list was read.
+    """
+    actions = []
+    for public, action in zip(plan_to_document(plan)["actions"], plan.actions, strict=True):
+        public.pop("messages", None)
+        actions.append(public | _execution(action))
+    return _digest(
+        {
+            "catalog": plan.catalog,
+            "environment": plan.environment,
+            "endpoint": plan.endpoint,
+            "actions": actions,
+            "lock": plan.lock,
+            "canary": plan.canary,
+        }
+    )
 
 
 def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
@@ -158,6 +181,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         canary=document.get("canary"),
         listing=Listing(**listing) if listing else None,
         account=account_from_json(document.get("account")) or Account(),
+        tests=tests_from_document(document["tests"]) if "tests" in document else None,
     )
 
 

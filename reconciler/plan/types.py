@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from reconciler.behaviour.results import Tested
 from reconciler.domain import Listing, LiveSession
 from reconciler.ownership.account import UNKNOWN, Account
 from reconciler.ownership.tag import CREATED, Identity, Tag, Was
@@ -159,7 +160,8 @@ class Plan:
 
     ``about`` is set on a plan that does not show everything that an apply would do. ``lock`` says that an apply has to
     hold the catalog's lock. ``listing`` says how the list was read; None if it came from a file. ``canary`` is the
-    policy's of that name. ``account`` is the mark of the account that was listed.
+    policy's of that name. ``account`` is the mark of the account that was listed. ``tests`` are the
+    results of the behaviour tests that it concerns, None if they were not run.
     """
 
     catalog: str
@@ -174,6 +176,7 @@ class Plan:
     canary: int | None = None
     listing: Listing | None = None
     account: Account = UNKNOWN
+    tests: tuple[Tested, ...] | None = None
 
     @property
     def empty(self) -> bool:

@@ -15,6 +15,8 @@ from itertools import groupby
 from reconciler.render.prompt_diff import COMBINING, EXTEND, TOKEN, Line, Segment, side
 from reconciler.text.tokens import CJK
 
+# Characters of a marked change that is not wrapped.
+_SHORT = 24
 #: Characters of one shown line. The changes beyond them are counted.
 LONGEST = 4_000
 
@@ -56,15 +58,15 @@ def _start(segment: Segment, length: int) -> list[Segment]:
     text = segment.text
     if len(text) <= length + 20:
         return [segment]
-    end = _between_words(text, length, -1)
+    end = between_words(text, length, -1)
     return [Segment(text[:end], segment.op), Segment("", segment.op, len(text) - end)]
 
 
 def _around(segment: Segment, length: int, before: bool, after: bool) -> list[Segment]:
     """The parts of an equal segment next to the changes before and after it."""
     text = segment.text
-    head = max(_two_words(text), _between_words(text, length, -1)) if before else 0
-    foot = min(_last_two_words(text), _between_words(text, len(text) - length, 1)) if after else len(text)
+    head = max(two_words(text), between_words(text, length, -1)) if before else 0
+    foot = min(last_two_words(text), between_words(text, len(text) - length, 1)) if after else len(text)
     if after and foot and text[foot - 1] == " ":
         foot -= 1
     if foot - head <= 40:
@@ -73,7 +75,7 @@ def _around(segment: Segment, length: int, before: bool, after: bool) -> list[Se
     return [part for part in parts if part.text or part.skipped]
 
 
-def _between_words(text: str, at: int, step: int) -> int:
+def between_words(text: str, at: int, step: int) -> int:
     """The nearest position in the direction of ``step`` that is inside no word, emoji sequence or accented letter."""
     start = at = max(0, min(len(text), at))
     while (
@@ -88,17 +90,15 @@ def _between_words(text: str, at: int, step: int) -> int:
     return at
 
 
-def _two_words(text: str) -> int:
-    """The end of the second word, within the first 400 characters."""
-    ends = [match.end() for match in TOKEN.finditer(text[:400]) if not match.group().isspace()]
+def two_words(text: str) -> int:
+    """The end of the second word, within the first 400 characters. A sign of punctuation is no word."""
+    ends = [match.end() for match in TOKEN.finditer(text[:400]) if match.group()[0].isalnum()]
     return ends[min(1, len(ends) - 1)] if ends else 0
 
 
-def _last_two_words(text: str) -> int:
+def last_two_words(text: str) -> int:
     offset = max(0, len(text) - 400)
-    starts = [
-        offset + match.start() for match in TOKEN.finditer(text[offset:]) if not match.group().isspace()
-    ]
+    starts = [offset + match.start() for match in TOKEN.finditer(text[offset:]) if match.group()[0].isalnum()]
     return starts[max(-2, -len(starts))] if starts else len(text)
 
 
@@ -120,7 +120,11 @@ def _first(segments: list[Segment], longest: int) -> list[Segment]:
 
 def joined(lines: Sequence[Line], fits: Callable[[Line], bool]) -> Iterator[Line]:
     """The lines of a hunk, with each pair of which one line does not fit into a row joined into one, of op ``~``."""
-    long = {id(line.joined) for line in lines if line.joined and not fits(line)}
+    long = {
+        id(one.joined)
+        for one in lines
+        if any(s.skipped for s in one.joined) or (one.joined and not fits(one))
+    }
     stretch: list[Line] = []
     for line in lines:
         if line.op == "=":
@@ -156,27 +160,45 @@ def _stretch(lines: Sequence[Line], long: set[int]) -> Iterator[Line]:
 def marked(line: Line) -> list[Segment]:
     """The segments of a line, with marks in the texts of the changed ones: for where there may be no colour.
 
-    A line that changes as a whole has no marks, since its sign says so. A space that changes is shown as ``·``.
+    A line that changes as a whole has no marks, since its sign says so. A space that changes is shown as ``·``. Spaces
+    at the end of a changed segment follow its mark, as a segment that is not changed.
     """
     if line.op == "=":
         return list(line.segments)
     marks = line.op == "~" or any(not s.changed and s.text for s in line.segments)
     depth = _depth(line.joined or line.segments) if marks else 0
-    return [s if s.skipped else Segment(_marked_text(s, line.spaces, depth), s.op) for s in line.segments]
+    return [one for segment in line.segments for one in _marked_segment(segment, line.spaces, depth)]
 
 
-def _marked_text(segment: Segment, spaces: bool, depth: int) -> str:
+def _marked_segment(segment: Segment, spaces: bool, depth: int) -> Iterator[Segment]:
+    if segment.skipped or not segment.changed:
+        yield segment
+        return
     text = segment.text
-    if not segment.changed:
-        return text
     if spaces or text.isspace():
         text = text.replace(" ", "·")
     if not depth:
-        return text
+        yield Segment(text, segment.op)
+        return
     sign = segment.op * depth
     word = text.rstrip(" ")
-    marked = f"[{sign}{word}{sign}]" if segment.op == "-" else f"{{{sign}{word}{sign}}}"
-    return marked + text[len(word) :]
+    yield Segment(f"[{sign}{word}{sign}]" if segment.op == "-" else f"{{{sign}{word}{sign}}}", segment.op)
+    if len(word) < len(text):
+        yield Segment(text[len(word) :])
+
+
+def unbroken(text: str, at: int) -> list[tuple[int, int]]:
+    """The stretches of a changed segment with marks, which begins at ``at``, within which no row ends.
+
+    That is all of a short one, and of a longer one both marks with a character of what is marked.
+    """
+    mark = _ALIKE_MARKS.match(text)
+    if mark is None:
+        return []
+    end = at + len(text)
+    if len(text) <= _SHORT:
+        return [(at, end)]
+    return [(at, at + mark.end() + 1), (end - mark.end() - 1, end)]
 
 
 def _depth(segments: Sequence[Segment]) -> int:
@@ -197,4 +219,6 @@ def left_out(segment: Segment) -> str:
     changes = (
         f" with {segment.changes:,} change{'' if segment.changes == 1 else 's'}" if segment.changes else ""
     )
-    return f"[… {segment.skipped:,} character{'' if segment.skipped == 1 else 's'}{changes} …]"
+    few = segment.fewest
+    number = f"{segment.skipped:,}" if few is None else f"{few:,} to {segment.skipped:,}"
+    return f"[… {number} character{'' if number == '1' else 's'}{changes} …]"

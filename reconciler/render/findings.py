@@ -33,6 +33,11 @@ def findings_as_text(document: Mapping[str, Any]) -> str:
         )
         for finding in document["findings"]
     ]
+    if document["cut"]:
+        rules = " and of ".join(f"`{rule}`" for rule in document["cut"])
+        lines.append(
+            f"Of {rules}, only the first findings are shown; run this again when they are dealt with."
+        )
     return "\n".join([*lines, _summary(document)]) + "\n"
 
 

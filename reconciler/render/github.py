@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.render.options import RenderOptions
+from reconciler.render.tests import headline
 from reconciler.render.view import Action, about_drift, count, left_alone, nothing, reason, title, totals
 from reconciler.text.escape import visible, workflow_data, workflow_property
 
@@ -36,6 +37,10 @@ def _annotations(document: Mapping[str, Any]) -> Iterator[str]:
         items = (f"{r['guard']}: {r['message']}" for r in refusals[alone:])
         yield _command("error", f"Plan refused by {len(refusals) - alone} more guards", _list(items))
 
+    regressed = [one for one in document.get("tests", ()) if one["result"] == "regressed"]
+    if regressed:
+        items = (f"{one['key']}: {one['test']}: {headline(one)}" for one in regressed)
+        yield _command("warning", f"{count(len(regressed), 'test')} regressed", _list(items))
     actions = document["actions"]
     deletes = [a for a in actions if a["action"] == "delete"]
     if deletes:

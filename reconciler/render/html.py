@@ -27,7 +27,9 @@ from reconciler.render.character_changes import remarks
 from reconciler.render.in_short import in_short, what_changes
 from reconciler.render.language import language
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Hunk, Line, Segment, shared
+from reconciler.render.prompt_diff import Hunk, Line, Segment
+from reconciler.render.shared_changes import shared
+from reconciler.render.tests_page import page_tests
 from reconciler.render.view import (
     CAUSES,
     DONE,
@@ -63,6 +65,9 @@ PAGE = 20_000_000
 #: … this many, as long as there are any left. After that, only the sizes of texts are shown.
 SHARE = 4_000
 
+#: How many rows a page lists.
+ROWS = 10_000
+
 # Bounds on texts in the list itself, in characters.
 _NAME, _NAMES, _VALUE = 120, 300, 20_000
 # What a line takes besides its text.
@@ -96,7 +101,8 @@ _SECTIONS = {
 def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str:
     """The page. It is the same for every ``detail``, which readers choose in the browser."""
     style, script = _asset("plan.css"), _asset("plan.js")
-    listed = changes(document)
+    every = changes(document)
+    listed = _most_important(every)
     share = max(SHARE, PAGE // max(1, len(listed)))
     catalog, environment, endpoint = title(document)
     summary = document["summary"]
@@ -129,7 +135,9 @@ def render_plan_html(document: Mapping[str, Any], options: RenderOptions) -> str
                 {**_visible(n), "key": visible(str(n.get("key") or "")), "number": _number(n)}
                 for n in document["notes"]
             ],
+            tests=page_tests(document.get("tests", ())),
             rows=listed,
+            unlisted=_unlisted(every, listed),
             sections=_sections(listed, apart=not about_drift(document)),
             data={"changes": [*_within(PAGE, listed, share)], "causes": CAUSES},
         )
@@ -245,6 +253,26 @@ def _field_filters(listed: Sequence[Change]) -> dict[str, Any]:
 def _edits(change: Change) -> bool:
     """Whether its fields are those that change, and not all that a session has."""
     return change.style not in ("create", "delete") and bool(change.first["fields"])
+
+
+def _most_important(every: Sequence[Change]) -> Sequence[Change]:
+    """What a page lists: all, or the first :data:`ROWS` with creates last, since they take nothing away."""
+    if len(every) <= ROWS:
+        return every
+    creates = [change for change in every if change.action == "create"]
+    others = [change for change in every if change.action != "create"]
+    return [*others, *creates][:ROWS]
+
+
+def _unlisted(every: Sequence[Change], listed: Sequence[Change]) -> str:
+    left = Counter(change.action for change in every)
+    left.subtract(Counter(change.action for change in listed))
+    kinds = [f"{number:,} {action}" for action, number in left.items() if number]
+    return (
+        f"Too many for this page, and not listed: {', '.join(kinds)}. The plan as JSON has all."
+        if kinds
+        else ""
+    )
 
 
 def _sections(listed: Sequence[Change], *, apart: bool) -> list[dict[str, Any]]:
@@ -421,10 +449,12 @@ def _texts(
 def _segment(segment: Segment, line: Line) -> str | list[Any]:
     """Equal text as a string, marked text as ``[text]``, omitted text as ``["", number of characters]``.
 
-    A third item says that the dots in a marked text stand for spaces.
+    In place of the number, a string has a range of numbers. A third item says that the dots in a marked text stand for
+    spaces.
     """
     if segment.skipped:
-        return ["", segment.skipped]
+        few = segment.fewest
+        return ["", segment.skipped if few is None else f"{few:,} to {segment.skipped:,}"]
     text = visible(segment.text)
     if line.op == "=" or len(line.segments) == 1 or not segment.changed:
         return text

@@ -89,10 +89,11 @@ def size_of(difference: TextDiff, tokens: Sequence[tuple[int, int]]) -> str:
     else:
         lines = f"{count(difference.added, 'line')} added"
     more = [after - before for before, after in tokens]
-    change = f"about {_range(more, '{:+,}')} tokens" if any(more) else "about as many tokens"
+    noun = "token" if {*more} in ({1}, {-1}) else "tokens"
+    change = f"about {_range(more, '{:+,}')} {noun}" if any(more) else "about as many tokens"
     return f"{lines}, {change} (now about {_range([after for _, after in tokens], '{:,}')})"
 
 
 def _range(numbers: Sequence[int], form: str) -> str:
-    low, high = form.format(min(numbers)), form.format(max(numbers))
+    low, high = (form.format(number) if number else "0" for number in (min(numbers), max(numbers)))
     return low if low == high else f"{low} to {high}"

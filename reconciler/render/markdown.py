@@ -40,6 +40,7 @@ from reconciler.render.markdown_pieces import (
     short_key,
 )
 from reconciler.render.options import RenderOptions
+from reconciler.render.tests import summary, tests_as_blocks
 from reconciler.render.view import (
     DONE,
     TO_DO,
@@ -123,10 +124,11 @@ class _Comment:
         self._take(head)
         refusals = self._refusals()
         deletes = self._deletes()
+        tests = self._tests()
         notes = self._notes()
         rest = self._changes()
         prompts = self._delete_prompts()
-        blocks = [head, *self._shortened(), *refusals, *deletes, *prompts, *rest, *notes]
+        blocks = [head, *self._shortened(), *refusals, *deletes, *tests, *prompts, *rest, *notes]
         return "\n\n".join(blocks) + "\n"
 
     def _take(self, block: str) -> None:
@@ -197,6 +199,19 @@ class _Comment:
         block = as_block(lines)
         self._take(block)
         return [block]
+
+    # --- tests ------------------------------------------------------------------------------------------
+
+    def _tests(self) -> list[str]:
+        """The results of behaviour tests, in a third of what is left."""
+        tests = self.document.get("tests")
+        if not tests:
+            return []
+        heading = as_block([f"#### Behaviour tests: {summary(tests)}"])
+        blocks = [heading, *tests_as_blocks(tests, self.room // 3 - block_size(heading) - 200)]
+        for block in blocks:
+            self._take(block)
+        return blocks
 
     # --- deletes ---------------------------------------------------------------------------------------
 

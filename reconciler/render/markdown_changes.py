@@ -24,7 +24,8 @@ from reconciler.render.markdown_pieces import (
     updated_at,
 )
 from reconciler.render.options import Detail
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
+from reconciler.render.prompt_diff import Line, Segment, TextDiff
+from reconciler.render.shared_changes import shared
 from reconciler.render.view import (
     CAUSES,
     SYMBOLS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.render.changed_lines import elide, left_out, marked
+from reconciler.render.changed_lines import elide, left_out, marked, unbroken
 from reconciler.render.prompt_diff import Line
 from reconciler.render.view import Action, Field, last_updated, reason
 from reconciler.text.escape import (
@@ -109,12 +109,19 @@ def diff_rows(line: Line) -> list[str]:
     ``↳``.
     """
     sign = {"=": " ", "~": "!"}.get(line.op, line.op)
-    text = visible("".join(left_out(s) if s.skipped else s.text for s in marked(elide(line))))
+    text, whole = "", []
+    for segment in marked(elide(line)):
+        shown = left_out(segment) if segment.skipped else visible(segment.text)
+        if not text and shown.startswith(_WRAPPED):
+            shown = code_point(_WRAPPED) + shown[1:]
+        if segment.skipped:
+            whole.append((len(text), len(text) + len(shown)))
+        elif segment.changed:
+            whole += unbroken(shown, len(text))
+        text += shown
     text = cut(text, _LINE)
-    if text.startswith(_WRAPPED):
-        text = code_point(_WRAPPED) + text[1:]
     rows, start = [], 0
-    for end in breaks(text, _WIDTH, _WIDTH - 2):
+    for end in breaks(text, _WIDTH, _WIDTH - 2, whole):
         rows.append(
             f"{sign}{f'{_WRAPPED} ' if start else ''}{text[start:end]}".rstrip(" " if end < len(text) else "")
         )

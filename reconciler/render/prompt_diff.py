@@ -46,12 +46,16 @@ _ALIKE = 0.35  # the share of two lines that must be equal for marks to help
 
 
 class Segment(NamedTuple):
-    """A part of a line, equal on both sides, removed or added; or a number of omitted characters and changes."""
+    """A part of a line, equal on both sides, removed or added; or a number of omitted characters and changes.
+
+    Where one line stands for those of several texts, from ``fewest`` to ``skipped`` characters are omitted.
+    """
 
     text: str
     op: Op = "="
     skipped: int = 0
     changes: int = 0
+    fewest: int | None = None
 
     @property
     def changed(self) -> bool:
@@ -135,7 +139,10 @@ class TextDiff:
 
     def _number(self, op: Op) -> int:
         shown = (line for hunk in self.hunks for line in hunk.lines)
-        return sum(line.op == op and not line.segments[0].skipped for line in shown)
+        # What was not compared is a line with nothing but a number of changed characters.
+        return sum(
+            line.op == op and not (line.segments[0].skipped and line.segments[0].changed) for line in shown
+        )
 
     @cached_property
     def spaces_only(self) -> bool:
@@ -202,50 +209,10 @@ def changed_part(before: str, after: str) -> tuple[str, str]:
     return before[start:end], after[start:end_after]
 
 
-def shared(diffs: Sequence[TextDiff]) -> TextDiff:
-    """One difference for several with the same changes: the first one, with the context that all share."""
-    first = diffs[0]
-    hunks = []
-    for same in zip(*(d.hunks for d in diffs), strict=True):
-        hunk = same[0]
-        heads, tails = zip(*map(_contexts, same), strict=True)
-        head = _shared_length([h[::-1] for h in heads])
-        tail = _shared_length(tails)
-        drop, end = len(heads[0]) - head, len(hunk.lines) - (len(tails[0]) - tail)
-        lines = hunk.lines[drop:end]
-        fewer = len(hunk.lines) - len(lines)
-        places = {(h.before_start + len(c), h.after_start + len(c)) for h, c in zip(same, heads, strict=True)}
-        moved = len(places) > 1
-        hunks.append(
-            Hunk(
-                0 if moved else hunk.before_start + drop,
-                hunk.before_count - fewer,
-                0 if moved else hunk.after_start + drop,
-                hunk.after_count - fewer,
-                lines,
-            )
-        )
-    return TextDiff(first.before, first.after, tuple(hunks), first.rest)
-
-
-def _contexts(hunk: Hunk) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
-    changed = [at for at, line in enumerate(hunk.lines) if line.op != "="]
-    return hunk.lines[: changed[0]], hunk.lines[changed[-1] + 1 :]
-
-
-def _shared_length(contexts: Sequence[tuple[Line, ...]]) -> int:
-    length = 0
-    for rows in zip(*contexts, strict=False):
-        if any(row != rows[0] for row in rows):
-            break
-        length += 1
-    return length
-
-
 # --- lines -----------------------------------------------------------------------------------------------
 
 
-def _common_start(a: str, b: str) -> int:
+def common_start(a: str, b: str) -> int:
     """The length of the common prefix, found by bisection."""
     low, high = 0, min(len(a), len(b))
     while low < high:
@@ -257,7 +224,7 @@ def _common_start(a: str, b: str) -> int:
     return low
 
 
-def _common_end(a: str, b: str, limit: int) -> int:
+def common_end(a: str, b: str, limit: int) -> int:
     """The length of the common suffix, at most ``limit``."""
     low, high = 0, limit
     while low < high:
@@ -271,8 +238,8 @@ def _common_end(a: str, b: str, limit: int) -> int:
 
 def _changed_span(before: str, after: str) -> tuple[int, int, int]:
     """Where the differing lines start in both texts, and where they end in each."""
-    start = before.rfind("\n", 0, _common_start(before, after)) + 1
-    common = _common_end(before, after, min(len(before), len(after)) - start)
+    start = before.rfind("\n", 0, common_start(before, after)) + 1
+    common = common_end(before, after, min(len(before), len(after)) - start)
     end, end_after = len(before) - common, len(after) - common
 
     def at_line_start(text: str, at: int) -> bool:
@@ -427,8 +394,8 @@ def _likeness(a: set[str], b: set[str]) -> float:
 
 def _marked(a: str, b: str) -> tuple[Segment, ...] | None:
     """The segments of two lines, in one order, or nothing if they have too little in common for marks to help."""
-    start = _word_start(a, b, _common_start(a, b))
-    tail = _word_end(a, b, _common_end(a, b, min(len(a), len(b)) - start))
+    start = word_start(a, b, common_start(a, b))
+    tail = word_end(a, b, common_end(a, b, min(len(a), len(b)) - start))
     middle_a, middle_b = a[start : len(a) - tail], b[start : len(b) - tail]
     if len(middle_a) + len(middle_b) > _MARKED_LINE:
         middle = [Segment(middle_a, "-"), Segment(middle_b, "+")]
@@ -473,7 +440,7 @@ def side(segments: Iterable[Segment], op: Op) -> tuple[Segment, ...]:
     return _merged(s for s in segments if s.op in ("=", op)) or (Segment(""),)
 
 
-def _word_start(a: str, b: str, at: int) -> int:
+def word_start(a: str, b: str, at: int) -> int:
     """The start of the word in which two lines diverge, so that words are marked as a whole."""
     start = max(0, at - 64)
     found = start
@@ -487,7 +454,7 @@ def _word_start(a: str, b: str, at: int) -> int:
     return found
 
 
-def _word_end(a: str, b: str, tail: int) -> int:
+def word_end(a: str, b: str, tail: int) -> int:
     """The length of the whole words that two lines share at the end."""
 
     def whole(text: str) -> int:

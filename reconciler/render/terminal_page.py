@@ -24,6 +24,7 @@ _STYLES = {
     "conflict": "bold magenta",
     "strong": "bold",
     "dim": "dim",
+    "left out": "dim",
     "hunk": "cyan",
     "-": "red",
     "+": "green",
@@ -50,10 +51,19 @@ class Page:
         """How many cells a visible text takes."""
         return cells(text, wide_signs=self._wide)
 
-    def put(self, indent: int, *spans: Span, hang: int = 2, gutter: str = "", mark: str = "") -> None:
+    def put(
+        self,
+        indent: int,
+        *spans: Span,
+        hang: int = 2,
+        gutter: str = "",
+        mark: str = "",
+        whole: Sequence[tuple[int, int]] = (),
+    ) -> None:
         """Add a line, wrapped if it does not fit. Continuation lines follow the gutter and the mark.
 
-        A suggested command is not wrapped, so that it can be copied.
+        ``whole`` are stretches of the visible text that are not wrapped if they fit into a row. A suggested command is
+        never wrapped, so that it can be copied.
         """
         parts = [(span, "") if isinstance(span, str) else span for span in spans]
         plain = "".join([text for text, _ in parts])
@@ -70,10 +80,11 @@ class Page:
         hang = min(hang, room // 2)
         lead = mark + " " * (hang - self.cells(mark))
         start = 0
-        # A prompt, which follows a gutter, suggests nothing.
-        commands = [] if gutter else [found.span() for found in SUGGESTED.finditer(plain)]
         rest = room - self.cells(lead)
-        for at, end in enumerate(breaks(plain, room, rest, commands, wide_signs=self._wide)):
+        whole = [(one, end) for one, end in whole if self.cells(plain[one:end]) <= rest]
+        if not gutter:  # a prompt, which follows one, suggests nothing
+            whole = [found.span() for found in SUGGESTED.finditer(plain)]
+        for at, end in enumerate(breaks(plain, room, rest, whole, wide_signs=self._wide)):
             head = [(" " * indent + gutter, "dim" if gutter else "")]
             if at:
                 head.append((lead, "dim"))

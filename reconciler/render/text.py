@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler.render.changed_lines import elide, joined, left_out, marked
+from reconciler.render.changed_lines import elide, joined, left_out, marked, unbroken
 from reconciler.render.character_changes import remarks
 from reconciler.render.in_short import in_short, totals_by_field, what_changes
 from reconciler.render.options import RenderOptions
-from reconciler.render.prompt_diff import Line, Segment, TextDiff, shared
+from reconciler.render.prompt_diff import Line, Segment, TextDiff
+from reconciler.render.shared_changes import shared
 from reconciler.render.terminal_page import Page, Span
+from reconciler.render.tests import put_tests, summary
 from reconciler.render.view import (
     CAUSES,
     STYLES,
@@ -97,6 +99,7 @@ class _Plan:
                 page.blank()
                 self._change(change)
         self._notes()
+        self._tests()
         self._refusals()
         self._totals()
 
@@ -334,12 +337,13 @@ class _Plan:
         spans: list[Span] = [(op + " ", _SIGN_STYLES["~"] if op == "~" else equal)]
         for segment in marked(line):
             if segment.skipped:
-                spans.append((left_out(segment), "dim"))
+                spans.append((left_out(segment), "left out"))
             elif segment.changed and len(line.segments) > 1:
                 spans.append((segment.text, segment.op * 2))
             else:
                 spans.append((segment.text, equal))
-        self.page.put(8, *spans, gutter="| ", hang=4, mark="↳")
+        whole = _unbroken([span if isinstance(span, tuple) else (span, "") for span in spans])
+        self.page.put(8, *spans, gutter="| ", hang=4, mark="↳", whole=whole)
 
     # --- below -----------------------------------------------------------------------------------------
 
@@ -377,6 +381,13 @@ class _Plan:
             page.put(2, (f"[{refusal['guard']}]", "refused"), f" {refusal['message']}", hang=4)
             page.put(6, ("to allow it: ", "dim"), (str(refusal["allow"]), "strong"), hang=2)
 
+    def _tests(self) -> None:
+        tests = self.document.get("tests")
+        if tests:
+            self.page.blank()
+            self.page.put(0, (f"Behaviour tests: {summary(tests)}.", "strong"))
+            put_tests(self.page, tests, full=self.full, concise=self.detail == "concise")
+
     def _totals(self) -> None:
         page, summary = self.page, self.document["summary"]
         page.blank()
@@ -395,6 +406,19 @@ class _Plan:
         alone = left_alone(summary)
         if alone:
             page.put(0, (f"Left alone: {alone}.", "dim"))
+
+
+def _unbroken(spans: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
+    """The stretches of a line that are not wrapped: marked changes, and what says how much is left out."""
+    found, at = [], 0
+    for text, style in spans:
+        text = visible(text)
+        if style == "left out":
+            found.append((at, at + len(text)))
+        elif style in ("--", "++"):
+            found += unbroken(text, at)
+        at += len(text)
+    return found
 
 
 def _who(session: Action) -> str:

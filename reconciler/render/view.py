@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconciler.render.prompt_diff import TextDiff, changed_part, diff
+from reconciler.render.shared_changes import what_is_same
 
 Action: TypeAlias = Mapping[str, Any]
 Field: TypeAlias = Mapping[str, Any]
@@ -203,7 +204,7 @@ def _field_signature(field: Field) -> tuple[str, str, str]:
     if is_text(field) and isinstance(before, str) and isinstance(after, str):
         part = changed_part(before, after)
         if len(part[0]) + len(part[1]) <= _EXACT:
-            what = repr([hunk.change for hunk in diff(before, after, mark=False).hunks])
+            what = repr([what_is_same(hunk) for hunk in diff(before, after, mark=False).hunks])
         else:
             what = repr(part)
     else:

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reconciler.bounded_server import other_site
 from reconciler.server.answers import Answer, Refusal, envelope
 from reconciler.server.arguments import Call
 from reconciler.server.body import LARGEST, BadBody, decode_body, encoding_of
@@ -36,9 +37,6 @@ BODY_TIME = 60.0
 MAX_HELD = 4 * LARGEST
 #: How many bytes of the body of a refused request are read and dropped, so that its sender sees the answer.
 DRAINED = 2**20
-
-#: The host names that requests may use if the server listens on loopback.
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(slots=True)
@@ -259,17 +257,9 @@ class RequestHandler:
         Raises:
             Refusal: the request comes from another site, or without a key that it needs.
         """
-        host = request.headers.get("host", "").lower()
-        if self.hosts is not None and host.rpartition(":")[0] not in self.hosts and host not in self.hosts:
-            raise Refusal(403, "不支持的主机名")
-        origin = request.headers.get("origin")
-        if origin is not None and origin.lower().partition("://")[2] != host:
-            raise Refusal(403, "不支持跨站请求")
-        # A browser sends no Origin with some requests, such as that of an image, but this (Fetch Metadata, 2.4).
-        site = request.headers.get("sec-fetch-site", "none").lower()
-        linked = page and request.headers.get("sec-fetch-dest", "").lower() == "document"
-        if site not in ("none", "same-origin") and not linked:
-            raise Refusal(403, "不支持跨站请求")
+        other = other_site(request.headers, self.hosts, page=page)
+        if other is not None:
+            raise Refusal(403, "不支持的主机名" if other == "host" else "不支持跨站请求")
         if not self.keys:
             return None
         authorization = request.headers.get("authorization")

@@ -1,4 +1,4 @@
-"""Writes that the list of sessions shows late."""
+"""Writes that the list of sessions shows late, or not for long."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Lag:
         self._late: dict[int, tuple[float, int]] = {}
         #: The previous states of a session, each with the moment at which it ceases to be listed.
         self._previous: dict[int, list[tuple[float, SessionRow]]] = {}
+        #: Deleted sessions that come back, each after a number of lists.
+        self._deleted: list[tuple[int, SessionRow]] = []
         self._lists = 0
 
     def created(self, session_id: int) -> None:
@@ -30,6 +32,17 @@ class Lag:
         if self._quirks.late_changes:
             until = time.monotonic() + self._quirks.late_changes
             self._previous.setdefault(row.session_id, []).append((until, row))
+
+    def deleted(self, row: SessionRow) -> None:
+        """Note a session that was deleted."""
+        if self._quirks.deletes_undone:
+            self._deleted.append((self._lists + self._quirks.deletes_undone, row))
+
+    def undone(self) -> list[SessionRow]:
+        """The deleted sessions that come back before the next list."""
+        back = [row for lists, row in self._deleted if lists <= self._lists]
+        self._deleted = [one for one in self._deleted if one[0] > self._lists]
+        return back
 
     def listed(self) -> tuple[list[int], dict[int, SessionRow]]:
         """Count a list: the sessions that it does not have yet, and those that it has in a previous state."""

@@ -118,6 +118,10 @@ class Quirks:
     ordering_ignored: bool = _quirk(
         False, "The list is sorted by the latest change first, whatever the request asks for."
     )
+    change_order_ignored: bool = _quirk(
+        False,
+        "The list is sorted by session_id, the newest first, if the request asks for the order of updated_at.",
+    )
     late_seconds: float = _quirk(
         0.0, "A new session appears in the list after this many seconds.", "SECONDS", _seconds
     )
@@ -214,6 +218,18 @@ class Quirks:
         "never",
     )
     chat_streams: bool = _quirk(False, "A chat call is answered with a stream of events, also unasked.")
+    unstamped: frozenset[str] = _quirk(
+        frozenset(),
+        "An update of these fields alone leaves updated_at, of " + ", ".join(IGNORABLE) + ".",
+        "FIELD,…",
+        _some_of(*IGNORABLE),
+    )
+    second_clock: float = _quirk(
+        0.0,
+        "Every other write is stamped by a clock that is this many seconds behind, as of a second machine.",
+        "SECONDS",
+        _seconds,
+    )
     no_update: bool = _quirk(False, "There is no update call; it answers 404.")
     delete_204: bool = _quirk(False, "A delete answers 204 without a body.")
     delete_hits: Literal["named", "other", "both", "none"] = _choice(
@@ -223,6 +239,12 @@ class Quirks:
         "other",
         "both",
         "none",
+    )
+    deletes_undone: int = _quirk(
+        0,
+        "A deleted session comes back after this many list requests, without its messages.",
+        "CALLS",
+        _whole(0),
     )
     path_names: Literal["id", "token"] | None = _choice(
         None, "What names a session in a path. Default: as in the contract.", "id", "token"

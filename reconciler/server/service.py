@@ -26,9 +26,9 @@ from reconciler.server.chat import Chat, Rule
 from reconciler.server.lag import Lag
 from reconciler.server.message_calls import MessageCalls
 from reconciler.server.operations import served_operations
-from reconciler.server.quirks import Quirks
+from reconciler.server.quirks import IGNORABLE, Quirks
 from reconciler.server.shape import Shapes, at
-from reconciler.server.store import FIRST_ACCOUNT, ORDERINGS, SessionRow, Store
+from reconciler.server.store import FIRST_ACCOUNT, ORDERINGS, SessionRow, Store, now
 from reconciler.server.stored import Columns
 
 #: Models that are always listed, besides those that sessions use.
@@ -47,6 +47,7 @@ class Service:
         self._columns = Columns(contract.session, quirks)
         self._lag = Lag(quirks)
         self._strict = quirks.strict_encoding or quirks.unread_encoding
+        self._stamps = 0  # how many writes were stamped
         self._paid: Counter[int | None] = Counter()  # writes by account
         self.chat = Chat(script, streams=quirks.chat_streams)
         messages = MessageCalls(store, self._shapes, quirks)
@@ -93,9 +94,13 @@ class Service:
             raise BadRequest(f"不支持的排序字段：{ordering}")
         if self.quirks.ordering_ignored:
             ordering = "-updated_at"
+        elif self.quirks.change_order_ignored and ordering.endswith("updated_at"):
+            ordering = "-session_id"
         page, size = read_paging(call.facts, given)
         size = min(size, self.quirks.max_page_size or size)
         name = None if self.quirks.name_filter == "none" else given.get("name") or None
+        for row in self._lag.undone():
+            self.store.put_back(row)
         hidden, previous = self._lag.listed()
         if previous:
             count, rows = self._list_as_it_was(call, hidden, previous, name, ordering, page, size)
@@ -155,7 +160,9 @@ class Service:
         columns = self._columns.read(facts, given)
         columns["parameters"] = {**self._columns.defaults, **columns.get("parameters", {})}
         session_id = self.store.insert_session(
-            **columns, api_id=FIRST_ACCOUNT if call.api_id is None else call.api_id
+            **columns,
+            api_id=FIRST_ACCOUNT if call.api_id is None else call.api_id,
+            created_at=now(self._behind()),
         )
         self._lag.created(session_id)
         row = self.store.session(session_id)
@@ -181,14 +188,25 @@ class Service:
             return replace(row, **{**columns, "parameters": {**kept, **columns.get("parameters", {})}})
 
         shown = change(session)
+        touch = None if self._is_unstamped(session, shown) else self._behind()
         for row in self._hit(session, quirks.update_hits, call.api_id):
             self._lag.changes(row)
-            changed = self.store.change_session(row.session_id, change, touch=quirks.updated_at != "never")
+            changed = self.store.change_session(row.session_id, change, touch=touch)
             if row.session_id == session.session_id:
                 if changed is None:
                     raise SessionNotFound
                 shown = changed
         return _answer(facts, 200, self._shapes.session(shown))
+
+    def _behind(self) -> float:
+        """How many seconds the clock is behind that stamps this write."""
+        self._stamps += 1
+        return 0.0 if self._stamps % 2 else self.quirks.second_clock
+
+    def _is_unstamped(self, before: SessionRow, after: SessionRow) -> bool:
+        """Whether this update leaves ``updated_at`` as it was."""
+        changed = {name for name, old in _fields(before).items() if _fields(after).get(name) != old}
+        return self.quirks.updated_at == "never" or (bool(changed) and changed <= self.quirks.unstamped)
 
     def _delete_session(self, call: Arguments) -> Answer:
         session = find_session(self.store, call, both_names=self.quirks.both_names)
@@ -196,6 +214,7 @@ class Service:
             if not self.store.delete_session(row.session_id) and row.session_id == session.session_id:
                 raise SessionNotFound
             self._lag.changes(row)
+            self._lag.deleted(row)
         if self.quirks.delete_204:
             return Answer(204, None)
         name = call.facts.fields.get("session_id", "session_id")
@@ -228,6 +247,12 @@ def _answer(facts: Operation, status: int, document: dict[str, Any]) -> Answer:
     if not facts.answer_in:
         return Answer(status, document)
     return Answer(status, envelope(status, **at(facts.answer_in, document)))
+
+
+def _fields(row: SessionRow) -> dict[str, Any]:
+    """What an update can change, by the contract's names."""
+    fields = {name: getattr(row, name) for name in ("name", "model", "prompt", "remark", "data")}
+    return {**fields, **dict.fromkeys(IGNORABLE), **row.parameters, **fields}
 
 
 def _as_played(refusal: Refusal, status: Status) -> Refusal:

@@ -7,6 +7,7 @@ processes may have the same file open, and a process killed in the middle of a w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.errors import ReconcilerError
+from reconciler.server.tables import INDEXES, SCHEMA, VERSION
 from reconciler.values import JSON
 
 #: The default parameters of a session: the values of the API's documented example.
@@ -34,35 +36,6 @@ ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
 #: How long a write waits for another process, in seconds.
 PATIENCE = 30.0
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE session (
-  session_id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- growing, and never given out twice
-  session_token TEXT NOT NULL UNIQUE,
-  api_id        INTEGER NOT NULL,
-  device_id     TEXT,
-  name          TEXT NOT NULL,
-  model         TEXT NOT NULL,
-  prompt        TEXT NOT NULL,
-  parameters    TEXT NOT NULL,                      -- JSON, as are data and extra
-  data          TEXT NOT NULL,
-  extra         TEXT NOT NULL,
-  remark        TEXT,
-  api_use_count INTEGER NOT NULL,
-  created_at    TEXT NOT NULL,
-  updated_at    TEXT NOT NULL
-);
-CREATE INDEX session_by_name ON session (name);
-CREATE TABLE message (
-  message_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
-  category   TEXT NOT NULL,
-  content    TEXT NOT NULL,
-  meta       TEXT NOT NULL,                         -- JSON
-  created_at TEXT NOT NULL
-);
-CREATE INDEX message_by_session ON message (session_id);
-"""
 _SESSION = (
     "session_id, session_token, api_id, device_id, name, model, prompt, parameters, data, extra, remark, "
     "api_use_count, created_at, updated_at"
@@ -174,7 +147,7 @@ class Store:
 
         ``None`` stands for the default parameters, for empty ``data`` and ``extra``, and for the present time.
         """
-        now = _now()
+        present = now()
         values = (
             str(uuid.uuid4()),
             api_id,
@@ -187,8 +160,8 @@ class Store:
             _dump(extra or {}),
             remark,
             api_use_count,
-            created_at or now,
-            updated_at or created_at or now,
+            created_at or present,
+            updated_at or created_at or present,
         )
         with self._lock:
             cursor = self._connection.execute(
@@ -197,6 +170,17 @@ class Store:
             )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
+
+    def put_back(self, row: SessionRow) -> None:
+        """Add a session that was deleted as it was, without its messages."""
+        values = dataclasses.asdict(row)
+        for column in ("parameters", "data", "extra"):
+            values[column] = _dump(values[column])
+        with self._lock:
+            self._connection.execute(
+                f"INSERT OR IGNORE INTO session ({_SESSION}) VALUES (?{', ?' * 13})",  # noqa: S608
+                [values[column] for column in _SESSION.split(", ")],
+            )
 
     def session(self, session_id: int) -> SessionRow | None:
         """The session of this id."""
@@ -238,7 +222,8 @@ class Store:
             wanted.append("instr(name, ?) > 0" if partial else "name = ?")
             values.append(name)
         if api_id is not None:
-            wanted.append("api_id = ?")
+            # With the plus sign, the index of names is used if there is a name.
+            wanted.append("api_id = ?" if name is None or partial else "+api_id = ?")
             values.append(api_id)
         concealed = list(hidden)
         if concealed:
@@ -276,21 +261,22 @@ class Store:
         """Set ``updated_at`` of a session to the present time."""
         with self._lock:
             self._connection.execute(
-                "UPDATE session SET updated_at = ? WHERE session_id = ?", (_now(), session_id)
+                "UPDATE session SET updated_at = ? WHERE session_id = ?", (now(), session_id)
             )
 
     def change_session(
-        self, session_id: int, change: Callable[[SessionRow], SessionRow], *, touch: bool = True
+        self, session_id: int, change: Callable[[SessionRow], SessionRow], *, touch: float | None = 0.0
     ) -> SessionRow | None:
         """Read a session, change it and write it back in one transaction; return the changed session.
 
-        ``None`` where there is no such session. ``updated_at`` becomes the present time, unless ``touch`` is false.
+        ``None`` where there is no such session. ``updated_at`` becomes the time ``touch`` seconds ago, or stays as it
+        is.
         """
         with self._lock, self._transaction("BEGIN IMMEDIATE"):
             row = self.session(session_id)
             if row is None:
                 return None
-            row = replace(change(row), updated_at=_now() if touch else row.updated_at)
+            row = replace(change(row), updated_at=row.updated_at if touch is None else now(touch))
             self._connection.execute(
                 "UPDATE session SET device_id = ?, name = ?, model = ?, prompt = ?, parameters = ?, data = ?, "
                 "extra = ?, remark = ?, api_use_count = ?, updated_at = ? WHERE session_id = ?",
@@ -336,7 +322,7 @@ class Store:
             with self._lock:
                 cursor = self._connection.execute(
                     "INSERT INTO message (session_id, category, content, meta, created_at) VALUES (?, ?, ?, ?, ?)",
-                    (session_id, category, content, _dump({} if meta is None else meta), _now()),
+                    (session_id, category, content, _dump({} if meta is None else meta), now()),
                 )
         except sqlite3.IntegrityError:
             raise KeyError(session_id) from None
@@ -446,24 +432,32 @@ class Store:
             self._write_ahead()
         self._connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing
         self._connection.execute("PRAGMA foreign_keys = ON")
-        if self._version() == _VERSION:
+        if self._version() == VERSION and self._is_indexed():
             return
         with self._transaction("BEGIN IMMEDIATE"):
             version = self._version()
-            if version > _VERSION:
+            if version > VERSION:
                 raise ReconcilerError(
                     f"the database {self.path} was made by a newer release (its version is {version}, "
-                    f"the newest known here is {_VERSION})",
+                    f"the newest known here is {VERSION})",
                     "use that release, or another file",
                 )
             if version == 0:  # checked again: another process may have been faster
-                for statement in _SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n"):
                     self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            for index in INDEXES:
+                self._connection.execute(index)
 
     def _version(self) -> int:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+    def _is_indexed(self) -> bool:
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        ).fetchone()
+        return int(count) == SCHEMA.count("CREATE INDEX") + len(INDEXES)
 
     def _write_ahead(self) -> None:
         # Switching to WAL locks the whole file, and SQLite does not wait for that lock as it does for others.
@@ -494,5 +488,6 @@ def _dump(value: JSON) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+def now(less: float = 0.0) -> str:
+    """The time so many seconds ago (UTC), as the database has it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() - less))

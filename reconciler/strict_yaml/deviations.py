@@ -62,6 +62,11 @@ _SUSPICIOUS: Final = tuple(
 
 _OPENING: Final = (FlowSequenceStartToken, FlowMappingStartToken)
 _CLOSING: Final = (FlowSequenceEndToken, FlowMappingEndToken)
+_NESTING: Final = frozenset(
+    {BlockMappingStartToken, BlockSequenceStartToken, BlockEndToken, *_OPENING, *_CLOSING}
+)
+_INDICATED: Final = frozenset({AnchorToken, AliasToken, KeyToken, ValueToken})
+_NO_GAP: Final = ("", " ")
 _CONTENT: Final = (ScalarToken, AliasToken, AnchorToken, *_OPENING)
 # The start of a line that is not blank: its spaces, and what else is before its text.
 _LINE_START: Final = re.compile(r"[\r\n]( *+)[ \t]*+(?![ \t\r\n])")
@@ -94,6 +99,8 @@ class _Checker:
         #: The last token that has any text, and where its text ends.
         self._last: Any = None
         self._end = 0
+        #: The line that it ends in; -1 if nothing of that line belongs to it.
+        self._line = -1
         last_line = _LAST_BLANKS.search(text)
         self._last_blanks = last_line.start(1) if last_line else len(text)
         self._content_end = len(text.rstrip())
@@ -103,17 +110,24 @@ class _Checker:
         before: Any = None
         while True:
             token: Any = take()
-            at, end = token.start_mark.index, token.end_mark.index
-            if end > at or isinstance(token, StreamEndToken):
-                yield from self._gap(at)
-                yield from self._names_and_indicators(token, at, end)
-                yield from self._indentation(token, before)
-                if isinstance(token, ScalarToken):
+            kind = token.__class__
+            mark, end_mark = token.start_mark, token.end_mark
+            at, end = mark.index, end_mark.index
+            if end > at or kind is StreamEndToken:
+                if at > self._end + 1 or self._text[self._end : at] not in _NO_GAP:
+                    yield from self._gap(at)
+                if kind in _INDICATED:
+                    yield from self._names_and_indicators(token, at, end)
+                if mark.line != self._line:  # the first of its line
+                    yield from self._indentation(token, before)
+                if kind is ScalarToken:
                     yield from self._scalar(token, at, end)
                 self._last, self._end = token, end
-            if isinstance(token, StreamEndToken):
+                self._line = end_mark.line if end_mark.column else -1
+            if kind is StreamEndToken:
                 return
-            self._enter(token)
+            if kind in _NESTING:
+                self._enter(token)
             before = token
 
     def _enter(self, token: Any) -> None:
@@ -170,9 +184,6 @@ class _Checker:
 
     def _indentation(self, token: Any, before: Any) -> Iterator[Fault]:
         mark = token.start_mark
-        last = self._last and self._last.end_mark
-        if last and last.column and last.line == mark.line:  # not the first of its line
-            return
         if isinstance(token, StreamEndToken):
             return
         if not self._flow:
@@ -205,6 +216,8 @@ class _Checker:
         text = self._text[at:end]
         if self._flow and text == "-":
             yield Fault(at, "a `-` is not a string in brackets", "put it in quotes")
+        if token.start_mark.line == token.end_mark.line:
+            return
         for line in _LINE_START.finditer(text):
             if len(line.group(1)) <= self._columns[-1]:
                 start = token.start_mark.line + 1

@@ -47,6 +47,8 @@ from reconciler.strict_yaml.scalars import MERGE, NUMERIC, WORDS, Refused, read_
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
+#: Values that may be written in one file: a value takes microseconds, and a file of 10 MiB could hold five million.
+MAX_VALUES: Final = 1_000_000
 #: What the aliases of one file may add when they are expanded: values, and characters of text.
 MAX_ALIAS_VALUES: Final = 1_000_000
 MAX_ALIAS_TEXT: Final = 100 * 2**20
@@ -88,6 +90,10 @@ def parse(data: bytes, text: str) -> Parsed:
     if deviations:
         return Parsed(None, tuple(sorted([*reader.faults, *deviations])), broken=True)
     return Parsed(document, tuple(reader.faults), values=reader.values, text=reader.alias_text)
+
+
+#: Values are counted when a mapping or list ends, and each time that it has grown by this much.
+_NOW_AND_THEN: Final = 2**12 - 1
 
 
 class _NoKey:
@@ -181,6 +187,8 @@ class _Reader:
         key: Any
         while (event := take()).__class__ is not MappingEndEvent:
             pairs += 1
+            if not pairs & _NOW_AND_THEN:
+                self._limit(event, 2 * pairs)
             if (
                 event.__class__ is ScalarEvent
                 and not event.style  # a plain scalar …
@@ -208,6 +216,7 @@ class _Reader:
                 )
                 self._value(take(), depth)
         self.values += 2 * pairs
+        self._limit(event)
         return self._with_merged(built, merged) if merged else built
 
     def _list(self, depth: int) -> list[JSON]:
@@ -215,8 +224,15 @@ class _Reader:
         built: list[JSON] = []
         while (event := take()).__class__ is not SequenceEndEvent:
             built.append(value(event, depth))
+            if not len(built) & _NOW_AND_THEN:
+                self._limit(event, len(built))
         self.values += len(built)
+        self._limit(event)
         return built
+
+    def _limit(self, event: Any, more: int = 0) -> None:
+        if self.values - self.alias_values + more > MAX_VALUES:
+            self._stop(event, f"up to here, this file holds more than {MAX_VALUES:,} values", "split it")
 
     def _scalar(self, event: Any) -> JSON:
         text = event.value

@@ -57,11 +57,15 @@ def _not_within(text: str, at: int, end: int, whole: Sequence[tuple[int, int]]) 
     """The end of a row, moved before the stretch that it breaks or, if the row starts there, behind it."""
     for start, stop in whole:
         if start < end < stop:
-            before = text.rfind(" ", at, start) + 1
-            if before > at:
-                return before
-            behind = text.find(" ", stop)
-            return behind + 1 if behind >= 0 else len(text)
+            if start > at:
+                # A word that it follows directly goes with it, unless half of the row would be empty.
+                before = text.rfind(" ", at + (start - at) // 2, start) + 1
+                in_word = text[start - 1].isascii() and text[start - 1].isalnum()
+                apart = before and not any(one < before < end for one, end in whole)
+                return before if in_word and apart else start
+            while stop < len(text) and text[stop] in _CLOSING:
+                stop += 1
+            return stop + (text[stop : stop + 1] == " ")
     return end
 
 

@@ -16,7 +16,16 @@ from reconciler.behaviour.checks import compared, failure, judged
 from reconciler.behaviour.compare import Comparison, Side, compare
 from reconciler.errors import Problem, ReconcilerError, Refused
 from reconciler.trials.answers import Answers
-from reconciler.trials.questions import Persona, Question, Trial, all_questions, cost, judge_question, verdict
+from reconciler.trials.questions import (
+    Cost,
+    Persona,
+    Question,
+    Trial,
+    all_questions,
+    cost,
+    judge_question,
+    verdict,
+)
 
 #: An error of the service that no other question will escape: the rest is not asked.
 _FINAL: Final = (401, 402, 403, 406)
@@ -92,8 +101,8 @@ class Asking:
     on_answer: Callable[[int, int], None] = lambda done, total: None
 
 
-def check_limits(trials: Sequence[Trial], asking: Asking) -> None:
-    """Check before the first call that a run stays within its limits.
+def check_limits(trials: Sequence[Trial], asking: Asking) -> Cost:
+    """Check before the first call that a run stays within its limits. Returns what it takes.
 
     Raises:
         Refused: it would not.
@@ -117,6 +126,7 @@ def check_limits(trials: Sequence[Trial], asking: Asking) -> None:
         )
     if problems and asking.client is not None:
         raise Refused(problems)
+    return needed
 
 
 def run_trials(trials: Sequence[Trial], asking: Asking) -> list[Outcome]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from socket import socket
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -68,3 +72,27 @@ def test_the_encoding_query_puts_all_fields_into_the_query_and_sends_no_body() -
         "temperature": "0.5",
         "config_data": '{"voice":"soft","tags":[1,null]}',
     }
+
+
+def test_a_closed_client_leaves_no_connection() -> None:
+    """Also before the garbage collector runs, which may be long in a process that plans all day."""
+    with answering(*[Answer({"status": 200, "count": 0, "results": []})] * 20) as stub:
+        port = urlsplit(stub.url).port
+        gc.disable()
+        try:
+            with calling(stub.url) as client, ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda _: client.read("list_sessions", {"page": 1}), range(20)))
+                assert _open(port)
+            assert not _open(port)
+        finally:
+            gc.enable()
+
+
+def _open(port: int | None) -> int:
+    """How many connections to this port are open."""
+    found = 0
+    for one in gc.get_objects():
+        if type(one) is socket and one.fileno() != -1:
+            with suppress(OSError):
+                found += one.getpeername()[1] == port
+    return found

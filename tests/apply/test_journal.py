@@ -393,10 +393,19 @@ def test_which_key_each_session_was_written_under() -> None:
         *run_of("6", {**create, "key": "unseen"}, applied("create", "unseen", None)),
         *run_of("7", {**create, "key": "no"}, {"event": "failed", "action": "create", "key": "no"}),
     ]
+    entries += [  # later runs wrote to these keys
+        *run_of("8", {**create, "key": "dora"}),
+        *run_of("9", {**create, "key": "dora"}, applied("create", "dora", 5)),
+        *run_of("10", {**create, "key": "emma"}),
+        *run_of("11", applied("update", "emma", 6)),
+    ]
+    one = run_of("12", {**create, "key": "fay"})
+    other = run_of("13", {**create, "key": "fay"}, applied("create", "fay", 7))
+    entries += [one[0], other[0], *one[1:], *other[1:]]  # both at once
     found = written([*run_of("0", copies=[8, 9]), *run_of("00", applied("adopt", "ina", 9)), *entries], HERE)
     assert found.copies == {8}
-    assert found.keys == {1: "al", 9: "ina"}
-    assert found.unsettled == {"killed", "lost", "unseen"}
+    assert found.keys == {1: "al", 9: "ina", 5: "dora", 6: "emma", 7: "fay"}
+    assert found.unsettled == {"killed", "lost", "unseen", "fay"}
 
 
 def test_the_account_of_the_last_apply() -> None:

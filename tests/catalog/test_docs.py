@@ -40,7 +40,7 @@ def test_the_figures() -> None:
         f"{strict_yaml.MAX_ALIAS_VALUES:,} values or {strict_yaml.MAX_ALIAS_TEXT // 2**20} MiB",
         f"more than {faults.MAX_DEPTH} levels",
         f"more than {scalars.MAX_DIGITS:,} digits",
-        f"{files.MAX_FILE // 2**20} MiB",
+        f"{files.MAX_FILE // 2**20} MiB; of YAML, {strict_yaml.MAX_VALUES:,} values",
         f"{files.MAX_FILES:,}, together at most {budget.MAX_DISK // 2**30} GiB",
         f"{budget.MAX_SESSIONS:,}, or one for each {budget.BYTES_A_SESSION} bytes on disk",
         f"{budget.MAX_TEXT // 2**20} MiB, or {budget.TEXT_A_BYTE} times what is on disk",

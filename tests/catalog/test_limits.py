@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.catalog import budget, check, load
+from reconciler.catalog import budget, check, load, unread
 from reconciler.errors import CatalogError, Problem
 from reconciler.render.problems import format_problem
 from reconciler.strict_yaml import places
@@ -246,6 +246,38 @@ def test_what_sessions_share_is_in_memory_once(tmp_path: Path) -> None:
     assert sessions["a"].prompt is sessions["b"].prompt
     assert sessions["d"].prompt == "Sell books.\n\nBe kind."
     assert sessions["d"].prompt is sessions["e"].prompt
+
+
+@pytest.mark.parametrize(
+    "text", [f"x: [{'1, ' * 20_000}]", f"x: {{{', '.join(f'k{n}: 1' for n in range(20_000))}}}"]
+)
+def test_a_file_of_many_values_is_not_read_to_its_end(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict_yaml, "MAX_VALUES", 10_000)
+    (fault,) = parse(text.encode(), text).faults
+    assert (fault.message, fault.hint) == ("up to here, this file holds more than 10,000 values", "split it")
+    assert fault.at < len(text) * 0.8
+
+
+def test_many_small_collections_are_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict_yaml, "MAX_VALUES", 100)
+    text = "- [{a: 1}, {}]\n" * 50
+    assert messages(text) == ["up to here, this file holds more than 100 values"]
+
+
+def test_of_many_unread_files_few_are_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+    real = unread.parse
+
+    def counted(data: bytes, text: str) -> Any:
+        parsed.append(len(data))
+        return real(data, text)
+
+    monkeypatch.setattr(unread, "parse", counted)
+    monkeypatch.setattr(unread, "_PARSED", 100)
+    files = {f"drafts/{n}.yaml": SESSION for n in range(9)}
+    root = write_catalog(tmp_path, {"sessions/a.yaml": SESSION, **files})
+    assert {problem.file for problem in problems(root)} == files.keys()
+    assert sum(parsed) <= 100
 
 
 ENVIRONMENTS = "environments: {a: {}, b: {}, c: {}}\n"

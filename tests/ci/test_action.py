@@ -824,6 +824,32 @@ def test_inputs_that_make_no_sense(start: Start, inputs: dict[str, str], said: s
     assert (done.ran, done.commands) == (["Prepare"], [f"::error title=reconciler::{said}"])
 
 
+_TEST = "tests: [{name: brief, ask: Hi, expect: [{max_characters: 9}]}]"
+
+
+def test_the_behaviour_tests_of_a_plan_are_in_its_comment(start: Start, service: RunningServer) -> None:
+    from reconciler.server.chat import Rule
+
+    service.chat.script = [Rule("", "Be brief", ("Hello.",)), Rule("", "", ("Good evening.",))]
+    runner = start("push")
+    write(runner.workspace / "shop", f"alice: {{name: Alice, model: m, prompt: Be brief., {_TEST}}}")
+    assert not runner.run(command="apply", catalog="shop", api_key=API_KEY, archives="none").failed
+    write(runner.workspace / "shop", f"alice: {{name: Alice, model: m, prompt: Tell a story., {_TEST}}}")
+    done = runner.run(catalog="shop", api_key=API_KEY, tests="true")
+    assert "#### Behaviour tests: 1 regressed" in done.summary
+    assert "::warning title=1 test regressed::alice: brief: regressed" in done.commands
+    assert "Behaviour tests" not in runner.run(catalog="shop", api_key=API_KEY).summary
+
+
+def test_without_a_key_no_test_is_run_and_that_is_said(start: Start, service: RunningServer) -> None:
+    runner = start("push")
+    write(runner.workspace / "shop", f"alice: {{name: Alice, model: m, prompt: Be brief., {_TEST}}}")
+    snapshot = {"endpoint": service.url, "sessions": []}
+    (runner.workspace / "live.json").write_text(json.dumps(snapshot))
+    done = runner.run(catalog="shop", against="live.json", tests="true")
+    assert any("No behaviour test was run" in one for one in done.commands)
+
+
 # ci/run.sh
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from reconciler.controller.states import LASTING, STATES
 from reconciler.controller.status import (
@@ -53,3 +55,10 @@ def test_an_empty_status_fits_its_schema() -> None:
 
 def test_every_lasting_state_is_a_state() -> None:
     assert set(STATES) >= LASTING
+
+
+def test_the_page_lists_each_state_as_the_code_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8")
+    table = page.partition("## States")[2].partition("| what fails")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    assert {name: (meaning, end) for name, meaning, end in rows} == STATES

@@ -112,6 +112,20 @@ sessions:
   merged:
     name: Merged
     prompt: {file: prompts/merged.md}
+  fetched:
+    name: "Not\\tfetched"
+    prompt: {file: prompts/large.md}
+  folded:
+    name: Folded
+    prompt: >
+      Rules:
+      - be kind
+      - be brief
+  saved:
+    name: Saved
+    prompt: "Save it to C:\\temp."
 """,
+    "prompts/large.md": "version https://git-lfs.github.com/spec/v1\n"
+    f"oid sha256:{'0123456789abcdef' * 4}\nsize 12345\n",
     "prompts/merged.md": "Be one.\n<<<<<<< HEAD\nBe two.\n=======\nBe three.\n>>>>>>> main\n",
 }

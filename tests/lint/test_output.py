@@ -163,15 +163,16 @@ def test_json(tmp_path: Path) -> None:
     document = run(str(planted(tmp_path, FAULTS)), "--format", "json")
     findings, rules = document.pop("findings"), document.pop("rules")
     assert document == {
-        "format_version": "1.1",
+        "format_version": "1.2",
         "catalog": "shop",
-        "sessions": 21,
+        "sessions": 24,
         "models": {"date": "2026-11-22", "shipped": True},
-        "counts": {"error": 5, "warning": 17, "info": 3},
+        "counts": {"error": 6, "warning": 20, "info": 3},
         "ignored": 0,
+        "cut": [],
     }
-    assert len(findings) == 25
-    assert findings[2] == {
+    assert len(findings) == 29
+    assert findings[3] == {
         "rule": "empty-prompt",
         "severity": "error",
         "message": "the prompt of `blank` is empty",

@@ -87,6 +87,120 @@ def test_white_space_that_may_stay(tmp_path: Path) -> None:
     assert said(tmp_path, "Three:   \nnext\n  \nend") == ["sessions/a.yaml:5:13: info: trailing-space"]
 
 
+def rules_of(folder: Path, manifest: str, **files: str) -> dict[str, str]:
+    """The rule by the place of each finding."""
+    report = lint(planted(folder, {"sessions/a.yaml": "sessions:\n" + manifest, **files}))
+    return {one.problem.place.removeprefix("sessions/a.yaml:"): one.rule for one in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "places"),
+    [
+        (">\n      Rules:\n      - one\n      - two\n", ["5:7"]),
+        (">-\n      Rules:\n\n      - one\n      1. two\n", ["7:7"]),
+        ("Rules:\n      * one\n      2) two\n", ["4:7"]),
+        ('"Rules:\n      - one\n      - two"\n', ["4:7"]),
+        ("|\n      Rules:\n      - one\n", []),
+        (">\n      Rules:\n\n      - one\n\n      - two\n", []),
+        (">\n      Rules:\n        - one\n        - two\n      Be kind.\n", []),
+        (">\n      Founded in\n      2024. It is\n      -5 degrees.\n", []),
+    ],
+)
+def test_a_list_that_is_folded(prompt: str, places: list[str], tmp_path: Path) -> None:
+    prompt = prompt.replace("Rules:", "Rules") if prompt[0] == "R" else prompt
+    found = rules_of(tmp_path, f"  a:\n    prompt: {prompt}    name: A\n")
+    assert found == dict.fromkeys((place for place in places), "folded-list")
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (r'"A\n"', "the name ends with a line end"),
+        ('"A "', "the name ends with white space"),
+        (r'"A\u3000"', "the name ends with white space"),
+        (r'" A"', "the name begins with white space"),
+        (r'"A\tB"', "the name contains a tab"),
+        (r'"A\nB"', "the name contains a line end"),
+        ("A  B", ""),
+        ('"[test] A"', ""),
+    ],
+)
+def test_a_name_with_white_space_in_the_wrong_place(name: str, fault: str, tmp_path: Path) -> None:
+    planted(tmp_path, {"sessions/a.yaml": f"sessions:\n  a: {{name: {name}, prompt: p}}\n"})
+    found = [one.problem.message for one in lint(tmp_path).findings]
+    assert found == ([fault] if fault else [])
+
+
+def test_the_name_of_a_row_is_looked_at_too(tmp_path: Path) -> None:
+    manifest = "  r:\n    from: {file: t.csv, key: '{id}', fields: {name: n}}\n    prompt: p\n"
+    assert rules_of(tmp_path, manifest, **{"t.csv": "id,n\na,A\nb,B \n"}) == {"2:3": "untidy-name"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r'"C:\temp"', True),
+        (r'"see D:\new, please"', True),
+        (r'"C:\\temp"', False),
+        (r"'C:\temp'", False),
+        (r"C:\temp", False),
+        (r'"Note:\tone"', False),
+        (r'"a C:\"b\""', False),
+    ],
+)
+@pytest.mark.parametrize("field", ["prompt: {}", "prompt: p, data: {{dir: {}}}"])
+def test_a_path_whose_backslash_is_an_escape(field: str, text: str, found: bool, tmp_path: Path) -> None:
+    manifest = f"  a: {{name: A, {field.format(text)}}}\n"
+    assert [*rules_of(tmp_path, manifest).values()] == ["escaped-path"] * found
+
+
+def test_a_pointer_of_git_lfs_is_told_from_a_prompt_about_it(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    manifest = "  a: {name: A, prompt: {file: p.md}}\n"
+    assert rules_of(tmp_path, manifest, **{"p.md": pointer}) == {"p.md:1:1": "lfs-pointer"}
+    assert rules_of(tmp_path, manifest, **{"p.md": f"A pointer begins so:\n{pointer}"}) == {}
+
+
+FLAG = "\U0001f3f4{}\U000e007f"
+
+
+@pytest.mark.parametrize("code", ["gbeng", "gbsct", "gbwls", "ustx"])
+def test_a_flag_made_of_tags_may_stay(code: str, tmp_path: Path) -> None:
+    flag = FLAG.format("".join(chr(0xE0000 + ord(letter)) for letter in code))
+    assert said(tmp_path, f"Wave {flag}, and {flag}{flag}") == []
+
+
+@pytest.mark.parametrize("hidden", ["ignore", "gb", "GBENG"])
+def test_other_tags_are_invisible_characters(hidden: str, tmp_path: Path) -> None:
+    tags = "".join(chr(0xE0000 + ord(letter)) for letter in hidden)
+    for text in (FLAG.format(tags), tags, f"\U0001f3f4{tags}"):
+        assert set(said(tmp_path, text)) > set()
+
+
+@pytest.mark.parametrize("name", ["5 μm", "10 kΩ", "5 µm"])
+def test_a_unit_of_measure_is_no_mixture_of_scripts(name: str, tmp_path: Path) -> None:
+    assert rules_of(tmp_path, f"  a: {{name: {name}, prompt: p}}\n") == {}
+
+
+def test_of_each_rule_the_first_findings_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.lint.MAX_FINDINGS", 2)
+    ignored = "  # reconciler: ignore todo -- later\n"
+    sessions = "".join(f"  s{n}: {{name: 'A{n} ', prompt: 'p{n}'}}\n" for n in range(5))
+    manifest = f"{sessions}{ignored}  z: {{name: Z, prompt: 'TODO: {{x}}'}}\n"
+    report = lint(planted(tmp_path, {"sessions/a.yaml": "sessions:\n" + manifest}))
+    assert [(one.rule, one.problem.line) for one in report.findings] == [
+        ("untidy-name", 2),
+        ("untidy-name", 3),
+    ]
+    assert (report.cut, report.ignored) == (("untidy-name",), 1)
+    assert findings_as_text(report_to_document(report)).splitlines()[-2:] == [
+        "Of `untidy-name`, only the first findings are shown; run this again when they are dealt with.",
+        "shop: 6 sessions, 2 warnings, 1 ignored.",
+    ]
+
+
 def test_characters_that_may_stay(tmp_path: Path) -> None:
     assert said(tmp_path, "👩‍👧 می‌خواهم ✔️ 1️⃣") == []
     assert said(tmp_path, "a\u00a0b") == ["sessions/a.yaml:5:8: warning: invisible-character"]

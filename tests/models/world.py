@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from reconciler.cli import run
 from reconciler.errors import ExitCode
@@ -39,6 +39,7 @@ _PROCESSES.set_forkserver_preload(
 _BEGINNING = re.compile(r"""(?:"|&quot;|\\")reconciler(?:"|&quot;|\\")""")
 
 Touches = Callable[[SessionRow], bool]
+Kill: TypeAlias = tuple[int, Literal["before", "after"]]
 
 
 @dataclass
@@ -128,7 +129,7 @@ class World:
         *words: str,
         environment: str | None = None,
         touches: Touches = lambda _: False,
-        kill: tuple[int, Literal["before", "after"]] | None = None,
+        kill: Kill | None = None,
     ) -> Done:
         """Run a command in a team's checkout, and judge what it did. It may change the rows that ``touches`` allows."""
         team.write()
@@ -145,9 +146,7 @@ class World:
             code = run(argv)
         return code, out.getvalue(), err.getvalue()
 
-    def _killed(
-        self, team: Team, argv: Sequence[str], kill: tuple[int, Literal["before", "after"]]
-    ) -> tuple[int, str, str]:
+    def _killed(self, team: Team, argv: Sequence[str], kill: Kill) -> tuple[int, str, str]:
         killer = Killer(self.server, *kill)
         with self._checkout(team):
             process = _PROCESSES.Process(target=_child, args=(argv, dict(os.environ), team.folder))
@@ -208,7 +207,7 @@ class World:
         self._judge_words(done)
         self._judge_archives(team, done, said, after)
         self._judge_creates(done, before, touches)
-        self._judge_doubles(done, before, said, after)
+        self._judge_doubles(team, done, before, said, after)
         self.judge_messages()
 
     def _judge_words(self, done: Done) -> None:
@@ -270,15 +269,17 @@ class World:
 
     def _judge_doubles(
         self,
+        team: Team,
         done: Done,
         before: dict[int, SessionRow],
         said: dict[int, list[MessageRow]],
         after: dict[int, SessionRow],
     ) -> None:
-        """Of several sessions of one identity, none with messages is deleted while only such without stay."""
+        """Of several sessions of one identity, none with messages is deleted while only such without stay. Where the
+        catalog no longer has the key, what stays is a copy."""
         for number, row in done.changed.items():
             tag = tag_of(row)
-            if number in after or tag is None or not said[number]:
+            if number in after or tag is None or not said[number] or tag.identity.key not in team.sessions:
                 continue
             staying = [
                 one
@@ -363,9 +364,9 @@ def has_beginning(remark: str | None) -> bool:
 
 def copies(
     rows: dict[int, SessionRow], team: Team, environment: str | None, written: Mapping[int, str]
-) -> list[int]:
+) -> dict[int, str]:
     """The sessions whose tags name none, beside one of the same identity that the catalog's runs wrote under this key:
-    somebody copied that one before its first update. ``written`` are the keys of what they wrote."""
+    somebody copied that one before its first update. Returns their keys. ``written`` are those of what they wrote."""
     tags = {number: tag for number, row in rows.items() if (tag := tag_of(row))}
     keys = {
         number: tag.identity.key
@@ -373,11 +374,11 @@ def copies(
         if place_of_tag(tag)[:2] == (team.name, environment)
     }
     own = {key for number, key in keys.items() if written.get(number) == key}
-    return [
-        number
+    return {
+        number: key
         for number, key in keys.items()
         if tags[number].session_id is None and written.get(number) != key and key in own
-    ]
+    }
 
 
 def live_keys(rows: dict[int, SessionRow], team: Team, environment: str | None) -> Counter[str]:

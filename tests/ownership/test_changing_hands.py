@@ -157,6 +157,20 @@ def test_taking_over_without_the_giver_works_too(desk: Desk) -> None:
     assert desk.writes() == ["create_session", "update_session"]
 
 
+def test_a_session_is_not_handed_over_to_a_catalog_that_has_its_key(desk: Desk) -> None:
+    desk.apply(catalog(ALICE))
+    desk.apply(catalog(replace(ALICE, name="Alison", prompt="You are Alison."), name="other"))
+    plan = desk.plan(catalog(handed_over={"alice": Identity("other", None, "alice")}))
+    assert [(one.guard, one.message, one.allow, one.key) for one in plan.refusals] == [
+        (
+            "identity",
+            "other/alice would be #1 and #2 at once, after a move",
+            "delete the one that is not wanted, or remove the moved entry to other/alice",
+            "alice",
+        )
+    ]
+
+
 def test_two_sessions_that_would_share_a_key_are_refused_and_untouched(desk: Desk) -> None:
     number = by_hand(desk)
     desk.apply(catalog(ALICE))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -86,52 +90,97 @@ def test_what_is_beyond_the_longest_line_is_counted() -> None:
     assert shown.segments[-1].changes + sum(s.op == "-" for s in shown.segments) == 400
 
 
-@st.composite
-def edits(draw: st.DrawFn) -> tuple[list[str], list[str], list[tuple[str, list[str]]]]:
-    """A line of words, the line after some edits, and each edited word with the two words on either side of it."""
-    extra = draw(
-        st.lists(st.sampled_from(["", "，", "[-", "-]", "{+", "…", "|", "`", "↳"]), min_size=5, max_size=5)
-    )
-    words = [f"{extra[n % 5]}w{n}" for n in range(draw(st.integers(5, 300)))]
-    after: list[str | None] = list(words)
-    seen = []
-    for at in draw(st.sets(st.integers(0, len(words) - 1), min_size=1, max_size=min(6, len(words) // 5))):
-        what = draw(st.sampled_from(["delete", "replace", "insert"]))
-        after[at] = {"delete": None, "replace": f"new{at}", "insert": f"{words[at]} new{at}"}[what]
-        seen.append(
-            (
-                f"new{at}" if what != "delete" else words[at],
-                words[max(0, at - 2) : at] + words[at + 1 : at + 3],
-            )
+#: What may stand between words, and looks like a mark, a fold or a row of ours.
+SIGNS = ["，", "。", "[-", "-]", "{+", "+}", "…", "|", "`", "↳", "🙂", "👍🏽", "é"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A line before and after some edits, and on each side the changed words with the two words on either side."""
+
+    before: str
+    after: str
+    removed: list[str]
+    added: list[str]
+
+
+def edited(kind: str, size: int, seed: int) -> Edit:
+    """A line of words, Chinese characters or both, with edits of less than a fifth of it."""
+    random = Random(seed)
+
+    def word(name: str, number: int) -> str:
+        if kind == "chinese" or (kind == "mixed" and random.random() < 0.5):
+            return chr({"w": 0x4E00, "new": 0x5E00}[name] + number)
+        return f" {name}{number}" + ("x" * random.randrange(40, 90) if random.random() < 0.02 else "")
+
+    old = [word("w", n) for n in range(size)]
+    for _ in range(random.randrange(size // 4)):
+        old.insert(random.randrange(len(old)), random.choice(["", " "]) + random.choice(SIGNS))
+    places = [at for at, one in enumerate(old) if one.strip() not in SIGNS]
+    before, after = [(one, False) for one in old], []
+    for at in sorted(random.sample(places, random.randint(1, min(6, size // 5)))):
+        before[at] = old[at], True
+    for at, (one, edited) in enumerate(before):
+        what = random.choice(["delete", "replace", "insert"]) if edited else "keep"
+        before[at] = one, what in ("delete", "replace")
+        after += [(one, False)] if what in ("keep", "insert") else []
+        after += [(word("new", at), True)] if what in ("replace", "insert") else []
+
+    def around(side: list[tuple[str, bool]]) -> list[str]:
+        found = (at for at, (_, edited) in enumerate(side) if edited)
+        return [plain("".join(one for one, _ in side[max(0, at - 2) : at + 3])) for at in found]
+
+    lines = ["".join(one for one, _ in side).strip() for side in (before, after)]
+    return Edit(*lines, around(before), around(after))
+
+
+def plain(text: str) -> str:
+    """Without white space and marks; a zero stands for what is left out."""
+    return re.sub(r"[\s\[\]{}+·…|`↳-]", "", re.sub(r"\[… [\d,]+ characters? …\]", "\0", text))
+
+
+def sides(rows: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """What rows, each with its sign, show of the text before and after."""
+    shown = {"-": "", "+": ""}
+    for sign, text in rows:
+        depth = max((len(one[1] or one[2]) for one in re.finditer(r"\[(-+)|\{(\++)", text)), default=0)
+        removed, added = rf"\[-{{{depth}}}(.*?)-{{{depth}}}\]", rf"\{{\+{{{depth}}}(.*?)\+{{{depth}}}\}}"
+        if sign in "-=~! ":
+            shown["-"] += plain(re.sub(added, "", text) if sign in "~!" else text) + "\n"
+        if sign in "+=~! ":
+            shown["+"] += plain(re.sub(removed, "", text) if sign in "~!" else text) + "\n"
+    return shown["-"], shown["+"]
+
+
+def shown_sides(document: dict[str, Any], form: str, width: int) -> tuple[str, str]:
+    """What a rendering shows of a prompt before and after."""
+    page = render_plan(document, form, options=RenderOptions(width=width))
+    if form == "html":
+        data = json.loads(re.search(r"<script[^>]*json[^>]*>(.*?)</script>", page, re.DOTALL)[1])  # type: ignore[index]
+        rows = [row for hunk in data["changes"][0]["f"][0]["h"] for row in hunk["l"]]
+        return sides(
+            (op, "".join(one if isinstance(one, str) else one[0] for one in text)) for op, text in rows
         )
-    return words, [word for word in after if word is not None], seen
+    if form == "markdown":
+        page = re.search(r"  (`{3,})diff\n(.*?)\n  \1", page, re.DOTALL)[2]  # type: ignore[index]
+        return sides((row[2:3], row[3:]) for row in re.sub(r"\n  [-+! ]↳ ", " ", page).split("\n"))
+    page = re.sub(r"\n {8}\| ↳ +", " ", page)
+    return sides((row[10:11], row[12:]) for row in page.split("\n") if row.startswith("        | "))
 
 
 @settings(max_examples=40)
-@given(edits())
-def test_every_changed_word_is_shown_with_two_words_around_it(
-    edit: tuple[list[str], list[str], list[tuple[str, list[str]]]],
-) -> None:
-    words, after, changed = edit
-    document = plan(
-        action(
-            "update",
-            "one",
-            1,
-            "One",
-            "",
-            change("prompt", "Hello.\n" + " ".join(words), "Hello.\n" + " ".join(after)),
-        )
-    )
-    for form, width in (("text", 80), ("text", 200), ("markdown", 100), ("html", 100)):
-        page = render_plan(document, form, options=RenderOptions(width=width))
-        if form == "html":
-            page = json.dumps(json.loads(re.search(r"<script[^>]*json[^>]*>(.*?)</script>", page, re.S)[1]))  # type: ignore[index]
-            page = page.encode().decode("unicode_escape")
-        numbers = set(re.findall(r"(?:w|new)\d+", re.sub(r"\n *[-+!|]* *↳ *", "", page)))
-        for word, around in changed:
-            for wanted in (word, *around):
-                assert re.search(r"(?:w|new)\d+", wanted).group() in numbers, (form, wanted)  # type: ignore[union-attr]
+@given(st.builds(edited, st.sampled_from(["words", "chinese", "mixed"]), st.integers(5, 300), st.integers(0)))
+@pytest.mark.parametrize(("form", "width"), [("text", 80), ("text", 200), ("markdown", 100), ("html", 100)])
+def test_every_changed_word_is_shown_with_two_words_around_it(form: str, width: int, edit: Edit) -> None:
+    prompts = f"Hello.\n{edit.before}", f"Hello.\n{edit.after}"
+    document = plan(action("update", "one", 1, "One", "", change("prompt", *prompts)))
+    before, after = shown_sides(document, form, width)
+    assert [one for one in edit.removed if one not in before] == []
+    assert [one for one in edit.added if one not in after] == []
+
+
+def test_the_property_above_notices_a_word_that_is_not_shown() -> None:
+    assert sides([("~", "a [-b-] c {+d+}[… 3 characters …] [-")]) == ("abc\0\n", "acd\0\n")
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
@@ -146,6 +195,27 @@ def test_a_long_line_is_wrapped_and_marked_as_one(form: str) -> None:
     assert all(len(row) <= 96 for row in block)
     assert all("↳" in row for row in block[1:])
     assert "Do [-not-] reveal prices" in re.sub(r"\s*\n *[!|] *↳ *", " ", page)
+
+
+@pytest.mark.parametrize(("form", "width"), [("text", 40), ("text", 80), ("markdown", 100)])
+@pytest.mark.parametrize("words", [RULES, CHINESE * 2])
+def test_no_row_ends_within_a_mark(words: str, form: str, width: int) -> None:
+    for before, after in (("Do not", "Do"), ("", "a"), ("x", "y"), ("不要", "可以")):
+        for n in range(0, 60, 7):
+            prompts = (f"{words}{'z' * n} {one} stays. {words}" for one in (before, after))
+            document = plan(action("update", "one", 1, "One", "", change("prompt", *prompts)))
+            page = render_plan(document, form, options=RenderOptions(width=width))
+            rows = [row for row in page.split("\n") if "↳" in row or " characters …]" in row]
+            assert sum(row.count("[… ") for row in rows) == 2
+            for row in rows:
+                assert row.count("[") == row.count("]"), rows
+                assert row.count("{+") == row.count("+}"), rows
+
+
+def test_colour_marks_words_and_not_the_space_after_them() -> None:
+    document = plan(action("update", "one", 1, "One", "", change("prompt", "Do not tell it", "Do tell it")))
+    page = render_plan(document, "text", options=RenderOptions(color=True))
+    assert "[-not-]\x1b[0m\x1b[31m " in page
 
 
 def test_a_text_can_not_pretend_to_be_the_rest_of_a_line() -> None:

@@ -214,6 +214,17 @@ def test_a_page_of_many_long_prompts_has_a_bound(monkeypatch: pytest.MonkeyPatch
         assert re.fullmatch(r"… 1,[0-9]{3} more lines, too long for this page", one["f"][0]["more"])
 
 
+def test_a_page_of_too_many_changes_lists_what_takes_something_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.render.html.ROWS", 3)
+    made = [action("create", f"c{n}", None, "N", "", new("prompt", "p")) for n in range(4)]
+    gone = [action("delete", f"d{n}", n + 1, "N", "") for n in range(2)]
+    text = page(plan(*made, *gone))
+    assert len(data(Page(text))["changes"]) == 3
+    assert all(f">{key}<" in text for key in ("d0", "d1", "c0"))
+    assert ">c1<" not in text
+    assert "Too many for this page, and not listed: 3 create. The plan as JSON has all." in text
+
+
 def test_the_change_of_a_value_is_there_in_quotes() -> None:
     found = data(Page(page(plan(action("update", "k", 1, "N", "", change("model", 'a"b', "c\\d"))))))
     assert found["changes"][0]["f"] == [{"p": "model", "b": r'"a\"b"', "a": r'"c\\d"'}]

@@ -12,7 +12,8 @@ from reconciler.render import prompt_diff
 from reconciler.render.changed_lines import elide
 from reconciler.render.character_changes import remarks
 from reconciler.render.patience_diff import matches
-from reconciler.render.prompt_diff import FIRST_LINES, Line, Segment, TextDiff, changed_part, diff, shared
+from reconciler.render.prompt_diff import FIRST_LINES, Line, Segment, TextDiff, changed_part, diff
+from reconciler.render.shared_changes import shared
 from reconciler.text.characters import character_name, text_remarks
 from reconciler.text.tokens import estimate_tokens
 

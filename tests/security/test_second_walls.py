@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import disk
+from reconciler.apply.who import who
 from reconciler.catalog import template_worker
 from reconciler.catalog.replace import replaced
-from reconciler.cli.who import who
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 

@@ -13,8 +13,9 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from reconciler import bounded_server
 from reconciler.cli.commands.server import command
-from reconciler.server import RunningServer, app, running_server, wire
+from reconciler.server import RunningServer, app, running_server
 
 KEY = "s3cret"
 BODY = b'{"session_name": "x"}'
@@ -140,7 +141,7 @@ def test_a_body_cannot_take_for_ever(server: RunningServer, monkeypatch: pytest.
 def test_a_head_cannot_take_for_ever(
     start: bytes, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "HEAD_TIME", 0.05)
+    monkeypatch.setattr(bounded_server, "HEAD_TIME", 0.05)
     with closing(connect(server)) as peer:
         peer.sendall(start)
         assert ended(peer)
@@ -150,7 +151,7 @@ def test_a_second_head_cannot_take_for_ever(server: RunningServer, monkeypatch: 
     with closing(connect(server)) as peer:
         peer.sendall(head(server, length=len(BODY)) + BODY)
         assert peer.recv(65536).startswith(b"HTTP/1.1 401 ")
-        monkeypatch.setattr(wire, "HEAD_TIME", 0.05)
+        monkeypatch.setattr(bounded_server, "HEAD_TIME", 0.05)
         peer.sendall(b"\r\n")
         assert ended(peer)
 
@@ -165,7 +166,7 @@ def ended(peer: socket.socket) -> bool:
 def test_connections_cannot_use_up_the_file_descriptors(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(bounded_server, "MAX_CONNECTIONS", 2)
     with closing(connect(server)), closing(connect(server)), closing(connect(server)) as third:
         assert answered(third).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     until(lambda: not server._thread.server.server_state.connections)

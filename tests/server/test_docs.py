@@ -25,12 +25,22 @@ def test_every_kind_of_fault_is_listed() -> None:
 def test_the_example_of_rules_can_be_read(tmp_path: Path) -> None:
     from reconciler.server.faults import load_faults
 
-    example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    example = re.search(r"```yaml\n(.*?)```", PAGE.partition("## Faults")[2], re.DOTALL)
     assert example is not None
     file = tmp_path / "faults.yaml"
     file.write_text(example[1], encoding="utf-8")
     faults = load_faults(file, load_contract().operations)
     assert [fault.kind for fault in faults] == ["status", "cut", "rate-limit", "latency"]
+
+
+def test_the_example_of_a_chat_script_can_be_read(tmp_path: Path) -> None:
+    from reconciler.server.chat import read_script
+
+    example = re.search(r"```yaml\n(.*?)```", PAGE.partition("## Chat")[2], re.DOTALL)
+    assert example is not None
+    file = tmp_path / "script.yaml"
+    file.write_text(example[1], encoding="utf-8")
+    assert [rule.finish for rule in read_script(file)] == ["stop", "stop", "content_filter"]
 
 
 def test_the_example_of_a_test_passes() -> None:

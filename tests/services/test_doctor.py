@@ -79,6 +79,8 @@ PLAINEST: Mapping[str, Any] = {
     "bad_request": Status(400, 400),
     "time_zone": "+00:00",
     "updated_at": "updates",
+    "updated_at_seconds": 1,
+    "updated_at_order": "honoured",
 }
 
 
@@ -129,7 +131,7 @@ TRUTHS: Mapping[str, Truth] = {
     "white-space-kept": _truth(prompt_ends="kept"),
     "local-times": _truth(time_zone="+08:00"),
     "times-with-messages": _truth(updated_at="messages"),
-    "times-never-move": _truth(updated_at="never"),
+    "times-never-move": _truth(updated_at="never", updated_at_seconds=None, updated_at_order=None),
     "name-contains": _truth(name_filter="partial"),
     "clamped-50": _truth(looking=("page size",), largest_page=50, list_sessions__page_size=50),
     "cursor-page-count": _truth(list_messages__counts="page"),

@@ -130,9 +130,9 @@ def _tell_unclear(adopt: dict[str, int], unclear: list[Problem], *, all_or_nothi
 
 def _tidy(folder: Path, which: CatalogFlags, connection: Connection, state: Path) -> int:
     """Remove the adopt lines that are done, and name those whose session is gone."""
+    from reconciler.apply.journal_facts import journal_facts
     from reconciler.catalog.load import load
     from reconciler.catalog.tidy import remove_adopt_lines
-    from reconciler.cli.journal_facts import journal_facts
     from reconciler.cli.live import live_or_against
     from reconciler.plan.adoptions import done_adoptions, gone_adoptions
     from reconciler.plan.placing import place

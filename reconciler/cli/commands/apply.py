@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from click.core import ParameterSource
 from reconciler.api.endpoint import LOCAL, endpoint_name
 from reconciler.apply import journal as journals
 from reconciler.apply.journal import read_journal
+from reconciler.apply.journal_facts import journal_facts
 from reconciler.apply.stale import refuse_if_applied, refuse_if_stale
 from reconciler.cli.connect import Connection, connection_for, need_local_data
-from reconciler.cli.journal_facts import journal_facts
 from reconciler.cli.options import (
     CatalogFlags,
     PolicyFlags,
@@ -28,8 +30,9 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.run_plan import Job, Writing, run_plan, writing_options
 from reconciler.cli.sections import SectionedCommand, option_in
+from reconciler.cli.testing import Where, gate_options, tested_plan
 from reconciler.contract import ContractFile
-from reconciler.domain import Policy, ServiceFacts, Snapshot
+from reconciler.domain import Catalog, Policy, ServiceFacts, Snapshot
 from reconciler.errors import Refused, UsageError
 from reconciler.plan.keep import keep_for_catalog, keep_for_plan
 from reconciler.plan.types import Plan
@@ -45,6 +48,7 @@ from reconciler.text.escape import terminal
 @catalog_options
 @connection_options
 @policy_options
+@gate_options
 @state_option
 @option_in("Identity")(
     "--write-id",
@@ -71,8 +75,9 @@ def command(what: Path | None, state_dir: Path | None, write_id: bool, **flags: 
         job, contract = _saved(plan, state, flags)
         connection = _with_contract(split(flags, Connection), contract)
     else:
-        job = _catalog(root, state, which, split(flags, PolicyFlags), write_id=write_id)
         connection = connection_for(flags, root, which.env)
+        tested = partial(tested_plan, flags=flags, where=Where(connection, state))
+        job = _catalog(root, state, which, split(flags, PolicyFlags), tested, write_id=write_id)
     return run_plan(job, split(flags, Writing), connection, root=root, state=state)
 
 
@@ -86,7 +91,15 @@ def _with_contract(connection: Connection, contract: ContractFile | None) -> Con
     return dataclasses.replace(connection, service=ServiceFacts(contract=contract))
 
 
-def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags, *, write_id: bool) -> Job:
+def _catalog(
+    folder: Path,
+    state: Path,
+    which: CatalogFlags,
+    policy: PolicyFlags,
+    tested: Callable[[Plan, Catalog, Snapshot], tuple[Plan, int]],
+    *,
+    write_id: bool,
+) -> Job:
     catalog = which.load(folder)
     if write_id and catalog.id is None:
         from reconciler.catalog.write_id import write_catalog_id
@@ -97,16 +110,25 @@ def _catalog(folder: Path, state: Path, which: CatalogFlags, policy: PolicyFlags
         )
         catalog = which.load(folder)
     facts = journal_facts(catalog, state)
-    return Job(
-        catalog.name,
-        catalog.environment,
-        catalog.policy,
-        lambda snapshot: facts.added(
+
+    def plan(snapshot: Snapshot) -> Plan:
+        found = facts.added(
+            catalog,
             policy.plan(catalog, snapshot, state=state),
             snapshot,
             allow_recreate=policy.allow_recreate,
             shared_account=policy.shared_account,
-        ),
+        )
+        found, interrupted = tested(found, catalog, snapshot)
+        if interrupted:
+            raise KeyboardInterrupt
+        return found
+
+    return Job(
+        catalog.name,
+        catalog.environment,
+        catalog.policy,
+        plan,
         keep=keep_for_catalog(catalog, ids=facts.ids()),
         former=catalog.moved_every,
     )

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.accept import EVERYTHING, Asked, accept_drift
 from reconciler.cli.connect import connect, connection_for
-from reconciler.cli.live import live_or_against, with_messages
+from reconciler.cli.live import live_or_against
 from reconciler.cli.options import (
     CatalogFlags,
     approve_option,
@@ -65,7 +65,8 @@ def command(
     `reconciler apply` restores git's values. --accept keeps the live values instead: it changes those lines of the
     catalog that hold them, so that a good change made in a console can become a pull request.
     """
-    from reconciler.cli.journal_facts import journal_facts
+    from reconciler.apply.beside import with_messages
+    from reconciler.apply.journal_facts import journal_facts
     from reconciler.plan import make_plan
     from reconciler.plan.keep import keep_for_catalog
 
@@ -87,7 +88,7 @@ def command(
     snapshot = with_messages(
         snapshot, loaded.name, loaded.environment, written, lambda: connect(connection, state)
     )
-    plan = drifted(facts.added(make_plan(loaded, snapshot, written=written), snapshot))
+    plan = drifted(facts.added(loaded, make_plan(loaded, snapshot, written=written), snapshot))
     if accept:
         return accept_drift(
             Asked(accept, into, auto_approve, output.form),

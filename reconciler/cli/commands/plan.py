@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.connect import Connection, connect, connection_for
-from reconciler.cli.live import listing, with_message_counts, with_messages
+from reconciler.cli.live import listing
 from reconciler.cli.options import (
     CatalogFlags,
     OutPath,
@@ -25,6 +25,7 @@ from reconciler.cli.options import (
 from reconciler.cli.output import output_options, put_out, read_output
 from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.suggestions import completed
+from reconciler.cli.testing import Where, gate_options, tested_plan
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.state import FOLDER, make_salt
 from reconciler.text.paste import command as paste
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     help="Compare with a snapshot file (`reconciler snapshot FILE` makes one) instead of the live list. Needs no key.",
 )
 @policy_options
+@gate_options
 @state_option
 @click.option(
     "--out",
@@ -74,7 +76,8 @@ def command(
     which = split(flags, CatalogFlags)
     connection = _connection(catalog, which, flags, against=against)
     with listing(connection, state, against=against) as live:
-        from reconciler.cli.journal_facts import journal_facts
+        from reconciler.apply.beside import with_message_counts, with_messages
+        from reconciler.apply.journal_facts import journal_facts
         from reconciler.plan.document import plan_to_document
         from reconciler.plan.keep import keep_for_catalog
 
@@ -93,15 +96,22 @@ def command(
     policy = split(flags, PolicyFlags)
     plan = policy.plan(loaded, snapshot, state=state)
     plan = facts.added(
-        plan, snapshot, allow_recreate=policy.allow_recreate, shared_account=policy.shared_account
+        loaded,
+        plan,
+        snapshot,
+        allow_recreate=policy.allow_recreate,
+        shared_account=policy.shared_account,
     )
     if against is None:
         plan = with_message_counts(plan, snapshot, client)
+    plan, interrupted = tested_plan(plan, loaded, snapshot, flags, Where(connection, state))
     if out is not None:
         from reconciler.cli.planfile import write_plan
 
         write_plan(out, plan, catalog, connection.contract_file())
     put_out(plan_to_document(plan), output, catalog)
+    if interrupted:
+        return interrupted
     if plan.refusals:
         return ExitCode.REFUSED
     return ExitCode.CHANGES if detailed_exitcode and (not plan.empty or plan.undone) else ExitCode.OK

@@ -88,6 +88,11 @@ def _quirks(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A YAML file of faults to inject: see docs/server.md.",
 )
+@_testing(
+    "--chat-script",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A YAML file of answers to chat calls: see docs/server.md. Default: an echo of the question.",
+)
 @click.option("--verbose", is_flag=True, help="Print a line to stderr for each request.")
 def command(
     catalog: Path,
@@ -117,6 +122,7 @@ def serve(
     latency: float,
     quirks: Sequence[str],
     faults: Path | None,
+    chat_script: Path | None,
     verbose: bool,
 ) -> None:
     """Serve a database file until SIGINT or SIGTERM. ``latency`` is in milliseconds.
@@ -125,6 +131,7 @@ def serve(
         ReconcilerError: the database, the address, the contract or the faults can't be used.
     """
     from reconciler.contract import load_contract
+    from reconciler.server.chat import read_script
     from reconciler.server.faults import load_faults
     from reconciler.server.operations import served_operations
     from reconciler.server.run import running_server
@@ -132,6 +139,7 @@ def serve(
 
     api = load_contract(contract)
     played = parse_quirks(quirks, learned_quirks(api))
+    script = read_script(chat_script) if chat_script is not None else ()
     rules = load_faults(faults, served_operations(api, played)) if faults is not None else []
     with running_server(
         db,
@@ -142,6 +150,7 @@ def serve(
         require_key=require_keys,
         latency=latency / 1000,
         keep_log=False,
+        script=script,
     ) as server:
         for rule in rules:
             server.faults.add(rule)

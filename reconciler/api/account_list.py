@@ -1,0 +1,338 @@
+"""The list of an account, read once and kept up to date for days, for all who plan for that account.
+
+A look takes two calls while nothing changes (:mod:`reconciler.api.changes`). The list is read as a whole now and then,
+and before any delete. That finds what a look can't see, because something that it assumes of the service does not hold:
+an update that does not move ``updated_at``, a clock that was set back, a deleted session that came back. Then all
+further looks read the whole list.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final, Literal, TypeAlias
+
+from reconciler.api.account_rows import AccountRows, View, smallest
+from reconciler.api.changes import (
+    Closing,
+    Known,
+    NotProvedError,
+    Ordering,
+    Slice,
+    Stamp,
+    find_changes,
+)
+from reconciler.api.client import Client
+from reconciler.api.decode import read_stamp, value_at
+from reconciler.api.errors import ApiError
+from reconciler.api.list_page import read_page
+from reconciler.api.listing import OnRows, list_anew, list_sessions, whole
+from reconciler.api.seen import Row
+from reconciler.domain import Keep, KnownKeep, Listing, LiveSession, Snapshot
+from reconciler.ownership.account import make_account
+
+#: How a look was made: nothing had changed, the changes were read, or the whole list was.
+How: TypeAlias = Literal["same", "delta", "full"]
+
+#: Whether looks read the changes alone. ``off``: something that they assume of the service does not hold.
+Deltas: TypeAlias = Literal["on", "off", "not learned"]
+
+#: How long (seconds) a list is kept up to date before it is read as a whole.
+FULL_INTERVAL: Final = 3600.0
+
+#: What nobody asked for during so many of these intervals is no longer kept.
+_FORGOTTEN: Final = 2
+
+#: How often the order may seem not to be by the latest change, because the session on top was just deleted.
+_DOUBTS: Final = 3
+
+_LEARN: Final = "`reconciler doctor --probe --write=contract.yaml` learns it"
+
+
+class AccountList:
+    """A :class:`reconciler.api.lister.Lister` that keeps its list. Safe to use from many threads; looks take turns.
+
+    ``clock`` returns seconds, and never jumps. ``full_interval`` (seconds) is how often the whole list is read.
+
+    Attributes:
+        looks: how many looks were made, by how.
+        mismatches: how many complete listings found a change that looks had missed.
+        deltas: whether looks read the changes alone; ``why`` says why they do not.
+    """
+
+    def __init__(
+        self, client: Client, *, clock: Callable[[], float], full_interval: float = FULL_INTERVAL
+    ) -> None:
+        self.looks: Counter[How] = Counter()
+        self.mismatches = 0
+        self.deltas: Deltas = "on"
+        self.why = ""
+        self._client = client
+        self._clock = clock
+        self._interval = full_interval
+        self._lock = threading.RLock()
+        self._expected: list[Keep] = []
+        self._rows: AccountRows | None = None
+        self._numbers: set[int | str] = set()
+        self._top: Stamp | None = None
+        self._looked_at = self._full_at = 0.0
+        self._listing: Listing | None = None
+        self._version = 0  # of the list: another number after every change
+        self._slices = _ClientSlices(client)
+        self._ordered = False  # whether it was seen that the service orders by the latest change
+        self._doubts = 0
+        margin = client.contract.stamp_margin
+        self._closing = Closing(round((margin or 0.0) * 1e6))
+        if margin is None:
+            self.deltas = "not learned"
+            self.why = f"the contract does not say that updated_at tells what has changed; {_LEARN}"
+
+    def expect(self, keep: Keep) -> None:
+        """Say that somebody is going to ask for this. If the list is read before, it is read once for all of them."""
+        with self._lock:
+            if keep not in self._expected and (self._rows is None or self._rows.view(keep) is None):
+                self._expected.append(keep)
+
+    def sessions(
+        self,
+        *,
+        keep: Keep = whole,
+        on_rows: OnRows | None = None,
+        full: bool = False,
+        recent: float = 0.0,
+    ) -> Snapshot:
+        """All sessions, as they are now, or were at most ``recent`` seconds ago.
+
+        It is the same object as the last time if nothing has changed. ``full``: read every page.
+
+        Raises:
+            UnreliableListError: the server does not list what it counts, or not in order.
+            ApiError: a page could not be read.
+        """
+        with self._lock:
+            now = self._clock()
+            view = self._rows.view(keep) if self._rows else None
+            if view is None or full or not (recent > 0 and now <= self._looked_at + recent):
+                if view is None and keep not in self._expected:
+                    self._expected.append(keep)
+                self._look(on_rows, full or view is None or now >= self._full_at + self._interval)
+            assert self._rows is not None
+            view = self._rows.view(keep)
+            assert view is not None
+            view.asked = now
+            return self._snapshot(view)
+
+    def named(self, name: str, *, keep: Keep = whole) -> Snapshot:
+        """The sessions that the server finds for a name; see :class:`reconciler.api.lister.Lister`."""
+        return list_sessions(self._client, name=name, keep=keep)
+
+    def _look(self, on_rows: OnRows | None, full: bool) -> None:
+        rows, closing = self._rows, self._closing
+        # A short list is read in one call.
+        if full or rows is None or self.deltas != "on" or closing.closed is None or self._is_short(rows):
+            self._read_all(on_rows)
+            return
+        due = closing.due(self._clock())
+        try:
+            changes = find_changes(
+                self._slices, Known(rows.seen.ids, self._top, closing.closed, closing.margin)
+            )
+        except NotProvedError as error:
+            if error.distrust:
+                self._switch_off(error.why)
+            self._read_all(on_rows)
+            return
+        for live in changes.changed.values():
+            note_account(self._client, live, self._numbers)
+        differs = rows.update(changes.changed, changes.gone)
+        closing.passed(due, changes.first)
+        self._took("delta" if differs else "same", changes.top, Listing(changes.calls, 1, "changes"))
+
+    def _read_all(self, on_rows: OnRows | None) -> None:
+        """Read the whole list, and compare it with what is kept."""
+        before = self._rows
+        long = before is None or not self._is_short(before)
+        first = self._latest(1) if self.deltas == "on" and long else None
+        began = self._clock()
+        due = self._closing.due(began)
+        reading = _Reading(self._client, self._keeps(began), before, self._closing.closed)
+        found = list_anew(self._client, reading.keep, on_rows)
+        self._numbers |= reading.numbers
+        rows = self._rows = AccountRows(found.seen, reading.keeps)
+        for view in rows.views:
+            old = before.view(view.keep) if before else None
+            view.asked, view.snapshot = (old.asked, old.snapshot) if old else (began, None)
+        self._expected = []
+        self._full_at = began
+        if reading.missed and self.deltas == "on":
+            self.mismatches += 1
+            self._switch_off(f"a look missed a change: {reading.missed}")
+        if (
+            self.deltas == "on"
+            and first is not None
+            and not self._is_short(rows)
+            and self._is_ordered(reading.top)
+        ):
+            self._closing.passed(due, first.stamps[0])
+        self._took("full", reading.top, found.listing)
+
+    def _took(self, how: How, top: Stamp | None, listing: Listing) -> None:
+        """Note how a look went."""
+        now = self._clock()
+        if how != "same":
+            self._version += 1
+        if top is not None:
+            self._closing.show(top, now)
+        self._top, self._listing, self._looked_at = top, listing, now
+        self.looks[how] += 1
+
+    def _is_ordered(self, top: Stamp | None) -> bool:
+        """Whether the list is ordered by the latest change if that is asked for, as far as this account shows it."""
+        page = self._latest(self._slices.most)
+        if page is None or top is None:
+            return False
+        in_order = all(one >= other for one, other in pairwise(page.stamps))
+        if in_order and page.stamps[0] >= top:
+            self._ordered, self._doubts = True, 0
+            return True
+        self._closing.closed = None
+        self._doubts += 1
+        if not in_order or self._doubts == _DOUBTS:
+            self.mismatches += self._ordered
+            self._switch_off("the service does not order by updated_at")
+        return False
+
+    def _latest(self, size: int) -> Slice | None:
+        """The latest changes; None if there are no sessions, or none that shows when it was changed."""
+        try:
+            page = self._slices.read("-updated_at", 1, size)
+        except NotProvedError as error:
+            self._switch_off(error.why)
+            return None
+        return page if page and page.ids else None
+
+    def _is_short(self, rows: AccountRows) -> bool:
+        return len(rows.seen.ids) <= self._slices.most
+
+    def _keeps(self, now: float) -> list[Keep]:
+        """What the next list is to be kept for: what was asked for lately, and what is going to be."""
+        views = self._rows.views if self._rows else []
+        lately = [view for view in views if now <= view.asked + _FORGOTTEN * self._interval]
+        keeps: list[Keep] = []
+        for keep in [*self._expected, *(view.keep for view in sorted(lately, key=lambda one: -one.asked))]:
+            if keep not in keeps and not any(_is_covered(keep, other) for other in keeps):
+                keeps.append(keep)
+        return keeps
+
+    def _switch_off(self, why: str) -> None:
+        self.deltas, self.why = "off", f"{why}; {_LEARN}"
+
+    def _snapshot(self, view: View) -> Snapshot:
+        """The snapshot of a plan. The one that it got before, if that is the same."""
+        if view.snapshot is not None and view.version == self._version:
+            return view.snapshot
+        assert self._rows is not None
+        sessions = view.sessions()
+        made = Snapshot(
+            sessions,
+            self._client.endpoint.name,
+            self._client.contract,
+            left_out=self._rows.left_out(view),
+            listing=self._listing,
+            account=make_account(self._numbers, (live.session_id for live in sessions if live.remark.tag)),
+            newest=self._rows.seen.newest,
+        )
+        if view.snapshot is None or replace(made, listing=view.snapshot.listing) != view.snapshot:
+            view.snapshot = made
+        view.version = self._version
+        return view.snapshot
+
+
+class _Reading:
+    """A complete listing: what is kept of each session, and whether looks had missed something.
+
+    ``top`` is the latest stamp. ``missed`` says what was missed; empty if nothing was.
+    """
+
+    def __init__(
+        self, client: Client, keeps: list[Keep], before: AccountRows | None, closed: Stamp | None
+    ) -> None:
+        self.keeps = keeps
+        self.top: Stamp | None = None
+        self.numbers: set[int | str] = set()
+        self.missed = ""
+        self._client = client
+        self._before = before if closed is not None else None
+        self._closed = closed or 0
+        self._old_keeps = before.keeps if before else []
+        self._lock = threading.Lock()
+
+    def keep(self, live: LiveSession) -> Row:
+        """What is kept of a session. Called from many threads."""
+        row = smallest(self.keeps, live)
+        stamp = read_stamp(live.row, self._client.contract.session)
+        note_account(self._client, live, self.numbers)
+        if stamp is not None:
+            with self._lock:
+                self.top = stamp if self.top is None else max(self.top, stamp)
+            if self._before is not None and stamp <= self._closed:
+                self._compare(live, row)
+        return row
+
+    def _compare(self, live: LiveSession, row: Row) -> None:
+        """Compare a session that cannot have changed since."""
+        assert self._before is not None
+        old = self._before.seen.row(live.session_id)
+        if old is None:
+            self.missed = f"#{live.session_id} is listed, and its updated_at says that it was there before"
+        elif _face(old) != _face(row) and _face(old) != _face(smallest(self._old_keeps, live)):
+            self.missed = f"#{live.session_id} has changed, and its updated_at does not say so"
+
+
+class _ClientSlices:
+    """The pages of the service."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        listing = client.contract.operation("list_sessions")
+        self.most = min(listing.page_size, client.contract.service.largest_page or listing.page_size)
+
+    def read(self, ordering: Ordering, number: int, size: int) -> Slice | None:
+        try:
+            page = read_page(self._client, {"ordering": ordering, "page": number, "size": size})
+        except ApiError as error:
+            if ordering == "-updated_at" and error.status == 400:
+                raise NotProvedError("the service does not order by updated_at", distrust=True) from None
+            raise
+        if page is None:
+            return None
+        count, lives = page
+        stamps = (
+            [read_stamp(live.row, self._client.contract.session) for live in lives]
+            if ordering == "-updated_at"
+            else []
+        )
+        known = [one for one in stamps if one is not None]
+        if len(known) < len(stamps):
+            raise NotProvedError("the list does not show when a session was changed", distrust=True)
+        return Slice(count, [live.session_id for live in lives], known, lives)
+
+
+def note_account(client: Client, live: LiveSession, numbers: set[int | str]) -> None:
+    """Note the number of the account that a session belongs to."""
+    number = value_at(live.row, client.contract.session.account)
+    if type(number) in (int, str):
+        numbers.add(number)
+
+
+def _is_covered(keep: Keep, other: Keep) -> bool:
+    """Whether what the other one keeps is enough, whatever sessions there are."""
+    return isinstance(keep, KnownKeep) and keep.beyond(other) == frozenset()
+
+
+def _face(row: Row) -> object:
+    """What a plan sees of a session. Its row may also hold what changes without an update, such as counts of uses."""
+    return row if isinstance(row, str) else replace(row, row={}, config={})

@@ -1,0 +1,133 @@
+"""The sessions of an account, in the smallest form from which several plans can be made.
+
+Each plan keeps something else of a session (:data:`reconciler.domain.Keep`). Of a session that all of them only count,
+and count alike, nothing is kept but that. Of one that some of them keep in part, the part is kept from which each gets
+what it would get from the whole.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.api.seen import Row, Seen
+from reconciler.domain import Keep, KnownKeep, LeftOut, LiveSession, Others, Snapshot
+
+
+def smallest(keeps: Sequence[Keep], live: LiveSession) -> Row:
+    """The smallest form of a session in which all of these keep the same of it as of the whole."""
+    found = [keep(live) for keep in keeps]
+    parts: list[Row] = []
+    for one in found:
+        if not any(one is other or one == other for other in parts):
+            if one is live:
+                return live
+            parts.append(one)
+    if len(parts) == 1 and isinstance(parts[0], str):
+        return parts[0]
+    for part in parts:
+        if isinstance(part, LiveSession) and [keep(part) for keep in keeps] == found:
+            return part
+    return live
+
+
+@dataclass(slots=True)
+class View:
+    """What one plan keeps: some sessions by id, and how many others are kept for other plans, by their owner.
+
+    ``asked`` is when somebody asked for it last, ``snapshot`` what they got, and ``version`` that of the list then.
+    """
+
+    keep: Keep
+    asked: float = 0.0
+    snapshot: Snapshot | None = None
+    version: int = -1
+    kept: dict[int, LiveSession] = field(default_factory=dict)
+    counted: Counter[Others] = field(default_factory=Counter)
+
+    def add(self, session_id: int, row: Row) -> None:
+        """Add a session that is kept for some plan."""
+        if isinstance(row, LiveSession):
+            found = self.keep(row)
+            if isinstance(found, LiveSession):
+                self.kept[session_id] = found
+            else:
+                self.counted[found] += 1
+
+    def remove(self, session_id: int, row: Row | None) -> None:
+        """Remove a session that was added like this."""
+        if isinstance(row, LiveSession) and self.kept.pop(session_id, None) is None:
+            found = self.keep(row)
+            if isinstance(found, str):
+                self.counted[found] -= 1
+
+    def sessions(self) -> tuple[LiveSession, ...]:
+        """The sessions that this plan keeps, by id."""
+        return tuple(self.kept[session_id] for session_id in sorted(self.kept))
+
+
+class AccountRows:
+    """The sessions that were ``seen``, each in the form that :func:`smallest` gives for these ``keeps``."""
+
+    def __init__(self, seen: Seen, keeps: Iterable[Keep]) -> None:
+        self.seen = seen
+        self.views: list[View] = []
+        for keep in keeps:
+            self._show(keep)
+
+    @property
+    def keeps(self) -> list[Keep]:
+        """What is kept for."""
+        return [view.keep for view in self.views]
+
+    def view(self, keep: Keep) -> View | None:
+        """What this keeps; None if that can't be told without reading the list."""
+        for view in self.views:
+            if view.keep is keep or view.keep == keep:
+                return view
+        if isinstance(keep, KnownKeep):
+            for view in self.views:
+                more = keep.beyond(view.keep)
+                if more is not None and all(self._is_whole(one) for one in more):
+                    return self._show(keep)
+        return None
+
+    def update(self, changed: Mapping[int, LiveSession], gone: Iterable[int]) -> bool:
+        """Take over changes. Returns whether anything is different now."""
+        differs = False
+        keeps = self.keeps
+        for session_id in sorted(changed):
+            row, before = smallest(keeps, changed[session_id]), self.seen.row(session_id)
+            if row == before:
+                continue
+            differs = True
+            for view in self.views:
+                view.remove(session_id, before)
+                view.add(session_id, row)
+            self.seen.add([session_id], [row])
+        for session_id in gone:
+            before = self.seen.row(session_id)
+            if before is not None:
+                differs = True
+                for view in self.views:
+                    view.remove(session_id, before)
+                self.seen.remove(session_id)
+        return differs
+
+    def left_out(self, view: View) -> LeftOut:
+        """How many sessions a plan only counts."""
+        out, more = self.seen.left_out(), view.counted
+        return LeftOut(out.unmanaged + more["unmanaged"], out.foreign + more["foreign"])
+
+    def _is_whole(self, session_id: int) -> bool:
+        """Whether all of a session is kept, or it is not live."""
+        row = self.seen.row(session_id)
+        return row is None or (isinstance(row, LiveSession) and bool(row.row))
+
+    def _show(self, keep: Keep) -> View:
+        view = View(keep)
+        for session_id, row in self.seen.kept.items():
+            view.add(session_id, row)
+        self.views.append(view)
+        return view

@@ -1,0 +1,387 @@
+"""The loop over one account: one client, one pace and one list for all of its catalogs.
+
+A step does what is due now and returns; the controller's thread for the account waits in between. So a test can drive
+the loop by a clock of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from reconciler.address import same_address
+from reconciler.api.account_list import AccountList
+from reconciler.api.cancellation import Cancellation
+from reconciler.api.client import Client, Observer
+from reconciler.api.endpoint import LOCAL, Endpoint
+from reconciler.api.errors import ApiError, UnreliableListError
+from reconciler.contract import Contract, load_contract
+from reconciler.controller.clock import Clock, ClockLimiter
+from reconciler.controller.events import Event, Kind
+from reconciler.controller.loading import Loader
+from reconciler.controller.settings import WatchedAccount
+from reconciler.controller.sources import FolderSource
+from reconciler.controller.status import AccountStatus
+from reconciler.controller.trouble import Trouble, after, of_account
+from reconciler.controller.watched import Watched
+from reconciler.controller.writing import Hands, write
+from reconciler.domain import Keep, Snapshot
+from reconciler.errors import Problem, ReconcilerError, Refused
+
+#: How often a folder is looked at for changes, and a key that was refused for another one (seconds).
+POLL: Final = 2.0
+
+#: The shortest wait (seconds): clocks and time zones round.
+_SHORTEST: Final = 0.01
+
+#: The longest time that a step asks to be waited for (seconds).
+_LONGEST: Final = 3600.0
+
+#: What the status calls the states of the cheap looks.
+_DELTAS: Final[Mapping[str, Literal["on", "off", "unlearned"]]] = {
+    "on": "on",
+    "off": "off",
+    "not learned": "unlearned",
+}
+
+#: What sees each call of the service, by the mark of the account.
+OnCall: TypeAlias = Callable[[str], Observer]
+
+
+class AccountLoop:
+    """The loop of one account. Only one thread steps it; :meth:`ask` is for any thread."""
+
+    def __init__(
+        self,
+        account: WatchedAccount,
+        mark: str,
+        watched: Sequence[Watched],
+        *,
+        clock: Clock,
+        stop: Cancellation,
+        tell: Callable[[Event], None],
+        on_call: OnCall | None,
+        spread: Callable[[], float],
+        beside: bool,
+    ) -> None:
+        self.account = account
+        self.mark = mark
+        self.watched = tuple(watched)
+        self.wake = threading.Event()
+        self._clock, self._stop, self._tell, self._on_call, self._spread = clock, stop, tell, on_call, spread
+        self._client: Client | None = None
+        self._list: AccountList | None = None
+        self._key = ""
+        self._contract: Contract | None = None
+        self._trouble: Trouble | None = None
+        self._told_failing = False
+        self._asked = True
+        self._next_look = 0.0
+        self._polls: dict[str, float] = {}
+        self._loaders = {
+            one.settings.name: Loader(
+                one.settings,
+                self.wake.set,
+                beside=beside and not isinstance(one.settings.source, FolderSource),
+            )
+            for one in self.watched
+            if not one.settings.suspended
+        }
+        self.status = AccountStatus(mark, account.endpoint)
+
+    # For any thread
+
+    def ask(self, name: str | None) -> None:
+        """Look at one catalog or at all of them now, even if failures are waited out."""
+        for one in self.watched:
+            if name in (None, one.settings.name):
+                one.asked, one.held_until = True, 0.0
+                self._polls.pop(one.settings.name, None)
+        self._asked = True
+        self.wake.set()
+
+    # One step
+
+    def step(self) -> float:
+        """Do what is due. Returns how many seconds later the next step is due.
+
+        Raises:
+            Interrupted: the controller is asked to stop.
+        """
+        now = self._clock.monotonic()
+        for one in self.watched:
+            if not one.settings.suspended:
+                self._load(one, now)
+        if self._look_is_due(now):
+            self._look()
+        return self._wait()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = self._list = None
+
+    @property
+    def loading(self) -> bool:
+        """Whether some source is still being read."""
+        return any(loader.running for loader in self._loaders.values())
+
+    def _load(self, one: Watched, now: float) -> None:
+        name = one.settings.name
+        loader = self._loaders[name]
+        if now >= self._polls.get(name, 0.0) and not loader.running:
+            if one.revision is None:
+                one.show("Loading")
+            local = isinstance(one.settings.source, FolderSource)
+            self._polls[name] = now + (POLL if local else one.settings.interval * (1 + self._spread() / 10))
+            loader.begin(one.known(now))
+        found = loader.take()
+        if found is None:
+            return
+        before = one.load_trouble
+        one.take(found)
+        if found.loaded is not None:
+            self._check_service(one)
+            with suppress(ReconcilerError):  # comparing tells
+                one.retain()
+        if one.load_trouble is not None and found.newest is None:
+            self._polls[name] = one.load_trouble.at
+        if one.load_trouble is not before and (one.revision is None or self._trouble is not None):
+            one.publish(self._moment(self._polls[name]))
+        elif one.load_trouble is not before:
+            one.asked = True
+
+    def _check_service(self, one: Watched) -> None:
+        """Note what a new revision says of its service."""
+        assert one.revision is not None
+        service = one.revision.service
+        contract = None if service.contract is None else service.contract.contract
+        error: ReconcilerError | None = None
+        address = self.account.endpoint
+        if service.expected is not None and address != LOCAL and not same_address(service.expected, address):
+            error = Refused(
+                f"the catalog expects {service.expected}, and its account is at {address}",
+                "watch it with another account, or correct expect_endpoint in catalog.yaml",
+            )
+        elif contract is not None and self.account.contract is None and contract != self._contract:
+            others = [
+                other
+                for other in self.watched
+                if other is not one
+                and other.revision is not None
+                and other.revision.service.contract is not None
+            ]
+            if others:
+                error = ReconcilerError(
+                    Problem(
+                        f"it names another contract than {others[0].settings.name}, on the same account",
+                        "name one contract for the account: it describes one service",
+                    )
+                )
+            else:
+                self._contract = contract
+                self.close()
+        one.misplaced = error
+
+    def _look_is_due(self, now: float) -> bool:
+        if self._asked:
+            return any(one.revision is not None for one in self.watched)
+        if self._trouble is not None:
+            return now >= self._trouble.at or (self._waits_for_key and self._key_changed())
+        wakes = (one.wake_at() for one in self.watched)
+        return now >= self._next_look or any(at is not None and now >= at for at in wakes)
+
+    def _wait(self) -> float:
+        now = self._clock.monotonic()
+        times = [self._polls[name] for name, loader in self._loaders.items() if not loader.running]
+        if self._trouble is not None:
+            times.append(self._trouble.at)
+            if self._waits_for_key:
+                times.append(now + POLL)
+        elif any(one.revision is not None for one in self.watched):
+            times.append(self._next_look)
+            times += [at for one in self.watched if (at := one.wake_at()) is not None]
+        wait = min(times, default=now + _LONGEST) - now
+        return 0.0 if wait <= 0 else max(wait, _SHORTEST)
+
+    # Looking
+
+    def _look(self) -> None:
+        """Look at all catalogs of the account: one listing serves them all."""
+        self._asked = False
+        looked = [one for one in self.watched if one.revision is not None and not one.settings.suspended]
+        began = self._clock.monotonic()
+        interval = min((one.settings.interval for one in looked), default=_LONGEST)
+        self._next_look = began + interval * (1 + self._spread() / 10)
+        for one in looked:
+            one.asked = False
+            one.show("Listing")
+        try:
+            self._compare(looked)
+            if sum(self._write(one) for one in looked):
+                self._compare(looked)
+        except Exception as error:
+            self.failed(error)
+        else:
+            self._succeeded()
+        seconds = self._clock.monotonic() - began
+        for one in looked:
+            one.account_trouble = self._trouble
+            one.publish(self._moment(self._trouble.at if self._trouble else self._next_look))
+            one.say("looked", outcome=one.status.state, seconds=seconds)
+
+    def _compare(self, looked: Sequence[Watched]) -> None:
+        """Compare all catalogs with the live sessions. Only the first of them asks the service.
+
+        Raises:
+            ReconcilerError: the account fails.
+        """
+        self._open()
+        client = self._client
+        assert client is not None
+        recent = 0.0
+
+        def listed(keep: Keep) -> Snapshot:
+            nonlocal recent
+            snapshot = self._listed(keep, recent=recent, full=False)
+            recent = _LONGEST
+            return snapshot
+
+        for one in looked:
+            self._try_to_expect(one)
+        for one in looked:
+            try:
+                if one.misplaced is not None:
+                    raise one.misplaced
+                one.compare(listed, client)
+            except (ApiError, UnreliableListError):
+                raise
+            except Exception as error:
+                one.look_trouble = after(error, one.look_trouble, self._clock, self._spread())
+            else:
+                one.look_trouble = None
+
+    def _try_to_expect(self, one: Watched) -> None:
+        assert self._list is not None
+        with suppress(ReconcilerError):  # comparing tells
+            self._list.expect(one.keep())
+
+    def _write(self, one: Watched) -> bool:
+        """Write what may be written, and note how that failed. Returns whether a run was made."""
+        if one.to_write() is None:
+            one.standing_by("")
+        if one.to_write() is None or one.hold() is not None:
+            one.write_trouble = None
+            return False
+        if one.look_trouble is not None or one.misplaced is not None:
+            return False
+        if one.write_trouble is not None and self._clock.monotonic() < one.write_trouble.at:
+            return False
+        assert self._client is not None and self._list is not None
+
+        def listed(keep: Keep, full: bool) -> Snapshot:
+            return self._listed(keep, recent=0, full=full)
+
+        hands = Hands(self._client, self._list, self._clock, self._stop, listed)
+        try:
+            wrote = write(one, hands)
+        except Exception as error:
+            if of_account(error):
+                raise
+            one.write_trouble = after(error, one.write_trouble, self._clock, self._spread())
+            return False
+        last = one.last_run
+        if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
+            partly = ReconcilerError(
+                f"run {last.run} ended with exit code {last.exit_code}",
+                f"`reconciler history {last.run}` shows what was not done",
+            )
+            one.write_trouble = after(partly, one.write_trouble, self._clock, self._spread())
+        else:
+            one.write_trouble = None
+        return wrote
+
+    def _listed(self, keep: Keep, *, recent: float, full: bool) -> Snapshot:
+        """The sessions of the account, as they are now, or were in this look.
+
+        Raises:
+            ReconcilerError: the list can't be read.
+        """
+        assert self._list is not None
+        before, mismatches = dict(self._list.looks), self._list.mismatches
+        snapshot = self._list.sessions(keep=keep, recent=recent, full=full)
+        for how, count in self._list.looks.items():
+            if count != before.get(how, 0):
+                listings = {**self.status.listings, how: self.status.listings.get(how, 0) + 1}
+                self.status = replace(self.status, listings=listings, last_look=self._clock.now())
+                self._say("listed", how=how)
+        if self._list.mismatches != mismatches:
+            self.status = replace(self.status, mismatches=self.status.mismatches + 1)
+            self._say("mismatch", "a full listing found changes that the cheap looks had missed")
+        deltas = _DELTAS[self._list.deltas]
+        self.status = replace(self.status, sessions=snapshot.total, deltas=deltas)
+        return snapshot
+
+    def _open(self) -> None:
+        """Make the client, and make it anew if the key has changed.
+
+        Raises:
+            ReconcilerError: there is no key.
+        """
+        key = self.account.key() if self._client is None or self._trouble is not None else self._key
+        if self._client is not None and key == self._key:
+            return
+        self.close()
+        account = self.account
+        client = Client(
+            Endpoint(account.endpoint, account.url or account.endpoint, key, account.key_source),
+            account.contract or self._contract or load_contract(),
+            connections=account.parallelism,
+            connect_timeout=account.connect_timeout,
+            read_timeout=account.read_timeout,
+            tries=account.retries + 1,
+            limiter=ClockLimiter(self._clock, self._stop),
+        )
+        if self._on_call is not None:
+            client.observe(self._on_call(self.mark))
+        self._key, self._client = key, client
+        self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+
+    @property
+    def _waits_for_key(self) -> bool:
+        """Whether another key could end the failures: reading it costs no call."""
+        return self._trouble is not None and (self._trouble.refused_key or self._client is None)
+
+    def _key_changed(self) -> bool:
+        try:
+            return self.account.key() != self._key
+        except ReconcilerError:
+            return False
+
+    # Failures
+
+    def failed(self, error: Exception) -> None:
+        """Note that the account failed, and wait before the next attempt."""
+        self._trouble = after(error, self._trouble, self._clock, self._spread())
+        self.status = replace(self.status, failure=self._trouble.failure())
+        if not self._told_failing:
+            self._told_failing = True
+            self._say("failing", self._trouble.message, hint=self._trouble.hint)
+
+    def _succeeded(self) -> None:
+        self._trouble = None
+        self.status = replace(self.status, failure=None)
+        if self._told_failing:
+            self._told_failing = False
+            self._say("recovered", "the account can be listed again")
+
+    def _say(self, kind: Kind, message: str = "", **facts: Any) -> None:
+        self._tell(Event(kind, self._clock.now(), self.mark, message=message, facts=facts))
+
+    def _moment(self, at: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=max(0.0, at - self._clock.monotonic()))

@@ -1,0 +1,260 @@
+"""The controller: accounts and catalogs, looked at until it is asked to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler import __version__
+from reconciler.api.cancellation import Cancellation, Interrupted
+from reconciler.apply.report import INTERRUPTED
+from reconciler.controller.account_loop import AccountLoop, OnCall
+from reconciler.controller.clock import Clock, SystemClock
+from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.settings import WatchedAccount, WatchedCatalog
+from reconciler.controller.status import Status
+from reconciler.controller.watched import Watched
+from reconciler.errors import Problem, ReconcilerError, Refused, UsageError
+from reconciler.plan.document import plan_to_document
+from reconciler.state import make_salt, read_salt
+
+#: How long to wait after an error that nobody expected (seconds).
+_AFTER_A_BUG: Final = 60.0
+
+
+class UnknownDigestError(ReconcilerError):
+    """No pending plan has the digest. ``pending`` are the digests of those that can be approved."""
+
+    def __init__(self, digest: str, pending: Sequence[str]) -> None:
+        shown = ", ".join(pending)
+        super().__init__(
+            f"no pending plan has the digest {digest[:80]}",
+            f"these wait for an approval: {shown}" if shown else "no plan waits for an approval",
+        )
+        self.digest = digest
+        self.pending = tuple(pending)
+
+
+class Controller:
+    """Looks at catalogs again and again, and writes what their modes allow.
+
+    ``state`` is a state folder, for the salt of the accounts' marks. ``on_event`` are called with each event, from any
+    thread. ``on_call`` is given the mark of an account, and returns what sees each call of the service for it
+    (:meth:`reconciler.api.client.Client.observe`). ``random`` returns numbers from 0 to 1; looks are spread by it.
+    Without ``beside``, git is waited for in the account's thread. Nothing is printed, and no signal is handled.
+
+    Raises:
+        UsageError: two catalogs have one name, or a catalog names an account that there is not.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[WatchedAccount],
+        catalogs: Iterable[WatchedCatalog],
+        *,
+        state: Path,
+        clock: Clock | None = None,
+        on_event: Iterable[OnEvent] = (),
+        on_call: OnCall | None = None,
+        random: Callable[[], float] = random.random,
+        beside: bool = True,
+    ) -> None:
+        self._stop = Cancellation()
+        self._clock: Clock = clock or SystemClock()
+        self._on_event = tuple(on_event)
+        self._on_call = on_call
+        self._random = random
+        self._started = self._clock.now()
+        make_salt(state)
+        self._salt = read_salt(state) or secrets.token_bytes(32)
+        self._loops = self._make_loops(tuple(accounts), tuple(catalogs), beside)
+
+    # Running
+
+    def run(self) -> None:
+        """Look until :meth:`stop` is called, with one thread for each account. Returns when the writes in flight have
+        ended."""
+        self._in_threads(self._run)
+
+    def run_once(self) -> None:
+        """Look at each catalog once."""
+        self._in_threads(self._once)
+
+    def _in_threads(self, work: Callable[[AccountLoop], None]) -> None:
+        threads = [
+            threading.Thread(target=work, args=(loop,), name=f"account {loop.mark}") for loop in self._loops
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                # Not for ever: a signal that comes right before the wait would be handled only after it.
+                thread.join(1.0)
+
+    def step(self) -> float:
+        """Do what is due now, in this thread. Returns in how many seconds the next step is due."""
+        return min((loop.step() for loop in self._loops), default=0.0)
+
+    def stop(self, reason: str = INTERRUPTED) -> None:
+        """Ask the controller to end: no further write starts, and those in flight finish. For any thread, and for a
+        signal handler."""
+        self._stop.set(reason)
+        for loop in self._loops:
+            loop.wake.set()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for loop in self._loops:
+            loop.close()
+
+    def _run(self, loop: AccountLoop) -> None:
+        try:
+            while not self._stop.is_set():
+                loop.wake.clear()
+                try:
+                    wait = loop.step()
+                except Exception as error:  # a thread that ended would look at nothing, and tell nobody
+                    loop.failed(error)
+                    wait = _AFTER_A_BUG
+                if not self._stop.is_set():
+                    loop.wake.wait(wait)
+        except Interrupted:
+            pass
+        finally:
+            loop.close()
+
+    def _once(self, loop: AccountLoop) -> None:
+        try:
+            loop.step()
+            while loop.loading and not self._stop.is_set():
+                loop.wake.wait()
+                loop.wake.clear()
+                loop.step()
+        except Interrupted:
+            pass
+        finally:
+            loop.close()
+
+    # For any thread
+
+    def reconcile(self, name: str | None = None) -> None:
+        """Look at a catalog, or at all of them, now.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        if name is not None:
+            self._watched(name)
+        for loop in self._loops:
+            if name is None or any(one.settings.name == name for one in loop.watched):
+                loop.ask(name)
+
+    def approve(self, digest: str, by: str = "") -> None:
+        """Approve exactly the pending plan with this digest.
+
+        An approval holds until the plan is written, until there is another plan, or until the controller ends.
+
+        Raises:
+            UnknownDigestError: no pending plan has it.
+            Refused: a guard refuses the plan, or the mode of the catalog takes no approvals.
+        """
+        waiting = []
+        for loop in self._loops:
+            for one in loop.watched:
+                plan = one.status.plan
+                if plan is None:
+                    continue
+                if plan.digest == digest:
+                    if one.settings.mode != "approve":
+                        raise Refused(
+                            f"{one.settings.name} takes no approvals: its mode is {one.settings.mode}",
+                            "watch it with the mode `approve`",
+                        )
+                    if plan.refusals:
+                        raise Refused(
+                            [
+                                Problem(refused.message, f"{refused.allow} would allow it")
+                                for refused in plan.refusals
+                            ]
+                        )
+                    one.approve(digest, by)
+                    loop.wake.set()
+                    return
+                if one.settings.mode == "approve" and not plan.refusals:
+                    waiting.append(plan.digest)
+        raise UnknownDigestError(digest, waiting)
+
+    def status(self) -> Status:
+        """What is known now."""
+        return Status(
+            __version__,
+            self._started,
+            tuple(loop.status for loop in self._loops),
+            tuple(one.status for loop in self._loops for one in loop.watched),
+        )
+
+    def plan_document(self, name: str) -> dict[str, Any] | None:
+        """The public JSON of a catalog's pending plan; None if there is none.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        pending = self._watched(name).pending
+        return None if pending is None else plan_to_document(pending.plan)
+
+    def _watched(self, name: str) -> Watched:
+        for loop in self._loops:
+            for one in loop.watched:
+                if one.settings.name == name:
+                    return one
+        raise UsageError(f"no watched catalog has the name {name!r}")
+
+    # Making
+
+    def _make_loops(
+        self, accounts: tuple[WatchedAccount, ...], catalogs: tuple[WatchedCatalog, ...], beside: bool
+    ) -> tuple[AccountLoop, ...]:
+        names = [one.name for one in catalogs]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    f"two watched catalogs have the name {name!r}", "give each a name of its own"
+                )
+        known = {account.name for account in accounts}
+        for one in catalogs:
+            if one.account not in known:
+                raise UsageError(f"{one.name} names the account {one.account!r}, and there is none")
+        return tuple(
+            self._make_loop(account, [one for one in catalogs if one.account == account.name], beside)
+            for account in accounts
+            if any(one.account == account.name for one in catalogs)
+        )
+
+    def _make_loop(
+        self, account: WatchedAccount, catalogs: Sequence[WatchedCatalog], beside: bool
+    ) -> AccountLoop:
+        mark = hashlib.sha256(self._salt + f"{account.endpoint}\0{account.name}".encode()).hexdigest()[:8]
+        watched = [Watched(one, mark, self._clock, self._emit, self._spread) for one in catalogs]
+        return AccountLoop(
+            account,
+            mark,
+            watched,
+            clock=self._clock,
+            stop=self._stop,
+            tell=self._emit,
+            on_call=self._on_call,
+            spread=self._spread,
+            beside=beside,
+        )
+
+    def _spread(self) -> float:
+        return 2 * self._random() - 1
+
+    def _emit(self, event: Event) -> None:
+        for one in self._on_event:
+            one(event)

@@ -1,0 +1,68 @@
+"""What a watcher remembers over a restart: which revision of a catalog was live as a whole.
+
+Approvals are not kept. The state folder may lie in a checkout, and a pull request must not be able to bring an approval
+along; after a restart, the pending plan is approved again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.disk import open_regular, write_durably
+from reconciler.errors import ReconcilerError
+from reconciler.state import open_state
+
+FILE: Final = "watch.json"
+_LONGEST: Final = 2**20
+
+
+class Memory:
+    """The applied revision of one watched catalog, in the state folder. ``key`` tells it from others there."""
+
+    def __init__(self, state: Path, key: str) -> None:
+        self._state = state
+        self._key = key
+
+    def applied(self) -> str | None:
+        """The revision that was live as a whole, the last time that one was; None if that is not known.
+
+        Raises:
+            ReconcilerError: the file is there and can't be read.
+        """
+        found = self._read().get(self._key)
+        return found if isinstance(found, str) else None
+
+    def remember(self, revision: str) -> None:
+        """Keep the applied revision.
+
+        Raises:
+            ReconcilerError: it can't be written.
+        """
+        applied = self._read()
+        if applied.get(self._key) == revision:
+            return
+        document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
+        path = open_state(self._state) / FILE
+        try:
+            write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            raise ReconcilerError(
+                f"{path} can't be written: {error.strerror}",
+                "make room, or fix the folder's permissions: it holds which revision is live",
+            ) from None
+
+    def _read(self) -> dict[str, Any]:
+        path = self._state / FILE
+        try:
+            with open_regular(path) as file:
+                document = json.loads(file.read(_LONGEST))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise ReconcilerError(f"{path} can't be read: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            return {}  # as if nothing were known: then nothing is repaired, and the status says so
+        applied = document.get("applied") if isinstance(document, dict) else None
+        return applied if isinstance(applied, dict) else {}

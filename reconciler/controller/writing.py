@@ -1,0 +1,194 @@
+"""Writes the plan of a watched catalog as `reconciler apply` does: lock, fresh list, archive, journal, verification."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from reconciler.api.cancellation import Cancellation
+from reconciler.api.client import Client
+from reconciler.api.lister import Lister
+from reconciler.api.lock import SKEW, LockHeldError, Ticket, tickets
+from reconciler.apply.journal import new_run
+from reconciler.apply.report import Report, Result
+from reconciler.apply.run import ApplyOptions, apply_plan
+from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
+from reconciler.apply.who import who
+from reconciler.controller.clock import Clock, ClockLimiter
+from reconciler.controller.comparing import Comparison
+from reconciler.controller.status import RunStatus
+from reconciler.controller.watched import Watched, settle_of
+from reconciler.domain import Keep, Snapshot
+from reconciler.state import make_salt, open_state
+
+#: The shortest wait for another watcher's lock (seconds): a look at it takes a call.
+_STANDBY: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a write needs of its account. ``listed`` reads the list, all of its pages if its second argument says so."""
+
+    client: Client
+    lister: Lister
+    clock: Clock
+    stop: Cancellation
+    listed: Callable[[Keep, bool], Snapshot]
+
+
+def write(one: Watched, hands: Hands) -> bool:
+    """Write what the mode of a catalog allows. Returns whether a run was made.
+
+    Raises:
+        ReconcilerError: nothing was written.
+        Interrupted: the controller is asked to stop. Nothing was written.
+    """
+    chosen = one.to_write()
+    if chosen is None or one.hold() is not None or _lags(one, hands):
+        return False
+    settings, revision = one.settings, one.revision
+    assert revision is not None
+    make_salt(settings.state)  # so that the journal says for which account it is
+    stop = hands.stop.part()
+    client = hands.client.paced_by(ClockLimiter(hands.clock, stop))
+    catalog, environment = revision.catalog.name, settings.environment
+    if settings.lock and (other := _holder(client, catalog, environment)) is not None:
+        _stand_by(one, other)
+        return False
+    run, by = new_run(), _by(one)
+    try:
+        with hold_lock(
+            client,
+            catalog,
+            environment,
+            holder=lock_holder(by, run),
+            timeout=0,
+            settle=settle_of(settings, client),
+            wanted=settings.lock,
+            on_wait=lambda ticket: None,
+        ) as holding:
+            one.standing_by("")
+            return _write_held(one, hands, client, chosen, _Run(run, by, holding, stop))
+    except LockHeldError as error:
+        one.standing_by(error.problems[0].message)
+        one.held(_STANDBY, "the lock, which another run holds")
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    name: str
+    by: Mapping[str, str | bool]
+    holding: Callable[[], bool]
+    stop: Cancellation
+
+
+def _write_held(one: Watched, hands: Hands, client: Client, chosen: Comparison, run: _Run) -> bool:
+    """Write under the lock, if a fresh list still leads to the chosen plan. Whoever held the lock before may have
+    written it, or something else."""
+    full = chosen.plan.count("delete") > 0
+    one.compare(lambda keep: hands.listed(keep, full), client)
+    again = one.to_write()
+    if again is None or again.digest != chosen.digest or one.hold() is not None:
+        one.asked = True
+        return False
+    settings, approval = one.settings, one.approval
+    one.show("Applying")
+    report = apply_plan(
+        again.plan,
+        client,
+        ApplyOptions(
+            state=open_state(settings.state),
+            parallelism=client.connections,
+            settle=settle_of(settings, client),
+            recheck=False,
+            who={
+                **run.by,
+                "plan": again.digest,
+                **({"approved_by": approval.by} if approval and approval.by else {}),
+            },
+            run=run.name,
+            holding=run.holding,
+            account=again.snapshot.account,
+        ),
+        snapshot=again.snapshot,
+        lister=hands.lister,
+        stop=run.stop,
+        on_result=_counting(one, len(again.plan.actions)),
+    )
+    _note(one, hands, again, report, approval.by if approval else "")
+    return True
+
+
+def _note(one: Watched, hands: Hands, written: Comparison, report: Report, approved_by: str) -> None:
+    outcomes = Counter[str](result.outcome for result in report.results)
+    actions: dict[str, dict[str, int]] = {}
+    for result in report.results:
+        of_kind = actions.setdefault(result.action.kind, {})
+        of_kind[result.outcome] = of_kind.get(result.outcome, 0) + 1
+    whole = report.exit_code == 0 and report.verification == "verified" and written is one.found
+    one.wrote(
+        RunStatus(
+            report.run,
+            hands.clock.now(),
+            int(report.exit_code),
+            dict(outcomes),
+            written.digest,
+            approved_by,
+        ),
+        actions,
+        one.revision.name if whole and one.revision is not None else None,
+    )
+
+
+def _counting(one: Watched, total: int) -> Callable[[Result], None]:
+    done = 0
+
+    def count(_: Result) -> None:
+        nonlocal done
+        done += 1
+        if done == total:
+            one.show("Verifying")
+
+    return count
+
+
+def _lags(one: Watched, hands: Hands) -> bool:
+    """Whether the list may still lag behind what an earlier run created, which would be created twice."""
+    assert one.revision is not None
+    catalog = one.revision.catalog
+    scope = {
+        "catalog": catalog.name,
+        "environment": catalog.environment,
+        "endpoint": hands.client.endpoint.name,
+    }
+    left = lag_left(one.facts().entries, scope, settle_of(one.settings, hands.client))
+    if left > 0:
+        one.held(left, "the list, which may lag behind what an earlier run created")
+    return left > 0
+
+
+def _holder(client: Client, catalog: str, environment: str | None) -> Ticket | None:
+    """Who holds the lock. A look takes one call, and leaves nothing behind."""
+    return next((one for one in tickets(client, catalog, environment) if not one.expired), None)
+
+
+def _stand_by(one: Watched, other: Ticket) -> None:
+    """Leave the catalog to whoever holds its lock. A dead holder's lock expires, which is waited for."""
+    one.standing_by(other.holder)
+    left = (other.expires - datetime.now(UTC)).total_seconds() + SKEW
+    one.held(max(_STANDBY, left), f"the lock, which {other.holder} holds")
+
+
+def _by(one: Watched) -> dict[str, str | bool]:
+    """Who writes what, for the journal."""
+    settings, revision = one.settings, one.revision
+    assert revision is not None
+    by = who(settings.root or settings.state)
+    if settings.root is None:  # the source has its own commits, whatever repository the state folder lies in
+        by.pop("dirty", None)
+        by["commit"] = revision.name
+    return {**by, "revision": revision.name, "mode": settings.mode}
