@@ -98,7 +98,7 @@ def test_a_catalog_that_is_given_environments_moves_into_one(old: Shell, server:
     assert done.returncode == 0, done.stdout + done.stderr
     assert [one[2] for one in identities(server)] == ["production"] * 3
     # The entry is no error for the other environment, and what is live in one that is declared is no obstacle.
-    done = old.run("apply", "shop", "--env", "staging", "--auto-approve")
+    done = old.run("apply", "shop", "--env", "staging", "--auto-approve", "--shared-account")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "maybe-moved" not in done.stdout
     assert [one[2] for one in identities(server)] == ["production"] * 3 + ["staging"] * 3
