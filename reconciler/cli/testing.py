@@ -82,7 +82,13 @@ def tests_options(function: F) -> F:
                 help="The model that judges answers by a rubric. Default: each persona's own.",
             ),
             _tests("--embedding-model", metavar="MODEL", help="The model for the check `similar_to`."),
-            _tests("--record", type=OutPath(), help="Write all answers to this file, for --replay."),
+            _tests(
+                "--record",
+                type=OutPath(),
+                envvar="RECONCILER_TEST_RECORD",
+                show_envvar=True,
+                help="Write all answers to this file, for --replay.",
+            ),
             _tests(
                 "--replay",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),

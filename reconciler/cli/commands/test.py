@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="With --changed: compare with a snapshot file instead of the live list.",
+    help="Compare with a snapshot file (`reconciler snapshot FILE` makes one) instead of the live list. Needs no key.",
 )
 @tests_options
 @format_option("text", "json", "junit", "markdown")
