@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from reconciler.controller.status import Mode, Status
     from reconciler.controller.window import Window
     from reconciler.watch_file import CatalogEntry
-    from reconciler.web import Feed, Metrics
 
 #: What stands in a watch.yaml instead.
 _IN_FILE: Final = (
@@ -155,6 +154,18 @@ class WindowType(click.ParamType["Window"]):
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file with the token that the watcher asks for. It needs one if others can reach its address.",
 )
+@option_in("Seen from outside")(
+    "--notify",
+    metavar="URL",
+    multiple=True,
+    help="Announce at this webhook what happens: JSON, or text for Slack, Feishu and DingTalk. Repeatable. Prefer the "
+    "variable RECONCILER_NOTIFY, because other users of a machine can read command lines.",
+)
+@option_in("Seen from outside")(
+    "--notify-secret-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with the secret that signs notifications.",
+)
 @click.option("--log-all", is_flag=True, help="Log every look, even if it finds nothing new.")
 @connection_options
 @option_in("Connection and state")(
@@ -187,12 +198,10 @@ def command(
     The first SIGTERM or Ctrl-C starts no new writes, finishes those in flight, and exits with 0. A second one ends at
     once.
     """
+    from reconciler.cli.outside import check_flags
     from reconciler.cli.watching import served
 
-    if once and flags["listen"]:
-        raise UsageError("--listen has no effect with --once", "leave out one of the two")
-    if flags["token_file"] and not flags["listen"]:
-        raise UsageError("--token-file is for --listen", "add --listen=HOST:PORT")
+    check_flags(flags, once=once)
     watch = _watch(catalogs, config, gits, flags)
     with served(watch) as running:
         return _run(running, once=once, flags=flags)
@@ -254,46 +263,19 @@ def _entries(flags: dict[str, Any]) -> Any:
 
 
 def _run(watch: Watch, *, once: bool, flags: dict[str, Any]) -> int:
-    from reconciler.cli.event_log import event_log
+    from reconciler.cli.outside import outside
     from reconciler.controller.controller import Controller
 
-    log = event_log(flags["log_format"], verbose=flags["log_all"])
-    if once:
-        controller = Controller(watch.accounts, watch.catalogs, state=watch.state, on_event=[log])
-        with _signals(controller):
-            controller.run_once()
-        return _outcome(controller.status())
-    from reconciler.web import Feed, Metrics
-
-    metrics, feed = Metrics(), Feed()
-    controller = Controller(
-        watch.accounts,
-        watch.catalogs,
-        state=watch.state,
-        on_event=[log, metrics, feed],
-        on_call=metrics.observer,
-    )
-    with _signals(controller), _listening(controller, flags, metrics, feed):
-        controller.run()
+    with outside(flags) as seen:
+        controller = Controller(
+            watch.accounts, watch.catalogs, state=watch.state, on_event=seen.on_event, on_call=seen.on_call
+        )
+        with _signals(controller), seen.serving(controller):
+            if once:
+                controller.run_once()
+                return _outcome(controller.status())
+            controller.run()
     return ExitCode.OK
-
-
-@contextmanager
-def _listening(controller: Controller, flags: dict[str, Any], metrics: Metrics, feed: Feed) -> Iterator[None]:
-    """Serve the controller, if that is asked for."""
-    from reconciler.web import read_token, serve
-
-    if flags["listen"] is None:
-        yield
-        return
-    token = None if flags["token_file"] is None else read_token(flags["token_file"])
-    with serve(controller, flags["listen"], token, metrics=metrics, feed=feed, on_bug=_tell_bug) as url:
-        click.echo(f"listening at {url}", err=True)
-        yield
-
-
-def _tell_bug(error: Exception) -> None:
-    click.echo(f"a request was answered with 500: {type(error).__name__}", err=True)
 
 
 def _outcome(status: Status) -> int:
