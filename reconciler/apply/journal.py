@@ -24,6 +24,7 @@ from reconciler.ownership.account import Account, account_from_json, make_accoun
 from reconciler.ownership.tag import Identity
 from reconciler.plan.outside import LastWrite
 from reconciler.text.timestamps import read_timestamp, write_timestamp
+from reconciler.values import DEEPEST, parse_json
 
 FILE = "journal.jsonl"
 
@@ -346,8 +347,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     try:
         with open_regular(path) as file:
             while line := file.readline(_LONGEST):
-                with suppress(ValueError, RecursionError):
-                    entry = json.loads(line)
+                with suppress(ValueError):
+                    entry = parse_json(line, levels=DEEPEST)
                     # Somebody else may have written the file. Our entries name their run.
                     if isinstance(entry, dict) and isinstance(entry.get("run", ""), str):
                         entries.append(entry)

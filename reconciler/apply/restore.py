@@ -2,8 +2,7 @@
 
 A deleted session is created again, with its remark and its messages in order. The server gives it a new id. If an
 empty successor is live, the messages can be added to that one instead. An updated session is changed back to what it
-was. Each write is in the journal, as those of an apply are, together with the id of the archived session. That is how a
-restore that was interrupted and is run again knows what it created, and resumes.
+was. Each write is in the journal with the id of the archived session, so an interrupted restore can resume.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ from reconciler.ownership.account import UNKNOWN, Account, account_to_json, othe
 from reconciler.ownership.remark import remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, owner, reserved_kind
 from reconciler.plan.unreadable import may_be, why_not_to_create
+from reconciler.text.paste import flag
 from reconciler.text.timestamps import write_timestamp
 
 _AGAIN = "run the restore again to resume"
@@ -96,7 +96,7 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
     if archived.endpoint != client.endpoint.name:
         raise Refused(
             f"{archived.id} is from {archived.endpoint}, and this is {client.endpoint.name}",
-            f"restore it with --endpoint={archived.endpoint}",
+            f"restore it with {flag('endpoint', archived.endpoint)}",
         )
     path = options.state / journals.FILE
     earlier = restored_before(read_journal(path), archived.id)
@@ -225,7 +225,8 @@ class _Work:
         for live in lives:
             if live.session_id == original.session_id:
                 raise Refused(
-                    f"#{original.session_id} is live: it was not deleted, so there is nothing to restore"
+                    f"#{original.session_id} is live: it was not deleted, so there is nothing to restore",
+                    f"`reconciler archive show {self.archived.id}` prints what is in the archive",
                 )
             if live.session_id in earlier.made:
                 if self._ours(live) or self._half_made(live):

@@ -113,6 +113,8 @@ class Builder:
         """
         with suppress(StoppedError):
             head = self._documents.read(CATALOG_FILE, "catalog")
+            if self._problems:
+                raise StoppedError
             name = self._environment.name
             chosen = None if name is None else choose(head.fields, name, head.source)
             if isinstance(chosen, Problem):
@@ -232,9 +234,12 @@ class Builder:
         if document.fits:
             self._cases.read(fields, source)
         for name, value in mapping(fields.get("fragments")).items():
-            self._prompts.add_fragment(name, value, source)
+            self._prompts.add_fragment(
+                name, None if ("fragments", name) in document.invalid else value, source
+            )
         for name, template in mapping(fields.get("templates")).items():
-            problem = self._templates.add(name, mapping(template), source)
+            broken = ("templates", name) in document.invalid
+            problem = self._templates.add(name, None if broken else template, source)
             if problem:
                 self._note(problem)
         for key, given in mapping(fields.get("sessions")).items():
@@ -242,7 +247,7 @@ class Builder:
             if first != source.file:
                 message = f"the session `{truncate(key)}` is declared twice"
                 self._problems.note_duplicate(key, source.at_key(("sessions", key), message), first)
-            elif key in document.invalid:
+            elif ("sessions", key) in document.invalid:
                 if isinstance(given, dict):
                     self._check_rest(key, given, source, defaults)
             elif (

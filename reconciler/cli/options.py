@@ -23,6 +23,7 @@ from reconciler.text.paste import command
 
 if TYPE_CHECKING:
     from reconciler.catalog.budget import Budget
+    from reconciler.catalog.files import Root
     from reconciler.catalog.loaded import Loaded
     from reconciler.plan.types import Plan, Selection
 
@@ -159,15 +160,16 @@ class CatalogFlags:
     env: str | None
     var: tuple[tuple[str, str], ...]
 
-    def load(self, folder: Path, budget: Budget | None = None) -> Catalog:
-        """The catalog, in the selected environment. Environments that one command looks at share a ``budget``.
+    def load(self, folder: Path | Root, budget: Budget | None = None) -> Catalog:
+        """The catalog, in the selected environment. Environments that one command looks at share a ``folder`` and a
+        ``budget``.
 
         Raises:
             CatalogError: with all problems.
         """
         return self.load_with_origins(folder, budget).catalog
 
-    def load_with_origins(self, folder: Path, budget: Budget | None = None) -> Loaded:
+    def load_with_origins(self, folder: Path | Root, budget: Budget | None = None) -> Loaded:
         """The catalog, with the origin of each value.
 
         Raises:

@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.cli import run
 from reconciler.ownership.remark import compose_lock
-from reconciler.server import RunningServer
+from reconciler.server import Fault, RunningServer
 from tests.cli.conftest import Shell
 
 ALICE = {"alice": {"name": "Alice", "prompt": "Be kind."}}
@@ -55,6 +55,23 @@ def test_a_restore_has_nothing_to_say_of_a_key_that_is_to_be_forgotten(shop: She
     shop.write(ALICE, forgotten=["bob"])
     done = shop.run("archive", "restore", bob, "shop", "--auto-approve")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_restore_of_what_was_archived_but_not_deleted_says_where_to_look(
+    shop: Shell, server: RunningServer
+) -> None:
+    """As after a run that was killed between the two."""
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    shop.write(ALICE)
+    server.faults.add(Fault("status", operation="delete_session", status=403))
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 1
+    (row,) = shop.json("archive", "list", "shop")
+    done = shop.run("archive", "restore", row["id"], "shop", "--auto-approve")
+    assert done.returncode == 3
+    assert " ".join(done.stderr.split()).endswith(
+        f"#{row['session_id']} is live: it was not deleted, so there is nothing to restore "
+        f"hint: `reconciler archive show {row['id']} --catalog=shop` prints what is in the archive"
+    )
 
 
 def test_a_restore_needs_no_catalog(shop: Shell, bob: str) -> None:

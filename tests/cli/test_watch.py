@@ -116,7 +116,22 @@ def test_sigterm_drains_and_a_second_one_ends_at_once(
         assert stop(started)[0] == 130
 
 
-@pytest.mark.parametrize("number", [1, 4, 8])
+def test_a_service_that_never_answers_does_not_keep_a_watcher_from_ending(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    server.faults.add(Fault("hang"))
+    with shop.started("watch", "shop", "--mode=apply", learned) as started:
+        until(lambda: len(server.log) > 0)
+        assert stop(started)[0] == 0
+
+
+#: The requests at which a watcher is killed: with --full, all that it makes.
+KILLED = [
+    pytest.param(number, marks=() if number in (5, 12) else pytest.mark.full) for number in range(1, 21)
+]
+
+
+@pytest.mark.parametrize("number", KILLED)
 def test_nothing_is_lost_or_doubled_when_it_is_killed(
     shop: Shell, server: RunningServer, learned: str, number: int
 ) -> None:
@@ -126,10 +141,12 @@ def test_nothing_is_lost_or_doubled_when_it_is_killed(
         killed = []
 
         def kill(entry: Any) -> None:
-            if not killed and len(writes(server)) >= number:
+            if not killed and entry.number == number:
                 killed.append(started.process.send_signal(signal.SIGKILL))
 
         server.done.append(kill)
+        until(lambda: bool(killed) or "applied" in started.err.read_text())
+        started.process.kill()
         started.process.wait(60)
     server.done.remove(kill)
     with shop.started(*flags, "--log-all") as started:

@@ -38,6 +38,7 @@ from reconciler.plan.keep import keep_for_catalog, keep_for_plan
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
+from reconciler.text.paste import flag
 
 
 @click.command(cls=SectionedCommand)
@@ -154,7 +155,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, Contrac
         where = " --state-dir=CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
         raise Refused(
             f"the plan was made against {plan.endpoint}, and this is {endpoint}",
-            f"apply it with --endpoint={plan.endpoint}{where}, or make a plan against {endpoint}",
+            f"apply it with {flag('endpoint', plan.endpoint)}{where}, or make a plan against {endpoint}",
         )
     need_local_data(flags["endpoint"], state, "the plan")
     refuse_if_applied(str(document["digest"]), read_journal(state / journals.FILE))

@@ -30,6 +30,7 @@ from reconciler.disk import MAX_DOCUMENT, open_regular, read_open
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
+from reconciler.values import DEEPEST, parse_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,11 +116,11 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
     try:
         with open_regular(found.path) as file:
             data = read_open(file, MAX_DOCUMENT)
-        click.echo(json.dumps(json.loads(data), indent=2))
+        click.echo(json.dumps(parse_json(data, levels=DEEPEST + 10), indent=2))
     except OSError as error:
         raise ReconcilerError(f"{found.path} can't be read: {error.strerror}") from None
-    except RecursionError:
-        raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deeply") from None
+    except ValueError as error:
+        raise ReconcilerError(f"{found.path} can't be shown: {error}") from None
 
 
 @command.command(cls=SectionedCommand)
