@@ -45,9 +45,11 @@ format: $(STAMP)  ## format the code
 
 bench: $(STAMP)  ## measure everything, into benchmarks/RESULTS.md (under 20 minutes)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.looks
 
 bench-quick: $(STAMP)  ## a smaller benchmark, in a minute; writes nothing
 	$(BIN)/python -m benchmarks --quick
+	$(BIN)/python -m benchmarks.looks --sessions 5000
 
 requirements:  ## pin what the action and the image install, by version and hash (needs a package index)
 	PYTHON=$(PYTHON) sh scripts/requirements.sh

@@ -20,7 +20,7 @@ from errno import ELOOP
 from fnmatch import translate
 from typing import Final, Self
 
-from reconciler.catalog.budget import MAX_ENTRIES
+from reconciler.catalog.budget import ENTRIES_A_FOLDER, MAX_ENTRIES
 from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_folder_below, open_in, wrap
 
 #: How many files a catalog may have, prompts in files of their own included.
@@ -229,7 +229,7 @@ class Root:
 
     def _entries(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
-            self.look(1)
+            self.look(ENTRIES_A_FOLDER)
             with self._scan(self._folder(folder)) as entries:
                 for entry in entries:
                     self.look(1)

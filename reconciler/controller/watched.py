@@ -306,6 +306,8 @@ class Watched:
         if pending.plan.refusals:
             guards = ", ".join(dict.fromkeys(one.guard for one in pending.plan.refusals))
             return Hold("Refused", f"another plan: this one is refused by {guards}")
+        if pending.plan.empty:
+            return Hold("PlanPending", f"somebody to decide: {pending.plan.undone[0].message}")
         if mode == "observe":
             return Hold("PlanPending", "somebody who applies it: the mode `observe` writes nothing")
         if self.to_write() is not pending:

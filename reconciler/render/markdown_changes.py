@@ -84,11 +84,11 @@ class MarkdownChanges:
             number = (
                 f" {html_code('#' + str(action['session_id']))}" if action["session_id"] is not None else ""
             )
-            name = html_code(cut(quoted(action["name"]), MAX_NAME))
-            key = html_code(cut(str(action["key"]), MAX_NAME))
+            name = html_code(quoted(action["name"]))
+            key = html_code(str(action["key"]))
             label = f"{html_text(SYMBOLS[change.action])} <b>{key}</b> {name}{number}"
         label += "".join(f" <b>({cause})</b>" for cause in sorted(change.causes))
-        label += "".join(f" · {html_code(cut(what, MAX_NAME))}" for what in in_short(change))
+        label += "".join(f" · {html_code(what)}" for what in in_short(change))
         head = [f"<details{' open' if unfolded else ''}><summary>{label}</summary>", ""]
         if many > 1:
             head += [f"Sessions: {_names(change, _MEMBERS * 4)}.", ""]

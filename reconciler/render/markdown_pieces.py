@@ -52,8 +52,10 @@ def code(text: str, limit: int = MAX_NAME) -> str:
     return markdown_code(shown) if len(shown) <= limit else f"{markdown_code(shown[:limit])}…"
 
 
-def html_code(text: str) -> str:
-    return f"<code>{html_text(text)}</code>"
+def html_code(text: str, limit: int = MAX_NAME) -> str:
+    """The same in HTML, for the summary of a fold."""
+    shown = visible(str(text)[: limit + 1])
+    return f"<code>{html_text(shown[:limit])}</code>{'…' if len(shown) > limit else ''}"
 
 
 def prose(text: str) -> str:

@@ -112,6 +112,7 @@ class _Plan:
             page.put(0, (f"{totals(document)}.", "strong"))
             if by_field := totals_by_field(document):
                 page.put(0, f"{by_field}.")
+            self._keys_of_deletes()
         for refusal in refusals[:3] if document["actions"] else ():
             allow = (("; to allow it: ", "dim"), str(refusal["allow"]))
             page.put(
@@ -119,6 +120,16 @@ class _Plan:
             )
         if len(refusals) > 3 and document["actions"]:
             page.put(0, (f"Refused for {count(len(refusals) - 3, 'more reason')}, at the end.", "refused"))
+
+    def _keys_of_deletes(self) -> None:
+        """What can't be undone is on the first screen, however long the deleted prompts are."""
+        keys = [visible(str(a["key"])) for a in self.document["actions"] if a["action"] == "delete"]
+        if len(keys) > 1:
+            shown = self._first_names(keys)
+            more = f", … ({len(keys) - shown:,} more)" if shown < len(keys) else ""
+            self.page.put(
+                0, (f"{len(keys):,} deletes: ", "delete"), f"{', '.join(keys[:shown])}{more}.", hang=4
+            )
 
     def _legend(self, used: Iterable[str]) -> None:
         row: list[Span] = []
@@ -205,19 +216,21 @@ class _Plan:
     def _members(self, members: Sequence[Action]) -> None:
         """The sessions that share a change: all of them, or as many as fit into a few rows."""
         names = [visible(_who(member)) for member in members]
-        room = (self.page.width - 6) * NAME_ROWS - 40
-        shown = len(names)
-        if not self.full:
-            used = shown = 0
-            for name in names:
-                used += self.page.cells(name) + 2
-                if used > room and shown:
-                    break
-                shown += 1
+        shown = len(names) if self.full else self._first_names(names)
         text = ", ".join(names[:shown])
         if shown < len(names):
             text += f", … ({len(names) - shown:,} more; --full lists them)"
         self.page.put(6, text, hang=0)
+
+    def _first_names(self, names: Sequence[str]) -> int:
+        """How many names fit into a few rows; at least one."""
+        room = (self.page.width - 6) * NAME_ROWS - 40
+        used = 0
+        for at, name in enumerate(names):
+            used += self.page.cells(name) + 2
+            if used > room and at:
+                return at
+        return len(names)
 
     def _unchanged(self, change: Change) -> None:
         numbers = {m.get("unchanged", 0) for m in change.members} if len(change.members) == 1 else set()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.server import Fault, RunningServer, SessionRow
+from reconciler.server import Fault, RunningServer, SessionRow, running_server
 from tests.cli.conftest import Shell, Started, until, writes
 from tests.support import API_KEY, learned_file
 
@@ -115,7 +115,22 @@ def test_sigterm_drains_and_a_second_one_ends_at_once(
         assert stop(started)[0] == 130
 
 
-@pytest.mark.parametrize("number", [1, 4, 8])
+def test_a_service_that_never_answers_does_not_keep_a_watcher_from_ending(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    server.faults.add(Fault("hang"))
+    with shop.started("watch", "shop", "--mode=apply", learned) as started:
+        until(lambda: len(server.log) > 0)
+        assert stop(started)[0] == 0
+
+
+#: The requests at which a watcher is killed: with --full, all that it makes.
+KILLED = [
+    pytest.param(number, marks=() if number in (5, 12) else pytest.mark.full) for number in range(1, 21)
+]
+
+
+@pytest.mark.parametrize("number", KILLED)
 def test_nothing_is_lost_or_doubled_when_it_is_killed(
     shop: Shell, server: RunningServer, learned: str, number: int
 ) -> None:
@@ -125,10 +140,12 @@ def test_nothing_is_lost_or_doubled_when_it_is_killed(
         killed = []
 
         def kill(entry: Any) -> None:
-            if not killed and len(writes(server)) >= number:
+            if not killed and entry.number == number:
                 killed.append(started.process.send_signal(signal.SIGKILL))
 
         server.done.append(kill)
+        until(lambda: bool(killed) or "applied" in started.err.read_text())
+        started.process.kill()
         started.process.wait(60)
     server.done.remove(kill)
     with shop.started(*flags, "--log-all") as started:
@@ -274,3 +291,13 @@ def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
     assert shop.run("watch", "shop", "--token-file=token").returncode == 64
     assert shop.run("watch", "shop", "--once", "--listen=127.0.0.1:0").returncode == 64
     assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64
+
+
+def test_a_webhook_is_told_what_happens(shop: Shell, server: RunningServer, learned: str) -> None:
+    with running_server(None) as hook:  # any address that takes a POST
+        flag = f"--notify=json+{hook.url}/v1/elsewhere"
+        done = shop.run("watch", "shop", "--once", "--mode=apply", flag, learned)
+        assert done.returncode == 0, done.stderr
+        assert [one.body and one.body.get("kind") for one in hook.log] == ["applied"]
+        assert "notifications can't be delivered (json at 127.0.0.1): " in done.stderr
+    assert shop.run("watch", "shop", "--once", "--notify=http://example.com/x", learned).returncode == 64

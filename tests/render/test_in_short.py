@@ -79,6 +79,29 @@ def test_a_reason_that_all_deletes_share_is_said_once(form: str) -> None:
     assert render_plan(plan(*deletes, other), form, options=RenderOptions()).count(why) == 4
 
 
+def test_the_keys_of_deletes_are_at_the_top_of_a_long_log() -> None:
+    prompt = "You are long. " * 100
+    many = [action("delete", f"p{n}", n, f"P{n}", "gone", gone("prompt", prompt)) for n in range(1, 400)]
+    page = render_plan(plan(*many[:9]), "text", options=RenderOptions(width=80))
+    assert "\n9 deletes: p1, p2, p3, p4, p5, p6, p7, p8, p9.\n" in page
+    page = render_plan(plan(*many), "text", options=RenderOptions(width=80))
+    (row,) = (row for row in page.split("\n")[:10] if " more)." in row)
+    number = int(re.search(r"p(\d+), … \((\d+) more\)", row)[1])  # type: ignore[index]
+    assert f"({399 - number} more)" in row
+    assert "deletes: " not in render_plan(plan(*many[:3]), "text", options=RenderOptions(width=80))
+
+
+def test_the_mark_of_a_cut_text_follows_its_code() -> None:
+    """Inside, it would be a part of the text."""
+    long = action("update", "alice", 1, "A" * 200, "", *(change(f"data.{'k' * 90}{n}", 1, n) for n in (2, 3)))
+    page = render_plan(plan(long), "markdown", options=RenderOptions())
+    assert f"<code>&quot;{'A' * 79}</code>…" in page
+    assert page.count("k</code>… · ") + page.count("k</code>…</summary>") == 2
+    assert page.count("k`…: `1` → ") == 2
+    spans = re.findall(r"`+[^`]+`+|<code>.*?</code>", page)
+    assert not [span for span in spans if "…" in span]
+
+
 def test_tokens_of_a_group_are_a_range() -> None:
     sessions = [
         action("update", key, 1, key, "", change("prompt", f"Old rule.\n{key}", f"New, longer rule.\n{key}"))
