@@ -330,7 +330,13 @@ IDENTITIES = [
     for name, environment in [("bookshop", None), ("bookshop", "staging"), ("library", None), ("other", None)]
     for key in ("alice", "bert", "carl")
 ]
-REMARKS = ["", "by hand", *(compose_remark(None, {}, make_tag(one, {})) for one in IDENTITIES)]
+REMARKS = [
+    "",
+    "by hand",
+    '{"reconciler":{"catalog":5}}',
+    '{"reconciler":{"catalog":"bookshop","ke',
+    *(compose_remark(None, {}, make_tag(one, {})) for one in IDENTITIES),
+]
 
 
 def keeps() -> list[Keep]:
