@@ -157,9 +157,7 @@ class AccountRows:
     def left_out(self, view: View) -> LeftOut:
         """How many sessions a plan only counts."""
         out, more = self.seen.left_out(), view.counted
-        return LeftOut(
-            out.unmanaged + more["unmanaged"], out.foreign + more["foreign"], out.sibling + more["sibling"]
-        )
+        return LeftOut(out.unmanaged + more["unmanaged"], out.foreign + more["foreign"])
 
     def _is_whole(self, session_id: int) -> bool:
         """Whether all of a session is kept, or it is not live."""

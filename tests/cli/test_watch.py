@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.server import Fault, RunningServer, SessionRow
+from reconciler.server import Fault, RunningServer, SessionRow, running_server
 from tests.cli.conftest import Shell, Started, until, writes
 from tests.support import API_KEY, learned_file
 
@@ -291,3 +291,13 @@ def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
     assert shop.run("watch", "shop", "--token-file=token").returncode == 64
     assert shop.run("watch", "shop", "--once", "--listen=127.0.0.1:0").returncode == 64
     assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64
+
+
+def test_a_webhook_is_told_what_happens(shop: Shell, server: RunningServer, learned: str) -> None:
+    with running_server(None) as hook:  # any address that takes a POST
+        flag = f"--notify=json+{hook.url}/v1/elsewhere"
+        done = shop.run("watch", "shop", "--once", "--mode=apply", flag, learned)
+        assert done.returncode == 0, done.stderr
+        assert [one.body and one.body.get("kind") for one in hook.log] == ["applied"]
+        assert "notifications can't be delivered (json at 127.0.0.1): " in done.stderr
+    assert shop.run("watch", "shop", "--once", "--notify=http://example.com/x", learned).returncode == 64
