@@ -29,7 +29,7 @@ from reconciler.api.client import Client
 from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
-from reconciler.api.listing import OnRows, list_anew, list_sessions, whole
+from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
 from reconciler.domain import Keep, KnownKeep, Listing, LiveSession, Snapshot
 from reconciler.ownership.account import make_account
@@ -131,7 +131,7 @@ class AccountList:
 
     def named(self, name: str, *, keep: Keep = whole) -> Snapshot:
         """The sessions that the server finds for a name; see :class:`reconciler.api.lister.Lister`."""
-        return list_sessions(self._client, name=name, keep=keep)
+        return list_collecting(self._client, name=name, keep=keep)
 
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
         rows, closing = self._rows, self._closing
