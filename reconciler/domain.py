@@ -7,7 +7,7 @@ may be a list or a mapping; their items are not fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -243,7 +243,20 @@ Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
 @runtime_checkable
 class KnownKeep(Protocol):
-    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same."""
+    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same.
+
+    All sessions with a tag of the ``scope`` (a catalog's name and environment) are kept whole. A session without a tag
+    that has none of these ``ids`` and ``names`` is treated by all of them alike, and not kept in part.
+    """
+
+    @property
+    def scope(self) -> tuple[str, str | None]: ...
+
+    @property
+    def ids(self) -> Collection[int]: ...
+
+    @property
+    def names(self) -> Collection[str]: ...
 
     def __call__(self, live: LiveSession, /) -> LiveSession | Others: ...
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from reconciler.api.account_rows import AccountRows, View, smallest
+from reconciler.api.account_rows import AccountRows, Keeps, View
 from reconciler.api.changes import (
     Closing,
     Known,
@@ -29,7 +29,7 @@ from reconciler.api.client import Client
 from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
-from reconciler.api.listing import OnRows, list_anew, list_sessions, whole
+from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
 from reconciler.domain import Keep, KnownKeep, Listing, LiveSession, Snapshot
 from reconciler.ownership.account import make_account
@@ -131,7 +131,7 @@ class AccountList:
 
     def named(self, name: str, *, keep: Keep = whole) -> Snapshot:
         """The sessions that the server finds for a name; see :class:`reconciler.api.lister.Lister`."""
-        return list_sessions(self._client, name=name, keep=keep)
+        return list_collecting(self._client, name=name, keep=keep)
 
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
         rows, closing = self._rows, self._closing
@@ -174,7 +174,7 @@ class AccountList:
         if ordered and first is not None:
             self._closing.passed(due, first.stamps[0])
         self._numbers |= reading.numbers
-        rows = self._rows = AccountRows(found.seen, reading.keeps)
+        rows = self._rows = AccountRows(found.seen, reading.keeps.all)
         for view in rows.views:
             old = before.view(view.keep) if before else None
             view.asked, view.snapshot = (old.asked, old.snapshot) if old else (began, None)
@@ -264,7 +264,7 @@ class _Reading:
     def __init__(
         self, client: Client, keeps: list[Keep], before: AccountRows | None, closed: Stamp | None
     ) -> None:
-        self.keeps = keeps
+        self.keeps = Keeps(keeps)
         self.top: Stamp | None = None
         self.numbers: set[int | str] = set()
         self.missed = ""
@@ -272,12 +272,12 @@ class _Reading:
         self._client = client
         self._before = before if closed is not None else None
         self._closed = closed or 0
-        self._old_keeps = before.keeps if before else []
+        self._old_keeps = Keeps(before.keeps if before else [])
         self._lock = threading.Lock()
 
     def keep(self, live: LiveSession) -> Row:
         """What is kept of a session. Called from many threads."""
-        row = smallest(self.keeps, live)
+        row = self.keeps.smallest(live)
         stamp = read_stamp(live.row, self._client.contract.session)
         self.unstamped |= stamp is None
         note_account(self._client, live, self.numbers)
@@ -294,7 +294,7 @@ class _Reading:
         old = self._before.seen.row(live.session_id)
         if old is None:
             self.missed = f"#{live.session_id} is listed, and its updated_at says that it was there before"
-        elif _face(old) != _face(row) and _face(old) != _face(smallest(self._old_keeps, live)):
+        elif _face(old) != _face(row) and _face(old) != _face(self._old_keeps.smallest(live)):
             self.missed = f"#{live.session_id} has changed, and its updated_at does not say so"
 
 

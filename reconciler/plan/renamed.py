@@ -49,9 +49,11 @@ class Likeness:
 
     def candidate(self, identity: Identity) -> bool:
         """Whether a session of this identity could have been renamed to one of the catalog."""
-        if (identity.catalog, identity.environment) in self.ignored or not is_identity(identity):
+        if (identity.catalog, identity.environment) in self.ignored:
             return False
-        return not self.spoken_for & {identity, replace(identity, key=EVERY_KEY)}
+        if self.spoken_for and self.spoken_for & {identity, replace(identity, key=EVERY_KEY)}:
+            return False
+        return is_identity(identity)
 
     def like_key(self, identity: Identity) -> bool:
         """Whether the key is one of the catalog's."""
@@ -60,9 +62,10 @@ class Likeness:
     def prompt(self, live: LiveSession) -> str:
         """The session's prompt if the catalog has it, too; otherwise an empty string."""
         tag = live.remark.tag
-        if tag is None or not live.prompt or not self.candidate(tag.identity):
+        if tag is None or not live.prompt:
             return ""
-        return self.prompts.get(live.prompt.strip(), "")
+        prompt = self.prompts.get(live.prompt.strip(), "")
+        return prompt if prompt and self.candidate(tag.identity) else ""
 
 
 @dataclass(frozen=True, slots=True)

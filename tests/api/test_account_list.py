@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -330,7 +331,13 @@ IDENTITIES = [
     for name, environment in [("bookshop", None), ("bookshop", "staging"), ("library", None), ("other", None)]
     for key in ("alice", "bert", "carl")
 ]
-REMARKS = ["", "by hand", *(compose_remark(None, {}, make_tag(one, {})) for one in IDENTITIES)]
+REMARKS = [
+    "",
+    "by hand",
+    '{"reconciler":{"catalog":5}}',
+    '{"reconciler":{"catalog":"bookshop","ke',
+    *(compose_remark(None, {}, make_tag(one, {})) for one in IDENTITIES),
+]
 
 
 def keeps() -> list[Keep]:
@@ -449,3 +456,14 @@ def test_a_failed_look_leaves_the_list_as_it_was(full: bool) -> None:
     assert failed == (14 if full else 3)
     account.meanwhile = lambda: None
     look(account, kept)
+
+
+def test_the_garbage_collector_stays_on() -> None:
+    account, kept = quiet(1000)
+    on = []
+    account.meanwhile = lambda: on.append(gc.isenabled())
+    kept.sessions()
+    kept.sessions(full=True)
+    kept.named("v1")
+    assert len(on) > 12
+    assert all(on)
