@@ -356,7 +356,8 @@ class Watched:
         """
         self._runs = (run, *self._runs)[:_RUNS]
         self.approval = None
-        self.held(self.settings.interval, "the next interval: a run has just ended")
+        if run.exit_code == 0:  # else it is tried again as after every failure
+            self.held(self.settings.interval, "the next interval: a run has just ended")
         done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(run.outcomes.items()))
         self.say(
             "applied",
