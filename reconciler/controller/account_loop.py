@@ -314,7 +314,7 @@ class AccountLoop:
         if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
             partly = ReconcilerError(
                 f"run {last.run} ended with exit code {last.exit_code}",
-                f"`reconciler history {last.run}` shows what was not done",
+                "`reconciler history` shows what was not done",
             )
             one.write_trouble = after(partly, one.write_trouble, self._clock, self._spread())
         else:

@@ -267,6 +267,10 @@ def test_a_git_ref_is_watched(shop: Shell, server: RunningServer, learned: str) 
     commit = (shop.root / ".git" / "refs" / "heads" / "main").read_text().strip()
     start = json.loads(Path(shop.folder, ".reconciler", "journal.jsonl").read_text().splitlines()[0])
     assert (start["commit"], start["mode"]) == (commit, "apply")
+    history = shop.run("history", "--state-dir=.reconciler").stdout
+    assert f", by root, a watcher in the mode apply, commit {commit[:12]}\n" in history.replace(
+        start["user"], "root"
+    )
 
 
 def test_approve_without_a_watcher_says_so(shell: Shell) -> None:
