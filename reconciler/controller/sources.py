@@ -37,13 +37,14 @@ class FolderSource:
     """A folder that somebody edits. Hidden files are not part of a revision; no catalog may read them.
 
     A revision is named by a digest of paths and contents. Files are read again only if their size or time changed.
-    ``state`` is the state folder, where revisions are kept.
+    ``state`` is the state folder, where revisions are kept. Sources that are used at the same time, such as those of
+    two environments, need different ``owner`` names there: each forgets what it does not need.
     """
 
-    def __init__(self, folder: Path, state: Path) -> None:
+    def __init__(self, folder: Path, state: Path, owner: str = "") -> None:
         self._folder = Path(os.path.realpath(folder))
         self._given = folder
-        name = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
+        name = hashlib.sha256(os.fsencode(self._folder) + b"\0" + owner.encode()).hexdigest()[:16]
         self._store = RevisionStore(state, f"folder-{name}")
         self._seen: tuple[_Signature, str] | None = None
 
