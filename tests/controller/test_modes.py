@@ -138,7 +138,7 @@ def test_two_watchers_of_one_folder_keep_their_own_revisions(tmp_path: Path) -> 
 
         def watched(name: str, mode: Mode) -> WatchedCatalog:
             source = FolderSource(root, root / ".reconciler", name)
-            return here.watched(name, source=source, account=name, state=root / name, mode=mode)
+            return here.watched(name, source=source, account=name, state=tmp_path / "state" / name, mode=mode)
 
         def prompts(api_id: int) -> dict[str, str]:
             return {row.name: row.prompt for row in here.server.store.sessions() if row.api_id == api_id}
