@@ -226,6 +226,20 @@ def test_what_a_guard_refuses_stays_pending_and_is_never_forced(here: World) -> 
     assert here.said("refused") == ["refused"] * 2
 
 
+def test_messages_are_counted_once_for_a_plan_that_stays_pending(here: World) -> None:
+    applied(here)
+    here.write(alice="Be kind.")
+    with here.controller(here.watched()) as controller:
+        here.turn(controller)
+        here.server.log.clear()
+        for number in range(5):  # end users begin conversations all the time
+            here.server.store.insert_session(name=f"a conversation {number}")
+            here.turn(controller, 300)
+        document = controller.plan_document("shop")
+        assert document is not None and [one["messages"] for one in document["actions"]] == [0]
+    assert {one.operation for one in here.server.log} == {"list_sessions"}
+
+
 def test_an_invalid_revision_is_kept_out_and_the_last_good_one_stays(here: World) -> None:
     applied(here)
     with here.controller(here.watched(mode="apply")) as controller:
