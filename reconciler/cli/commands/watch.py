@@ -28,7 +28,7 @@ from reconciler.cli.sections import SectionedCommand, option_in
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from reconciler.cli.watching import Watch
+    from reconciler.cli.watching import MakeEntry, Watch
     from reconciler.controller.controller import Controller
     from reconciler.controller.git_source import GitPlace
     from reconciler.controller.settings import Limits
@@ -233,7 +233,7 @@ def _watch(
     return from_file(config, connection, flags["allow_endpoint"], flags["state_dir"])
 
 
-def _entries(flags: dict[str, Any]) -> Any:
+def _entries(flags: dict[str, Any]) -> MakeEntry:
     """Makes what is watched of a folder or a git ref, by the flags."""
     from reconciler.controller.settings import Limits
     from reconciler.watch_file import DEFAULT_ACCOUNT, CatalogEntry
