@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript faults pictures check format bench bench-quick requirements dist clean
+.PHONY: help demo test javascript faults fuzz pictures check format bench bench-quick requirements dist clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ javascript: $(STAMP)  ## what the tests compare with under node: another schema 
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
 
+fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
+	$(BIN)/python -m tests.fuzz
+
 pictures: $(STAMP)  ## first screens of ten plans, into .pictures, and those of the README (needs Chromium)
 	$(BIN)/python -m tests.render.screens .pictures
 
@@ -42,9 +45,11 @@ format: $(STAMP)  ## format the code
 
 bench: $(STAMP)  ## measure everything, into benchmarks/RESULTS.md (under 20 minutes)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.looks
 
 bench-quick: $(STAMP)  ## a smaller benchmark, in a minute; writes nothing
 	$(BIN)/python -m benchmarks --quick
+	$(BIN)/python -m benchmarks.looks --sessions 5000
 
 requirements:  ## pin what the action and the image install, by version and hash (needs a package index)
 	PYTHON=$(PYTHON) sh scripts/requirements.sh

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import select
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EFBIG, EINVAL, EISDIR, EPERM
+from errno import EFBIG, EINVAL, EISDIR, EPERM, ETIMEDOUT
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -62,6 +64,52 @@ def read_open(file: BinaryIO, limit: int) -> bytes:
     data = file.read(limit + 1) if found.st_size <= limit else b""
     if max(found.st_size, len(data)) > limit:
         raise OSError(EFBIG, f"it is larger than {limit // 2**20} MiB")
+    return data
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a key from a file, wherever it leads: secrets are often mounted as links. It may be a pipe, such as that of
+    ``<(pass show key)``, if somebody writes to it.
+
+    Raises:
+        OSError: it can't be read, is neither a file nor a pipe, is larger than any key, or nobody writes to it.
+    """
+    if "\0" in str(path):
+        raise OSError(EINVAL, "its name contains a NUL character", str(path))
+    descriptor = os.open(path, _PLAINLY | getattr(os, "O_NONBLOCK", 0))
+    with wrap(descriptor) as file:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(kind):
+            return _read_pipe(descriptor)
+        if not stat.S_ISREG(kind):
+            raise OSError(EINVAL, "it is neither a regular file nor a pipe")
+        return _small(file.read(_LARGEST_SECRET + 1))
+
+
+_LARGEST_SECRET: Final = 64 * 2**10
+#: How long a pipe is waited for, in seconds: until somebody opens it for writing, and then until it is closed.
+_OPENED, _CLOSED = 0.5, 60.0
+
+
+def _read_pipe(descriptor: int) -> bytes:
+    data, start = b"", time.monotonic()
+    while time.monotonic() - start < _CLOSED:
+        try:
+            piece = os.read(descriptor, _LARGEST_SECRET + 1)
+        except BlockingIOError:  # somebody has opened it and not written yet
+            select.select([descriptor], [], [], 1.0)
+            continue
+        data = _small(data + piece)
+        if not piece and (data or time.monotonic() - start > _OPENED):
+            return data
+        if not piece:
+            time.sleep(0.01)
+    raise OSError(ETIMEDOUT, f"nobody has closed it within {_CLOSED:g} s")
+
+
+def _small(data: bytes) -> bytes:
+    if len(data) > _LARGEST_SECRET:
+        raise OSError(EFBIG, f"it is larger than {_LARGEST_SECRET // 2**10} KiB")
     return data
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.resources import folder
@@ -52,7 +53,22 @@ def _checker(name: str) -> Any:
 
 def fits(document: Any, name: str) -> bool:
     """Whether a document fits the schema."""
-    return bool(_checker(name).is_valid(document))
+    try:
+        return bool(_checker(name).is_valid(document))
+    except UnicodeEncodeError:  # live texts may hold lone surrogates, which this validator can't take
+        return bool(_checker(name).is_valid(_encodable(document)))
+
+
+def _encodable(value: Any) -> Any:
+    """A value with a private-use character in place of each lone surrogate. No pattern tells the two apart."""
+    if isinstance(value, str):
+        return value.translate(_PRIVATE)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(inner) for key, inner in value.items()}
+    return [_encodable(inner) for inner in value] if isinstance(value, list) else value
+
+
+_PRIVATE: Final = {code: code - 0xD800 + 0xF0000 for code in range(0xD800, 0xE000)}
 
 
 def schema_errors(document: Any, name: str) -> Iterator[Any]:
@@ -66,12 +82,22 @@ def schema_errors(document: Any, name: str) -> Iterator[Any]:
 
 def check_document(document: Any, name: str) -> list[Problem]:
     """What keeps a document from fitting the schema, worded for people; empty when it fits."""
-    found = sorted(schema_errors(document, name), key=lambda e: [str(p) for p in e.absolute_path])
+    errors = islice(schema_errors(document, name), _MOST_ERRORS)
+    found = sorted(errors, key=lambda e: [str(p) for p in e.absolute_path])
     return [
         Problem(f"{'.'.join(str(p) for p in e.absolute_path) or 'the document'}: {_worded(e)}") for e in found
     ]
 
 
+#: After this many errors, the rest of a document is not checked.
+_MOST_ERRORS: Final = 100
+#: The longest part of a message, in characters. It may quote a value of any length.
+_LONGEST: Final = 300
+
+
 def _worded(error: Any) -> str:
     # Where a `$` in a pattern may mean the end of a line, its field forbids line breaks with a `not`.
-    return f"{error.instance!r} contains a line break" if error.validator == "not" else str(error.message)
+    if error.validator == "not":
+        return f"{error.instance!r} contains a line break"
+    message = str(error.message)
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"

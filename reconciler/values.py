@@ -1,4 +1,4 @@
-"""Equality of JSON values, and the short digest by which a value is recognised later.
+"""Reading JSON, equality of its values, and the short digest by which a value is recognised later.
 
 Numbers are equal if their values are, whatever their types. A boolean never equals a number, although ``True == 1``
 in Python. Lists and mappings are compared in depth.
@@ -11,7 +11,8 @@ from binascii import b2a_base64
 from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, Final, TypeAlias
+from math import isinf
+from typing import Any, Final, NoReturn, TypeAlias
 
 #: Any value that JSON can carry.
 JSON: TypeAlias = Any
@@ -38,6 +39,43 @@ class _Missing(Enum):
 
 #: Stands for the value of a missing field, since None is a value.
 MISSING: Final = _Missing.MISSING
+
+
+def parse_json(text: str | bytes, *, levels: int | None = None) -> JSON:
+    """The value of a JSON document. ``levels`` is how deep its lists and mappings may be nested.
+
+    RFC 8259 has no NaN and no Infinity, and what a 64-bit float can't hold would be written as one. Python reads and
+    writes both, which other programs can't read.
+
+    Raises:
+        ValueError: it is not JSON, or is nested too deeply.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        document = _decode(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if levels is not None and nested_deeper(document, levels):
+        raise ValueError(_TOO_DEEP)
+    return document
+
+
+_TOO_DEEP: Final = "its values are nested too deeply"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"{text[:40]} is too large for a 64-bit float")
+    return number
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 
 
 def same(left: Any, right: Any) -> bool:

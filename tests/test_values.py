@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.values import DIGEST_LENGTH, as_number, digest, nested_deeper, same
+from reconciler.values import DIGEST_LENGTH, as_number, digest, nested_deeper, parse_json, same
 
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 plain = st.none() | st.booleans() | numbers | st.text(max_size=5)
@@ -164,3 +165,28 @@ def test_nesting_is_measured_without_a_stack() -> None:
     assert nested_deeper(nest(6), 5)
     assert nested_deeper([1, {"a": 2, "b": [[]]}], 2)
     assert nested_deeper(nest(100_000), 200)
+
+
+@given(values)
+def test_what_was_written_as_json_is_read_again(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value).encode(), json.dumps(value).encode("utf-16")):
+        assert same(parse_json(text), value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("NaN", "NaN is no JSON"),
+        ('{"a": [-Infinity]}', "-Infinity is no JSON"),
+        ("1e999", "1e999 is too large for a 64-bit float"),
+        ("[" * 100_000, "its values are nested too deeply"),
+        ("[[[[]]]]", "its values are nested too deeply"),
+        ("", "Expecting value"),
+        ("1 2", "Extra data"),
+        (b"\xff", "'utf-8' codec can't decode"),
+        ("9" * 5000, "Exceeds the limit"),
+    ],
+)
+def test_what_no_other_program_could_read_is_no_json(text: str | bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        parse_json(text, levels=3)

@@ -6,7 +6,6 @@ The status in the body counts as much as the HTTP status. Errors are read in thr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,7 +15,7 @@ import requests
 from reconciler.api.endpoint import KEY_VARIABLE, Endpoint
 from reconciler.api.errors import ApiError, Outcome
 from reconciler.contract import Operation
-from reconciler.values import as_number
+from reconciler.values import as_number, parse_json
 
 #: The longest message of the server that is shown, in characters.
 MESSAGE_LENGTH = 300
@@ -102,8 +101,8 @@ def read_answer(operation: Operation, response: requests.Response, endpoint: End
 def read_body(response: requests.Response) -> tuple[Any, bool]:
     """The response's JSON, and whether the body is JSON at all."""
     try:
-        return json.loads(response.content), True
-    except (ValueError, RecursionError):
+        return parse_json(response.content), True
+    except ValueError:
         return None, False
 
 

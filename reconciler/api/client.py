@@ -19,7 +19,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from reconciler.api.answers import MESSAGE_LENGTH, read_answer
+from reconciler.api.answers import read_answer
 from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError, Outcome
 from reconciler.api.rate_limit import RateLimiter
@@ -27,6 +27,7 @@ from reconciler.api.retry import pause_before_retry
 from reconciler.api.transport import Transport
 from reconciler.bounded_http import SlowAnswerError, UnacceptableAnswerError
 from reconciler.contract import Contract, Operation
+from reconciler.tls import cause, what_is_wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +229,15 @@ class Client:
         where = self.endpoint.name
         outcome: Outcome = "unknown"
         if isinstance(error, requests.exceptions.SSLError | SSLError):
+            what, hint, unsent = what_is_wrong(error)
             return ApiError(
                 operation.name,
-                f"no secure connection to {where}",
+                f"no secure connection to {where}: {what}",
                 session=session,
-                hint="its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities",
-                outcome="not done",
-                server_message=_reason(error),
+                hint=hint,
+                outcome="not done" if unsent else "unknown",
             )
-        if isinstance(error, requests.ConnectTimeout) or _caused_by(
+        if isinstance(error, requests.ConnectTimeout) or cause(
             error, NewConnectionError, ConnectTimeoutError
         ):
             what, outcome = f"no connection to {where}", "not done"
@@ -254,24 +255,3 @@ class Client:
             outcome=outcome,
             passing=True,
         )
-
-
-def _caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
-    """Whether an error was caused by one of these: requests wraps urllib3's errors, some of them in ``reason``."""
-    seen: BaseException | None = error
-    for _ in range(8):
-        if seen is None:
-            return False
-        if isinstance(seen, kinds):
-            return True
-        inner = getattr(seen, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = (
-                seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else seen.__context__
-            )
-        seen = inner
-    return False
-
-
-def _reason(error: Exception) -> str:
-    return str(error)[:MESSAGE_LENGTH]

@@ -12,7 +12,10 @@ from reconciler.contract import Operation, SessionShape
 from reconciler.domain import LiveSession
 from reconciler.ownership.remark import parse_remark
 from reconciler.text.normalise import normalise_prompt
-from reconciler.values import DEEPEST, as_number, nested_deeper
+from reconciler.values import DEEPEST, as_number, nested_deeper, parse_json
+
+#: The largest id of a session: databases give out no larger ones.
+LARGEST_ID: Final = 2**63 - 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -29,6 +32,8 @@ def decode_session(row: Any, shape: SessionShape) -> LiveSession:
     session_id = as_number(value_at(row, shape.session_id))
     if type(session_id) is not int or session_id < 1:
         raise _misfit(f"a row of the list has no whole number above 0 at {'.'.join(shape.session_id)}")
+    if session_id > LARGEST_ID:
+        raise _misfit(f"a row of the list has a number of more than 64 bits at {'.'.join(shape.session_id)}")
     if nested_deeper(row, DEEPEST):
         raise _misfit(f"#{session_id} holds values more than {DEEPEST} levels deep")
     config = value_at(row, shape.config)
@@ -71,7 +76,7 @@ def answered(body: Any, operation: Operation, shape: SessionShape) -> tuple[int 
     number = as_number(value_at(session, shape.session_id))
     token = value_at(session, shape.session_token)
     return (
-        number if type(number) is int and number > 0 else None,
+        number if type(number) is int and 0 < number <= LARGEST_ID else None,
         token if type(token) is str and token else None,
     )
 
@@ -107,10 +112,9 @@ def _text(row: Mapping[str, Any], path: tuple[str, ...], session_id: int) -> str
 
 def _object(text: str) -> Any:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text, levels=DEEPEST)
+    except ValueError:
         return None
-    return None if nested_deeper(value, DEEPEST) else value
 
 
 def _misfit(what: str) -> ApiError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.address import check_address
+from reconciler.disk import read_secret
 from reconciler.domain import LOCAL as LOCAL
 from reconciler.errors import ReconcilerError
 
@@ -49,7 +50,7 @@ def api_key(
     """
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8").strip()
+            key = read_secret(key_file).decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise ReconcilerError(f"the key file {key_file} can't be read: {reason}") from None

@@ -15,6 +15,7 @@ from reconciler.disk import MAX_DOCUMENT, read_named, write_out
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.account import Account, account_from_json, account_to_json
+from reconciler.values import parse_json
 
 SNAPSHOT_VERSION = 1
 
@@ -45,10 +46,10 @@ def read_snapshot(path: Path, contract: Contract) -> Snapshot:
         ReconcilerError: the file can't be read, or is not a snapshot of this version.
     """
     try:
-        document: Any = json.loads(read_named(path, MAX_DOCUMENT))
+        document: Any = parse_json(read_named(path, MAX_DOCUMENT))
     except OSError as error:
         raise ReconcilerError(f"the snapshot {path} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ReconcilerError(f"{path} is not a snapshot: it is not complete JSON", _MAKE) from None
     version = document.get("snapshot_version") if isinstance(document, dict) else None
     if version != SNAPSHOT_VERSION or not isinstance(document.get("sessions"), list):

@@ -20,6 +20,7 @@ from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.account import UNKNOWN, Account, account_from_json, account_to_json
 from reconciler.ownership.tag import Identity
 from reconciler.text.timestamps import read_timestamp
+from reconciler.values import DEEPEST, parse_json
 
 FOLDER = "archive"
 ARCHIVE_VERSION = 1
@@ -236,7 +237,9 @@ def _files(folder: Path, suffix: str) -> list[Path]:
 
 
 #: What reading a file that is not an archived session may raise.
-_UNREADABLE: Final = (OSError, ValueError, RecursionError)
+_UNREADABLE: Final = (OSError, ValueError)
+#: An archived session holds the live one, and some messages.
+_DEEPEST: Final = DEEPEST + 5
 
 #: The fields of an archived session.
 _HOLDS: Final[Mapping[str, tuple[type, ...]]] = {
@@ -256,7 +259,7 @@ _MAY_HOLD: Final[Mapping[str, tuple[type, ...]]] = {"session_id": (int,), "name"
 
 def _read(path: Path) -> Archived:
     with open_regular(path) as file:
-        document = json.loads(read_open(file, MAX_DOCUMENT))
+        document = parse_json(read_open(file, MAX_DOCUMENT), levels=_DEEPEST)
     if type(document) is not dict:
         raise ValueError("it is not a JSON object")
     version = document.get("archive_version", ARCHIVE_VERSION)
@@ -303,8 +306,5 @@ def _moment(text: str) -> datetime:
 
 
 def _why(path: Path, error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        reason: object = "its values are nested too deeply"
-    else:
-        reason = error.strerror if isinstance(error, OSError) else error
+    reason = error.strerror if isinstance(error, OSError) else error
     return f"{path} is not an archived session: {reason}"

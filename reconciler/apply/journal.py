@@ -24,6 +24,7 @@ from reconciler.ownership.account import Account, account_from_json, make_accoun
 from reconciler.ownership.tag import Identity
 from reconciler.plan.outside import LastWrite
 from reconciler.text.timestamps import read_timestamp, write_timestamp
+from reconciler.values import DEEPEST, parse_json
 
 FILE = "journal.jsonl"
 
@@ -310,12 +311,21 @@ def deletions(
     return found
 
 
-def last_account(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Account | None:
+def last_account(
+    entries: Iterable[Entry], scope: Mapping[str, Any], former: Identity | None = None
+) -> Account | None:
     """The account of the last apply from here that names its account, with the sessions that it left live.
 
-    ``scope`` is as in :func:`last_unseen_create`.
+    ``scope`` is as in :func:`last_unseen_create`. ``former`` is the catalog and environment under whose name all of its
+    sessions were applied before, if any.
     """
-    in_scope = _in_scope(scope)
+    scopes = [scope]
+    if former is not None:
+        scopes.append({**scope, "catalog": former.catalog, "environment": former.environment})
+
+    def in_scope(start: Entry) -> bool:
+        return any(_in_scope(one)(start) for one in scopes)
+
     run: Any = None
     found: Account | None = None
     sessions: set[int] = set()
@@ -346,8 +356,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     try:
         with open_regular(path) as file:
             while line := file.readline(_LONGEST):
-                with suppress(ValueError, RecursionError):
-                    entry = json.loads(line)
+                with suppress(ValueError):
+                    entry = parse_json(line, levels=DEEPEST)
                     # Somebody else may have written the file. Our entries name their run.
                     if isinstance(entry, dict) and isinstance(entry.get("run", ""), str):
                         entries.append(entry)

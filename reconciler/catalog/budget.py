@@ -35,6 +35,8 @@ BYTES_A_SESSION: Final = 200
 MAX_STEPS: Final = 30_000_000
 #: Entries of folders that are looked at, once for each pattern that reaches them.
 MAX_ENTRIES: Final = 10_000_000
+#: How many entries a folder counts for, as opening it takes as long as that.
+ENTRIES_A_FOLDER: Final = 10
 
 #: How many characters of a string count as one value more.
 _CHARACTERS_A_VALUE: Final = 50

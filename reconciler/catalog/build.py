@@ -68,6 +68,7 @@ class Builder:
         self._pending: dict[str, Declared] = {}  # sessions to compose when all files are read
         self._composed: dict[str, Sequence[Layer]] = {}
         self._cases = Cases(self._note)
+        self._generated: set[str] = set()  # keys that a table or a matrix makes
         self._adopters: dict[int, str] = {}  # by the id of the live session to adopt
         #: Keys without a session: those that this environment skips, and patterns that expand to others.
         self._skipped: set[str] = set()
@@ -113,6 +114,8 @@ class Builder:
         """
         with suppress(StoppedError):
             head = self._documents.read(CATALOG_FILE, "catalog")
+            if self._problems:
+                raise StoppedError
             name = self._environment.name
             chosen = None if name is None else choose(head.fields, name, head.source)
             if isinstance(chosen, Problem):
@@ -198,6 +201,8 @@ class Builder:
             moves.former_ids,
             moves.moved_elsewhere,
             tests,
+            moves.moved_every,
+            frozenset(self._generated),
         )
         return Loaded(
             catalog,
@@ -232,9 +237,12 @@ class Builder:
         if document.fits:
             self._cases.read(fields, source)
         for name, value in mapping(fields.get("fragments")).items():
-            self._prompts.add_fragment(name, value, source)
+            self._prompts.add_fragment(
+                name, None if ("fragments", name) in document.invalid else value, source
+            )
         for name, template in mapping(fields.get("templates")).items():
-            problem = self._templates.add(name, mapping(template), source)
+            broken = ("templates", name) in document.invalid
+            problem = self._templates.add(name, None if broken else template, source)
             if problem:
                 self._note(problem)
         for key, given in mapping(fields.get("sessions")).items():
@@ -242,7 +250,7 @@ class Builder:
             if first != source.file:
                 message = f"the session `{truncate(key)}` is declared twice"
                 self._problems.note_duplicate(key, source.at_key(("sessions", key), message), first)
-            elif key in document.invalid:
+            elif ("sessions", key) in document.invalid:
                 if isinstance(given, dict):
                     self._check_rest(key, given, source, defaults)
             elif (
@@ -354,8 +362,11 @@ class Builder:
         for declared_key, declared in self._pending.items():
             file = self._files.pop(declared_key)
             self._skipped.add(declared_key)
+            expands = not declared.given.keys().isdisjoint(("matrix", "from"))
             for resolved in composer.resolve(declared_key, declared):
                 self._add_composed(resolved, file)
+                if expands:
+                    self._generated.add(resolved.key)
         self._skipped |= composer.keys
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:

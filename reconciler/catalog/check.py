@@ -41,10 +41,10 @@ MAX_PROBLEMS: Final = 1000
 
 
 class Checked(NamedTuple):
-    """What is wrong with a document, and the keys of its invalid sessions."""
+    """What is wrong with a document, and its invalid sessions, templates and fragments: ``("sessions", "alice")``."""
 
     problems: list[Problem]
-    invalid: frozenset[str]
+    invalid: frozenset[NodePath]
 
 
 _FITS: Final = Checked([], frozenset())
@@ -66,22 +66,27 @@ def check(document: JSON, schema: SchemaName, source: Places) -> Checked:
     return Checked(problems or _unexplained(invalid, schema, source), invalid)
 
 
-def _unexplained(invalid: Iterable[str], schema: SchemaName, source: Places) -> list[Problem]:
+def _unexplained(invalid: Iterable[NodePath], schema: SchemaName, source: Places) -> list[Problem]:
     """The two validators disagree. A document that one of them rejects is never accepted."""
     message = f"does not fit the {schema} schema, and no reason was found"
     return [
-        source.at_key(("sessions", key), f"the session `{truncate(key)}` {message}", REPORT)
-        for key in invalid
+        source.at_key(path, f"{_named(path, schema)} {message}", REPORT) for path in sorted(invalid, key=str)
     ] or [source.at_value((), f"this file {message}", REPORT)]
 
 
-def _narrow(document: JSON) -> tuple[JSON, frozenset[str]]:
-    """The document with only its invalid sessions, and their keys: jsonschema is slow, 120 times jsonschema-rs."""
-    sessions = document.get("sessions") if isinstance(document, dict) else None
-    if not isinstance(sessions, dict):
+def _narrow(document: JSON) -> tuple[JSON, frozenset[NodePath]]:
+    """The document with only those sessions, templates and fragments that are invalid, and their paths: jsonschema is
+    slow, 120 times jsonschema-rs."""
+    if not isinstance(document, dict):
         return document, frozenset()
-    invalid = {k: v for k, v in sessions.items() if not fits({"sessions": {k: v}}, "manifest")}
-    return {**document, "sessions": dict(islice(invalid.items(), MAX_PROBLEMS))}, frozenset(invalid)
+    narrowed, paths = dict(document), set[NodePath]()
+    for section in ("sessions", "templates", "fragments"):
+        named = document.get(section)
+        if isinstance(named, dict):
+            invalid = {k: v for k, v in named.items() if not fits({section: {k: v}}, "manifest")}
+            narrowed[section] = dict(islice(invalid.items(), MAX_PROBLEMS))
+            paths.update((section, key) for key in invalid)
+    return narrowed, frozenset(paths)
 
 
 def _stray_fields(document: JSON) -> dict[str, list[str]]:
@@ -238,14 +243,25 @@ def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
                 f"a column can't fill in {_quoted(key)} as a whole",
                 f"name one of its keys, like `{_GROUPS[key]}`",
             )
-        within = f"parameters.{key}"
-        close = within if within in _FIELDS else _closest(key, _FIELDS)
+        close = _table_field(key)
         known = "write a field, like `name` or `parameters.temperature`, or a key of `data` or `remark`, like `data.x`"
         return f"{_quoted(key)} is not a field of a session", f"did you mean `{close}`?" if close else known
     kind = _NAMES.get(str(field), "session key")
     if error.schema["pattern"].startswith("^[A-Z"):
         return f"{_quoted(key)} is not a valid {kind}", _WORD_RULE
     return _bad_key(key, kind)
+
+
+def _table_field(key: str) -> str | None:
+    """The field that a misspelt name of a table's column was probably meant to be."""
+    group, _, rest = key.partition(".")
+    group = _closest(group, ("data", "remark")) or ""
+    if group:
+        return f"{group}.{rest or 'x'}"
+    single = [name for name in _FIELDS if name not in ("parameters", "data", "remark")]
+    close = _closest(key, single)
+    parameter = _closest(key, [name.partition(".")[2] for name in single if "." in name])
+    return close or (parameter and f"parameters.{parameter}")
 
 
 def _bad_key(key: str, kind: str) -> tuple[str, str]:

@@ -46,11 +46,11 @@ def _is_suspect(data: bytes) -> bool:
 
 
 class Document(NamedTuple):
-    """What could be read of a file. ``invalid`` holds the keys of the sessions that do not fit the schema, ``fits``
-    says whether all of it does."""
+    """What could be read of a file. ``invalid`` holds the paths of the sessions, templates and fragments that do not
+    fit the schema: nothing is built from them. ``fits`` says whether all of it does."""
 
     fields: dict[str, Any]
-    invalid: frozenset[str]
+    invalid: frozenset[NodePath]
     source: Source
     fits: bool
 

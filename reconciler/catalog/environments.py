@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reconciler.catalog.documents import mapping
 from reconciler.errors import Problem
 from reconciler.strict_yaml.places import Source
 from reconciler.text.nearest import nearest
+from reconciler.text.paste import flag
 from reconciler.values import JSON
 
 
@@ -30,7 +32,7 @@ NOT_CHOSEN: Final = "this catalog has environments, but none was chosen"
 
 def choices(names: Iterable[str]) -> str:
     """The hint that lists the environments: ``add --env=staging or --env=production``."""
-    *others, last = [f"--env={name}" for name in names]
+    *others, last = [flag("env", name) for name in names]
     return f"add {', '.join(others)} or {last}" if others else f"add {last}"
 
 
@@ -52,7 +54,7 @@ def choose(head: Mapping[str, Any], name: str | None, source: Source) -> Environ
             f"there is no environment `{name}`",
             f"did you mean --env={close}?" if close else choices(declared),
         )
-    found = declared[name] or {}
+    found = mapping(declared[name])
     return Environment(
         name,
         found.get("defaults", {}),

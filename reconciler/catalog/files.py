@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ELOOP
 from fnmatch import translate
-from typing import Final
+from typing import Final, Self
 
-from reconciler.catalog.budget import MAX_ENTRIES
+from reconciler.catalog.budget import ENTRIES_A_FOLDER, MAX_ENTRIES
 from reconciler.disk import CAN_DESCEND, MAX_FILE, is_below, open_below, open_folder_below, open_in, wrap
 
 #: How many files a catalog may have, prompts in files of their own included.
@@ -61,6 +61,9 @@ _OUTSIDE: Final = (
 class Root:
     """A catalog's folder. All paths are relative to it, with ``/`` between folders.
 
+    Reading many files is quicker in a ``with`` block, which keeps some folders open until its end. Outside of one,
+    nothing stays open. Blocks may be nested, and a root may be used again after its block.
+
     Raises:
         UnreadableError: there is no such folder.
     """
@@ -73,8 +76,18 @@ class Root:
             raise UnreadableError("does not exist", "name the folder that holds catalog.yaml")
         self._folders: dict[str, str] = {}
         self._open_folders: dict[str, int] = {}  # descriptors by real path
+        self._blocks = 0
         self._files = 0
         self._looked = 0
+
+    def __enter__(self) -> Self:
+        self._blocks += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blocks -= 1
+        if not self._blocks:
+            self._close()
 
     def read(self, path: str) -> bytes:
         """The bytes of a file, at most :data:`MAX_FILE`.
@@ -88,7 +101,8 @@ class Root:
             raise UnreadableError(f"is one file too many; the maximum is {MAX_FILES:,}", "split the catalog")
         parent, _, name = path.rpartition("/")
         try:
-            return self._read(self._folder(parent), name)
+            with self:
+                return self._read(self._folder(parent), name)
         except (FileNotFoundError, NotADirectoryError):
             raise UnreadableError("does not exist", _spelling(path)) from None
         except IsADirectoryError:
@@ -146,10 +160,6 @@ class Root:
         while self._open_folders:
             os.close(self._open_folders.popitem()[1])
 
-    def __del__(self) -> None:
-        if hasattr(self, "_open_folders"):
-            self._close()
-
     def _folder(self, path: str) -> str:
         real = self._folders.get(path)
         if real is None:
@@ -175,6 +185,10 @@ class Root:
                 name.
         """
         check_path(pattern)
+        with self:
+            return sorted(self._expanded(pattern))
+
+    def _expanded(self, pattern: str) -> set[str]:
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
         if any("**" in part and part != "**" for part in parts):
             raise UnreadableError("has `**` within a name", _TWO_STARS)
@@ -198,7 +212,7 @@ class Root:
                     elif parts[at] != "**":
                         steps.add((path, at + 1))
             todo |= steps - done
-        return sorted(found)
+        return found
 
     def look(self, entries: int) -> None:
         """Count entries of folders that are looked at.
@@ -215,7 +229,7 @@ class Root:
 
     def _entries(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
-            self.look(1)
+            self.look(ENTRIES_A_FOLDER)
             with self._scan(self._folder(folder)) as entries:
                 for entry in entries:
                     self.look(1)

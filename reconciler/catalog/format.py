@@ -65,8 +65,12 @@ def formatted(root: Path, variables: Mapping[str, JSON] | None = None) -> list[F
     Raises:
         CatalogError: the catalog can't be loaded.
     """
-    before = _load_all(open_root(root), variables)
-    folder = Root(root)
+    with open_root(root) as folder:
+        return _formatted(folder, root, variables)
+
+
+def _formatted(folder: Root, root: Path, variables: Mapping[str, JSON] | None) -> list[Formatted]:
+    before = _load_all(folder, variables)
     changed: list[Formatted] = []
     for name in (CATALOG_FILE, *before[0].manifests):
         data, text = read_text(folder, name)

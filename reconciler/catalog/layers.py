@@ -38,10 +38,10 @@ class Layer:
 
 
 class TemplateError(Exception):
-    """A template can't be resolved. ``problem`` says why and where."""
+    """A template can't be resolved. ``problem`` says why and where; None if that was reported already."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
+    def __init__(self, problem: Problem | None) -> None:
+        super().__init__(problem)
         self.problem = problem
 
 
@@ -82,10 +82,11 @@ class Templates:
 
     def __init__(self) -> None:
         self._found: dict[str, Layer] = {}
+        self._broken: set[str] = set()
         self._chains: dict[tuple[str, ...], tuple[tuple[Layer, ...], dict[str, JSON]]] = {}
 
-    def add(self, name: str, fields: Mapping[str, Any], source: Source) -> Problem | None:
-        """Add a template. Returns a problem if the name is taken."""
+    def add(self, name: str, fields: Mapping[str, Any] | None, source: Source) -> Problem | None:
+        """Add a template; None stands for one that does not fit the schema. Returns a problem if the name is taken."""
         first = self._found.get(name)
         if first is not None:
             there = first.source.at_key(first.path, "")
@@ -94,7 +95,9 @@ class Templates:
                 f"the template `{name}` is declared twice, first in {there.file}:{there.line}",
                 "rename or remove one of the two",
             )
-        self._found[name] = Layer(f"template {name}", fields, source, ("templates", name))
+        if fields is None:
+            self._broken.add(name)
+        self._found[name] = Layer(f"template {name}", fields or {}, source, ("templates", name))
         return None
 
     def __bool__(self) -> bool:
@@ -149,6 +152,8 @@ class Templates:
                         f"did you mean `{close}`?" if close else "declare it below `templates:`",
                     )
                 )
+            if name in self._broken:
+                raise TemplateError(None)
             if name in once:
                 continue
             if any(one is layer for one in above):

@@ -51,7 +51,7 @@ def load(
     """
     folder = _checked(root, environment)
     budget = budget or Budget()
-    with no_garbage_collection(), Renderer(budget) as renderer:
+    with folder, no_garbage_collection(), Renderer(budget) as renderer:
         return Builder(folder, environment, variables or {}, renderer, budget).load()
 
 
@@ -75,7 +75,7 @@ def catalog_name(root: str | Path, environment: str | None = None) -> str:
         CatalogError: that file can't be read, or has no such name or environment.
     """
     folder = _checked(root, environment)
-    with Renderer() as renderer:
+    with folder, Renderer() as renderer:
         return Builder(folder, environment, {}, renderer).name()
 
 
@@ -89,7 +89,7 @@ def service_facts(
         CatalogError: catalog.yaml or a contract can't be used.
     """
     folder = _checked(root, environment)
-    with Renderer() as renderer:
+    with folder, Renderer() as renderer:
         return Builder(folder, environment, {}, renderer).services(unwritten)
 
 

@@ -62,7 +62,7 @@ class Prompts:
     _joined: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def add_fragment(self, name: str, value: Any, source: Source) -> None:
-        """Add a fragment."""
+        """Add a fragment; None stands for one that does not fit the schema."""
         first = self.fragments.setdefault(name, (value, source))
         if first[1] is not source:
             there = first[1].at_key(("fragments", name), "")
@@ -138,6 +138,8 @@ class Prompts:
             if not users or users[-1] != key:
                 users.append(key)
             part, home = self.fragments[name]
+            if part is None:  # reported by the schema
+                return None
             at = ("fragments", name)
             if isinstance(part, str):
                 part = {"text": part}

@@ -82,7 +82,8 @@ class Composer:
                 if found is not None:
                     yield found
         except TemplateError as error:
-            self.note(error.problem)
+            if error.problem is not None:
+                self.note(error.problem)
 
     def _expansions(self, key: str, declared: Declared, path: NodePath) -> Iterator[Expansion | Problem]:
         given, source = declared.given, declared.source

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
+from reconciler.catalog.budget import ENTRIES_A_FOLDER
 from reconciler.catalog.files import Root, UnreadableError
 from reconciler.errors import Problem
 from reconciler.schemas import load_schema
@@ -66,7 +67,7 @@ def _yaml_files(root: Root) -> Iterator[str]:
                 entries = list(found)
         except OSError:
             continue  # a folder that can't be listed is no part of the catalog
-        root.look(1 + len(entries))
+        root.look(ENTRIES_A_FOLDER + len(entries))
         if below and not _CATALOG_FILES.isdisjoint(entry.name for entry in entries):
             continue
         for entry in entries:

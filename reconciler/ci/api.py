@@ -10,23 +10,28 @@ https://docs.gitlab.com/api/rest (pagination), https://docs.gitea.com/developmen
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, SSLError
 
 from reconciler import __version__
 from reconciler.bounded_http import BoundedSession, SlowAnswerError, UnacceptableAnswerError, send_within
 from reconciler.errors import ReconcilerError
 from reconciler.text.hosts import is_loopback
+from reconciler.tls import what_is_wrong
+from reconciler.values import DEEPEST, parse_json
 
 #: Seconds to connect, and to wait for an answer.
 TIMEOUT = (10, 30)
 #: Seconds for a whole call.
 CALL_TIMEOUT = 60
+#: Seconds for all calls of a command together.
+TOTAL_TIMEOUT = 300
 #: Pages of 100 comments that are looked through.
 PAGES = 100
 
@@ -75,6 +80,7 @@ class Api:
             )
         self._secret = dict(secret)
         self._too_large = too_large
+        self._end = time.monotonic() + TOTAL_TIMEOUT
         self._session = BoundedSession()
         self._session.headers["User-Agent"] = f"reconciler/{__version__}"
         # Set as auth and not as a header: requests would let a .netrc overrule the header.
@@ -97,7 +103,7 @@ class Api:
                 return
             # Only the query is taken from the link: behind a proxy, a forge may not know its own scheme, host and port,
             # and the token goes to no other address.
-            query = dict(parse_qsl(urlsplit(following).query))
+            query = dict(parse_qsl(following.partition("#")[0].partition("?")[2]))
 
     def call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One call's answer."""
@@ -111,20 +117,30 @@ class Api:
         body: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> requests.Response:
+        host = urlsplit(address).hostname
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise PassingError(f"{host} took more than {TOTAL_TIMEOUT} s in all", math.inf)
         try:
             request = self._session.prepare_request(
                 requests.Request(method, address, json=body, params=query)
             )
             settings = self._session.merge_environment_settings(request.url, {}, True, None, None)
             response = send_within(
-                self._session, request, CALL_TIMEOUT, timeout=TIMEOUT, allow_redirects=False, **settings
+                self._session,
+                request,
+                min(CALL_TIMEOUT, left),
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                **settings,
             )
         except UnacceptableAnswerError as error:
-            raise PassingError(f"{urlsplit(address).hostname} gives {error.what}") from None
+            raise PassingError(f"{host} gives {error.what}") from None
+        except (requests.exceptions.SSLError, SSLError) as error:
+            what, hint, _ = what_is_wrong(error)
+            raise ReconcilerError(f"no secure connection to {host}: {what}", hint) from None
         except (requests.RequestException, HTTPError, SlowAnswerError) as error:
-            raise PassingError(
-                f"{urlsplit(address).hostname} does not answer: {type(error).__name__}"
-            ) from None
+            raise PassingError(f"{host} does not answer: {type(error).__name__}") from None
         if response.status_code in (200, 201, 204):
             return response
         raise self._sorted(method, response, sent=body is not None)
@@ -166,7 +182,7 @@ class Api:
 
 def _json(response: requests.Response) -> Any:
     try:
-        return response.json()
+        return parse_json(response.content, levels=DEEPEST)
     except ValueError:
         return None
 

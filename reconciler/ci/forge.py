@@ -6,7 +6,6 @@ Gitea (``/api/swagger`` of an instance), whose comments and job variables are th
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from reconciler.ci.api import Api, ForbiddenError, GoneError, PassingError
 from reconciler.errors import ReconcilerError
+from reconciler.values import parse_json
 
 #: The account of a job's own token on GitHub.
 GITHUB_BOT = "github-actions[bot]"
@@ -118,7 +118,7 @@ def _event(environ: Mapping[str, str]) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        event = json.loads(Path(path).read_bytes())
+        event = parse_json(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise ReconcilerError(f"the event in GITHUB_EVENT_PATH can't be read: {error}") from None
     return event if isinstance(event, dict) else {}
@@ -173,13 +173,13 @@ class GitHub:
         self._api.call("DELETE", f"{self._issues}/comments/{comment.id}")
 
     def head(self) -> str:
-        return str((_looked_up(self._api, self._pull).get("head") or {}).get("sha") or "")
+        return str(_mapping(_looked_up(self._api, self._pull).get("head")).get("sha") or "")
 
     def _comment(self, row: Mapping[str, Any]) -> Comment:
-        user = row.get("user") or {}  # none where the account is deleted
+        user = _mapping(row.get("user"))  # none where the account is deleted
         login = str(user.get("login") or "")
         return Comment(
-            int(row.get("id") or 0),
+            _integer(row.get("id")),
             str(row.get("body") or ""),
             login,
             self._is_ours(login.casefold(), user),
@@ -206,7 +206,7 @@ class Forgejo(GitHub):
         if self._author and self._author != GITHUB_BOT:
             return login == self._author
         # The account of a job's own token is built in, with a number that no account of a person has.
-        return login in ("forgejo-actions", "gitea-actions") and int(user.get("id") or 0) < 0
+        return login in ("forgejo-actions", "gitea-actions") and _integer(user.get("id")) < 0
 
 
 class GitLab:
@@ -248,13 +248,22 @@ class GitLab:
         return str(_looked_up(self._api, self._request).get("sha") or "")
 
     def _comment(self, row: Mapping[str, Any]) -> Comment:
-        author = row.get("author") or {}
-        number, name = int(row.get("id") or 0), str(author.get("username") or "")
-        ours = author.get("id") == self._user
+        author = _mapping(row.get("author"))
+        number, name = _integer(row.get("id")), str(author.get("username") or "")
+        ours = self._user is not None and author.get("id") == self._user
         # Each access token of a project or group has an account of its own, with such a name.
         outdated = not ours and bool(re.fullmatch(r"(project|group)_\d+_bot\w*", name))
         body = str(row.get("body") or "")
         return Comment(number, body, name, ours, f"{self._page}#note_{number}", outdated)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _integer(value: Any) -> int:
+    """An id in an answer: 0 for whatever is none."""
+    return value if type(value) is int else 0
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:

@@ -21,7 +21,7 @@ def event_log(form: LogFormat, *, verbose: bool) -> Callable[[Event], None]:
     """Logs events, as text or as JSON. Looks that find nothing new are left out unless it is ``verbose``."""
 
     def log(event: Event) -> None:
-        if event.kind in _ROUTINE and not verbose:
+        if event.kind in _ROUTINE and not event.message and not verbose:
             return
         line = json.dumps(event_to_document(event)) if form == "json" else _text(event)
         # One write a line, so that lines of several threads do not mix.

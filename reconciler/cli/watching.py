@@ -148,6 +148,8 @@ def _address(entry: AccountEntry, own: str, allowed: Sequence[str]) -> str:
         Refused: nobody did.
     """
     assert entry.endpoint is not None
+    if entry.endpoint == LOCAL:  # no key goes there
+        return LOCAL
     address = check_address(entry.endpoint)
     for one in (own, *map(check_address, allowed)):
         if one != LOCAL and same_address(one, address):

@@ -60,7 +60,8 @@ def contract_from_json(file: str, content: JSON) -> ContractFile:
     Raises:
         ReconcilerError: this version can't use it.
     """
-    return check_contract_file(file, parse_document(file, json.dumps(content, ensure_ascii=False).encode()))
+    text = json.dumps(content, ensure_ascii=False)
+    return check_contract_file(file, parse_document(file, text.encode("utf-8", "surrogatepass")))
 
 
 def check_contract_file(file: str, document: Document) -> ContractFile:

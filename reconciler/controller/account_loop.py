@@ -35,6 +35,9 @@ from reconciler.errors import Problem, ReconcilerError, Refused
 #: How often a folder is looked at for changes, and a key that was refused for another one (seconds).
 POLL: Final = 2.0
 
+#: How many calls a look takes that finds nothing new.
+_CHEAP: Final = 2
+
 #: The shortest wait (seconds): clocks and time zones round.
 _SHORTEST: Final = 0.01
 
@@ -72,6 +75,7 @@ class AccountLoop:
         self.mark = mark
         self.watched = tuple(watched)
         self.wake = threading.Event()
+        self.writing = False  # what was begun has to be ended
         self._clock, self._stop, self._tell, self._on_call, self._spread = clock, stop, tell, on_call, spread
         self._client: Client | None = None
         self._list: AccountList | None = None
@@ -79,6 +83,7 @@ class AccountLoop:
         self._contract: Contract | None = None
         self._trouble: Trouble | None = None
         self._told_failing = False
+        self._told_why = ""
         self._asked = True
         self._next_look = 0.0
         self._polls: dict[str, float] = {}
@@ -130,6 +135,12 @@ class AccountLoop:
     def loading(self) -> bool:
         """Whether some source is still being read."""
         return any(loader.running for loader in self._loaders.values())
+
+    @property
+    def settles_in(self) -> float:
+        """How many seconds the list may still lag behind what an earlier run created; 0 if nobody waits for that."""
+        now = self._clock.monotonic()
+        return max((one.settles_at - now for one in self.watched if one.to_write() is not None), default=0.0)
 
     def _load(self, one: Watched, now: float) -> None:
         name = one.settings.name
@@ -288,6 +299,7 @@ class AccountLoop:
             return self._listed(keep, recent=0, full=full)
 
         hands = Hands(self._client, self._list, self._clock, self._stop, listed)
+        self.writing = True
         try:
             wrote = write(one, hands)
         except Exception as error:
@@ -295,6 +307,8 @@ class AccountLoop:
                 raise
             one.write_trouble = after(error, one.write_trouble, self._clock, self._spread())
             return False
+        finally:
+            self.writing = False
         last = one.last_run
         if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
             partly = ReconcilerError(
@@ -319,13 +333,22 @@ class AccountLoop:
             if count != before.get(how, 0):
                 listings = {**self.status.listings, how: self.status.listings.get(how, 0) + 1}
                 self.status = replace(self.status, listings=listings, last_look=self._clock.now())
-                self._say("listed", how=how)
+                self._say("listed", self._why_not_cheap(snapshot), how=how)
         if self._list.mismatches != mismatches:
             self.status = replace(self.status, mismatches=self.status.mismatches + 1)
             self._say("mismatch", "a full listing found changes that the cheap looks had missed")
         deltas = _DELTAS[self._list.deltas]
         self.status = replace(self.status, sessions=snapshot.total, deltas=deltas)
         return snapshot
+
+    def _why_not_cheap(self, snapshot: Snapshot) -> str:
+        """Why looks are not cheap, once for each reason; else nothing. A short list takes no more calls as a whole."""
+        assert self._list is not None
+        why, calls = self._list.why, 0 if snapshot.listing is None else snapshot.listing.calls
+        if not why or why == self._told_why or calls <= _CHEAP:
+            return ""
+        self._told_why = why
+        return f"each look reads the whole list: {why}"
 
     def _open(self) -> None:
         """Make the client, and make it anew if the key has changed.

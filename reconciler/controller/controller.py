@@ -86,15 +86,17 @@ class Controller:
         self._in_threads(self._once)
 
     def _in_threads(self, work: Callable[[AccountLoop], None]) -> None:
-        threads = [
-            threading.Thread(target=work, args=(loop,), name=f"account {loop.mark}") for loop in self._loops
-        ]
-        for thread in threads:
+        # Daemons: a call that only reads, and is never answered, does not keep a process that was asked to end.
+        threads = {
+            loop: threading.Thread(target=work, args=(loop,), name=f"account {loop.mark}", daemon=True)
+            for loop in self._loops
+        }
+        for thread in threads.values():
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
+        for loop, thread in threads.items():
+            while thread.is_alive() and (loop.writing or not self._stop.is_set()):
                 # Not for ever: a signal that comes right before the wait would be handled only after it.
-                thread.join(1.0)
+                thread.join(0.2)
 
     def step(self) -> float:
         """Do what is due now, in this thread. Returns in how many seconds the next step is due."""
@@ -134,6 +136,10 @@ class Controller:
             while loop.loading and not self._stop.is_set():
                 loop.wake.wait()
                 loop.wake.clear()
+                loop.step()
+            if (wait := loop.settles_in) > 0:
+                self._clock.sleep(wait, self._stop)
+                loop.ask(None)
                 loop.step()
         except Interrupted:
             pass

@@ -17,7 +17,7 @@ from reconciler.apply.report import Report, Result
 from reconciler.apply.run import ApplyOptions, apply_plan
 from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
-from reconciler.controller.clock import Clock, ClockLimiter
+from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
 from reconciler.controller.status import RunStatus
 from reconciler.controller.watched import Watched, settle_of
@@ -53,7 +53,7 @@ def write(one: Watched, hands: Hands) -> bool:
     assert revision is not None
     make_salt(settings.state)  # so that the journal says for which account it is
     stop = hands.stop.part()
-    client = hands.client.paced_by(ClockLimiter(hands.clock, stop))
+    client = hands.client.paced_by(hands.client.limiter.stopped_by(stop))
     catalog, environment = revision.catalog.name, settings.environment
     if settings.lock and (other := _holder(client, catalog, environment)) is not None:
         _stand_by(one, other)
@@ -167,7 +167,7 @@ def _lags(one: Watched, hands: Hands) -> bool:
     }
     left = lag_left(one.facts().entries, scope, settle_of(one.settings, hands.client))
     if left > 0:
-        one.held(left, "the list, which may lag behind what an earlier run created")
+        one.settles(left)
     return left > 0
 
 

@@ -111,13 +111,24 @@ def live_environments(snapshot: Snapshot, only: Only, catalog: str | None) -> li
     live without one, or are not asked for."""
     tags = [live.remark.tag for live in snapshot if live.remark.tag]
     found = {tag.identity.environment for tag in tags if catalog in (None, tag.identity.catalog)}
-    return [] if only == "unmanaged" or None in found else sorted(name for name in found if name)
+    return (
+        []
+        if only == "unmanaged" or None in found
+        else sorted(name for name in found if name and is_key(name))
+    )
 
 
 def _name(snapshot: Snapshot, only: Only, environment: str | None, folder: str) -> str:
     """The default name of the exported catalog."""
     tags = [live.remark.tag for live in snapshot if live.remark.tag]
-    live_names = sorted({tag.identity.catalog for tag in tags if tag.identity.environment == environment})
+    # Anybody who can write a remark can write a tag. No catalog has a name that is not a key.
+    live_names = sorted(
+        {
+            one.identity.catalog
+            for one in tags
+            if one.identity.environment == environment and is_key(one.identity.catalog)
+        }
+    )
     if only != "unmanaged" and live_names:
         if len(live_names) > 1:
             raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from reconciler.disk import MAX_FILE, read_named
 from reconciler.errors import ReconcilerError
 from reconciler.text.nearest import nearest
 from reconciler.text.truncate import truncate
+from reconciler.values import parse_json
 
 #: The version of the file format.
 VERSION: Final = 1
@@ -93,8 +93,8 @@ def read_models(path: Path) -> Models:
             "name a file that `reconciler models --out=FILE` wrote",
         ) from None
     try:
-        document: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        document: Any = parse_json(data)
+    except ValueError:
         document = None
     if isinstance(document, dict):
         names = _names(document.get("models") if "models_version" in document else document.get("data"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.bulk import no_garbage_collection
 from reconciler.catalog import environments
 from reconciler.catalog.budget import ONE_BY_ONE, Budget
-from reconciler.catalog.load import load
+from reconciler.catalog.load import load, open_root
 from reconciler.catalog.loaded import Loaded
 from reconciler.language_models import Models, shipped
 from reconciler.lint.ignore import Comments
@@ -58,7 +58,8 @@ def lint(
     """
     names: list[str | None] = [environment] if environment else [*environments(root)] or [None]
     budget = Budget(ONE_BY_ONE if len(names) > 1 else "")
-    loaded = [load(root, name, variables, budget) for name in names]
+    folder = open_root(root)  # shared, so that looking for files is limited for all environments together
+    loaded = [load(folder, name, variables, budget) for name in names]
     written = read_written(root, loaded[0].manifests)
     comments = Comments(written.documents)
     subjects = [Subject(one, written, comments, models or shipped()) for one in loaded]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from reconciler.catalog.documents import CATALOG_FILE, read_text
+from reconciler.catalog.files import Root
 from reconciler.catalog.load import open_root
 from reconciler.strict_yaml.outline import LINE_END, Entry, Node, Outline
 from reconciler.strict_yaml.path import NodePath
@@ -165,7 +166,11 @@ def read_written(root: Path, manifests: Sequence[str]) -> Written:
     Raises:
         CatalogError: a file changed after it was loaded, and can no longer be read.
     """
-    folder = open_root(root)
+    with open_root(root) as folder:
+        return _read_written(folder, manifests)
+
+
+def _read_written(folder: Root, manifests: Sequence[str]) -> Written:
     written = Written()
     for name in (CATALOG_FILE, *manifests):
         written.add(Document(name, *read_text(folder, name)))

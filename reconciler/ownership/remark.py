@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from reconciler.errors import ReconcilerError
 from reconciler.ownership.tag import (
@@ -26,7 +25,7 @@ from reconciler.ownership.tag import (
     tag_to_json,
     without_base,
 )
-from reconciler.values import DEEPEST, nested_deeper
+from reconciler.values import DEEPEST, nested_deeper, parse_json
 
 #: The key of the remark that is ours.
 OUR_KEY: Final = "reconciler"
@@ -203,8 +202,8 @@ def _without_remains(text: str) -> str:
 def _object(text: str) -> dict[str, Any] | None:
     """The text as a JSON object, or None for anything that is not exactly one."""
     try:
-        document = _decode(text)
-    except (ValueError, RecursionError):
+        document = parse_json(text)
+    except ValueError:
         return None
     if type(document) is not dict:
         return None
@@ -212,20 +211,6 @@ def _object(text: str) -> dict[str, Any] | None:
     if text.count("{") + text.count("[") > DEEPEST and nested_deeper(document, DEEPEST):
         return None
     return document
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and Infinity are no JSON
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(text)  # 1e999 would be written as Infinity, and our tag beside it be lost
-    return number
-
-
-_decode: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 
 
 def _dump(document: Mapping[str, Any], style: tuple[tuple[str, str], bool]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.domain import Limit, Policy
 from reconciler.plan.types import Action, Refusal
+from reconciler.text.paste import flag
 
 
 def refusals(
@@ -41,7 +42,7 @@ def refusals(
         Refusal(
             "prevent_destroy",
             f"{action.key} (#{action.session_id}) is protected by lifecycle.prevent_destroy",
-            f"--allow-destroy={action.key}",
+            flag("allow-destroy", action.key),
             action.key,
         )
         for action in deletes
@@ -56,10 +57,10 @@ def _over(guard: str, limit: Limit | None, count: int, verb: str, managed: int) 
     if limit is None or count <= limit.of(managed):
         return []
     bound = f"{limit} of {managed} managed" if limit.percent is not None else str(limit)
-    flag = "--" + guard.replace("_", "-")
+    allow = "--" + guard.replace("_", "-")
     return [
         Refusal(
-            guard, f"it would {verb} {_sessions(count)}, and the policy allows {bound}", f"{flag}={count}"
+            guard, f"it would {verb} {_sessions(count)}, and the policy allows {bound}", f"{allow}={count}"
         )
     ]
 

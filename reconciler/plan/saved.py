@@ -16,11 +16,16 @@ from reconciler.behaviour.results import tests_from_document
 from reconciler.domain import Listing
 from reconciler.errors import Problem, Refused
 from reconciler.ownership.account import Account, account_from_json, account_to_json
+from reconciler.ownership.catalog_id import is_catalog_id
 from reconciler.ownership.tag import CREATED, Identity
 from reconciler.plan.document import FORMAT_VERSION, plan_to_document
-from reconciler.plan.types import Action, Counts, Detail, FieldChange, Note, Plan, Refusal
+from reconciler.plan.types import KINDS, PROTECTION, Action, Counts, Detail, FieldChange, Note, Plan, Refusal
 from reconciler.schemas import check_document
-from reconciler.values import MISSING
+from reconciler.text.truncate import truncate
+from reconciler.values import DEEPEST, MISSING, parse_json
+
+#: A plan holds live values below some levels of its own.
+_DEEPEST = DEEPEST + 10
 
 _AGAIN = "make the plan again with the version that applies it, and review it"
 
@@ -74,8 +79,8 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
         Refused: it is incomplete, was altered, or has an unknown version.
     """
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = parse_json(text, levels=_DEEPEST)
+    except ValueError:
         raise Refused(f"{source} is not a plan, or was truncated: it is not valid JSON", _AGAIN) from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if not isinstance(version, str):
@@ -84,7 +89,7 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
         )
     if not _known(version):
         raise Refused(
-            f"{source} is a plan of format {version}, and this version reads formats up to {FORMAT_VERSION}",
+            f"{source} is a plan of format {truncate(version)}, and this version reads formats up to {FORMAT_VERSION}",
             "it was made by a newer version: apply it with that, or make the plan again",
         )
     problems = check_document(document, "plan")
@@ -100,6 +105,11 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
     plan = _plan(document)
     scope = (plan.catalog, plan.environment)
     for action in plan.actions:
+        if not _complete(action):
+            key = action.identity.key
+            raise Refused(
+                f"{source} is not a complete plan: the {action.kind} of {key} lacks something", _AGAIN
+            )
         # A session that is handed over to another catalog belonged to this one before.
         sides = [one for one in (action.identity, action.moved_from) if one is not None]
         if scope not in [(one.catalog, one.environment) for one in sides]:
@@ -108,10 +118,24 @@ def saved_to_plan(text: bytes, source: str) -> tuple[Plan, dict[str, Any]]:
     return plan, document
 
 
+def _complete(action: Action) -> bool:
+    """Whether an action holds what its write needs. No plan of this program lacks it."""
+    if action.kind not in KINDS or (action.session_id is None) != (action.kind == "create"):
+        return False
+    if action.kind in ("delete", "forget"):
+        return True
+    if action.catalog_id is not None and not is_catalog_id(action.catalog_id):
+        return False
+    written = {one.path for one in action.fields if one.after is not MISSING}
+    unwritten = {one.path for one in action.fields if one.after is MISSING and one.cause != "released"}
+    return unwritten <= {PROTECTION} and (action.kind != "create" or written >= {"name", "model", "prompt"})
+
+
 def _known(version: str) -> bool:
     major, _, minor = version.partition(".")
     known_major, _, known_minor = FORMAT_VERSION.partition(".")
-    return major == known_major and minor.isdecimal() and int(minor) <= int(known_minor)
+    known = [str(number) for number in range(int(known_minor) + 1)]
+    return major == known_major and minor in known
 
 
 def _digest(document: Mapping[str, Any]) -> str:
@@ -179,7 +203,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         about=document.get("about"),
         lock=document.get("lock", False),
         canary=document.get("canary"),
-        listing=Listing(**listing) if listing else None,
+        listing=Listing(listing["calls"], listing["passes"], listing["way"]) if listing else None,
         account=account_from_json(document.get("account")) or Account(),
         tests=tests_from_document(document["tests"]) if "tests" in document else None,
     )

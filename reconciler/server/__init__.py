@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from reconciler.server.log import Hook as Hook
     from reconciler.server.log import LoggedRequest as LoggedRequest
     from reconciler.server.quirks import Quirks as Quirks
+    from reconciler.server.rows import MessageRow as MessageRow
+    from reconciler.server.rows import SessionRow as SessionRow
     from reconciler.server.run import RunningServer as RunningServer
     from reconciler.server.run import running_server as running_server
-    from reconciler.server.store import MessageRow as MessageRow
-    from reconciler.server.store import SessionRow as SessionRow
     from reconciler.server.store import Store as Store
 
 _HOMES = {

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from reconciler.contract import SESSION_NAMES, Operation
 from reconciler.server.answers import BadRequest, Refusal, SessionNotFound
-from reconciler.server.store import SessionRow, Store
+from reconciler.server.rows import SessionRow
+from reconciler.server.store import Store
 from reconciler.values import JSON
 
 #: The default page size, in rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from reconciler.server.quirks import Quirks
-from reconciler.server.store import SessionRow
+from reconciler.server.rows import SessionRow
 
 
 class Lag:

@@ -16,8 +16,9 @@ from reconciler.server.arguments import (
     read_paging,
 )
 from reconciler.server.quirks import Quirks
+from reconciler.server.rows import SessionRow
 from reconciler.server.shape import Shapes
-from reconciler.server.store import MessagePage, SessionRow, Store
+from reconciler.server.store import MessagePage, Store
 from reconciler.values import JSON
 
 #: The categories of messages.

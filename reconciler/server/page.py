@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Sessions on a page.
 ROWS = 50
 
-#: How many characters of a prompt are shown.
+#: How many characters of a text are shown.
 MOST = 20_000
 
 
@@ -69,8 +69,13 @@ def _template() -> Template:
         loader=PackageLoader("reconciler.server"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["pretty"] = lambda value: json.dumps(value, ensure_ascii=False, indent=2)
+    environment.filters["shortened"] = _shortened
     environment.globals["style"] = Markup(_style())  # noqa: S704 - our own file
     return environment.get_template("sessions.html")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST else f"{text[:MOST]}… {len(text) - MOST:,} more characters"
 
 
 @cache

@@ -27,8 +27,9 @@ from reconciler.server.lag import Lag
 from reconciler.server.message_calls import MessageCalls
 from reconciler.server.operations import served_operations
 from reconciler.server.quirks import IGNORABLE, Quirks
+from reconciler.server.rows import SessionRow
 from reconciler.server.shape import Shapes, at
-from reconciler.server.store import FIRST_ACCOUNT, ORDERINGS, SessionRow, Store, now
+from reconciler.server.store import FIRST_ACCOUNT, ORDERINGS, Store, now
 from reconciler.server.stored import Columns
 
 #: Models that are always listed, besides those that sessions use.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from reconciler.contract import Contract
 from reconciler.server.quirks import Quirks
-from reconciler.server.store import MessageRow, SessionRow
+from reconciler.server.rows import MessageRow, SessionRow
 from reconciler.values import JSON
 
 _TIME = "%Y-%m-%d %H:%M:%S"

@@ -16,11 +16,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.errors import ReconcilerError
+from reconciler.server.database import check_journal, check_schema, distrust
+from reconciler.server.rows import MESSAGE, SESSION, MessageRow, SessionRow, message_row, session_row
 from reconciler.server.tables import INDEXES, SCHEMA, VERSION
 from reconciler.values import JSON
 
@@ -35,45 +37,6 @@ ORDERINGS = ("session_id", "api_use_count", "created_at", "updated_at")
 
 #: How long a write waits for another process, in seconds.
 PATIENCE = 30.0
-
-_SESSION = (
-    "session_id, session_token, api_id, device_id, name, model, prompt, parameters, data, extra, remark, "
-    "api_use_count, created_at, updated_at"
-)
-_MESSAGE = "message_id, session_id, category, content, meta, message.created_at, session_token"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One session. ``extra`` holds further keys of its config; times are UTC, ``YYYY-MM-DD hh:mm:ss``."""
-
-    session_id: int
-    session_token: str
-    api_id: int
-    device_id: str | None
-    name: str
-    model: str
-    prompt: str
-    parameters: Mapping[str, JSON]
-    data: JSON
-    extra: Mapping[str, JSON]
-    remark: str | None
-    api_use_count: int
-    created_at: str
-    updated_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """One message of a session. ``category`` is ``user``, ``assistant`` or ``tip``."""
-
-    message_id: int
-    session_id: int
-    category: str
-    content: str
-    meta: JSON
-    created_at: str
-    session_token: str
 
 
 class MessagePage(NamedTuple):
@@ -99,8 +62,9 @@ class Store:
         self._lock = threading.RLock()
         try:
             if path is not None:
+                check_journal(path)
                 # SQLite gives its -wal and -shm files the mode of the database, so this protects them as well.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
             self._connection = sqlite3.connect(
                 path if path is not None else ":memory:",
                 timeout=PATIENCE,
@@ -165,7 +129,7 @@ class Store:
         )
         with self._lock:
             cursor = self._connection.execute(
-                f"INSERT INTO session ({_SESSION.removeprefix('session_id, ')}) VALUES (?{', ?' * 12})",  # noqa: S608
+                f"INSERT INTO session ({SESSION.removeprefix('session_id, ')}) VALUES (?{', ?' * 12})",  # noqa: S608
                 values,
             )
         assert cursor.lastrowid is not None
@@ -178,8 +142,8 @@ class Store:
             values[column] = _dump(values[column])
         with self._lock:
             self._connection.execute(
-                f"INSERT OR IGNORE INTO session ({_SESSION}) VALUES (?{', ?' * 13})",  # noqa: S608
-                [values[column] for column in _SESSION.split(", ")],
+                f"INSERT OR IGNORE INTO session ({SESSION}) VALUES (?{', ?' * 13})",  # noqa: S608
+                [values[column] for column in SESSION.split(", ")],
             )
 
     def session(self, session_id: int) -> SessionRow | None:
@@ -193,8 +157,8 @@ class Store:
     def sessions(self) -> list[SessionRow]:
         """All sessions, by id."""
         with self._lock:
-            rows = self._connection.execute(f"SELECT {_SESSION} FROM session ORDER BY session_id").fetchall()  # noqa: S608
-        return [_session(row) for row in rows]
+            rows = self._connection.execute(f"SELECT {SESSION} FROM session ORDER BY session_id").fetchall()  # noqa: S608
+        return [session_row(row) for row in rows]
 
     def list_sessions(
         self,
@@ -240,22 +204,22 @@ class Store:
                 values,
             ).fetchone()
             rows = self._connection.execute(
-                f"SELECT {_SESSION} FROM session {where} "  # noqa: S608
+                f"SELECT {SESSION} FROM session {where} "  # noqa: S608
                 f"ORDER BY {column} {way}, session_id {way} LIMIT ? OFFSET ?",
                 (*values, size, (page - 1) * size),
             ).fetchall()
-        return count, [_session(row) for row in rows]
+        return count, [session_row(row) for row in rows]
 
     def neighbour(self, session_id: int, *, api_id: int | None = None) -> SessionRow | None:
         """The next session by id, or the previous one if there is none; ``None`` for the only session."""
         account = "" if api_id is None else "AND api_id = ?"
         with self._lock:
             row = self._connection.execute(
-                f"SELECT {_SESSION} FROM session WHERE session_id <> ? {account} "  # noqa: S608
+                f"SELECT {SESSION} FROM session WHERE session_id <> ? {account} "  # noqa: S608
                 "ORDER BY session_id < ?, abs(session_id - ?) LIMIT 1",
                 (session_id, *(() if api_id is None else (api_id,)), session_id, session_id),
             ).fetchone()
-        return None if row is None else _session(row)
+        return None if row is None else session_row(row)
 
     def touch_session(self, session_id: int) -> None:
         """Set ``updated_at`` of a session to the present time."""
@@ -366,11 +330,11 @@ class Store:
                 (below, *values),
             ).fetchone()
             rows = self._connection.execute(
-                f"SELECT {_MESSAGE} {source} AND message_id < ? "
+                f"SELECT {MESSAGE} {source} AND message_id < ? "
                 f"ORDER BY message_id {'DESC' if newest_first else 'ASC'} LIMIT ? OFFSET ?",
                 (*values, below, size, max(0, (page - 1) * size)),
             ).fetchall()
-        return MessagePage(total, left, [_message(row) for row in rows])
+        return MessagePage(total, left, [message_row(row) for row in rows])
 
     def clear_messages(self, session_id: int) -> int:
         """Remove the messages of a session; return how many there were."""
@@ -410,12 +374,12 @@ class Store:
         try:
             with self._lock:
                 row = self._connection.execute(
-                    f"SELECT {_SESSION} FROM session WHERE {where}",  # noqa: S608
+                    f"SELECT {SESSION} FROM session WHERE {where}",  # noqa: S608
                     (value,),
                 ).fetchone()
         except OverflowError:  # an id beyond 64 bits, which no row can have
             return None
-        return None if row is None else _session(row)
+        return None if row is None else session_row(row)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -428,12 +392,19 @@ class Store:
         self._connection.execute("COMMIT")
 
     def _prepare(self) -> None:
+        distrust(self._connection)
         if self.path is not None:
             self._write_ahead()
         self._connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a killed process loses nothing
         self._connection.execute("PRAGMA foreign_keys = ON")
-        if self._version() == VERSION and self._is_indexed():
-            return
+        if self._version() == VERSION:
+            check_schema(self._connection, self.path, complete=False)
+            if self._is_indexed():
+                return
+        self._create()
+        check_schema(self._connection, self.path)
+
+    def _create(self) -> None:
         with self._transaction("BEGIN IMMEDIATE"):
             version = self._version()
             if version > VERSION:
@@ -470,18 +441,6 @@ class Store:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
-
-
-def _session(row: tuple[Any, ...]) -> SessionRow:
-    values = dict(zip(_SESSION.split(", "), row, strict=True))
-    for column in ("parameters", "data", "extra"):
-        values[column] = json.loads(values[column])
-    return SessionRow(**values)
-
-
-def _message(row: tuple[Any, ...]) -> MessageRow:
-    message_id, session_id, category, content, meta, created_at, session_token = row
-    return MessageRow(message_id, session_id, category, content, json.loads(meta), created_at, session_token)
 
 
 def _dump(value: JSON) -> str:

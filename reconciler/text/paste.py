@@ -15,11 +15,16 @@ from typing import Final
 SUGGESTED: Final = re.compile(r"`(reconciler [^`\n]+)`")
 
 
+def flag(name: str, value: str) -> str:
+    """``--name=value``, quoted for a shell: a value may come from the service, or from a stranger's file."""
+    return shlex.quote(f"--{name}={value}")
+
+
 def command(*words: str, environment: str | None = None) -> str:
     """The command ``reconciler WORDS`` between backticks, quoted for a shell.
 
     It ends in ``--env=NAME`` if the catalog has environments, since without that it would be an error, or be about
     another environment.
     """
-    flag = [f"--env={environment}"] if environment else []
-    return f"`{shlex.join(['reconciler', *words, *flag])}`"
+    chosen = [f"--env={environment}"] if environment else []
+    return f"`{shlex.join(['reconciler', *words, *chosen])}`"

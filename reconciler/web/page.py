@@ -67,7 +67,7 @@ _SESSIONS: Final = {
 def render_page(status: Status, *, logged_in: bool) -> str:
     """The page. ``logged_in`` says that there is a login that can end."""
     states = Counter(one.state for one in status.catalogs)
-    plans = sum(one.plan is not None for one in status.catalogs)
+    waiting = sum(map(approvable, status.catalogs))
     return (
         _environment()
         .get_template("watch.html.jinja")
@@ -84,7 +84,7 @@ def render_page(status: Status, *, logged_in: bool) -> str:
                         (_SESSIONS.get(what, what), number) for what, number in one.sessions.items() if number
                     ],
                     "plan": one.plan,
-                    "open": plans == 1,
+                    "open": waiting == 1 and approvable(one),
                     "approvable": approvable(one),
                     "changes": changes(one.plan),
                 }
@@ -173,7 +173,7 @@ def _environment() -> Environment:
         "max_keys": KEYS,
         "max_runs": RUNS,
     }
-    environment.filters["time"] = _time
+    environment.filters |= {"time": _time, "prose": _prose}
     return environment
 
 
@@ -192,3 +192,12 @@ def _time(moment: datetime) -> Any:
 
     text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(write_timestamp(moment), text, text)
+
+
+def _prose(text: str) -> Any:
+    """A sentence, in which commands stand between backticks."""
+    from markupsafe import Markup, escape
+
+    parts = [escape(visible(part)) for part in text[:LONGEST].split("`")]
+    marked = (Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+    return Markup("").join(marked) + ("…" if len(text) > LONGEST else "")

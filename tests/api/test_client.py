@@ -163,6 +163,16 @@ BAD_ANSWERS: list[tuple[Answer, str, str]] = [
         NO_FIT + "a row of the list has no whole number above 0 at session_id",
         FORM,
     ),
+    (
+        Answer(listing({"session_id": 2**63})),
+        NO_FIT + "a row of the list has a number of more than 64 bits at session_id",
+        FORM,
+    ),
+    (
+        Answer(b'{"count": 1, "results": [NaN]}'),
+        "listing sessions: HTTP 200 with an answer that is not a JSON object",
+        "",
+    ),
     (Answer(listing({"session_id": 7})), NO_FIT + "#7 has no object at session_config", FORM),
     (Answer(listing(row(7, prompt=1))), NO_FIT + "#7 has no text at session_config.prompt", FORM),
     (Answer(listing(row(7, model=[]))), NO_FIT + "#7 has no text at session_config.model", FORM),
@@ -223,16 +233,15 @@ def test_an_answer_that_does_not_come_in_time() -> None:
             assert caught.value.outcome == "unknown"
 
 
-def test_a_certificate_that_can_not_be_verified() -> None:
-    """A server that does not speak TLS at all stands in for one with a bad certificate."""
+def test_a_server_that_does_not_speak_tls() -> None:
     with answering(Answer({})) as stub:
         url = stub.url.replace("http:", "https:")
         endpoint = Endpoint(url, url, API_KEY)
         with calling(url, endpoint=endpoint, tries=1) as client, pytest.raises(ApiError) as caught:
             client.read("list_sessions", {})
     (problem,) = caught.value.problems
-    assert problem.message.startswith(f"listing sessions: no secure connection to {url}: ")
-    assert problem.hint == ("its certificate can't be verified; REQUESTS_CA_BUNDLE names further authorities")
+    assert problem.message == f"listing sessions: no secure connection to {url}: it does not answer in TLS"
+    assert problem.hint == "check the address and its port: is it http and not https?"
     assert caught.value.outcome == "not done"
 
 

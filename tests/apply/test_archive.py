@@ -276,6 +276,8 @@ def test_a_file_that_is_not_what_was_written_is_said_to_be_none(
         ("[" * 100_000, "its values are nested too deeply"),
         ("[]", "it is not a JSON object"),
         ('"cut off', "Unterminated string starting at: line 1 column 1 (char 0)"),
+        ('{"session": {"temperature": NaN}}', "NaN is no JSON"),
+        ('{"a":' * 300 + "1" + "}" * 300, "its values are nested too deeply"),
     ],
 )
 def test_a_file_that_can_not_be_read_does_not_keep_others_from_it(

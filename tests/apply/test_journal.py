@@ -325,9 +325,11 @@ def test_a_journal_that_is_no_file_is_not_read(tmp_path: Path) -> None:
         read_journal(path)
 
 
-def test_what_is_nested_beyond_reason_is_passed_over(tmp_path: Path) -> None:
+def test_what_no_run_can_have_written_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / FILE
-    path.write_bytes(b"[" * 100_000 + b"\n" + b'{"run":"old"}\n' + b"x" * 3_000_000 + b"\n")
+    deep = b'{"run":"x","a":' + b"[" * 250 + b"]" * 250 + b"}\n"
+    others = b'{"run":"x","at":NaN}\n{"run":"x","session_id":1e999}\n' + deep
+    path.write_bytes(b"[" * 100_000 + b"\n" + others + b'{"run":"old"}\n' + b"x" * 3_000_000 + b"\n")
     assert read_journal(path) == [{"run": "old"}]
 
 

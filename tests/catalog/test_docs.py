@@ -47,6 +47,7 @@ def test_the_figures() -> None:
         f"{budget.MAX_VALUES:,}, or one for each {budget.BYTES_A_VALUE} bytes on disk",
         f"{budget.MAX_STEPS:,} comparisons and cells",
         f"{budget.MAX_ENTRIES:,} entries",
+        f"a folder counts for {budget.ENTRIES_A_FOLDER} more",
         f"{templating.TIME:g} s each, {budget.MAX_RENDERING:g} s together",
         f"100; together they read at most {budget.MAX_READ // 2**20} MiB",
         f"up to {layers.MAX_TEMPLATES} levels deep",

@@ -334,15 +334,15 @@ def test_all_templates_together_have_limited_time(tmp_path: Path, monkeypatch: p
     [
         (
             "include: ['**/**/**/a.yaml']\n",
-            "catalog.yaml:4:11: the pattern `**/**/**/a.yaml` makes more than 40 ",
+            "catalog.yaml:4:11: the pattern `**/**/**/a.yaml` makes more than 100 ",
         ),
-        ("", "catalog.yaml: the folder makes more than 40 "),
+        ("", "catalog.yaml: the folder makes more than 100 "),
     ],
 )
 def test_looking_for_files_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, include: str, message: str
 ) -> None:
-    monkeypatch.setattr("reconciler.catalog.files.MAX_ENTRIES", 40)
+    monkeypatch.setattr("reconciler.catalog.files.MAX_ENTRIES", 100)
     root = write_catalog(tmp_path, {"sessions/a.yaml": SESSION})
     (root / "catalog.yaml").write_text("version: 1\ncatalog: shop\ndefaults: {model: m}\n" + include)
     for number in range(30):
@@ -351,6 +351,18 @@ def test_looking_for_files_is_bounded(
         load.load_catalog(root)
     (problem,) = caught.value.problems
     assert format_problem(problem).startswith(message + "entries of folders to look at\n")
+
+
+def test_environments_that_share_a_folder_look_for_files_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_catalog(tmp_path, {"catalog.yaml": CATALOG + ENVIRONMENTS, "sessions/a.yaml": SESSION})
+    folder = load.open_root(root)
+    load.load(folder, "a")
+    monkeypatch.setattr("reconciler.catalog.files.MAX_ENTRIES", folder._looked + 1)
+    load.load(root, "b")
+    with pytest.raises(CatalogError, match="entries of folders to look at"):
+        load.load(folder, "b")
 
 
 def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

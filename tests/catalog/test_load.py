@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler import load_catalog
+from reconciler.catalog import catalog_name, service_facts
 from reconciler.catalog.files import Root
 from reconciler.domain import Lifecycle, Limit, Policy, Session
 from reconciler.errors import CatalogError
@@ -303,3 +304,17 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("environment", ["text", "5", "[a]"])
+def test_an_environment_that_does_not_fit_the_schema_is_an_error_wherever_it_is_chosen(
+    environment: str, tmp_path: Path
+) -> None:
+    text = f"version: 1\ncatalog: shop\nexpect_endpoint: local\nenvironments: {{staging: {environment}}}\n"
+    root = write_catalog(tmp_path, {"catalog.yaml": text})
+    with pytest.raises(CatalogError) as caught:
+        service_facts(root, "staging")
+    (problem,) = caught.value.problems
+    assert problem.place == "catalog.yaml:4:25"
+    assert "expected a mapping" in problem.message
+    assert catalog_name(root, "staging") == "shop"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from reconciler.server import Fault, RunningServer, SessionRow
+from reconciler.server import Fault, RunningServer, SessionRow, running_server
+from reconciler.text.timestamps import write_timestamp
 from tests.cli.conftest import Shell, Started, until, writes
 from tests.support import API_KEY, learned_file
 
@@ -60,6 +62,21 @@ def test_the_exit_code_of_a_single_look(shop: Shell, learned: str) -> None:
     (shop.root / "sessions" / "all.yaml").write_text("sessions: {alice: {nmae: Alice}}\n")
     invalid = shop.run("watch", "shop", "--once", learned)
     assert invalid.returncode == 1 and " failing: sessions/all.yaml:1:20: " in invalid.stderr
+
+
+def test_a_single_look_waits_for_a_list_that_may_lag(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    """Else a job that runs now and then would leave its changes to the next one."""
+    state = shop.root / ".reconciler"
+    state.mkdir()
+    run = {"run": "killed", "at": write_timestamp(datetime.now(UTC), "milliseconds")}
+    scope = {"catalog": "bookshop", "environment": None, "endpoint": server.url}
+    lines = [{"event": "start", **scope}, {"event": "intent", "action": "create", "key": "alice"}]
+    (state / "journal.jsonl").write_text("".join(json.dumps(run | line) + "\n" for line in lines))
+    done = shop.run("watch", "shop", "--once", "--mode=apply", "--settle=3", learned)
+    assert done.returncode == 0, done.stderr
+    assert set(rows(server)) == {"Alice", "Bob"}
 
 
 def test_the_log_can_be_json_and_has_no_prompt(shop: Shell, learned: str) -> None:
@@ -115,7 +132,22 @@ def test_sigterm_drains_and_a_second_one_ends_at_once(
         assert stop(started)[0] == 130
 
 
-@pytest.mark.parametrize("number", [1, 4, 8])
+def test_a_service_that_never_answers_does_not_keep_a_watcher_from_ending(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    server.faults.add(Fault("hang"))
+    with shop.started("watch", "shop", "--mode=apply", learned) as started:
+        until(lambda: len(server.log) > 0)
+        assert stop(started)[0] == 0
+
+
+#: The requests at which a watcher is killed: with --full, all that it makes.
+KILLED = [
+    pytest.param(number, marks=() if number in (5, 12) else pytest.mark.full) for number in range(1, 21)
+]
+
+
+@pytest.mark.parametrize("number", KILLED)
 def test_nothing_is_lost_or_doubled_when_it_is_killed(
     shop: Shell, server: RunningServer, learned: str, number: int
 ) -> None:
@@ -125,10 +157,12 @@ def test_nothing_is_lost_or_doubled_when_it_is_killed(
         killed = []
 
         def kill(entry: Any) -> None:
-            if not killed and len(writes(server)) >= number:
+            if not killed and entry.number == number:
                 killed.append(started.process.send_signal(signal.SIGKILL))
 
         server.done.append(kill)
+        until(lambda: bool(killed) or "applied" in started.err.read_text())
+        started.process.kill()
         started.process.wait(60)
     server.done.remove(kill)
     with shop.started(*flags, "--log-all") as started:
@@ -274,3 +308,13 @@ def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
     assert shop.run("watch", "shop", "--token-file=token").returncode == 64
     assert shop.run("watch", "shop", "--once", "--listen=127.0.0.1:0").returncode == 64
     assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64
+
+
+def test_a_webhook_is_told_what_happens(shop: Shell, server: RunningServer, learned: str) -> None:
+    with running_server(None) as hook:  # any address that takes a POST
+        flag = f"--notify=json+{hook.url}/v1/elsewhere"
+        done = shop.run("watch", "shop", "--once", "--mode=apply", flag, learned)
+        assert done.returncode == 0, done.stderr
+        assert [one.body and one.body.get("kind") for one in hook.log] == ["applied"]
+        assert "notifications can't be delivered (json at 127.0.0.1): " in done.stderr
+    assert shop.run("watch", "shop", "--once", "--notify=http://example.com/x", learned).returncode == 64

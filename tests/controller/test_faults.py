@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import subprocess
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import pytest
 from reconciler.api.lock import locked
 from reconciler.apply import journal as journals
 from reconciler.controller.git_source import GitPlace, GitSource
+from reconciler.controller.sources import FolderSource
 from reconciler.errors import ReconcilerError
 from reconciler.server import Fault, LoggedRequest
 from tests.controller.world import World, main, shop, world
-from tests.support import API_KEY
+from tests.support import API_KEY, LEARNED
 
 
 def test_a_bad_key_costs_one_call_a_minute_and_holds_up_nobody(tmp_path: Path) -> None:
@@ -172,6 +174,40 @@ def test_a_look_costs_the_same_for_any_number_of_catalogs(here: World) -> None:
         here.server.log.clear()
         here.turn(controller, 3000)
         assert here.calls() <= 2 * 10
+
+
+def test_a_long_list_takes_two_calls_while_nothing_changes(here: World) -> None:
+    facts = {
+        "updated_at": "updates",
+        "updated_at_seconds": 1,
+        "updated_at_lag": 0,
+        "updated_at_order": "honoured",
+    }
+    contract = replace(LEARNED, service=replace(LEARNED.service, **facts))
+    size = LEARNED.operation("list_sessions").page_size
+    for number in range(2 * size + 1):
+        here.server.store.insert_session(name=f"of others {number}")
+    watched = [
+        here.watched(),
+        here.watched(name="again", source=FolderSource(here.folder / "shop", here.folder)),
+    ]
+    account = here.account(contract=contract)
+    with here.controller(*watched, accounts=[account]) as controller:
+        here.turn(controller, 1200)  # until the last change is a while ago
+        here.server.log.clear()
+        here.turn(controller, 1800)
+        assert here.calls() <= 2 * 6
+        assert main(controller).deltas == "on" and main(controller).listings["same"] >= 6
+
+
+def test_why_each_look_reads_a_long_list_is_said_once(here: World) -> None:
+    for number in range(3 * LEARNED.operation("list_sessions").page_size):
+        here.server.store.insert_session(name=f"of others {number}")
+    with here.controller(here.watched()) as controller:
+        here.turn(controller, 1200)
+        assert main(controller).deltas == "unlearned"
+    said = [one.message for one in here.events if one.kind == "listed" and one.message]
+    assert len(said) == 1 and said[0].startswith("each look reads the whole list: the contract does not say ")
 
 
 def test_an_account_of_another_key_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     keys: dict[str, Callable[[], str]] = field(default_factory=dict)
     locking: set[int] = field(default_factory=set)
+    modes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.server.before.append(self._note_lock)
@@ -103,6 +104,7 @@ class World:
         self, *catalogs: WatchedCatalog, accounts: Sequence[WatchedAccount] = (), **more: Any
     ) -> Iterator[Controller]:
         """A controller that :func:`turn` drives."""
+        self.modes |= {one.mode for one in catalogs}
         given: Mapping[str, Any] = {
             "state": self.folder / "state",
             "clock": self.clock,
@@ -177,4 +179,13 @@ def world(folder: Path, **more: Any) -> Iterator[World]:
     """A world of its own."""
     given: dict[str, Any] = {"contract": LEARNED, "require_key": API_KEY, "quirks": Quirks()}
     with running_server(None, **{**given, **more}) as server:
-        yield World(folder, server)
+        found = World(folder, server)
+        changing: list[str] = []
+
+        def note(entry: LoggedRequest) -> None:
+            if found.modes == {"observe"} and entry.method != "GET":
+                changing.append(entry.operation)
+
+        server.done.append(note)
+        yield found
+        assert not changing, "the mode `observe` wrote"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Refused
+from reconciler.plan import saved
 from reconciler.plan.saved import saved_to_plan
 from reconciler.server import SessionRow
 from tests.faults.world import World, session, tag_of
@@ -182,8 +183,6 @@ def test_a_plan_of_a_newer_version(world: World, plan: Path) -> None:
 
 
 def test_a_plan_that_holds_an_action_for_another_catalog(world: World, plan: Path) -> None:
-    from reconciler.plan import saved
-
     document = json.loads(plan.read_bytes())
     document["actions"][0]["identity"]["catalog"] = "other"
     document["digest"] = saved._digest(document)
@@ -191,6 +190,66 @@ def test_a_plan_that_holds_an_action_for_another_catalog(world: World, plan: Pat
     run = world.here(*world.applying(what=plan))
     said = f"{plan} is for shop, and holds an action for other/gone1\n{AGAIN}"
     assert (run.code, run.err, run.log) == (3, said, []), run
+
+
+def changed(plan: Path, change: Callable[[Any], object]) -> bytes:
+    """The saved plan, changed by somebody who knows how its digest is made."""
+    document = json.loads(plan.read_bytes())
+    change(document)
+    return json.dumps({**document, "digest": saved._digest(document)}).encode()
+
+
+def _first(document: Any, kind: str) -> Any:
+    return next(one for one in document["actions"] if one["action"] == kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda plan: _first(plan, "create")["fields"].clear(), "is not a complete plan: the create of new1"),
+        (
+            lambda plan: _first(plan, "update")["fields"][0].pop("after"),
+            "is not a complete plan: the update of ",
+        ),
+        (lambda plan: _first(plan, "create").update(session_id=1), "is not a complete plan"),
+        (
+            lambda plan: _first(plan, "delete").update(action="double"),
+            "is not a complete plan: the double of ",
+        ),
+        (lambda plan: plan.update(format_version="1." + "9" * 5000), "is a plan of format 1.999"),
+        (lambda plan: plan.update(format_version="1.١"), "is a plan of format 1.١"),
+        (
+            lambda plan: plan.update(created=float("nan")),
+            "is not a plan, or was truncated: it is not valid JSON",
+        ),
+        (lambda plan: plan.update(about={"a": "\ud800"}), "is not a complete plan"),
+        (lambda plan: plan.update(actions=[5] * 1000), "is not a complete plan"),
+    ],
+)
+def test_a_plan_with_a_fitting_digest_that_lacks_something(
+    plan: Path, change: Callable[[Any], object], why: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        saved_to_plan(changed(plan, change), "plan.json")
+    assert caught.value.problems[0].message.startswith(f"plan.json {why}")
+    assert len(caught.value.problems) <= 101
+
+
+def test_what_a_later_version_adds_to_a_plan_is_ignored(plan: Path) -> None:
+    def add(document: Any) -> None:
+        document["listing"]["seconds"] = 1.5
+
+    assert (
+        saved_to_plan(changed(plan, add), "plan.json")[0] == saved_to_plan(plan.read_bytes(), "plan.json")[0]
+    )
+
+
+def test_a_plan_may_hold_live_texts_that_can_not_be_encoded(plan: Path) -> None:
+    def add(document: Any) -> None:
+        _first(document, "update")["fields"][0]["before"] = "a\ud800"
+
+    found, _ = saved_to_plan(changed(plan, add), "plan.json")
+    assert "a\ud800" in [one.before for action in found.actions for one in action.fields]
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 100_000, b"sessions: {}\n"])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.server import RunningServer, running_server
-from reconciler.server.store import SessionRow
+from reconciler.server.rows import SessionRow
 from tests import warm
 from tests.doctor.test_first_ten_minutes import Step
 from tests.test_followed_pages import PRODUCTION, STAGING, Reader

@@ -115,7 +115,10 @@ def assert_our_html(content: str) -> int:
     if content == "</details>\n":
         return -1
     bare = re.sub(r"<code>[^<>]*</code>", "", content)
-    ours = r"[-+~=/ …·]|&gt;|Notes \(\d+\)|<b>…?</b>|<b>\((?:drift|conflict)\)</b>|<b>the same change in 2 sessions</b>"
+    ours = (
+        r"[-+~=/ ]|&gt;|Notes \(\d+\)|<b></b>|<b>\((?:drift|conflict)\)</b>"
+        r"|<b>the same change in 2 sessions</b>| · |…"
+    )
     assert re.fullmatch(f"<details(?: open)?><summary>(?:{ours})*</summary>\n", bare), bare
     return 1
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler import disk
 from reconciler.api.snapshot_file import read_snapshot
 from reconciler.catalog.files import Root, UnreadableError
+from reconciler.catalog.load import load
 from reconciler.cli.planfile import read_plan
 from reconciler.contract import load_contract
 from reconciler.disk import MAX_DOCUMENT, MAX_FILE, read_named
-from reconciler.errors import ReconcilerError
+from reconciler.errors import CatalogError, ReconcilerError
 from reconciler.language_models import read_models
 from reconciler.server.faults import load_faults
 from reconciler.server.operations import served_operations
@@ -205,11 +208,37 @@ def test_a_catalog_of_many_folders_cannot_use_up_the_file_descriptors(tmp_path: 
         (tmp_path / f"f{number}").mkdir()
         (tmp_path / f"f{number}" / "a").write_text(str(number))
     before = _open_descriptors()
-    root = Root(tmp_path)
-    assert [root.read(f"f{number}/a") for number in range(100)] == [b"%d" % number for number in range(100)]
-    assert len(root.expand("**/a")) == 100
-    assert _open_descriptors() - before <= 32
-    del root
+    with Root(tmp_path) as root, root:
+        assert [root.read(f"f{number}/a") for number in range(100)] == [
+            b"%d" % number for number in range(100)
+        ]
+        assert len(root.expand("**/a")) == 100
+        assert 0 < _open_descriptors() - before <= 32
+    assert _open_descriptors() == before
+    assert root.read("f7/a") == b"7"
+    assert _open_descriptors() == before
+
+
+def test_a_long_process_cannot_run_out_of_file_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text(
+        "version: 1\ncatalog: shop\nsessions:\n  alice: {name: Alice, model: m, prompt: {file: prompts/a.md}}\n"
+    )
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "a.md").write_text("Hello.")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "catalog.yaml").write_text("version: 1\n")
+    before, kept = _open_descriptors(), list[Any]()
+    gc.disable()  # nothing depends on what is collected when
+    try:
+        for number in range(2000):
+            kept.append(load(tmp_path))
+            if number % 20 == 0:
+                with pytest.raises(CatalogError) as caught:
+                    load(tmp_path / "broken")
+                kept[-1].root.expand("**/*.md")
+                kept.append(caught.value)
+    finally:
+        gc.enable()
     assert _open_descriptors() == before
 
 

@@ -13,7 +13,8 @@ def ask(connection: socket.socket, request: dict[str, object], streams: Sequence
     """Send a request, with descriptors of the streams."""
     line = json.dumps(request).encode() + b"\n"
     sent = socket.send_fds(connection, [line], streams)
-    connection.sendall(line[sent:])
+    if sent < len(line):  # even nothing can't be sent once a quick command has ended
+        connection.sendall(line[sent:])
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def pending(digest: str = DIGEST, **given: Any) -> PendingPlan:
     usual: dict[str, Any] = {
         "counts": {"create": 0, "update": 1, "delete": 0},
         "since": NOW - timedelta(hours=2),
-        "waits_for": f"it waits for an approval: `reconciler approve {digest[:12]}`",
+        "waits_for": f"an approval: `reconciler approve {digest}`",
         "drifted": ("alice",),
     }
     return PendingPlan(digest, **usual | given)
@@ -122,7 +122,11 @@ class Scripted:
         self.plans[name] = drift_plan()
         sessions = {"in_sync": 11, "drifted": 1, "pending": 0, "missing": 0}
         self.set(
-            name, state="PlanPending", sessions=sessions, plan=pending(digest), reason="1 session drifted"
+            name,
+            state="PlanPending",
+            sessions=sessions,
+            plan=pending(digest),
+            reason=f"waits for an approval: `reconciler approve {digest}`",
         )
         self.tell("drift_found", name, "1 session of bookshop was changed outside git: alice")
         self.tell("plan_pending", name, "a plan waits for an approval")
@@ -147,8 +151,13 @@ class Scripted:
         )
         self.tell("looked", name, outcome="InSync", seconds=1.2)
 
+    def applied_before(self, name: str) -> None:
+        """There was one more run."""
+        runs = self.catalogs[name].runs
+        self.set(name, runs=(RunStatus(f"run-{len(runs)}", NOW, 0, {"applied": 1}), *runs))
+
     def refused(self, name: str = "bookshop") -> None:
         """A guard refuses the pending plan."""
         refusal = GuardRefusal("max_deletes", "12 deletes, and at most 10 are allowed", "--max-deletes=12")
-        plan = pending(counts={"delete": 12}, refusals=(refusal,), drifted=(), waits_for="a guard refuses it")
+        plan = pending(counts={"delete": 12}, refusals=(refusal,), drifted=(), waits_for="another plan")
         self.set(name, state="Refused", plan=plan)

@@ -38,6 +38,7 @@ from reconciler.plan.keep import keep_for_catalog, keep_for_plan
 from reconciler.plan.types import Plan
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
+from reconciler.text.paste import flag
 
 
 @click.command(cls=SectionedCommand)
@@ -113,7 +114,11 @@ def _catalog(
 
     def plan(snapshot: Snapshot) -> Plan:
         found = facts.added(
-            policy.plan(catalog, snapshot, state=state), snapshot, allow_recreate=policy.allow_recreate
+            catalog,
+            policy.plan(catalog, snapshot, state=state),
+            snapshot,
+            allow_recreate=policy.allow_recreate,
+            shared_account=policy.shared_account,
         )
         found, interrupted = tested(found, catalog, snapshot)
         if interrupted:
@@ -126,6 +131,7 @@ def _catalog(
         catalog.policy,
         plan,
         keep=keep_for_catalog(catalog, ids=facts.ids()),
+        former=catalog.moved_every,
     )
 
 
@@ -154,7 +160,7 @@ def _saved(path: Path, state: Path, flags: dict[str, Any]) -> tuple[Job, Contrac
         where = " --state-dir=CATALOG/.reconciler" if plan.endpoint == LOCAL else ""
         raise Refused(
             f"the plan was made against {plan.endpoint}, and this is {endpoint}",
-            f"apply it with --endpoint={plan.endpoint}{where}, or make a plan against {endpoint}",
+            f"apply it with {flag('endpoint', plan.endpoint)}{where}, or make a plan against {endpoint}",
         )
     need_local_data(flags["endpoint"], state, "the plan")
     refuse_if_applied(str(document["digest"]), read_journal(state / journals.FILE))

@@ -30,6 +30,7 @@ from reconciler.disk import MAX_DOCUMENT, open_regular, read_open
 from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
+from reconciler.values import DEEPEST, parse_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,6 +76,8 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
                 "before": one.before,
                 "run_started": one.run_started,
                 "endpoint": one.endpoint,
+                "catalog": one.identity.catalog,
+                "environment": one.identity.environment,
                 "key": one.identity.key,
                 "session_id": session_id,
                 "name": name,
@@ -84,9 +87,11 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
         ]
         click.echo(json.dumps(rows, indent=2))
     else:
+        several = len({(one.identity.catalog, one.identity.environment) for one in found}) > 1
         for one, _, name in named:
+            key = str(one.identity) if several else one.identity.key
             messages = "" if one.messages is None else f", {count(len(one.messages))}"
-            line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
+            line = f"{one.id}  before {one.before}: {key}, {name or 'name unknown'}{messages}"
             click.echo(terminal(line))
         if not found:
             click.echo("The archive is empty.")
@@ -115,11 +120,11 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
     try:
         with open_regular(found.path) as file:
             data = read_open(file, MAX_DOCUMENT)
-        click.echo(json.dumps(json.loads(data), indent=2))
+        click.echo(json.dumps(parse_json(data, levels=DEEPEST + 10), indent=2))
     except OSError as error:
         raise ReconcilerError(f"{found.path} can't be read: {error.strerror}") from None
-    except RecursionError:
-        raise ReconcilerError(f"{found.path} can't be shown: its values are nested too deeply") from None
+    except ValueError as error:
+        raise ReconcilerError(f"{found.path} can't be shown: {error}") from None
 
 
 @command.command(cls=SectionedCommand)
@@ -213,7 +218,7 @@ def prune(
     auto_approve: bool,
     form: str,
 ) -> int:
-    """Delete old archived sessions from this machine, for good.
+    """Delete old archived sessions from this machine permanently.
 
     Half-written files that a killed run left behind are deleted, too. Exits with 4 when only some files could be
     deleted.
@@ -228,7 +233,7 @@ def prune(
     left = archives.unfinished(folder, now - max(timedelta(days=keep_days), timedelta(hours=1)))
     files = f" and {_count(left)}" if left else ""
     if (old or left) and not auto_approve:
-        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} for good?")
+        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} permanently?")
     failed = {path: problem for path in (*old, *left) if (problem := _delete(path))}
     gone, cleared = ([path for path in paths if path not in failed] for paths in (old, left))
     kept = len(found) - len(gone)

@@ -15,7 +15,6 @@ from reconciler.cli.output import format_option
 from reconciler.ownership.account import account_from_json
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
-from reconciler.values import DEEPEST, nested_deeper
 
 #: The events of the journal that do not say how a write ended.
 _NO_RESULT = ("start", "intent", "listed", "canary", "end")
@@ -31,8 +30,6 @@ def command(catalog: Path, state_dir: Path | None, limit: int, form: str) -> Non
     entries = journals.read_journal((state_dir or catalog / FOLDER) / journals.FILE)
     runs: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
-        if nested_deeper(entry, DEEPEST):
-            continue  # no run wrote that
         runs.setdefault(str(entry.get("run")), []).append(entry)
     newest = list(runs.values())[::-1][:limit]
     if form == "json":

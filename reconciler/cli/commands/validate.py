@@ -32,6 +32,7 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
     """
     from reconciler.catalog import environments
     from reconciler.catalog.budget import ONE_BY_ONE, Budget
+    from reconciler.catalog.load import open_root
     from reconciler.catalog.problems import MAX_PROBLEMS
     from reconciler.lint import MISTAKES, lint
 
@@ -39,12 +40,12 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
     names: list[str | None] = [which.env] if which.env else [*environments(catalog)] or [None]
     problems: dict[Problem, None] = {}  # an error in several environments is printed once
     found = []
-    budget = Budget(ONE_BY_ONE if len(names) > 1 else "")
+    folder, budget = open_root(catalog), Budget(ONE_BY_ONE if len(names) > 1 else "")
     for name in names:
         if budget.is_spent or len(problems) >= MAX_PROBLEMS:
             break
         try:
-            loaded = CatalogFlags(name, which.var).load(catalog, budget)
+            loaded = CatalogFlags(name, which.var).load(folder, budget)
         except CatalogError as error:
             problems |= dict.fromkeys(error.problems)
         else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -26,14 +27,19 @@ from reconciler.cli.options import (
 from reconciler.cli.run_plan import settle_option
 from reconciler.cli.sections import SectionedCommand, option_in
 from reconciler.errors import ExitCode, UsageError
+from reconciler.text.escape import terminal
 
 if TYPE_CHECKING:
+    from reconciler.api.client import Observer, Reply
     from reconciler.cli.watching import Watch
+    from reconciler.contract import Operation
     from reconciler.controller.controller import Controller
+    from reconciler.controller.events import OnEvent
     from reconciler.controller.git_source import GitPlace
     from reconciler.controller.settings import Limits
     from reconciler.controller.status import Mode, Status
     from reconciler.controller.window import Window
+    from reconciler.telemetry import Tracing
     from reconciler.watch_file import CatalogEntry
     from reconciler.web import Feed, Metrics
 
@@ -155,6 +161,13 @@ class WindowType(click.ParamType["Window"]):
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file with the token that the watcher asks for. It needs one if others can reach its address.",
 )
+@option_in("Seen from outside")(
+    "--notify",
+    metavar="URL",
+    multiple=True,
+    help="Announce at this webhook what happens: [FORM+]URL[#secret=SECRET], FORM being json, slack, feishu or "
+    "dingtalk. Repeatable.",
+)
 @click.option("--log-all", is_flag=True, help="Log every look, even if it finds nothing new.")
 @connection_options
 @option_in("Connection and state")(
@@ -254,46 +267,91 @@ def _entries(flags: dict[str, Any]) -> Any:
 
 
 def _run(watch: Watch, *, once: bool, flags: dict[str, Any]) -> int:
-    from reconciler.cli.event_log import event_log
     from reconciler.controller.controller import Controller
 
-    log = event_log(flags["log_format"], verbose=flags["log_all"])
-    if once:
-        controller = Controller(watch.accounts, watch.catalogs, state=watch.state, on_event=[log])
-        with _signals(controller):
+    with ExitStack() as stack:
+        outside = _Outside.of(flags, stack)
+        controller = Controller(
+            watch.accounts,
+            watch.catalogs,
+            state=watch.state,
+            on_event=outside.on_event,
+            on_call=outside.observer,
+        )
+        stack.enter_context(_signals(controller))
+        if once:
             controller.run_once()
-        return _outcome(controller.status())
-    from reconciler.web import Feed, Metrics
-
-    metrics, feed = Metrics(), Feed()
-    controller = Controller(
-        watch.accounts,
-        watch.catalogs,
-        state=watch.state,
-        on_event=[log, metrics, feed],
-        on_call=metrics.observer,
-    )
-    with _signals(controller), _listening(controller, flags, metrics, feed):
+            return _outcome(controller.status())
+        outside.listen(controller, flags, stack)
         controller.run()
     return ExitCode.OK
 
 
-@contextmanager
-def _listening(controller: Controller, flags: dict[str, Any], metrics: Metrics, feed: Feed) -> Iterator[None]:
-    """Serve the controller, if that is asked for."""
-    from reconciler.web import read_token, serve
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What sees the events and the calls of a controller."""
 
-    if flags["listen"] is None:
-        yield
-        return
-    token = None if flags["token_file"] is None else read_token(flags["token_file"])
-    with serve(controller, flags["listen"], token, metrics=metrics, feed=feed, on_bug=_tell_bug) as url:
-        click.echo(f"listening at {url}", err=True)
-        yield
+    metrics: Metrics
+    feed: Feed
+    on_event: Sequence[OnEvent]
+    tracing: Tracing | None
+
+    @staticmethod
+    def of(flags: dict[str, Any], stack: ExitStack) -> _Outside:
+        """What the flags and the environment ask for. It is closed with the ``stack``."""
+        from reconciler.cli.event_log import event_log
+        from reconciler.notify import Notifier
+        from reconciler.telemetry import start_tracing
+        from reconciler.web import Feed, Metrics
+
+        metrics, feed = Metrics(), Feed()
+        on_event: list[OnEvent] = [
+            event_log(flags["log_format"], verbose=flags["log_all"]),
+            metrics,
+            feed,
+        ]
+        tracing = start_tracing(say=_tell)
+        if tracing is not None:
+            stack.callback(tracing.close)
+            on_event.append(tracing)
+        if flags["notify"]:
+            notifier = Notifier(flags["notify"], say=_tell, on_outcome=metrics.notified)
+            on_event.append(stack.enter_context(notifier))
+        return _Outside(metrics, feed, on_event, tracing)
+
+    def observer(self, account: str) -> Observer:
+        """Sees the calls of an account."""
+        count = self.metrics.observer(account)
+        if self.tracing is None:
+            return count
+        trace = self.tracing.observer(account)
+
+        def both(operation: Operation, fields: Mapping[str, Any], reply: Reply) -> None:
+            count(operation, fields, reply)
+            trace(operation, fields, reply)
+
+        return both
+
+    def listen(self, controller: Controller, flags: dict[str, Any], stack: ExitStack) -> None:
+        """Serve the controller, if that is asked for."""
+        from reconciler.web import read_token, serve
+
+        if flags["listen"] is None:
+            return
+        token = None if flags["token_file"] is None else read_token(flags["token_file"])
+        served = serve(
+            controller,
+            flags["listen"],
+            token,
+            metrics=self.metrics,
+            feed=self.feed,
+            on_bug=lambda error: _tell(f"a request was answered with 500: {type(error).__name__}"),
+        )
+        _tell(f"listening at {stack.enter_context(served)}")
 
 
-def _tell_bug(error: Exception) -> None:
-    click.echo(f"a request was answered with 500: {type(error).__name__}", err=True)
+def _tell(sentence: str) -> None:
+    click.echo(terminal(sentence), err=True)
 
 
 def _outcome(status: Status) -> int:
