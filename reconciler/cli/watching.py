@@ -96,9 +96,9 @@ def _named(name: str, environment: str | None, others: Sequence[CatalogEntry], l
 def _watched(entry: CatalogEntry) -> WatchedCatalog:
     assert entry.folder is not None or entry.git is not None
     source = (
-        FolderSource(entry.folder, entry.state)
+        FolderSource(entry.folder, entry.state, entry.name)
         if entry.folder is not None
-        else GitSource(entry.git, entry.state)  # type: ignore[arg-type]
+        else GitSource(entry.git, entry.state, entry.name)  # type: ignore[arg-type]
     )
     return WatchedCatalog(
         entry.name,

@@ -14,6 +14,7 @@ from reconciler.apply.journal_facts import JournalFacts
 from reconciler.domain import Catalog, Snapshot
 from reconciler.ownership.account import other_account
 from reconciler.plan.build import make_plan
+from reconciler.plan.chats import with_counts
 from reconciler.plan.drift import drifted
 from reconciler.plan.saved import plan_digest
 from reconciler.plan.types import Action, Plan, Refusal
@@ -69,8 +70,15 @@ class Comparison:
         }
 
 
-def compare(catalog: Catalog, snapshot: Snapshot, facts: JournalFacts, client: Client) -> Comparison:
-    """Compare a catalog with the live sessions. Messages are counted where a plan depends on it.
+def compare(
+    catalog: Catalog,
+    snapshot: Snapshot,
+    facts: JournalFacts,
+    client: Client,
+    before: Comparison | None = None,
+) -> Comparison:
+    """Compare a catalog with the live sessions. The messages of what is to be deleted are counted once for each plan,
+    not with each look: ``before`` is the last comparison.
 
     Raises:
         ReconcilerError: the messages can't be counted.
@@ -81,8 +89,12 @@ def compare(catalog: Catalog, snapshot: Snapshot, facts: JournalFacts, client: C
     )
     plan = facts.added(catalog, make_plan(catalog, snapshot, written=written), snapshot)
     plan = _of_this_account(catalog, plan, snapshot, facts)
-    plan = with_message_counts(plan, snapshot, lambda: nullcontext(client))
-    return _comparison(plan, snapshot)
+    found = _comparison(plan, snapshot)
+    if before is not None and before.digest == found.digest:
+        counted = {one.session_id: one.messages for one in before.plan.actions}
+        counts = {number: count for number, count in counted.items() if number and count is not None}
+        return replace(found, plan=with_counts(plan, counts))
+    return replace(found, plan=with_message_counts(plan, snapshot, lambda: nullcontext(client)))
 
 
 def only_repairs(found: Comparison) -> Comparison:

@@ -20,8 +20,9 @@ from reconciler.notify.notifier import WAITING
 from reconciler.notify.payload import LONGEST, message, outgoing, undelivered
 from reconciler.text.escape import visible
 from tests.hostile import HOSTILE
-from tests.web.conftest import Hook, Outside
+from tests.web.conftest import Outside
 from tests.web.scripted import ACCOUNT, NOW
+from tests.webhook import Hook
 
 EVENT = Event(
     "drift_found", NOW, ACCOUNT, "bookshop", "bookshop", "production", "alice & <bob> drifted", {"n": 1}
