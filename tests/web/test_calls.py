@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -14,6 +16,7 @@ import requests
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.schemas import check_document
 from reconciler.web import app, parse_listen, serve
+from reconciler.web.health import check
 from tests.web.conftest import Outside
 from tests.web.scripted import DIGEST, NOW, Scripted, pending, watched
 
@@ -232,3 +235,16 @@ def test_a_bug_is_an_answer_and_is_told(web: Outside) -> None:
         serve(Buggy(), "127.0.0.1:0", metrics=web.metrics, feed=web.feed) as url,
     ):
         Outside(web.controller, url).post("/api/v1/reconcile")
+
+
+def test_the_health_check_of_a_container(web: Outside, locked: Outside) -> None:
+    assert check({}) == ""  # serves nothing, and is none the worse for it
+    for served in (web, locked):
+        port = served.url.rpartition(":")[2]
+        assert check({"RECONCILER_LISTEN": f"127.0.0.1:{port}"}) == ""
+        assert check({"RECONCILER_LISTEN": f"0.0.0.0:{port}"}) == ""
+    assert check({"RECONCILER_LISTEN": "127.0.0.1:1"}).startswith("no answer at 127.0.0.1:1: ")
+    assert check({"RECONCILER_LISTEN": "nonsense"}) == "'nonsense' is not an address to listen on"
+    module = [sys.executable, "-m", "reconciler.web.health"]
+    done = subprocess.run(module, env={"RECONCILER_LISTEN": "127.0.0.1:1"}, capture_output=True, check=False)
+    assert done.returncode == 1
