@@ -25,7 +25,7 @@ from reconciler.domain import LiveSession, Others
 from reconciler.server import Store
 
 SESSIONS = 100_000
-PROMPT = "You are a patient bookseller, and you know every shelf. " * 20
+PROMPT = "You are a patient bookseller, and you know every shelf."
 
 
 def learned() -> Contract:

@@ -7,7 +7,7 @@ may be a list or a mapping; their items are not fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -56,7 +56,8 @@ class Policy:
 
     ``canary`` is how many writes of each kind are sent alone first and checked in the list; None means as many as the
     contract calls for (:func:`reconciler.plan.canaries.canaries_due`). ``tests`` says that behaviour tests of what a
-    plan changes have to be run, and must not regress.
+    plan changes have to be run, and must not regress. ``shared_account`` says that the environments of the catalog may
+    live in one account.
     """
 
     max_deletes: Limit | None = Limit(count=10)
@@ -66,6 +67,7 @@ class Policy:
     lock: bool = False
     canary: int | None = None
     tests: Literal["required"] | None = None
+    shared_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,9 @@ class Catalog:
         moved_elsewhere: what ``moved`` gives to another environment than this one;
             :data:`~reconciler.ownership.key.EVERY_KEY` stands for all sessions.
         tests: the behaviour tests of the sessions that have some, by key.
+        moved_every: from where ``moved`` brings every session here, with
+            :data:`~reconciler.ownership.key.EVERY_KEY` as the key.
+        generated: the keys of the sessions that a table or a matrix makes. They have no lines of their own in a file.
     """
 
     name: str
@@ -143,6 +148,15 @@ class Catalog:
     former_ids: frozenset[str] = frozenset()
     moved_elsewhere: frozenset[Identity] = frozenset()
     tests: Mapping[str, Sequence[Case]] = field(default_factory=dict)
+    moved_every: Identity | None = None
+    generated: frozenset[str] = frozenset()
+
+    def successor(self, identity: Identity) -> Identity | None:
+        """The identity that ``moved`` gives here to a session of this identity; None if it gives none."""
+        key = self.moved.get(identity)
+        if key is None and self.moved_every == replace(identity, key=EVERY_KEY):
+            key = identity.key
+        return None if key is None else self.identity(key)
 
     def receiver(self, key: str) -> Identity | None:
         """The identity under which another catalog or environment gets the session of a key, if one does."""
@@ -220,9 +234,8 @@ class LiveSession:
         return found
 
 
-#: Who owns a session that a listing counts but does not keep: nobody, another catalog, or another environment of this
-#: one.
-Others: TypeAlias = Literal["unmanaged", "foreign", "sibling"]
+#: Who owns a session that a listing counts but does not keep: nobody, or another catalog.
+Others: TypeAlias = Literal["unmanaged", "foreign"]
 
 #: Decides what a listing keeps of a session: all of it, a part of it, or only who owns it, to be counted.
 Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
@@ -230,7 +243,20 @@ Keep: TypeAlias = Callable[[LiveSession], LiveSession | Others]
 
 @runtime_checkable
 class KnownKeep(Protocol):
-    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same."""
+    """A :data:`Keep` that can tell how it differs from another. Two of them are equal if they keep the same.
+
+    All sessions with a tag of the ``scope`` (a catalog's name and environment) are kept whole. A session without a tag
+    that has none of these ``ids`` and ``names`` is treated by all of them alike, and not kept in part.
+    """
+
+    @property
+    def scope(self) -> tuple[str, str | None]: ...
+
+    @property
+    def ids(self) -> Collection[int]: ...
+
+    @property
+    def names(self) -> Collection[str]: ...
 
     def __call__(self, live: LiveSession, /) -> LiveSession | Others: ...
 
@@ -253,7 +279,6 @@ class LeftOut:
 
     unmanaged: int = 0
     foreign: int = 0
-    sibling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +321,7 @@ class Snapshot:
     def total(self) -> int:
         """How many sessions were listed, including those that were left out."""
         out = self.left_out
-        return len(self.sessions) + out.unmanaged + out.foreign + out.sibling
+        return len(self.sessions) + out.unmanaged + out.foreign
 
     def reduced(self, keep: Keep) -> Snapshot:
         """The snapshot with only those parts of each session that ``keep`` keeps."""
@@ -307,7 +332,6 @@ class Snapshot:
             left_out=LeftOut(
                 self.left_out.unmanaged + rows.count("unmanaged"),
                 self.left_out.foreign + rows.count("foreign"),
-                self.left_out.sibling + rows.count("sibling"),
             ),
         )
 

@@ -41,7 +41,7 @@ defaults:
     max_tokens: 2000
     history_length: 8
 
-# Deleting a session deletes its messages with it, for good.
+# With a session, its messages are deleted. An apply that would delete more sessions than this is refused.
 policy:
   max_deletes: 5
 """

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from reconciler.api.account_rows import AccountRows, View, smallest
+from reconciler.api.account_rows import AccountRows, Keeps, View
 from reconciler.api.changes import (
     Closing,
     Known,
@@ -29,7 +29,7 @@ from reconciler.api.client import Client
 from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
-from reconciler.api.listing import OnRows, list_anew, list_sessions, whole
+from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
 from reconciler.domain import Keep, KnownKeep, Listing, LiveSession, Snapshot
 from reconciler.ownership.account import make_account
@@ -49,6 +49,7 @@ _FORGOTTEN: Final = 2
 #: How often the order may seem not to be by the latest change, because the session on top was just deleted.
 _DOUBTS: Final = 3
 
+_UNSTAMPED: Final = "the list does not show when a session was changed"
 _LEARN: Final = "`reconciler doctor --probe --write=contract.yaml` learns it"
 
 
@@ -93,7 +94,10 @@ class AccountList:
     def expect(self, keep: Keep) -> None:
         """Say that somebody is going to ask for this. If the list is read before, it is read once for all of them."""
         with self._lock:
-            if keep not in self._expected and (self._rows is None or self._rows.view(keep) is None):
+            view = self._rows.view(keep) if self._rows else None
+            if view is not None:
+                view.asked = self._clock()
+            elif keep not in self._expected:
                 self._expected.append(keep)
 
     def sessions(
@@ -127,7 +131,7 @@ class AccountList:
 
     def named(self, name: str, *, keep: Keep = whole) -> Snapshot:
         """The sessions that the server finds for a name; see :class:`reconciler.api.lister.Lister`."""
-        return list_sessions(self._client, name=name, keep=keep)
+        return list_collecting(self._client, name=name, keep=keep)
 
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
         rows, closing = self._rows, self._closing
@@ -154,29 +158,28 @@ class AccountList:
     def _read_all(self, on_rows: OnRows | None) -> None:
         """Read the whole list, and compare it with what is kept."""
         before = self._rows
-        long = before is None or not self._is_short(before)
-        first = self._latest(1) if self.deltas == "on" and long else None
+        first = self._latest(1) if self.deltas == "on" and not (before and self._is_short(before)) else None
         began = self._clock()
         due = self._closing.due(began)
         reading = _Reading(self._client, self._keeps(began), before, self._closing.closed)
         found = list_anew(self._client, reading.keep, on_rows)
+        if self.deltas == "on" and reading.unstamped:
+            self._switch_off(_UNSTAMPED)
+        if self.deltas == "on" and reading.missed:
+            self.mismatches += 1
+            self._switch_off(f"a look missed a change: {reading.missed}")
+        long = len(found.seen.ids) > self._slices.most
+        ordered = self.deltas == "on" and first is not None and long and self._is_ordered(reading.top)
+        # All calls are made: from here on, nothing fails.
+        if ordered and first is not None:
+            self._closing.passed(due, first.stamps[0])
         self._numbers |= reading.numbers
-        rows = self._rows = AccountRows(found.seen, reading.keeps)
+        rows = self._rows = AccountRows(found.seen, reading.keeps.all)
         for view in rows.views:
             old = before.view(view.keep) if before else None
             view.asked, view.snapshot = (old.asked, old.snapshot) if old else (began, None)
         self._expected = []
         self._full_at = began
-        if reading.missed and self.deltas == "on":
-            self.mismatches += 1
-            self._switch_off(f"a look missed a change: {reading.missed}")
-        if (
-            self.deltas == "on"
-            and first is not None
-            and not self._is_short(rows)
-            and self._is_ordered(reading.top)
-        ):
-            self._closing.passed(due, first.stamps[0])
         self._took("full", reading.top, found.listing)
 
     def _took(self, how: How, top: Stamp | None, listing: Listing) -> None:
@@ -254,26 +257,29 @@ class AccountList:
 class _Reading:
     """A complete listing: what is kept of each session, and whether looks had missed something.
 
-    ``top`` is the latest stamp. ``missed`` says what was missed; empty if nothing was.
+    ``top`` is the latest stamp, and ``unstamped`` says whether a session has none. ``missed`` says what was missed;
+    empty if nothing was.
     """
 
     def __init__(
         self, client: Client, keeps: list[Keep], before: AccountRows | None, closed: Stamp | None
     ) -> None:
-        self.keeps = keeps
+        self.keeps = Keeps(keeps)
         self.top: Stamp | None = None
         self.numbers: set[int | str] = set()
         self.missed = ""
+        self.unstamped = False
         self._client = client
         self._before = before if closed is not None else None
         self._closed = closed or 0
-        self._old_keeps = before.keeps if before else []
+        self._old_keeps = Keeps(before.keeps if before else [])
         self._lock = threading.Lock()
 
     def keep(self, live: LiveSession) -> Row:
         """What is kept of a session. Called from many threads."""
-        row = smallest(self.keeps, live)
+        row = self.keeps.smallest(live)
         stamp = read_stamp(live.row, self._client.contract.session)
+        self.unstamped |= stamp is None
         note_account(self._client, live, self.numbers)
         if stamp is not None:
             with self._lock:
@@ -288,7 +294,7 @@ class _Reading:
         old = self._before.seen.row(live.session_id)
         if old is None:
             self.missed = f"#{live.session_id} is listed, and its updated_at says that it was there before"
-        elif _face(old) != _face(row) and _face(old) != _face(smallest(self._old_keeps, live)):
+        elif _face(old) != _face(row) and _face(old) != _face(self._old_keeps.smallest(live)):
             self.missed = f"#{live.session_id} has changed, and its updated_at does not say so"
 
 
@@ -317,7 +323,7 @@ class _ClientSlices:
         )
         known = [one for one in stamps if one is not None]
         if len(known) < len(stamps):
-            raise NotProvedError("the list does not show when a session was changed", distrust=True)
+            raise NotProvedError(_UNSTAMPED, distrust=True)
         return Slice(count, [live.session_id for live in lives], known, lives)
 
 

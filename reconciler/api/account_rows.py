@@ -8,38 +8,65 @@ what it would get from the whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.api.seen import Row, Seen
 from reconciler.domain import Keep, KnownKeep, LeftOut, LiveSession, Others, Snapshot
 
 
-def smallest(keeps: Sequence[Keep], live: LiveSession) -> Row:
-    """The smallest form of a session in which all of these keep the same of it as of the whole."""
-    found = [keep(live) for keep in keeps]
-    parts: list[Row] = []
-    for one in found:
-        if not any(one is other or one == other for other in parts):
+class Keeps:
+    """What several plans keep."""
+
+    def __init__(self, keeps: Iterable[Keep]) -> None:
+        self.all = list(keeps)
+        known = [keep for keep in self.all if isinstance(keep, KnownKeep)]
+        self._known = bool(known) and len(known) == len(self.all)
+        self._scopes = {keep.scope for keep in known}
+        self._ids = frozenset[int]().union(*(keep.ids for keep in known))
+        self._names = frozenset[str]().union(*(keep.names for keep in known))
+
+    def smallest(self, live: LiveSession) -> Row:
+        """The smallest form of a session in which each plan keeps the same of it as of the whole.
+
+        On an account that others use, nearly all sessions are theirs. One plan is asked about these, not a hundred.
+        """
+        tag = live.remark.tag
+        if (
+            self._known
+            and tag is not None
+            and (tag.identity.catalog, tag.identity.environment) in self._scopes
+        ):
+            return live
+        if self._known and tag is None and live.session_id not in self._ids and live.name not in self._names:
+            return self.all[0](live)
+        found = []
+        parts: list[Row] = []
+        for keep in self.all:
+            one = keep(live)
             if one is live:
                 return live
-            parts.append(one)
-    if len(parts) == 1 and isinstance(parts[0], str):
-        return parts[0]
-    for part in parts:
-        if isinstance(part, LiveSession) and [keep(part) for keep in keeps] == found:
-            return part
-    return live
+            found.append(one)
+            if not any(one is other or one == other for other in parts):
+                parts.append(one)
+        if len(parts) == 1 and isinstance(parts[0], str):
+            return parts[0]
+        for part in parts:
+            if isinstance(part, LiveSession) and [keep(part) for keep in self.all] == found:
+                return part
+        return live
 
 
 @dataclass(slots=True)
 class View:
     """What one plan keeps: some sessions by id, and how many others are kept for other plans, by their owner.
 
-    ``asked`` is when somebody asked for it last, ``snapshot`` what they got, and ``version`` that of the list then.
+    ``parts`` are shared with other plans: of a session that many keep in part, the part is held once. ``asked`` is when
+    somebody asked for it last, ``snapshot`` what they got, and ``version`` that of the list then.
     """
 
     keep: Keep
+    parts: dict[int, list[LiveSession]]
     asked: float = 0.0
     snapshot: Snapshot | None = None
     version: int = -1
@@ -50,10 +77,18 @@ class View:
         """Add a session that is kept for some plan."""
         if isinstance(row, LiveSession):
             found = self.keep(row)
-            if isinstance(found, LiveSession):
-                self.kept[session_id] = found
-            else:
+            if isinstance(found, str):
                 self.counted[found] += 1
+            else:
+                self.kept[session_id] = row if found is row else self._shared(session_id, found)
+
+    def _shared(self, session_id: int, part: LiveSession) -> LiveSession:
+        parts = self.parts.setdefault(session_id, [])
+        for one in parts:
+            if one == part:
+                return one
+        parts.append(part)
+        return part
 
     def remove(self, session_id: int, row: Row | None) -> None:
         """Remove a session that was added like this."""
@@ -68,11 +103,12 @@ class View:
 
 
 class AccountRows:
-    """The sessions that were ``seen``, each in the form that :func:`smallest` gives for these ``keeps``."""
+    """The sessions that were ``seen``, each in the form that :meth:`Keeps.smallest` gives for these ``keeps``."""
 
     def __init__(self, seen: Seen, keeps: Iterable[Keep]) -> None:
         self.seen = seen
         self.views: list[View] = []
+        self._parts: dict[int, list[LiveSession]] = {}
         for keep in keeps:
             self._show(keep)
 
@@ -95,32 +131,33 @@ class AccountRows:
 
     def update(self, changed: Mapping[int, LiveSession], gone: Iterable[int]) -> bool:
         """Take over changes. Returns whether anything is different now."""
-        differs = False
-        keeps = self.keeps
+        differs, keeps = False, Keeps(self.keeps)
         for session_id in sorted(changed):
-            row, before = smallest(keeps, changed[session_id]), self.seen.row(session_id)
+            row, before = keeps.smallest(changed[session_id]), self.seen.row(session_id)
             if row == before:
                 continue
             differs = True
+            self._remove(session_id, before)
             for view in self.views:
-                view.remove(session_id, before)
                 view.add(session_id, row)
             self.seen.add([session_id], [row])
         for session_id in gone:
             before = self.seen.row(session_id)
             if before is not None:
                 differs = True
-                for view in self.views:
-                    view.remove(session_id, before)
+                self._remove(session_id, before)
                 self.seen.remove(session_id)
         return differs
+
+    def _remove(self, session_id: int, before: Row | None) -> None:
+        for view in self.views:
+            view.remove(session_id, before)
+        self._parts.pop(session_id, None)
 
     def left_out(self, view: View) -> LeftOut:
         """How many sessions a plan only counts."""
         out, more = self.seen.left_out(), view.counted
-        return LeftOut(
-            out.unmanaged + more["unmanaged"], out.foreign + more["foreign"], out.sibling + more["sibling"]
-        )
+        return LeftOut(out.unmanaged + more["unmanaged"], out.foreign + more["foreign"])
 
     def _is_whole(self, session_id: int) -> bool:
         """Whether all of a session is kept, or it is not live."""
@@ -128,7 +165,7 @@ class AccountRows:
         return row is None or (isinstance(row, LiveSession) and bool(row.row))
 
     def _show(self, keep: Keep) -> View:
-        view = View(keep)
+        view = View(keep, self._parts)
         for session_id, row in self.seen.kept.items():
             view.add(session_id, row)
         self.views.append(view)

@@ -143,6 +143,14 @@ def list_sessions(
         UnreliableListError: the server does not list what it counts, or not in order.
         ApiError: a page could not be read.
     """
+    with no_garbage_collection():
+        return list_collecting(client, name=name, keep=keep, on_rows=on_rows)
+
+
+def list_collecting(
+    client: Client, *, name: str | None = None, keep: Keep = whole, on_rows: OnRows | None = None
+) -> Snapshot:
+    """As :func:`list_sessions`. The garbage collector stays on, for processes that list all day."""
     numbers: set[Any] = set()
     place = client.contract.session.account
 
@@ -153,14 +161,13 @@ def list_sessions(
         return keep(live)
 
     pages = _ClientPages(client, name, noting, _AHEAD * client.connections, _filters(client, name))
-    with no_garbage_collection():
-        if not pages.filtered:
-            found = read_list(pages, on_rows=on_rows)
-        elif (some := read_filtered(pages)) is not None:
-            found = some
-        else:
-            every = list_sessions(client, keep=lambda live: keep(live) if live.name == name else "unmanaged")
-            return replace(every, left_out=LeftOut())
+    if not pages.filtered:
+        found = read_list(pages, on_rows=on_rows)
+    elif (some := read_filtered(pages)) is not None:
+        found = some
+    else:
+        every = list_collecting(client, keep=lambda live: keep(live) if live.name == name else "unmanaged")
+        return replace(every, left_out=LeftOut())
     sessions = found.sessions
     return Snapshot(
         sessions,
@@ -174,7 +181,7 @@ def list_sessions(
 
 
 def list_anew(client: Client, keep: Keep, on_rows: OnRows | None = None) -> Found:
-    """All sessions, as in :func:`list_sessions`, with those that are only counted. The garbage collector stays on."""
+    """All sessions, as in :func:`list_collecting`, with those that are only counted."""
     return read_list(_ClientPages(client, None, keep, _AHEAD * client.connections, False), on_rows=on_rows)
 
 

@@ -12,7 +12,7 @@ from reconciler.domain import LeftOut, LiveSession, Others
 #: What is kept of a row: the session, or who owns it if it is only counted.
 Row: TypeAlias = LiveSession | Others
 
-_KINDS: Final[dict[Others, int]] = {"unmanaged": 1, "foreign": 2, "sibling": 3}
+_KINDS: Final[dict[Others, int]] = {"unmanaged": 1, "foreign": 2}
 _NAMES: Final[dict[int, Others]] = {number: name for name, number in _KINDS.items()}
 
 

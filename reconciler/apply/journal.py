@@ -311,12 +311,21 @@ def deletions(
     return found
 
 
-def last_account(entries: Iterable[Entry], scope: Mapping[str, Any]) -> Account | None:
+def last_account(
+    entries: Iterable[Entry], scope: Mapping[str, Any], former: Identity | None = None
+) -> Account | None:
     """The account of the last apply from here that names its account, with the sessions that it left live.
 
-    ``scope`` is as in :func:`last_unseen_create`.
+    ``scope`` is as in :func:`last_unseen_create`. ``former`` is the catalog and environment under whose name all of its
+    sessions were applied before, if any.
     """
-    in_scope = _in_scope(scope)
+    scopes = [scope]
+    if former is not None:
+        scopes.append({**scope, "catalog": former.catalog, "environment": former.environment})
+
+    def in_scope(start: Entry) -> bool:
+        return any(_in_scope(one)(start) for one in scopes)
+
     run: Any = None
     found: Account | None = None
     sessions: set[int] = set()

@@ -18,7 +18,8 @@ Others write to the account, too, so the two lists differ by more than the write
 The session of the write must show all of it: the tag with its digests, and each field as sent or in another form.
 
 - A field was *not kept* if a value was sent and the field is absent, empty, or as it was before the update. A trimmed
-  string or a rounded number is another form, which the verification records.
+  string or a rounded number is another form, which the verification records. So is a key of `data` or of the remark
+  that is absent while another one that the call changed is there: the call carries them, and the service drops it.
 - A field that was not sent must be unchanged. An update that resets omitted fields breaks the contract.
 """
 
@@ -204,13 +205,17 @@ def _misses(
     if tag is None or tag != expected:
         return [_unread(live)]
     found, earlier = live.fields(), {} if was is None else was.fields()
-    lost = [
-        change.path
-        for change in action.fields
-        if change.path != PROTECTION
-        and change.cause != "released"
-        and not kept(change.after, _stored(change.path, found, action), earlier.get(change.path, MISSING))
-    ]
+    lost = []
+    carried = {"remark"}  # its tag came back
+    for change in action.fields:
+        if change.path == PROTECTION or change.cause == "released":
+            continue
+        stored = _stored(change.path, found, action)
+        if not kept(change.after, stored, earlier.get(change.path, MISSING)):
+            lost.append(change.path)
+        elif not _empty(change.after) and change.path.startswith("data."):
+            carried.add("data")
+    lost = [path for path in lost if path.partition(".")[0] not in carried]
     fields = sorted({path if path.startswith("parameters.") else call_field(path) for path in lost})
     return [f"#{live.session_id} did not keep {_and(fields)}"] if lost else []
 

@@ -215,6 +215,22 @@ def restore_payload(
     return payload if now is None else {**address(operation, now), **payload}
 
 
+def under_identity(
+    session: LiveSession, identity: Identity, catalog_id: str | None, operation: Operation
+) -> LiveSession:
+    """An archived session as that of the identity that ``moved`` has given it since. ``catalog_id`` is the catalog's.
+
+    Raises:
+        ReconcilerError: with its tag, the remark is longer than the service keeps.
+    """
+    tag = session.remark.tag
+    if tag is None or tag.identity == identity:
+        return session
+    tag = replace(tag, identity=identity, catalog_id=None if tag.catalog_id is None else catalog_id)
+    raw = fitting_remark(session.raw_remark, session.remark.keys, tag, operation.remark_limit)
+    return replace(session, remark=replace(session.remark, tag=tag), raw_remark=raw)
+
+
 def is_restored(now: LiveSession, payload: Mapping[str, Any], operation: Operation) -> bool:
     """Whether a live session is already what the update ``payload`` would make it."""
     found = restore_payload(now, operation, now=now)

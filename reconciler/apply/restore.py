@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from reconciler.api.addressing import address
@@ -26,14 +25,16 @@ from reconciler.api.send import Found, send_until_certain
 from reconciler.apply import journal as journals
 from reconciler.apply.archive import Archive, Archived
 from reconciler.apply.archived_messages import content, messages_to_send
-from reconciler.apply.journal import Journal, new_run, read_journal
+from reconciler.apply.journal import Journal, read_journal
 from reconciler.apply.payload import (
     is_restored,
     making_payload,
     not_carried,
     restore_payload,
     same_remark,
+    under_identity,
 )
+from reconciler.apply.restore_options import Restored, RestoreOptions
 from reconciler.apply.restored_before import RestoredBefore, restored_before
 from reconciler.contract import Operation
 from reconciler.domain import LiveSession, Others, Snapshot
@@ -41,48 +42,12 @@ from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import UNKNOWN, Account, account_to_json, other_account
 from reconciler.ownership.remark import remark_of_another_session
 from reconciler.ownership.reserved import half_made_name, owner, reserved_kind
+from reconciler.ownership.tag import Identity
 from reconciler.plan.unreadable import may_be, why_not_to_create
 from reconciler.text.paste import flag
 from reconciler.text.timestamps import write_timestamp
 
 _AGAIN = "run the restore again to resume"
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a restore did: the session that it created, filled or changed back, and how many messages it added.
-
-    ``already`` says that there was nothing left to do.
-    """
-
-    session_id: int
-    made: bool
-    messages: int
-    already: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """How to restore.
-
-    ``state`` is the folder of the journal. ``archive`` is the folder for what the restore overwrites. ``settle`` is how
-    long (seconds) a list may lag behind a write. ``who`` goes into the journal as it is, and ``run`` names the run in
-    it. ``holding`` is asked before each write whether the run still holds its lock. ``on_message`` is called with the
-    number of messages added so far, and of all. ``account`` is the mark of the account as far as the key tells;
-    ``other_account`` allows another one than that of the archived session. ``replace`` allows the messages of a deleted
-    session to go into its successor, if that has none.
-    """
-
-    state: Path
-    archive: Path
-    settle: float = 10.0
-    who: Mapping[str, str | bool] = field(default_factory=dict)
-    run: str = field(default_factory=new_run)
-    holding: Callable[[], bool] = lambda: True
-    on_message: Callable[[int, int], None] = lambda done, total: None
-    account: Account = UNKNOWN
-    other_account: bool = False
-    replace: bool = False
 
 
 def restore(archived: Archived, client: Client, options: RestoreOptions) -> Restored:
@@ -101,19 +66,22 @@ def restore(archived: Archived, client: Client, options: RestoreOptions) -> Rest
     path = options.state / journals.FILE
     earlier = restored_before(read_journal(path), archived.id)
     with Journal(path) as journal:
-        work = _Work(archived, archived.live(client.contract.session), client, journal, options)
+        original = archived.live(client.contract.session)
+        identity = options.moved.get(archived.identity, archived.identity)
+        work = _Work(archived, original, client, journal, options, identity)
         return work.put_back() if archived.messages is None else work.make_again(earlier)
 
 
 @dataclass(slots=True)
 class _Work:
-    """One restore. ``original`` is the session as it was."""
+    """One restore. ``original`` is the session as it was, and ``identity`` the one that it gets."""
 
     archived: Archived
     original: LiveSession
     client: Client
     journal: Journal
     options: RestoreOptions
+    identity: Identity
     outcomes: Counter[str] = field(default_factory=Counter)
     account: Account = UNKNOWN
     begun: bool = False  # whether something was written, now or by an earlier try
@@ -132,6 +100,9 @@ class _Work:
             )
         self._refuse_if_not_ours(now)
         update = self.client.contract.operation("update_session")
+        if now.remark.tag is not None and self._ours(now):
+            self.identity = now.remark.tag.identity  # it may be about to move
+            self._take_identity(update)
         payload = restore_payload(self.original, update, now=now)
         if is_restored(now, payload, update):
             return Restored(number, made=False, messages=0, already=True)
@@ -141,7 +112,7 @@ class _Work:
         )
         archive.prepare()
         with self._recorded():
-            kept = archive.put("restore", self.archived.identity, now, None)
+            kept = archive.put("restore", self.identity, now, None)
             self._update(payload, number, archive=kept)
         return Restored(number, made=False, messages=0)
 
@@ -173,10 +144,16 @@ class _Work:
         untagged = now.remark.tag is None and not now.remark.unreadable and reserved_kind(now) is None
         if self._ours(now) or self._damaged(now) or (untagged and self.original.remark.tag is None):
             return
+        hint = f"`reconciler archive show {self.archived.id}` has what it was"
+        if now.own_tag is not None:
+            present = now.own_tag.identity
+            hint += (
+                f"; if {present} is the same under a new name, add to its catalog.yaml, and restore it from there: "
+                f'moved: [{{from: "{self.identity}", to: "{present}"}}]'
+            )
         raise Refused(
-            f"#{now.session_id} is {owner(now)} now, and no longer {self.archived.identity}'s: "
-            "nothing was put back",
-            f"`reconciler archive show {self.archived.id}` has what it was",
+            f"#{now.session_id} is {owner(now)} now, and no longer {self.identity}'s: nothing was put back",
+            hint,
         )
 
     def _damaged(self, now: LiveSession) -> bool:
@@ -189,6 +166,7 @@ class _Work:
 
     def make_again(self, earlier: RestoredBefore) -> Restored:
         """Create a deleted session again, or resume with what an earlier try created, or fill its successor."""
+        self._take_identity(self.client.contract.operation("create_session"))
         lives = self._list(earlier.made)
         live = self._made_before(lives, earlier)
         wanted = messages_to_send(self.archived, self.client.contract)
@@ -204,7 +182,7 @@ class _Work:
         left_out = self._left_out(create)
         self.begun = live is not None
         if live is None and (suspect := next(filter(self._may_be_it, lives), None)):
-            raise Refused(*why_not_to_create(self.archived.identity, suspect))
+            raise Refused(*why_not_to_create(self.identity, suspect))
         with self._recorded():
             if live is None:
                 live = self._make(create, lives.newest, whole=not left_out)
@@ -246,7 +224,7 @@ class _Work:
         Raises:
             Refused: it may not.
         """
-        identity = self.archived.identity
+        identity = self.identity
         found = [live for live in lives if self._ours(live)]
         if not found:
             return None
@@ -292,7 +270,10 @@ class _Work:
 
     def _ours(self, live: LiveSession) -> bool:
         tag = live.own_tag
-        return tag is not None and tag.identity == self.archived.identity
+        return tag is not None and tag.identity in (self.identity, self.archived.identity)
+
+    def _take_identity(self, operation: Operation) -> None:
+        self.original = under_identity(self.original, self.identity, self.options.catalog_id, operation)
 
     def _as_it_was(self, live: LiveSession) -> bool:
         original = self.original
@@ -304,12 +285,12 @@ class _Work:
 
     def _may_be_it(self, live: LiveSession) -> bool:
         """Whether it may be this session, with a damaged tag."""
-        return self.original.remark.tag is not None and may_be(
-            live, self.archived.identity, self.original.name
+        return self.original.remark.tag is not None and any(
+            may_be(live, identity, self.original.name) for identity in (self.identity, self.archived.identity)
         )
 
     def _half_made(self, live: LiveSession) -> bool:
-        return live.name == half_made_name(self.archived.identity) and reserved_kind(live) == "half-made"
+        return live.name == half_made_name(self.identity) and reserved_kind(live) == "half-made"
 
     def _left_out(self, create: Operation) -> list[str]:
         """The fields that a create does not store, so that an update has to set them.
@@ -335,7 +316,7 @@ class _Work:
         """
         payload = restore_payload(self.original, create)
         if not whole:
-            payload = making_payload(payload, self.archived.identity)
+            payload = making_payload(payload, self.identity)
         fits = self._as_it_was if whole else self._half_made
         found: LiveSession | None = None
 
@@ -402,7 +383,7 @@ class _Work:
 
     @property
     def _label(self) -> str:
-        return self.archived.identity.key
+        return self.identity.key
 
     def _update(self, payload: Mapping[str, Any], number: int, *, archive: str = "") -> LiveSession:
         """Send an update until it is answered, which does no harm twice, and see that the list shows it."""
@@ -467,11 +448,10 @@ class _Work:
     @contextmanager
     def _recorded(self) -> Iterator[None]:
         """Record that the restore begins, and how it ended."""
-        identity = self.archived.identity
         self._append(
             "start",
-            catalog=identity.catalog,
-            environment=identity.environment,
+            catalog=self.identity.catalog,
+            environment=self.identity.environment,
             endpoint=self.client.endpoint.name,
             account=account_to_json(self.account),
             **self.options.who,
@@ -494,7 +474,7 @@ class _Work:
     def _note(self, action: str, event: str, number: int | None = None, **facts: Any) -> None:
         self.outcomes[event] += 1
         known = {name: fact for name, fact in facts.items() if fact or fact == 0}
-        self._append(event, action=action, key=self.archived.identity.key, session_id=number, **known)
+        self._append(event, action=action, key=self.identity.key, session_id=number, **known)
 
     def _append(self, event: str, **facts: Any) -> None:
         self.journal.record(self.options.run, event, {"restores": self.archived.id, **facts})

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from reconciler.api.client import Client
 from reconciler.apply.archive import Archived
-from reconciler.apply.restore import Restored, RestoreOptions, restore
+from reconciler.apply.restore import restore
+from reconciler.apply.restore_options import Restored, RestoreOptions
 from reconciler.errors import ExitCode, ReconcilerError
 
 #: After this many sessions in a row that could not be restored, no further one is tried.

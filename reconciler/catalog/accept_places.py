@@ -12,6 +12,7 @@ from reconciler.catalog.accept_parts import Fragments, Piece, Spot, fitting, is_
 from reconciler.catalog.documents import CATALOG_FILE, read_text
 from reconciler.catalog.layers import overlay
 from reconciler.catalog.loaded import Loaded
+from reconciler.catalog.tables import Cells
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.strict_yaml.change import Change
 from reconciler.strict_yaml.path import NodePath
@@ -73,6 +74,7 @@ class _Layer:
     file: str
     path: NodePath
     fields: Mapping[str, Any]
+    cells: Cells | None = None
 
     def has(self, steps: Sequence[str]) -> bool:
         """Whether the layer says something about a field."""
@@ -131,7 +133,7 @@ class Places:
             file = self.loaded.files[key]
             return [_Layer(file, ("sessions", key), self.documents[file]["sessions"][key])]
         own = composed[len(self.defaults) :]
-        return [_Layer(one.source.file, one.path, one.fields) for one in own]
+        return [_Layer(one.source.file, one.path, one.fields, one.cells) for one in own]
 
     def _patch(self, key: str) -> NodePath:
         return ("environments", self.environment or "", "sessions", key)
@@ -154,7 +156,7 @@ class Places:
         if "matrix" in block.fields or "from" in block.fields:
             made = block.path[-1]
             raise change.impossible(
-                f"this session is one of several made from `{made}`", f"edit `{made}` in {block.file} by hand"
+                f"this session is one of several made from `{made}`", _by_hand(block, change)
             )
         inherited: dict[str, Any] = {}
         for layer in layers[:-1]:
@@ -358,6 +360,25 @@ class Places:
         except ReconcilerError:
             return False
         return piece.spot == spot and found == text
+
+
+def _by_hand(block: _Layer, change: Accepted) -> str:
+    """What to edit for a value of a session that a table or a matrix makes."""
+    made = f"`{block.path[-1]}` in {block.file}"
+    if block.cells is None:
+        return f"edit {made} by hand"
+    file = block.cells.table.file
+    cell = block.cells.place(change.path)
+    if cell is not None:
+        column = block.cells.columns[change.path]
+        return f"edit its cell in {file} by hand: line {cell.line}, column `{column}`"
+    if change.path == "name" and block.has(("name",)):
+        line = block.cells.table.line(block.cells.start)
+        return f"edit the cells that its name is made of in {file} by hand: line {line}"
+    return (
+        f"no column of {file} fills it in: edit {made} by hand, for all of its sessions; or add a column, and name it "
+        "below `fields`"
+    )
 
 
 def _merged(targets: Iterable[Target]) -> list[Target]:

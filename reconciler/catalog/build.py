@@ -68,6 +68,7 @@ class Builder:
         self._pending: dict[str, Declared] = {}  # sessions to compose when all files are read
         self._composed: dict[str, Sequence[Layer]] = {}
         self._cases = Cases(self._note)
+        self._generated: set[str] = set()  # keys that a table or a matrix makes
         self._adopters: dict[int, str] = {}  # by the id of the live session to adopt
         #: Keys without a session: those that this environment skips, and patterns that expand to others.
         self._skipped: set[str] = set()
@@ -200,6 +201,8 @@ class Builder:
             moves.former_ids,
             moves.moved_elsewhere,
             tests,
+            moves.moved_every,
+            frozenset(self._generated),
         )
         return Loaded(
             catalog,
@@ -359,8 +362,11 @@ class Builder:
         for declared_key, declared in self._pending.items():
             file = self._files.pop(declared_key)
             self._skipped.add(declared_key)
+            expands = not declared.given.keys().isdisjoint(("matrix", "from"))
             for resolved in composer.resolve(declared_key, declared):
                 self._add_composed(resolved, file)
+                if expands:
+                    self._generated.add(resolved.key)
         self._skipped |= composer.keys
 
     def _add_composed(self, resolved: Resolved, file: str) -> None:

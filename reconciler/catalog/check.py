@@ -243,14 +243,25 @@ def _bad_name(path: NodePath, error: Any) -> tuple[str, str]:
                 f"a column can't fill in {_quoted(key)} as a whole",
                 f"name one of its keys, like `{_GROUPS[key]}`",
             )
-        within = f"parameters.{key}"
-        close = within if within in _FIELDS else _closest(key, _FIELDS)
+        close = _table_field(key)
         known = "write a field, like `name` or `parameters.temperature`, or a key of `data` or `remark`, like `data.x`"
         return f"{_quoted(key)} is not a field of a session", f"did you mean `{close}`?" if close else known
     kind = _NAMES.get(str(field), "session key")
     if error.schema["pattern"].startswith("^[A-Z"):
         return f"{_quoted(key)} is not a valid {kind}", _WORD_RULE
     return _bad_key(key, kind)
+
+
+def _table_field(key: str) -> str | None:
+    """The field that a misspelt name of a table's column was probably meant to be."""
+    group, _, rest = key.partition(".")
+    group = _closest(group, ("data", "remark")) or ""
+    if group:
+        return f"{group}.{rest or 'x'}"
+    single = [name for name in _FIELDS if name not in ("parameters", "data", "remark")]
+    close = _closest(key, single)
+    parameter = _closest(key, [name.partition(".")[2] for name in single if "." in name])
+    return close or (parameter and f"parameters.{parameter}")
 
 
 def _bad_key(key: str, kind: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ class Ownership:
     forgotten: frozenset[str]
     former_ids: frozenset[str]
     moved_elsewhere: frozenset[Identity]
+    moved_every: Identity | None
 
 
 def ownership(
@@ -65,7 +66,12 @@ def ownership(
         if problem:
             note(source.at_value(("forgotten", number), *problem))
     return Ownership(
-        moved, handed_over, frozenset(forgotten), frozenset(former_ids), frozenset(entries.elsewhere)
+        moved,
+        handed_over,
+        frozenset(forgotten),
+        frozenset(former_ids),
+        frozenset(entries.elsewhere),
+        entries.every,
     )
 
 

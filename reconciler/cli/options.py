@@ -301,6 +301,12 @@ def policy_options(function: F) -> F:
                 "catalog's or environment's name, and any session although it is live without its tag.",
             ),
             _guard(
+                "--shared-account",
+                is_flag=True,
+                help="Allow an environment to be created in an account that another environment of the catalog uses. "
+                "Default: the catalog's policy, else no.",
+            ),
+            _guard(
                 "--allow-destroy",
                 metavar="KEY",
                 multiple=True,
@@ -385,6 +391,7 @@ class PolicyFlags:
     canary: int | None = None
     allow_empty: bool = False
     allow_recreate: bool = False
+    shared_account: bool = False
     allow_destroy: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     renew: bool = False
@@ -432,20 +439,22 @@ class PolicyFlags:
 
 
 def _named(patterns: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> Selection:
-    """The sessions that --only names: keys of the catalog, and of its live sessions.
+    """The sessions that --only names: keys of the catalog, and of its live sessions. The former key of a session that
+    is about to move stands for its new one.
 
     Raises:
         UsageError: a pattern matches no key.
     """
     from reconciler.plan.types import Selection
 
-    former = {one.key for one in catalog.moved if one == catalog.identity(one.key)}
-    known = catalog.sessions.keys() | (live_keys(snapshot, catalog.name, catalog.environment) - former)
+    live = {tag.identity for one in snapshot if (tag := one.own_tag)}
+    moving = {identity.key: key for identity, key in catalog.moved.items() if identity in live}
+    known = catalog.sessions.keys() | live_keys(snapshot, catalog.name, catalog.environment) | moving.keys()
     keys: set[str] = set()
     unknown = []
     for pattern in patterns:
         found = {key for key in known if fnmatchcase(key, pattern)}
-        keys |= found
+        keys |= {key if key in catalog.sessions else moving.get(key, key) for key in found}
         if not found:
             shows = f"{command('list', environment=catalog.environment)} shows the keys that are live"
             hint = did_you_mean(pattern, known, shows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from reconciler.text.escape import terminal
 from reconciler.text.paste import command as paste
 
 if TYPE_CHECKING:
-    from reconciler.apply.restore import Restored
+    from reconciler.apply.restore_options import Restored
     from reconciler.apply.restore_run import RestoreResult
 
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 class Restoring:
     """How to restore, as the flags say.
 
-    ``root`` is the catalog's folder, ``archive`` that of the archive. ``flags`` are those of the connection.
+    ``root`` is the catalog's folder, ``archive`` that of the archive. ``flags`` are those of the connection. ``moved``
+    has the present identities of sessions that were archived under another one.
     """
 
     root: Path
@@ -52,6 +53,11 @@ class Restoring:
     replace: bool
     form: str
     flags: Mapping[str, Any]
+    moved: Mapping[Identity, Identity] | None = None
+
+    def identity(self, one: Archived) -> Identity:
+        """The identity under which a session is restored."""
+        return (self.moved or {}).get(one.identity, one.identity)
 
 
 def restore_one(found: Archived, how: Restoring) -> None:
@@ -60,16 +66,18 @@ def restore_one(found: Archived, how: Restoring) -> None:
     Raises:
         ReconcilerError: it was not restored, or in part.
     """
+    how = replace(how, moved=_moved(how.root, [found]))
     catalog = _ask([found], how)
     [result] = _restore([found], how, catalog, lambda result: None)
     if result.error is not None:
         raise result.error
     assert result.restored is not None
     if how.form == "json":
-        click.echo(json.dumps({"format_version": "1.0", **_row(found, result.restored)}, indent=2))
+        row = _row(found, how.identity(found), result.restored)
+        click.echo(json.dumps({"format_version": "1.0", **row}, indent=2))
     else:
         click.echo(_done(found, result.restored))
-    _say_if_unwanted([found], catalog)
+    _say_if_unwanted([found], how, catalog)
 
 
 def restore_run(found: Sequence[Archived], how: Restoring) -> int:
@@ -79,7 +87,7 @@ def restore_run(found: Sequence[Archived], how: Restoring) -> int:
 
     def tell(result: RestoreResult) -> None:
         if how.form != "json":
-            key = result.archived.identity.key
+            key = how.identity(result.archived).key
             if result.restored is not None:
                 click.echo(terminal(f"{key}  {_done(result.archived, result.restored)}"))
             else:
@@ -87,14 +95,15 @@ def restore_run(found: Sequence[Archived], how: Restoring) -> int:
         if result.error is not None:
             print_problems(result.error.problems)
 
+    how = replace(how, moved=_moved(how.root, found))
     catalog = _ask(found, how)
     results = _restore(found, how, catalog, tell)
     code = exit_code(results)
     if how.form == "json":
-        rows = [_result_row(result) for result in results]
+        rows = [_result_row(result, how.identity(result.archived)) for result in results]
         document = {"format_version": "1.0", "run": found[0].run, "results": rows}
         click.echo(json.dumps(document, indent=2))
-    _say_if_unwanted([one.archived for one in results if one.restored], catalog)
+    _say_if_unwanted([one.archived for one in results if one.restored], how, catalog)
     if code != ExitCode.OK:
         click.echo("run the same command again to resume: what is restored already stays as it is", err=True)
     return code
@@ -106,13 +115,34 @@ def _ask(found: Sequence[Archived], how: Restoring) -> Catalog | None:
         what = "restore" if one.messages is None else f"create again, with {count(len(one.messages))},"
         if one.messages is not None and how.replace:
             what = f"restore {count(len(one.messages))} of"
-        line = f"This will {what} {one.identity.key} as it was before the {one.before}."
+        to = how.identity(one)
+        key = to.key if to == one.identity else f"{to}, archived as {one.identity},"
+        line = f"This will {what} {key} as it was before the {one.before}."
         click.echo(terminal(line), err=how.form == "json")
     if any(one.account is None for one in found):
         click.echo("It does not say which account it is from: an earlier version archived it.", err=True)
     if not how.auto_approve:
         approve("Restore it?" if len(found) == 1 else f"Restore these {len(found)} sessions?")
-    return _catalog_of(how.root, found[0].identity, locking=how.lock is not None)
+    return _catalog_of(how.root, how.identity(found[0]), locking=how.lock is not None)
+
+
+def _moved(folder: Path, found: Sequence[Archived]) -> dict[Identity, Identity]:
+    """The identities that ``moved`` in the folder's catalog gives to archived sessions. A restore has to work without
+    the catalog."""
+    from reconciler.catalog import environments
+
+    moved: dict[Identity, Identity] = {}
+    names: list[str | None] = [*environments(folder)] or [None]
+    for environment in names:
+        try:
+            catalog = CatalogFlags(environment, ()).load(folder)
+        except ReconcilerError:
+            continue
+        for one in found:
+            to = catalog.successor(one.identity)
+            if to is not None:
+                moved.setdefault(one.identity, to)
+    return moved
 
 
 def _restore(
@@ -121,10 +151,10 @@ def _restore(
     catalog: Catalog | None,
     on_result: Callable[[RestoreResult], None],
 ) -> list[RestoreResult]:
-    from reconciler.apply.restore import RestoreOptions
+    from reconciler.apply.restore_options import RestoreOptions
     from reconciler.apply.restore_run import restore_all
 
-    identity, by, run = found[0].identity, who(how.root), new_run()
+    identity, by, run = how.identity(found[0]), who(how.root), new_run()
     state = open_state(how.state)
     make_salt(state)
     with connect(_connection(how, catalog, identity), state) as client:
@@ -152,6 +182,8 @@ def _restore(
                     account=Account(key=key_mark(client, state)),
                     other_account=how.other_account,
                     replace=how.replace,
+                    moved=how.moved or {},
+                    catalog_id=None if catalog is None else catalog.id,
                 )
                 return restore_all(found, client, options, on_result)
 
@@ -171,26 +203,26 @@ def count(messages: int) -> str:
     return "1 message" if messages == 1 else f"{messages} messages"
 
 
-def _row(found: Archived, done: Restored) -> dict[str, Any]:
-    return {"id": found.id, "key": found.identity.key, **asdict(done)}
+def _row(found: Archived, identity: Identity, done: Restored) -> dict[str, Any]:
+    return {"id": found.id, "key": identity.key, **asdict(done)}
 
 
-def _result_row(result: RestoreResult) -> dict[str, Any]:
+def _result_row(result: RestoreResult, identity: Identity) -> dict[str, Any]:
     found = result.archived
     if result.restored is not None:
-        return {**_row(found, result.restored), "outcome": "restored"}
+        return {**_row(found, identity, result.restored), "outcome": "restored"}
     if result.error is None:
-        return {"id": found.id, "key": found.identity.key, "outcome": "not tried"}
+        return {"id": found.id, "key": identity.key, "outcome": "not tried"}
     message = "; ".join(problem.message for problem in result.error.problems)
-    return {"id": found.id, "key": found.identity.key, "outcome": "failed", "message": message}
+    return {"id": found.id, "key": identity.key, "outcome": "failed", "message": message}
 
 
-def _say_if_unwanted(restored: Sequence[Archived], catalog: Catalog | None) -> None:
+def _say_if_unwanted(restored: Sequence[Archived], how: Restoring, catalog: Catalog | None) -> None:
     """Warn of each session that the next apply would delete again."""
     if catalog is None:
         return
     for one in restored:
-        identity = one.identity
+        identity = how.identity(one)
         if one.messages is None or identity.key in catalog.sessions.keys() | catalog.forgotten:
             continue
         key = terminal(identity.key)

@@ -35,6 +35,7 @@ from reconciler.cli.suggestions import completed, completed_document
 from reconciler.domain import Catalog, Keep, Policy, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, Refused
 from reconciler.ownership.account import Account
+from reconciler.ownership.tag import Identity
 from reconciler.plan.document import plan_to_document
 from reconciler.plan.types import GONE, Plan
 from reconciler.render.options import Detail, RenderOptions
@@ -116,7 +117,7 @@ class Job:
     A plan that was ``reviewed`` is applied without asking. ``made_from`` is what of a saved plan goes into the journal:
     its digest, the commit that it was made from, and whether the working tree was dirty; None if it is made now.
     ``keep`` is what the plan needs of the list. ``account`` is the mark of the account that a saved plan is for, None
-    if there is none.
+    if there is none. ``former`` is the name under which all sessions were applied before, as ``moved`` says.
     """
 
     catalog: str
@@ -127,6 +128,7 @@ class Job:
     made_from: Mapping[str, str | bool] | None = None
     keep: Keep = whole
     account: Account | None = None
+    former: Identity | None = None
 
 
 def run_plan(job: Job, writing: Writing, connection: Connection, *, root: Path, state: Path) -> int:
@@ -159,7 +161,7 @@ def run_part(
     state: Path,
 ) -> int:
     """Run a plan for some sessions of a catalog, with the ``flags`` of a command. As :func:`run_plan`."""
-    job = Job(catalog.name, catalog.environment, catalog.policy, plan, keep=keep)
+    job = Job(catalog.name, catalog.environment, catalog.policy, plan, keep=keep, former=catalog.moved_every)
     connection = connection_for(flags, root, catalog.environment)
     return run_plan(job, split(flags, Writing), connection, root=root, state=state)
 
@@ -283,7 +285,7 @@ def _check_account(job: Job, writing: Writing, snapshot: Snapshot, entries: Iter
         )
     whole = f"{job.catalog}@{job.environment}" if job.environment else job.catalog
     scope = {"catalog": job.catalog, "environment": job.environment, "endpoint": snapshot.endpoint}
-    last = last_account(entries, scope)
+    last = last_account(entries, scope, job.former)
     if last is not None:
         hint = "use the key of that account, or add --other-account to apply to this one from now on"
         check_account(

@@ -49,7 +49,6 @@ class TestFlags:
     chat_endpoint: str | None
     judge_model: str | None
     embedding_model: str | None
-    record: Path | None
     replay: Path | None
     fresh: bool
 
@@ -82,7 +81,6 @@ def tests_options(function: F) -> F:
                 help="The model that judges answers by a rubric. Default: each persona's own.",
             ),
             _tests("--embedding-model", metavar="MODEL", help="The model for the check `similar_to`."),
-            _tests("--record", type=OutPath(), help="Write all answers to this file, for --replay."),
             _tests(
                 "--replay",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -93,6 +91,17 @@ def tests_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def record_option(function: F) -> F:
+    """--record."""
+    return _tests(
+        "--record",
+        type=OutPath(),
+        envvar="RECONCILER_TEST_RECORD",
+        show_envvar=True,
+        help="Write all answers to this file, for --replay.",
+    )(function)
 
 
 def gate_options(function: F) -> F:
@@ -185,13 +194,12 @@ def run_tests(
             calls = "one call" if needed.calls == 1 else f"at most {needed.calls:,} calls"
             click.echo(f"{len(trials)} test{'' if len(trials) == 1 else 's'}: {calls}", err=True)
         outcomes = run_trials(trials, asking)
-    if given.record is not None:
+    record = flags.get("record")
+    if record is not None:
         try:
-            write_out(given.record, recording(answers.used.items()))
+            write_out(record, recording(answers.used.items()))
         except OSError as error:
-            raise ReconcilerError(
-                f"the answers can't be written to {given.record}: {error.strerror}"
-            ) from None
+            raise ReconcilerError(f"the answers can't be written to {record}: {error.strerror}") from None
     return tested(outcomes), ExitCode.INTERRUPTED if stop.is_set() else 0
 
 

@@ -136,6 +136,12 @@ class AccountLoop:
         """Whether some source is still being read."""
         return any(loader.running for loader in self._loaders.values())
 
+    @property
+    def settles_in(self) -> float:
+        """How many seconds the list may still lag behind what an earlier run created; 0 if nobody waits for that."""
+        now = self._clock.monotonic()
+        return max((one.settles_at - now for one in self.watched if one.to_write() is not None), default=0.0)
+
     def _load(self, one: Watched, now: float) -> None:
         name = one.settings.name
         loader = self._loaders[name]

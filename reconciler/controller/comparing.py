@@ -79,8 +79,8 @@ def compare(catalog: Catalog, snapshot: Snapshot, facts: JournalFacts, client: C
     snapshot = with_messages(
         snapshot, catalog.name, catalog.environment, written, lambda: nullcontext(client)
     )
-    plan = facts.added(make_plan(catalog, snapshot, written=written), snapshot)
-    plan = _of_this_account(plan, snapshot, facts)
+    plan = facts.added(catalog, make_plan(catalog, snapshot, written=written), snapshot)
+    plan = _of_this_account(catalog, plan, snapshot, facts)
     plan = with_message_counts(plan, snapshot, lambda: nullcontext(client))
     return _comparison(plan, snapshot)
 
@@ -102,10 +102,10 @@ def _comparison(plan: Plan, snapshot: Snapshot) -> Comparison:
     return Comparison(plan, snapshot, plan_digest(plan), tuple(sorted(keys)))
 
 
-def _of_this_account(plan: Plan, snapshot: Snapshot, facts: JournalFacts) -> Plan:
+def _of_this_account(catalog: Catalog, plan: Plan, snapshot: Snapshot, facts: JournalFacts) -> Plan:
     """The plan, refused if the account is another one than that of the last apply from here."""
     scope = {"catalog": plan.catalog, "environment": plan.environment, "endpoint": plan.endpoint}
-    expected = last_account(facts.entries, scope)
+    expected = last_account(facts.entries, scope, catalog.moved_every)
     if expected is None or plan.empty:
         return plan
     live = {one.session_id for one in snapshot}

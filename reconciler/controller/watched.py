@@ -81,6 +81,7 @@ class Watched:
         self.standby: str = ""  # the holder of the lock that is waited for
         self.held_until = 0.0  # nothing is written before that (by the monotonic clock)
         self.held_for = ""
+        self.settles_at = 0.0  # when the list shows what an earlier run created (by the monotonic clock)
         self.asked = True  # somebody wants it looked at
         self.approval: Approval | None = None
         self._account = account
@@ -321,6 +322,11 @@ class Watched:
         if now < self.held_until:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
+
+    def settles(self, seconds: float) -> None:
+        """Write nothing until the list shows what an earlier run created, or that would be created twice."""
+        self.held(seconds, "the list, which may lag behind what an earlier run created")
+        self.settles_at = self.held_until
 
     def held(self, seconds: float, waits_for: str) -> None:
         """Write nothing for so many seconds."""

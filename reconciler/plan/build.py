@@ -15,6 +15,7 @@ from reconciler.plan.duplicates import resolve
 from reconciler.plan.fingerprint import fingerprint, observed
 from reconciler.plan.guards import refusals
 from reconciler.plan.hints import hints
+from reconciler.plan.moves import move_notes
 from reconciler.plan.placing import (
     Places,
     another_catalog,
@@ -119,7 +120,7 @@ def make_plan(
             *dropped_digests(actions, snapshot),
             *canary_notes(actions, snapshot.contract, catalog.policy.canary, snapshot.endpoint),
             *rename_notes(renamed),
-            *hints(actions, places.unmanaged, catalog.fragments),
+            *hints(catalog, actions, places.unmanaged),
         ),
         refusals=(*draft.refusals, *guarded, *missing_capabilities(actions, snapshot)),
         about=None if only is None else "part",
@@ -155,8 +156,8 @@ def _counts(draft: _Draft, places: Places, snapshot: Snapshot) -> Counts:
         no_op=draft.no_op,
         managed=places.managed,
         unmanaged=len(places.unmanaged) + snapshot.left_out.unmanaged,
-        foreign=places.foreign + places.siblings + snapshot.left_out.foreign + snapshot.left_out.sibling,
-        other_environments=places.siblings + snapshot.left_out.sibling,
+        foreign=places.foreign + places.siblings + snapshot.left_out.foreign,
+        other_environments=places.siblings,
         unreadable=len(places.unreadable),
         copies=len(places.copies),
         rewritten=draft.rewritten,
@@ -168,7 +169,7 @@ def _compare_all(catalog: Catalog, places: Places, snapshot: Snapshot, *, renew:
     for live in places.unreadable:
         message = f"the tag can't be read ({live.remark.unreadable}): left alone"
         draft.notes.append(Note("unreadable-tag", message, None, live.session_id))
-    draft.notes += copy_notes(catalog, places)
+    draft.notes += [*copy_notes(catalog, places), *move_notes(catalog, snapshot, places)]
     draft.refusals, doubtful = unclear(catalog, places)
     draft.refusals += taken(catalog, places, snapshot)
     adoptions = check_adoptions(catalog, snapshot, places.held, {live.session_id for live in places.leaving})
@@ -351,7 +352,8 @@ def _not_in_journal(
     whose, they = ("it is", "it") if len(found) == 1 else ("they are", "they")
     if catalog.id is None:
         advice = (
-            f"an id tells the two apart ({command('apply', '--write-id', environment=catalog.environment)})"
+            "find that out before you apply. Ids tell the two apart from then on "
+            f"({command('apply', '--write-id', environment=catalog.environment)})"
         )
     else:
         advice = "find that out before you apply, since a tag from before the id does not say it"

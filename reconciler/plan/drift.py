@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from reconciler.domain import Snapshot
 from reconciler.plan.chats import ARCHIVED
 from reconciler.plan.document import plan_to_document
+from reconciler.plan.moves import DONE
 from reconciler.plan.types import KINDS, Action, Detail, FieldChange, Plan
 
 Side = TypeVar("Side", FieldChange, Detail)
@@ -26,7 +27,9 @@ def drifted(plan: Plan) -> Plan:
         or action.outside is not None
     )
     # What an apply tries first, overwrites or could restore is nothing that was changed outside git.
-    notes = tuple(note for note in plan.notes if note.kind not in ("canary", "not-in-journal", ARCHIVED))
+    notes = tuple(
+        note for note in plan.notes if note.kind not in ("canary", "not-in-journal", ARCHIVED, DONE)
+    )
     return replace(plan, actions=actions, notes=notes, refusals=(), about="drift")
 
 

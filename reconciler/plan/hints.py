@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
 
-from reconciler.domain import Fragment, LiveSession
+from reconciler.domain import Catalog, Fragment, LiveSession
 from reconciler.plan.advice import adopt_line
 from reconciler.plan.types import Action, Note
 
@@ -26,16 +26,14 @@ _PAIRS: Final = 400
 _WORK: Final = 8_000_000
 
 
-def hints(
-    actions: Sequence[Action], unmanaged: Sequence[LiveSession], fragments: Mapping[str, Fragment]
-) -> list[Note]:
+def hints(catalog: Catalog, actions: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:
     """Notes on creates with the name of an unmanaged session, on keys that look renamed, and on fragments whose change
     explains the changes of prompts."""
-    notes = _shared_changes(actions, fragments) if fragments else []
+    notes = _shared_changes(actions, catalog.fragments) if catalog.fragments else []
     creates = [action for action in actions if action.kind == "create"]
     if creates:
         deletes = [action for action in actions if action.kind == "delete"]
-        notes += [*_twins(creates, unmanaged), *_renames(creates, deletes)]
+        notes += [*_twins(catalog, creates, unmanaged), *_renames(creates, deletes)]
     return notes
 
 
@@ -61,20 +59,20 @@ def _shared_changes(actions: Sequence[Action], fragments: Mapping[str, Fragment]
     return notes
 
 
-def _twins(creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:
+def _twins(catalog: Catalog, creates: Sequence[Action], unmanaged: Sequence[LiveSession]) -> list[Note]:
     by_name: dict[str, list[int]] = {}
     for live in unmanaged:
-        by_name.setdefault(live.name, []).append(live.session_id)
+        by_name.setdefault(live.name.strip(), []).append(live.session_id)
     return [
         Note(
             "same-name",
             f"has the same name as {_numbers(ids)}, which is unmanaged: "
             "to adopt that session instead of creating one, "
-            f"{adopt_line(action.key, ids[0], action.identity.environment)}",
+            f"{adopt_line(catalog, action.key, ids[0])}",
             action.key,
         )
         for action in creates
-        if (ids := by_name.get(action.name))
+        if (ids := by_name.get(action.name.strip()))
     ]
 
 

@@ -6,8 +6,8 @@ mostly one more in a count.
 
 - whole: what is ours or is to become ours, what is named by its id, what has an unreadable tag, what is reserved, what
   has the name of a session in the catalog and a remark that may have held a tag before it was cut off;
-- id, name and identity: unmanaged sessions with the name of a session in the catalog, and those of the other catalogs
-  that sessions come from or go to;
+- id, name and identity: unmanaged sessions with the name of a session in the catalog, those of the other catalogs that
+  sessions come from or go to, and those of the catalog's other environments, which tell whose account it is;
 - these and the prompt if it is one of the catalog's: sessions of other catalogs and environments with a key or prompt
   of a session in the catalog, which may have been renamed (:mod:`reconciler.plan.renamed`).
 """
@@ -62,7 +62,7 @@ class KeepForPlan:
             return self._tagged(live, tag)
         if live.remark.unreadable or reserved_kind(live) is not None:
             return live
-        name = self.names.get(live.name)
+        name = self.names.get(live.name.strip())
         if name is None:
             return "unmanaged"
         named = _named(
@@ -77,7 +77,8 @@ class KeepForPlan:
         prompt = self.likeness.prompt(live) if self.likeness else ""
         if where in self.near or prompt or (self.likeness and self.likeness.like_key(tag.identity)):
             return _named(live.session_id, live.name, tag, prompt)
-        return "sibling" if self.catalog and is_sibling(self.catalog, tag) else "foreign"
+        sibling = self.catalog is not None and is_sibling(self.catalog, tag)
+        return _named(live.session_id, live.name, tag) if sibling else "foreign"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KeepForPlan) and self.ids == other.ids and self._like(other)
@@ -114,7 +115,7 @@ def keep_for_catalog(catalog: Catalog, *, whole_names: bool = False, ids: Iterab
         (catalog.name, catalog.environment),
         frozenset({*catalog.moved, *catalog.handed_over.values()}),
         frozenset({*catalog.adopt.values(), *ids}),
-        {session.name: session.name for session in catalog.sessions.values()},
+        {session.name.strip(): session.name for session in catalog.sessions.values()},
         whole_names,
         Likeness.of(catalog),
         catalog,

@@ -291,7 +291,7 @@ def copy_notes(catalog: Catalog, places: Places) -> list[Note]:
         elif key in catalog.sessions and key not in places.held:
             message = (
                 f"a copy of {of}, which is no longer managed here: left alone. "
-                f"To adopt it instead of creating {key}, {adopt_line(key, live.session_id, catalog.environment)}"
+                f"To adopt it instead of creating {key}, {adopt_line(catalog, key, live.session_id)}"
             )
         else:
             message = f"a copy of {of}, which is no longer managed here: left alone"

@@ -49,9 +49,11 @@ class Likeness:
 
     def candidate(self, identity: Identity) -> bool:
         """Whether a session of this identity could have been renamed to one of the catalog."""
-        if (identity.catalog, identity.environment) in self.ignored or not is_identity(identity):
+        if (identity.catalog, identity.environment) in self.ignored:
             return False
-        return not self.spoken_for & {identity, replace(identity, key=EVERY_KEY)}
+        if self.spoken_for and self.spoken_for & {identity, replace(identity, key=EVERY_KEY)}:
+            return False
+        return is_identity(identity)
 
     def like_key(self, identity: Identity) -> bool:
         """Whether the key is one of the catalog's."""
@@ -60,9 +62,10 @@ class Likeness:
     def prompt(self, live: LiveSession) -> str:
         """The session's prompt if the catalog has it, too; otherwise an empty string."""
         tag = live.remark.tag
-        if tag is None or not live.prompt or not self.candidate(tag.identity):
+        if tag is None or not live.prompt:
             return ""
-        return self.prompts.get(live.prompt.strip(), "")
+        prompt = self.prompts.get(live.prompt.strip(), "")
+        return prompt if prompt and self.candidate(tag.identity) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,28 @@ class Pair:
 class Renamed:
     """The sessions of one other catalog or environment that look like what a plan would create.
 
-    ``every`` says that one entry with ``*`` would move them all, and nothing but them.
+    ``every`` says that one entry with ``*`` would move them all, and nothing but them. ``others`` are the other
+    environments that the sessions may belong to: the API key may be that of another one's account.
     """
 
     source: str
     target: _Scope
     pairs: tuple[Pair, ...]
     every: bool
+    others: tuple[str, ...] = ()
+
+    def if_ours(self) -> str:
+        """The condition under which the entry is right, as the beginning of a clause; empty if there is none."""
+        return f"if they are those of {self.target[1]}, " if self.others else ""
+
+    def otherwise(self) -> str:
+        """What to do if the sessions are those of another environment; empty if they can't be."""
+        if not self.others:
+            return ""
+        return (
+            f". If they are those of {' or '.join(self.others)}, write that environment in it instead of "
+            f"{self.target[1]}, and check the API key"
+        )
 
     def entry(self) -> str:
         """The entry of catalog.yaml that moves these sessions."""
@@ -134,7 +152,9 @@ def find_renamed(catalog: Catalog, actions: Sequence[Action], snapshot: Snapshot
         every = len(pairs) > 1 and len(alike) == len(pairs) == sum(_keeps_key(pair) for pair in pairs)
         if pairs:
             source = scope[0] if scope[1] is None else f"{scope[0]}@{scope[1]}"
-            found.append(Renamed(source, target, tuple(pairs), every))
+            same = scope[0] == catalog.name
+            others = tuple(sorted(catalog.environments - {catalog.environment})) if same else ()
+            found.append(Renamed(source, target, tuple(pairs), every, others))
     return found
 
 
@@ -192,7 +212,8 @@ def _sentence(one: Renamed) -> str:
     them = "it keeps its id and messages" if count == 1 else "they keep their ids and messages"
     command = one.command()
     shell = f", or run {command}" if command else ""
-    return f"{what}. If this is the same under a new name, {them} with this entry in catalog.yaml: {one.entry()}{shell}"
+    same = f"If they are those of {one.target[1]}" if one.others else "If this is the same under a new name"
+    return f"{what}. {same}, {them} with this entry in catalog.yaml: {one.entry()}{shell}"
 
 
 def _some(words: Sequence[str]) -> str:
@@ -210,7 +231,7 @@ def recreate_refusals(renamed: Sequence[Renamed], wanted: int) -> tuple[Refusal,
             "allow_recreate",
             f"it would create {count} of the catalog's {wanted} session{'' if wanted == 1 else 's'}, "
             f"and as many are live as {one.source}: was the catalog or its environment renamed? "
-            f"To keep them, add to catalog.yaml: {one.entry()}",
+            f"To keep them, {one.if_ours()}add to catalog.yaml: {one.entry()}{one.otherwise()}",
             "--allow-recreate",
         )
         for one in renamed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -330,7 +331,13 @@ IDENTITIES = [
     for name, environment in [("bookshop", None), ("bookshop", "staging"), ("library", None), ("other", None)]
     for key in ("alice", "bert", "carl")
 ]
-REMARKS = ["", "by hand", *(compose_remark(None, {}, make_tag(one, {})) for one in IDENTITIES)]
+REMARKS = [
+    "",
+    "by hand",
+    '{"reconciler":{"catalog":5}}',
+    '{"reconciler":{"catalog":"bookshop","ke',
+    *(compose_remark(None, {}, make_tag(one, {})) for one in IDENTITIES),
+]
 
 
 def keeps() -> list[Keep]:
@@ -422,16 +429,41 @@ def test_many_threads_share_one_list() -> None:
     assert account.calls == 2
 
 
-def test_a_failed_look_leaves_the_list_as_it_was() -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_a_failed_look_leaves_the_list_as_it_was(full: bool) -> None:
+    """Whichever of its calls fails."""
     account, kept = quiet(1000)
+    before = kept.sessions()
+    account.update(5)
+    left = 0
 
     def fail() -> None:
-        raise ApiError("list_sessions", "no connection")
+        nonlocal left
+        if not left:
+            raise ApiError("list_sessions", "no connection")
+        left -= 1
 
-    account.update(5)
+    failed = 0
     account.meanwhile = fail
-    for full in (False, True):
-        with pytest.raises(ApiError):
+    for calls in range(40):
+        left = calls
+        try:
             kept.sessions(full=full)
+            break
+        except ApiError:
+            failed += 1
+            assert kept.sessions(recent=1e9) is before
+    assert failed == (14 if full else 3)
     account.meanwhile = lambda: None
-    assert look(account, kept) == 3
+    look(account, kept)
+
+
+def test_the_garbage_collector_stays_on() -> None:
+    account, kept = quiet(1000)
+    on = []
+    account.meanwhile = lambda: on.append(gc.isenabled())
+    kept.sessions()
+    kept.sessions(full=True)
+    kept.named("v1")
+    assert len(on) > 12
+    assert all(on)

@@ -15,7 +15,8 @@ from reconciler.api.client import Client
 from reconciler.api.listing import list_sessions
 from reconciler.apply.archive import FOLDER, Archived, read_archive
 from reconciler.apply.journal import FILE, last_unseen_create, read_journal
-from reconciler.apply.restore import Restored, RestoreOptions, restore
+from reconciler.apply.restore import restore
+from reconciler.apply.restore_options import Restored, RestoreOptions
 from reconciler.cli import run as reconciler
 from reconciler.contract import Contract
 from reconciler.domain import Catalog
@@ -239,10 +240,14 @@ def test_a_session_that_is_not_ours_any_more_is_not_put_back(
         before = server.store.dump()
         with pytest.raises(Refused) as caught:
             bring_back(archived, client, tmp_path)
+    present = owner.removesuffix("'s")
+    entry = f'moved: [{{from: "bookshop/alice", to: "{present}"}}]'
+    same = f"; if {present} is the same under a new name, add to its catalog.yaml, and restore it from there: {entry}"
+    renamed = same if present != owner else ""
     assert caught.value.problems == (
         Problem(
             f"#1 is {owner} now, and no longer bookshop/alice's: nothing was put back",
-            f"`reconciler archive show {archived.id}` has what it was",
+            f"`reconciler archive show {archived.id}` has what it was{renamed}",
         ),
     )
     assert server.store.dump() == before

@@ -312,3 +312,42 @@ def test_as_json(plain: Shop) -> None:
 def test_wrong_usage(shop: Shell, words: list[str], message: str) -> None:
     done = shop.run("drift", "shop", *words)
     assert (done.returncode, done.stderr.splitlines()[0]) == (64, message)
+
+
+# Sessions of a table
+
+
+@pytest.fixture
+def figures(shop: Shell, server: RunningServer) -> Shell:
+    """Two sessions of a table, of which Ada was changed in every way."""
+    shop.write(
+        {
+            "figure": {
+                "from": {
+                    "file": "figures.csv",
+                    "key": "{id}",
+                    "fields": {"parameters.temperature": "heat", "data.place": "place"},
+                },
+                "name": "{first} {last}",
+                "prompt": "You are famous.",
+            }
+        }
+    )
+    table = "id,first,last,heat,place\nbea,Bea,Ray,0.5,Rome\nada,Ada,Poe,0.5,\n"
+    (shop.root / "figures.csv").write_text(table, encoding="utf-8")
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    (number,) = [row.session_id for row in server.store.sessions() if row.name == "Ada Poe"]
+    server.store.update_session(number, name="Ada Lovelace", model="gpt-5", parameters={"temperature": 0.9})
+    return shop
+
+
+def test_what_a_table_fills_in_is_edited_in_its_cell(figures: Shell) -> None:
+    one_of_several = "can't be accepted: this session is one of several made from `figure`\n      hint: "
+    for field, hint in {
+        "parameters.temperature": "edit its cell in figures.csv by hand: line 3, column `heat`",
+        "name": "edit the cells that its name is made of in figures.csv by hand: line 3",
+        "model": "no column of figures.csv fills it in: edit `figure` in sessions/all.yaml by hand, for all of its "
+        "sessions; or add a column, and name it below `fields`",
+    }.items():
+        done = figures.run("drift", "shop", f"--accept=ada.{field}", "--auto-approve")
+        assert (done.returncode, done.stderr) == (3, f"`ada.{field}` {one_of_several}{hint}\n")

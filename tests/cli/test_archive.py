@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 
 from reconciler.cli import run
-from reconciler.ownership.remark import compose_lock
+from reconciler.ownership.remark import compose_lock, parse_remark
 from reconciler.server import Fault, RunningServer
 from tests.cli.conftest import Shell
 
 ALICE = {"alice": {"name": "Alice", "prompt": "Be kind."}}
+EVERY = [{"from": "old/*", "to": "*"}]
 NOT_IN_THE_CATALOG = (
     "bob is not in the catalog, so the next apply would delete it: put it back there, "
     "or run `reconciler forget bob --catalog=shop`\n"
@@ -258,3 +260,97 @@ def test_what_can_not_be_deleted_is_said(shop: Shell, bob: str, monkeypatch: pyt
     hint = "      hint: check the folder's permissions\n"
     assert (code, err.getvalue()) == (1, f"{path} can't be deleted: Permission denied\n{hint}")
     assert path.exists()
+
+
+# Archives of a catalog that was renamed since
+
+
+@pytest.fixture
+def renamed(shop: Shell, server: RunningServer) -> Shell:
+    """The catalog was called old when alice was updated and bob, who had a message, was deleted."""
+    shop.write(ALICE | {"bob": {"name": "Bob", "prompt": "Be brief."}}, catalog="old")
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    server.store.insert_message(2, content="Do you have maps?")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be bold."}}, catalog="old")
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    return shop
+
+
+def archived(shop: Shell, before: str) -> str:
+    """The id of the session that was archived before such a write, when the catalog was called old."""
+    rows = [one for one in shop.json("archive", "list", "shop") if one["before"] == before]
+    (row,) = [one for one in rows if one["catalog"] == "old"]
+    return str(row["id"])
+
+
+def tags(server: RunningServer) -> list[str]:
+    return [str(parse_remark(row.remark).tag.identity) for row in server.store.sessions()]  # type: ignore[union-attr]
+
+
+def test_an_update_from_before_the_rename_is_put_back(renamed: Shell, server: RunningServer) -> None:
+    renamed.write({"alice": {"name": "Alice", "prompt": "Be bold."}}, moved=EVERY)
+    assert renamed.run("apply", "shop", "--auto-approve").returncode == 0
+    done = renamed.run("archive", "restore", archived(renamed, "update"), "shop", "--auto-approve")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "This will restore bookshop/alice, archived as old/alice, as it was before the update.\n"
+        "Restored: #1 has its earlier values.\n",
+        "",
+    )
+    assert [row.prompt for row in server.store.sessions()] == ["Be kind."]
+    assert tags(server) == ["bookshop/alice"]
+    renamed.write(ALICE, moved=EVERY)
+    assert renamed.run("plan", "shop", "--detailed-exitcode").returncode == 0
+
+
+def test_an_update_is_put_back_before_the_rename_is_applied(renamed: Shell, server: RunningServer) -> None:
+    renamed.write(ALICE, moved=EVERY)
+    done = renamed.run("archive", "restore", archived(renamed, "update"), "shop", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert tags(server) == ["old/alice"]
+    assert renamed.run("apply", "shop", "--auto-approve").returncode == 0
+    assert tags(server) == ["bookshop/alice"]
+
+
+def test_a_session_that_was_deleted_before_the_rename_comes_back_under_the_new_name(
+    renamed: Shell, server: RunningServer
+) -> None:
+    renamed.write({"alice": {"name": "Alice", "prompt": "Be bold."}}, moved=EVERY)
+    assert renamed.run("apply", "shop", "--auto-approve").returncode == 0
+    done = renamed.run("archive", "restore", archived(renamed, "delete"), "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (0, NOT_IN_THE_CATALOG)
+    assert done.stdout == (
+        "This will create again, with 1 message, bookshop/bob, archived as old/bob, as it was before the delete.\n"
+        "Created again: #3, 1 message added.\n"
+    )
+    assert tags(server) == ["bookshop/alice", "bookshop/bob"]
+    assert [one.content for one in server.store.messages(3)] == ["Do you have maps?"]
+
+
+def test_a_session_comes_back_into_the_environment_that_it_was_moved_to(
+    renamed: Shell, server: RunningServer
+) -> None:
+    head: dict[str, Any] = {"environments": {"staging": {}, "production": {}}}
+    head["moved"] = [{"from": "old/*", "to": "bookshop@production/*"}]
+    both = ALICE | {"bob": {"name": "Bob", "prompt": "Be brief."}}
+    renamed.write(both, **head)
+    plan = renamed.json("plan", "shop", "--env=production")
+    (note,) = [one["message"] for one in plan["notes"] if one["kind"] == "archived"]
+    restore = re.search(r"`reconciler (archive restore \S+)", note)
+    assert restore, note
+    done = renamed.run(*restore[1].split(), "shop", "--auto-approve")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tags(server) == ["old/alice", "bookshop@production/bob"]
+
+
+def test_a_list_of_several_names_gives_them_in_full(renamed: Shell) -> None:
+    assert "before delete: bob, Bob, 1 message\n" in renamed.run("archive", "list", "shop").stdout
+    renamed.write({"alice": {"name": "Alice", "prompt": "Be mild."}}, moved=EVERY)
+    assert renamed.run("apply", "shop", "--auto-approve").returncode == 0
+    renamed.write({"alice": {"name": "Alice", "prompt": "Be wild."}}, moved=EVERY)
+    assert renamed.run("apply", "shop", "--auto-approve").returncode == 0
+    lines = renamed.run("archive", "list", "shop").stdout
+    assert "before delete: old/bob, Bob, 1 message\n" in lines
+    assert "before update: bookshop/alice, Alice\n" in lines
+    rows = renamed.json("archive", "list", "shop")
+    assert {(one["catalog"], one["environment"]) for one in rows} == {("old", None), ("bookshop", None)}

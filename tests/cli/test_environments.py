@@ -20,8 +20,8 @@ BOTH = {"staging": {"name_prefix": "S "}, "production": {}}
 
 @pytest.fixture
 def both(shop: Shell, server: RunningServer) -> Shell:
-    """A catalog with two environments, and nothing live."""
-    shop.write(ALICE, environments=BOTH)
+    """A catalog with two environments in one account, and nothing live."""
+    shop.write(ALICE, environments=BOTH, policy={"shared_account": True})
     return shop
 
 

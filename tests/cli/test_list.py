@@ -100,7 +100,8 @@ def test_the_list_as_json_fits_its_schema(account: Shell, server: RunningServer)
 
 def test_environments_of_one_catalog_are_told_apart(shop: Shell) -> None:
     sessions = {"alice": {"name": "Alice", "prompt": "Be kind."}}
-    shop.write(sessions, environments={"staging": {}, "production": {}})
+    environments = {"staging": {}, "production": {}}
+    shop.write(sessions, environments=environments, policy={"shared_account": True})
     for name in ("staging", "production"):
         assert shop.run("apply", "shop", "--env", name, "--auto-approve").returncode == 0
     lines = shop.run("list", "shop").stdout

@@ -150,3 +150,16 @@ def test_a_key_in_another_normal_form_is_the_same_key(tmp_path: Path) -> None:
         assert server.store.sessions()[0].data == {NFC: "iced", "level": 2}
         server.store.update_session(1, data={NFC: "cold", "level": 2})
         assert shell.run("drift", "shop").returncode == 2
+
+
+def test_a_dropped_key_is_no_reason_to_stop_where_the_call_is_only_assumed(tmp_path: Path) -> None:
+    """That another key of the same field came back shows that the call carries the field."""
+    fields = {"data": {"mood": "calm", "style": "warm"}, "remark": {"note": "hi"}}
+    with keeping(tmp_path, Quirks(drops_keys=frozenset({"mood", "note"})), **fields) as (shell, _):
+        del shell.environ["RECONCILER_CONTRACT"]
+        out = apply(shell)
+        assert "tried first: create ann #1, and the list shows exactly that" in out
+        assert "data.mood" in out
+        assert "remark.note" in out
+        assert quiet(shell)
+        assert summary(shell)["rewritten"] == 2

@@ -340,3 +340,39 @@ def test_what_is_for_the_embedded_server_says_which_folder_it_needs(shop: Shell)
     assert "apply it with --endpoint=local --state-dir=CATALOG/.reconciler" in done.stderr
     for words in (("apply", "plan.json"), ("snapshot", "live.json")):
         assert shop.run(*words, "--endpoint", "local", "--state-dir", "shop/.reconciler").returncode == 0
+
+
+def test_white_space_at_the_ends_of_a_name_keeps_no_session_from_being_adopted(
+    shop: Shell, server: RunningServer
+) -> None:
+    server.store.insert_session(name="Alice ", prompt="Be kind.")
+    shop.write({"alice": {"name": "Alice", "prompt": "Be kind."}})
+    (note,) = [one for one in shop.json("plan", "shop")["notes"] if one["kind"] == "same-name"]
+    assert note["message"].startswith("has the same name as #1, which is unmanaged")
+    done = shop.run("adopt", "--match", "name", "--catalog", "shop", "--auto-approve")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '~ name   "Alice " → "Alice"' in done.stdout
+    assert [row.name for row in server.store.sessions()] == ["Alice"]
+
+
+def test_the_note_on_a_session_of_the_same_name_can_be_followed_in_a_table(
+    shop: Shell, server: RunningServer
+) -> None:
+    number = server.store.insert_session(name="Ada", prompt="Be kind.")
+    shop.write(
+        {
+            "figure": {
+                "from": {"file": "figures.csv", "key": "{id}", "fields": {"name": "name"}},
+                "prompt": "?",
+            }
+        }
+    )
+    (shop.root / "figures.csv").write_text("id,name\nada,Ada\n", encoding="utf-8")
+    (note,) = [one for one in shop.json("plan", "shop")["notes"] if one["kind"] == "same-name"]
+    assert note["message"] == (
+        "has the same name as #1, which is unmanaged: to adopt that session instead of creating one, run "
+        "`reconciler adopt ada=1 --catalog=shop`"
+    )
+    done = shop.run("adopt", f"ada={number}", "--catalog=shop", "--auto-approve")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shop.run("plan", "shop", "--detailed-exitcode").returncode == 0

@@ -25,7 +25,7 @@ def head(name: str, rest: str = "") -> str:
 def old(shop: Shell, server: RunningServer) -> Shell:
     """The catalog ``old``, applied: three sessions are live."""
     write(shop, head("old"))
-    done = shop.run("apply", "shop", "--auto-approve")
+    done = shop.run("apply", "shop", "--auto-approve", "--parallelism", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     return shop
 
@@ -98,7 +98,7 @@ def test_a_catalog_that_is_given_environments_moves_into_one(old: Shell, server:
     assert done.returncode == 0, done.stdout + done.stderr
     assert [one[2] for one in identities(server)] == ["production"] * 3
     # The entry is no error for the other environment, and what is live in one that is declared is no obstacle.
-    done = old.run("apply", "shop", "--env", "staging", "--auto-approve")
+    done = old.run("apply", "shop", "--env", "staging", "--auto-approve", "--shared-account")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "maybe-moved" not in done.stdout
     assert [one[2] for one in identities(server)] == ["production"] * 3 + ["staging"] * 3

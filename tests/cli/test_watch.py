@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from reconciler.server import Fault, RunningServer, SessionRow
+from reconciler.text.timestamps import write_timestamp
 from tests.cli.conftest import Shell, Started, until, writes
 from tests.support import API_KEY, learned_file
 from tests.webhook import listening_hook
@@ -61,6 +63,21 @@ def test_the_exit_code_of_a_single_look(shop: Shell, learned: str) -> None:
     (shop.root / "sessions" / "all.yaml").write_text("sessions: {alice: {nmae: Alice}}\n")
     invalid = shop.run("watch", "shop", "--once", learned)
     assert invalid.returncode == 1 and " failing: sessions/all.yaml:1:20: " in invalid.stderr
+
+
+def test_a_single_look_waits_for_a_list_that_may_lag(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    """Else a job that runs now and then would leave its changes to the next one."""
+    state = shop.root / ".reconciler"
+    state.mkdir()
+    run = {"run": "killed", "at": write_timestamp(datetime.now(UTC), "milliseconds")}
+    scope = {"catalog": "bookshop", "environment": None, "endpoint": server.url}
+    lines = [{"event": "start", **scope}, {"event": "intent", "action": "create", "key": "alice"}]
+    (state / "journal.jsonl").write_text("".join(json.dumps(run | line) + "\n" for line in lines))
+    done = shop.run("watch", "shop", "--once", "--mode=apply", "--settle=3", learned)
+    assert done.returncode == 0, done.stderr
+    assert set(rows(server)) == {"Alice", "Bob"}
 
 
 def test_the_log_can_be_json_and_has_no_prompt(shop: Shell, learned: str) -> None:

@@ -35,6 +35,7 @@ from tests.identity.situations import (
     deleted,
     deleted_created_and_damaged,
     deleted_unknown,
+    first_of_staging,
     healed,
     keeping_nothing,
     one_of_three_copied,
@@ -235,7 +236,8 @@ ROWS: Final = [
             "update alice #1: changed in git",
             "[not-in-journal] this machine's journal never wrote alice #1, carol #2, and nothing but "
             "the name bookshop says whose they are. If another catalog has that name, they may "
-            "belong to that one: an id tells the two apart (`reconciler apply --write-id`)",
+            "belong to that one: find that out before you apply. Ids tell the two apart from then on "
+            "(`reconciler apply --write-id`)",
         ),
         codes=(0, 0, 0),
         live="#1 bookshop/alice",
@@ -375,7 +377,8 @@ ROWS: Final = [
             "messages); #1 stays",
             "[not-in-journal] this machine's journal never wrote alice #2, and nothing but the name "
             "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
-            "an id tells the two apart (`reconciler apply --write-id`)",
+            "find that out before you apply. Ids tell the two apart from then on (`reconciler apply "
+            "--write-id`)",
         ),
         codes=(0, 2, 0),
         live="#1 bookshop/alice",
@@ -390,7 +393,8 @@ ROWS: Final = [
             "message); #2 stays",
             "[not-in-journal] this machine's journal never wrote alice #1, and nothing but the name "
             "bookshop says whose it is. If another catalog has that name, it may belong to that one: "
-            "an id tells the two apart (`reconciler apply --write-id`)",
+            "find that out before you apply. Ids tell the two apart from then on (`reconciler apply "
+            "--write-id`)",
         ),
         codes=(0, 2, 0),
         live="#2 bookshop/alice (1 message)",
@@ -445,6 +449,30 @@ ROWS: Final = [
         codes=(0, 0, 3),
         live="#1 bookshop/alice, #2 untagged",
         sample=True,
+    ),
+    Row(
+        "Two accounts",
+        "the first apply of an environment has the key of another one",
+        first_of_staging,
+        says=(
+            "Refused [shared_account] staging has no session in this account, and production uses it "
+            "(#1), so this may not be the API key of staging. If the environments are to share the "
+            "account, add to catalog.yaml: policy: {shared_account: true}. To allow it: --shared-account",
+            "create alice: in the catalog, not live",
+        ),
+        codes=(3, 0, 3),
+        live="#1 bookshop@production/alice",
+        flags=("--env", "staging"),
+        sample=True,
+    ),
+    Row(
+        "Two accounts",
+        "the same, and the catalog says that its environments share one account",
+        lambda world: first_of_staging(world, policy={"shared_account": True}),
+        says=("create alice: in the catalog, not live",),
+        codes=(0, 0, 0),
+        live="#1 bookshop@production/alice, #2 bookshop@staging/alice",
+        flags=("--env", "staging"),
     ),
     Row(
         "Two accounts",
@@ -580,13 +608,14 @@ ROWS: Final = [
         with_environments,
         says=(
             "Refused [allow_recreate] it would create 2 of the catalog's 2 sessions, and as many are "
-            "live as bookshop: was the catalog or its environment renamed? To keep them, add to "
-            'catalog.yaml: moved: [{from: "bookshop/*", to: "bookshop@production/*"}]. To allow it: '
-            "--allow-recreate",
+            "live as bookshop: was the catalog or its environment renamed? To keep them, if they are "
+            'those of production, add to catalog.yaml: moved: [{from: "bookshop/*", to: '
+            '"bookshop@production/*"}]. If they are those of staging, write that environment in it '
+            "instead of production, and check the API key. To allow it: --allow-recreate",
             "create alice: in the catalog, not live",
             "create bob: in the catalog, not live",
             "[maybe-moved] alice, bob would be created, and #1, #2 of bookshop have the same keys or "
-            "prompts. If this is the same under a new name, they keep their ids and messages with "
+            "prompts. If they are those of production, they keep their ids and messages with "
             'this entry in catalog.yaml: moved: [{from: "bookshop/*", to: "bookshop@production/*"}], '
             "or run `reconciler mv 'bookshop/*' 'bookshop@production/*' --env=production`",
         ),
@@ -610,6 +639,22 @@ ROWS: Final = [
         "A catalog with another name or environment",
         "the same, and another environment is applied first",
         lambda world: with_environments(world, moved=INTO_PRODUCTION),
+        says=(
+            "Refused [shared_account] staging has no session in this account, and another "
+            "environment uses it (#1, #2), so this may not be the API key of staging. If the "
+            "environments are to share the account, add to catalog.yaml: policy: {shared_account: "
+            "true}. To allow it: --shared-account",
+            "create alice: in the catalog, not live",
+            "create bob: in the catalog, not live",
+        ),
+        codes=(3, 0, 3),
+        live="#1 bookshop/alice, #2 bookshop/bob",
+        flags=("--env", "staging"),
+    ),
+    Row(
+        "A catalog with another name or environment",
+        "the same, and the catalog says that its environments share one account",
+        lambda world: with_environments(world, moved=INTO_PRODUCTION, policy={"shared_account": True}),
         says=(
             "create alice: in the catalog, not live",
             "create bob: in the catalog, not live",

@@ -181,6 +181,12 @@ def other_account(world: World) -> None:
     world.account = 1
 
 
+def first_of_staging(world: World, **head: Any) -> None:
+    """Production is live in the account, and staging is about to be applied with the same key."""
+    world.write({"alice": KIND}, environments={"staging": {}, "production": {}}, **head)
+    world.apply("--env", "production")
+
+
 def plan_for_another_account(world: World) -> None:
     shop(world)
     world.write({"alice": KINDER})

@@ -98,12 +98,13 @@ def stale(plan: Plan, now: Snapshot) -> str:
 def test_sessions_of_others_are_counted_and_dropped() -> None:
     there = snapshot(*(make(number) for number, make in enumerate(KINDS.values(), 11)))
     kept = there.reduced(keep_for_catalog(CATALOG))
-    assert kept.left_out == LeftOut(unmanaged=1, foreign=1, sibling=1)
+    assert kept.left_out == LeftOut(unmanaged=1, foreign=1)
     slim = [list(KINDS)[one.session_id - 11] for one in kept if not one.row]
     assert slim == [
         "another of that catalog",
         "foreign, of a wanted key",
         "foreign, of a wanted prompt",
+        "of another environment",
         "of another environment, of a wanted key",
         "unmanaged, of a wanted name",
     ]

@@ -41,7 +41,7 @@ from reconciler.text.paste import command as paste
 @click.option(
     "--match",
     type=click.Choice(["name"]),
-    help="Adopt every unmanaged session that has the name of a key's session.",
+    help="Adopt every unmanaged session that has the name of a key's session, white space at the ends aside.",
 )
 @click.option(
     "--all-or-nothing",
@@ -169,7 +169,7 @@ def _pairs(pairs: tuple[str, ...], catalog: Catalog) -> dict[str, int]:
 
 
 def _by_name(catalog: Catalog, snapshot: Snapshot) -> tuple[dict[str, int], list[Problem]]:
-    """Which key adopts which session, by exact name; and the names for which that is ambiguous."""
+    """Which key adopts which session, by name, without white space at its ends; and the ambiguous names."""
     ours = {
         tag.identity.key
         for live in snapshot
@@ -178,11 +178,11 @@ def _by_name(catalog: Catalog, snapshot: Snapshot) -> tuple[dict[str, int], list
     keys: dict[str, list[str]] = defaultdict(list)
     for key, session in catalog.sessions.items():
         if key not in ours:
-            keys[session.name].append(key)
+            keys[session.name.strip()].append(key)
     ids: dict[str, list[int]] = defaultdict(list)
     for live in snapshot:
         if live.remark.tag is None and not live.remark.unreadable and reserved_kind(live) is None:
-            ids[live.name].append(live.session_id)
+            ids[live.name.strip()].append(live.session_id)
     adopt: dict[str, int] = {}
     problems = []
     for name, wanted in keys.items():

@@ -114,7 +114,11 @@ def _catalog(
 
     def plan(snapshot: Snapshot) -> Plan:
         found = facts.added(
-            policy.plan(catalog, snapshot, state=state), snapshot, allow_recreate=policy.allow_recreate
+            catalog,
+            policy.plan(catalog, snapshot, state=state),
+            snapshot,
+            allow_recreate=policy.allow_recreate,
+            shared_account=policy.shared_account,
         )
         found, interrupted = tested(found, catalog, snapshot)
         if interrupted:
@@ -127,6 +131,7 @@ def _catalog(
         catalog.policy,
         plan,
         keep=keep_for_catalog(catalog, ids=facts.ids()),
+        former=catalog.moved_every,
     )
 
 

@@ -76,6 +76,8 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
                 "before": one.before,
                 "run_started": one.run_started,
                 "endpoint": one.endpoint,
+                "catalog": one.identity.catalog,
+                "environment": one.identity.environment,
                 "key": one.identity.key,
                 "session_id": session_id,
                 "name": name,
@@ -85,9 +87,11 @@ def list_(catalog: Path, state_dir: Path | None, archive_dir: Path | None, form:
         ]
         click.echo(json.dumps(rows, indent=2))
     else:
+        several = len({(one.identity.catalog, one.identity.environment) for one in found}) > 1
         for one, _, name in named:
+            key = str(one.identity) if several else one.identity.key
             messages = "" if one.messages is None else f", {count(len(one.messages))}"
-            line = f"{one.id}  before {one.before}: {one.identity.key}, {name or 'name unknown'}{messages}"
+            line = f"{one.id}  before {one.before}: {key}, {name or 'name unknown'}{messages}"
             click.echo(terminal(line))
         if not found:
             click.echo("The archive is empty.")
@@ -214,7 +218,7 @@ def prune(
     auto_approve: bool,
     form: str,
 ) -> int:
-    """Delete old archived sessions from this machine, for good.
+    """Delete old archived sessions from this machine permanently.
 
     Half-written files that a killed run left behind are deleted, too. Exits with 4 when only some files could be
     deleted.
@@ -229,7 +233,7 @@ def prune(
     left = archives.unfinished(folder, now - max(timedelta(days=keep_days), timedelta(hours=1)))
     files = f" and {_count(left)}" if left else ""
     if (old or left) and not auto_approve:
-        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} for good?")
+        approve(f"Delete {len(old)} of {len(found)} archived sessions{files} permanently?")
     failed = {path: problem for path in (*old, *left) if (problem := _delete(path))}
     gone, cleared = ([path for path in paths if path not in failed] for paths in (old, left))
     kept = len(found) - len(gone)

@@ -88,7 +88,7 @@ def command(
     snapshot = with_messages(
         snapshot, loaded.name, loaded.environment, written, lambda: connect(connection, state)
     )
-    plan = drifted(facts.added(make_plan(loaded, snapshot, written=written), snapshot))
+    plan = drifted(facts.added(loaded, make_plan(loaded, snapshot, written=written), snapshot))
     if accept:
         return accept_drift(
             Asked(accept, into, auto_approve, output.form),

@@ -95,7 +95,13 @@ def command(
         snapshot = with_messages(snapshot, loaded.name, loaded.environment, written, client)
     policy = split(flags, PolicyFlags)
     plan = policy.plan(loaded, snapshot, state=state)
-    plan = facts.added(plan, snapshot, allow_recreate=policy.allow_recreate)
+    plan = facts.added(
+        loaded,
+        plan,
+        snapshot,
+        allow_recreate=policy.allow_recreate,
+        shared_account=policy.shared_account,
+    )
     if against is None:
         plan = with_message_counts(plan, snapshot, client)
     plan, interrupted = tested_plan(plan, loaded, snapshot, flags, Where(connection, state))

@@ -27,7 +27,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options
 from reconciler.cli.sections import SectionedCommand
-from reconciler.cli.testing import Where, run_tests, tests_options
+from reconciler.cli.testing import Where, record_option, run_tests, tests_options
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, UsageError
 from reconciler.ownership.key import is_key
@@ -53,9 +53,10 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="With --changed: compare with a snapshot file instead of the live list.",
+    help="Compare with a snapshot file (`reconciler snapshot FILE` makes one) instead of the live list. Needs no key.",
 )
 @tests_options
+@record_option
 @format_option("text", "json", "junit", "markdown")
 @detail_options
 @no_color_option
