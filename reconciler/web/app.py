@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -75,7 +75,8 @@ class WebApp:
 
     async def metrics_text(self, request: Request) -> Response:
         status = await self._status()
-        body, media_type = self.metrics.exposition(status, request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, media_type = await self._ask(partial(self.metrics.exposition, status, accept))
         return Response(body, headers={**SAFE, "Content-Type": media_type})
 
     # --- the API ---------------------------------------------------------------------------------------------
@@ -109,6 +110,8 @@ class WebApp:
             response = refusal(503, f"{FOLLOWERS} clients follow the events already", "try again later")
             response.headers["Retry-After"] = "60"
             return response
+        if request.method == "HEAD":
+            return Response(headers=SAFE, media_type="text/event-stream")
         seen = request.headers.get("last-event-id")
         number = self.feed.last if seen is None else self.feed.number_of(seen)
         return StreamingResponse(
@@ -150,7 +153,7 @@ class WebApp:
 
     async def page(self, request: Request) -> Response:
         status = await self._status()
-        html = render_page(status, logged_in=self.admission.token is not None)
+        html = await self._ask(partial(render_page, status, logged_in=self.admission.token is not None))
         return HTMLResponse(html.encode("utf-8", "replace"), headers=page_headers())
 
     async def plan(self, request: Request) -> Response:
@@ -174,8 +177,9 @@ class WebApp:
         return HTMLResponse(render_login(), headers=page_headers())
 
     async def login(self, request: Request) -> Response:
-        given = parse_qs((await read_body(request)).decode("ascii", "replace"), max_num_fields=8)
-        if self.admission.token is None or not self.admission.accepts(given.get("token", [""])[0].strip()):
+        fields = parse_qsl((await read_body(request)).decode("ascii", "replace"))
+        given = dict(fields).get("token", "").strip()
+        if self.admission.token is None or not self.admission.accepts(given):
             return HTMLResponse(render_login(wrong=True), 401, headers=page_headers())
         response = RedirectResponse("/", 303, SAFE)
         # Behind a proxy that ends TLS, the origin tells that the browser uses it.

@@ -142,6 +142,8 @@ def test_a_login_is_a_cookie_that_no_script_reads(locked: Outside) -> None:
     wrong = locked.post("/login", data={"token": TOKEN + "x"})
     assert (wrong.status_code, "Set-Cookie" in wrong.headers) == (401, False)
     assert "This is not the token." in wrong.text
+    for body in (b"", b"token", b"&".join([b"a=1"] * 4000), b"token=%ff&token=%00", b"\xff\x00"):
+        assert locked.post("/login", data=body).status_code == 401
     right = locked.post("/login", data={"token": f" {TOKEN}\n"}, headers={"Origin": locked.url})
     assert (right.status_code, right.headers["Location"]) == (303, "/")
     cookie = right.headers["Set-Cookie"]

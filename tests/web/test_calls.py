@@ -73,6 +73,11 @@ def test_an_approval_is_of_exactly_one_plan(web: Outside) -> None:
     answer = web.post("/api/v1/approve", {"digest": DIGEST})
     assert (answer.status_code, answer.json()) == (202, {"approved": DIGEST})
     assert web.controller.asked == [("approve", DIGEST)]
+    answer = web.post("/api/v1/approve", data=b'{"digest": "\\ud800\\u001b"}')
+    assert (answer.status_code, answer.json()["message"]) == (
+        409,
+        "no pending plan has the digest \ud800\x1b",
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,6 +90,7 @@ def test_an_approval_is_of_exactly_one_plan(web: Outside) -> None:
         ("approve", b"\xff", "the body is not JSON"),
         ("approve", b"[" * 10_000, "the body is not JSON"),
         ("reconcile", b'{"catalog": []}', "catalog is not a string"),
+        ("reconcile", b"\xef\xbb\xbf{", "the body is not JSON"),
     ],
 )
 def test_a_body_that_is_something_else(path: str, body: bytes, says: str, web: Outside) -> None:
@@ -181,6 +187,12 @@ def test_a_name_cannot_begin_an_event(web: Outside) -> None:
         web.controller.tell("failing", hostile, hostile)
         _, name, document = next(events(response))
     assert (name, document["watched"], document["message"]) == ("failing", hostile, hostile)
+
+
+def test_a_request_for_the_head_does_not_follow(web: Outside) -> None:
+    for path in ("/api/v1/events", "/", "/metrics"):
+        answer = requests.head(web.url + path, timeout=20)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_followers_are_limited_and_leave(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
