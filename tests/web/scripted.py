@@ -71,6 +71,7 @@ class Scripted:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     stuck: threading.Event | None = None
+    started: datetime = NOW - timedelta(days=3)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +83,7 @@ class Scripted:
         if self.stuck is not None:
             self.stuck.wait()
         with self._lock:
-            return Status("0.2.0", NOW - timedelta(days=3), self.accounts, tuple(self.catalogs.values()))
+            return Status("0.2.0", self.started, self.accounts, tuple(self.catalogs.values()))
 
     def plan_document(self, name: str) -> dict[str, Any] | None:
         return self.plans.get(name)
