@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -19,6 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.controller.events import event_to_document
+from reconciler.controller.states import LASTING
 from reconciler.controller.status import Status, WatchedStatus, status_to_document
 from reconciler.errors import ReconcilerError
 from reconciler.web.admission import Admission, Logins
@@ -30,6 +32,8 @@ from reconciler.web.page import page_headers, plan_headers, render_login, render
 
 #: How long the controller may take to answer, in seconds. Afterwards it counts as stuck.
 PATIENCE = 10.0
+#: How late a look may be before the process counts as stuck: as much as the longest wait after a failure.
+OVERDUE: Final = timedelta(minutes=15)
 #: How many questions to the controller are under way at once.
 _AT_ONCE: Final = 8
 
@@ -56,6 +60,7 @@ class WebApp:
     admission: Admission = field(init=False)
     asgi: ASGIApp = field(init=False)
     on_bug: Callable[[Exception], None] = lambda error: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _limiter: anyio.CapacityLimiter | None = None
     _followers: int = 0
     _glance: tuple[float, str] = (float("-inf"), "")
@@ -63,9 +68,9 @@ class WebApp:
     # --- health and metrics ----------------------------------------------------------------------------------
 
     async def healthz(self, request: Request) -> Response:
-        """Whether the process works: its controller answers."""
-        await self._status()
-        return PlainTextResponse("ok\n", headers=SAFE)
+        """Whether the process works: its controller answers, and no look is long overdue."""
+        stuck = overdue(await self._status(), self.now())
+        return PlainTextResponse("stuck\n" if stuck else "ok\n", 503 if stuck else 200, headers=SAFE)
 
     async def readyz(self, request: Request) -> Response:
         """Whether each catalog was looked at, successfully or not."""
@@ -100,7 +105,7 @@ class WebApp:
         if not isinstance(digest, str) or not digest:
             return refusal(400, "the digest is missing", 'send `{"digest": "DIGEST"}`')
         try:
-            await self._ask(partial(self.controller.approve, digest))
+            await self._ask(partial(self.controller.approve, digest, _address(request)))
         except ReconcilerError as error:
             return refused_by(error, 409)
         return json_answer({"approved": digest}, 202)
@@ -301,6 +306,21 @@ async def _read_object(request: Request, field: str) -> dict[str, Any]:
     if not isinstance(document, dict) or set(document) - {field}:
         raise HTTPException(400, f"the body is not an object with the field {field}")
     return document
+
+
+def overdue(status: Status, now: datetime) -> bool:
+    """Whether a look is long overdue although nothing is under way for its account."""
+    busy = {one.account for one in status.catalogs if one.state not in LASTING}
+    return any(
+        one.next_look is not None and now - one.next_look > OVERDUE
+        for one in status.catalogs
+        if one.account not in busy and one.state != "Suspended"
+    )
+
+
+def _address(request: Request) -> str:
+    """Where a request comes from; a proxy in front, if there is one."""
+    return "" if request.client is None else request.client.host
 
 
 def _attempted(one: WatchedStatus) -> bool:

@@ -12,8 +12,8 @@ import requests
 
 from reconciler import bounded_server
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.web import HEADER, Feed, Metrics, answers, read_token, serve
-from reconciler.web.admission import LOGIN_TIME, LOGINS, Logins
+from reconciler.web import HEADER, Feed, Metrics, answers, app, read_token, serve
+from reconciler.web.admission import LOGIN_TIME, LOGINS, SHORTEST, Logins
 from tests.web.conftest import TOKEN, Outside
 from tests.web.scripted import DIGEST, Scripted
 
@@ -255,6 +255,18 @@ def test_a_body_cannot_be_huge(web: Outside) -> None:
     answer = web.post("/api/v1/approve", data=b" " * (answers.LARGEST + 1))
     assert (answer.status_code, answer.json()["message"]) == (413, "the body is larger than 16,384 bytes")
     assert web.post("/login", data=b"a" * (answers.LARGEST + 1)).status_code == 413
+
+
+def test_the_documentation_names_the_limits() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8").split())
+    assert (
+        f"At once there are at most {bounded_server.MAX_CONNECTIONS} connections, {app.FOLLOWERS} of which follow "
+        "events. "
+        f"A request's head may take {bounded_server.HEAD_TIME:g} seconds, its body {answers.BODY_TIME:g} seconds and "
+        f"{answers.LARGEST // 2**10} KiB. If the controller does not answer within {app.PATIENCE:g} seconds"
+    ) in page
+    assert f"a token of {SHORTEST} characters" in page
+    assert f"logged in for {LOGIN_TIME / 3600:g} hours" in page
 
 
 def test_a_head_cannot_take_for_ever(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
 
+from reconciler.controller.status import Status
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.schemas import check_document
 from reconciler.web import app, parse_listen, serve
@@ -32,6 +35,24 @@ def test_it_is_healthy_while_the_controller_answers(web: Outside, monkeypatch: p
     finally:
         web.controller.stuck.set()
     assert web.get("/healthz").status_code == 200
+
+
+def test_it_is_not_healthy_when_a_look_is_long_overdue() -> None:
+    def stuck(**given: Any) -> bool:
+        one = watched(next_look=NOW, **given)
+        other = watched("museum", next_look=None, state=given.get("state", "InSync"))
+        return app.overdue(Status("", NOW, (), (one, other)), NOW + timedelta(minutes=16))
+
+    assert stuck()
+    assert stuck(state="Failing")
+    assert not stuck(state="Applying")  # which may take long, and holds up the others of its account
+    assert not stuck(state="Suspended")
+    assert not app.overdue(Status("", NOW, (), (watched(next_look=NOW),)), NOW + timedelta(minutes=14))
+
+
+def test_it_is_not_healthy_if_it_says_so(web: Outside) -> None:
+    web.controller.set(next_look=NOW)
+    assert (web.get("/healthz").status_code, web.get("/healthz").text) == (503, "stuck\n")
 
 
 def test_it_is_ready_once_each_catalog_was_looked_at(web: Outside) -> None:
@@ -73,6 +94,7 @@ def test_an_approval_is_of_exactly_one_plan(web: Outside) -> None:
     answer = web.post("/api/v1/approve", {"digest": DIGEST})
     assert (answer.status_code, answer.json()) == (202, {"approved": DIGEST})
     assert web.controller.asked == [("approve", DIGEST)]
+    assert web.controller.approved_by == "127.0.0.1"
     answer = web.post("/api/v1/approve", data=b'{"digest": "\\ud800\\u001b"}')
     assert (answer.status_code, answer.json()["message"]) == (
         409,
