@@ -124,6 +124,25 @@ def test_without_the_token_only_health_is_told(locked: Outside) -> None:
     assert locked.controller.asked == []
 
 
+@pytest.mark.parametrize(
+    "host", ["x/healthz?", "x/healthz#", "/healthz?", "x/login?", "x/healthz?@127.0.0.1"]
+)
+def test_a_host_name_does_not_open_another_path(host: str, locked: Outside) -> None:
+    """What is asked for is the path of the request, not that of an address that is joined with its host."""
+    for method, path in EVERYTHING:
+        answer = asked(locked, method, path, {"Host": host})
+        assert answer.status_code in (303, 400, 401, 403), (host, method, path)
+        assert "bookshop" not in answer.text
+    for path in (
+        "/healthz%3F/../metrics",
+        "/healthz/../metrics",
+        "/%2e/metrics",
+        "//metrics",
+        "/healthz;/metrics",
+    ):
+        assert locked.get(path).status_code in (400, 401, 404)
+
+
 def test_with_the_token_all_is_there(locked: Outside) -> None:
     assert locked.get("/metrics", headers=BEARER).status_code == 200
     assert locked.post("/api/v1/reconcile", headers=BEARER).status_code == 202
