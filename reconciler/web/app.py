@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -34,8 +34,8 @@ from reconciler.web.page import page_headers, plan_headers, render_login, render
 PATIENCE = 10.0
 #: How late a look may be before the process counts as stuck: as much as the longest wait after a failure.
 OVERDUE: Final = timedelta(minutes=15)
-#: How many questions to the controller are under way at once.
-_AT_ONCE: Final = 8
+#: How long the page of a plan may take, in seconds. It may have thousands of prompts.
+RENDERING: Final = 60.0
 
 #: How many followers of events there are at once.
 FOLLOWERS = 32
@@ -47,6 +47,17 @@ HEARTBEAT: Final = 15.0
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Places:
+    """How many threads work at once. Pages of plans have places of their own, so that nobody else waits for them."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @cached_property
+    def limiter(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(self._number)  # belongs to the event loop that runs by now
 
 
 @dataclass(slots=True)
@@ -61,7 +72,8 @@ class WebApp:
     asgi: ASGIApp = field(init=False)
     on_bug: Callable[[Exception], None] = lambda error: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _limiter: anyio.CapacityLimiter | None = None
+    _questions: _Places = field(default_factory=lambda: _Places(8))
+    _renders: _Places = field(default_factory=lambda: _Places(2))
     _followers: int = 0
     _glance: tuple[float, str] = (float("-inf"), "")
 
@@ -173,7 +185,8 @@ class WebApp:
             return HTMLResponse(render_missing(digest), 404, headers=page_headers(framed=True))
         from reconciler.render import RenderOptions, render_plan
 
-        html = await self._ask(partial(render_plan, document, "html", options=RenderOptions()))
+        render = partial(render_plan, document, "html", options=RenderOptions())
+        html = await self._ask(render, self._renders, RENDERING)
         return HTMLResponse(html, headers=plan_headers())
 
     async def login_page(self, request: Request) -> Response:
@@ -209,18 +222,21 @@ class WebApp:
     async def _status(self) -> Status:
         return await self._ask(self.controller.status)
 
-    async def _ask(self, question: Callable[[], T]) -> T:
-        """Call the controller in a thread.
+    async def _ask(
+        self, question: Callable[[], T], places: _Places | None = None, patience: float | None = None
+    ) -> T:
+        """Call the controller, or do something else that takes time, in a thread.
 
         Raises:
-            HTTPException: it does not answer.
+            HTTPException: it takes too long.
         """
-        self._limiter = self._limiter or anyio.CapacityLimiter(_AT_ONCE)
+        limiter = (places or self._questions).limiter
+        seconds = PATIENCE if patience is None else patience
         try:
-            with anyio.fail_after(PATIENCE):
-                return await anyio.to_thread.run_sync(question, limiter=self._limiter, abandon_on_cancel=True)
+            with anyio.fail_after(seconds):
+                return await anyio.to_thread.run_sync(question, limiter=limiter, abandon_on_cancel=True)
         except TimeoutError:
-            raise HTTPException(503, f"the controller did not answer within {PATIENCE:g} seconds") from None
+            raise HTTPException(503, f"the controller did not answer within {seconds:g} seconds") from None
 
     def answering(self, handler: Handler) -> Handler:
         """The handler, with every error as an answer."""

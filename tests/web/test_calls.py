@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -282,3 +283,21 @@ def test_the_health_check_of_a_container(web: Outside, locked: Outside) -> None:
     module = [sys.executable, "-m", "reconciler.web.health"]
     done = subprocess.run(module, env={"RECONCILER_LISTEN": "127.0.0.1:1"}, capture_output=True, check=False)
     assert done.returncode == 1
+
+
+def test_pages_of_plans_hold_up_no_other_request(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    going, gate = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> str:
+        going.release()
+        gate.wait()
+        return "a page"
+
+    monkeypatch.setattr("reconciler.render.render_plan", slow)
+    web.controller.drift()
+    with ThreadPoolExecutor(20) as pool:
+        pages = [pool.submit(web.get, f"/plans/{DIGEST}") for _ in range(20)]
+        going.acquire()
+        assert web.get("/healthz").status_code == 200
+        gate.set()
+        assert {one.result().text for one in pages} == {"a page"}
