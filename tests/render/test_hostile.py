@@ -116,7 +116,7 @@ def assert_our_html(content: str) -> int:
         return -1
     bare = re.sub(r"<code>[^<>]*</code>", "", content)
     ours = (
-        r"[-+~=/ ]|&gt;|Notes \(\d+\)|<b></b>|<b>\((?:drift|conflict)\)</b>"
+        r"[-+~=/ ]|&gt;|Notes \(\d+\)|<b>…?</b>|<b>\((?:drift|conflict)\)</b>"
         r"|<b>the same change in 2 sessions</b>| · |…"
     )
     assert re.fullmatch(f"<details(?: open)?><summary>(?:{ours})*</summary>\n", bare), bare

@@ -197,6 +197,7 @@ def test_a_destination_that_hangs_holds_up_nobody(hook: Hook, web: Outside) -> N
         web.metrics.notified(*one)
     assert web.shown()['reconciler_notifications_total{event="drift_found",outcome="dropped"}'] == 3
     slow.close(0)  # gives up in time
+    assert told.said == [f"{WAITING + 1} notifications were not delivered before the end (json at 127.0.0.1)"]
     hook.gate.set()
 
 
