@@ -267,3 +267,25 @@ def test_unchanged_a_look_compares_nothing_again(here: World) -> None:
         here.turn(controller)
         assert main(controller).sessions == 2
         assert shop(controller).state == "InSync"
+
+
+def test_a_change_whose_tests_are_required_waits_for_them_and_a_repair_does_not(here: World) -> None:
+    """Nobody runs behaviour tests in the watcher: what git changes is applied by a command that does."""
+    applied(here)
+    root = here.folder / "shop"
+    head = (root / "catalog.yaml").read_text()
+    (root / "catalog.yaml").write_text(head + "policy: {tests: required}\n")
+    test = "tests: {alice: [{name: brief, ask: Hi, expect: [{max_characters: 9}]}]}\n"
+    (root / "tests").mkdir()
+    (root / "tests" / "all.yaml").write_text(test)
+    here.drift("Alice", prompt="Be rude.")
+    with here.controller(here.watched(mode="apply")) as controller:
+        here.turn(controller, 600)
+        assert (shop(controller).state, here.prompt("Alice")) == ("InSync", "Be kind.")
+        here.write(alice="Be kind and quick.", bob="Be brief.")
+        (root / "catalog.yaml").write_text(head + "policy: {tests: required}\n")
+        here.turn(controller, 600)
+        found = shop(controller)
+        assert found.state == "Refused" and found.plan is not None
+        assert [(one.guard, one.allow) for one in found.plan.refusals] == [("tests", "--with-tests")]
+        assert here.prompt("Alice") == "Be kind."
