@@ -16,7 +16,7 @@ import click
 from reconciler.address import check_address
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
-from reconciler.api.endpoint import Endpoint
+from reconciler.api.endpoint import Endpoint, endpoint_name
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.keys import did_you_mean
@@ -175,7 +175,8 @@ def run_tests(
     if given.replay and given.chat_endpoint:
         raise UsageError("--replay asks nobody, so --chat-endpoint has no effect", "leave out one of the two")
     recorded = None if given.replay is None else read_recording(given.replay)
-    answers = Answers(None if given.replay or given.fresh else where.state, recorded)
+    service = given.chat_endpoint or endpoint_name(where.connection.endpoint)
+    answers = Answers(None if given.replay else where.state, recorded, service, fresh=given.fresh)
     if not trials:
         return (), 0
     stop = Cancellation()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -162,6 +161,7 @@ def _show(
 ) -> None:
     from reconciler.behaviour.results import tests_to_document
     from reconciler.render.tests import render_tests_junit, render_tests_markdown, render_tests_text
+    from reconciler.text.printable_json import json_text
 
     document = {
         "format_version": "1.0",
@@ -172,7 +172,7 @@ def _show(
         "tests": tests_to_document(results),
     }
     if form == "json":
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(json_text(document), nl=False)
         return
     options = replace(render_options(no_color=no_color), detail=detail)
     render = {"text": render_tests_text, "markdown": render_tests_markdown, "junit": render_tests_junit}[form]
