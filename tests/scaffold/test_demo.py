@@ -38,7 +38,7 @@ def test_the_demo_never_overwrites_what_was_edited(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     shop = tmp_path / ".demo"
     assert demo(tmp_path).returncode == 0
-    (shop / ".reconciler").mkdir()
+    (shop / ".reconciler").mkdir(exist_ok=True)
     (shop / ".reconciler" / "local.db").write_text("the sessions of the demo")
     assert demo(tmp_path).returncode == 0  # nothing but the demo's own work is in it
     for edit in (
