@@ -14,6 +14,7 @@ from reconciler.schemas import fits, load_schema
 from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Places
 from reconciler.text.nearest import nearest
+from reconciler.text.normalise import is_blank
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -271,7 +272,7 @@ def _bad_key(key: str, kind: str) -> tuple[str, str]:
 
 
 def _quoted(key: str) -> str:
-    return f"`{truncate(key)}`" if key.strip() else f'the string "{key}"'
+    return f"`{truncate(key)}`" if not is_blank(key) else f'the string "{key}"'
 
 
 def _unknown(path: NodePath, key: str, error: Any, schema: SchemaName, what: str) -> tuple[str, str]:
@@ -413,7 +414,7 @@ def _bad_text(path: NodePath, value: str, schema: Any, what: str) -> tuple[str, 
             f"{what} is {shown(value)}; expected {wanted(schema)}",
             "to test that an answer is no JSON, use `not_matches`",
         )
-    if value.strip() and _LINE_BREAK.search(value) and schema["pattern"].startswith("[^"):
+    if not is_blank(value) and _LINE_BREAK.search(value) and schema["pattern"].startswith("[^"):
         return f"{what} contains a line break", "write it in one line"
     if schema["pattern"].startswith("[^"):  # it only asks for something that can be seen
         return f"{what} is blank", "write a value" if path[-1] == "name" else "write a value, or leave it out"

@@ -23,7 +23,7 @@ from reconciler.lint.slips import (
 )
 from reconciler.lint.subject import Hit, Subject
 from reconciler.text.nearest import nearest
-from reconciler.text.normalise import normalise_prompt
+from reconciler.text.normalise import is_blank, normalise_prompt
 from reconciler.text.truncate import truncate
 
 Severity: TypeAlias = Literal["off", "info", "warning", "error"]
@@ -49,7 +49,7 @@ class Rule:
 
 def _empty_prompt(subject: Subject, _: Mapping[str, Any]) -> Iterator[Hit]:
     for session in subject.sessions:
-        if not session.prompt:
+        if is_blank(session.prompt):
             spot = subject.spot(session.key, "prompt")
             yield Hit(spot, f"the prompt of `{session.key}` is empty", "write one, or remove the session")
 

@@ -11,3 +11,11 @@ def normalise_prompt(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.rstrip()
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: what the schemas call blank.
+
+    ``str.strip`` does not take U+FEFF for white space, as JavaScript does.
+    """
+    return not text.replace("\ufeff", "").strip()

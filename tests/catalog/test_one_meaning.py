@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import sys
@@ -22,6 +23,7 @@ from reconciler.schemas import check_document, fits, load_schema, schema_names
 from reconciler.strict_yaml.emit import double_quoted
 from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.read import parse
+from tests import warm
 from tests.javascript import javascript
 
 LINE_BREAKS = "\n\r\x85\u2028\u2029"
@@ -242,6 +244,31 @@ def test_the_loader_refuses_what_the_schema_refuses(tmp_path: Path) -> None:
     assert problems == dict.fromkeys(refused, "`name` is blank")
     blank = {characters[number - 2] for number in refused}
     assert blank == {one for one in characters if one.isspace()} | {"\ufeff"}
+
+
+def test_every_blank_prompt_is_said_to_be_empty(tmp_path: Path) -> None:
+    characters = [one for one in sample(full=False) if one.isprintable() or one in BLANKS]
+    prompts = {f"k{ord(one):x}": one for one in characters} | {"all": BLANKS}
+    (tmp_path / "catalog.yaml").write_text("version: 1\ncatalog: c\ndefaults: {model: m}\n")
+    (tmp_path / "sessions").mkdir()
+    lines = [f"  {key}: {{name: A, prompt: {double_quoted(prompt)}}}\n" for key, prompt in prompts.items()]
+    (tmp_path / "sessions" / "a.yaml").write_text("sessions:\n" + "".join(lines), encoding="utf-8")
+    done = warm.run(["validate", "--format=json"], cwd=tmp_path)
+    findings = [one for one in json.loads(done.stdout)["warnings"] if one["rule"] == "empty-prompt"]
+    refused = [
+        number
+        for number, prompt in enumerate(prompts.values(), 2)
+        if not fits({"sessions": {"a": {"name": prompt}}}, "manifest")
+    ]
+    assert [one["line"] for one in findings] == refused
+    assert len(refused) > len(BLANKS)
+
+
+def test_blanks_with_line_breaks_are_blank_first() -> None:
+    text = f"sessions:\n  a: {{name: {double_quoted(BLANKS)}}}\n"
+    document = {"sessions": {"a": {"name": BLANKS}}}
+    (problem,) = checking.check(document, "manifest", Source("sessions/a.yaml", text.encode(), text)).problems
+    assert problem.message == "`name` is blank"
 
 
 FORMS = [

@@ -14,8 +14,11 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from reconciler import bounded_http
+from reconciler.api.chat import ask
 from reconciler.api.errors import ApiError
+from reconciler.ci import api
 from reconciler.ci.api import Api, PassingError
+from reconciler.contract import load_contract
 from reconciler.errors import Problem
 from tests.support import Answer, answering, calling, listing, row
 
@@ -155,8 +158,8 @@ ENDLESS: dict[str, Callable[[], Iterable[bytes]]] = {
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_answer_cannot_last_for_ever(name: str) -> None:
     with speaking(ENDLESS[name]) as url:
-        assert refused(url, read_timeout=0.1) == Problem(
-            "listing sessions: no complete answer from https://api.example.com within 0.2 s", AGAIN
+        assert refused(url, read_timeout=0.2) == Problem(
+            "listing sessions: no complete answer from https://api.example.com within 0.4 s", AGAIN
         )
 
 
@@ -189,10 +192,63 @@ def test_a_call_after_a_refused_answer_does_not_read_the_rest_of_it(monkeypatch:
         assert client.read("list_sessions", {}) == {"results": []}
 
 
-def test_a_forge_cannot_fill_the_memory_of_the_comment_command() -> None:
-    said, what = LARGE["gzip"]
+def ask_model(url: str, **options: float) -> Problem:
+    """What a chat call is refused with."""
+    with (
+        calling(url, tries=1, contract=load_contract(), **options) as client,
+        pytest.raises(ApiError) as caught,
+    ):
+        ask(client, "deepseek-chat", [("user", "Which book?")], {}, before_each=lambda: None)
+    (problem,) = caught.value.problems
+    return problem
+
+
+STREAM = OK + b"Content-Type: text/event-stream\r\n"
+PART = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_an_answer_of_a_model_cannot_fill_the_memory(name: str) -> None:
+    said, what = LARGE[name]
+    for head in (OK, STREAM):
+        with speaking(lambda head=head: [head + said.removeprefix(OK)]) as url:
+            assert ask_model(url).message == f"asking the model: HTTP 200 with {what}"
+
+
+def test_a_stream_without_end_cannot_fill_the_memory() -> None:
+    with speaking(lambda: itertools.chain([STREAM + b"\r\n"], itertools.repeat(PART * 10_000))) as url:
+        assert ask_model(url).message == f"asking the model: HTTP 200 with {TOO_LARGE}"
+
+
+@pytest.mark.parametrize(
+    "said", [_slowly(STREAM + b"\r\n", PART), ENDLESS["100 Continue"]], ids=["parts", "100 Continue"]
+)
+def test_an_answer_of_a_model_cannot_last_for_ever(said: Callable[[], Iterable[bytes]]) -> None:
+    with speaking(said) as url:
+        assert ask_model(url, read_timeout=0.2) == Problem(
+            "asking the model: no complete answer from https://api.example.com within 0.4 s", AGAIN
+        )
+
+
+def call_forge(url: str) -> str:
+    """What a call of the comment command is refused with."""
+    forge = Api(url, {"Authorization": "Bearer secret"}, too_large=(422,))
+    with pytest.raises(PassingError) as caught:
+        forge.call("GET", "/repos/a/b/issues/1")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_forge_cannot_fill_the_memory_of_the_comment_command(name: str) -> None:
+    said, what = LARGE[name]
     with speaking(lambda: [said]) as url:
-        forge = Api(url, {"Authorization": "Bearer secret"}, too_large=(422,))
-        with pytest.raises(PassingError) as caught:
-            forge.call("GET", "/repos/a/b/issues/1")
-    assert str(caught.value) == f"127.0.0.1 gives {what}"
+        assert call_forge(url) == f"127.0.0.1 gives {what}"
+
+
+@pytest.mark.parametrize("name", ["a body byte by byte", "100 Continue"])
+def test_a_forge_cannot_hold_up_the_comment_command_for_ever(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "CALL_TIMEOUT", 0.1)
+    with speaking(ENDLESS[name]) as url:
+        assert call_forge(url) == "127.0.0.1 does not answer: SlowAnswerError"
