@@ -33,8 +33,9 @@ faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes m
 fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
 	$(BIN)/python -m tests.fuzz
 
-pictures: $(STAMP)  ## first screens of ten plans, into .pictures, and those of the README (needs Chromium)
+pictures: $(STAMP)  ## first screens of ten plans and of a watcher, into .pictures, and those of the documentation (needs Chromium)
 	$(BIN)/python -m tests.render.screens .pictures
+	$(BIN)/python -m tests.web.screens .pictures
 
 check: $(STAMP)  ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .

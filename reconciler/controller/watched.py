@@ -266,7 +266,7 @@ class Watched:
         ):
             return
         self._compared = ()
-        found = self._comparison(self.revision, snapshot, client)
+        found = self._comparison(self.revision, snapshot, client, self.found)
         if found.in_sync or found.only_drift:
             self.applied_now(self.revision.name)
         self.repair = self._repair(found, listed, client)
@@ -274,9 +274,11 @@ class Watched:
         self._compared = (snapshot, self.revision, facts, self._applied)
         self._announce_drift(found)
 
-    def _comparison(self, revision: Revision, snapshot: Snapshot, client: Client) -> Comparison:
+    def _comparison(
+        self, revision: Revision, snapshot: Snapshot, client: Client, before: Comparison | None
+    ) -> Comparison:
         marked = with_key(snapshot, key_mark(client, self.settings.state))
-        return compare(self.settings.limits.limited(revision.catalog), marked, self.facts(), client)
+        return compare(self.settings.limits.limited(revision.catalog), marked, self.facts(), client, before)
 
     def _repair(
         self, found: Comparison, listed: Callable[[Keep], Snapshot], client: Client
@@ -289,7 +291,7 @@ class Watched:
         if self._applied_revision is None or self._applied_revision.name != self._applied:
             self._applied_revision = load_revision(self.settings, self._applied)
         applied = self._applied_revision
-        return only_repairs(self._comparison(applied, listed(self._keep_for(applied)), client))
+        return only_repairs(self._comparison(applied, listed(self._keep_for(applied)), client, self.repair))
 
     # Writing
 
@@ -356,7 +358,8 @@ class Watched:
         """
         self._runs = (run, *self._runs)[:_RUNS]
         self.approval = None
-        self.held(self.settings.interval, "the next interval: a run has just ended")
+        if run.exit_code == 0:  # else it is tried again as after every failure
+            self.held(self.settings.interval, "the next interval: a run has just ended")
         done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(run.outcomes.items()))
         self.say(
             "applied",

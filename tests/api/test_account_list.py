@@ -184,6 +184,16 @@ def test_hundreds_of_changes_on_a_busy_account_are_read_page_by_page() -> None:
     assert kept.looks["full"] == 1
 
 
+def test_one_more_change_within_a_second_that_thousands_share_is_seen() -> None:
+    account, kept = quiet(1000, 20)
+    for session_id in range(1, 501):
+        account.update(session_id)
+    look(account, kept)
+    for session_id in range(1, 20):
+        account.update(session_id)
+        look(account, kept)
+
+
 def test_many_deletions_are_found_by_a_complete_listing() -> None:
     account, kept = quiet(5000, 25)
     for session_id in range(1, 40):
@@ -201,6 +211,84 @@ def test_a_short_list_is_read_in_one_call_that_assumes_nothing() -> None:
     account.calls = 0
     assert kept.sessions() is first
     assert account.calls == 1
+
+
+# While others write
+
+
+def recent_changes(count: int) -> tuple[Account, AccountList]:
+    """A list with pages of 20, and then so many updates, one a second: the last one of session 1."""
+    account, kept = quiet(1000, 20)
+    for session_id in range(count, 0, -1):
+        account.clock += 1.0
+        account.update(session_id)
+    return account, kept
+
+
+def at_call(account: Account, number: int, act: Callable[[], None]) -> None:
+    """Do something right before so many requests were sent from now on."""
+    account.calls = 0
+
+    def meanwhile() -> None:
+        if account.calls == number:
+            account.meanwhile = lambda: None
+            act()
+
+    account.meanwhile = meanwhile
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_session_that_moves_to_the_top_while_the_changes_are_read_is_seen(number: int) -> None:
+    account, kept = recent_changes(70)
+    at_call(account, number, lambda: account.update(70))
+    assert listed(kept.sessions())[70] in (2, 3)
+    assert kept.looks["full"] == 1
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_session_that_moves_up_a_little_while_the_changes_are_read_is_seen(number: int) -> None:
+    """Its stamp is that of a moment ago, when the change began: it is not on the first page."""
+    account, kept = quiet(1000, 20)
+    for session_id in range(60, 0, -1):
+        account.clock += 0.2
+        account.update(session_id)
+
+    def act() -> None:
+        account.update(60)
+        account.lives[60].stamp -= 7.0
+
+    at_call(account, number, act)
+    assert listed(kept.sessions())[60] in (2, 3)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_sessions_that_are_deleted_while_the_changes_are_read_hide_none(number: int) -> None:
+    account, kept = recent_changes(70)
+
+    def act() -> None:
+        for session_id in range(1, 9):
+            account.delete(session_id)
+
+    at_call(account, number, act)
+    found = listed(kept.sessions())
+    assert {found[session_id] for session_id in range(9, 71)} == {2}
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_session_that_was_deleted_before_is_found_while_others_are_deleted(number: int) -> None:
+    account, kept = quiet(2000, 20)
+    account.delete(1500)
+    at_call(account, number, lambda: account.delete(300))
+    assert 1500 not in listed(kept.sessions())
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_sessions_that_are_created_while_deleted_ones_are_searched_are_no_hindrance(number: int) -> None:
+    account, kept = quiet(2000, 20)
+    account.delete(1500)
+    at_call(account, number, lambda: [account.create() for _ in range(3)] and None)
+    assert 1500 not in listed(kept.sessions())
+    assert kept.looks["full"] == 1
 
 
 # What a look can't see
@@ -254,6 +342,16 @@ def test_what_a_look_cannot_see_is_found_by_the_next_complete_listing(
     account.clock += 1
     look(account, kept)
     assert kept.looks == Counter(full=3, same=2)
+
+
+def test_a_new_session_with_an_old_stamp_is_found_at_once() -> None:
+    """Also if another one was deleted, so that their number is what it was."""
+    account, kept = quiet(1000)
+    made = account.create()
+    account.lives[made].stamp = 0.0
+    account.delete(5)
+    look(account, kept)
+    assert (kept.mismatches, kept.deltas) == (1, "off")
 
 
 def test_a_service_that_does_not_order_by_the_latest_change_is_found_out_at_the_first_look() -> None:
