@@ -161,6 +161,10 @@ def test_hostile_answers_have_no_effect_in_any_form(tested: Shell, server: Runni
                 assert len(json.loads(done.stdout)["tests"]) == len(hostile)
 
 
+def test_validate_counts_the_tests(tested: Shell) -> None:
+    assert tested.run("validate", "shop").stdout == "bookshop: 2 sessions and 2 tests, all valid.\n"
+
+
 def test_nothing_to_test_is_told(shop: Shell) -> None:
     shop.write({"bob": {"name": "Bob", "prompt": "You are Bob."}})
     done = shop.run("test", "shop")
