@@ -344,9 +344,12 @@ def test_what_a_look_cannot_see_is_found_by_the_next_complete_listing(
     assert kept.looks == Counter(full=3, same=2)
 
 
-def test_a_new_session_with_an_old_stamp_is_found_at_once() -> None:
-    """Also if another one was deleted, so that their number is what it was."""
+@pytest.mark.parametrize("updated", [False, True])
+def test_a_new_session_with_an_old_stamp_is_found_at_once(updated: bool) -> None:
+    """Also if another one was deleted, so that their number is what it was, and a third one was changed."""
     account, kept = quiet(1000)
+    if updated:
+        account.update(9)
     made = account.create()
     account.lives[made].stamp = 0.0
     account.delete(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -33,8 +34,10 @@ class Long:
     changed: list[tuple[int, int]] = field(default_factory=list)  # session and stamp, the latest first
     calls: int = 0
     most: int = 100
+    meanwhile: Callable[[], None] = field(default=lambda: None)  # before each request
 
     def read(self, ordering: Ordering, number: int, size: int) -> Slice | None:
+        self.meanwhile()
         self.calls += 1
         start, end = (number - 1) * size, number * size
         if ordering == "-updated_at":
@@ -113,6 +116,26 @@ def test_thousands_that_were_changed_one_after_the_other() -> None:
     with pytest.raises(NotProvedError, match=r"^too much has changed$"):
         long.look()
     assert long.calls + 1 + COMPLETE <= 1.1 * COMPLETE
+
+
+@pytest.mark.parametrize("number", range(2, 9))
+def test_deletions_that_shift_the_pages_of_the_changes_hide_none(number: int) -> None:
+    """More than the overlap of the pages makes up for."""
+    long = Long(most=20)
+    for one in range(70, 0, -1):
+        long.changed.insert(0, (one, (2 * COUNT - one) * SECOND))
+
+    def meanwhile() -> None:
+        if long.calls == number:
+            long.calls += 1
+            for one in (1, 2, 3, 4):
+                long.ids.remove(one)
+            del long.changed[:4]
+
+    long.meanwhile = meanwhile
+    found = long.look()
+    assert set(range(5, 71)) <= set(found.changed)
+    assert set(found.ids) in (set(long.ids), {*long.ids, 1, 2, 3, 4})
 
 
 def test_a_page_in_another_order() -> None:
