@@ -26,12 +26,21 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="reconciler" \
       org.opencontainers.image.description="Infrastructure-as-code for AI personas" \
       org.opencontainers.image.licenses="MIT"
-RUN useradd --uid 10001 --user-group --create-home reconciler
+# For catalogs in git, which `reconciler watch --git` fetches.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git \
+    && rm -rf /var/lib/apt/lists/* \
+    && install --directory --owner=65534 --group=65534 --mode=0700 /var/lib/reconciler
 COPY --from=build /opt/reconciler /opt/reconciler
 ENV PATH="/opt/reconciler/bin:$PATH" \
-    PYTHONDONTWRITEBYTECODE=1
-# A numeric user, so that a cluster that requires a non-root user can check it.
-USER 10001:10001
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+# A watcher answers at RECONCILER_LISTEN. A container without it serves nothing, and counts as healthy.
+HEALTHCHECK --interval=30s --timeout=20s --start-period=20s --retries=3 \
+    CMD ["/opt/reconciler/bin/python", "-m", "reconciler.web.health"]
+# Nobody, by number, so that a cluster that requires a non-root user can check it.
+USER 65534:65534
 WORKDIR /catalog
 ENTRYPOINT ["reconciler"]
 CMD ["--help"]

@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript faults fuzz pictures check format bench bench-quick requirements dist clean
+.PHONY: help demo test javascript javascript-promptfoo faults fuzz pictures check format bench bench-quick requirements dist clean
 
 help:  ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,14 +24,18 @@ test: $(STAMP)  ## run the tests (about 4 minutes on two cores)
 javascript: $(STAMP)  ## what the tests compare with under node: another schema validator, another YAML parser
 	npm install --silent --no-save --no-fund --no-audit --prefix $(VENV)/javascript ajv@8 yaml@2
 
+javascript-promptfoo: $(STAMP)  ## promptfoo, which a test runs on an export (1.4 GB)
+	npm install --silent --no-save --no-fund --no-audit --prefix $(VENV)/promptfoo promptfoo@0.121
+
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
 
 fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
 	$(BIN)/python -m tests.fuzz
 
-pictures: $(STAMP)  ## first screens of ten plans, into .pictures, and those of the README (needs Chromium)
+pictures: $(STAMP)  ## first screens of ten plans and of a watcher, into .pictures, and those of the documentation (needs Chromium)
 	$(BIN)/python -m tests.render.screens .pictures
+	$(BIN)/python -m tests.web.screens .pictures
 
 check: $(STAMP)  ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
@@ -24,6 +25,12 @@ from reconciler.contract import Contract, Operation
 PARAMETERS: Final = ("temperature", "max_tokens")
 
 _EVENTS: Final = "text/event-stream"
+#: What ends a line of an event stream (https://html.spec.whatwg.org/multipage/server-sent-events.html). There are other
+#: line ends, which JSON may contain.
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_LONE: Final = re.compile("[\ud800-\udfff]")
+#: A component of an embedding is smaller than this. Larger ones can't be multiplied.
+_LARGEST: Final = 1e100
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,13 @@ def ask(
     finish = choice.get("finish_reason")
     if not isinstance(text, str) or not (text or finish):
         raise _misfit("chat", "it has no choices with a message")
-    return Said(text, finish if isinstance(finish, str) else "stop")
+    return Said(_cleaned(text, client.endpoint.api_key), finish if isinstance(finish, str) else "stop")
+
+
+def _cleaned(text: str, key: str) -> str:
+    """An answer as it may be kept and shown: without the key, which a service may repeat, and without halves of
+    characters, which no file can hold."""
+    return _LONE.sub("\ufffd", text.replace(key, "…") if key else text)
 
 
 def similarity(
@@ -100,7 +113,7 @@ def _vector(given: Any) -> list[float]:
     """The numbers of an embedding; none if it is malformed."""
     found = given.get("embedding") if isinstance(given, Mapping) else None
     numbers = found if isinstance(found, list) else []
-    return numbers if all(type(one) in (int, float) for one in numbers) else []
+    return numbers if all(type(one) in (int, float) and abs(one) < _LARGEST for one in numbers) else []
 
 
 def _sent(
@@ -142,7 +155,7 @@ def _joined(name: str, events: str) -> Mapping[str, Any]:
 
 
 def _data(events: str) -> Iterator[str]:
-    for line in events.splitlines():
+    for line in _LINE_END.split(events):
         if line.startswith("data:"):
             yield line.removeprefix("data:").strip()
 

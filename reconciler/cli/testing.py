@@ -16,7 +16,7 @@ import click
 from reconciler.address import check_address
 from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
-from reconciler.api.endpoint import Endpoint
+from reconciler.api.endpoint import Endpoint, endpoint_name
 from reconciler.api.rate_limit import RateLimiter
 from reconciler.cli.connect import Connection, connect
 from reconciler.cli.keys import did_you_mean
@@ -49,7 +49,6 @@ class TestFlags:
     chat_endpoint: str | None
     judge_model: str | None
     embedding_model: str | None
-    record: Path | None
     replay: Path | None
     fresh: bool
 
@@ -82,7 +81,6 @@ def tests_options(function: F) -> F:
                 help="The model that judges answers by a rubric. Default: each persona's own.",
             ),
             _tests("--embedding-model", metavar="MODEL", help="The model for the check `similar_to`."),
-            _tests("--record", type=OutPath(), help="Write all answers to this file, for --replay."),
             _tests(
                 "--replay",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -93,6 +91,17 @@ def tests_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def record_option(function: F) -> F:
+    """--record."""
+    return _tests(
+        "--record",
+        type=OutPath(),
+        envvar="RECONCILER_TEST_RECORD",
+        show_envvar=True,
+        help="Write all answers to this file, for --replay.",
+    )(function)
 
 
 def gate_options(function: F) -> F:
@@ -166,7 +175,8 @@ def run_tests(
     if given.replay and given.chat_endpoint:
         raise UsageError("--replay asks nobody, so --chat-endpoint has no effect", "leave out one of the two")
     recorded = None if given.replay is None else read_recording(given.replay)
-    answers = Answers(None if given.replay or given.fresh else where.state, recorded)
+    service = given.chat_endpoint or endpoint_name(where.connection.endpoint)
+    answers = Answers(None if given.replay else where.state, recorded, service, fresh=given.fresh)
     if not trials:
         return (), 0
     stop = Cancellation()
@@ -185,13 +195,12 @@ def run_tests(
             calls = "one call" if needed.calls == 1 else f"at most {needed.calls:,} calls"
             click.echo(f"{len(trials)} test{'' if len(trials) == 1 else 's'}: {calls}", err=True)
         outcomes = run_trials(trials, asking)
-    if given.record is not None:
+    record = flags.get("record")
+    if record is not None:
         try:
-            write_out(given.record, recording(answers.used.items()))
+            write_out(record, recording(answers.used.items()))
         except OSError as error:
-            raise ReconcilerError(
-                f"the answers can't be written to {given.record}: {error.strerror}"
-            ) from None
+            raise ReconcilerError(f"the answers can't be written to {record}: {error.strerror}") from None
     return tested(outcomes), ExitCode.INTERRUPTED if stop.is_set() else 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from reconciler.address import check_address, same_address
@@ -30,11 +31,15 @@ class Watch:
     state: Path
 
 
+#: Makes what is watched of a name, a folder or a git ref, and a state folder.
+MakeEntry: TypeAlias = Callable[[str, Path | None, GitPlace | None, Path], CatalogEntry]
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What the flags say of every catalog that they name."""
 
-    entry: Callable[[str, Path | None, GitPlace | None, Path], CatalogEntry]
+    entry: MakeEntry
     state: Path | None
     full_interval: float
 
@@ -96,9 +101,9 @@ def _named(name: str, environment: str | None, others: Sequence[CatalogEntry], l
 def _watched(entry: CatalogEntry) -> WatchedCatalog:
     assert entry.folder is not None or entry.git is not None
     source = (
-        FolderSource(entry.folder, entry.state)
+        FolderSource(entry.folder, entry.state, entry.name)
         if entry.folder is not None
-        else GitSource(entry.git, entry.state)  # type: ignore[arg-type]
+        else GitSource(entry.git, entry.state, entry.name)  # type: ignore[arg-type]
     )
     return WatchedCatalog(
         entry.name,

@@ -136,6 +136,12 @@ class AccountLoop:
         """Whether some source is still being read."""
         return any(loader.running for loader in self._loaders.values())
 
+    @property
+    def settles_in(self) -> float:
+        """How many seconds the list may still lag behind what an earlier run created; 0 if nobody waits for that."""
+        now = self._clock.monotonic()
+        return max((one.settles_at - now for one in self.watched if one.to_write() is not None), default=0.0)
+
     def _load(self, one: Watched, now: float) -> None:
         name = one.settings.name
         loader = self._loaders[name]
@@ -157,7 +163,7 @@ class AccountLoop:
         if one.load_trouble is not None and found.newest is None:
             self._polls[name] = one.load_trouble.at
         if one.load_trouble is not before and (one.revision is None or self._trouble is not None):
-            one.publish(self._moment(self._polls[name]))
+            one.publish(self._moment(self._polls.get(name, now)))
         elif one.load_trouble is not before:
             one.asked = True
 
@@ -203,7 +209,8 @@ class AccountLoop:
 
     def _wait(self) -> float:
         now = self._clock.monotonic()
-        times = [self._polls[name] for name, loader in self._loaders.items() if not loader.running]
+        # Somebody may ask for a catalog at any moment, which makes its poll due.
+        times = [self._polls.get(name, now) for name, loader in self._loaders.items() if not loader.running]
         if self._trouble is not None:
             times.append(self._trouble.at)
             if self._waits_for_key:
@@ -307,7 +314,7 @@ class AccountLoop:
         if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
             partly = ReconcilerError(
                 f"run {last.run} ended with exit code {last.exit_code}",
-                f"`reconciler history {last.run}` shows what was not done",
+                "`reconciler history` shows what was not done",
             )
             one.write_trouble = after(partly, one.write_trouble, self._clock, self._spread())
         else:

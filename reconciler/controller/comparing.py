@@ -14,9 +14,12 @@ from reconciler.apply.journal_facts import JournalFacts
 from reconciler.domain import Catalog, Snapshot
 from reconciler.ownership.account import other_account
 from reconciler.plan.build import make_plan
+from reconciler.plan.chats import with_counts
 from reconciler.plan.drift import drifted
 from reconciler.plan.saved import plan_digest
+from reconciler.plan.tested import with_tests
 from reconciler.plan.types import Action, Plan, Refusal
+from reconciler.trials.select import changed_trials
 
 #: Notes about drift that no action shows name no key; this stands for it.
 _NO_KEY = ""
@@ -69,8 +72,15 @@ class Comparison:
         }
 
 
-def compare(catalog: Catalog, snapshot: Snapshot, facts: JournalFacts, client: Client) -> Comparison:
-    """Compare a catalog with the live sessions. Messages are counted where a plan depends on it.
+def compare(
+    catalog: Catalog,
+    snapshot: Snapshot,
+    facts: JournalFacts,
+    client: Client,
+    before: Comparison | None = None,
+) -> Comparison:
+    """Compare a catalog with the live sessions. The messages of what is to be deleted are counted once for each plan,
+    not with each look: ``before`` is the last comparison.
 
     Raises:
         ReconcilerError: the messages can't be counted.
@@ -81,8 +91,13 @@ def compare(catalog: Catalog, snapshot: Snapshot, facts: JournalFacts, client: C
     )
     plan = facts.added(catalog, make_plan(catalog, snapshot, written=written), snapshot)
     plan = _of_this_account(catalog, plan, snapshot, facts)
-    plan = with_message_counts(plan, snapshot, lambda: nullcontext(client))
-    return _comparison(plan, snapshot)
+    plan = _refused_untested(catalog, plan, snapshot)
+    found = _comparison(plan, snapshot)
+    if before is not None and before.digest == found.digest:
+        counted = {one.session_id: one.messages for one in before.plan.actions}
+        counts = {number: count for number, count in counted.items() if number and count is not None}
+        return replace(found, plan=with_counts(plan, counts))
+    return replace(found, plan=with_message_counts(plan, snapshot, lambda: nullcontext(client)))
 
 
 def only_repairs(found: Comparison) -> Comparison:
@@ -91,7 +106,8 @@ def only_repairs(found: Comparison) -> Comparison:
     A session that differs for another reason, too, is left out: its last write was not this revision's.
     """
     actions = tuple(action for action in found.plan.actions if _is_drift(action) and not _is_mixed(action))
-    refusals = found.plan.refusals if actions else ()
+    # What drifted goes back to what was tested when it was applied.
+    refusals = tuple(one for one in found.plan.refusals if one.guard != "tests") if actions else ()
     return _comparison(replace(found.plan, actions=actions, refusals=refusals), found.snapshot)
 
 
@@ -113,6 +129,16 @@ def _of_this_account(catalog: Catalog, plan: Plan, snapshot: Snapshot, facts: Jo
     if not sentence:
         return plan
     return replace(plan, refusals=(*plan.refusals, Refusal("account", sentence, "--other-account")))
+
+
+def _refused_untested(catalog: Catalog, plan: Plan, snapshot: Snapshot) -> Plan:
+    """The plan, refused if the policy requires behaviour tests of what it changes: nobody runs them here."""
+    if catalog.policy.tests != "required":
+        return plan
+    actions = tuple(action for action in plan.actions if not _is_drift(action) or _is_mixed(action))
+    trials = changed_trials(catalog, replace(plan, actions=actions), snapshot)
+    keys = sorted({trial.key for trial in trials})
+    return with_tests(plan, None, concerned=keys, required=True, allowed=())
 
 
 def _is_drift(action: Action) -> bool:

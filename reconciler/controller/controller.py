@@ -137,6 +137,10 @@ class Controller:
                 loop.wake.wait()
                 loop.wake.clear()
                 loop.step()
+            if (wait := loop.settles_in) > 0:
+                self._clock.sleep(wait, self._stop)
+                loop.ask(None)
+                loop.step()
         except Interrupted:
             pass
         finally:

@@ -12,7 +12,7 @@ from reconciler.text.timestamps import write_timestamp
 
 #: - ``looked``: a look ended; its ``facts`` are ``outcome`` (a lasting state) and ``seconds``.
 #: - ``listed``: the account's sessions were listed; ``how`` is ``same``, ``delta`` or ``full``.
-#: - ``mismatch``: a full listing found changes that the cheap looks had missed; ``sessions`` is how many.
+#: - ``mismatch``: a full listing found changes that the cheap looks had missed.
 #: - ``drift_found``, ``plan_pending``, ``applied``, ``refused``, ``failing``, ``recovered``: announced once each, when
 #:   they begin. ``applied`` has ``run``, ``exit_code`` and ``actions`` (kind and outcome to count).
 #: - ``revision``: a new revision was loaded; ``revision`` names it.

@@ -84,17 +84,18 @@ class GitPlace:
 class GitSource:
     """A git ref. A revision is named by its commit.
 
-    ``state`` is the state folder, for the fetched objects and the kept revisions. ``timeout`` is in seconds.
+    ``state`` is the state folder, for the fetched objects and the kept revisions. Sources that are used at the same
+    time need different ``owner`` names there. ``timeout`` is in seconds.
     """
 
-    def __init__(self, place: GitPlace, state: Path, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, place: GitPlace, state: Path, owner: str = "", *, timeout: float = TIMEOUT) -> None:
         self._place = place
         # Our calls have no folder of their own, so a relative path has to be made absolute.
         self._url = os.path.abspath(place.url) if os.path.isdir(place.url) else place.url
         self._shown = _without_credentials(place.url)
         self._state = state
         self._timeout = timeout
-        name = hashlib.sha256(f"{place.url}\0{place.path}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{place.url}\0{place.path}\0{owner}".encode()).hexdigest()[:16]
         self._objects = state / FOLDER / f"{name}.git"
         self._store = RevisionStore(state, f"git-{name}")
 

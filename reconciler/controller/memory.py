@@ -7,6 +7,7 @@ along; after a restart, the pending plan is approved again.
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,10 @@ from reconciler.state import open_state
 
 FILE: Final = "watch.json"
 _LONGEST: Final = 2**20
+
+
+#: Catalogs of several accounts may share a state folder.
+_TURN: Final = threading.Lock()
 
 
 class Memory:
@@ -40,13 +45,15 @@ class Memory:
         Raises:
             ReconcilerError: it can't be written.
         """
-        applied = self._read()
-        if applied.get(self._key) == revision:
-            return
-        document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
-        path = open_state(self._state) / FILE
+        path = self._state / FILE
         try:
-            write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+            with _TURN:
+                applied = self._read()
+                if applied.get(self._key) == revision:
+                    return
+                open_state(self._state)
+                document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
+                write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
         except OSError as error:
             raise ReconcilerError(
                 f"{path} can't be written: {error.strerror}",

@@ -34,16 +34,19 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """A folder that somebody edits. Hidden files are not part of a revision; no catalog may read them.
+    """A folder that somebody edits. Hidden files are not part of a revision; no catalog may read them. Nor is the state
+    folder, which changes with every run.
 
     A revision is named by a digest of paths and contents. Files are read again only if their size or time changed.
-    ``state`` is the state folder, where revisions are kept.
+    ``state`` is the state folder, where revisions are kept. Sources that are used at the same time, such as those of
+    two environments, need different ``owner`` names there: each forgets what it does not need.
     """
 
-    def __init__(self, folder: Path, state: Path) -> None:
+    def __init__(self, folder: Path, state: Path, owner: str = "") -> None:
         self._folder = Path(os.path.realpath(folder))
         self._given = folder
-        name = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
+        self._state = os.path.realpath(state)
+        name = hashlib.sha256(os.fsencode(self._folder) + b"\0" + owner.encode()).hexdigest()[:16]
         self._store = RevisionStore(state, f"folder-{name}")
         self._seen: tuple[_Signature, str] | None = None
 
@@ -96,7 +99,7 @@ class FolderSource:
     def _signature(self) -> _Signature:
         found: _Signature = {}
         size = 0
-        for path, facts in _walk(str(self._folder), self._given):
+        for path, facts in _walk(str(self._folder), self._given, self._state):
             found[path] = facts
             size += facts.size
             if len(found) > MAX_ENTRIES or size > MAX_BYTES:
@@ -123,7 +126,7 @@ class _Facts(NamedTuple):
 _Signature = dict[str, _Facts]
 
 
-def _walk(root: str, given: Path) -> Iterator[tuple[str, _Facts]]:
+def _walk(root: str, given: Path, state: str) -> Iterator[tuple[str, _Facts]]:
     """All files below a folder that a catalog could read: none that is hidden, special or too large. Symbolic links are
     not followed."""
     folders = [""]
@@ -134,7 +137,7 @@ def _walk(root: str, given: Path) -> Iterator[tuple[str, _Facts]]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in _SKIPPED:
+                if entry.name not in _SKIPPED and entry.path != state:
                     folders.append(path)
                 continue
             try:

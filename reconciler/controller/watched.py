@@ -81,6 +81,7 @@ class Watched:
         self.standby: str = ""  # the holder of the lock that is waited for
         self.held_until = 0.0  # nothing is written before that (by the monotonic clock)
         self.held_for = ""
+        self.settles_at = 0.0  # when the list shows what an earlier run created (by the monotonic clock)
         self.asked = True  # somebody wants it looked at
         self.approval: Approval | None = None
         self._account = account
@@ -265,7 +266,7 @@ class Watched:
         ):
             return
         self._compared = ()
-        found = self._comparison(self.revision, snapshot, client)
+        found = self._comparison(self.revision, snapshot, client, self.found)
         if found.in_sync or found.only_drift:
             self.applied_now(self.revision.name)
         self.repair = self._repair(found, listed, client)
@@ -273,9 +274,11 @@ class Watched:
         self._compared = (snapshot, self.revision, facts, self._applied)
         self._announce_drift(found)
 
-    def _comparison(self, revision: Revision, snapshot: Snapshot, client: Client) -> Comparison:
+    def _comparison(
+        self, revision: Revision, snapshot: Snapshot, client: Client, before: Comparison | None
+    ) -> Comparison:
         marked = with_key(snapshot, key_mark(client, self.settings.state))
-        return compare(self.settings.limits.limited(revision.catalog), marked, self.facts(), client)
+        return compare(self.settings.limits.limited(revision.catalog), marked, self.facts(), client, before)
 
     def _repair(
         self, found: Comparison, listed: Callable[[Keep], Snapshot], client: Client
@@ -288,7 +291,7 @@ class Watched:
         if self._applied_revision is None or self._applied_revision.name != self._applied:
             self._applied_revision = load_revision(self.settings, self._applied)
         applied = self._applied_revision
-        return only_repairs(self._comparison(applied, listed(self._keep_for(applied)), client))
+        return only_repairs(self._comparison(applied, listed(self._keep_for(applied)), client, self.repair))
 
     # Writing
 
@@ -322,6 +325,11 @@ class Watched:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
 
+    def settles(self, seconds: float) -> None:
+        """Write nothing until the list shows what an earlier run created, or that would be created twice."""
+        self.held(seconds, "the list, which may lag behind what an earlier run created")
+        self.settles_at = self.held_until
+
     def held(self, seconds: float, waits_for: str) -> None:
         """Write nothing for so many seconds."""
         self.held_until, self.held_for = self._clock.monotonic() + seconds, waits_for
@@ -350,7 +358,8 @@ class Watched:
         """
         self._runs = (run, *self._runs)[:_RUNS]
         self.approval = None
-        self.held(self.settings.interval, "the next interval: a run has just ended")
+        if run.exit_code == 0:  # else it is tried again as after every failure
+            self.held(self.settings.interval, "the next interval: a run has just ended")
         done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(run.outcomes.items()))
         self.say(
             "applied",

@@ -167,7 +167,7 @@ def _lags(one: Watched, hands: Hands) -> bool:
     }
     left = lag_left(one.facts().entries, scope, settle_of(one.settings, hands.client))
     if left > 0:
-        one.held(left, "the list, which may lag behind what an earlier run created")
+        one.settles(left)
     return left > 0
 
 

@@ -77,6 +77,7 @@ class Notifier:
         end = time.monotonic() + patience
         for sender in self._senders:
             sender.join(max(0.0, end - time.monotonic()))
+            sender.say_what_is_left()
 
 
 class _Sender:
@@ -97,6 +98,7 @@ class _Sender:
         self._changed = threading.Condition()
         self._finish = threading.Event()
         self._failing = False
+        self._sending = False
         self._thread = threading.Thread(target=self._run, name="reconciler-notify", daemon=True)
         self._thread.start()
 
@@ -118,6 +120,13 @@ class _Sender:
     def join(self, patience: float) -> None:
         self._thread.join(patience)
 
+    def say_what_is_left(self) -> None:
+        with self._changed:
+            left = len(self._waiting) + self._sending
+        if left:
+            these = "1 notification was" if left == 1 else f"{left} notifications were"
+            self._say(f"{these} not delivered before the end ({self._destination.name})")
+
     def _run(self) -> None:
         with BoundedSession() as session:
             while True:
@@ -126,7 +135,9 @@ class _Sender:
                     if not self._waiting:
                         return
                     event = self._waiting.popleft()
+                    self._sending = True
                 self._deliver(session, event)
+                self._sending = False
 
     def _deliver(self, session: BoundedSession, event: Event) -> None:
         delivery = uuid.uuid4().hex

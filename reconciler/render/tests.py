@@ -167,8 +167,8 @@ def _markdown(test: _Test) -> str:
 
 
 def _html(test: _Test) -> str:
-    what = html_text(f"{cut(test['test'], 100)}: {headline(test)}")
-    return f"{sign_of(test)} <code>{html_text(cut(str(test['key']), 80))}</code> · {what}"
+    key, name = (f"<code>{html_text(cut(str(test[part]), 100))}</code>" for part in ("key", "test"))
+    return f"{sign_of(test)} {key} · {name}: {html_text(headline(test))}"
 
 
 def render_tests_junit(document: Mapping[str, Any], _: RenderOptions) -> str:

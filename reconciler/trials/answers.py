@@ -1,10 +1,12 @@
 """Answers kept, by the digest of what they depend on: what did not change is not asked again.
 
-Answers are kept in the state folder, one file each. A recording is a file with one answer a line, to run without a key.
+Answers are kept in the state folder, one file each, by service and digest. A recording is a file with one answer a
+line, to run without a key.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -27,12 +29,23 @@ _LARGEST: Final = 10 * 2**20
 class Answers:
     """Answers by digest: those of a recording, then those in the state folder. All methods are thread-safe.
 
-    Without a ``state`` folder, new answers are kept in memory only. ``used`` are all that were asked for.
+    Without a ``state`` folder, new answers are kept in memory only. Those in the folder are of one ``service``: what an
+    embedded server says is no answer of another one. If ``fresh``, they are replaced without being read. ``used`` are
+    all that were asked for.
     """
 
-    def __init__(self, state: Path | None = None, recorded: dict[str, Said] | None = None) -> None:
+    def __init__(
+        self,
+        state: Path | None = None,
+        recorded: dict[str, Said] | None = None,
+        service: str = "",
+        *,
+        fresh: bool = False,
+    ) -> None:
         self._folder = None if state is None else state / FOLDER
         self._state = state
+        self._service = service
+        self._fresh = fresh
         self._known = dict(recorded or {})
         self._lock = threading.Lock()
         self.used: dict[str, Said] = {}
@@ -41,7 +54,7 @@ class Answers:
         """The answer to a question; None if it is not there."""
         with self._lock:
             found = self._known.get(digest)
-        if found is None and self._folder is not None:
+        if found is None and self._folder is not None and not self._fresh:
             found = self._read(digest)
         if found is not None:
             with self._lock:
@@ -79,7 +92,8 @@ class Answers:
 
     def _path(self, digest: str) -> Path:
         assert self._folder is not None
-        return self._folder / digest[:2] / f"{digest}.json"
+        name = hashlib.sha256(f"{self._service}\n{digest}".encode()).hexdigest()[:40]
+        return self._folder / name[:2] / f"{name}.json"
 
 
 def read_recording(path: Path) -> dict[str, Said]:
@@ -94,7 +108,7 @@ def read_recording(path: Path) -> dict[str, Said]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ReconcilerError(f"the recording {path} can't be read: {reason}") from None
     found: dict[str, Said] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -92,6 +92,11 @@ class Logins:
         self._ends.pop(_digest(value), None)
 
 
+def _path(request: Request) -> str:
+    """The path that is routed. That of ``request.url`` depends on the host name, which a client chooses."""
+    return str(request.scope["path"])
+
+
 def _digest(value: str) -> bytes:
     return hashlib.sha256(value.encode("utf-8", "surrogateescape")).digest()
 
@@ -123,7 +128,7 @@ class Admission:
         await response(scope, receive, send)
 
     def _refused(self, request: Request) -> Response | None:
-        path = request.url.path
+        path = _path(request)
         hosts = self.hosts if self.token is None else None
         other = other_site(request.headers, hosts, page=request.method == "GET" and path in _PAGES)
         if other == "host":
@@ -152,7 +157,7 @@ class Admission:
         return self.logins.holds(request.cookies.get(self.cookie, ""))
 
     def _unknown(self, request: Request) -> Response:
-        if request.method in ("GET", "HEAD") and request.url.path == "/":
+        if request.method in ("GET", "HEAD") and _path(request) == "/":
             # A browser leaves the cookie out when a link of another site leads here, but not on the next step.
             if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
                 return interstitial()

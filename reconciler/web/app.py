@@ -7,9 +7,10 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.controller.events import event_to_document
+from reconciler.controller.states import LASTING
 from reconciler.controller.status import Status, WatchedStatus, status_to_document
 from reconciler.errors import ReconcilerError
 from reconciler.web.admission import Admission, Logins
@@ -30,8 +32,10 @@ from reconciler.web.page import page_headers, plan_headers, render_login, render
 
 #: How long the controller may take to answer, in seconds. Afterwards it counts as stuck.
 PATIENCE = 10.0
-#: How many questions to the controller are under way at once.
-_AT_ONCE: Final = 8
+#: How late a look may be before the process counts as stuck: as much as the longest wait after a failure.
+OVERDUE: Final = timedelta(minutes=15)
+#: How long the page of a plan may take, in seconds. It may have thousands of prompts.
+RENDERING: Final = 60.0
 
 #: How many followers of events there are at once.
 FOLLOWERS = 32
@@ -45,6 +49,17 @@ T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class _Places:
+    """How many threads work at once. Pages of plans have places of their own, so that nobody else waits for them."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @cached_property
+    def limiter(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(self._number)  # belongs to the event loop that runs by now
+
+
 @dataclass(slots=True)
 class WebApp:
     """A controller over HTTP. ``asgi`` is the application. ``on_bug`` gets what was answered with 500."""
@@ -56,16 +71,18 @@ class WebApp:
     admission: Admission = field(init=False)
     asgi: ASGIApp = field(init=False)
     on_bug: Callable[[Exception], None] = lambda error: None
-    _limiter: anyio.CapacityLimiter | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _questions: _Places = field(default_factory=lambda: _Places(8))
+    _renders: _Places = field(default_factory=lambda: _Places(2))
     _followers: int = 0
     _glance: tuple[float, str] = (float("-inf"), "")
 
     # --- health and metrics ----------------------------------------------------------------------------------
 
     async def healthz(self, request: Request) -> Response:
-        """Whether the process works: its controller answers."""
-        await self._status()
-        return PlainTextResponse("ok\n", headers=SAFE)
+        """Whether the process works: its controller answers, and no look is long overdue."""
+        stuck = overdue(await self._status(), self.now())
+        return PlainTextResponse("stuck\n" if stuck else "ok\n", 503 if stuck else 200, headers=SAFE)
 
     async def readyz(self, request: Request) -> Response:
         """Whether each catalog was looked at, successfully or not."""
@@ -75,7 +92,8 @@ class WebApp:
 
     async def metrics_text(self, request: Request) -> Response:
         status = await self._status()
-        body, media_type = self.metrics.exposition(status, request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, media_type = await self._ask(partial(self.metrics.exposition, status, accept))
         return Response(body, headers={**SAFE, "Content-Type": media_type})
 
     # --- the API ---------------------------------------------------------------------------------------------
@@ -99,7 +117,7 @@ class WebApp:
         if not isinstance(digest, str) or not digest:
             return refusal(400, "the digest is missing", 'send `{"digest": "DIGEST"}`')
         try:
-            await self._ask(partial(self.controller.approve, digest))
+            await self._ask(partial(self.controller.approve, digest, _address(request)))
         except ReconcilerError as error:
             return refused_by(error, 409)
         return json_answer({"approved": digest}, 202)
@@ -109,6 +127,8 @@ class WebApp:
             response = refusal(503, f"{FOLLOWERS} clients follow the events already", "try again later")
             response.headers["Retry-After"] = "60"
             return response
+        if request.method == "HEAD":
+            return Response(headers=SAFE, media_type="text/event-stream")
         seen = request.headers.get("last-event-id")
         number = self.feed.last if seen is None else self.feed.number_of(seen)
         return StreamingResponse(
@@ -150,7 +170,7 @@ class WebApp:
 
     async def page(self, request: Request) -> Response:
         status = await self._status()
-        html = render_page(status, logged_in=self.admission.token is not None)
+        html = await self._ask(partial(render_page, status, logged_in=self.admission.token is not None))
         return HTMLResponse(html.encode("utf-8", "replace"), headers=page_headers())
 
     async def plan(self, request: Request) -> Response:
@@ -165,7 +185,8 @@ class WebApp:
             return HTMLResponse(render_missing(digest), 404, headers=page_headers(framed=True))
         from reconciler.render import RenderOptions, render_plan
 
-        html = await self._ask(partial(render_plan, document, "html", options=RenderOptions()))
+        render = partial(render_plan, document, "html", options=RenderOptions())
+        html = await self._ask(render, self._renders, RENDERING)
         return HTMLResponse(html, headers=plan_headers())
 
     async def login_page(self, request: Request) -> Response:
@@ -174,8 +195,9 @@ class WebApp:
         return HTMLResponse(render_login(), headers=page_headers())
 
     async def login(self, request: Request) -> Response:
-        given = parse_qs((await read_body(request)).decode("ascii", "replace"), max_num_fields=8)
-        if self.admission.token is None or not self.admission.accepts(given.get("token", [""])[0].strip()):
+        fields = parse_qsl((await read_body(request)).decode("ascii", "replace"))
+        given = dict(fields).get("token", "").strip()
+        if self.admission.token is None or not self.admission.accepts(given):
             return HTMLResponse(render_login(wrong=True), 401, headers=page_headers())
         response = RedirectResponse("/", 303, SAFE)
         # Behind a proxy that ends TLS, the origin tells that the browser uses it.
@@ -200,18 +222,21 @@ class WebApp:
     async def _status(self) -> Status:
         return await self._ask(self.controller.status)
 
-    async def _ask(self, question: Callable[[], T]) -> T:
-        """Call the controller in a thread.
+    async def _ask(
+        self, question: Callable[[], T], places: _Places | None = None, patience: float | None = None
+    ) -> T:
+        """Call the controller, or do something else that takes time, in a thread.
 
         Raises:
-            HTTPException: it does not answer.
+            HTTPException: it takes too long.
         """
-        self._limiter = self._limiter or anyio.CapacityLimiter(_AT_ONCE)
+        limiter = (places or self._questions).limiter
+        seconds = PATIENCE if patience is None else patience
         try:
-            with anyio.fail_after(PATIENCE):
-                return await anyio.to_thread.run_sync(question, limiter=self._limiter, abandon_on_cancel=True)
+            with anyio.fail_after(seconds):
+                return await anyio.to_thread.run_sync(question, limiter=limiter, abandon_on_cancel=True)
         except TimeoutError:
-            raise HTTPException(503, f"the controller did not answer within {PATIENCE:g} seconds") from None
+            raise HTTPException(503, f"the controller did not answer within {seconds:g} seconds") from None
 
     def answering(self, handler: Handler) -> Handler:
         """The handler, with every error as an answer."""
@@ -297,6 +322,21 @@ async def _read_object(request: Request, field: str) -> dict[str, Any]:
     if not isinstance(document, dict) or set(document) - {field}:
         raise HTTPException(400, f"the body is not an object with the field {field}")
     return document
+
+
+def overdue(status: Status, now: datetime) -> bool:
+    """Whether a look is long overdue although nothing is under way for its account."""
+    busy = {one.account for one in status.catalogs if one.state not in LASTING}
+    return any(
+        one.next_look is not None and now - one.next_look > OVERDUE
+        for one in status.catalogs
+        if one.account not in busy and one.state != "Suspended"
+    )
+
+
+def _address(request: Request) -> str:
+    """Where a request comes from; a proxy in front, if there is one."""
+    return "" if request.client is None else request.client.host
 
 
 def _attempted(one: WatchedStatus) -> bool:

@@ -23,8 +23,8 @@ class Controlled(Protocol):
             ReconcilerError: no watched catalog has this name.
         """
 
-    def approve(self, digest: str) -> object:
-        """Approve exactly the pending plan with this digest.
+    def approve(self, digest: str, by: str = "") -> object:
+        """Approve exactly the pending plan with this digest. ``by`` is noted in the journal of the run.
 
         Raises:
             ReconcilerError: no pending plan has it.

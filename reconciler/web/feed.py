@@ -56,7 +56,8 @@ class Feed:
     async def after(self, number: int, pause: float) -> AsyncIterator[list[Numbered]]:
         """The events after a number, as they come. An empty list after each ``pause`` (seconds) without any."""
         wake = asyncio.Event()
-        self._waiting[wake] = asyncio.get_running_loop()
+        with self._lock:
+            self._waiting[wake] = asyncio.get_running_loop()
         try:
             while True:
                 wake.clear()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -14,7 +15,8 @@ from prometheus_client.exposition import choose_encoder
 
 from reconciler.api.client import Observer, Reply
 from reconciler.contract import Operation
-from reconciler.controller.events import Event
+from reconciler.controller.events import ANNOUNCED, Event
+from reconciler.controller.states import LASTING
 from reconciler.controller.status import Status, WatchedStatus
 from reconciler.text.escape import visible
 
@@ -26,6 +28,7 @@ SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 #: The kinds of changes that are always there, so that a graph of them has no gaps.
 _KINDS: Final = ("create", "update", "delete")
+_OUTCOMES: Final = ("applied", "failed", "unknown", "not tried")
 _HOW: Final = ("same", "delta", "full")
 
 
@@ -56,6 +59,8 @@ class Metrics:
         self._notifications = counter(
             "notifications", "Notifications, by event and outcome.", ("event", "outcome")
         )
+        for announced, outcome in product(ANNOUNCED, ("sent", "failed", "dropped")):
+            self._notifications.labels(announced, outcome)
 
     def __call__(self, event: Event) -> None:
         names = (visible(event.catalog), visible(event.environment or ""), event.account)
@@ -65,6 +70,14 @@ class Metrics:
         elif event.kind == "applied":
             for kind, outcome, number in actions(event.facts.get("actions", {})):
                 self._actions.labels(*names, kind, outcome).inc(number)
+
+    def _begin(self, status: Status) -> None:
+        """Let counters begin at 0: the first increase of a series that is not there yet goes unseen."""
+        for one in status.catalogs:
+            for state in LASTING:
+                self._looks.labels(*_labels(one), state)
+            for kind, outcome in product(_KINDS, _OUTCOMES):
+                self._actions.labels(*_labels(one), kind, outcome)
 
     def observer(self, account: str) -> Observer:
         """Counts the calls of an account: give it to :meth:`reconciler.api.client.Client.observe`."""
@@ -83,6 +96,7 @@ class Metrics:
 
     def exposition(self, status: Status, accept: str = "") -> tuple[bytes, str]:
         """All metrics as text, and its media type: OpenMetrics if it is accepted, else that of Prometheus."""
+        self._begin(status)
         encode, media_type = choose_encoder(accept)
         return encode(_Scrape(self._registry, status)), media_type
 

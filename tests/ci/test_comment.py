@@ -326,8 +326,9 @@ def test_a_summary_stays_in_what_github_takes_and_begins_with_the_result(
 def test_a_summary_of_one_block_that_is_too_long_is_its_result(forge: Forge, tmp_path: Path) -> None:
     forge.read_only = True
     comment(tmp_path, github(forge, tmp_path), f"{PLAN}\n#### Updates (1)\n\n```\n{'x' * SUMMARY}\n```\n")
-    why, left_out = summary(tmp_path).removeprefix(PLAN + "\n").rstrip("\n").split("\n\n")
+    why, heading, left_out = summary(tmp_path).removeprefix(PLAN + "\n").rstrip("\n").split("\n\n")
     assert why.startswith("No comment was posted")
+    assert heading == "#### Updates (1)"
     assert left_out == "The rest of this plan is too long for this page: see the log of the job."
 
 

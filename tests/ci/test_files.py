@@ -304,4 +304,4 @@ def test_the_image_is_made_of_what_the_package_needs(tmp_path: Path) -> None:
 
 def test_the_image_does_not_run_as_root() -> None:
     text = (ROOT / "Dockerfile").read_text()
-    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["10001:10001"]
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["65534:65534"]

@@ -341,11 +341,13 @@ def test_commands_that_are_suggested_name_the_environment(both: Shell, server: R
 
 
 #: The commands that are not about a catalog.
-WITHOUT = {"show", "comment", "schema", "completion"}
+WITHOUT = {"show", "comment", "approve", "schema", "completion"}
 
 
 def test_every_command_takes_the_folder_in_both_ways(shop: Shell) -> None:
     for name in COMMANDS:
+        if name == "watch":  # which takes several folders
+            continue
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
         for one in getattr(command, "commands", {"": command}).values():

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from reconciler.server import Fault, RunningServer, SessionRow, running_server
+from reconciler.server import Fault, RunningServer, SessionRow
+from reconciler.text.timestamps import write_timestamp
 from tests.cli.conftest import Shell, Started, until, writes
 from tests.support import API_KEY, learned_file
+from tests.webhook import listening_hook
 
 
 @pytest.fixture
@@ -60,6 +63,21 @@ def test_the_exit_code_of_a_single_look(shop: Shell, learned: str) -> None:
     (shop.root / "sessions" / "all.yaml").write_text("sessions: {alice: {nmae: Alice}}\n")
     invalid = shop.run("watch", "shop", "--once", learned)
     assert invalid.returncode == 1 and " failing: sessions/all.yaml:1:20: " in invalid.stderr
+
+
+def test_a_single_look_waits_for_a_list_that_may_lag(
+    shop: Shell, server: RunningServer, learned: str
+) -> None:
+    """Else a job that runs now and then would leave its changes to the next one."""
+    state = shop.root / ".reconciler"
+    state.mkdir()
+    run = {"run": "killed", "at": write_timestamp(datetime.now(UTC), "milliseconds")}
+    scope = {"catalog": "bookshop", "environment": None, "endpoint": server.url}
+    lines = [{"event": "start", **scope}, {"event": "intent", "action": "create", "key": "alice"}]
+    (state / "journal.jsonl").write_text("".join(json.dumps(run | line) + "\n" for line in lines))
+    done = shop.run("watch", "shop", "--once", "--mode=apply", "--settle=3", learned)
+    assert done.returncode == 0, done.stderr
+    assert set(rows(server)) == {"Alice", "Bob"}
 
 
 def test_the_log_can_be_json_and_has_no_prompt(shop: Shell, learned: str) -> None:
@@ -249,6 +267,10 @@ def test_a_git_ref_is_watched(shop: Shell, server: RunningServer, learned: str) 
     commit = (shop.root / ".git" / "refs" / "heads" / "main").read_text().strip()
     start = json.loads(Path(shop.folder, ".reconciler", "journal.jsonl").read_text().splitlines()[0])
     assert (start["commit"], start["mode"]) == (commit, "apply")
+    history = shop.run("history", "--state-dir=.reconciler").stdout
+    assert f", by root, a watcher in the mode apply, commit {commit[:12]}\n" in history.replace(
+        start["user"], "root"
+    )
 
 
 def test_approve_without_a_watcher_says_so(shell: Shell) -> None:
@@ -293,11 +315,28 @@ def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
     assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64
 
 
-def test_a_webhook_is_told_what_happens(shop: Shell, server: RunningServer, learned: str) -> None:
-    with running_server(None) as hook:  # any address that takes a POST
-        flag = f"--notify=json+{hook.url}/v1/elsewhere"
-        done = shop.run("watch", "shop", "--once", "--mode=apply", flag, learned)
+def test_what_happens_is_announced(shop: Shell, learned: str) -> None:
+    secret = shop.folder / "secret"
+    secret.write_text("a secret\n")
+    with listening_hook() as hook:
+        flags = ("--once", f"--notify={hook.url}/T0KEN", "--notify-secret-file=secret", learned)
+        done = shop.run("watch", "shop", *flags)
         assert done.returncode == 0, done.stderr
-        assert [one.body and one.body.get("kind") for one in hook.log] == ["applied"]
-        assert "notifications can't be delivered (json at 127.0.0.1): " in done.stderr
-    assert shop.run("watch", "shop", "--once", "--notify=http://example.com/x", learned).returncode == 64
+    assert [one["kind"] for one in hook.bodies()] == ["plan_pending"]
+    assert "X-Reconciler-Signature" in hook.requests[0][1]
+    done = shop.run("watch", "shop", "--once", "--notify=http://127.0.0.1:1/T0KEN", learned)
+    assert done.returncode == 0
+    assert "notifications can't be delivered (json at 127.0.0.1)" in done.stderr
+    assert "T0KEN" not in done.stdout + done.stderr
+    assert shop.run("watch", "shop", "--notify=http://example.com/T0KEN", learned).returncode == 64
+    assert shop.run("watch", "shop", "--notify-secret-file=secret", learned).returncode == 64
+    secret.write_text("")
+    done = shop.run("watch", "shop", f"--notify={hook.url}", "--notify-secret-file=secret", learned)
+    assert (done.returncode, "secret is empty" in done.stderr) == (1, True)
+
+
+def test_traces_that_cannot_be_sent_are_no_failure(shop: Shell, learned: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    done = shop.run("watch", "shop", "--once", learned, **environ)
+    assert done.returncode == 0
+    assert "no traces are sent: only OTLP over HTTP is supported" in done.stderr

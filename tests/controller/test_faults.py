@@ -121,6 +121,27 @@ def test_without_a_journal_nothing_is_written(here: World, monkeypatch: pytest.M
     assert here.said("failing", "recovered") == ["failing", "recovered"]
 
 
+def test_a_run_that_is_done_in_part_is_said_and_tried_again(here: World) -> None:
+    refused = Fault(
+        "status",
+        operation="create_session",
+        status=400,
+        where=lambda entry: "Bob" in str(entry.body) + str(entry.query),
+    )
+    here.server.faults.add(refused)
+    with here.controller(here.watched(mode="apply")) as controller:
+        here.turn(controller, 60)
+        found = shop(controller)
+        assert (found.state, found.plan and found.plan.counts) == ("Failing", {"create": 1})
+        assert found.reason == f"run {found.runs[0].run} ended with exit code {found.runs[0].exit_code}"
+        assert [run.outcomes for run in found.runs][-1] == {"applied": 1, "failed": 1}
+        assert found.failure is not None and found.failure.failures == len(found.runs) == 4
+        here.server.faults.clear()
+        here.turn(controller, 60)
+        assert shop(controller).state == "InSync"
+    assert here.said("failing", "recovered") == ["failing", "recovered"]
+
+
 def test_a_git_remote_that_is_gone_leaves_the_last_revision(here: World) -> None:
     root = here.write("shop", alice="Be kind.")
     for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):

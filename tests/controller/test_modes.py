@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from reconciler.controller.controller import UnknownDigestError
-from reconciler.controller.settings import Limits
-from reconciler.controller.status import status_to_document
+from reconciler.controller.settings import Limits, WatchedCatalog
+from reconciler.controller.sources import FolderSource
+from reconciler.controller.status import Mode, status_to_document
 from reconciler.controller.window import parse_window
 from reconciler.domain import Limit
 from reconciler.errors import Refused
 from reconciler.schemas import check_document
-from tests.controller.world import World, main, shop
+from tests.controller.world import World, main, shop, world
 
 
 def applied(here: World) -> None:
@@ -126,6 +130,35 @@ def test_repair_knows_the_applied_revision_after_a_restart(here: World) -> None:
         assert (here.prompt("Alice"), here.prompt("Bob")) == ("Be kind.", "Be brief.")
 
 
+def test_two_watchers_of_one_folder_keep_their_own_revisions(tmp_path: Path) -> None:
+    """In one state folder, for two accounts: one is repaired while the other follows what is new."""
+    keys = {"old": "key-of-the-old-account", "new": "key-of-the-new-account"}
+    with world(tmp_path, require_key=[*keys.values()]) as here:
+        root = here.write(alice="Be kind.", bob="Be brief.")
+        accounts = [here.account(name, key=lambda key=key: key) for name, key in keys.items()]
+
+        def watched(name: str, mode: Mode) -> WatchedCatalog:
+            source = FolderSource(root, root / ".reconciler", name)
+            return here.watched(name, source=source, account=name, state=tmp_path / "state" / name, mode=mode)
+
+        def prompts(api_id: int) -> dict[str, str]:
+            return {row.name: row.prompt for row in here.server.store.sessions() if row.api_id == api_id}
+
+        with here.controller(watched("old", "apply"), watched("new", "apply"), accounts=accounts) as both:
+            here.turn(both)
+            assert prompts(70) == prompts(71) == {"Alice": "Be kind.", "Bob": "Be brief."}
+        with here.controller(watched("old", "repair"), watched("new", "apply"), accounts=accounts) as both:
+            here.turn(both)
+            for number in range(3):
+                here.write(alice=f"Be new {number}.", bob="Be brief.")
+                here.turn(both, 5)
+            assert prompts(71)["Alice"] == "Be new 2."
+            [bob] = [one for one in here.server.store.sessions() if (one.api_id, one.name) == (70, "Bob")]
+            here.server.store.update_session(bob.session_id, prompt="Be rude.")
+            here.turn(both, 310)
+            assert prompts(70) == {"Alice": "Be kind.", "Bob": "Be brief."}
+
+
 def test_repair_without_an_applied_revision_says_so_and_writes_nothing(here: World) -> None:
     applied(here)
     (here.folder / "shop" / ".reconciler" / "watch.json").unlink()
@@ -194,6 +227,20 @@ def test_what_a_guard_refuses_stays_pending_and_is_never_forced(here: World) -> 
     assert here.said("refused") == ["refused"] * 2
 
 
+def test_messages_are_counted_once_for_a_plan_that_stays_pending(here: World) -> None:
+    applied(here)
+    here.write(alice="Be kind.")
+    with here.controller(here.watched()) as controller:
+        here.turn(controller)
+        here.server.log.clear()
+        for number in range(5):  # end users begin conversations all the time
+            here.server.store.insert_session(name=f"a conversation {number}")
+            here.turn(controller, 300)
+        document = controller.plan_document("shop")
+        assert document is not None and [one["messages"] for one in document["actions"]] == [0]
+    assert {one.operation for one in here.server.log} == {"list_sessions"}
+
+
 def test_an_invalid_revision_is_kept_out_and_the_last_good_one_stays(here: World) -> None:
     applied(here)
     with here.controller(here.watched(mode="apply")) as controller:
@@ -221,3 +268,39 @@ def test_unchanged_a_look_compares_nothing_again(here: World) -> None:
         here.turn(controller)
         assert main(controller).sessions == 2
         assert shop(controller).state == "InSync"
+
+
+def test_a_change_whose_tests_are_required_waits_for_them_and_a_repair_does_not(here: World) -> None:
+    """Nobody runs behaviour tests in the watcher: what git changes is applied by a command that does."""
+    applied(here)
+    root = here.folder / "shop"
+    head = (root / "catalog.yaml").read_text()
+    (root / "catalog.yaml").write_text(head + "policy: {tests: required}\n")
+    test = "tests: {alice: [{name: brief, ask: Hi, expect: [{max_characters: 9}]}]}\n"
+    (root / "tests").mkdir()
+    (root / "tests" / "all.yaml").write_text(test)
+    here.drift("Alice", prompt="Be rude.")
+    with here.controller(here.watched(mode="apply")) as controller:
+        here.turn(controller, 600)
+        assert (shop(controller).state, here.prompt("Alice")) == ("InSync", "Be kind.")
+        here.write(alice="Be kind and quick.", bob="Be brief.")
+        (root / "catalog.yaml").write_text(head + "policy: {tests: required}\n")
+        here.turn(controller, 600)
+        found = shop(controller)
+        assert found.state == "Refused" and found.plan is not None
+        assert [(one.guard, one.allow) for one in found.plan.refusals] == [("tests", "--with-tests")]
+        assert here.prompt("Alice") == "Be kind."
+
+
+def test_repair_does_not_believe_a_state_folder_that_names_another_revision(here: World) -> None:
+    """It may lie in a checkout: the tags tell what was applied."""
+    applied(here)
+    root = here.write(alice="Be evil.", bob="Be brief.")
+    forged = FolderSource(root, root / ".reconciler", "shop").newest()
+    document = {"format_version": "1.0", "applied": {"shop": forged}}
+    (root / ".reconciler" / "watch.json").write_text(json.dumps(document))
+    here.drift("Alice", prompt="Be rude.")
+    with here.controller(here.watched(mode="repair")) as controller:
+        here.turn(controller, 900)
+        assert shop(controller).revision.applied == forged
+    assert here.writes() == []

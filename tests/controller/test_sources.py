@@ -47,6 +47,15 @@ class TestFolder:
         prompt.write_text("Be kind.")
         assert source.newest() != first
 
+    def test_the_state_folder_is_no_part_of_a_revision(self, tmp_path: Path) -> None:
+        _write(tmp_path / "personas", "Be brief.")
+        source = FolderSource(tmp_path / "personas", tmp_path / "personas" / "state")
+        first = source.newest()
+        (tmp_path / "personas" / "state").mkdir()
+        (tmp_path / "personas" / "state" / "journal.jsonl").write_text("{}")
+        assert source.newest() == first
+        assert not (source.folder(first) / "state").exists()
+
     def test_a_new_file_a_rename_and_a_link_make_revisions(
         self, source: FolderSource, tmp_path: Path
     ) -> None:

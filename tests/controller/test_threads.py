@@ -104,3 +104,22 @@ def test_a_step_that_breaks_is_said_and_tried_again(here: World) -> None:
         assert failure is not None and failure.message.startswith(
             "unexpected error: ZeroDivisionError in broken"
         )
+
+
+def test_two_watchers_at_once_create_nothing_twice(tmp_path: Path) -> None:
+    """As on two machines: each has a state folder of its own."""
+    with world(tmp_path) as here:
+        here.write(**{f"key{number}": f"Be number {number}." for number in range(20)})
+        watched = [here.watched(mode="apply", state=tmp_path / name) for name in ("one", "other")]
+        controllers = [
+            Controller([here.account()], [one], state=one.state, clock=SystemClock(), beside=False)
+            for one in watched
+        ]
+        threads = [threading.Thread(target=one.run_once) for one in controllers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        states = sorted((shop(one).state, shop(one).standby) for one in controllers)
+        assert ("InSync", False) in states
+        assert len(here.server.store.sessions()) == 20  # and no lock is left

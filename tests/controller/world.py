@@ -84,7 +84,7 @@ class World:
         """A catalog to watch; its folder is called like it."""
         root = self.folder / name
         state = more.pop("state", root / ".reconciler")
-        given = {"name": name, "source": FolderSource(root, state), "account": "main", "state": state}
+        given = {"name": name, "source": FolderSource(root, state, name), "account": "main", "state": state}
         return WatchedCatalog(**{**given, "settle": 0.0, "root": root, **more})
 
     def account(self, name: str = "main", **more: Any) -> WatchedAccount:

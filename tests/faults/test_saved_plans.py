@@ -140,7 +140,7 @@ def test_a_plan_is_shown_as_it_was_made(world: World, plan: Path) -> None:
     shown = world.here("show", str(plan))
     made = world.here("plan", str(world.folder), "--endpoint", world.server.url)
     # The suggested commands of a run have its flags, so lines break elsewhere.
-    assert (shown.code, shown.out.split()) == (0, without_run(made.out).split())
+    assert (shown.code, "".join(shown.out.split())) == (0, "".join(without_run(made.out).split()))
     assert not shown.log
 
 

@@ -51,7 +51,27 @@ def poisoned(bad: str) -> dict[str, Any]:
         refusals=[{"guard": bad, "message": bad, "allow": bad}],
     )
     document["reconciler_version"] = bad
+    document["tests"] = [
+        *(poisoned_test(bad, result) for result in ("regressed", "not run", "improved", "same", "unsure")),
+        {**poisoned_test(bad, "regressed"), "before": None},
+    ]
     return document
+
+
+def poisoned_test(bad: str, result: str) -> dict[str, Any]:
+    """The result of a behaviour test with one text as key, name, answers and reasons."""
+    problem = bad if result == "not run" else ""
+    answers = [
+        {
+            "sample": number,
+            "text": text,
+            "failures": [] if problem else [bad, f"it is not “{bad}”"],
+            "problem": problem,
+        }
+        for number, text in ((1, bad), (2, f"before\n{bad}\nafter"))
+    ]
+    side = {"passed": 0, "answered": 0 if problem else 2, "samples": 2, "needed": 2, "answers": answers}
+    return {"key": bad, "test": bad, "result": result, "after": side, "before": {**side, "passed": 2}}
 
 
 NAMES = sorted(HOSTILE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from markdown_it.token import Token
 
 from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
+from reconciler.render.tests import render_tests_junit, render_tests_markdown, render_tests_text
 from reconciler.text.escape import markdown_code, markdown_text, quoted, terminal
 from tests.hostile import HOSTILE
-from tests.render.hostile_plans import NAMES, poisoned
+from tests.render.hostile_plans import NAMES, poisoned, poisoned_test
 from tests.render.test_github import commands
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -62,6 +64,40 @@ def test_json(name: str) -> None:
     assert json.loads(text) == json.loads(json.dumps(document))
 
 
+def _results(bad: str) -> dict[str, Any]:
+    tests = [poisoned_test(bad, result) for result in ("regressed", "failed", "not run", "passed", "unsure")]
+    return {"tests": tests}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_of_tests_as_text(name: str) -> None:
+    for detail in ("concise", "normal", "full"):
+        plain = render_tests_text(_results(HOSTILE[name]), RenderOptions(detail=detail))  # type: ignore[arg-type]
+        assert_safe_in_a_terminal(plain)
+        assert len(re.findall(r"(?m)^5 tests: ", plain)) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_of_tests_as_markdown(name: str) -> None:
+    text = render_tests_markdown(_results(HOSTILE[name]), RenderOptions())
+    assert_safe_in_a_terminal(text)
+    tokens = MarkdownIt("gfm-like").parse(text)
+    assert {t.type for t in tokens} <= HEADS | LISTS | QUOTES
+    assert sum(assert_our_html(t.content) for t in tokens if t.type == "html_block") == 0
+    for token in inline_tokens(tokens):
+        assert token.type in ("text", "code_inline", "softbreak")
+        assert token.type != "text" or not MADE_OF_TEXT.search(token.content)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_of_tests_as_junit(name: str) -> None:
+    text = render_tests_junit(_results(HOSTILE[name]), RenderOptions())
+    assert_safe_in_a_terminal(text)
+    root = ET.fromstring(text.encode())
+    assert (root.get("tests"), root.get("errors"), len(root.findall("testsuite/testcase"))) == ("5", "1", 5)
+    assert {one.tag for one in root.iter()} <= {"testsuites", "testsuite", "testcase", "failure", "error"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_github(name: str) -> None:
     text = render_plan(poisoned(HOSTILE[name]), "github", options=RenderOptions())
@@ -103,7 +139,7 @@ def assert_only_text(text: str) -> None:
     headings = [tokens[at + 1].content for at, t in enumerate(tokens) if t.type == "heading_open"]
     assert headings[0].startswith("Plan for catalog ")
     for heading in headings[1:]:
-        assert re.fullmatch(rf"(?:{SECTIONS}) \(\d+\)", heading)
+        assert re.fullmatch(rf"(?:{SECTIONS}) \(\d+\)|Behaviour tests: 2 regressed, [a-z0-9, ]+", heading)
 
 
 def assert_our_html(content: str) -> int:
@@ -116,8 +152,9 @@ def assert_our_html(content: str) -> int:
         return -1
     bare = re.sub(r"<code>[^<>]*</code>", "", content)
     ours = (
-        r"[-+~=/ ]|&gt;|Notes \(\d+\)|<b></b>|<b>\((?:drift|conflict)\)</b>"
+        r"[-+~=/ ]|&gt;|Notes \(\d+\)|<b>…?</b>|<b>\((?:drift|conflict)\)</b>"
         r"|<b>the same change in 2 sessions</b>| · |…"
+        r"|[✗?] (?= · )|: (?:regressed|failed|not run|unsure)(?:: \d of \d pass(?:, was \d of \d)?)?"
     )
     assert re.fullmatch(f"<details(?: open)?><summary>(?:{ours})*</summary>\n", bare), bare
     return 1

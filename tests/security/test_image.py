@@ -64,6 +64,6 @@ def test_the_image_runs_one_program_and_not_as_root() -> None:
     assert rest["ENTRYPOINT"] == '["reconciler"]'  # no shell reads its arguments
     assert last.index("USER") < last.index("ENTRYPOINT")
     assert "USER" not in last[last.index("ENTRYPOINT") :]
-    assert rest["USER"] == "10001:10001"
+    assert rest["USER"] == "65534:65534"
     assert "EXPOSE" not in rest
     assert "VOLUME" not in rest

@@ -39,7 +39,7 @@ def watched(name: str = "bookshop", **given: Any) -> WatchedStatus:
         "sessions": {"in_sync": 12, "drifted": 0, "pending": 0, "missing": 0},
         "last_look": NOW,
         "last_success": NOW,
-        "next_look": NOW + timedelta(minutes=5),
+        "next_look": datetime.now(UTC) + timedelta(minutes=5),
     }
     return WatchedStatus(name, **usual | given)
 
@@ -71,6 +71,8 @@ class Scripted:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     stuck: threading.Event | None = None
+    started: datetime = NOW - timedelta(days=3)
+    approved_by: str = ""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +84,7 @@ class Scripted:
         if self.stuck is not None:
             self.stuck.wait()
         with self._lock:
-            return Status("0.2.0", NOW - timedelta(days=3), self.accounts, tuple(self.catalogs.values()))
+            return Status("0.2.0", self.started, self.accounts, tuple(self.catalogs.values()))
 
     def plan_document(self, name: str) -> dict[str, Any] | None:
         return self.plans.get(name)
@@ -94,10 +96,11 @@ class Scripted:
             )
         self.asked.append(("reconcile", name))
 
-    def approve(self, digest: str) -> None:
+    def approve(self, digest: str, by: str = "") -> None:
         for name, one in self.catalogs.items():
             if one.plan is not None and one.plan.digest == digest:
                 self.asked.append(("approve", digest))
+                self.approved_by = by
                 self.set(name, plan=replace(one.plan, approved=True, waits_for=""))
                 return
         raise ReconcilerError(

@@ -12,8 +12,8 @@ import requests
 
 from reconciler import bounded_server
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.web import HEADER, Feed, Metrics, answers, read_token, serve
-from reconciler.web.admission import LOGIN_TIME, LOGINS, Logins
+from reconciler.web import HEADER, Feed, Metrics, answers, app, read_token, serve
+from reconciler.web.admission import LOGIN_TIME, LOGINS, SHORTEST, Logins
 from tests.web.conftest import TOKEN, Outside
 from tests.web.scripted import DIGEST, Scripted
 
@@ -124,6 +124,25 @@ def test_without_the_token_only_health_is_told(locked: Outside) -> None:
     assert locked.controller.asked == []
 
 
+@pytest.mark.parametrize(
+    "host", ["x/healthz?", "x/healthz#", "/healthz?", "x/login?", "x/healthz?@127.0.0.1"]
+)
+def test_a_host_name_does_not_open_another_path(host: str, locked: Outside) -> None:
+    """What is asked for is the path of the request, not that of an address that is joined with its host."""
+    for method, path in EVERYTHING:
+        answer = asked(locked, method, path, {"Host": host})
+        assert answer.status_code in (303, 400, 401, 403), (host, method, path)
+        assert "bookshop" not in answer.text
+    for path in (
+        "/healthz%3F/../metrics",
+        "/healthz/../metrics",
+        "/%2e/metrics",
+        "//metrics",
+        "/healthz;/metrics",
+    ):
+        assert locked.get(path).status_code in (400, 401, 404)
+
+
 def test_with_the_token_all_is_there(locked: Outside) -> None:
     assert locked.get("/metrics", headers=BEARER).status_code == 200
     assert locked.post("/api/v1/reconcile", headers=BEARER).status_code == 202
@@ -142,6 +161,8 @@ def test_a_login_is_a_cookie_that_no_script_reads(locked: Outside) -> None:
     wrong = locked.post("/login", data={"token": TOKEN + "x"})
     assert (wrong.status_code, "Set-Cookie" in wrong.headers) == (401, False)
     assert "This is not the token." in wrong.text
+    for body in (b"", b"token", b"&".join([b"a=1"] * 4000), b"token=%ff&token=%00", b"\xff\x00"):
+        assert locked.post("/login", data=body).status_code == 401
     right = locked.post("/login", data={"token": f" {TOKEN}\n"}, headers={"Origin": locked.url})
     assert (right.status_code, right.headers["Location"]) == (303, "/")
     cookie = right.headers["Set-Cookie"]
@@ -253,6 +274,18 @@ def test_a_body_cannot_be_huge(web: Outside) -> None:
     answer = web.post("/api/v1/approve", data=b" " * (answers.LARGEST + 1))
     assert (answer.status_code, answer.json()["message"]) == (413, "the body is larger than 16,384 bytes")
     assert web.post("/login", data=b"a" * (answers.LARGEST + 1)).status_code == 413
+
+
+def test_the_documentation_names_the_limits() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8").split())
+    assert (
+        f"At once there are at most {bounded_server.MAX_CONNECTIONS} connections, {app.FOLLOWERS} of which follow "
+        "events. "
+        f"A request's head may take {bounded_server.HEAD_TIME:g} seconds, its body {answers.BODY_TIME:g} seconds and "
+        f"{answers.LARGEST // 2**10} KiB. If the controller does not answer within {app.PATIENCE:g} seconds"
+    ) in page
+    assert f"a token of {SHORTEST} characters" in page
+    assert f"logged in for {LOGIN_TIME / 3600:g} hours" in page
 
 
 def test_a_head_cannot_take_for_ever(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
 
+from reconciler.controller.status import Status
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.schemas import check_document
 from reconciler.web import app, parse_listen, serve
+from reconciler.web.health import check
 from tests.web.conftest import Outside
 from tests.web.scripted import DIGEST, NOW, Scripted, pending, watched
 
@@ -29,6 +36,24 @@ def test_it_is_healthy_while_the_controller_answers(web: Outside, monkeypatch: p
     finally:
         web.controller.stuck.set()
     assert web.get("/healthz").status_code == 200
+
+
+def test_it_is_not_healthy_when_a_look_is_long_overdue() -> None:
+    def stuck(**given: Any) -> bool:
+        one = watched(next_look=NOW, **given)
+        other = watched("museum", next_look=None, state=given.get("state", "InSync"))
+        return app.overdue(Status("", NOW, (), (one, other)), NOW + timedelta(minutes=16))
+
+    assert stuck()
+    assert stuck(state="Failing")
+    assert not stuck(state="Applying")  # which may take long, and holds up the others of its account
+    assert not stuck(state="Suspended")
+    assert not app.overdue(Status("", NOW, (), (watched(next_look=NOW),)), NOW + timedelta(minutes=14))
+
+
+def test_it_is_not_healthy_if_it_says_so(web: Outside) -> None:
+    web.controller.set(next_look=NOW)
+    assert (web.get("/healthz").status_code, web.get("/healthz").text) == (503, "stuck\n")
 
 
 def test_it_is_ready_once_each_catalog_was_looked_at(web: Outside) -> None:
@@ -70,6 +95,12 @@ def test_an_approval_is_of_exactly_one_plan(web: Outside) -> None:
     answer = web.post("/api/v1/approve", {"digest": DIGEST})
     assert (answer.status_code, answer.json()) == (202, {"approved": DIGEST})
     assert web.controller.asked == [("approve", DIGEST)]
+    assert web.controller.approved_by == "127.0.0.1"
+    answer = web.post("/api/v1/approve", data=b'{"digest": "\\ud800\\u001b"}')
+    assert (answer.status_code, answer.json()["message"]) == (
+        409,
+        "no pending plan has the digest \ud800\x1b",
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,6 +113,7 @@ def test_an_approval_is_of_exactly_one_plan(web: Outside) -> None:
         ("approve", b"\xff", "the body is not JSON"),
         ("approve", b"[" * 10_000, "the body is not JSON"),
         ("reconcile", b'{"catalog": []}', "catalog is not a string"),
+        ("reconcile", b"\xef\xbb\xbf{", "the body is not JSON"),
     ],
 )
 def test_a_body_that_is_something_else(path: str, body: bytes, says: str, web: Outside) -> None:
@@ -180,6 +212,12 @@ def test_a_name_cannot_begin_an_event(web: Outside) -> None:
     assert (name, document["watched"], document["message"]) == ("failing", hostile, hostile)
 
 
+def test_a_request_for_the_head_does_not_follow(web: Outside) -> None:
+    for path in ("/api/v1/events", "/", "/metrics"):
+        answer = requests.head(web.url + path, timeout=20)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_followers_are_limited_and_leave(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "FOLLOWERS", 1)
     with closing(web.get("/api/v1/events", stream=True)) as response:
@@ -232,3 +270,34 @@ def test_a_bug_is_an_answer_and_is_told(web: Outside) -> None:
         serve(Buggy(), "127.0.0.1:0", metrics=web.metrics, feed=web.feed) as url,
     ):
         Outside(web.controller, url).post("/api/v1/reconcile")
+
+
+def test_the_health_check_of_a_container(web: Outside, locked: Outside) -> None:
+    assert check({}) == ""  # serves nothing, and is none the worse for it
+    for served in (web, locked):
+        port = served.url.rpartition(":")[2]
+        assert check({"RECONCILER_LISTEN": f"127.0.0.1:{port}"}) == ""
+        assert check({"RECONCILER_LISTEN": f"0.0.0.0:{port}"}) == ""
+    assert check({"RECONCILER_LISTEN": "127.0.0.1:1"}).startswith("no answer at 127.0.0.1:1: ")
+    assert check({"RECONCILER_LISTEN": "nonsense"}) == "'nonsense' is not an address to listen on"
+    module = [sys.executable, "-m", "reconciler.web.health"]
+    done = subprocess.run(module, env={"RECONCILER_LISTEN": "127.0.0.1:1"}, capture_output=True, check=False)
+    assert done.returncode == 1
+
+
+def test_pages_of_plans_hold_up_no_other_request(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    going, gate = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> str:
+        going.release()
+        gate.wait()
+        return "a page"
+
+    monkeypatch.setattr("reconciler.render.render_plan", slow)
+    web.controller.drift()
+    with ThreadPoolExecutor(20) as pool:
+        pages = [pool.submit(web.get, f"/plans/{DIGEST}") for _ in range(20)]
+        going.acquire()
+        assert web.get("/healthz").status_code == 200
+        gate.set()
+        assert {one.result().text for one in pages} == {"a page"}

@@ -20,8 +20,9 @@ from reconciler.notify.notifier import WAITING
 from reconciler.notify.payload import LONGEST, message, outgoing, undelivered
 from reconciler.text.escape import visible
 from tests.hostile import HOSTILE
-from tests.web.conftest import Hook, Outside
+from tests.web.conftest import Outside
 from tests.web.scripted import ACCOUNT, NOW
+from tests.webhook import Hook
 
 EVENT = Event(
     "drift_found", NOW, ACCOUNT, "bookshop", "bookshop", "production", "alice & <bob> drifted", {"n": 1}
@@ -196,6 +197,7 @@ def test_a_destination_that_hangs_holds_up_nobody(hook: Hook, web: Outside) -> N
         web.metrics.notified(*one)
     assert web.shown()['reconciler_notifications_total{event="drift_found",outcome="dropped"}'] == 3
     slow.close(0)  # gives up in time
+    assert told.said == [f"{WAITING + 1} notifications were not delivered before the end (json at 127.0.0.1)"]
     hook.gate.set()
 
 

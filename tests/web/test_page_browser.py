@@ -228,7 +228,7 @@ def test_nothing_that_strangers_wrote_runs(web: Outside, show: Open) -> None:
 def test_a_login_and_its_end(locked: Outside, show: Open) -> None:
     page = show(locked)
     assert page.url == f"{locked.url}/login"
-    assert page.evaluate("document.activeElement.id") == "token"
+    page.locator("#token:focus").wait_for()
     page.keyboard.type(TOKEN)
     page.keyboard.press("Enter")
     live(page)

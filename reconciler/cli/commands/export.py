@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reconciler.api.endpoint import KEY_VARIABLE, LOCAL, endpoint_name
 from reconciler.cli.approve import choose
-from reconciler.cli.connect import connection_for
+from reconciler.cli.connect import Connection, connection_for
 from reconciler.cli.live import live_or_against
-from reconciler.cli.options import connection_options, environment_option, new_catalog_argument, state_option
+from reconciler.cli.options import (
+    CatalogFlags,
+    catalog_options,
+    connection_options,
+    new_catalog_argument,
+    state_option,
+)
 from reconciler.cli.sections import SectionedCommand
-from reconciler.errors import ExitCode, UsageError
+from reconciler.domain import Catalog
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.ownership.catalog_id import new_catalog_id
 from reconciler.state import FOLDER
 
 if TYPE_CHECKING:
     from reconciler.export import Layout, Only, Selection
+
+#: The end of a chat call's path, which promptfoo appends itself.
+_CHAT: Final = "/chat/completions"
 
 
 @click.command(cls=SectionedCommand)
@@ -41,7 +53,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The catalog's name. Default: the name of the only live catalog, else the folder's.",
 )
-@environment_option
+@catalog_options
 @click.option(
     "--layout",
     type=click.Choice(["per-session", "one"]),
@@ -51,15 +63,24 @@ if TYPE_CHECKING:
 )
 @click.option("--prompt-files", is_flag=True, help="Write each prompt to its own file.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
+@click.option(
+    "--promptfoo",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the prompts and behaviour tests of the catalog in the folder CATALOG to the folder DIR, as a "
+    "configuration for promptfoo. Reads no live sessions, and needs no key.",
+)
 def command(
     folder: Path,
     state_dir: Path | None,
     only: Only,
     name: str | None,
     env: str | None,
+    var: tuple[tuple[str, str], ...],
     layout: Layout,
     prompt_files: bool,
     force: bool,
+    promptfoo: Path | None,
     **flags: Any,
 ) -> int:
     """Write the live sessions as a catalog into the folder CATALOG. Writes nothing to the service.
@@ -67,7 +88,13 @@ def command(
     Unmanaged sessions get keys made from their names, and an `adopt` line, so that a plan of the exported catalog
     shows their adoption and no other change. Managed sessions keep their keys. Exits with 4 when some sessions can't
     be represented in a catalog and are left out.
+
+    With --promptfoo, it goes the other way round: CATALOG is a catalog that exists, and its tests are written to DIR.
     """
+    if promptfoo is not None:
+        _check_flags(_ONLY_LIVE, "--promptfoo exports a catalog, not live sessions")
+        return _export_promptfoo(CatalogFlags(env, var).load(folder), folder, promptfoo, flags, force=force)
+    _check_flags({"var": "--var"}, "live sessions have no variables")
     from reconciler.export import (
         check_folder,
         compose_catalog,
@@ -93,6 +120,73 @@ def command(
         write_catalog(folder, selection, files, force=force)
     click.echo(_summary(selection, folder))
     return ExitCode.PARTIAL if selection.left_out else ExitCode.OK
+
+
+#: The flags that are about live sessions only.
+_ONLY_LIVE: Final = {
+    "only": "--only",
+    "name": "--catalog-name",
+    "layout": "--layout",
+    "prompt_files": "--prompt-files",
+}
+
+
+def _check_flags(names: Mapping[str, str], why: str) -> None:
+    """Check that none of these flags is typed, since they would have no effect.
+
+    Raises:
+        UsageError: one is.
+    """
+    context = click.get_current_context()
+    for name, flag in names.items():
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"{flag} has no effect here: {why}", f"leave out {flag}")
+
+
+def _export_promptfoo(
+    catalog: Catalog, folder: Path, target: Path, flags: Mapping[str, Any], *, force: bool
+) -> int:
+    from reconciler.catalog.replace import replaced
+    from reconciler.export import check_folder
+    from reconciler.promptfoo import CONFIG, compose_promptfoo
+    from reconciler.text.escape import terminal
+
+    if not catalog.tests:
+        raise ReconcilerError("the catalog has no tests", "write some below `tests:` of a session")
+    connection = connection_for(flags, folder, catalog.environment, talks=False)
+    composed = compose_promptfoo(catalog, address=_chat_address(connection), key_variable=KEY_VARIABLE)
+    check_folder(target, list(composed.files), force=force)
+    with replaced(target, {name: text.encode() for name, text in composed.files.items()}):
+        pass
+    for note in composed.notes:
+        click.echo(terminal(note), err=True)
+    tests = f"{composed.tests} test{'' if composed.tests == 1 else 's'}"
+    sessions = f"{composed.sessions} session{'' if composed.sessions == 1 else 's'}"
+    click.echo(
+        terminal(f"{catalog.name}: {tests} of {sessions} exported: promptfoo eval -c {target / CONFIG}")
+    )
+    return ExitCode.PARTIAL if composed.left_out else ExitCode.OK
+
+
+def _chat_address(connection: Connection) -> str:
+    """The address of the chat API, as promptfoo wants it.
+
+    Raises:
+        UsageError: the embedded server is named, which runs only as long as a command.
+        ReconcilerError: the contract describes no chat call, or one at another path.
+    """
+    address = endpoint_name(connection.endpoint)
+    if address == LOCAL:
+        hint = "start `reconciler server`, and give its address as --endpoint"
+        raise UsageError("--endpoint=local runs only as long as a command, and promptfoo runs later", hint)
+    contract = connection.read_contract()
+    path = contract.operations["chat"].path if "chat" in contract.operations else ""
+    if not path.endswith(_CHAT):
+        raise ReconcilerError(
+            f"the contract {contract.name!r} has no chat call that promptfoo can make",
+            f"describe `chat` in the contract file, with a path that ends with {_CHAT}",
+        )
+    return address + path.removesuffix(_CHAT)
 
 
 def _choose(names: list[str]) -> str:

@@ -59,7 +59,8 @@ def _lines(run: list[dict[str, Any]]) -> list[str]:
     restored = {str(entry.get("restores")) for entry in starts if entry.get("restores")}
     if restored:
         where += f", restoring {restored.pop() if len(restored) == 1 else f'{len(restored)} sessions'}"
-    lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{commit}")]
+    watcher = f", a watcher in the mode {start['mode']}" if start.get("mode") else ""
+    lines = [terminal(f"{start.get('at')}  run {start.get('run')}  {where}, by {who}{watcher}{commit}")]
     ended = {_one(entry): entry for entry in run if entry.get("event") not in _NO_RESULT}
     for entry in run:
         if entry.get("event") == "canary":

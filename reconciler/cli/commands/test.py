@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.output import detail_options, format_option, no_color_option, render_options
 from reconciler.cli.sections import SectionedCommand
-from reconciler.cli.testing import Where, run_tests, tests_options
+from reconciler.cli.testing import Where, record_option, run_tests, tests_options
 from reconciler.domain import Catalog
 from reconciler.errors import ExitCode, UsageError
 from reconciler.ownership.key import is_key
@@ -53,9 +52,10 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="With --changed: compare with a snapshot file instead of the live list.",
+    help="Compare with a snapshot file (`reconciler snapshot FILE` makes one) instead of the live list. Needs no key.",
 )
 @tests_options
+@record_option
 @format_option("text", "json", "junit", "markdown")
 @detail_options
 @no_color_option
@@ -161,6 +161,7 @@ def _show(
 ) -> None:
     from reconciler.behaviour.results import tests_to_document
     from reconciler.render.tests import render_tests_junit, render_tests_markdown, render_tests_text
+    from reconciler.text.printable_json import json_text
 
     document = {
         "format_version": "1.0",
@@ -171,7 +172,7 @@ def _show(
         "tests": tests_to_document(results),
     }
     if form == "json":
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(json_text(document), nl=False)
         return
     options = replace(render_options(no_color=no_color), detail=detail)
     render = {"text": render_tests_text, "markdown": render_tests_markdown, "junit": render_tests_junit}[form]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -27,21 +26,15 @@ from reconciler.cli.options import (
 from reconciler.cli.run_plan import settle_option
 from reconciler.cli.sections import SectionedCommand, option_in
 from reconciler.errors import ExitCode, UsageError
-from reconciler.text.escape import terminal
 
 if TYPE_CHECKING:
-    from reconciler.api.client import Observer, Reply
-    from reconciler.cli.watching import Watch
-    from reconciler.contract import Operation
+    from reconciler.cli.watching import MakeEntry, Watch
     from reconciler.controller.controller import Controller
-    from reconciler.controller.events import OnEvent
     from reconciler.controller.git_source import GitPlace
     from reconciler.controller.settings import Limits
     from reconciler.controller.status import Mode, Status
     from reconciler.controller.window import Window
-    from reconciler.telemetry import Tracing
     from reconciler.watch_file import CatalogEntry
-    from reconciler.web import Feed, Metrics
 
 #: What stands in a watch.yaml instead.
 _IN_FILE: Final = (
@@ -165,8 +158,13 @@ class WindowType(click.ParamType["Window"]):
     "--notify",
     metavar="URL",
     multiple=True,
-    help="Announce at this webhook what happens: [FORM+]URL[#secret=SECRET], FORM being json, slack, feishu or "
-    "dingtalk. Repeatable.",
+    help="Announce at this webhook what happens: JSON, or text for Slack, Feishu and DingTalk. Repeatable. Prefer the "
+    "variable RECONCILER_NOTIFY, because other users of a machine can read command lines.",
+)
+@option_in("Seen from outside")(
+    "--notify-secret-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with the secret that signs notifications.",
 )
 @click.option("--log-all", is_flag=True, help="Log every look, even if it finds nothing new.")
 @connection_options
@@ -200,12 +198,10 @@ def command(
     The first SIGTERM or Ctrl-C starts no new writes, finishes those in flight, and exits with 0. A second one ends at
     once.
     """
+    from reconciler.cli.outside import check_flags
     from reconciler.cli.watching import served
 
-    if once and flags["listen"]:
-        raise UsageError("--listen has no effect with --once", "leave out one of the two")
-    if flags["token_file"] and not flags["listen"]:
-        raise UsageError("--token-file is for --listen", "add --listen=HOST:PORT")
+    check_flags(flags, once=once)
     watch = _watch(catalogs, config, gits, flags)
     with served(watch) as running:
         return _run(running, once=once, flags=flags)
@@ -237,7 +233,7 @@ def _watch(
     return from_file(config, connection, flags["allow_endpoint"], flags["state_dir"])
 
 
-def _entries(flags: dict[str, Any]) -> Any:
+def _entries(flags: dict[str, Any]) -> MakeEntry:
     """Makes what is watched of a folder or a git ref, by the flags."""
     from reconciler.controller.settings import Limits
     from reconciler.watch_file import DEFAULT_ACCOUNT, CatalogEntry
@@ -267,91 +263,19 @@ def _entries(flags: dict[str, Any]) -> Any:
 
 
 def _run(watch: Watch, *, once: bool, flags: dict[str, Any]) -> int:
+    from reconciler.cli.outside import outside
     from reconciler.controller.controller import Controller
 
-    with ExitStack() as stack:
-        outside = _Outside.of(flags, stack)
+    with outside(flags) as seen:
         controller = Controller(
-            watch.accounts,
-            watch.catalogs,
-            state=watch.state,
-            on_event=outside.on_event,
-            on_call=outside.observer,
+            watch.accounts, watch.catalogs, state=watch.state, on_event=seen.on_event, on_call=seen.on_call
         )
-        stack.enter_context(_signals(controller))
-        if once:
-            controller.run_once()
-            return _outcome(controller.status())
-        outside.listen(controller, flags, stack)
-        controller.run()
+        with _signals(controller), seen.serving(controller):
+            if once:
+                controller.run_once()
+                return _outcome(controller.status())
+            controller.run()
     return ExitCode.OK
-
-
-@dataclass(frozen=True, slots=True)
-class _Outside:
-    """What sees the events and the calls of a controller."""
-
-    metrics: Metrics
-    feed: Feed
-    on_event: Sequence[OnEvent]
-    tracing: Tracing | None
-
-    @staticmethod
-    def of(flags: dict[str, Any], stack: ExitStack) -> _Outside:
-        """What the flags and the environment ask for. It is closed with the ``stack``."""
-        from reconciler.cli.event_log import event_log
-        from reconciler.notify import Notifier
-        from reconciler.telemetry import start_tracing
-        from reconciler.web import Feed, Metrics
-
-        metrics, feed = Metrics(), Feed()
-        on_event: list[OnEvent] = [
-            event_log(flags["log_format"], verbose=flags["log_all"]),
-            metrics,
-            feed,
-        ]
-        tracing = start_tracing(say=_tell)
-        if tracing is not None:
-            stack.callback(tracing.close)
-            on_event.append(tracing)
-        if flags["notify"]:
-            notifier = Notifier(flags["notify"], say=_tell, on_outcome=metrics.notified)
-            on_event.append(stack.enter_context(notifier))
-        return _Outside(metrics, feed, on_event, tracing)
-
-    def observer(self, account: str) -> Observer:
-        """Sees the calls of an account."""
-        count = self.metrics.observer(account)
-        if self.tracing is None:
-            return count
-        trace = self.tracing.observer(account)
-
-        def both(operation: Operation, fields: Mapping[str, Any], reply: Reply) -> None:
-            count(operation, fields, reply)
-            trace(operation, fields, reply)
-
-        return both
-
-    def listen(self, controller: Controller, flags: dict[str, Any], stack: ExitStack) -> None:
-        """Serve the controller, if that is asked for."""
-        from reconciler.web import read_token, serve
-
-        if flags["listen"] is None:
-            return
-        token = None if flags["token_file"] is None else read_token(flags["token_file"])
-        served = serve(
-            controller,
-            flags["listen"],
-            token,
-            metrics=self.metrics,
-            feed=self.feed,
-            on_bug=lambda error: _tell(f"a request was answered with 500: {type(error).__name__}"),
-        )
-        _tell(f"listening at {stack.enter_context(served)}")
-
-
-def _tell(sentence: str) -> None:
-    click.echo(terminal(sentence), err=True)
 
 
 def _outcome(status: Status) -> int:
