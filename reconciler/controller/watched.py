@@ -36,6 +36,9 @@ from reconciler.text.timestamps import write_timestamp
 #: How many runs the status shows.
 _RUNS: Final = 10
 
+#: When to ask again whether a write is forbidden (seconds).
+_ASK_AGAIN: Final = 2.0
+
 #: How many drifted keys an event names.
 _NAMED: Final = 50
 
@@ -67,6 +70,7 @@ class Watched:
         clock: Clock,
         tell: Callable[[Event], None],
         spread: Callable[[], float],
+        forbids: Callable[[WatchedStatus], str] = lambda status: "",
     ) -> None:
         self.settings = settings
         self.revision: Revision | None = None  # the newest valid one
@@ -88,6 +92,7 @@ class Watched:
         self._clock = clock
         self._tell = tell
         self._spread = spread
+        self._forbids = forbids
         self._memory = Memory(settings.state, settings.name)
         self._applied: str | None = None
         self._applied_revision: Revision | None = None
@@ -319,6 +324,8 @@ class Watched:
             return Hold("PlanPending", f"a valid revision: {self._invalid[:12]}, the newest one, is invalid")
         if mode == "approve" and (self.approval is None or self.approval.digest != pending.digest):
             return Hold("PlanPending", f"an approval: reconciler approve {pending.digest}")
+        if why := self._forbids(self._status):
+            return Hold("PlanPending", why, now + _ASK_AGAIN)
         if (window := self._window()) is not None:
             return window
         if now < self.held_until:
