@@ -15,7 +15,25 @@ from tests.operator.plane import Plane
 
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/personacatalogs.reconciler.dev"
 
-DURATIONS = "5m 1h30m 90s 1s 0h0m1s 999999h 0s 0m 5 1.5h -5m 5m30 1d 1m1h 5M s 1000000s".split()
+DURATIONS = [
+    "5m",
+    "1h30m",
+    "90s",
+    "1s",
+    "0h0m1s",
+    "999999h",
+    "0s",
+    "0m",
+    "5",
+    "1.5h",
+    "-5m",
+    "5m30",
+    "1d",
+    "1m1h",
+    "5M",
+    "s",
+    "1000000s",
+]
 WINDOWS = (
     "09:00-17:00",
     "Mon-Fri 09:00-17:00 Asia/Shanghai",
@@ -33,7 +51,22 @@ WINDOWS = (
     "Mon-Fri09:00-17:00",
     "always",
 )
-LIMITS = "0 10 999999999 1000000000 5% 5.5% 100% 0.123% 0.1234% 1.5 -1 abc % 5%%".split()
+LIMITS = [
+    "0",
+    "10",
+    "999999999",
+    "1000000000",
+    "5%",
+    "5.5%",
+    "100%",
+    "0.123%",
+    "0.1234%",
+    "1.5",
+    "-1",
+    "abc",
+    "%",
+    "5%%",
+]
 MODES = ("Observe", "Repair", "Approve", "Apply", "Destroy", "observed")
 ENVIRONMENTS = ("prod", "eu-1.prod_2", "Prod", "-prod", "a" * 63, "a" * 64, "pro d")
 CONFLICTS = ("overwrite", "keep-live", "fail", "ignore")
