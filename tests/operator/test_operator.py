@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -214,3 +216,31 @@ def rights(cluster: Plane, namespace: str) -> None:
     for document in documents("rbac.yaml"):
         if document["kind"] in ("Role", "RoleBinding"):
             cluster.create(document, namespace)
+
+
+def test_a_catalog_in_git_follows_its_branch(here: World, repositories: tuple[Path, str]) -> None:
+    root, url = repositories
+    folder = here.operator.catalogs / here.namespace / "shop"
+
+    def commit() -> str:
+        where = root / "personas"
+        if not where.exists():
+            git(root, "init", "--quiet", "--initial-branch=main", "personas")
+        shutil.copytree(folder, where / "shop", dirs_exist_ok=True)
+        git(where, "add", ".")
+        git(where, "commit", "--quiet", "--message=personas")
+        return git(where, "rev-parse", "HEAD")
+
+    first = commit()
+    here.add(mode="Apply", source={"git": {"url": f"{url}/personas/.git", "ref": "main", "path": "shop"}})
+    assert here.becomes(Synced="InSync")["status"]["lastAppliedRevision"] == first
+    here.write(alice="Be kinder.", bob="Be brief.")
+    second = commit()
+    eventually(lambda: here.get()["status"].get("lastAppliedRevision") == second)
+    assert here.rows()["Alice"].prompt == "Be kinder."
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=T", "-c", "user.email=t@example.com")
+    done = subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
