@@ -93,6 +93,22 @@ def test_a_merge_request_gets_one_note_that_follows_it(pipeline: Pipeline, forge
     assert pipeline.names == []
 
 
+def test_each_leg_of_a_pipeline_has_its_own_note(pipeline: Pipeline, forge: Forge) -> None:
+    """Catalogs of one name in two folders, and two values of a variable: none replaces the note of another."""
+    write(pipeline.checkout / "other", ALICE, BOB)
+    write(pipeline.checkout / "shop", ALICE, BOB, CAROL)
+    legs = (
+        {"RECONCILER_CI_CATALOG": "shop"},
+        {"RECONCILER_CI_CATALOG": "other"},
+        {"RECONCILER_CI_CATALOG": "shop", "RECONCILER_VAR": "city=上海"},
+    )
+    for _ in range(2):  # the second pipeline updates what the first one posted
+        for leg in legs:
+            assert pipeline.run("reconciler:plan", **leg).returncode == 0
+    totals = [body.partition(" to create")[0][-1] for body in (one["body"] for one in forge.comments)]
+    assert totals == ["3", "2", "3"]
+
+
 def test_without_a_token_the_plan_is_an_artifact(pipeline: Pipeline, forge: Forge) -> None:
     done = pipeline.run("reconciler:plan", GITLAB_TOKEN="")
     assert (done.returncode, forge.calls) == (0, [])
