@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from reconciler.cli.event_log import event_log
+from reconciler.cli.event_log import event_log, tell
 from reconciler.disk import read_named
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.text.escape import terminal
 
 if TYPE_CHECKING:
     from reconciler.api.client import Observer
@@ -30,6 +28,11 @@ def check_flags(flags: Mapping[str, Any], *, once: bool) -> None:
     """
     if once and flags["listen"]:
         raise UsageError("--listen has no effect with --once", "leave out one of the two")
+    if flags["mode"] == "approve" and not flags["listen"] and not once:
+        raise UsageError(
+            "--mode=approve has no effect without --listen: nobody could approve a plan",
+            "add --listen=127.0.0.1:9464",
+        )
     if flags["token_file"] and not flags["listen"]:
         raise UsageError("--token-file is for --listen", "add --listen=HOST:PORT")
     if flags["notify_secret_file"] and not flags["notify"]:
@@ -41,6 +44,7 @@ class Outside:
     """What a controller is given, and what serves it."""
 
     on_event: list[OnEvent]
+    say: Callable[[str], None]
     listen: str | None
     token: str | None
     observers: list[Any] = field(default_factory=list)
@@ -70,10 +74,13 @@ class Outside:
         from reconciler.web import serve
 
         with serve(
-            controller, self.listen, self.token, metrics=self.metrics, feed=self.feed, on_bug=_tell_bug
+            controller, self.listen, self.token, metrics=self.metrics, feed=self.feed, on_bug=self._tell_bug
         ) as url:
-            click.echo(f"listening at {url}", err=True)
+            self.say(f"listening at {url}")
             yield
+
+    def _tell_bug(self, error: Exception) -> None:
+        self.say(f"a request was answered with 500: {type(error).__name__}")
 
 
 @contextmanager
@@ -83,7 +90,9 @@ def outside(flags: Mapping[str, Any]) -> Iterator[Outside]:
     Raises:
         ReconcilerError: the token, the secret or an address can't be used.
     """
-    found = Outside([event_log(flags["log_format"], verbose=flags["log_all"])], flags["listen"], None)
+    form = flags["log_format"]
+    say = partial(tell, form)
+    found = Outside([event_log(form, verbose=flags["log_all"])], say, flags["listen"], None)
     with ExitStack() as ends:
         if found.listen is not None:
             from reconciler.web import Feed, Metrics, read_token
@@ -97,11 +106,11 @@ def outside(flags: Mapping[str, Any]) -> Iterator[Outside]:
 
             secret = "" if flags["notify_secret_file"] is None else _secret(flags["notify_secret_file"])
             count = (lambda *_: None) if found.metrics is None else found.metrics.notified
-            notifier = Notifier(flags["notify"], secret, say=_say, on_outcome=count)
+            notifier = Notifier(flags["notify"], secret, say=say, on_outcome=count)
             found.on_event.append(ends.enter_context(notifier))
         from reconciler.telemetry import start_tracing
 
-        tracing = start_tracing(say=_say)
+        tracing = start_tracing(say=say)
         if tracing is not None:
             ends.callback(tracing.close)
             found.on_event.append(tracing)
@@ -119,11 +128,3 @@ def _secret(file: Path) -> str:
     if not secret:
         raise ReconcilerError(f"the secret file {file} is empty")
     return secret
-
-
-def _say(sentence: str) -> None:
-    click.echo(terminal(sentence), err=True)
-
-
-def _tell_bug(error: Exception) -> None:
-    _say(f"a request was answered with 500: {type(error).__name__}")
