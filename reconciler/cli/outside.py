@@ -28,11 +28,6 @@ def check_flags(flags: Mapping[str, Any], *, once: bool) -> None:
     """
     if once and flags["listen"]:
         raise UsageError("--listen has no effect with --once", "leave out one of the two")
-    if flags["mode"] == "approve" and not flags["listen"] and not once:
-        raise UsageError(
-            "--mode=approve has no effect without --listen: nobody could approve a plan",
-            "add --listen=127.0.0.1:9464",
-        )
     if flags["token_file"] and not flags["listen"]:
         raise UsageError("--token-file is for --listen", "add --listen=HOST:PORT")
     if flags["notify_secret_file"] and not flags["notify"]:

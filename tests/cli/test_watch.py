@@ -61,7 +61,9 @@ def test_the_exit_code_of_a_single_look(shop: Shell, learned: str) -> None:
         3,
         True,
     )
-    assert "is refused by max_changes; it would change 2 sessions, and the policy allows 1\n" in refused.stderr
+    assert (
+        "is refused by max_changes; it would change 2 sessions, and the policy allows 1\n" in refused.stderr
+    )
     failing = shop.run("watch", "shop", "--once", learned, MINDCRAFT_API_KEY="wrong")
     assert failing.returncode == 1 and " failing: listing sessions: " in failing.stderr
     (shop.root / "sessions" / "all.yaml").write_text("sessions: {alice: {nmae: Alice}}\n")
@@ -330,6 +332,8 @@ def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
     assert shop.run("watch", "shop", "--once", "--listen=127.0.0.1:0").returncode == 64
     nobody = shop.run("watch", "shop", "--mode=approve", learned)
     assert nobody.returncode == 64 and "add --listen=127.0.0.1:9464" in nobody.stderr
+    flag = config(shop, {"version": 1, "catalogs": {"one": {"folder": "shop", "mode": "approve"}}})
+    assert "nobody could approve a plan of one" in shop.run("watch", flag).stderr
     assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64
 
 

@@ -203,6 +203,15 @@ def command(
 
     check_flags(flags, once=once)
     watch = _watch(catalogs, config, gits, flags)
+    if (
+        not once
+        and not flags["listen"]
+        and (unheard := [one.name for one in watch.catalogs if one.mode == "approve"])
+    ):
+        raise UsageError(
+            f"nobody could approve a plan of {unheard[0]}: approvals come over --listen",
+            "add --listen=127.0.0.1:9464",
+        )
     with served(watch) as running:
         return _run(running, once=once, flags=flags)
 
