@@ -230,7 +230,8 @@ def test_a_watch_file_is_read_strictly(shop: Shell) -> None:
         "catalogs:\n"
         "  one: {folder: shop, mode: aply}\n"
         "  two: {interval: 5 minutes}\n"
-        "  three: {folder: shop, limits: {max_deletes: many}}\n",
+        "  three: {folder: shop, limits: {max_deletes: many}}\n"
+        "  Book Shop: {folder: shop}\n",
     )
     done = shop.run("watch", flag)
     assert done.returncode == 1
@@ -241,6 +242,7 @@ def test_a_watch_file_is_read_strictly(shop: Shell) -> None:
         "watch.yaml:8:8: `catalogs.two` needs either `folder` or `git`",
         'watch.yaml:8:19: `catalogs.two.interval` is the string "5 minutes", and not a duration',
         'watch.yaml:9:47: `catalogs.three.limits.max_deletes` is the string "many", and not a limit',
+        """watch.yaml:10:3: "Book Shop" can't be a name in `catalogs`""",
     ]
 
 
