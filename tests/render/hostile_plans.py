@@ -60,11 +60,11 @@ def poisoned(bad: str) -> dict[str, Any]:
 
 def poisoned_test(bad: str, result: str) -> dict[str, Any]:
     """The result of a behaviour test with one text as key, name, answers and reasons."""
-    problem = bad if result == "not run" else ""
+    problem = f"{bad} {bad}" if result == "not run" else ""
     answers = [
         {
             "sample": number,
-            "text": text,
+            "text": "" if problem else text,
             "failures": [] if problem else [bad, f"it is not “{bad}”"],
             "problem": problem,
         }
