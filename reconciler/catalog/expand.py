@@ -18,6 +18,7 @@ from reconciler.strict_yaml.path import NodePath
 from reconciler.strict_yaml.places import Source
 from reconciler.strict_yaml.scalars import read_number
 from reconciler.text.nearest import nearest
+from reconciler.text.normalise import is_blank
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -266,7 +267,7 @@ def _fill(pattern: str, values: Mapping[str, JSON], *, is_key: bool) -> str:
             raise _FillError(name, f"there is no value for {what} here", f"available: {truncate(known, 200)}")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise _FillError(name, f"{what} is not a string or a number", "write one, or change the pattern")
-        if is_key and isinstance(value, str) and not value.strip():
+        if is_key and isinstance(value, str) and is_blank(value):
             raise _FillError(name, f"the key needs a value for {what}, and this is empty", "write one")
         return str(value)
 

@@ -271,6 +271,17 @@ def test_blanks_with_line_breaks_are_blank_first() -> None:
     assert problem.message == "`name` is blank"
 
 
+@pytest.mark.parametrize("blank", ["\ufeff", "\x85", BLANKS], ids=ascii)
+def test_a_blank_is_no_value_of_a_key(tmp_path: Path, blank: str) -> None:
+    (tmp_path / "catalog.yaml").write_text("version: 1\ncatalog: c\ndefaults: {model: m, prompt: Hi.}\n")
+    (tmp_path / "sessions").mkdir()
+    line = f"  a: {{name: A, matrix: {{key: 's{{a}}', axes: {{a: [{double_quoted(blank)}]}}}}}}\n"
+    (tmp_path / "sessions" / "a.yaml").write_text(f"sessions:\n{line}", encoding="utf-8")
+    with pytest.raises(CatalogError) as caught:
+        load_catalog(tmp_path)
+    assert caught.value.problems[0].message == "the key needs a value for `{a}`, and this is empty"
+
+
 FORMS = [
     *(
         "1",
