@@ -96,7 +96,9 @@ class TestFolder:
         with pytest.raises(ReconcilerError, match="no longer has the revision"):
             source.folder(first)
 
-    @pytest.mark.parametrize("path", ["prompts/alice.md", "sessions/more.yaml", ".hidden", "node_modules/a.yaml"])
+    @pytest.mark.parametrize(
+        "path", ["prompts/alice.md", "sessions/more.yaml", ".hidden", "node_modules/a.yaml"]
+    )
     def test_a_kept_revision_that_somebody_changed_is_not_trusted(
         self, source: FolderSource, tmp_path: Path, path: str
     ) -> None:
