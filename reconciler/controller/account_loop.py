@@ -107,7 +107,7 @@ class AccountLoop:
         """Look at one catalog or at all of them now, even if failures are waited out."""
         for one in self.watched:
             if name in (None, one.settings.name):
-                one.asked, one.held_until = True, 0.0
+                one.asked, one.again, one.held_until = True, True, 0.0
                 self._polls.pop(one.settings.name, None)
         self._asked = True
         self.wake.set()

@@ -42,6 +42,9 @@ _ASK_AGAIN: Final = 2.0
 #: How many drifted keys an event names.
 _NAMED: Final = 50
 
+#: How many of them, and how many refusals, a sentence names.
+_TOLD: Final = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
@@ -87,6 +90,7 @@ class Watched:
         self.held_for = ""
         self.settles_at = 0.0  # when the list shows what an earlier run created (by the monotonic clock)
         self.asked = True  # somebody wants it looked at
+        self.again = False  # somebody wants a revision that failed to be tried again
         self.approval: Approval | None = None
         self._account = account
         self._clock = clock
@@ -166,6 +170,7 @@ class Watched:
 
     def take(self, found: Found) -> None:
         """Note what the source had. Only a valid revision takes the place of the one before."""
+        self.again = False
         if found.newest is not None:
             self.attempted = found.newest
         if found.error is not None:
@@ -183,9 +188,10 @@ class Watched:
             self.load_trouble, self._invalid = None, None
 
     def known(self, now: float) -> str | None:
-        """The revision that need not be loaded again: an invalid one not before its next attempt."""
-        if self._invalid is not None and self.load_trouble is not None and now < self.load_trouble.at:
-            return self._invalid
+        """The revision that need not be loaded again: one that failed not before its next attempt, or before somebody
+        asks for it."""
+        if self.load_trouble is not None and now < self.load_trouble.at and not self.again:
+            return self.attempted
         return None if self.revision is None else self.revision.name
 
     def retain(self) -> None:
@@ -452,7 +458,12 @@ class Watched:
         if pending is not None:
             kind = "refused" if pending.plan.refusals else "plan_pending"
             if self._told.get("plan") != (kind, pending.digest):
-                self.say(kind, self._status.reason, digest=pending.digest, counts=pending.counts())
+                self.say(
+                    kind,
+                    _told_of(pending, self._status.reason),
+                    digest=pending.digest,
+                    counts=pending.counts(),
+                )
         self._told["plan"] = None if pending is None else (kind, pending.digest)
         own = None if trouble is self.account_trouble else trouble
         if own is not None and not self._told.get("failing"):
@@ -465,10 +476,11 @@ class Watched:
         drifted, told = frozenset(found.drifted), self._told.get("drift", frozenset())
         self._told["drift"] = drifted
         if drifted - told:
-            count = len(drifted)
+            count, keys = len(drifted), sorted(filter(None, drifted))
+            named = ", ".join(keys[:_TOLD]) + (", …" if len(keys) > _TOLD else "")
             self.say(
                 "drift_found",
-                f"{count} session{'' if count == 1 else 's'} changed outside git",
+                f"{count} session{'' if count == 1 else 's'} changed outside git{': ' if named else ''}{named}",
                 sessions=sorted(drifted)[:_NAMED],
             )
 
@@ -479,6 +491,13 @@ class Watched:
         elif self.standby and not holder:
             self.say("leading", "no other watcher holds the lock")
         self.standby = holder
+
+
+def _told_of(pending: Comparison, reason: str) -> str:
+    """A pending plan in one sentence: what a person wants to know before looking at it."""
+    counts = ", ".join(f"{count} to {kind}" for kind, count in pending.counts().items())
+    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_TOLD])
+    return f"{counts}{'; ' if counts else ''}{reason}{refused}"
 
 
 def settle_of(settings: WatchedCatalog, client: Client) -> float:
