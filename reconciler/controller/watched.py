@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from reconciler.apply.journal_facts import JournalFacts
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison, compare, only_repairs
 from reconciler.controller.events import Event, Kind
+from reconciler.controller.hold import Approval, Hold
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
 from reconciler.controller.settings import WatchedCatalog
@@ -44,23 +45,6 @@ _NAMED: Final = 50
 
 #: How many of them, and how many refusals, a sentence names.
 _TOLD: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Somebody approved the plan with this digest."""
-
-    digest: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What keeps a plan from being written, and until when at least (by the monotonic clock, seconds)."""
-
-    state: State
-    waits_for: str
-    until: float | None = None
 
 
 class Watched:

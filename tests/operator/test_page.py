@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,31 @@ def test_the_base_is_rendered() -> None:
     inside = ("ServiceAccount", "Role", "RoleBinding", "Deployment", "PersistentVolumeClaim")
     assert all(one["metadata"].get("namespace") == "reconciler" for one in rendered if one["kind"] in inside)
     assert "image: registry.example.com/reconciler-operator:0.2.0" in done.stdout
+
+
+def test_without_its_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "kopf.py").write_text("raise ModuleNotFoundError('kopf')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "operator"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "the operator needs the extra `operator`, which is not installed" in done.stderr
+    assert "pip install 'persona-reconciler[operator]'" in done.stderr
+
+
+def test_without_a_cluster_the_command_says_how_to_name_one(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "operator"],
+        env={**env, "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "there is no cluster to connect to" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -10,10 +10,12 @@ from typing import Literal
 
 import click
 
+from reconciler.cli.options import state_option
+from reconciler.cli.sections import SectionedCommand
 from reconciler.errors import ExitCode, ReconcilerError
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.option(
     "--namespace",
     "namespaces",
@@ -28,13 +30,6 @@ from reconciler.errors import ExitCode, ReconcilerError
     help="The namespace of the lease that elects the one process that writes. Default: that of the pod.",
 )
 @click.option(
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".reconciler"),
-    show_default=True,
-    help="The folder for journals, archives and revisions. It should survive the pod.",
-)
-@click.option(
     "--catalogs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder with the catalogs that resources may name with `source.path`. Default: they may name none.",
@@ -46,10 +41,11 @@ from reconciler.errors import ExitCode, ReconcilerError
     show_default=True,
     help="The form of the log on stderr: one line an event.",
 )
+@state_option
 def command(
     namespaces: tuple[str, ...],
     lease_namespace: str,
-    state_dir: Path,
+    state_dir: Path | None,
     catalogs: Path | None,
     log_format: Literal["text", "json"],
 ) -> int:
@@ -70,10 +66,10 @@ def command(
         ) from None
     from reconciler.cli.event_log import event_log
     from reconciler.operator.run import Operator, Options
-    from reconciler.state import open_state
+    from reconciler.state import FOLDER, open_state
     from reconciler.text.escape import terminal
 
-    options = Options(open_state(state_dir).absolute(), catalogs, namespaces, lease_namespace)
+    options = Options(open_state(state_dir or Path(FOLDER)).absolute(), catalogs, namespaces, lease_namespace)
     operator = Operator(
         options,
         lambda text: click.echo(terminal(text), err=True),
