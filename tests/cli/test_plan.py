@@ -184,7 +184,7 @@ def test_the_flags_for_markdown_need_markdown(
     assert shop.run("plan", "shop", RECONCILER_MAX_BYTES="5000", RECONCILER_WHOLE="there").returncode == 0
 
 
-@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "GITLAB_CI", "GITEA_ACTIONS"])
+@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "GITLAB_CI", "FORGEJO_ACTIONS", "GITEA_ACTIONS"])
 def test_the_log_of_a_ci_system_has_colour(shop: Shell, variable: str) -> None:
     assert "\x1b[" in shop.run("plan", "shop", **{variable: "true"}).stdout
     assert "\x1b[" not in shop.run("plan", "shop", **{variable: "true"}, NO_COLOR="1").stdout
