@@ -157,13 +157,12 @@ _VALUES = [
     "menu.keys()",
     "{'a': 1, 'b': 2}.values()",
 ]
-_CHAINS = st.lists(
-    st.sampled_from(
-        "list length upper string first last sort unique reverse dictsort join(',') select reject title trim "
-        "sum max min map('string') map('length') default(1) lower int float join(attribute='a')".split()
-    ),
-    max_size=4,
-)
+# ruff: noqa: SIM905 - short lists of words are easier to read so
+_FILTERS = """
+    list length upper string first last sort unique reverse dictsort join(',') select reject title trim
+    sum max min map('string') map('length') default(1) lower int float join(attribute='a')
+""".split()
+_CHAINS = st.lists(st.sampled_from(_FILTERS), max_size=4)
 _OUTPUTS = st.builds(
     lambda value, chain, around: around.replace("V", " | ".join([value, *chain])),
     st.sampled_from(_VALUES),

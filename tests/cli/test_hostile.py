@@ -35,7 +35,7 @@ def test_names_prompts_and_remarks_of_live_sessions(shop: Shell, server: Running
 
 @pytest.fixture(scope="module")
 def hostile_plan(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A saved plan with hostile text in names, prompts and data, on both sides of each change; and it without colour."""
+    """A saved plan with hostile text on both sides of each change, and how it is shown without colour."""
     shell = Shell(tmp_path_factory.mktemp("hostile"))
     with running_server(None) as server:
         shell.environ = {"MINDCRAFT_ENDPOINT": server.url, "MINDCRAFT_API_KEY": "x"}
