@@ -36,9 +36,10 @@ COPY --from=build /opt/reconciler /opt/reconciler
 ENV PATH="/opt/reconciler/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp
-# A watcher answers at RECONCILER_LISTEN. A container without it serves nothing, and counts as healthy.
+# A watcher answers at RECONCILER_LISTEN. A container without it serves nothing, and counts as healthy. Without -I, Python
+# would run a file of the catalog that is called like a module, since the catalog is in the current folder.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=20s --retries=3 \
-    CMD ["/opt/reconciler/bin/python", "-m", "reconciler.web.health"]
+    CMD ["/opt/reconciler/bin/python", "-I", "-m", "reconciler.web.health"]
 # Nobody, by number, so that a cluster that requires a non-root user can check it.
 USER 65534:65534
 WORKDIR /catalog

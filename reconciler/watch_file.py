@@ -230,12 +230,18 @@ def _limit(value: Any) -> Limit:
     return Limit(percent=float(value[:-1])) if isinstance(value, str) else Limit(count=int(value))
 
 
+_NAME: Final = "use letters, digits, and the signs . _ @ -; begin with a letter or a digit"
+
+
 def _misfits(document: Document) -> Iterator[Problem]:
     """What does not fit the schema."""
     for error in islice(schema_errors(document.value, "watch"), _MAX_PROBLEMS):
         path: NodePath = tuple(error.absolute_path)
         what = f"`{'.'.join(map(str, path))}`" if path else "the watch file"
-        if error.validator == "additionalProperties":
+        if "propertyNames" in error.absolute_schema_path:
+            message = f'"{truncate(error.instance)}" can\'t be a name in {what}'
+            yield document.source.at_key((*path, error.instance), message, _NAME)
+        elif error.validator == "additionalProperties":
             known = list(error.schema["properties"])
             for key in error.instance:
                 if key not in known:

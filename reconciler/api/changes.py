@@ -204,8 +204,11 @@ class _Looking:
         if not _holds(ids, newest.ids[0]):
             raise _InconsistentError(f"#{newest.ids[0]} is new, but not among the latest changes")
         gone = self._gone(ids, last.count)
-        if not changed and not gone and (newest.count, newest.ids[0]) != (last.count, ids[-1]):
-            raise _InconsistentError("the newest session is not the newest")
+        as_known = (newest.count, newest.ids[0], last.stamps[0]) == (last.count, ids[-1], known.top)
+        if not changed and not gone and not as_known:
+            raise _InconsistentError(
+                "nothing has changed, but the newest session or the latest change is another"
+            )
         if gone:
             dead = set(gone)
             ids = array("q", (one for one in ids if one not in dead))

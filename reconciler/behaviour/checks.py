@@ -163,10 +163,17 @@ def _json(value: bool | Mapping[str, Any], answer: str) -> str:
         return f"it is not JSON: {error if isinstance(error, ValueError) else 'it is nested too deeply'}"
     if isinstance(value, bool):
         return ""
-    for found in json_validator(json.dumps(value)).iter_errors(document):
-        place = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in found.instance_path)
-        return f"its JSON does not fit the schema: {truncate(f'${place}: {found.message}', 300)}"
-    return ""
+    try:
+        found = next(iter(json_validator(json.dumps(value)).iter_errors(document)), None)
+    except ValueError as error:
+        half = isinstance(error, UnicodeError)
+        return (
+            f"its JSON can't be compared with the schema: {'it has half of a character' if half else error}"
+        )
+    if found is None:
+        return ""
+    place = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in found.instance_path)
+    return f"its JSON does not fit the schema: {truncate(f'${place}: {found.message}', 300)}"
 
 
 def _no_constant(name: str) -> JSON:

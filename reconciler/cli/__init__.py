@@ -40,6 +40,7 @@ GROUPS = {
         "comment": "Post a plan to the pull request that a CI job runs for.",
         "watch": "Look at catalogs again and again, and repair drift if asked to.",
         "approve": "Approve a plan that a watcher shows.",
+        "operator": "Follow the PersonaCatalog resources of a Kubernetes cluster.",
     },
     "Ownership": {
         "export": "Write live sessions as a catalog.",

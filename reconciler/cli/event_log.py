@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from reconciler.controller.events import Event, event_to_document
@@ -35,4 +36,15 @@ def _text(event: Event) -> str:
     where = event.watched or f"account {event.account}"
     facts = "" if event.message else " ".join(f"{name}={value}" for name, value in event.facts.items())
     said = event.message or facts
-    return terminal(f"{write_timestamp(event.at)} {where} {event.kind}{': ' if said else ''}{said}")
+    hint = f" (hint: {event.facts['hint']})" if event.facts.get("hint") and event.message else ""
+    return terminal(f"{write_timestamp(event.at)} {where} {event.kind}{': ' if said else ''}{said}{hint}")
+
+
+def tell(form: LogFormat, sentence: str) -> None:
+    """Logs a sentence that is no event of a catalog, in the form of the log: a collector reads every line as JSON."""
+    if form == "json":
+        at = write_timestamp(datetime.now(UTC))
+        sys.stderr.write(json.dumps({"kind": "process", "at": at, "message": sentence}) + "\n")
+    else:
+        sys.stderr.write(terminal(sentence) + "\n")
+    sys.stderr.flush()

@@ -61,7 +61,6 @@ HABITS: Final[Mapping[str, str]] = {
     "status": "drift",
     "refresh": "drift",
     "check": "validate",
-    "test": "validate",
     "format": "fmt",
     "add": "new",
     "create": "new",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from reconciler.cli.event_log import event_log
+from reconciler.cli.event_log import event_log, tell
 from reconciler.disk import read_named
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.text.escape import terminal
 
 if TYPE_CHECKING:
     from reconciler.api.client import Observer
@@ -41,6 +39,7 @@ class Outside:
     """What a controller is given, and what serves it."""
 
     on_event: list[OnEvent]
+    say: Callable[[str], None]
     listen: str | None
     token: str | None
     observers: list[Any] = field(default_factory=list)
@@ -70,10 +69,13 @@ class Outside:
         from reconciler.web import serve
 
         with serve(
-            controller, self.listen, self.token, metrics=self.metrics, feed=self.feed, on_bug=_tell_bug
+            controller, self.listen, self.token, metrics=self.metrics, feed=self.feed, on_bug=self._tell_bug
         ) as url:
-            click.echo(f"listening at {url}", err=True)
+            self.say(f"listening at {url}")
             yield
+
+    def _tell_bug(self, error: Exception) -> None:
+        self.say(f"a request was answered with 500: {type(error).__name__}")
 
 
 @contextmanager
@@ -83,7 +85,9 @@ def outside(flags: Mapping[str, Any]) -> Iterator[Outside]:
     Raises:
         ReconcilerError: the token, the secret or an address can't be used.
     """
-    found = Outside([event_log(flags["log_format"], verbose=flags["log_all"])], flags["listen"], None)
+    form = flags["log_format"]
+    say = partial(tell, form)
+    found = Outside([event_log(form, verbose=flags["log_all"])], say, flags["listen"], None)
     with ExitStack() as ends:
         if found.listen is not None:
             from reconciler.web import Feed, Metrics, read_token
@@ -97,11 +101,11 @@ def outside(flags: Mapping[str, Any]) -> Iterator[Outside]:
 
             secret = "" if flags["notify_secret_file"] is None else _secret(flags["notify_secret_file"])
             count = (lambda *_: None) if found.metrics is None else found.metrics.notified
-            notifier = Notifier(flags["notify"], secret, say=_say, on_outcome=count)
+            notifier = Notifier(flags["notify"], secret, say=say, on_outcome=count)
             found.on_event.append(ends.enter_context(notifier))
         from reconciler.telemetry import start_tracing
 
-        tracing = start_tracing(say=_say)
+        tracing = start_tracing(say=say)
         if tracing is not None:
             ends.callback(tracing.close)
             found.on_event.append(tracing)
@@ -119,11 +123,3 @@ def _secret(file: Path) -> str:
     if not secret:
         raise ReconcilerError(f"the secret file {file} is empty")
     return secret
-
-
-def _say(sentence: str) -> None:
-    click.echo(terminal(sentence), err=True)
-
-
-def _tell_bug(error: Exception) -> None:
-    _say(f"a request was answered with 500: {type(error).__name__}")

@@ -23,6 +23,7 @@ from reconciler.contract import Contract, load_contract
 from reconciler.controller.clock import Clock, ClockLimiter
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.loading import Loader
+from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
 from reconciler.controller.status import AccountStatus
@@ -70,11 +71,13 @@ class AccountLoop:
         on_call: OnCall | None,
         spread: Callable[[], float],
         beside: bool,
+        rule: Rule = ALONE,
     ) -> None:
         self.account = account
         self.mark = mark
         self.watched = tuple(watched)
         self.wake = threading.Event()
+        self._rule = rule
         self.writing = False  # what was begun has to be ended
         self._clock, self._stop, self._tell, self._on_call, self._spread = clock, stop, tell, on_call, spread
         self._client: Client | None = None
@@ -104,7 +107,7 @@ class AccountLoop:
         """Look at one catalog or at all of them now, even if failures are waited out."""
         for one in self.watched:
             if name in (None, one.settings.name):
-                one.asked, one.held_until = True, 0.0
+                one.asked, one.again, one.held_until = True, True, 0.0
                 self._polls.pop(one.settings.name, None)
         self._asked = True
         self.wake.set()
@@ -299,7 +302,7 @@ class AccountLoop:
         def listed(keep: Keep, full: bool) -> Snapshot:
             return self._listed(keep, recent=0, full=full)
 
-        hands = Hands(self._client, self._list, self._clock, self._stop, listed)
+        hands = Hands(self._client, self._list, self._clock, self._stop, listed, self._rule)
         self.writing = True
         try:
             wrote = write(one, hands)
@@ -375,6 +378,11 @@ class AccountLoop:
             client.observe(self._on_call(self.mark))
         self._key, self._client = key, client
         self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether the service refuses the key, or there are no points left."""
+        return self._trouble is not None and self._trouble.refused_key
 
     @property
     def _waits_for_key(self) -> bool:

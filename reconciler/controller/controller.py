@@ -16,6 +16,7 @@ from reconciler.apply.report import INTERRUPTED
 from reconciler.controller.account_loop import AccountLoop, OnCall
 from reconciler.controller.clock import Clock, SystemClock
 from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount, WatchedCatalog
 from reconciler.controller.status import Status
 from reconciler.controller.watched import Watched
@@ -46,7 +47,8 @@ class Controller:
     ``state`` is a state folder, for the salt of the accounts' marks. ``on_event`` are called with each event, from any
     thread. ``on_call`` is given the mark of an account, and returns what sees each call of the service for it
     (:meth:`reconciler.api.client.Client.observe`). ``random`` returns numbers from 0 to 1; looks are spread by it.
-    Without ``beside``, git is waited for in the account's thread. Nothing is printed, and no signal is handled.
+    Without ``beside``, git is waited for in the account's thread. ``rule`` says what another process or catalog may
+    forbid. Nothing is printed, and no signal is handled.
 
     Raises:
         UsageError: two catalogs have one name, or a catalog names an account that there is not.
@@ -63,7 +65,9 @@ class Controller:
         on_call: OnCall | None = None,
         random: Callable[[], float] = random.random,
         beside: bool = True,
+        rule: Rule = ALONE,
     ) -> None:
+        self._rule = rule
         self._stop = Cancellation()
         self._clock: Clock = clock or SystemClock()
         self._on_event = tuple(on_event)
@@ -204,6 +208,11 @@ class Controller:
             tuple(one.status for loop in self._loops for one in loop.watched),
         )
 
+    @property
+    def key_refused(self) -> bool:
+        """Whether the service refuses the key of an account, or there are no points left (401, 402, 403, 406)."""
+        return any(loop.key_refused for loop in self._loops)
+
     def plan_document(self, name: str) -> dict[str, Any] | None:
         """The public JSON of a catalog's pending plan; None if there is none.
 
@@ -245,7 +254,9 @@ class Controller:
         self, account: WatchedAccount, catalogs: Sequence[WatchedCatalog], beside: bool
     ) -> AccountLoop:
         mark = hashlib.sha256(self._salt + f"{account.endpoint}\0{account.name}".encode()).hexdigest()[:8]
-        watched = [Watched(one, mark, self._clock, self._emit, self._spread) for one in catalogs]
+        watched = [
+            Watched(one, mark, self._clock, self._emit, self._spread, self._rule.forbids) for one in catalogs
+        ]
         return AccountLoop(
             account,
             mark,
@@ -256,6 +267,7 @@ class Controller:
             on_call=self._on_call,
             spread=self._spread,
             beside=beside,
+            rule=self._rule,
         )
 
     def _spread(self) -> float:

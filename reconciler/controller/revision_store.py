@@ -77,6 +77,11 @@ class RevisionStore:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
+    def drop(self, revision: str) -> None:
+        """Remove a revision that is not what its name says."""
+        if (kept := self.find(revision)) is not None:
+            shutil.rmtree(kept, ignore_errors=True)
+
     def retain(self, revisions: Collection[str]) -> None:
         """Remove every revision but these. What can't be removed stays; the next call tries again."""
         if not self._folder.is_dir():

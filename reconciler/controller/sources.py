@@ -64,8 +64,9 @@ class FolderSource:
 
     def folder(self, revision: str) -> Path:
         kept = self._store.find(revision)
-        if kept is not None:
+        if kept is not None and _digest_of(kept) == revision:
             return kept
+        self._store.drop(revision)
         before = self._signature()
         files = [(path, self._read(path)) for path, facts in before.items() if not facts.target]
         links = [(path, facts.target) for path, facts in before.items() if facts.target]
@@ -161,6 +162,29 @@ def _entries(root: str, below: str, given: Path) -> list[os.DirEntry[str]]:
         raise ReconcilerError(
             f"{given / below} can't be read: {error.strerror}", "give the program read permission"
         ) from None
+
+
+def _digest_of(kept: Path) -> str:
+    """The name that a kept revision should have. The state folder may lie in a checkout, so a pull request could bring
+    other files along under the name of a revision that was reviewed; and a power failure may leave empty ones.
+
+    Every file counts, so none can be added that a source would not take.
+    """
+    files: list[tuple[str, bytes]] = []
+    links: list[tuple[str, str]] = []
+    try:
+        for below, folders, names in os.walk(kept):
+            for name in [*folders, *names]:
+                place = Path(below, name)
+                path = place.relative_to(kept).as_posix()
+                if place.is_symlink():
+                    links.append((path, os.readlink(place)))
+                elif name in names:
+                    with wrap(open_below(str(kept), path)) as file:
+                        files.append((path, read_open(file, MAX_FILE)))
+    except OSError:
+        return ""
+    return _digest(sorted(files), sorted(links))
 
 
 def _digest(files: Iterable[tuple[str, bytes]], links: Iterable[tuple[str, str]]) -> str:

@@ -36,8 +36,14 @@ from reconciler.text.timestamps import write_timestamp
 #: How many runs the status shows.
 _RUNS: Final = 10
 
+#: When to ask again whether a write is forbidden (seconds).
+_ASK_AGAIN: Final = 2.0
+
 #: How many drifted keys an event names.
 _NAMED: Final = 50
+
+#: How many of them, and how many refusals, a sentence names.
+_TOLD: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Watched:
         clock: Clock,
         tell: Callable[[Event], None],
         spread: Callable[[], float],
+        forbids: Callable[[WatchedStatus], str] = lambda status: "",
     ) -> None:
         self.settings = settings
         self.revision: Revision | None = None  # the newest valid one
@@ -83,11 +90,13 @@ class Watched:
         self.held_for = ""
         self.settles_at = 0.0  # when the list shows what an earlier run created (by the monotonic clock)
         self.asked = True  # somebody wants it looked at
+        self.again = False  # somebody wants a revision that failed to be tried again
         self.approval: Approval | None = None
         self._account = account
         self._clock = clock
         self._tell = tell
         self._spread = spread
+        self._forbids = forbids
         self._memory = Memory(settings.state, settings.name)
         self._applied: str | None = None
         self._applied_revision: Revision | None = None
@@ -99,6 +108,7 @@ class Watched:
         self._told: dict[str, Any] = {}  # what was announced and still holds
         self._runs: tuple[RunStatus, ...] = ()
         self._lock = threading.Lock()
+        self._was_held = False  # something kept the plan from being written
         self._status = WatchedStatus(
             name=settings.name,
             catalog="",
@@ -160,6 +170,7 @@ class Watched:
 
     def take(self, found: Found) -> None:
         """Note what the source had. Only a valid revision takes the place of the one before."""
+        self.again = False
         if found.newest is not None:
             self.attempted = found.newest
         if found.error is not None:
@@ -177,9 +188,10 @@ class Watched:
             self.load_trouble, self._invalid = None, None
 
     def known(self, now: float) -> str | None:
-        """The revision that need not be loaded again: an invalid one not before its next attempt."""
-        if self._invalid is not None and self.load_trouble is not None and now < self.load_trouble.at:
-            return self._invalid
+        """The revision that need not be loaded again: one that failed not before its next attempt, or before somebody
+        asks for it."""
+        if self.load_trouble is not None and now < self.load_trouble.at and not self.again:
+            return self.attempted
         return None if self.revision is None else self.revision.name
 
     def retain(self) -> None:
@@ -319,6 +331,8 @@ class Watched:
             return Hold("PlanPending", f"a valid revision: {self._invalid[:12]}, the newest one, is invalid")
         if mode == "approve" and (self.approval is None or self.approval.digest != pending.digest):
             return Hold("PlanPending", f"an approval: reconciler approve {pending.digest}")
+        if why := self._forbids(self._status):
+            return Hold("PlanPending", why, now + _ASK_AGAIN)
         if (window := self._window()) is not None:
             return window
         if now < self.held_until:
@@ -379,13 +393,17 @@ class Watched:
             return None
         troubles = (self.look_trouble, self.write_trouble)
         times = [one.at for one in troubles if one is not None]
-        if self.pending is not None and (hold := self.hold()) is not None and hold.until is not None:
+        hold = None if self.pending is None else self.hold()
+        if hold is None and self._was_held and not times:
+            return 0.0  # what held the plan back is over
+        if hold is not None and hold.until is not None:
             times.append(hold.until)
         return 0.0 if self.asked and self.revision is not None else min(times, default=None)
 
     def publish(self, next_look: datetime | None) -> None:
         """Set the status after a look, and announce what is new."""
         hold = self.hold()
+        self._was_held = hold is not None and self.to_write() is not None
         trouble = self.account_trouble or self.load_trouble or self.write_trouble or self.look_trouble
         state: State = "InSync" if hold is None else hold.state
         reason = "" if hold is None else f"waits for {hold.waits_for}"
@@ -440,7 +458,12 @@ class Watched:
         if pending is not None:
             kind = "refused" if pending.plan.refusals else "plan_pending"
             if self._told.get("plan") != (kind, pending.digest):
-                self.say(kind, self._status.reason, digest=pending.digest, counts=pending.counts())
+                self.say(
+                    kind,
+                    _told_of(pending, self._status.reason),
+                    digest=pending.digest,
+                    counts=pending.counts(),
+                )
         self._told["plan"] = None if pending is None else (kind, pending.digest)
         own = None if trouble is self.account_trouble else trouble
         if own is not None and not self._told.get("failing"):
@@ -453,10 +476,11 @@ class Watched:
         drifted, told = frozenset(found.drifted), self._told.get("drift", frozenset())
         self._told["drift"] = drifted
         if drifted - told:
-            count = len(drifted)
+            count, keys = len(drifted), sorted(filter(None, drifted))
+            named = ", ".join(keys[:_TOLD]) + (", …" if len(keys) > _TOLD else "")
             self.say(
                 "drift_found",
-                f"{count} session{'' if count == 1 else 's'} changed outside git",
+                f"{count} session{'' if count == 1 else 's'} changed outside git{': ' if named else ''}{named}",
                 sessions=sorted(drifted)[:_NAMED],
             )
 
@@ -467,6 +491,13 @@ class Watched:
         elif self.standby and not holder:
             self.say("leading", "no other watcher holds the lock")
         self.standby = holder
+
+
+def _told_of(pending: Comparison, reason: str) -> str:
+    """A pending plan in one sentence: what a person wants to know before looking at it."""
+    counts = ", ".join(f"{count} to {kind}" for kind, count in pending.counts().items())
+    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_TOLD])
+    return f"{counts}{'; ' if counts else ''}{reason}{refused}"
 
 
 def settle_of(settings: WatchedCatalog, client: Client) -> float:

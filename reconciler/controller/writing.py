@@ -19,6 +19,7 @@ from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
+from reconciler.controller.rule import Rule
 from reconciler.controller.status import RunStatus
 from reconciler.controller.watched import Watched, settle_of
 from reconciler.domain import Keep, Snapshot
@@ -37,6 +38,7 @@ class Hands:
     clock: Clock
     stop: Cancellation
     listed: Callable[[Keep, bool], Snapshot]
+    rule: Rule
 
 
 def write(one: Watched, hands: Hands) -> bool:
@@ -47,7 +49,7 @@ def write(one: Watched, hands: Hands) -> bool:
         Interrupted: the controller is asked to stop. Nothing was written.
     """
     chosen = one.to_write()
-    if chosen is None or one.hold() is not None or _lags(one, hands):
+    if chosen is None or one.hold() is not None or _lags(one, hands) or not hands.rule.holding():
         return False
     settings, revision = one.settings, one.revision
     assert revision is not None
@@ -71,11 +73,16 @@ def write(one: Watched, hands: Hands) -> bool:
             on_wait=lambda ticket: None,
         ) as holding:
             one.standing_by("")
-            return _write_held(one, hands, client, chosen, _Run(run, by, holding, stop))
+            held = _both(holding, hands.rule.holding)
+            return _write_held(one, hands, client, chosen, _Run(run, by, held, stop))
     except LockHeldError as error:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
+
+
+def _both(one: Callable[[], bool], other: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: one() and other()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,10 @@ def _lags(one: Watched, hands: Hands) -> bool:
         "environment": catalog.environment,
         "endpoint": hands.client.endpoint.name,
     }
-    left = lag_left(one.facts().entries, scope, settle_of(one.settings, hands.client))
+    settle = settle_of(one.settings, hands.client)
+    left = lag_left(one.facts().entries, scope, settle)
+    if hands.rule.since is not None:  # what another process created then is not in our journal
+        left = max(left, hands.rule.since + settle - hands.clock.monotonic())
     if left > 0:
         one.settles(left)
     return left > 0

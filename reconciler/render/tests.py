@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from reconciler.render.markdown_pieces import as_block, code, cut, fenced, prose
@@ -92,6 +93,13 @@ def reasons(side: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     ]
 
 
+def _by_answer(found: Sequence[tuple[str, _Test]]) -> Iterator[tuple[list[str], _Test]]:
+    """Reasons that follow each other and concern the same answer, together, so that it is shown once."""
+    for _, members in groupby(found, key=lambda one: one[1]["sample"]):
+        together = list(members)
+        yield [sentence for sentence, _ in together], together[0][1]
+
+
 def render_tests_text(document: Mapping[str, Any], options: RenderOptions) -> str:
     """The results of `reconciler test` as text."""
     page = Page(options)
@@ -115,8 +123,9 @@ def put_tests(page: Page, tests: Sequence[_Test], *, full: bool = False, concise
         if concise or (passes(test) and not full):
             continue
         shown = reasons(test["after"])
-        for sentence, answer in shown if full else shown[:_REASONS]:
-            page.put(4, sentence)
+        for sentences, answer in _by_answer(shown if full else shown[:_REASONS]):
+            for sentence in sentences:
+                page.put(4, sentence)
             for line in _answer(answer["text"], full=full):
                 page.put(6, line, gutter="| ", mark="…")
         if len(shown) > _REASONS and not full:
@@ -158,8 +167,8 @@ def _markdown(test: _Test) -> str:
     if not shown:
         return as_block([f"- {line}"])
     lines = [f"<details><summary>{_html(test)}</summary>", ""]
-    for sentence, answer in shown:
-        lines += [f"- {prose(sentence)}", ""]
+    for sentences, answer in _by_answer(shown):
+        lines += [*(f"- {prose(sentence)}" for sentence in sentences), ""]
         text = visible(answer["text"].strip()[:2_000], keep_newlines=True)
         if text:
             lines += [*(f"  {row}" for row in fenced(text.split("\n"))), ""]

@@ -67,6 +67,6 @@ def _side(title: str, answer: Mapping[str, Any], share: int) -> dict[str, Any]:
         "title": f"{title}: {'passes' if not found else 'no answer' if answer['problem'] else 'fails'}",
         "ok": not found,
         "sentences": [visible(one) for one in found],
-        "text": visible(shown, keep_newlines=True),
+        "text": visible(shown, keep_newlines=True) or ("" if answer["problem"] else "(empty)"),
         "lang": language(text),
     }

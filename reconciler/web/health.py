@@ -1,4 +1,4 @@
-"""The health check of a container: ``python -m reconciler.web.health``.
+"""The health check of a container: ``python -I -m reconciler.web.health``.
 
 It asks ``/healthz`` at the address in ``RECONCILER_LISTEN``. Without it nothing is served, so there is nothing to ask:
 the same image also runs single commands. The exit code is 0 if it is healthy, else 1.

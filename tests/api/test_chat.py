@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reconciler import Client, Endpoint, Fault, RunningServer, load_contract, running_server
-from reconciler.api.chat import Said, ask, chat_contract
+from reconciler.api.chat import Said, _cleaned, _joined, _vector, ask, chat_contract
 from reconciler.api.errors import ApiError
 from reconciler.errors import ReconcilerError
 from reconciler.server.chat import Rule, read_script
@@ -129,3 +130,27 @@ def test_a_script_is_read(tmp_path: Path) -> None:
         Rule("sleep", answers=("A short one.",)),
         Rule(answers=("a", "b"), finish="length"),
     )
+
+
+def test_what_no_file_can_hold_and_the_key_are_not_kept(server: RunningServer) -> None:
+    server.chat.reply = lambda prompt, question: "Your key is sk-b00k."
+    with Client(Endpoint("test", server.url, "sk-b00k"), load_contract(), tries=1) as client:
+        said = ask(client, "m", _QUESTION, {}, before_each=lambda: None)
+    assert said == Said("Your key is ….")
+    assert _cleaned("a\ud800b", "") == "a\ufffdb"
+
+
+def test_a_stream_ends_lines_as_its_format_says(server: RunningServer) -> None:
+    """JSON may contain other characters that end lines elsewhere."""
+    text = "one\u2028two\x85three"
+    part = json.dumps(
+        {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False
+    )
+    events = f"data: {part}\r\n\r\ndata: [DONE]\r"
+    assert _joined("chat", events) == {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 10**400, -1e200])
+def test_an_embedding_that_can_not_be_compared_is_none(number: float) -> None:
+    assert _vector({"embedding": [0.5, number]}) == []
+    assert _vector({"embedding": [0.5, 1]}) == [0.5, 1]

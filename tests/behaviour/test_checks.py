@@ -60,6 +60,18 @@ ROWS: list[tuple[str, Any, str, str]] = [
     ("json", True, '{"a": NaN}', "it is not JSON: NaN is no JSON"),
     ("json", True, "[" * 100_000, "it is not JSON: it is nested too deeply"),
     ("json", _SCHEMA, '```\n{"title": "夜莺", "pages": [1]}\n```', ""),
+    (
+        "json",
+        {"const": 1},
+        r'"\ud800"',
+        "its JSON can't be compared with the schema: it has half of a character",
+    ),
+    (
+        "json",
+        {"const": 1},
+        "[" * 500 + "]" * 500,
+        "its JSON can't be compared with the schema: Recursion limit reached",
+    ),
     ("json", _SCHEMA, "{}", 'its JSON does not fit the schema: $: "title" is a required property'),
     (
         "json",

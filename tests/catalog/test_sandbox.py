@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.catalog import load_catalog
+from reconciler.catalog import load_catalog, template_worker
 from reconciler.catalog.prompts import RenderError
 from reconciler.catalog.templating import Renderer
 from reconciler.errors import CatalogError
@@ -142,6 +143,19 @@ def test_nothing_else_is_written(render: Renderer, template: str, message: str, 
     assert (caught.value.message, caught.value.hint, caught.value.line) == (message, hint, 2)
 
 
+def test_a_text_that_differs_between_two_renderings_is_refused() -> None:
+    environment = template_worker._Environment()
+    numbers = itertools.count()
+    environment.globals["tick"] = lambda: next(
+        numbers
+    )  # nothing like it is there: this stands for a mistake of ours
+    assert template_worker.render(environment, "{{ [tick() // 2] }}", {}) == {"text": "[0]"}
+    assert template_worker.render(environment, "{{ tick() }}", {}) == {
+        "message": "the template renders to a different text each time",
+        "hint": "remove what differs: a prompt has to stay the same until its sources change",
+    }
+
+
 def test_another_process_renders_the_same_text(render: Renderer, other: Renderer) -> None:
     templates = [template for template, _ in WRITTEN.values()]
     assert [render(one, DATA) for one in templates] == [other(one, DATA) for one in templates]
@@ -184,7 +198,7 @@ def test_any_template_says_the_same_in_another_process(
     render: Renderer, other: Renderer, template: str
 ) -> None:
     """Its strings have other hashes and its objects other addresses, so neither the text nor an error may depend on
-    them. Rendering twice in one process would not show that, so that no run does it."""
+    them. Rendering twice in one process does not show that."""
 
     def said(renderer: Renderer) -> str:
         try:

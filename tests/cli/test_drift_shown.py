@@ -46,7 +46,7 @@ def test_as_text(drifted: Shell, server: RunningServer) -> None:
         "      ~ parameters.temperature   0.7 → 1.5  [conflict: changed in git and outside of it]\n\n"
         f'  ~ alice  "Alice"  #{alice.session_id}  last updated {alice.updated_at}\n'
         '      ~ model    "deepseek-chat" → "gpt-5"\n'
-        "      ~ prompt   1 line removed, 1 added, about +1 tokens (now about 3)\n"
+        "      ~ prompt   1 line removed, 1 added, about +1 token (now about 3)\n"
         "        | @@ -1,1 +1,1 @@\n"
         "        | - Be [-kind-].\n"
         "        | + Be {+brave+}.\n\n"

@@ -12,6 +12,8 @@ from reconciler.server import RunningServer
 from reconciler.server.chat import Rule
 from reconciler.server.run import running_server
 from tests.cli.conftest import Shell
+from tests.cli.test_hostile import ACTIVE
+from tests.hostile import HOSTILE
 
 _BRIEF = {"name": "stays brief", "ask": "Which book?", "expect": [{"max_characters": 20}], "samples": 3}
 _POLITE = {"name": "polite", "ask": "Hello", "expect": [{"refuses": False}]}
@@ -131,6 +133,36 @@ def test_another_service_gets_its_own_key(tested: Shell, server: RunningServer) 
         assert done.returncode == 5, done.stderr
         assert {entry.headers.get("authorization") for entry in other.log} == {"Bearer other"}
     assert _calls(server) == 0
+
+
+def test_hostile_answers_have_no_effect_in_any_form(tested: Shell, server: RunningServer) -> None:
+    texts = (one.encode("utf-8", "replace").decode() for one in HOSTILE.values())
+    hostile = [*texts, "x" * 100_000]
+    tests = [
+        {"name": f"{number} @everyone <b>", "ask": f"Hostile {number}", "expect": [{"contains": "none"}]}
+        for number in range(len(hostile))
+    ]
+    server.chat.reply = lambda prompt, question: hostile[int(question.split()[-1])] or "\x1b[2J"
+    tested.write(
+        {
+            key: {"name": key, "prompt": "Tell a story.", "tests": some}
+            for key, some in (("alice", tests[:60]), ("carol", tests[60:]))
+        }
+    )
+    for words in (("test", "--changed"), ("plan", "--with-tests")):
+        for form in ("text", "json", "markdown", *(("junit",) if words[0] == "test" else ("html", "github"))):
+            done = tested.run(words[0], "shop", *words[1:], "--format", form, "--max-calls=500")
+            assert done.returncode == (5 if words[0] == "test" else 0), done.stderr
+            assert not ACTIVE.search(done.stdout.replace("\t", "") if form == "html" else done.stdout), (
+                words,
+                form,
+            )
+            if form == "json":
+                assert len(json.loads(done.stdout)["tests"]) == len(hostile)
+
+
+def test_validate_counts_the_tests(tested: Shell) -> None:
+    assert tested.run("validate", "shop").stdout == "bookshop: 2 sessions and 2 tests, all valid.\n"
 
 
 def test_nothing_to_test_is_told(shop: Shell) -> None:

@@ -67,7 +67,7 @@ def test_wrong_usage_as_json(shop: Shell) -> None:
         ("adpot", "Did you mean `reconciler adopt KEY=ID`?"),
         ("lock", ""),
         ("forge", "Did you mean `reconciler forget KEY`?"),
-        ("target", ""),
+        ("banana", ""),
         (
             "destroy",
             "To delete sessions, remove them from the catalog and run `reconciler apply`. "

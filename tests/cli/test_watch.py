@@ -48,7 +48,7 @@ def test_once_looks_at_each_catalog_and_ends(shop: Shell, server: RunningServer,
     first, second = done.stderr.splitlines()[-2:]
     assert " shop revision: revision " in first
     assert second.endswith(
-        " shop plan_pending: waits for somebody who applies it: the mode `observe` writes nothing"
+        " shop plan_pending: 2 to create; waits for somebody who applies it: the mode `observe` writes nothing"
     )
     assert writes(server) == []
     assert shop.run("watch", "shop", "--once", "--mode=apply", learned).returncode == 0
@@ -57,12 +57,19 @@ def test_once_looks_at_each_catalog_and_ends(shop: Shell, server: RunningServer,
 
 def test_the_exit_code_of_a_single_look(shop: Shell, learned: str) -> None:
     refused = shop.run("watch", "shop", "--once", "--mode=apply", "--max-changes=1", learned)
-    assert (refused.returncode, " shop refused: waits for another plan" in refused.stderr) == (3, True)
+    assert (refused.returncode, " shop refused: 2 to create; waits for another plan" in refused.stderr) == (
+        3,
+        True,
+    )
+    assert (
+        "is refused by max_changes; it would change 2 sessions, and the policy allows 1\n" in refused.stderr
+    )
     failing = shop.run("watch", "shop", "--once", learned, MINDCRAFT_API_KEY="wrong")
     assert failing.returncode == 1 and " failing: listing sessions: " in failing.stderr
     (shop.root / "sessions" / "all.yaml").write_text("sessions: {alice: {nmae: Alice}}\n")
     invalid = shop.run("watch", "shop", "--once", learned)
     assert invalid.returncode == 1 and " failing: sessions/all.yaml:1:20: " in invalid.stderr
+    assert "(hint: did you mean `name`?)" in invalid.stderr
 
 
 def test_a_single_look_waits_for_a_list_that_may_lag(
@@ -88,6 +95,17 @@ def test_the_log_can_be_json_and_has_no_prompt(shop: Shell, learned: str) -> Non
     assert "Be kind" not in done.stderr and "Be brief" not in done.stderr
 
 
+def test_every_line_of_a_json_log_is_json(shop: Shell, learned: str) -> None:
+    """A collector reads them line by line."""
+    flags = ("--log-format=json", "--listen=127.0.0.1:0", "--notify=http://127.0.0.1:1/T0KEN", learned)
+    with shop.started("watch", "shop", *flags) as started:
+        started.wait_for("plan_pending")
+        assert stop(started)[0] == 0
+    lines = [json.loads(line) for line in started.err.read_text().splitlines()]
+    said = [one["message"].split(":")[0] for one in lines if one["kind"] == "process"]
+    assert said[0] == "listening at http" and "stopping" in said
+
+
 def test_a_changed_file_is_written_within_seconds_and_sigterm_ends_with_0(
     shop: Shell, server: RunningServer, learned: str
 ) -> None:
@@ -107,7 +125,7 @@ def test_sighup_looks_now(shop: Shell, server: RunningServer, learned: str) -> N
         server.store.update_session(rows(server)["Alice"].session_id, prompt="Be rude.")
         started.process.send_signal(signal.SIGHUP)
         until(lambda: rows(server)["Alice"].prompt == "Be kind.")
-        started.wait_for("drift_found: 1 session changed outside git")
+        started.wait_for("drift_found: 1 session changed outside git: alice\n")
         assert stop(started, signal.SIGINT)[0] == 0
 
 
@@ -212,7 +230,8 @@ def test_a_watch_file_is_read_strictly(shop: Shell) -> None:
         "catalogs:\n"
         "  one: {folder: shop, mode: aply}\n"
         "  two: {interval: 5 minutes}\n"
-        "  three: {folder: shop, limits: {max_deletes: many}}\n",
+        "  three: {folder: shop, limits: {max_deletes: many}}\n"
+        "  Book Shop: {folder: shop}\n",
     )
     done = shop.run("watch", flag)
     assert done.returncode == 1
@@ -223,6 +242,7 @@ def test_a_watch_file_is_read_strictly(shop: Shell) -> None:
         "watch.yaml:8:8: `catalogs.two` needs either `folder` or `git`",
         'watch.yaml:8:19: `catalogs.two.interval` is the string "5 minutes", and not a duration',
         'watch.yaml:9:47: `catalogs.three.limits.max_deletes` is the string "many", and not a limit',
+        """watch.yaml:10:3: "Book Shop" can't be a name in `catalogs`""",
     ]
 
 
@@ -312,6 +332,10 @@ def test_the_token_of_a_watcher(shop: Shell, learned: str) -> None:
         assert stop(started)[0] == 0
     assert shop.run("watch", "shop", "--token-file=token").returncode == 64
     assert shop.run("watch", "shop", "--once", "--listen=127.0.0.1:0").returncode == 64
+    nobody = shop.run("watch", "shop", "--mode=approve", learned)
+    assert nobody.returncode == 64 and "add --listen=127.0.0.1:9464" in nobody.stderr
+    flag = config(shop, {"version": 1, "catalogs": {"one": {"folder": "shop", "mode": "approve"}}})
+    assert "nobody could approve a plan of one" in shop.run("watch", flag).stderr
     assert shop.run("watch", "shop", "--listen=0.0.0.0:0", learned).returncode == 64
 
 

@@ -28,7 +28,7 @@ def labels(text: str, name: str) -> list[tuple[str, float]]:
 def test_from_drift_to_applied_on_the_page(shop: Shell, server: RunningServer) -> None:
     learned = f"--contract={learned_file(shop.folder)}"
     assert shop.run("apply", "shop", "--auto-approve", learned).returncode == 0
-    flags = ("--mode=approve", "--interval=1s", "--listen=127.0.0.1:0", "--no-lock", learned)
+    flags = ("--mode=approve", "--interval=1s", "--listen=127.0.0.1:0", learned)
     with shop.started("watch", "shop", *flags) as started, chromium() as browser:
         started.wait_for("listening at ")
         address = started.err.read_text().partition("listening at ")[2].split()[0]

@@ -244,6 +244,26 @@ def test_an_account_of_another_key_is_refused(tmp_path: Path) -> None:
         assert len(here.writes()) == 1
 
 
+def test_a_revision_that_cannot_be_kept_is_tried_as_often_as_the_status_says(here: World) -> None:
+    here.write(alice="Be kind.")
+    with here.controller(here.watched()) as controller:
+        here.turn(controller)
+        revisions = here.folder / "shop" / ".reconciler" / "revisions"
+        revisions.rename(revisions.with_name("moved"))
+        revisions.write_text("")  # as if the disk were full
+        here.write(alice="Be quick.")
+        here.turn(controller, 60)
+        failure = shop(controller).failure
+        assert failure is not None and failure.failures <= 5
+        assert failure.message.startswith("the revision ")
+        revisions.unlink()
+        here.turn(controller, 4)
+        assert shop(controller).state == "Failing"
+        controller.reconcile()  # whoever made room need not wait
+        here.turn(controller, 1)
+        assert shop(controller).failure is None
+
+
 def test_many_cycles_leave_nothing_behind(here: World, request: pytest.FixtureRequest) -> None:
     cycles = 10_000 if request.config.getoption("--full") else 150
     with here.controller(here.watched(mode="apply", interval=60)) as controller:

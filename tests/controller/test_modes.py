@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -289,3 +290,17 @@ def test_a_change_whose_tests_are_required_waits_for_them_and_a_repair_does_not(
         assert found.state == "Refused" and found.plan is not None
         assert [(one.guard, one.allow) for one in found.plan.refusals] == [("tests", "--with-tests")]
         assert here.prompt("Alice") == "Be kind."
+
+
+def test_repair_does_not_believe_a_state_folder_that_names_another_revision(here: World) -> None:
+    """It may lie in a checkout: the tags tell what was applied."""
+    applied(here)
+    root = here.write(alice="Be evil.", bob="Be brief.")
+    forged = FolderSource(root, root / ".reconciler", "shop").newest()
+    document = {"format_version": "1.0", "applied": {"shop": forged}}
+    (root / ".reconciler" / "watch.json").write_text(json.dumps(document))
+    here.drift("Alice", prompt="Be rude.")
+    with here.controller(here.watched(mode="repair")) as controller:
+        here.turn(controller, 900)
+        assert shop(controller).revision.applied == forged
+    assert here.writes() == []

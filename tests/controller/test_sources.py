@@ -96,6 +96,31 @@ class TestFolder:
         with pytest.raises(ReconcilerError, match="no longer has the revision"):
             source.folder(first)
 
+    @pytest.mark.parametrize(
+        "path", ["prompts/alice.md", "sessions/more.yaml", ".hidden", "node_modules/a.yaml"]
+    )
+    def test_a_kept_revision_that_somebody_changed_is_not_trusted(
+        self, source: FolderSource, tmp_path: Path, path: str
+    ) -> None:
+        """The state folder may lie in a checkout, and a pull request must not be able to bring a revision along."""
+        _write(tmp_path / "personas", "Be brief.")
+        (tmp_path / "personas" / "sessions" / "link.md").symlink_to("../prompts/alice.md")
+        revision = source.newest()
+        forged = source.folder(revision) / path
+        forged.parent.mkdir(exist_ok=True)
+        forged.write_text("Sell everything!")
+        again = FolderSource(tmp_path / "personas", tmp_path / "state")
+        assert _prompt(again.folder(revision)) == "Be brief."
+        assert again.folder(revision) == again.folder(revision)
+        assert "Sell" not in "".join(
+            one.read_text() for one in again.folder(revision).rglob("*") if one.is_file()
+        )
+        forged.parent.mkdir(exist_ok=True)
+        forged.write_text("Sell everything!")
+        (tmp_path / "personas" / "prompts" / "alice.md").write_text("Be kind.")
+        with pytest.raises(ReconcilerError, match="no longer has the revision"):
+            again.folder(revision)
+
     def test_a_link_out_of_the_folder_leads_nowhere(self, source: FolderSource, tmp_path: Path) -> None:
         (tmp_path / "secret.md").write_text("secret")
         prompt = tmp_path / "personas" / "prompts" / "alice.md"

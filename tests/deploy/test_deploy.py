@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,29 @@ def test_the_documentation_lists_each_alert() -> None:
 def test_the_image_can_write_its_state_and_says_whether_it_works() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert "--owner=65534 --group=65534 --mode=0700 /var/lib/reconciler" in text
-    assert re.search(r'^HEALTHCHECK .*\\\n +CMD \[.*"-m", "reconciler.web.health"\]$', text, re.MULTILINE)
+    assert re.search(r'^HEALTHCHECK .*\\\n +CMD \[".*"\]$', text, re.MULTILINE)
     watcher = compose()["services"]["reconciler"]
     assert watcher["environment"]["RECONCILER_STATE_DIR"] == "/var/lib/reconciler"
     assert watcher["volumes"] == ["state:/var/lib/reconciler"]
+
+
+def test_the_health_check_runs_nothing_of_the_catalog(tmp_path: Path) -> None:
+    """The catalog is in the current folder of a container, from where Python takes modules unless it is told not to."""
+    found = re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    _, *words = json.loads(found[1])
+    assert words[-1] == "reconciler.web.health"
+    forged = tmp_path / "reconciler" / "web"
+    forged.mkdir(parents=True)
+    for file in (
+        forged / "health.py",
+        forged.parent / "__init__.py",
+        tmp_path / "http.py",
+        tmp_path / "json.py",
+    ):
+        file.write_text("raise SystemExit('run')")
+    environ = {**os.environ, "RECONCILER_LISTEN": "127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.partition(":")[0]) == (1, "no answer at 127.0.0.1")

@@ -60,18 +60,20 @@ def poisoned(bad: str) -> dict[str, Any]:
 
 def poisoned_test(bad: str, result: str) -> dict[str, Any]:
     """The result of a behaviour test with one text as key, name, answers and reasons."""
-    problem = bad if result == "not run" else ""
+    problem = f"{bad} {bad}" if result == "not run" else ""
     answers = [
         {
             "sample": number,
-            "text": text,
+            "text": "" if problem else text,
             "failures": [] if problem else [bad, f"it is not “{bad}”"],
             "problem": problem,
         }
         for number, text in ((1, bad), (2, f"before\n{bad}\nafter"))
     ]
+    good = result in ("improved", "passed")
     side = {"passed": 0, "answered": 0 if problem else 2, "samples": 2, "needed": 2, "answers": answers}
-    return {"key": bad, "test": bad, "result": result, "after": side, "before": {**side, "passed": 2}}
+    after, before = ({**side, "passed": passed} for passed in ((2, 0) if good else (0, 2)))
+    return {"key": bad, "test": bad, "result": result, "after": after, "before": before}
 
 
 NAMES = sorted(HOSTILE)

@@ -154,7 +154,7 @@ def assert_our_html(content: str) -> int:
     ours = (
         r"[-+~=/ ]|&gt;|Notes \(\d+\)|<b>…?</b>|<b>\((?:drift|conflict)\)</b>"
         r"|<b>the same change in 2 sessions</b>| · |…"
-        r"|[✗?] (?= · )|: (?:regressed|failed|not run|unsure)(?:: \d of \d pass(?:, was \d of \d)?)?"
+        r"|[✗?] (?= · )|: (?:regressed|failed|failing as before|not run|unsure)(?:: \d of \d pass(?:, was \d of \d)?)?"
     )
     assert re.fullmatch(f"<details(?: open)?><summary>(?:{ours})*</summary>\n", bare), bare
     return 1

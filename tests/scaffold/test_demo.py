@@ -10,11 +10,20 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+_RECONCILER = """\
+#!/bin/sh
+case $1 in
+    server) echo "Serving it at http://127.0.0.1:1 (Ctrl-C ends it)"; exec sleep 60 ;;
+    test) grep -q "then a question" .demo/sessions/readers.yaml || exit 5 ;;
+esac
+"""
+
+
 def demo(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the demo in a folder, with a ``reconciler`` that does nothing."""
+    """Run the demo in a folder, with a ``reconciler`` that does nothing but find the regression."""
     tools = folder / "bin"
     tools.mkdir(exist_ok=True)
-    (tools / "reconciler").write_text("#!/bin/sh\n")
+    (tools / "reconciler").write_text(_RECONCILER)
     (tools / "reconciler").chmod(0o755)
     return subprocess.run(
         ["sh", str(folder / "examples" / "demo.sh")],
@@ -29,7 +38,7 @@ def test_the_demo_never_overwrites_what_was_edited(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     shop = tmp_path / ".demo"
     assert demo(tmp_path).returncode == 0
-    (shop / ".reconciler").mkdir()
+    (shop / ".reconciler").mkdir(exist_ok=True)
     (shop / ".reconciler" / "local.db").write_text("the sessions of the demo")
     assert demo(tmp_path).returncode == 0  # nothing but the demo's own work is in it
     for edit in (

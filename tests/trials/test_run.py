@@ -216,6 +216,28 @@ def test_a_recording_needs_no_key(server: RunningServer, client: Client, tmp_pat
     assert _calls(server) == before
 
 
+@pytest.mark.parametrize("text", ["a\u2028b\x85c\x1cd\re\nf", "书 🙂", ""])
+def test_a_recording_holds_any_text(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(recording([("a" * 40, Said(text))]), encoding="utf-8", newline="\n")
+    assert read_recording(path) == {"a" * 40: Said(text)}
+
+
+def test_answers_are_kept_for_the_service_that_gave_them(tmp_path: Path) -> None:
+    """What the embedded server says is not taken for what another service would."""
+    Answers(tmp_path, service="local").keep("a" * 40, Said("an echo"))
+    assert Answers(tmp_path, service="https://api.example").find("a" * 40) is None
+    assert Answers(tmp_path, service="local").find("a" * 40) == Said("an echo")
+
+
+def test_fresh_answers_take_the_place_of_those_that_are_kept(tmp_path: Path) -> None:
+    Answers(tmp_path).keep("a" * 40, Said("old"))
+    fresh = Answers(tmp_path, fresh=True)
+    assert fresh.find("a" * 40) is None
+    fresh.keep("a" * 40, Said("new"))
+    assert fresh.find("a" * 40) == Answers(tmp_path).find("a" * 40) == Said("new")
+
+
 @pytest.mark.parametrize(
     "line", ["x", "[]", "{}", '{"question": "zz", "answer": "a", "finish": "stop"}', "[" * 100_000]
 )

@@ -49,7 +49,8 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
         except CatalogError as error:
             problems |= dict.fromkeys(error.problems)
         else:
-            found.append((loaded.name, name, len(loaded.sessions)))
+            tests = sum(map(len, loaded.tests.values()))
+            found.append((loaded.name, name, len(loaded.sessions), tests))
     if problems:
         raise CatalogError(problems)
     findings = lint(catalog, which.env, dict(which.var), rules=MISTAKES).findings
@@ -58,12 +59,15 @@ def command(catalog: Path, strict: bool, form: str, **flags: Any) -> int:
 
 
 def _show(
-    found: list[tuple[str, str | None, int]], findings: tuple[Finding, ...], strict: bool, form: str
+    found: list[tuple[str, str | None, int, int]], findings: tuple[Finding, ...], strict: bool, form: str
 ) -> None:
     if form == "json":
         document = {
-            "format_version": "1.1",
-            "valid": [{"catalog": one, "environment": name, "sessions": count} for one, name, count in found],
+            "format_version": "1.2",
+            "valid": [
+                {"catalog": one, "environment": name, "sessions": count, "tests": tests}
+                for one, name, count, tests in found
+            ],
             "warnings": [
                 {
                     "rule": finding.rule,
@@ -84,6 +88,7 @@ def _show(
         for one in findings
     )
     warned = f", {len(findings)} {word}{'' if len(findings) == 1 else 's'}" if findings else ""
-    for one, name, count in found:
+    for one, name, count, tests in found:
         scope = f"{one}@{name}" if name else one
-        click.echo(f"{scope}: {count} session{'' if count == 1 else 's'}, all valid{warned}.")
+        tested = f" and {tests} test{'' if tests == 1 else 's'}" if tests else ""
+        click.echo(f"{scope}: {count} session{'' if count == 1 else 's'}{tested}, all valid{warned}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -203,6 +203,15 @@ def command(
 
     check_flags(flags, once=once)
     watch = _watch(catalogs, config, gits, flags)
+    if (
+        not once
+        and not flags["listen"]
+        and (unheard := [one.name for one in watch.catalogs if one.mode == "approve"])
+    ):
+        raise UsageError(
+            f"nobody could approve a plan of {unheard[0]}: approvals come over --listen",
+            "add --listen=127.0.0.1:9464",
+        )
     with served(watch) as running:
         return _run(running, once=once, flags=flags)
 
@@ -270,7 +279,7 @@ def _run(watch: Watch, *, once: bool, flags: dict[str, Any]) -> int:
         controller = Controller(
             watch.accounts, watch.catalogs, state=watch.state, on_event=seen.on_event, on_call=seen.on_call
         )
-        with _signals(controller), seen.serving(controller):
+        with _signals(controller, seen.say), seen.serving(controller):
             if once:
                 controller.run_once()
                 return _outcome(controller.status())
@@ -290,7 +299,7 @@ def _outcome(status: Status) -> int:
 
 
 @contextmanager
-def _signals(controller: Controller) -> Iterator[None]:
+def _signals(controller: Controller, say: Callable[[str], None]) -> Iterator[None]:
     """Handle the signals of a service: SIGHUP looks now, and the first SIGTERM or SIGINT stops in an orderly way."""
     stopping = False
 
@@ -299,7 +308,7 @@ def _signals(controller: Controller) -> Iterator[None]:
         if stopping:
             os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the writes
         stopping = True
-        click.echo("stopping: writes in flight finish, no new ones start", err=True)
+        say("stopping: writes in flight finish, no new ones start")
         controller.stop()
 
     def look(number: int, frame: FrameType | None) -> None:

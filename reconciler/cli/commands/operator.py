@@ -1,0 +1,95 @@
+"""``reconciler operator``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import click
+
+from reconciler.errors import ExitCode, ReconcilerError
+
+
+@click.command()
+@click.option(
+    "--namespace",
+    "namespaces",
+    metavar="NAME",
+    multiple=True,
+    help="Follow the resources of this namespace. Repeatable. Default: those of all namespaces.",
+)
+@click.option(
+    "--lease-namespace",
+    metavar="NAME",
+    default="",
+    help="The namespace of the lease that elects the one process that writes. Default: that of the pod.",
+)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".reconciler"),
+    show_default=True,
+    help="The folder for journals, archives and revisions. It should survive the pod.",
+)
+@click.option(
+    "--catalogs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The folder with the catalogs that resources may name with `source.path`. Default: they may name none.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The form of the log on stderr: one line an event.",
+)
+def command(
+    namespaces: tuple[str, ...],
+    lease_namespace: str,
+    state_dir: Path,
+    catalogs: Path | None,
+    log_format: Literal["text", "json"],
+) -> int:
+    """Run the controller of `watch` in Kubernetes: follow the PersonaCatalog resources of a cluster.
+
+    It needs the extra `operator`: pip install 'persona-reconciler[operator]'. The cluster is that of the pod's service
+    account, or of KUBECONFIG. Only the process that holds the lease looks and writes; others stand by.
+
+    The first SIGTERM or Ctrl-C starts no new writes, finishes those in flight, and exits with 0. A second one ends at
+    once.
+    """
+    try:
+        import kopf  # noqa: F401 - an extra, which may be missing
+    except ModuleNotFoundError:
+        raise ReconcilerError(
+            "the operator needs the extra `operator`, which is not installed",
+            "pip install 'persona-reconciler[operator]'",
+        ) from None
+    from reconciler.cli.event_log import event_log
+    from reconciler.operator.run import Operator, Options
+    from reconciler.state import open_state
+    from reconciler.text.escape import terminal
+
+    options = Options(open_state(state_dir).absolute(), catalogs, namespaces, lease_namespace)
+    operator = Operator(
+        options,
+        lambda text: click.echo(terminal(text), err=True),
+        [event_log(log_format, verbose=False)],
+    )
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the writes
+        stopping = True
+        click.echo("stopping: writes in flight finish, no new ones start", err=True)
+        operator.stop()
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, stop)
+    operator.run()
+    return ExitCode.OK

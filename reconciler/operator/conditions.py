@@ -1,0 +1,158 @@
+"""The status of a ``PersonaCatalog``: conditions, counts and revisions. ``docs/operator.md`` has the table of reasons,
+and a test compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reconciler.controller.status import PendingPlan, WatchedStatus
+from reconciler.operator.resource import Resource
+from reconciler.text.escape import terminal
+from reconciler.text.timestamps import write_timestamp
+from reconciler.text.truncate import truncate
+
+#: The reasons of each condition, and when they hold.
+REASONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Ready": {
+        "Succeeded": "True: the last look succeeded, and nothing but the mode, the window or an approval is waited for",
+        "Progressing": "Unknown: it was not looked at yet, or its spec has just changed",
+        "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
+        "Refused": "False: a guard refuses the plan, and it stays pending",
+        "Failing": "False: the catalog is invalid, or the service, the git remote or the disk fails",
+        "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
+        "AccountMissing": "False: there is no Secret of that name with an `endpoint`",
+        "InvalidAccount": "False: the endpoint or the contract of the Secret can't be used",
+        "InvalidSpec": "False: the spec can't be used although it fits the schema",
+        "Conflict": "False: an older resource has the same catalog, environment and account",
+    },
+    "Synced": {
+        "InSync": "True: the live sessions match the catalog",
+        "PlanPending": "False: there are changes that were not written",
+        "Refused": "False: a guard refuses the changes",
+        "Unknown": "Unknown: the last look did not get that far",
+    },
+    "Drifted": {
+        "DriftFound": "True: sessions were changed outside git",
+        "NoDrift": "False: no session was changed outside git",
+        "Unknown": "Unknown: the last look did not get that far",
+    },
+}
+
+_SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
+
+#: The longest message of a condition; Kubernetes allows 32,768 characters.
+_LONGEST: Final = 1000
+
+
+def shown(text: str, longest: int = _LONGEST) -> str:
+    """A message as a condition or an event shows it: no control codes, not too long."""
+    return truncate(terminal(text), longest)
+
+
+def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
+    """The status of a resource that is not looked at, and why. Its revisions stay."""
+    kept = {
+        name: resource.status[name]
+        for name in ("catalog", "lastAppliedRevision", "lastAttemptedRevision")
+        if name in resource.status
+    }
+    unknown = reason in ("Progressing", "Suspended")
+    conditions = (
+        ("Ready", "Unknown" if unknown else "False", reason, message),
+        ("Synced", "Unknown", "Unknown", message),
+        ("Drifted", "Unknown", "Unknown", message),
+    )
+    return {**_head(resource), **kept, "conditions": [_condition(*one) for one in conditions]}
+
+
+def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) -> dict[str, Any]:
+    """The status of a resource that is looked at, after a look."""
+    revisions = {
+        "catalog": watched.catalog,
+        "lastAppliedRevision": watched.revision.applied,
+        "lastAttemptedRevision": watched.revision.attempted,
+    }
+    found: dict[str, Any] = {name: value for name, value in revisions.items() if value}
+    if watched.sessions:
+        found["sessions"] = {_SESSIONS[name]: count for name, count in watched.sessions.items()}
+    if watched.plan is not None:
+        found["plan"] = _plan(watched.plan)
+    conditions = (_ready(watched, key_refused=key_refused), _synced(watched), _drifted(watched))
+    return {**_head(resource), **found, "conditions": [_condition(*one) for one in conditions]}
+
+
+def timed(status: Mapping[str, Any], before: Mapping[str, Any], now: str) -> dict[str, Any]:
+    """The status with the time of each condition's last transition, which stays as long as its status does."""
+    known = {one["type"]: one for one in before.get("conditions") or []}
+    conditions = []
+    for one in status["conditions"]:
+        old = known.get(one["type"], {})
+        same = old.get("status") == one["status"]
+        since = old.get("lastTransitionTime", now) if same else now
+        conditions.append({**one, "lastTransitionTime": since})
+    return {**status, "conditions": conditions}
+
+
+def _head(resource: Resource) -> dict[str, Any]:
+    handled = {"lastHandledReconcileAt": resource.requested} if resource.requested else {}
+    return {"observedGeneration": resource.generation, **handled}
+
+
+def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, Any]:
+    assert reason in REASONS[kind]
+    return {"type": kind, "status": status, "reason": reason, "message": shown(message) or reason}
+
+
+def _plan(plan: PendingPlan) -> dict[str, Any]:
+    return {
+        "digest": f"sha256:{plan.digest}",
+        "counts": dict(plan.counts),
+        "since": write_timestamp(plan.since),
+        "approved": plan.approved,
+    }
+
+
+def _ready(watched: WatchedStatus, *, key_refused: bool) -> tuple[str, str, str, str]:
+    failure = watched.failure
+    if failure is not None:
+        message = f"{failure.message}. {failure.hint}" if failure.hint else failure.message
+        return "Ready", "False", "Unauthorized" if key_refused else "Failing", message
+    if watched.state == "Suspended":
+        return "Ready", "Unknown", "Suspended", "suspended: it is not looked at until `suspend` is false"
+    if watched.state == "Refused":
+        return "Ready", "False", "Refused", _refusals(watched)
+    if watched.last_look is None:
+        return "Ready", "Unknown", "Progressing", "it was not looked at yet"
+    return "Ready", "True", "Succeeded", "the last look succeeded"
+
+
+def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
+    if watched.failure is None and watched.last_look is not None:
+        if watched.plan is None:
+            return "Synced", "True", "InSync", "the live sessions match the catalog"
+        if watched.plan.refusals:
+            return "Synced", "False", "Refused", _refusals(watched)
+        counts = ", ".join(f"{count} to {kind}" for kind, count in sorted(watched.plan.counts.items()))
+        waits = watched.plan.waits_for
+        if watched.mode == "approve" and waits.startswith("an approval"):
+            waits = f"an approval: set `approve: sha256:{watched.plan.digest}` in its spec"
+        said = f"; waits for {waits}" if waits else ""
+        return "Synced", "False", "PlanPending", f"{counts or 'nothing to write'}{said}"
+    return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
+
+
+def _drifted(watched: WatchedStatus) -> tuple[str, str, str, str]:
+    if watched.failure is not None or watched.last_look is None:
+        return "Drifted", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
+    count = watched.sessions.get("drifted", 0)
+    if not count:
+        return "Drifted", "False", "NoDrift", "no session was changed outside git"
+    keys = watched.plan.drifted if watched.plan else ()
+    named = f": {', '.join(key for key in keys[:10] if key)}" if any(keys[:10]) else ""
+    return "Drifted", "True", "DriftFound", f"{count} changed outside git{named}"
+
+
+def _refusals(watched: WatchedStatus) -> str:
+    refusals = () if watched.plan is None else watched.plan.refusals
+    return "; ".join(one.message for one in refusals) or watched.reason

@@ -1,0 +1,266 @@
+"""All resources and accounts that the cluster has, each account with its runner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reconciler.controller.controller import UnknownDigestError
+from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.rule import Rule
+from reconciler.controller.status import WatchedStatus
+from reconciler.errors import Refused
+from reconciler.operator.conditions import of_look, without_looking
+from reconciler.operator.lease import Lease
+from reconciler.operator.resource import Account, Resource, read_account, read_resource
+from reconciler.operator.runner import Runner, Surroundings
+
+#: A catalog in an environment of an account: (address, key), catalog, environment.
+_Claim = tuple[tuple[str, str], str, str | None]
+
+
+class Fleet:
+    """What the cluster says, and the controllers that follow it. For any thread.
+
+    Nothing is looked at before :meth:`start`. The ``lease`` is held.
+    """
+
+    def __init__(self, state: Path, catalogs: Path | None, lease: Lease, on_event: Iterable[OnEvent]) -> None:
+        self._resources: dict[str, Resource] = {}
+        self._accounts: dict[str, Account] = {}
+        self._runners: dict[str, Runner] = {}
+        self._loaded: dict[str, str] = {}  # the catalog of each resource, by the resource's name
+        self._started = False
+        self._lock = threading.RLock()
+        self._around = Surroundings(
+            state,
+            catalogs,
+            Rule(lease.held, self._forbids, lease.since),
+            (self._note, *on_event),
+            self._key,
+        )
+
+    # What the cluster says
+
+    def resource(self, body: Mapping[str, Any]) -> None:
+        """A PersonaCatalog is there, perhaps changed."""
+        found = read_resource(body)
+        with self._lock:
+            before = self._resources.get(found.uid)
+            if before is not None and before.generation > found.generation:
+                return
+            self._resources[found.uid] = found
+            if before is not None and before.settings != found.settings:
+                self._loaded.pop(found.name, None)
+                if before.account != found.account:
+                    self._converge(before.account)
+            self._converge(found.account)
+            running = self._running(found)
+            asked = before is not None and before.requested != found.requested
+            if asked and running is not None and running.controller is not None:
+                running.controller.reconcile(found.name)
+
+    def gone(self, uid: str) -> None:
+        """A PersonaCatalog was deleted. Its sessions stay."""
+        with self._lock:
+            found = self._resources.pop(uid, None)
+            if found is not None:
+                self._loaded.pop(found.name, None)
+                self._converge(found.account)
+
+    def secret(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
+        """A Secret is there, perhaps changed, or is gone."""
+        name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        account = None if gone else read_account(body)
+        with self._lock:
+            if account is None:
+                self._accounts.pop(name, None)
+            else:
+                self._accounts[name] = account
+            self._converge(name)
+
+    def known(self) -> frozenset[str]:
+        """The uids of the resources and the names of the Secrets that are known."""
+        with self._lock:
+            return frozenset(self._resources) | frozenset(self._accounts)
+
+    def all(
+        self,
+        resources: Sequence[Mapping[str, Any]],
+        secrets: Sequence[Mapping[str, Any]],
+        before: frozenset[str],
+    ) -> None:
+        """These are all that there are: a watch may miss a deletion. ``before`` was known before they were listed; what
+        has come since is newer than the list."""
+        there = {one["metadata"]["uid"] for one in resources}
+        there |= {f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in secrets}
+        with self._lock:
+            for body in secrets:
+                if f"{body['metadata']['namespace']}/{body['metadata']['name']}" not in self._accounts:
+                    self.secret(body)
+            for name in set(self._accounts) & before - there:
+                del self._accounts[name]
+                self._converge(name)
+            for uid in set(self._resources) & before - there:
+                self.gone(uid)
+            for body in resources:
+                self.resource(body)
+
+    # Running
+
+    def start(self) -> None:
+        """Begin to look."""
+        with self._lock:
+            self._started = True
+            for name in {one.account for one in self._resources.values()}:
+                self._converge(name)
+
+    def stop(self) -> None:
+        """Start no more writes, and wait for those in flight."""
+        with self._lock:
+            self._started = False
+            runners = list(self._runners.values())
+        for runner in runners:
+            runner.close()
+        for runner in runners:
+            runner.join()
+
+    def _converge(self, account: str) -> None:
+        if not self._started:
+            return
+        resources = [one for one in self._resources.values() if one.account == account]
+        if resources and account not in self._runners:
+            self._runners[account] = Runner(account, self._around)
+        if account in self._runners:
+            self._runners[account].want(self._accounts.get(account), resources)
+
+    def _running(self, resource: Resource) -> Any:
+        runner = self._runners.get(resource.account)
+        return None if runner is None else runner.running
+
+    def _key(self, account: str) -> str:
+        with self._lock:
+            found = self._accounts.get(account)
+            return "" if found is None else found.key
+
+    # Conflicts
+
+    def _note(self, event: Event) -> None:
+        if event.kind == "revision":
+            self._loaded[event.watched] = event.catalog
+
+    def _forbids(self, status: WatchedStatus) -> str:
+        """What a catalog waits for before it may be written, because of an older resource."""
+        with self._lock:
+            own = next((one for one in self._resources.values() if one.name == status.name), None)
+            if own is None:
+                return "its resource, which is gone"
+            older = self._older(own)
+            if older is not None:
+                return f"{older.name}, an older resource for the same catalog, to be deleted"
+            return "older resources of the account to be loaded" if self._older_loads(own) else ""
+
+    def _older(self, resource: Resource) -> Resource | None:
+        """The oldest other resource with the same catalog, environment and account, if it is older than this one."""
+        claim = self._claim(resource)
+        if claim is None:
+            return None
+        others = [one for one in self._rivals(resource) if self._claim(one) == claim]
+        return min(others, key=lambda one: one.age, default=None)
+
+    def _older_loads(self, resource: Resource) -> bool:
+        """Whether an older resource of the account is not known well enough to say that it has another catalog."""
+        for one in self._rivals(resource):
+            running = self._running(one)
+            if one.name in self._loaded or one.spec.get("suspend", False):
+                continue
+            if running is None or running.controller is None:
+                continue
+            states = {found.name: found.state for found in running.controller.status().catalogs}
+            if states.get(one.name) in ("Pending", "Loading"):
+                return True
+        return False
+
+    def _rivals(self, resource: Resource) -> list[Resource]:
+        """Older resources with the same environment and account."""
+        account = self._accounts.get(resource.account)
+        return [
+            one
+            for one in self._resources.values()
+            if one.age < resource.age
+            and one.spec.get("environment") == resource.spec.get("environment")
+            and account is not None
+            and _same_account(self._accounts.get(one.account), account)
+        ]
+
+    def _claim(self, resource: Resource) -> _Claim | None:
+        account, catalog = self._accounts.get(resource.account), self._loaded.get(resource.name)
+        if account is None or catalog is None:
+            return None
+        return (account.endpoint, account.key), catalog, resource.spec.get("environment")
+
+    # What others see
+
+    def resources(self) -> list[Resource]:
+        """All resources, the oldest ones first."""
+        with self._lock:
+            return sorted(self._resources.values(), key=lambda one: one.age)
+
+    def of_account(self, mark: str) -> list[Resource]:
+        """The resources of the account with this mark."""
+        return [one for one in self.resources() if self._mark(one) == mark]
+
+    def _mark(self, resource: Resource) -> str:
+        running = self._running(resource)
+        if running is None or running.controller is None:
+            return ""
+        accounts = running.controller.status().accounts
+        return accounts[0].account if accounts else ""
+
+    def status(self, resource: Resource) -> dict[str, Any] | None:
+        """The status of a resource, without times; None while its controller is being started anew."""
+        with self._lock:
+            running, older = self._running(resource), self._older(resource)
+            if resource.account not in self._accounts:
+                message = f"there is no Secret {resource.account} with an endpoint"
+                return without_looking(resource, "AccountMissing", message)
+        if older is not None:
+            message = f"{older.name} is older and has the same catalog, environment and account"
+            return without_looking(resource, "Conflict", message)
+        if running is None or not running.watches(resource):
+            return None
+        error = running.invalid_account or (running.invalid or {}).get(resource.uid)
+        if error is not None:
+            reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
+            problem = error.problems[0]
+            message = f"{problem.message}. {problem.hint}" if problem.hint else problem.message
+            return without_looking(resource, reason, message)
+        return self._of_controller(resource, running.controller)
+
+    def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
+        found = next((one for one in controller.status().catalogs if one.name == resource.name), None)
+        if found is None or found.state in ("Loading", "Listing", "Comparing", "Applying", "Verifying"):
+            if found is None or found.last_look is not None:
+                return None
+            found = replace(found, state="Pending")
+        if found.state == "Suspended":
+            message = "suspended: it is not looked at until `suspend` is false"
+            return without_looking(resource, "Suspended", message)
+        self._approve(resource, found, controller)
+        return of_look(resource, found, key_refused=controller.key_refused)
+
+    def _approve(self, resource: Resource, found: WatchedStatus, controller: Any) -> None:
+        """Approve the pending plan if it is the one that the spec names, and no other."""
+        wanted = (resource.spec.get("approve") or "").removeprefix("sha256:")
+        if found.mode == "approve" and found.plan and found.plan.digest == wanted and not found.plan.approved:
+            # There may be another plan by now, or a guard that refuses it: then the status tells.
+            with suppress(UnknownDigestError, Refused):
+                controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
+
+
+def _same_account(one: Account | None, other: Account) -> bool:
+    return one is not None and (one.endpoint, one.key) == (other.endpoint, other.key)

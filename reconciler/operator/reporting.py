@@ -1,0 +1,171 @@
+"""Writes statuses and events to the cluster, and only what is new."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from reconciler.controller.events import Event, Kind
+from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
+from reconciler.operator.conditions import shown, timed
+from reconciler.operator.fleet import Fleet
+from reconciler.operator.resource import Resource
+from reconciler.text.timestamps import write_timestamp
+
+#: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
+#: and how often all resources are read anew.
+_EVERY: Final = 1.0
+_GATHERED: Final = 0.1
+_RESYNC: Final = 300.0
+
+#: The events of Kubernetes by those of the controller: type and reason.
+EVENTS: Final[dict[Kind, tuple[str, str]]] = {
+    "drift_found": ("Warning", "DriftFound"),
+    "plan_pending": ("Normal", "PlanPending"),
+    "applied": ("Normal", "Applied"),
+    "refused": ("Warning", "Refused"),
+    "failing": ("Warning", "Failing"),
+    "recovered": ("Normal", "Recovered"),
+}
+
+_JSON_PATCH: Final = "application/json-patch+json"
+
+
+class Reporter:
+    """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._events: queue.Queue[Event] = queue.Queue(10_000)
+        self._written: dict[str, dict[str, Any]] = {}
+        self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+
+    def __call__(self, event: Event) -> None:
+        if event.kind in EVENTS or event.kind == "looked":
+            with suppress(queue.Full):  # the status tells the same
+                self._events.put_nowait(event)
+            self._wake.set()
+
+    def stop(self) -> None:
+        """End :meth:`run`, after what is new has been written."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
+        """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
+        read = time.monotonic()
+        while True:
+            self._wake.wait(_EVERY)
+            self._wake.clear()
+            ending = self._stop.wait(_GATHERED)
+            try:
+                self._tell(fleet)
+                self._write(fleet)
+                if time.monotonic() - read > _RESYNC and not ending:
+                    resync()
+                    read = time.monotonic()
+            except ClusterError:
+                self._stop.wait(2.0)  # everything is tried again
+            if ending:
+                return
+
+    def _write(self, fleet: Fleet) -> None:
+        resources = fleet.resources()
+        for one in resources:
+            found = fleet.status(one)
+            if found is None:
+                continue
+            before = self._written.get(one.uid, dict(one.status))
+            status = timed(found, before, write_timestamp(datetime.now(UTC)))
+            if status == before:
+                continue
+            self._patch(fleet, one, status)
+            if before.get("conditions") != status["conditions"]:
+                self._tell_of_status(one, status)
+        uids = {one.uid for one in resources}
+        self._written = {uid: status for uid, status in self._written.items() if uid in uids}
+        self._said = {key: message for key, message in self._said.items() if key[0] in uids}
+
+    def _patch(self, fleet: Fleet, resource: Resource, status: dict[str, Any]) -> None:
+        path = catalogs(resource.namespace, resource.short_name) + "/status"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": resource.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        try:
+            self._cluster.call("PATCH", path, patch, kind=_JSON_PATCH)
+        except ClusterError as error:
+            if error.status == 404:
+                fleet.gone(resource.uid)
+                return
+            raise
+        self._written[resource.uid] = status
+
+    def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
+        """Events for what no controller tells, since none runs."""
+        ready = status["conditions"][0]
+        if ready["reason"] in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+            self._post(resource, "Warning", ready["reason"], ready["message"])
+        elif ready["reason"] in ("Succeeded", "Suspended"):
+            for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+                self._said.pop((resource.uid, reason), None)
+
+    def _tell(self, fleet: Fleet) -> None:
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return
+            if event.watched:
+                concerned = [one for one in fleet.resources() if one.name == event.watched]
+            else:
+                concerned = fleet.of_account(event.account)
+            for one in concerned:
+                if event.kind != "looked":
+                    kind, reason = EVENTS[event.kind]
+                    self._post(one, kind, reason, event.message)
+                elif event.facts.get("outcome") == "InSync":  # what happens from now on is new
+                    for reason in ("DriftFound", "PlanPending", "Refused", "Failing", "Recovered"):
+                        self._said.pop((one.uid, reason), None)
+
+    def _post(self, resource: Resource, kind: str, reason: str, message: str) -> None:
+        """Post an event, unless it was the last one of its kind: a controller that was started anew tells it again."""
+        text = shown(message) or reason
+        if self._said.get((resource.uid, reason)) == text:
+            return
+        now = write_timestamp(datetime.now(UTC))
+        body = {
+            "metadata": {
+                "name": f"{resource.short_name[:200]}.{uuid.uuid4().hex[:16]}",
+                "namespace": resource.namespace,
+            },
+            "involvedObject": {
+                "apiVersion": f"{GROUP}/{VERSION}",
+                "kind": "PersonaCatalog",
+                "namespace": resource.namespace,
+                "name": resource.short_name,
+                "uid": resource.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": text,
+            "source": {"component": "reconciler-operator"},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            self._cluster.call("POST", core("events", resource.namespace), body)
+        except ClusterError as error:
+            if error.status in (403, 404):  # the namespace ends: it takes no events any more
+                return
+            raise
+        self._said[resource.uid, reason] = text

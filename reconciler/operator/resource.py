@@ -1,0 +1,200 @@
+"""What a ``PersonaCatalog`` and the Secret of its account say."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from reconciler.address import check_address
+from reconciler.api.endpoint import api_key
+from reconciler.controller.git_source import GitPlace, GitSource
+from reconciler.controller.settings import Limits, WatchedAccount, WatchedCatalog
+from reconciler.controller.sources import FolderSource
+from reconciler.controller.window import parse_window
+from reconciler.domain import Limit
+from reconciler.errors import ReconcilerError, UsageError
+from reconciler.text.hosts import is_loopback
+from reconciler.watch_file import parse_duration
+
+#: Asks for a look now, by any new value.
+REQUESTED_AT: Final = "reconciler.dev/requestedAt"
+
+_LIMITS: Final = {"maxDeletes": "max_deletes", "maxUpdates": "max_updates", "maxChanges": "max_changes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A PersonaCatalog as it is in the cluster. ``name`` is ``NAMESPACE/NAME``; ``account`` is that of its Secret."""
+
+    uid: str
+    namespace: str
+    short_name: str
+    generation: int
+    created: str
+    spec: Mapping[str, Any]
+    requested: str
+    status: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}/{self.short_name}"
+
+    @property
+    def account(self) -> str:
+        return f"{self.namespace}/{self.spec['accountRef']['name']}"
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Sorts older resources before younger ones."""
+        return self.created, self.uid
+
+    @property
+    def settings(self) -> str:
+        """What the spec says, apart from the approval, which needs no restart of the loop."""
+        return json.dumps({**self.spec, "approve": None}, sort_keys=True)
+
+
+def read_resource(body: Mapping[str, Any]) -> Resource:
+    """A PersonaCatalog of the API, which has checked it against the schema."""
+    meta = body["metadata"]
+    return Resource(
+        meta["uid"],
+        meta["namespace"],
+        meta["name"],
+        meta.get("generation", 0),
+        meta["creationTimestamp"],
+        json.loads(json.dumps(body["spec"], default=dict)),
+        (meta.get("annotations") or {}).get(REQUESTED_AT, ""),
+        json.loads(json.dumps(body.get("status") or {}, default=dict)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The Secret of an account. Its key is never shown."""
+
+    endpoint: str
+    key: str
+    contract: str
+
+    def __repr__(self) -> str:
+        return f"Account({self.endpoint!r})"
+
+
+def read_account(body: Mapping[str, Any]) -> Account | None:
+    """What a Secret of the API says of an account; None if it is not about one: it has no ``endpoint``."""
+    data = body.get("data") or {}
+    if "endpoint" not in data:
+        return None
+    endpoint, key, contract = (
+        base64.b64decode(data.get(name) or "").decode("utf-8", "replace").strip()
+        for name in ("endpoint", "key", "contract")
+    )
+    return Account(endpoint, key, contract)
+
+
+def watched_account(name: str, account: Account, key: Callable[[], str], folder: Path) -> WatchedAccount:
+    """The account of a Secret. ``key`` returns the key that the Secret has now, and ``folder`` is for its contract.
+
+    Raises:
+        ReconcilerError: the address or the contract can't be used.
+    """
+    from reconciler.contract import load_contract
+    from reconciler.disk import write_durably
+
+    endpoint = check_address(account.endpoint)
+    needed = not is_loopback(urlsplit(endpoint).hostname or "")
+
+    def read() -> str:
+        try:
+            return api_key(None, {"MINDCRAFT_API_KEY": key()}, needed=needed)[0]
+        except ReconcilerError as error:
+            message = error.problems[0].message.replace("MINDCRAFT_API_KEY", f"`key` of the Secret {name}")
+            raise ReconcilerError(message, f"set `key` in the Secret {name}") from None
+
+    contract = None
+    if account.contract:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = folder / "contract.yaml"
+        write_durably(file, account.contract + "\n")
+        contract = load_contract(file)
+    return WatchedAccount(name, endpoint, read, f"the Secret {name}", contract=contract)
+
+
+def watched_catalog(resource: Resource, state: Path, catalogs: Path | None) -> WatchedCatalog:
+    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name.
+
+    Raises:
+        ReconcilerError: the spec can't be used.
+    """
+    spec, own = resource.spec, state / "catalogs" / resource.namespace / resource.short_name
+    own.mkdir(parents=True, exist_ok=True, mode=0o700)
+    window = spec.get("window")
+    return WatchedCatalog(
+        resource.name,
+        _source(spec["source"], own, catalogs),
+        resource.account,
+        own,
+        spec.get("environment"),
+        mode=spec.get("mode", "Observe").lower(),
+        interval=_duration("interval", spec.get("interval", "5m")),
+        window=None if window is None else parse_window(window),
+        limits=_limits(spec.get("policy") or {}),
+        suspended=spec.get("suspend", False),
+    )
+
+
+def full_interval(resource: Resource) -> float:
+    """How often the resource wants its account to be listed page by page (seconds).
+
+    Raises:
+        UsageError: it is no duration, or too short.
+    """
+    return _duration("fullInterval", resource.spec.get("fullInterval", "1h"))
+
+
+def _source(spec: Mapping[str, Any], own: Path, catalogs: Path | None) -> FolderSource | GitSource:
+    if "git" in spec:
+        git = spec["git"]
+        if urlsplit(git["url"]).scheme not in ("http", "https", "ssh"):
+            # git would take a folder of the operator for a repository, too.
+            raise UsageError(
+                "`source.git.url` has to begin with https://, http:// or ssh://", "name a remote repository"
+            )
+        return GitSource(GitPlace(git["url"], git.get("ref", "HEAD"), git.get("path", ".")), own)
+    if catalogs is None:
+        raise UsageError(
+            "`source.path` names a folder of the operator, and it was started without --catalogs",
+            "use `source.git`, or start the operator with --catalogs=FOLDER",
+        )
+    root = os.path.realpath(catalogs)
+    folder = os.path.realpath(os.path.join(root, spec["path"]))
+    if os.path.commonpath([root, folder]) != root:
+        raise UsageError(
+            f"`source.path` {spec['path']!r} leads out of the folder of --catalogs", "name a folder below it"
+        )
+    return FolderSource(Path(folder), own)
+
+
+def _duration(name: str, text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise UsageError(f"`{name}` is too short", "write 1s or more")
+    return seconds
+
+
+def _limits(policy: Mapping[str, Any]) -> Limits:
+    given: dict[str, Any] = {_LIMITS[name]: _limit(policy[name]) for name in _LIMITS if name in policy}
+    if "onConflict" in policy:
+        given["on_conflict"] = policy["onConflict"]
+    return Limits(**given)
+
+
+def _limit(text: str) -> Limit:
+    return Limit(percent=float(text[:-1])) if text.endswith("%") else Limit(count=int(text))

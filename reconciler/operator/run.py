@@ -1,0 +1,174 @@
+"""Runs the operator: the Lease first, then kopf, which watches the cluster."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import kopf
+
+from reconciler.controller.events import OnEvent
+from reconciler.errors import ReconcilerError
+from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
+from reconciler.operator.fleet import Fleet
+from reconciler.operator.lease import Lease
+from reconciler.operator.reporting import Reporter
+
+_PAGE: Final = "500"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to run. Without ``namespaces``, all of them are watched. ``catalogs`` holds the folders that a resource may
+    name by `source.path`. ``lease_namespace`` is the operator's own if it is empty."""
+
+    state: Path
+    catalogs: Path | None
+    namespaces: Sequence[str] = ()
+    lease_namespace: str = ""
+
+
+class Operator:
+    """The operator. :meth:`run` is for the main thread, :meth:`stop` for any."""
+
+    def __init__(self, options: Options, say: Callable[[str], None], on_event: Iterable[OnEvent]) -> None:
+        self._options, self._say, self._on_event = options, say, tuple(on_event)
+        self._cluster = Cluster()
+        holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
+        self._lease = Lease(self._cluster, options.lease_namespace or self._cluster.namespace, holder)
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        """End: no further write starts, and those in flight finish."""
+        self._lease.give_up()
+        self._ended.set()
+
+    def run(self) -> None:
+        """Wait for the Lease, then follow the cluster until :meth:`stop` is called.
+
+        Raises:
+            ReconcilerError: the Lease was lost, or the cluster can't be read.
+        """
+        try:
+            if not self._lease.acquire(self._say):
+                return
+            self._say("leading: this process holds the lease")
+            self._lead()
+        finally:
+            self._cluster.close()
+
+    def _lead(self) -> None:
+        reporter = Reporter(self._cluster)
+        options = self._options
+        fleet = Fleet(
+            options.state,
+            options.catalogs,
+            self._lease,
+            (reporter, *self._on_event),
+        )
+        reporting = threading.Thread(
+            target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
+        )
+        try:
+            self._read(fleet)
+            fleet.start()
+            reporting.start()
+            self._watch(fleet)
+        finally:
+            fleet.stop()
+            reporter.stop()
+            if reporting.ident is not None:
+                reporting.join()
+            lost = self._lease.lost.is_set()
+            self._lease.release()
+        if lost:
+            raise ReconcilerError(
+                "the lease was lost: another process may write now", "start it again: it stands by then"
+            )
+
+    def _read(self, fleet: Fleet) -> None:
+        """Read all resources and Secrets."""
+        before = fleet.known()
+        resources: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
+        for namespace in self._options.namespaces or [""]:
+            try:
+                resources += self._list(catalogs(namespace))
+            except ClusterError as error:
+                if error.status != 404:
+                    raise
+                raise ReconcilerError(
+                    "the cluster has no resources of the kind PersonaCatalog",
+                    "kubectl apply -f deploy/kubernetes/crd.yaml",
+                ) from None
+            found += self._list(core("secrets", namespace))
+        fleet.all(resources, found, before)
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        answer = self._cluster.call("GET", path, limit=_PAGE)
+        while True:
+            items += answer["items"]
+            more = answer["metadata"].get("continue")
+            if not more:
+                return items
+            answer = self._cluster.call("GET", path, **{"limit": _PAGE, "continue": more})
+
+    def _watch(self, fleet: Fleet) -> None:
+        """Let kopf watch until the operator ends or the Lease is lost.
+
+        Raises:
+            ReconcilerError: kopf ended by itself.
+        """
+        settings = kopf.OperatorSettings()
+        settings.posting.enabled = False  # events are the reporter's
+        settings.scanning.disabled = True  # namespaces and resource kinds need no watching
+        flag = threading.Event()
+
+        def watch() -> None:
+            kopf.run(
+                registry=_registry(fleet),
+                settings=settings,
+                standalone=True,  # the Lease elects, not kopf's peering
+                clusterwide=not self._options.namespaces,
+                namespaces=self._options.namespaces,
+                stop_flag=flag,
+            )
+
+        # In a thread of its own, because in the main thread it would take over the signals.
+        thread = threading.Thread(target=watch, name="kopf", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._lease.lost.is_set() and not self._ended.wait(0.2):
+            pass
+        ended = not thread.is_alive()
+        flag.set()
+        if ended:
+            raise ReconcilerError("the cluster is no longer watched: kopf has ended", "see the log above")
+
+
+def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
+    """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def resource(event: Any, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            fleet.gone(event["object"]["metadata"]["uid"])
+        else:
+            fleet.resource(event["object"])
+
+    @kopf.on.event("", "v1", "secrets", registry=registry)
+    async def secret(event: Any, **_: Any) -> None:
+        fleet.secret(event["object"], gone=event["type"] == "DELETED")
+
+    @kopf.on.login(registry=registry)
+    async def login(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+
+    return registry

@@ -1,0 +1,151 @@
+"""Runs the controller of one account, and starts it anew when what it has to watch has changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.controller.controller import Controller
+from reconciler.controller.events import OnEvent
+from reconciler.controller.rule import Rule
+from reconciler.errors import ReconcilerError
+from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
+
+#: How long to wait for more changes before the controller is started anew (seconds).
+_QUIET: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to watch: an account and its resources. It does not change when only the key or an approval does."""
+
+    endpoint: str
+    contract: str
+    settings: tuple[tuple[str, str, str], ...]  # uid, name, settings
+
+    @classmethod
+    def of(cls, account: Account | None, resources: Sequence[Resource]) -> Wanted | None:
+        """What to watch; None if there is nothing, or no account."""
+        if account is None or not resources:
+            return None
+        settings = tuple(sorted((one.uid, one.name, one.settings) for one in resources))
+        return cls(account.endpoint, account.contract, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A controller and what it watches. ``invalid`` are the specs that can't be used, by uid."""
+
+    wanted: Wanted | None = None
+    controller: Controller | None = None
+    invalid: dict[str, ReconcilerError] | None = None
+    invalid_account: ReconcilerError | None = None
+
+    def watches(self, resource: Resource) -> bool:
+        """Whether it was started with the resource as it is now."""
+        key = (resource.uid, resource.name, resource.settings)
+        return self.wanted is not None and key in self.wanted.settings
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all runners share. ``key`` returns the key of an account, by its name."""
+
+    state: Path
+    catalogs: Path | None
+    rule: Rule
+    on_event: tuple[OnEvent, ...]
+    key: Callable[[str], str]
+
+
+class Runner:
+    """One account's thread. :meth:`want` is for any thread."""
+
+    def __init__(self, name: str, around: Surroundings) -> None:
+        self.name = name
+        self.running = Running()
+        self._around = around
+        self._wanted: Wanted | None = None
+        self._account: Account | None = None
+        self._resources: tuple[Resource, ...] = ()
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"runner {name}", daemon=True)
+        self._thread.start()
+
+    def want(self, account: Account | None, resources: Sequence[Resource]) -> None:
+        """Watch these resources, and no others."""
+        wanted = Wanted.of(account, resources)
+        with self._lock:
+            self._account, self._resources = account, tuple(resources)
+            if wanted == self._wanted:
+                return
+            self._wanted = wanted
+            self._changed.set()
+            if self.running.controller is not None:
+                self.running.controller.stop()
+
+    def close(self) -> None:
+        """Start no more writes; :meth:`join` waits for those in flight."""
+        with self._lock:
+            self._closed.set()
+            self._changed.set()
+            if self.running.controller is not None:
+                self.running.controller.stop()
+
+    def join(self) -> None:
+        """Wait until nothing is written any more."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._changed.wait()
+            self._closed.wait(_QUIET)
+            with self._lock:
+                self._changed.clear()
+                if self._closed.is_set():
+                    return
+                running = self._make()
+                self.running = running
+            if running.controller is not None:
+                running.controller.run()
+                with self._lock:
+                    self.running = replace(running, wanted=None, controller=None)
+
+    def _make(self) -> Running:
+        wanted, account = self._wanted, self._account
+        if wanted is None or account is None:
+            return Running()
+        around, invalid, catalogs, full = self._around, {}, [], 3600.0
+        for one in self._resources:
+            try:
+                catalogs.append(watched_catalog(one, around.state, around.catalogs))
+                full = min(full, full_interval(one)) if len(catalogs) > 1 else full_interval(one)
+            except (ReconcilerError, OSError) as error:
+                invalid[one.uid] = _told(error)
+        folder = around.state / "accounts" / self.name
+        try:
+            watched = watched_account(self.name, account, lambda: around.key(self.name), folder)
+            controller = Controller(
+                [replace(watched, full_interval=full)],
+                catalogs,
+                state=around.state,
+                on_event=around.on_event,
+                rule=around.rule,
+            )
+        except (ReconcilerError, OSError) as error:
+            return Running(wanted, None, invalid, _told(error))
+        return Running(wanted, controller if catalogs else None, invalid)
+
+
+def _told(error: ReconcilerError | OSError) -> ReconcilerError:
+    if isinstance(error, ReconcilerError):
+        return error
+    return ReconcilerError(
+        f"the operator's state folder can't be used: {error.strerror}",
+        "make room or correct its permissions, then restart the operator",
+    )
