@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -409,6 +411,19 @@ def test_a_forge_that_stays_away_is_tried_four_times(tmp_path: Path, forge: Forg
     with pytest.raises(PassingError, match=r"127\.0\.0\.1 does not answer: ConnectionError"):
         put_comment(request, PLAN, sleep=slept.append)
     assert slept == [1.0, 2.0, 4.0]
+
+
+def test_a_forge_that_takes_a_minute_to_fail_is_not_tried_again(
+    tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge.faults = [Fault("GET", 503, "away")] * 9
+    clock = itertools.count(step=61)
+    monkeypatch.setattr("reconciler.ci.comment.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    request = this_request(github(forge, tmp_path))
+    assert request is not None
+    with pytest.raises(PassingError):
+        put_comment(request, PLAN, sleep=lambda _: None)
+    assert len(forge.calls) == 1
 
 
 def test_a_text_that_stays_too_large_is_an_error(tmp_path: Path, forge: Forge) -> None:
