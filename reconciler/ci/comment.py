@@ -150,21 +150,33 @@ def mark_not_planned(
     """
 
     def write() -> Put:
-        found = _found(forge, comment_key(key))
-        if not found:
-            return Put("not needed", "")
-        earlier = found[0].stamp
-        stamp = Stamp(earlier.key, _commit(forge), earlier.plan, forge.run)
-        _, _, plan = found[0].comment.body.replace("\r\n", "\n").partition("\n")
-        start, end = (re.escape(mark) for mark in _BANNER)
-        plan = re.sub(f"{start}\n.*?\n{end}\n", "", plan, flags=re.DOTALL).strip("\n")
-        top = f"{stamp.line()}\n{_banner(forge, earlier, why)}\n"
-        return _replace(forge, stamp.key, found, f"{top}{plan}\n", f"{top}{_short(plan)}\n")
+        ours = [one for one in forge.comments() if one.ours]
+        if found := _of_key(ours, comment_key(key)):
+            stamp = Stamp(found[0].stamp.key, _commit(forge), found[0].stamp.plan, forge.run)
+            return _put_banner(forge, stamp.line(), found, why)
+        # Without a plan there is no telling whose a comment of version 0.1 is. So all of them say it, and each stays
+        # what it is: the next plan of its catalog and environment replaces it.
+        put = Put("not needed", "")
+        for one in ours:
+            if MARKER.fullmatch(line := _first_line(one.body)):
+                put = _put_banner(forge, line, [_Earlier(one, Stamp(""))], why)
+        return put
 
     return _tried(write, sleep)
 
 
+def _put_banner(forge: Forge, line: str, found: list[_Earlier], why: str) -> Put:
+    """Say above the plan of the first comment that there is none for this commit. ``line``: its first line then."""
+    comment, earlier = found[0]
+    _, _, plan = comment.body.replace("\r\n", "\n").partition("\n")
+    start, end = (re.escape(mark) for mark in _BANNER)
+    plan = re.sub(f"{start}\n.*?\n{end}\n", "", plan, flags=re.DOTALL).strip("\n")
+    top = f"{line}\n{_banner(forge, earlier, why)}\n"
+    return _replace(forge, earlier.key, found, f"{top}{plan}\n", f"{top}{_short(plan)}\n")
+
+
 def _tried(write: Callable[[], Put], sleep: Callable[[float], object]) -> Put:
+    start = time.monotonic()
     for left in reversed(range(TRIES)):
         try:
             return write()
@@ -175,7 +187,8 @@ def _tried(write: Callable[[], Put], sleep: Callable[[float], object]) -> Put:
                 raise PassingError(str(error)) from None
         except PassingError as error:
             wait = error.wait if error.wait is not None else 2.0 ** (TRIES - 1 - left)
-            if not left or wait > LONGEST_PAUSE:
+            # A call alone may take a minute, if the forge drips.
+            if not left or wait > LONGEST_PAUSE or time.monotonic() - start > LONGEST_PAUSE:
                 raise
             sleep(wait)
     raise AssertionError("the last try returns or raises")

@@ -166,11 +166,23 @@ def shared_title(change: Change) -> str:
 def changes(document: Mapping[str, Any], *, grouped: bool = True) -> list[Change]:
     """The plan's actions in the order of review, identical ones together when ``grouped``."""
     groups: dict[Any, list[Action]] = {}
-    for at, action in enumerate(document["actions"]):
+    for at, whole in enumerate(document["actions"]):
+        action = _moved_within(document, whole)
         together = grouped and action["action"] in _GROUPED and "outside" not in action
         groups.setdefault(_signature(action) if together else at, []).append(action)
     found = [Change(sorted(members, key=_by_key)) for members in groups.values()]
     return sorted(found, key=lambda change: (_rank(change), _by_key(change.first)))
+
+
+def _moved_within(document: Mapping[str, Any], action: Action) -> Action:
+    """A move within the catalog and environment of the plan names the previous key alone."""
+    before, environment = str(action.get("from", "")), document.get("environment")
+    scope = f"{document['catalog']}@{environment}/" if environment else f"{document['catalog']}/"
+    key = before.removeprefix(scope)
+    if key in (before, action["key"]):  # the same key: another catalog of this name
+        return action
+    why = str(action["reason"])
+    return {**action, "from": key, "reason": f"was {key}" if why == f"was {before}" else why}
 
 
 def _rank(change: Change) -> int:

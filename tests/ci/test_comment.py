@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -411,6 +413,19 @@ def test_a_forge_that_stays_away_is_tried_four_times(tmp_path: Path, forge: Forg
     assert slept == [1.0, 2.0, 4.0]
 
 
+def test_a_forge_that_takes_a_minute_to_fail_is_not_tried_again(
+    tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge.faults = [Fault("GET", 503, "away")] * 9
+    clock = itertools.count(step=61)
+    monkeypatch.setattr("reconciler.ci.comment.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    request = this_request(github(forge, tmp_path))
+    assert request is not None
+    with pytest.raises(PassingError):
+        put_comment(request, PLAN, sleep=lambda _: None)
+    assert len(forge.calls) == 1
+
+
 def test_a_text_that_stays_too_large_is_an_error(tmp_path: Path, forge: Forge) -> None:
     forge.limit = 10
     request = this_request(github(forge, tmp_path), author="github-actions[bot]")
@@ -568,6 +583,33 @@ def test_nothing_is_said_where_no_plan_was_shown_or_a_newer_one_is(forge: Forge,
     assert not_planned(tmp_path, env, WHY, "--key=shop").stdout.startswith("Comment kept: ")
     assert "could not be planned" not in there["body"]
     assert summary(tmp_path).count("### No plan") == 2
+
+
+def test_a_comment_of_an_earlier_version_does_not_stand_as_current_either(
+    forge: Forge, tmp_path: Path
+) -> None:
+    """Its legs can't be told apart before each has a plan: all say it, and each plan then replaces its own."""
+    staging = marker("bookshop", "staging")
+    one, two = (forge.add(f"{line}\nAn earlier plan.\n") for line in (MARKER, staging))
+    stranger = forge.add(f"{MARKER}\nmerge away", login="reader")
+    env = github(forge, tmp_path)
+    for _ in range(2):
+        done = not_planned(tmp_path, env, WHY, "--key=shop")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Comment updated: ")
+    banner = BANNER.replace("is for commit `aaaaaaaaaaaa`", "is of an earlier commit")
+    assert one["body"] == f"{MARKER}\n{banner}An earlier plan.\n"
+    assert two["body"] == f"{staging}\n{banner}An earlier plan.\n"
+    assert stranger["body"] == f"{MARKER}\nmerge away"
+    assert comment(tmp_path, env, PLAN, "--key=shop").returncode == 0
+    assert comment(tmp_path, env, PLAN.replace(MARKER, staging), "--key=shop staging").returncode == 0
+    assert forge.comments == [one, two, stranger]
+    assert one["body"] == BODY.replace(stamp(), stamp(key="shop"))
+    assert "could not be planned" not in two["body"]
+    # From now on each is found by its key alone.
+    not_planned(tmp_path, github(forge, tmp_path, GITHUB_RUN_ID="43"), WHY, "--key=shop")
+    assert "could not be planned" in one["body"]
+    assert "could not be planned" not in two["body"]
 
 
 def test_not_planned_needs_a_key_and_no_plan(forge: Forge, tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import yaml
 
 from reconciler.server import RunningServer
 from tests.ci.action import ROOT, stub_tools
+from tests.ci.forge import TOKEN, Forge
 from tests.ci.test_action import ALICE, write
+from tests.ci.test_comment import github
 from tests.support import API_KEY
 
 WORKFLOWS = sorted((ROOT / "examples" / "ci" / "github").glob("*.yml"))
@@ -25,6 +28,7 @@ GITLAB = [
     ROOT / "ci" / "gitlab" / "reconciler.gitlab-ci.yml",
     ROOT / "examples" / "ci" / "gitlab" / ".gitlab-ci.yml",
 ]
+FORGEJO = ROOT / "examples" / "ci" / "forgejo" / "pull-request.yml"
 ACTION = ROOT / "action.yml"
 DOCS = ROOT / "docs" / "ci.md"
 
@@ -64,7 +68,7 @@ def test_the_action_is_one() -> None:
     tool("check-jsonschema", "--builtin-schema", "vendor.github-actions", ACTION)
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*WORKFLOWS, FORGEJO], ids=lambda path: path.name)
 def test_workflows_are_workflows(path: Path) -> None:
     tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", path)
     tool("check-jsonschema", "--builtin-schema", "custom.github-workflows-require-timeout", path)
@@ -82,7 +86,7 @@ def test_no_known_weakness_of_actions_is_in_them() -> None:
 
 
 def test_the_shell_of_actions_and_workflows() -> None:
-    for path in (ACTION, *WORKFLOWS):
+    for path in (ACTION, *WORKFLOWS, FORGEJO):
         for step in steps(path):
             if "run" in step:
                 script = step["run"].replace("$GITHUB_ACTION_PATH/ci/run.sh", "ci/run.sh")
@@ -109,7 +113,7 @@ def test_the_dockerfile() -> None:
 
 def test_nothing_is_interpolated_into_shell() -> None:
     """What stands in ``${{ }}`` becomes a part of the script, whoever wrote it."""
-    for path in (ACTION, *WORKFLOWS):
+    for path in (ACTION, *WORKFLOWS, FORGEJO):
         for step in steps(path):
             assert "${{" not in step.get("run", ""), step
 
@@ -182,7 +186,7 @@ def test_the_documentation_lists_every_input_and_output() -> None:
         assert f"| `{name}` | {shown} | {one['description']} |\n" in text
     for name, one in action["outputs"].items():
         assert f"| `{name}` | {one['description']} |\n" in text
-    for path in (*WORKFLOWS, *GITLAB):
+    for path in (*WORKFLOWS, FORGEJO, *GITLAB):
         assert str(path.relative_to(ROOT)) in text
 
 
@@ -248,6 +252,82 @@ def test_the_snapshot_of_the_example(service: RunningServer, tmp_path: Path) -> 
     }
     subprocess.run(["bash", "-e", "-o", "pipefail", "-c", step["run"]], env=env, check=True, cwd=tmp_path)
     assert '"sessions": []' in (tmp_path / "snapshot.json").read_text()
+
+
+@pytest.fixture
+def forgejo(service: RunningServer, forge: Forge, tmp_path: Path) -> Callable[..., Any]:
+    """Runs the example for Forgejo, on a repository ``bookshop/personas.git`` and a stand-in for its API."""
+    forge.account = "forgejo-actions"
+    repository = tmp_path / "bookshop" / "personas.git"
+    write(repository, ALICE)
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x.example", "-C", str(repository)]
+    stub_tools(tmp_path)
+    (step,) = steps(FORGEJO)
+
+    def run(**env: str) -> subprocess.CompletedProcess[str]:
+        for words in (
+            "init --quiet",
+            "add --all",
+            "commit --quiet --allow-empty -m x",
+            "update-ref refs/pull/7/head HEAD",
+        ):
+            subprocess.run([*git, *words.split()], check=True)
+        commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+        job = github(
+            forge,
+            tmp_path,
+            GITHUB_API_URL=f"{forge.url}/api/v1",
+            GITHUB_SERVER_URL=f"file://{tmp_path}",
+            GITHUB_RUN_NUMBER="9",
+            FORGEJO_ACTIONS="true",
+        )
+        event = {"number": 7, "pull_request": {"head": {"sha": commit}}}
+        (tmp_path / "event.json").write_text(json.dumps(event))
+        given = {
+            "CATALOG": ".",
+            "COMMIT": commit,
+            "PULL": "refs/pull/7/head",
+            "TOKEN": job.pop("GITHUB_TOKEN"),
+        }
+        given |= {"MINDCRAFT_API_KEY": API_KEY}
+        assert step["env"].keys() == given.keys()
+        path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+        return subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+            env={**path, **job, **given, "MINDCRAFT_ENDPOINT": service.url, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    run.repository = repository  # type: ignore[attr-defined]
+    return run
+
+
+def test_the_example_for_forgejo(forgejo: Any, forge: Forge, service: RunningServer) -> None:
+    done = forgejo()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("#issuecomment-501\n")
+    assert "**1 to create, 0 to update, 0 to delete.**" in forge.comments[0]["body"]
+    assert TOKEN not in done.stdout + done.stderr
+    # A later commit can't be planned.
+    (forgejo.repository / "catalog.yaml").write_text("version: 2\n")
+    done = forgejo()
+    assert done.returncode == 1
+    (one,) = forge.comments
+    assert "could not be planned.**" in one["body"]
+    assert "catalog.yaml:1:10" in one["body"]
+    assert "**1 to create," in one["body"]
+    assert "\x1b" not in one["body"].replace("\\x1b", "!")
+    # A fork has no key.
+    calls = len(service.log)
+    (forgejo.repository / "catalog.yaml").unlink()
+    write(forgejo.repository, ALICE)
+    done = forgejo(MINDCRAFT_API_KEY="")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Only validated: there is no key in a pull request from a fork.\n")
+    assert len(service.log) == calls
+    assert service.store.sessions() == []
 
 
 @pytest.mark.parametrize(("found", "code"), [("4711", 0), ("", 1)])

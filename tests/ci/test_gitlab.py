@@ -93,20 +93,31 @@ def test_a_merge_request_gets_one_note_that_follows_it(pipeline: Pipeline, forge
     assert pipeline.names == []
 
 
-def test_each_leg_of_a_pipeline_has_its_own_note(pipeline: Pipeline, forge: Forge) -> None:
-    """Catalogs of one name in two folders, and two values of a variable: none replaces the note of another."""
-    write(pipeline.checkout / "other", ALICE, BOB)
-    write(pipeline.checkout / "shop", ALICE, BOB, CAROL)
-    legs = (
+def test_legs_of_a_pipeline_have_a_note_and_an_artifact_each(pipeline: Pipeline, forge: Forge) -> None:
+    """Two catalogs of one name, another endpoint, and two values of a variable: jobs of one ``parallel:matrix``."""
+    write(pipeline.checkout / "second" / "shop", ALICE, BOB)
+    other = pipeline.service.url.replace("127.0.0.1", "localhost")
+    legs: list[dict[str, str]] = [
         {"RECONCILER_CI_CATALOG": "shop"},
-        {"RECONCILER_CI_CATALOG": "other"},
+        {"RECONCILER_CI_CATALOG": "second/shop"},
+        {"RECONCILER_CI_CATALOG": "shop", "MINDCRAFT_ENDPOINT": other},
+        {"RECONCILER_CI_CATALOG": "shop", "RECONCILER_VAR": "city=Wien"},
         {"RECONCILER_CI_CATALOG": "shop", "RECONCILER_VAR": "city=上海"},
-    )
-    for _ in range(2):  # the second pipeline updates what the first one posted
+    ]
+    for pushes in (1, 2):
         for leg in legs:
-            assert pipeline.run("reconciler:plan", **leg).returncode == 0
-    totals = [body.partition(" to create")[0][-1] for body in (one["body"] for one in forge.comments)]
-    assert totals == ["3", "2", "3"]
+            done = pipeline.run("reconciler:plan", CI_PIPELINE_ID=str(pushes), **leg)
+            assert (done.returncode, done.stderr) == (0, "")
+    assert len(forge.comments) == len(legs) == len({one["body"].split("\n")[0] for one in forge.comments})
+    assert forge.writes == ["POST"] * len(legs) + ["PUT"] * len(legs)
+    assert "**2 to create," in forge.comments[1]["body"]
+    # One leg that fails says so in its own note.
+    (pipeline.checkout / "second" / "shop" / "catalog.yaml").write_text("version: 2\n")
+    assert pipeline.run("reconciler:plan", CI_PIPELINE_ID="3", **legs[1]).returncode == 1
+    assert [number for number, one in enumerate(forge.comments) if "[!WARNING]" in one["body"]] == [1]
+    for job in ("reconciler:plan", "reconciler:apply", "reconciler:drift"):
+        # A job's name contains the values of its leg.
+        assert TEMPLATE[job]["artifacts"]["name"] == "$CI_JOB_NAME_SLUG"
 
 
 def test_without_a_token_the_plan_is_an_artifact(pipeline: Pipeline, forge: Forge) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.cli import run
 from reconciler.ownership.remark import compose_remark
-from reconciler.server import Fault, RunningServer
+from reconciler.server import Fault, RunningServer, running_server
 from tests.cli.conftest import Shell
 from tests.hostile import HOSTILE
 from tests.support import tag_of, wanted
@@ -31,6 +31,53 @@ def test_names_prompts_and_remarks_of_live_sessions(shop: Shell, server: Running
         assert not ACTIVE.search(done.stdout + done.stderr)
     document = json.loads(shop.run("plan", "shop", "--format", "json").stdout)
     assert document["actions"] == []
+
+
+@pytest.fixture(scope="module")
+def hostile_plan(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A saved plan with hostile text on both sides of each change, and how it is shown without colour."""
+    shell = Shell(tmp_path_factory.mktemp("hostile"))
+    with running_server(None) as server:
+        shell.environ = {"MINDCRAFT_ENDPOINT": server.url, "MINDCRAFT_API_KEY": "x"}
+        texts = [
+            t.encode("utf-8", "replace").decode().replace("\0", "") for t in HOSTILE.values() if len(t) < 400
+        ]
+        shell.write(
+            {
+                f"k{number}": {"name": f"A{text}".strip(), "prompt": f"Be kind. {text}.", "data": {"x": text}}
+                for number, text in enumerate(texts)
+                if text.replace("\n", "").isprintable()  # others are refused in a catalog
+            },
+            policy={"max_deletes": 1000},
+        )
+        for number, text in enumerate(texts):
+            session = wanted(f"k{number}")
+            server.store.insert_session(
+                name=text, prompt=text, data={"x": text}, remark=compose_remark(None, {}, tag_of(session))
+            )
+        done = shell.run("plan", "shop", "--out", "plan.json")
+        assert done.returncode == 0, done.stderr
+    file = str(shell.folder / "plan.json")
+    return file, shell.run("show", file).stdout
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "GITLAB_CI", "FORGEJO_ACTIONS", "GITEA_ACTIONS"])
+def test_a_log_with_colours_has_only_ours(hostile_plan: tuple[str, str], shell: Shell, variable: str) -> None:
+    """Text is escaped as strictly as on a terminal: no sequence of a text is left, and none of a runner's commands."""
+
+    file, plain = hostile_plan
+    assert not ACTIVE.search(plain)
+    assert shell.run("show", file, "--no-color", **{variable: "true"}).stdout == plain
+    assert shell.run("show", file, **{variable: "true", "NO_COLOR": "1"}).stdout == plain
+    coloured = shell.run("show", file, **{variable: "true"}).stdout
+    assert "\x1b[" in coloured
+    bare = re.sub("\x1b\\[[0-9;]*m", "", coloured)
+    assert not ACTIVE.search(bare)
+    for sequence in ("\x1b[31mred", "\x1b[8m"):
+        assert sequence not in coloured
+        assert "\\x1b" + sequence[1:] in bare
+    for text in (plain, bare):
+        assert not re.search(r"^\s*(::|##\[|##vso|section_(start|end):)", text, re.MULTILINE)
 
 
 def test_what_a_server_says(
