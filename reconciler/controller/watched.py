@@ -14,8 +14,9 @@ from reconciler.apply.beside import key_mark, with_key
 from reconciler.apply.journal import read_journal
 from reconciler.apply.journal_facts import JournalFacts
 from reconciler.controller.clock import Clock
-from reconciler.controller.comparing import Comparison, compare, only_repairs
+from reconciler.controller.comparing import Comparison, compare, only_repairs, told_of
 from reconciler.controller.events import Event, Kind
+from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
 from reconciler.controller.settings import WatchedCatalog
@@ -42,7 +43,7 @@ _ASK_AGAIN: Final = 2.0
 #: How many drifted keys an event names.
 _NAMED: Final = 50
 
-#: How many of them, and how many refusals, a sentence names.
+#: How many of them its sentence names.
 _TOLD: Final = 5
 
 
@@ -277,6 +278,9 @@ class Watched:
         ):
             return
         self._compared = ()
+        if self.found is None and (ended := interrupted(facts, snapshot.endpoint)) is not None:
+            self._runs = (ended.status,)
+            self.say("applied", ended.sentence, run=ended.status.run, exit_code=4, actions=ended.actions)
         found = self._comparison(self.revision, snapshot, client, self.found)
         if found.in_sync or found.only_drift:
             self.applied_now(self.revision.name)
@@ -455,7 +459,7 @@ class Watched:
             if self._told.get("plan") != (kind, pending.digest):
                 self.say(
                     kind,
-                    _told_of(pending, self._status.reason),
+                    told_of(pending, self._status.reason),
                     digest=pending.digest,
                     counts=pending.counts(),
                 )
@@ -486,13 +490,6 @@ class Watched:
         elif self.standby and not holder:
             self.say("leading", "no other watcher holds the lock")
         self.standby = holder
-
-
-def _told_of(pending: Comparison, reason: str) -> str:
-    """A pending plan in one sentence: what a person wants to know before looking at it."""
-    counts = ", ".join(f"{count} to {kind}" for kind, count in pending.counts().items())
-    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_TOLD])
-    return f"{counts}{'; ' if counts else ''}{reason}{refused}"
 
 
 def settle_of(settings: WatchedCatalog, client: Client) -> float:
