@@ -237,19 +237,32 @@ def _compiled(environment: _Environment, text: str) -> jinja2.Template:
     return environment.from_string(tree)
 
 
+def _rendered(template: jinja2.Template, variables: Mapping[str, Any]) -> str | None:
+    """The text, or ``None`` if it is longer than :data:`SIZE` characters."""
+    length, parts = 0, []
+    for part in template.generate(**variables):
+        length += len(part)
+        if length > SIZE:
+            return None
+        parts.append(part)
+    return "".join(parts)
+
+
 def render(environment: _Environment, text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """One response."""
     try:
-        length, parts = 0, []
-        for part in _compiled(environment, text).generate(**variables):
-            length += len(part)
-            if length > SIZE:
-                return {
-                    "message": f"the template renders to more than {SIZE:,} characters",
-                    "hint": "shorten it",
-                }
-            parts.append(part)
-        return {"text": "".join(parts)}
+        template = _compiled(environment, text)
+        rendered = _rendered(template, variables)
+        if rendered is None:
+            return {"message": f"the template renders to more than {SIZE:,} characters", "hint": "shorten it"}
+        # Nothing that a template may use should change between two renderings. If something does, every plan would
+        # show a change of the prompt.
+        if rendered != _rendered(template, variables):
+            return {
+                "message": "the template renders to a different text each time",
+                "hint": "remove what differs: a prompt has to stay the same until its sources change",
+            }
+        return {"text": rendered}
     except jinja2.TemplateSyntaxError as error:
         return {"message": f"the template is invalid: {error.message}", "line": error.lineno}
     except SecurityError as error:

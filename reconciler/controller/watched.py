@@ -109,6 +109,7 @@ class Watched:
         self._told: dict[str, Any] = {}  # what was announced and still holds
         self._runs: tuple[RunStatus, ...] = ()
         self._lock = threading.Lock()
+        self._was_held = False  # something kept the plan from being written
         self._status = WatchedStatus(
             name=settings.name,
             catalog="",
@@ -396,13 +397,17 @@ class Watched:
             return None
         troubles = (self.look_trouble, self.write_trouble)
         times = [one.at for one in troubles if one is not None]
-        if self.pending is not None and (hold := self.hold()) is not None and hold.until is not None:
+        hold = None if self.pending is None else self.hold()
+        if hold is None and self._was_held and not times:
+            return 0.0  # what held the plan back is over
+        if hold is not None and hold.until is not None:
             times.append(hold.until)
         return 0.0 if self.asked and self.revision is not None else min(times, default=None)
 
     def publish(self, next_look: datetime | None) -> None:
         """Set the status after a look, and announce what is new."""
         hold = self.hold()
+        self._was_held = hold is not None and self.to_write() is not None
         trouble = self.account_trouble or self.load_trouble or self.write_trouble or self.look_trouble
         state: State = "InSync" if hold is None else hold.state
         reason = "" if hold is None else f"waits for {hold.waits_for}"

@@ -26,12 +26,10 @@ _Claim = tuple[tuple[str, str], str, str | None]
 class Fleet:
     """What the cluster says, and the controllers that follow it. For any thread.
 
-    Nothing is looked at before :meth:`start`. ``since`` is when this process began to hold the lease (monotonic clock).
+    Nothing is looked at before :meth:`start`. The ``lease`` is held.
     """
 
-    def __init__(
-        self, state: Path, catalogs: Path | None, lease: Lease, since: float, on_event: Iterable[OnEvent]
-    ) -> None:
+    def __init__(self, state: Path, catalogs: Path | None, lease: Lease, on_event: Iterable[OnEvent]) -> None:
         self._resources: dict[str, Resource] = {}
         self._accounts: dict[str, Account] = {}
         self._runners: dict[str, Runner] = {}
@@ -41,7 +39,7 @@ class Fleet:
         self._around = Surroundings(
             state,
             catalogs,
-            Rule(lease.held, self._forbids, since),
+            Rule(lease.held, self._forbids, lease.since),
             (self._note, *on_event),
             self._key,
         )

@@ -29,6 +29,9 @@ class Lease:
         self, cluster: Cluster, namespace: str, holder: str, *, name: str = "reconciler-operator"
     ) -> None:
         self.lost = threading.Event()
+        self.since: float | None = (
+            None  # when it was taken over (monotonic clock); None if nobody had it before
+        )
         self._cluster, self._namespace, self._name, self._holder = cluster, namespace, name, holder
         self._stop = threading.Event()
         self._given_up = threading.Event()
@@ -118,6 +121,8 @@ class Lease:
             if error.status == 409:  # another process was faster
                 return "another process has just changed the lease"
             raise
+        if not created and self._until == 0:
+            self.since = began
         self._until = began + WRITES_FOR
         return ""
 

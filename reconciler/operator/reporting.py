@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,9 +18,11 @@ from reconciler.operator.fleet import Fleet
 from reconciler.operator.resource import Resource
 from reconciler.text.timestamps import write_timestamp
 
-#: How often statuses are compared with what was written (seconds), and all resources with those that there are.
+#: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
+#: and how often all resources are read anew.
 _EVERY: Final = 1.0
-_RESYNC: Final = 300
+_GATHERED: Final = 0.1
+_RESYNC: Final = 300.0
 
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
@@ -42,27 +46,32 @@ class Reporter:
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
         self._stop = threading.Event()
+        self._wake = threading.Event()
 
     def __call__(self, event: Event) -> None:
         if event.kind in EVENTS or event.kind == "looked":
             with suppress(queue.Full):  # the status tells the same
                 self._events.put_nowait(event)
+            self._wake.set()
 
     def stop(self) -> None:
         """End :meth:`run`, after what is new has been written."""
         self._stop.set()
+        self._wake.set()
 
-    def run(self, fleet: Fleet, resync: Any) -> None:
+    def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
         """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
-        rounds = 0
+        read = time.monotonic()
         while True:
-            ending = self._stop.wait(_EVERY)
+            self._wake.wait(_EVERY)
+            self._wake.clear()
+            ending = self._stop.wait(_GATHERED)
             try:
                 self._tell(fleet)
                 self._write(fleet)
-                rounds += 1
-                if rounds % _RESYNC == 0 and not ending:
+                if time.monotonic() - read > _RESYNC and not ending:
                     resync()
+                    read = time.monotonic()
             except ClusterError:
                 self._stop.wait(2.0)  # everything is tried again
             if ending:

@@ -6,7 +6,6 @@ import os
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +70,6 @@ class Operator:
             options.state,
             options.catalogs,
             self._lease,
-            time.monotonic(),
             (reporter, *self._on_event),
         )
         reporting = threading.Thread(

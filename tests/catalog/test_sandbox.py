@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from reconciler.catalog import load_catalog
+from reconciler.catalog import load_catalog, template_worker
 from reconciler.catalog.prompts import RenderError
 from reconciler.catalog.templating import Renderer
 from reconciler.errors import CatalogError
@@ -132,6 +133,17 @@ def test_nothing_else_is_written(render: Renderer, template: str, message: str, 
     with pytest.raises(RenderError) as caught:
         render(f"A line.\n{template}\n", DATA)
     assert (caught.value.message, caught.value.hint, caught.value.line) == (message, hint, 2)
+
+
+def test_a_text_that_differs_between_two_renderings_is_refused() -> None:
+    environment = template_worker._Environment()
+    numbers = itertools.count()
+    environment.globals["tick"] = lambda: next(numbers)  # nothing like it is there: this stands for a mistake of ours
+    assert template_worker.render(environment, "{{ [tick() // 2] }}", {}) == {"text": "[0]"}
+    assert template_worker.render(environment, "{{ tick() }}", {}) == {
+        "message": "the template renders to a different text each time",
+        "hint": "remove what differs: a prompt has to stay the same until its sources change",
+    }
 
 
 def test_another_process_renders_the_same_text(render: Renderer) -> None:

@@ -129,6 +129,36 @@ def test_every_check_has_the_same_verdict(shop: Shell, server: RunningServer) ->
         assert (one["model"], one["temperature"], one["max_tokens"]) == ("deepseek-chat", 0.25, 77)
 
 
+def test_each_session_is_asked_with_its_own_prompt_and_parameters(shop: Shell, server: RunningServer) -> None:
+    """Although they have the same model, and one key is the name that promptfoo has for such services."""
+    talk = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello {{ you }}"},
+        {"role": "user", "content": "Which book?"},
+    ]
+    test = {"name": "t", "messages": talk, "expect": [{"contains": "Which book?"}]}
+    shop.write(
+        {
+            key: {
+                "name": key,
+                "prompt": f"You are {key}.",
+                "parameters": {"temperature": heat},
+                "tests": [test],
+            }
+            for key, heat in (("openai", 0.5), ("openai-2", 1.5))
+        }
+    )
+    assert shop.run("export", "--promptfoo", "out", "shop").returncode == 0
+    found = run_promptfoo(shop.folder / "out", {"MINDCRAFT_API_KEY": shop.environ["MINDCRAFT_API_KEY"]})
+    assert {name: one["success"] for name, one in found.items()} == {"openai: t": True, "openai-2: t": True}
+    sent = [entry.body for entry in server.log if entry.body is not None]
+    assert sorted(one["temperature"] for one in sent) == [0.5, 1.5]  # type: ignore[type-var]
+    for body in sent:
+        key = {0.5: "openai", 1.5: "openai-2"}[body["temperature"]]  # type: ignore[index]
+        assert body["messages"] == [{"role": "system", "content": f"You are {key}."}, *talk]
+        assert "max_tokens" not in body
+
+
 _SESSIONS = {
     "alice": {
         "name": "Alice",

@@ -50,7 +50,7 @@ READ: dict[str, tuple[str, ...]] = {
 #: Those that are written, and folders.
 NOT_READ = {
     "--out", "--out-file", "--write", "--record", "file", "folder", "catalog", "--catalog", "--state-dir",
-    "--archive-dir", "catalogs",
+    "--archive-dir", "catalogs", "--promptfoo",
 }  # fmt: skip
 
 

@@ -1,0 +1,53 @@
+"""What another process or another catalog forbids."""
+
+from __future__ import annotations
+
+from reconciler.controller.rule import Rule
+from tests.controller.world import World, shop
+
+
+def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
+    held = False
+    with here.controller(here.watched(mode="apply"), rule=Rule(holding=lambda: held)) as controller:
+        here.turn(controller, 600)
+        assert here.writes() == []
+        assert here.locking == set()
+        held = True
+        here.turn(controller, 600)
+        assert shop(controller).state == "InSync"
+
+
+def test_a_lease_that_is_lost_within_a_run_ends_it(here: World) -> None:
+    left = 3
+
+    def holding() -> bool:
+        nonlocal left
+        left -= 1
+        return left > 0
+
+    here.write(**{f"p{number}": "Be kind." for number in range(9)})
+    with here.controller(here.watched(mode="apply"), rule=Rule(holding=holding)) as controller:
+        here.turn(controller)
+    assert len(here.writes()) < 9
+    assert shop(controller).runs[0].exit_code != 0
+
+
+def test_what_another_catalog_forbids_is_waited_for(here: World) -> None:
+    why = "somebody else"
+    with here.controller(here.watched(mode="apply"), rule=Rule(forbids=lambda status: why)) as controller:
+        here.turn(controller)
+        assert here.writes() == []
+        assert shop(controller).reason == "waits for somebody else"
+        why = ""
+        here.turn(controller, 5)
+        assert shop(controller).state == "InSync"
+
+
+def test_after_a_take_over_the_list_is_waited_for(here: World) -> None:
+    rule = Rule(since=here.clock.monotonic())
+    with here.controller(here.watched(mode="apply", settle=10.0), rule=rule) as controller:
+        here.turn(controller, 9)
+        assert here.writes() == []
+        assert shop(controller).reason.startswith("waits for the list, which may lag behind")
+        here.turn(controller, 2)
+        assert shop(controller).state == "InSync"

@@ -1,0 +1,267 @@
+"""A control plane, an operator with exactly the rights of ``deploy/kubernetes/rbac.yaml``, and the embedded server."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
+from tests.operator.plane import Plane, missing, plane
+from tests.support import API_KEY, LEARNED, learned_file
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
+CATALOGS = "/apis/reconciler.dev/v1alpha1/namespaces"
+NUMBERS = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a control plane where there is none."""
+    if why := missing():
+        for item in items:
+            if "operator" in item.path.parts and "cluster" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")) if one]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A control plane with what ``deploy/kubernetes`` installs, but for the deployment."""
+    with plane(tmp_path_factory.mktemp("plane")) as found:
+        for name in ("crd.yaml", "namespace.yaml", "rbac.yaml"):
+            for document in documents(name):
+                answer = found.create(document, "reconciler")
+                assert "Warning" not in answer.headers
+        eventually(lambda: found.send("GET", f"{CATALOGS}/default/personacatalogs").status_code == 200)
+        yield found
+
+
+@dataclass
+class Operator:
+    """An operator that runs, and the folder with catalogs."""
+
+    child: subprocess.Popen[str]
+    catalogs: Path
+    log: Path
+
+    def kill(self) -> None:
+        self.child.kill()
+        self.child.wait()
+
+    def end(self) -> int:
+        self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(20)
+
+
+def start(cluster: Plane, folder: Path, *words: str) -> Operator:
+    """An operator with the token of its service account."""
+    path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = cluster.call("POST", path, body)["status"]["token"]
+    folder.mkdir(parents=True, exist_ok=True)
+    catalogs, log = folder / "catalogs", folder / "log"
+    catalogs.mkdir(exist_ok=True)
+    command = ["-m", "reconciler", "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
+    with log.open("w") as file:
+        child = subprocess.Popen(
+            [sys.executable, *command, "--lease-namespace=reconciler", *words],
+            env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}"))},
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            text=True,
+        )
+    return Operator(child, catalogs, log)
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """The operator of all tests. At its end, it stops in an orderly way."""
+    found = start(cluster, tmp_path_factory.mktemp("operator"))
+    eventually(lambda: "leading" in found.log.read_text())
+    yield found
+    code, log = found.end(), found.log.read_text()
+    assert code == 0
+    assert "Traceback" not in log, log
+    assert API_KEY not in log
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running_server(None, contract=LEARNED, require_key=API_KEY) as found:
+        yield found
+
+
+@dataclass
+class World:
+    """A namespace of its own, with the Secret ``account`` and what a test puts beside it."""
+
+    cluster: Plane
+    operator: Operator
+    server: RunningServer
+    namespace: str
+    contract: str
+
+    def secret(self, name: str = "account", key: str = API_KEY, **more: str) -> None:
+        data = {"endpoint": self.server.url, "key": key, "contract": self.contract, **more}
+        coded = {one: base64.b64encode(text.encode()).decode() for one, text in data.items()}
+        meta = {"name": name, "namespace": self.namespace}
+        self.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": coded})
+
+    def write(self, name: str = "shop", catalog: str = "shop", /, **prompts: str) -> None:
+        """A catalog in the operator's folder."""
+        root = self.operator.catalogs / self.namespace / name
+        (root / "sessions").mkdir(parents=True, exist_ok=True)
+        head = {"version": 1, "catalog": catalog, "defaults": {"model": "deepseek-chat"}}
+        (root / "catalog.yaml").write_text(yaml.safe_dump(head))
+        sessions = {key: {"name": key.title(), "prompt": prompt} for key, prompt in prompts.items()}
+        (root / "sessions" / "all.yaml").write_text(yaml.safe_dump({"sessions": sessions}))
+
+    def path(self, name: str = "shop") -> str:
+        return f"{CATALOGS}/{self.namespace}/personacatalogs/{name}"
+
+    def add(self, name: str = "shop", **spec: Any) -> None:
+        """A PersonaCatalog of a folder, or as the spec says."""
+        given = {
+            "source": {"path": f"{self.namespace}/{name}"},
+            "accountRef": {"name": "account"},
+            "interval": "1s",
+            **spec,
+        }
+        meta = {"name": name, "namespace": self.namespace}
+        body = {
+            "apiVersion": "reconciler.dev/v1alpha1",
+            "kind": "PersonaCatalog",
+            "metadata": meta,
+            "spec": given,
+        }
+        self.cluster.call("POST", f"{CATALOGS}/{self.namespace}/personacatalogs", body)
+
+    def spec(self, name: str = "shop", **changes: Any) -> None:
+        self.cluster.patch(self.path(name), {"spec": changes})
+
+    def get(self, name: str = "shop") -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.call("GET", self.path(name))
+        return found
+
+    def conditions(self, name: str = "shop") -> dict[str, tuple[str, str]]:
+        """Status and reason by type, of the spec as it is now."""
+        found = self.get(name)
+        status = found.get("status") or {}
+        if status.get("observedGeneration") != found["metadata"]["generation"]:
+            return {}
+        assert all(one["message"] and one["lastTransitionTime"] for one in status["conditions"])
+        return {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+
+    def becomes(self, name: str = "shop", **wanted: str) -> dict[str, Any]:
+        """Wait until conditions have these reasons."""
+
+        def there() -> bool:
+            found = self.conditions(name)
+            return all(found.get(kind, ("", ""))[1] == reason for kind, reason in wanted.items())
+
+        eventually(there, lambda: f"{wanted} never came: {self.get(name).get('status')}\n{self._log()}")
+        return self.get(name)
+
+    def events(self, name: str = "shop") -> list[tuple[str, str]]:
+        """Type and reason of the events about a resource."""
+        items = self.cluster.call("GET", f"/api/v1/namespaces/{self.namespace}/events")["items"]
+        return [(one["type"], one["reason"]) for one in items if one["involvedObject"]["name"] == name]
+
+    def told(self, *wanted: tuple[str, str], name: str = "shop") -> None:
+        eventually(lambda: set(wanted) <= set(self.events(name)), lambda: f"only {self.events(name)}")
+
+    def rows(self) -> dict[str, SessionRow]:
+        return {row.name: row for row in self.server.store.sessions()}
+
+    def writes(self) -> list[LoggedRequest]:
+        return [one for one in self.server.log if one.method != "GET"]
+
+    def _log(self) -> str:
+        return self.operator.log.read_text()[-3000:]
+
+
+@pytest.fixture
+def here(cluster: Plane, operator: Operator, server: RunningServer, tmp_path: Path) -> World:
+    """A namespace with an account, and a folder with the catalog ``shop`` of two sessions."""
+    namespace = f"team-{next(NUMBERS)}"
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    found = World(cluster, operator, server, namespace, learned_file(tmp_path).read_text(encoding="utf-8"))
+    found.secret()
+    found.write(alice="Be kind.", bob="Be brief.")
+    return found
+
+
+def eventually(
+    check: Callable[[], bool], why: Callable[[], str] = lambda: "it never came", seconds: float = 20
+) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, why()
+        time.sleep(0.1)
+
+
+class GitServer(http.server.BaseHTTPRequestHandler):
+    """Serves the repositories in ``root`` by git's own program."""
+
+    root: Path
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        length = int(self.headers.get("Content-Length") or 0)
+        env = {
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(length),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "PATH": os.environ["PATH"],
+        }
+        sent = self.rfile.read(length)
+        out = subprocess.run(["git", "http-backend"], input=sent, env=env, capture_output=True, check=True)
+        head, _, body = out.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.send_response(int(headers.pop("Status", "200").split()[0]))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def repositories(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder of repositories, and the address at which they are served."""
+    root = tmp_path / "repositories"
+    root.mkdir()
+    handler = type("Handler", (GitServer,), {"root": root})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield root, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

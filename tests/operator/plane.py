@@ -1,0 +1,181 @@
+"""A real Kubernetes control plane on loopback: etcd and kube-apiserver. No pod runs there."""
+
+from __future__ import annotations
+
+import base64
+import lzma
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+ADMIN = "token-of-the-admin"
+
+#: A folder with etcd and kube-apiserver (the convention of envtest), or one with kube-apiserver.xz.
+ASSETS, FOLDER = "KUBEBUILDER_ASSETS", "RECONCILER_KUBE"
+
+
+def missing() -> str:
+    """Why there can be no control plane here; empty if there can."""
+    if assets := os.environ.get(ASSETS):
+        lacks = [name for name in ("etcd", "kube-apiserver") if not (Path(assets) / name).is_file()]
+        return f"{ASSETS} has no {' and no '.join(lacks)}" if lacks else ""
+    if not os.environ.get(FOLDER):
+        return f"there is no control plane: set {ASSETS} or {FOLDER}"
+    return "" if shutil.which("etcd") else "etcd is not installed (apt-get install etcd-server)"
+
+
+@dataclass
+class Plane:
+    """The API server, as its admin."""
+
+    url: str
+    folder: Path
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self.session.verify = str(self.folder / "certs" / "apiserver.crt")
+        self.session.trust_env = False
+        self.session.headers["Authorization"] = f"Bearer {ADMIN}"
+
+    def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        return self.session.request(
+            method, self.url + path, json=body, headers={"Content-Type": kind}, timeout=10
+        )
+
+    def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        answer = self.send(method, path, body, kind)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self.call("PATCH", path, body, "application/merge-patch+json")
+
+    def create(self, document: dict[str, Any], namespace: str = "") -> requests.Response:
+        """Create what a manifest says."""
+        kind, api = document["kind"], document["apiVersion"]
+        plural = kind.lower() + "s"
+        namespace = document["metadata"].get("namespace", namespace)
+        inside = (
+            f"/namespaces/{namespace}" if namespace and not kind.startswith(("Cluster", "Custom")) else ""
+        )
+        root = "/api/v1" if api == "v1" else f"/apis/{api}"
+        if kind == "Namespace":
+            inside = ""
+        answer = self.send("POST", f"{root}{inside}/{plural}", document)
+        assert answer.status_code in (201, 409), answer.text
+        return answer
+
+    def kubeconfig(self, token: str, name: str) -> Path:
+        """A kubeconfig with this token."""
+        path = self.folder / f"{name}.kubeconfig"
+        certificate = (self.folder / "certs" / "apiserver.crt").read_bytes()
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [
+                        {
+                            "name": "t",
+                            "cluster": {
+                                "server": self.url,
+                                "certificate-authority-data": base64.b64encode(certificate).decode(),
+                            },
+                        }
+                    ],
+                    "users": [{"name": "t", "user": {"token": token}}],
+                    "contexts": [{"name": "t", "context": {"cluster": "t", "user": "t"}}],
+                    "current-context": "t",
+                }
+            )
+        )
+        return path
+
+
+@contextmanager
+def plane(folder: Path) -> Iterator[Plane]:
+    """A control plane with its data in a folder."""
+    client, peer, port = free_port(), free_port(), free_port()
+    etcd, server = _programs(folder)
+    (folder / "tokens.csv").write_text(f"{ADMIN},admin,admin,system:masters\n")
+    key = folder / "sa.key"
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    etcd_words = [
+        etcd,
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{client}",
+        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        "--unsafe-no-fsync",
+    ]
+    server_words = [
+        server,
+        f"--etcd-servers=http://127.0.0.1:{client}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder / 'certs'}",
+        "--service-account-issuer=https://kubernetes.example.com",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--disable-admission-plugins=ServiceAccount",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--endpoint-reconciler-type=none",
+    ]
+    with (folder / "plane.log").open("w") as log:
+        children = [subprocess.Popen(words, stdout=log, stderr=log) for words in (etcd_words, server_words)]
+        try:
+            found = Plane(f"https://127.0.0.1:{port}", folder)
+            _wait(found, children)
+            yield found
+        finally:
+            for child in reversed(children):
+                child.kill()
+                child.wait()
+
+
+def _programs(folder: Path) -> tuple[str, str]:
+    if assets := os.environ.get(ASSETS):
+        return str(Path(assets) / "etcd"), str(Path(assets) / "kube-apiserver")
+    server = folder / "kube-apiserver"
+    with lzma.open(Path(os.environ[FOLDER]) / "kube-apiserver.xz") as packed, server.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    server.chmod(0o755)
+    etcd = shutil.which("etcd")
+    assert etcd
+    return etcd, str(server)
+
+
+def _wait(found: Plane, children: list[subprocess.Popen[bytes]]) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert all(child.poll() is None for child in children), (found.folder / "plane.log").read_text()[
+            -3000:
+        ]
+        try:
+            if found.send("GET", "/readyz").text == "ok":
+                return
+        except (requests.RequestException, OSError):  # no certificate yet
+            pass
+        time.sleep(0.1)
+    raise AssertionError((found.folder / "plane.log").read_text()[-3000:])
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,92 @@
+"""The lease, with terms of moments: one process writes at a time, also if the one before is killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.operator import lease as leases
+from reconciler.operator.cluster import Cluster
+from reconciler.operator.lease import Lease
+from tests.operator.conftest import NUMBERS, eventually
+from tests.operator.plane import ADMIN, Plane
+
+
+@pytest.fixture
+def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
+        monkeypatch.setattr(leases, name, seconds)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "lease")))
+    found = Cluster()
+    yield found
+    found.close()
+
+
+def pair(access: Cluster) -> tuple[Lease, Lease]:
+    name = f"lease-{next(NUMBERS)}"
+    return Lease(access, "default", "first", name=name), Lease(access, "default", "second", name=name)
+
+
+def in_thread(lease: Lease, said: list[str]) -> threading.Thread:
+    thread = threading.Thread(target=lease.acquire, args=(said.append,), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_the_second_one_takes_over_from_a_dead_one_and_never_before(access: Cluster) -> None:
+    first, second = pair(access)
+    assert first.acquire(lambda _: None)
+    assert first.held()
+    assert first.since is None  # nobody wrote before
+    said: list[str] = []
+    thread = in_thread(second, said)
+    eventually(lambda: said != [])
+    assert said[0].startswith("standing by: first holds the lease default/lease-")
+    first._stop.set()  # as if it were killed: it renews no more
+    both = []
+    until = time.monotonic() + 8
+    while thread.is_alive():
+        both.append(first.held() and second.held())
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert second.held()
+    assert second.since is not None
+    assert not first.held()
+    assert not any(both)
+    second.release()
+    assert not second.held()
+
+
+def test_a_released_one_is_taken_at_once(access: Cluster) -> None:
+    first, second = pair(access)
+    assert first.acquire(lambda _: None)
+    first.release()
+    began = time.monotonic()
+    assert second.acquire(lambda _: None)
+    assert time.monotonic() - began < 1.5
+    second.release()
+
+
+def test_who_loses_it_is_told_and_writes_no_more(access: Cluster, cluster: Plane) -> None:
+    first, _ = pair(access)
+    assert first.acquire(lambda _: None)
+    path = leases.leases("default", first._name)
+    cluster.patch(path, {"spec": {"holderIdentity": "somebody", "renewTime": "2026-01-01T00:00:00.000000Z"}})
+    assert first.lost.wait(5)
+    assert not first.held()
+    first.release()
+    assert cluster.call("GET", path)["spec"]["holderIdentity"] == "somebody"
+
+
+def test_who_gives_up_waits_no_more(access: Cluster) -> None:
+    first, second = pair(access)
+    assert first.acquire(lambda _: None)
+    thread = in_thread(second, [])
+    second.give_up()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not second.held()
+    first.release()

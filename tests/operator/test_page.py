@@ -1,0 +1,70 @@
+"""``docs/operator.md`` and ``deploy/kubernetes`` against the code. Needs no control plane."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler.operator.conditions import REASONS
+from reconciler.operator.reporting import EVENTS
+from tests.operator.conftest import DEPLOY, documents
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operator.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_reasons() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\w+) \| (.*) \|$", PAGE, re.MULTILINE)
+    assert [(kind, reason, f"{status}: {when}") for kind, reason, status, when in rows] == [
+        (kind, reason, text) for kind, reasons in REASONS.items() for reason, text in reasons.items()
+    ]
+
+
+def test_the_page_names_the_events() -> None:
+    assert all(f"`{reason}`" in PAGE for _, reason in EVENTS.values())
+
+
+def test_the_page_lists_the_fields_of_the_spec() -> None:
+    (version,) = documents("crd.yaml")[0]["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    table = PAGE[PAGE.index("| field of `spec` |") : PAGE.index("The API server refuses")]
+    named = {
+        name.partition(".")[0]
+        for cell in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+        for name in re.findall(r"`([\w.]+)`", cell)
+    }
+    assert named - {"field"} == set(spec)
+
+
+def test_the_page_lists_the_rights() -> None:
+    rules = [rule for one in documents("rbac.yaml") for rule in one.get("rules", [])]
+    table = PAGE[PAGE.index("| resource | verbs |") : PAGE.index("To restrict it")]
+    for rule in rules:
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{rule['resources'][0]}`"))
+        assert all(verb in row for verb in rule["verbs"])
+
+
+def test_the_pod_has_no_privileges() -> None:
+    pod = next(one for one in documents("deployment.yaml") if one["kind"] == "Deployment")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl here")
+def test_the_base_is_rendered() -> None:
+    done = subprocess.run(["kubectl", "kustomize", DEPLOY], capture_output=True, text=True, check=True)
+    rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
+    names = [one for file in DEPLOY.glob("*.yaml") for one in documents(file.name)]
+    assert len(rendered) == len(names) - 1  # all but the kustomization itself
+    inside = ("ServiceAccount", "Role", "RoleBinding", "Deployment", "PersistentVolumeClaim")
+    assert all(one["metadata"].get("namespace") == "reconciler" for one in rendered if one["kind"] in inside)
+    assert "image: registry.example.com/reconciler-operator:0.2.0" in done.stdout
