@@ -138,7 +138,9 @@ def test_nothing_else_is_written(render: Renderer, template: str, message: str, 
 def test_a_text_that_differs_between_two_renderings_is_refused() -> None:
     environment = template_worker._Environment()
     numbers = itertools.count()
-    environment.globals["tick"] = lambda: next(numbers)  # nothing like it is there: this stands for a mistake of ours
+    environment.globals["tick"] = lambda: next(
+        numbers
+    )  # nothing like it is there: this stands for a mistake of ours
     assert template_worker.render(environment, "{{ [tick() // 2] }}", {}) == {"text": "[0]"}
     assert template_worker.render(environment, "{{ tick() }}", {}) == {
         "message": "the template renders to a different text each time",
