@@ -24,8 +24,8 @@ from reconciler.trials.select import changed_trials
 #: Notes about drift that no action shows name no key; this stands for it.
 _NO_KEY = ""
 
-#: How many refusals a sentence names.
-_REFUSALS = 5
+#: How many refusals, or sessions, a sentence names.
+_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +160,12 @@ def _is_mixed(action: Action) -> bool:
 def told_of(pending: Comparison, reason: str) -> str:
     """A pending plan in one sentence: what a person wants to know before looking at it."""
     counts = ", ".join(f"{count} to {kind}" for kind, count in pending.counts().items())
-    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_REFUSALS])
+    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_TOLD])
     return f"{counts}{'; ' if counts else ''}{reason}{refused}"
+
+
+def drift_told(found: Comparison) -> str:
+    """What was changed outside git, in one sentence."""
+    count, keys = len(found.drifted), [key for key in found.drifted if key != _NO_KEY]
+    named = ", ".join(keys[:_TOLD]) + (", …" if len(keys) > _TOLD else "")
+    return f"{count} session{'' if count == 1 else 's'} changed outside git{': ' if named else ''}{named}"

@@ -14,7 +14,7 @@ from reconciler.apply.beside import key_mark, with_key
 from reconciler.apply.journal import read_journal
 from reconciler.apply.journal_facts import JournalFacts
 from reconciler.controller.clock import Clock
-from reconciler.controller.comparing import Comparison, compare, only_repairs, told_of
+from reconciler.controller.comparing import Comparison, compare, drift_told, only_repairs, told_of
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
@@ -42,9 +42,6 @@ _ASK_AGAIN: Final = 2.0
 
 #: How many drifted keys an event names.
 _NAMED: Final = 50
-
-#: How many of them its sentence names.
-_TOLD: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,13 +477,7 @@ class Watched:
         drifted, told = frozenset(found.drifted), self._told.get("drift", frozenset())
         self._told["drift"] = drifted
         if drifted - told:
-            count, keys = len(drifted), sorted(filter(None, drifted))
-            named = ", ".join(keys[:_TOLD]) + (", …" if len(keys) > _TOLD else "")
-            self.say(
-                "drift_found",
-                f"{count} session{'' if count == 1 else 's'} changed outside git{': ' if named else ''}{named}",
-                sessions=sorted(drifted)[:_NAMED],
-            )
+            self.say("drift_found", drift_told(found), sessions=sorted(drifted)[:_NAMED])
 
     def standing_by(self, holder: str) -> None:
         """Note who holds the lock; empty if nobody else does. Tells when that changes."""
