@@ -46,6 +46,19 @@ class JournalFacts:
             if entry.get("event") == "applied" and type(entry.get("session_id")) is int
         }
 
+    def last_run(self, endpoint: str) -> list[dict[str, Any]]:
+        """The entries of the last run to this endpoint, its start first; empty if there was none."""
+        scope = self._scope(endpoint)
+        last: list[dict[str, Any]] = []
+        for entry in self.entries:
+            if entry.get("event") == "start" and all(
+                entry.get(name) == value for name, value in scope.items()
+            ):
+                last = [entry]
+            elif last and entry.get("run") == last[0].get("run"):
+                last.append(entry)
+        return last
+
     def written(self, endpoint: str) -> Written:
         """The sessions that runs to this endpoint wrote."""
         return written(self.entries, self._scope(endpoint))

@@ -24,6 +24,9 @@ from reconciler.trials.select import changed_trials
 #: Notes about drift that no action shows name no key; this stands for it.
 _NO_KEY = ""
 
+#: How many refusals, or sessions, a sentence names.
+_TOLD = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -152,3 +155,17 @@ def _is_mixed(action: Action) -> bool:
         and action.outside is None
         and any(change.cause != "drift" for change in action.fields)
     )
+
+
+def told_of(pending: Comparison, reason: str) -> str:
+    """A pending plan in one sentence: what a person wants to know before looking at it."""
+    counts = ", ".join(f"{count} to {kind}" for kind, count in pending.counts().items())
+    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_TOLD])
+    return f"{counts}{'; ' if counts else ''}{reason}{refused}"
+
+
+def drift_told(found: Comparison) -> str:
+    """What was changed outside git, in one sentence."""
+    count, keys = len(found.drifted), [key for key in found.drifted if key != _NO_KEY]
+    named = ", ".join(keys[:_TOLD]) + (", …" if len(keys) > _TOLD else "")
+    return f"{count} session{'' if count == 1 else 's'} changed outside git{': ' if named else ''}{named}"

@@ -87,7 +87,8 @@ class PendingPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run that wrote. ``outcomes`` counts its actions by outcome."""
+    """A run that wrote. ``outcomes`` counts its actions by outcome. ``digest`` is that of its plan; it is
+    empty for a run of an earlier process that has no end on record."""
 
     run: str
     at: datetime

@@ -14,9 +14,10 @@ from reconciler.apply.beside import key_mark, with_key
 from reconciler.apply.journal import read_journal
 from reconciler.apply.journal_facts import JournalFacts
 from reconciler.controller.clock import Clock
-from reconciler.controller.comparing import Comparison, compare, only_repairs
+from reconciler.controller.comparing import Comparison, compare, drift_told, only_repairs, told_of
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.hold import Approval, Hold
+from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
 from reconciler.controller.settings import WatchedCatalog
@@ -42,9 +43,6 @@ _ASK_AGAIN: Final = 2.0
 
 #: How many drifted keys an event names.
 _NAMED: Final = 50
-
-#: How many of them, and how many refusals, a sentence names.
-_TOLD: Final = 5
 
 
 class Watched:
@@ -262,6 +260,9 @@ class Watched:
         ):
             return
         self._compared = ()
+        if self.found is None and (ended := interrupted(facts, snapshot.endpoint)) is not None:
+            self._runs = (ended.status,)
+            self.say("applied", ended.sentence, run=ended.status.run, exit_code=4, actions=ended.actions)
         found = self._comparison(self.revision, snapshot, client, self.found)
         if found.in_sync or found.only_drift:
             self.applied_now(self.revision.name)
@@ -444,7 +445,7 @@ class Watched:
             if self._told.get("plan") != (kind, pending.digest):
                 self.say(
                     kind,
-                    _told_of(pending, self._status.reason),
+                    told_of(pending, self._status.reason),
                     digest=pending.digest,
                     counts=pending.counts(),
                 )
@@ -460,13 +461,7 @@ class Watched:
         drifted, told = frozenset(found.drifted), self._told.get("drift", frozenset())
         self._told["drift"] = drifted
         if drifted - told:
-            count, keys = len(drifted), sorted(filter(None, drifted))
-            named = ", ".join(keys[:_TOLD]) + (", …" if len(keys) > _TOLD else "")
-            self.say(
-                "drift_found",
-                f"{count} session{'' if count == 1 else 's'} changed outside git{': ' if named else ''}{named}",
-                sessions=sorted(drifted)[:_NAMED],
-            )
+            self.say("drift_found", drift_told(found), sessions=sorted(drifted)[:_NAMED])
 
     def standing_by(self, holder: str) -> None:
         """Note who holds the lock; empty if nobody else does. Tells when that changes."""
@@ -475,13 +470,6 @@ class Watched:
         elif self.standby and not holder:
             self.say("leading", "no other watcher holds the lock")
         self.standby = holder
-
-
-def _told_of(pending: Comparison, reason: str) -> str:
-    """A pending plan in one sentence: what a person wants to know before looking at it."""
-    counts = ", ".join(f"{count} to {kind}" for kind, count in pending.counts().items())
-    refused = "".join(f"; {one.message}" for one in pending.plan.refusals[:_TOLD])
-    return f"{counts}{'; ' if counts else ''}{reason}{refused}"
 
 
 def settle_of(settings: WatchedCatalog, client: Client) -> float:

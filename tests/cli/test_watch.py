@@ -85,6 +85,8 @@ def test_a_single_look_waits_for_a_list_that_may_lag(
     done = shop.run("watch", "shop", "--once", "--mode=apply", "--settle=3", learned)
     assert done.returncode == 0, done.stderr
     assert set(rows(server)) == {"Alice", "Bob"}
+    assert " applied: 1 unknown (run killed: killed, or still running: no end on record)" in done.stderr
+    assert "on record" not in shop.run("watch", "shop", "--once", "--mode=apply", learned).stderr
 
 
 def test_the_log_can_be_json_and_has_no_prompt(shop: Shell, learned: str) -> None:

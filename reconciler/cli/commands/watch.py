@@ -290,7 +290,8 @@ def _run(watch: Watch, *, once: bool, flags: dict[str, Any]) -> int:
 def _outcome(status: Status) -> int:
     """The exit code of a single look at each catalog."""
     states = {one.state for one in status.catalogs}
-    runs = {run.exit_code for one in status.catalogs for run in one.runs}
+    # A run that was killed earlier is shown, too, and is no result of this look: it has no digest.
+    runs = {run.exit_code for one in status.catalogs for run in one.runs if run.digest}
     if int(ExitCode.PARTIAL) in runs:
         return ExitCode.PARTIAL
     if "Failing" in states:
