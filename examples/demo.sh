@@ -82,6 +82,7 @@ run reconciler plan "$shop" --endpoint local
 
 say "Alice has tests. A server that plays a model shows what the new line does to her answers."
 mkdir -p "$shop/.reconciler"
+: >"$shop/.reconciler/server.log" # it may be read before the server is there
 reconciler server "$shop" --port 0 --chat-script examples/answers.yaml >"$shop/.reconciler/server.log" &
 server=$!
 trap 'kill "$server" 2>/dev/null || :' EXIT
