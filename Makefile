@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## watch a catalog become live sessions on the embedded server
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-test: $(STAMP)  ## run the tests (about 4 minutes on two cores)
+test: $(STAMP)  ## run the tests (about 5 minutes on two cores)
 	$(BIN)/pytest -n auto
 
 javascript: $(STAMP)  ## what the tests compare with under node: another schema validator, another YAML parser
