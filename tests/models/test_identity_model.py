@@ -73,7 +73,7 @@ class Identities(RuleBasedStateMachine):
     that a catalog was applied to last, by state folder, name and environment; ``written`` are the sessions that its
     runs made or changed, each with the key that it got, and ``copied`` what they left alone as copies. ``unsure`` are
     the keys of a catalog whose create was killed: until the next write to one, its journal does not know which session
-    is a copy.
+    is a copy. ``swapped`` are sessions that a hand gave the remark of another one.
     """
 
     def __init__(self) -> None:
@@ -87,6 +87,7 @@ class Identities(RuleBasedStateMachine):
         self.written: dict[tuple[Path, str, str | None], dict[int, str]] = defaultdict(dict)
         self.copied: dict[tuple[Path, str, str | None], set[int]] = defaultdict(set)
         self.unsure: dict[tuple[Path, str, str | None], set[str]] = defaultdict(set)
+        self.swapped: set[int] = set()
         self.texts = 0
 
     def teardown(self) -> None:
@@ -212,6 +213,7 @@ class Identities(RuleBasedStateMachine):
         for row, remark in ((first, second.remark), (second, first.remark)):
             self.server.store.update_session(row.session_id, remark=remark)
             self.world.damaged.pop(row.session_id, None)
+            self.swapped.add(row.session_id)
 
     @rule(which=WHICH)
     def untag(self, which: int) -> None:
@@ -343,6 +345,7 @@ class Identities(RuleBasedStateMachine):
         note(str(done))
         assert done.code != 1, done
         scope = (team.state, team.name, environment)
+        self.swapped -= done.changed.keys()
         if done.writes and words[0] == "apply":
             self.copied[scope] |= copied
         for number in (copied | self.copied[scope]) & done.changed.keys():
@@ -546,7 +549,10 @@ class Identities(RuleBasedStateMachine):
         """The catalog is live, each key once, and nothing is left to do."""
         rows = self.world.rows(team.account)
         scope = (team.state, team.name, environment)
-        for number in self.found_copies(team, environment) | (self.copied[scope] & rows.keys()):
+        again = self.world.run(team, "plan", "--format", "json", environment=environment)
+        told = {note.get("session_id") for note in again.document()["notes"] if note["kind"] == "copy"}
+        left = self.found_copies(team, environment) | self.copied[scope] | (told & self.swapped)
+        for number in left & rows.keys():
             if number not in done.changed and (tag := tag_of(rows[number])) and tag.session_id is None:
                 del rows[number]
         assert live_keys(rows, team, environment) == Counter(team.sessions.keys()), done
@@ -558,7 +564,6 @@ class Identities(RuleBasedStateMachine):
             assert (row.name, row.prompt) == (wanted["name"], wanted["prompt"]), done
             if row.session_id in done.changed:
                 assert (tag.session_id, tag.catalog_id) == (row.session_id, team.id), (row, done)
-        again = self.world.run(team, "plan", "--format", "json", environment=environment)
         assert again.code == 0 and again.document()["actions"] == [], again
 
 
