@@ -75,7 +75,7 @@ class KeepForPlan:
         if where == self.scope or tag.identity in self.identities:
             return live
         prompt = self.likeness.prompt(live) if self.likeness else ""
-        if where in self.near or prompt or (self.likeness and self.likeness.like_key(tag.identity)):
+        if where in self.near or prompt or (self.likeness and self.likeness.like_key(tag)):
             return _named(live.session_id, live.name, tag, prompt)
         sibling = self.catalog is not None and is_sibling(self.catalog, tag)
         return _named(live.session_id, live.name, tag) if sibling else "foreign"

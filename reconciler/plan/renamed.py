@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from reconciler.domain import Catalog, LiveSession, Snapshot
 from reconciler.ownership.key import EVERY_KEY, is_identity
-from reconciler.ownership.tag import Identity
+from reconciler.ownership.tag import Identity, Tag
 from reconciler.plan.types import Action, Note, Refusal
 from reconciler.text.paste import command
 
@@ -31,13 +31,16 @@ class Likeness:
 
     ``prompts`` maps the prompts of the catalog, without white space at the ends, to themselves. ``ignored`` are the
     catalog and environments that a session can't have been renamed from, and ``spoken_for`` the identities that an
-    entry of ``moved`` gives to another environment, with ``*`` as the key for all of a catalog.
+    entry of ``moved`` gives to another environment, with ``*`` as the key for all of a catalog. ``ids`` are
+    those of the catalog, with its former ones; none if it has no id. A catalog that was renamed keeps its id, so the
+    sessions of one with another id are another team's.
     """
 
     keys: Collection[str]
     prompts: Mapping[str, str]
     ignored: frozenset[_Scope]
     spoken_for: frozenset[Identity] = frozenset()
+    ids: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, catalog: Catalog) -> Likeness:
@@ -45,19 +48,29 @@ class Likeness:
         prompts = {wanted.prompt.strip(): wanted.prompt for wanted in catalog.sessions.values()}
         prompts.pop("", None)
         ignored = {(catalog.name, one) for one in (catalog.environment, *catalog.environments)}
-        return cls(catalog.sessions.keys(), prompts, frozenset(ignored), catalog.moved_elsewhere)
+        ids = {catalog.id, *catalog.former_ids} if catalog.id else ()
+        return cls(
+            catalog.sessions.keys(),
+            prompts,
+            frozenset(ignored),
+            catalog.moved_elsewhere,
+            frozenset(one for one in ids if one),
+        )
 
-    def candidate(self, identity: Identity) -> bool:
-        """Whether a session of this identity could have been renamed to one of the catalog."""
+    def candidate(self, tag: Tag) -> bool:
+        """Whether a session with this tag could have been renamed to one of the catalog."""
+        identity = tag.identity
+        if self.ids and tag.catalog_id and tag.catalog_id not in self.ids:
+            return False
         if (identity.catalog, identity.environment) in self.ignored:
             return False
         if self.spoken_for and self.spoken_for & {identity, replace(identity, key=EVERY_KEY)}:
             return False
         return is_identity(identity)
 
-    def like_key(self, identity: Identity) -> bool:
+    def like_key(self, tag: Tag) -> bool:
         """Whether the key is one of the catalog's."""
-        return identity.key in self.keys and self.candidate(identity)
+        return tag.identity.key in self.keys and self.candidate(tag)
 
     def prompt(self, live: LiveSession) -> str:
         """The session's prompt if the catalog has it, too; otherwise an empty string."""
@@ -65,7 +78,7 @@ class Likeness:
         if tag is None or not live.prompt:
             return ""
         prompt = self.prompts.get(live.prompt.strip(), "")
-        return prompt if prompt and self.candidate(tag.identity) else ""
+        return prompt if prompt and self.candidate(tag) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +155,7 @@ def find_renamed(catalog: Catalog, actions: Sequence[Action], snapshot: Snapshot
         tag = live.remark.tag
         if tag is None or tag.identity in catalog.moved:
             continue
-        if likeness.like_key(tag.identity) or likeness.prompt(live):
+        if likeness.like_key(tag) or likeness.prompt(live):
             by_scope.setdefault((tag.identity.catalog, tag.identity.environment), []).append(live)
     target = (catalog.name, catalog.environment)
     found = []

@@ -208,3 +208,18 @@ def test_a_renamed_key_moves_with_its_catalog(shop: Shell, server: RunningServer
     assert shop.run("apply", "shop", "--auto-approve", "--settle", "0").returncode == 0
     assert [row.session_id for row in server.store.sessions()] == [1, 2]
     assert shop.json("plan", "shop")["actions"] == []
+
+
+def test_two_teams_that_start_from_one_example_are_told_apart_by_their_ids(
+    shop: Shell, server: RunningServer
+) -> None:
+    """Neither is told to take over the sessions of the other."""
+    write(shop, head("old", "id: aaaa0000\n"))
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    write(shop, head("new", "id: aaaa0000\n"))
+    assert "maybe-moved" in shop.run("plan", "shop").stdout, "the id stays when the name changes"
+    write(shop, head("new", "id: bbbb1111\n"))
+    planned = shop.run("plan", "shop")
+    assert (planned.returncode, "old" in planned.stdout) == (0, False), planned.stdout
+    assert shop.run("apply", "shop", "--auto-approve").returncode == 0
+    assert sorted(one[1] for one in identities(server)) == ["new"] * 3 + ["old"] * 3
