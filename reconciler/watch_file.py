@@ -22,6 +22,7 @@ from reconciler.schemas import schema_errors
 from reconciler.strict_yaml.document import Document, read_document
 from reconciler.strict_yaml.path import NodePath
 from reconciler.text.nearest import nearest
+from reconciler.text.shown import listed, shown
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -166,13 +167,13 @@ class _Reader:
         if name is None and len(known) == 1:
             return known[0]
         if name is None:
-            hint = f"add `account:`; there are {_listed(known)}"
+            hint = f"add `account:`; there are {listed(known)}"
             self.problems.append(
                 self._source.at_key(at, f"`{'.'.join(map(str, at))}` names no account", hint)
             )
         elif name not in known:
             close = nearest(name, known)
-            hint = f"did you mean `{close}`?" if close else f"declared are {_listed(known)}"
+            hint = f"did you mean `{close}`?" if close else f"declared are {listed(known)}"
             message = f"there is no account `{truncate(name)}`"
             self.problems.append(self._source.at_value((*at, "account"), message, hint))
         else:
@@ -246,7 +247,7 @@ def _misfits(document: Document) -> Iterator[Problem]:
             for key in error.instance:
                 if key not in known:
                     close = nearest(key, known)
-                    hint = f"did you mean `{close}`?" if close else f"known are {_listed(known)}"
+                    hint = f"did you mean `{close}`?" if close else f"known are {listed(known)}"
                     message = f"`{truncate(key)}` is not a field of {what}"
                     yield document.source.at_key((*path, key), message, hint)
         elif error.validator == "required":
@@ -267,15 +268,15 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
         case "enum":
             close = nearest(str(value), [str(one) for one in expected])
             hint = f"did you mean `{close}`?" if close else "write one of these"
-            return f"{what} is {_shown(value)}, and can be {_listed(expected)}", hint
+            return f"{what} is {shown(value)}, and can be {listed(expected)}", hint
         case "type":
             words = expected if isinstance(expected, list) else [expected]
-            return f"{what} is {_shown(value)}, and has to be {' or '.join(map(_type, words))}", described
+            return f"{what} is {shown(value)}, and has to be {' or '.join(map(_type, words))}", described
         case "pattern" | "not" if "h)?(" in str(error.schema.get("pattern")):
-            return f"{what} is {_shown(value)}, and not a duration", "write it like 30s, 5m or 1h30m"
+            return f"{what} is {shown(value)}, and not a duration", "write it like 30s, 5m or 1h30m"
         case "anyOf":
             return (
-                f"{what} is {_shown(value)}, and not a limit",
+                f"{what} is {shown(value)}, and not a limit",
                 "write a count like 10, or a percentage like 5%",
             )
         case "minProperties" | "maxProperties" if what.endswith(".key`"):
@@ -283,28 +284,8 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
         case "minProperties":
             return f"{what} is empty", described
         case _:
-            return f"{what} is {_shown(value)}, which does not fit", described
+            return f"{what} is {shown(value)}, which does not fit", described
 
 
 def _type(name: str) -> str:
     return {"object": "a mapping", "array": "a list", "integer": "an integer"}.get(name, f"a {name}")
-
-
-def _shown(value: JSON) -> str:
-    match value:
-        case str():
-            return f'the string "{truncate(value)}"'
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case None:
-            return "empty"
-        case bool():
-            return str(value).lower()
-        case _:
-            return truncate(str(value))
-
-
-def _listed(words: Any) -> str:
-    return ", ".join(f"`{word}`" for word in words)

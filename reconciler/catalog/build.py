@@ -261,7 +261,8 @@ class Builder:
                 session = self._session(key, given, source, defaults)
                 if session is not None:
                     self._sessions[key] = session
-                    self._cases.add(key, merge_tests(defaults.tests, given.get("tests", ())))
+                    if defaults.tests or "tests" in given:
+                        self._cases.add(key, merge_tests(defaults.tests, given.get("tests", ())))
                     if "adopt" in given:
                         self._adopt(key, given["adopt"], source)
             else:

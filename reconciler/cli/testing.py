@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -23,6 +21,7 @@ from reconciler.cli.keys import did_you_mean
 from reconciler.cli.options import OutPath, split
 from reconciler.cli.progress import progress
 from reconciler.cli.sections import option_in
+from reconciler.cli.stopping import orderly_stop
 from reconciler.domain import Catalog, Snapshot
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.text.hosts import is_loopback
@@ -30,7 +29,7 @@ from reconciler.text.hosts import is_loopback
 if TYPE_CHECKING:
     from reconciler.behaviour.results import Tested
     from reconciler.plan.types import Plan
-    from reconciler.trials.questions import Trial
+    from reconciler.trials.questions import Cost, Trial
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -168,7 +167,7 @@ def run_tests(
     """
     from reconciler.disk import write_out
     from reconciler.trials.answers import Answers, read_recording, recording
-    from reconciler.trials.run import Asking, Limits, check_limits, run_trials
+    from reconciler.trials.run import Asking, Limits, run_trials
     from reconciler.trials.select import tested
 
     given = split(flags, TestFlags)
@@ -180,7 +179,17 @@ def run_tests(
     if not trials:
         return (), 0
     stop = Cancellation()
-    with _interruptible(stop), _asked(given, where, stop) as client, progress("asking") as step:
+
+    def interrupt() -> None:
+        stop.set("interrupted")
+        click.echo("\nstopping: what is known so far is shown (interrupt again to end at once)", err=True)
+
+    def announce(needed: Cost) -> None:
+        if needed.calls and not given.replay:
+            calls = "one call" if needed.calls == 1 else f"at most {needed.calls:,} calls"
+            click.echo(f"{len(trials)} test{'' if len(trials) == 1 else 's'}: {calls}", err=True)
+
+    with orderly_stop(interrupt), _asked(given, where, stop) as client, progress("asking") as step:
         asking = Asking(
             client,
             answers,
@@ -189,11 +198,8 @@ def run_tests(
             given.embedding_model,
             where.connection.parallelism,
             step,
+            announce,
         )
-        needed = check_limits(trials, asking)
-        if needed.calls and client is not None:
-            calls = "one call" if needed.calls == 1 else f"at most {needed.calls:,} calls"
-            click.echo(f"{len(trials)} test{'' if len(trials) == 1 else 's'}: {calls}", err=True)
         outcomes = run_trials(trials, asking)
     record = flags.get("record")
     if record is not None:
@@ -246,21 +252,3 @@ def _host(url: str) -> str:
     from urllib.parse import urlsplit
 
     return urlsplit(url).hostname or ""
-
-
-@contextmanager
-def _interruptible(stop: Cancellation) -> Iterator[None]:
-    """Let the first signal end the run in good order, and a second one at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the workers
-        stop.set("interrupted")
-        click.echo("\nstopping: what is known so far is shown (interrupt again to end at once)", err=True)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from reconciler.errors import Problem
 from reconciler.schemas import schema_errors
 from reconciler.strict_yaml.document import Document
 from reconciler.text.nearest import nearest
+from reconciler.text.shown import listed, shown
 from reconciler.text.truncate import truncate
 from reconciler.values import JSON
 
@@ -117,7 +118,7 @@ def _misfits(document: Document) -> Iterator[Problem]:
 
 def _unknown(key: str, known: list[str], what: str, name: str) -> tuple[str, str]:
     close = nearest(key, known)
-    hint = f"did you mean `{close}`?" if close else f"known are {_listed(known)}"
+    hint = f"did you mean `{close}`?" if close else f"known are {listed(known)}"
     if name == "operations":
         return f"`{truncate(key)}` is not an operation of the API", hint
     return f"`{truncate(key)}` is not a field of {what}", hint
@@ -128,17 +129,17 @@ def _misfit(error: Any, what: str) -> tuple[str, str]:
     match error.validator:
         case "type":
             hint = "" if isinstance(value, dict | list) or expected != "string" else "put it in quotes"
-            return f"{what} is {_shown(value)}, and has to be {_TYPES[expected]}", hint
+            return f"{what} is {shown(value)}, and has to be {_TYPES[expected]}", hint
         case "enum" if error.absolute_path[-1] == "contract":
             hint = f"write `contract: {expected[-1]}`, or use a version that reads the other"
-            return f"{what} is {_shown(value)}, and this program reads versions {_listed(expected)}", hint
+            return f"{what} is {shown(value)}, and this program reads versions {listed(expected)}", hint
         case "enum":
             close = nearest(str(value), expected)
             hint = f"did you mean `{close}`?" if close else "write one of these"
-            return f"{what} is {_shown(value)}, and can be {_listed(expected)}", hint
+            return f"{what} is {shown(value)}, and can be {listed(expected)}", hint
         case "pattern" | "not":  # the `not` forbids line breaks
             return (
-                f"{what} is {_shown(value)}, and is not a path on the service",
+                f"{what} is {shown(value)}, and is not a path on the service",
                 "start it with a single `/`; it never holds an address, a query or white space",
             )
         case "minimum":
@@ -160,23 +161,3 @@ _TYPES: Final = {
     "array": "a list",
     "object": "a mapping",
 }
-
-
-def _shown(value: JSON) -> str:
-    match value:
-        case str():
-            return f'the string "{truncate(value)}"'
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case None:
-            return "empty"
-        case bool():
-            return str(value).lower()
-        case _:
-            return truncate(str(value))
-
-
-def _listed(words: Iterable[object]) -> str:
-    return ", ".join(f"`{word}`" for word in words)

@@ -89,7 +89,7 @@ class Asking:
 
     ``judge`` is the model that judges, None for each persona's own. ``embedding`` is the model for ``similar_to``.
     ``parallelism`` is how many questions are in flight. ``on_answer`` is called with how many questions are done, and
-    how many there are.
+    how many there are. ``on_cost`` is called before the first call with what the run takes.
     """
 
     client: Client | None
@@ -99,6 +99,7 @@ class Asking:
     embedding: str | None = None
     parallelism: int = 8
     on_answer: Callable[[int, int], None] = lambda done, total: None
+    on_cost: Callable[[Cost], None] = lambda needed: None
 
 
 def check_limits(trials: Sequence[Trial], asking: Asking) -> Cost:
@@ -138,7 +139,7 @@ def run_trials(trials: Sequence[Trial], asking: Asking) -> list[Outcome]:
     Raises:
         Refused: it would exceed the limits. Nothing was asked.
     """
-    check_limits(trials, asking)
+    asking.on_cost(check_limits(trials, asking))
     return _Run(asking).run(trials)
 
 

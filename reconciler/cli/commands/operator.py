@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 import click
 
 from reconciler.cli.options import state_option
 from reconciler.cli.sections import SectionedCommand
+from reconciler.cli.stopping import orderly_stop
 from reconciler.errors import ExitCode, ReconcilerError
 
 
@@ -75,17 +73,11 @@ def command(
         lambda text: click.echo(terminal(text), err=True),
         [event_log(log_format, verbose=False)],
     )
-    stopping = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:
-            os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the writes
-        stopping = True
+    def stop() -> None:
         click.echo("stopping: writes in flight finish, no new ones start", err=True)
         operator.stop()
 
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, stop)
-    operator.run()
+    with orderly_stop(stop):
+        operator.run()
     return ExitCode.OK

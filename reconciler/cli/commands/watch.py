@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -25,6 +23,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.run_plan import settle_option
 from reconciler.cli.sections import SectionedCommand, option_in
+from reconciler.cli.stopping import orderly_stop
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -302,23 +301,14 @@ def _outcome(status: Status) -> int:
 @contextmanager
 def _signals(controller: Controller, say: Callable[[str], None]) -> Iterator[None]:
     """Handle the signals of a service: SIGHUP looks now, and the first SIGTERM or SIGINT stops in an orderly way."""
-    stopping = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:
-            os._exit(ExitCode.INTERRUPTED)  # not sys.exit, which would wait for the writes
-        stopping = True
+    def stop() -> None:
         say("stopping: writes in flight finish, no new ones start")
         controller.stop()
 
-    def look(number: int, frame: FrameType | None) -> None:
-        controller.reconcile()
-
-    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: look}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = signal.signal(signal.SIGHUP, lambda number, frame: controller.reconcile())
     try:
-        yield
+        with orderly_stop(stop):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGHUP, before)
