@@ -146,7 +146,7 @@ class Cluster:
         query = {"limit": _PAGE}
         while True:
             answer = self.call("GET", path, accept=accept, **query)
-            yield from answer["items"]
+            yield from answer["items"] or ()  # a list of metadata has null for none
             if not (more := answer["metadata"].get("continue")):
                 return
             query["continue"] = more

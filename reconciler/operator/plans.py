@@ -184,7 +184,7 @@ def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict
         "name": resource.short_name,
         "uid": resource.uid,
     }
-    environment = resource.spec.get("environment")
+    environment = pending.document["environment"]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "PersonaPlan",
