@@ -135,12 +135,22 @@ class Access:
     def __repr__(self) -> str:
         return f"Access({self.origin!r})"
 
-    def failed(self, shown: str, said: str) -> ReconcilerError:
-        """The error of a call that failed. ``said`` is what git or the server said, which might be anything."""
+    def redacted(self, text: str) -> str:
+        """What git or the server said, which might repeat anything, without secrets."""
         for secret in self.secrets:
-            said = said.replace(secret, "***")
-        if "could not read Username" in said or "could not read Password" in said or "Authentication failed" in said:
-            return ReconcilerError(f"{shown}: the credentials of {self.origin} are refused", f"correct {self.origin}")
+            text = text.replace(secret, "***")
+        return text
+
+    def failed(self, shown: str, said: str) -> ReconcilerError:
+        """The error of a call that failed. ``said`` is what git or the server said, :meth:`redacted`."""
+        if (
+            "could not read Username" in said
+            or "could not read Password" in said
+            or "Authentication failed" in said
+        ):
+            return ReconcilerError(
+                f"{shown}: the credentials of {self.origin} are refused", f"correct {self.origin}"
+            )
         if re.search("returned error: 30[0-9]", said):
             return ReconcilerError(
                 f"{shown}: it redirects to another address, and no redirect is followed with credentials",
@@ -172,7 +182,10 @@ def access_to(url: str, credentials: Credentials) -> Iterator[Access]:
             "GIT_CONFIG_SYSTEM": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
-        environ |= _ssh(folder, credentials) if scheme == "ssh" else _http(folder, url, credentials)
+        if credentials.ca:
+            environ.pop("GIT_SSL_CAPATH", None)
+            environ["GIT_SSL_CAINFO"] = _private(folder, "ca.crt", credentials.ca)
+        environ |= _ssh(folder, credentials) if scheme == "ssh" else _http(url, credentials)
         settings = (*_SETTINGS, f"protocol.{scheme}.allow=always")
         yield Access(environ, settings, credentials.origin, _secrets(credentials))
 
@@ -197,7 +210,8 @@ def check(credentials: Credentials) -> None:
     for name in needed:
         if not getattr(one, name):
             raise ReconcilerError(
-                f"{origin} has no `{name}`", f"for {address.scheme}:// it needs `{needed[0]}` and `{needed[1]}`"
+                f"{origin} has no `{name}`",
+                f"for {address.scheme}:// it needs `{needed[0]}` and `{needed[1]}`",
             )
     if address.scheme == "http" and not is_loopback(address.host.strip("[]")):
         raise ReconcilerError(f"{origin} would be sent in clear over a network", "use https:// in its `url`")
@@ -208,16 +222,12 @@ def check(credentials: Credentials) -> None:
         )
 
 
-def _http(folder: str, url: str, credentials: Credentials) -> dict[str, str]:
-    environ = {
+def _http(url: str, credentials: Credentials) -> dict[str, str]:
+    return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"http.{url}.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: Basic {_basic(credentials)}",
     }
-    if credentials.ca:
-        environ["GIT_SSL_CAINFO"] = _private(folder, "ca.crt", credentials.ca)
-        environ["GIT_SSL_CAPATH"] = ""
-    return environ
 
 
 def _ssh(folder: str, credentials: Credentials) -> dict[str, str]:

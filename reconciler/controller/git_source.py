@@ -273,15 +273,17 @@ class GitSource:
                     ) from None
                 raise
         if child.returncode:
-            said = self._said(err) or f"git failed ({child.returncode})"
+            said = self._said(err, access) or f"git failed ({child.returncode})"
             if access is not None:
                 raise access.failed(self._shown, said)
             raise ReconcilerError(f"{self._shown}: {said}", _LOOK)
         return out
 
-    def _said(self, err: bytes) -> str:
+    def _said(self, err: bytes, access: Access | None) -> str:
         """The line with which git explains why it failed, without credentials."""
         text = err.decode("utf-8", "replace").replace(self._url, self._shown)
+        if access is not None:
+            text = access.redacted(text)
         lines = [line for line in text.splitlines() if line.strip()]
         # The reason stands above this line, written by ssh or by the other side.
         reasons = lines[: next((at for at, line in enumerate(lines) if _GENERIC in line), None)]

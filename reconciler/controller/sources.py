@@ -17,9 +17,9 @@ from reconciler.errors import ReconcilerError
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
-class SourceMissingError(ReconcilerError):
-    """The source says that it has no catalog any more, such as one that was deleted. What it said before no longer
-    counts: nothing is written until it has one again."""
+class NoCatalogError(ReconcilerError):
+    """The source can be read, and has no catalog, or only a part of one. What it had before no longer counts: nothing is
+    written until it has a catalog again."""
 
 
 class Source(Protocol):
@@ -32,7 +32,7 @@ class Source(Protocol):
         """The name of the newest revision: a commit, or a digest of files. Cheap if nothing changed.
 
         Raises:
-            SourceMissingError: there is no catalog.
+            NoCatalogError: the source has no catalog, or not a whole one.
         """
 
     def folder(self, revision: str) -> Path:
@@ -86,9 +86,11 @@ class FolderSource:
     def retain(self, revisions: Collection[str]) -> None:
         self._store.retain(revisions)
 
-    def digest_files(self, signature: _Signature) -> str:
+    def _digest(self, signature: _Signature) -> str:
         files = ((path, self._read(path)) for path, facts in signature.items() if not facts.target)
-        return digest_files(files, [(path, facts.target) for path, facts in signature.items() if facts.target])
+        return digest_files(
+            files, [(path, facts.target) for path, facts in signature.items() if facts.target]
+        )
 
     def _check_unchanged(self, before: _Signature) -> None:
         if self._signature() != before:
