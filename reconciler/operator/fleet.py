@@ -49,7 +49,7 @@ class Fleet:
         self._around = Surroundings(
             state,
             catalogs,
-            Rule(lease.held, self._forbids, lease.since),
+            Rule(lease.held, self._forbids, lease.since, lease.mark, lease.outlived),
             (self._note, *on_event),
             self._key,
             inputs,
