@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from reconciler.api.account_rows import AccountRows, Keeps, View
+from reconciler.api.account_rows import AccountRows, Keeps, View, is_known
 from reconciler.api.changes import (
     Closing,
     Known,
@@ -32,7 +32,7 @@ from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
 from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
-from reconciler.domain import Keep, KnownKeep, Listing, LiveSession, Snapshot
+from reconciler.domain import Keep, Listing, LiveSession, Snapshot
 from reconciler.ownership.account import make_account
 
 #: How a look was made: nothing had changed, the changes were read, or the whole list was.
@@ -191,10 +191,9 @@ class AccountList:
             self._closing.passed(due, first.stamps[0])
             self._open = reading.open
         self._numbers |= reading.numbers
-        rows = self._rows = AccountRows(found.seen, reading.keeps.all)
+        rows = self._rows = AccountRows(found.seen, reading.keeps.all, before)
         for view in rows.views:
-            old = before.view(view.keep) if before else None
-            view.asked, view.snapshot = (old.asked, old.snapshot) if old else (began, None)
+            view.asked = view.asked or began
         self._expected = []
         self._full_at = began
         self._took("full", reading.top, found.listing)
@@ -251,11 +250,14 @@ class AccountList:
         """What the next list is to be kept for: what was asked for lately, and what is going to be."""
         views = self._rows.views if self._rows else []
         lately = [view for view in views if now <= view.asked + _FORGOTTEN * self._interval]
-        keeps: list[Keep] = []
-        for keep in [*self._expected, *(view.keep for view in sorted(lately, key=lambda one: -one.asked))]:
-            if keep not in keeps and not any(_is_covered(keep, other) for other in keeps):
-                keeps.append(keep)
-        return keeps
+        wanted = [*self._expected, *(view.keep for view in sorted(lately, key=lambda one: -one.asked))]
+        # Of another catalog's sessions, none keeps enough for this one's.
+        keeps: dict[object, list[Keep]] = {}
+        for keep in wanted:
+            others = keeps.setdefault(keep.scope if is_known(keep) else None, [])
+            if keep not in others and not any(_is_covered(keep, other) for other in others):
+                others.append(keep)
+        return [keep for some in keeps.values() for keep in some]
 
     def _switch_off(self, why: str) -> None:
         self.deltas, self.why = "off", f"{why}; {_LEARN}"
@@ -371,7 +373,7 @@ def note_account(client: Client, live: LiveSession, numbers: set[int | str]) -> 
 
 def _is_covered(keep: Keep, other: Keep) -> bool:
     """Whether what the other one keeps is enough, whatever sessions there are."""
-    return isinstance(keep, KnownKeep) and keep.beyond(other) == frozenset()
+    return is_known(keep) and keep.beyond(other) == frozenset()
 
 
 def _face(row: Row) -> object:
