@@ -29,7 +29,7 @@ from reconciler.controller.sources import FolderSource
 from reconciler.controller.status import AccountStatus
 from reconciler.controller.trouble import Trouble, after, of_account
 from reconciler.controller.watched import Watched
-from reconciler.controller.writing import Hands, write
+from reconciler.controller.writing import Hands, confirm_removal, write
 from reconciler.domain import Keep, Snapshot
 from reconciler.errors import Problem, ReconcilerError, Refused
 
@@ -157,9 +157,9 @@ class AccountLoop:
         found = loader.take()
         if found is None:
             return
-        before = one.load_trouble
+        before, revision = one.load_trouble, one.revision
         one.take(found)
-        if found.loaded is not None:
+        if one.revision is not revision:
             self._check_service(one)
             with suppress(ReconcilerError):  # comparing tells
                 one.retain()
@@ -240,6 +240,8 @@ class AccountLoop:
             self._compare(looked)
             if sum(self._write(one) for one in looked):
                 self._compare(looked)
+            for one in looked:
+                self._confirm(one)
         except Exception as error:
             self.failed(error)
         else:
@@ -297,15 +299,9 @@ class AccountLoop:
             return False
         if one.write_trouble is not None and self._clock.monotonic() < one.write_trouble.at:
             return False
-        assert self._client is not None and self._list is not None
-
-        def listed(keep: Keep, full: bool) -> Snapshot:
-            return self._listed(keep, recent=0, full=full)
-
-        hands = Hands(self._client, self._list, self._clock, self._stop, listed, self._rule)
         self.writing = True
         try:
-            wrote = write(one, hands)
+            wrote = write(one, self._hands())
         except Exception as error:
             if of_account(error):
                 raise
@@ -323,6 +319,25 @@ class AccountLoop:
         else:
             one.write_trouble = None
         return wrote
+
+    def _confirm(self, one: Watched) -> None:
+        """See that a removal is done."""
+        if not one.to_confirm():
+            return
+        try:
+            confirm_removal(one, self._hands())
+        except Exception as error:
+            if of_account(error):
+                raise
+            one.look_trouble = after(error, one.look_trouble, self._clock, self._spread())
+
+    def _hands(self) -> Hands:
+        assert self._client is not None and self._list is not None
+
+        def listed(keep: Keep, full: bool) -> Snapshot:
+            return self._listed(keep, recent=0, full=full)
+
+        return Hands(self._client, self._list, self._clock, self._stop, listed, self._rule)
 
     def _listed(self, keep: Keep, *, recent: float, full: bool) -> Snapshot:
         """The sessions of the account, as they are now, or were in this look.

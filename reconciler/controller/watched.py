@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,7 @@ from reconciler.controller.hold import Approval, Hold
 from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
+from reconciler.controller.removing import Removed
 from reconciler.controller.settings import WatchedCatalog
 from reconciler.controller.states import State
 from reconciler.controller.status import (
@@ -74,6 +76,7 @@ class Watched:
         self.asked = True  # somebody wants it looked at
         self.again = False  # somebody wants a revision that failed to be tried again
         self.approval: Approval | None = None
+        self.removed: Removed | None = None
         self._account = account
         self._clock = clock
         self._tell = tell
@@ -156,6 +159,7 @@ class Watched:
         if found.newest is not None:
             self.attempted = found.newest
         if found.error is not None:
+            self._fall_back(found.error)
             # An invalid revision says what git wants, and that it can't be had. A source that fails says nothing.
             self._invalid = found.newest if isinstance(found.error, CatalogError) else self._invalid
             self.load_trouble = after(found.error, self.load_trouble, self._clock, self._spread())
@@ -168,6 +172,13 @@ class Watched:
             self.say("revision", f"revision {found.loaded.name[:12]} is loaded", revision=found.loaded.name)
         if self.revision is not None and found.newest == self.revision.name:
             self.load_trouble, self._invalid = None, None
+
+    def _fall_back(self, error: Exception) -> None:
+        """Remove what the applied revision says if the source is gone, perhaps for good."""
+        if self.settings.removal and self.revision is None and not isinstance(error, CatalogError):
+            with suppress(ReconcilerError, OSError):  # then the error of the source tells
+                if (applied := self._memory.applied()) is not None:
+                    self.take(Found(applied, load_revision(self.settings, applied)))
 
     def known(self, now: float) -> str | None:
         """The revision that need not be loaded again: one that failed not before its next attempt, or before somebody
@@ -264,18 +275,20 @@ class Watched:
             self._runs = (ended.status,)
             self.say("applied", ended.sentence, run=ended.status.run, exit_code=4, actions=ended.actions)
         found = self._comparison(self.revision, snapshot, client, self.found)
-        if found.in_sync or found.only_drift:
+        if (found.in_sync or found.only_drift) and not self.settings.removal:
             self.applied_now(self.revision.name)
         self.repair = self._repair(found, listed, client)
         self.found = found
         self._compared = (snapshot, self.revision, facts, self._applied)
-        self._announce_drift(found)
+        if not self.settings.removal:
+            self._announce_drift(found)
 
     def _comparison(
         self, revision: Revision, snapshot: Snapshot, client: Client, before: Comparison | None
     ) -> Comparison:
         marked = with_key(snapshot, key_mark(client, self.settings.state))
-        return compare(self.settings.limits.limited(revision.catalog), marked, self.facts(), client, before)
+        catalog, removal = self.settings.limits.limited(revision.catalog), bool(self.settings.removal)
+        return compare(catalog, marked, self.facts(), client, before, removal=removal)
 
     def _repair(
         self, found: Comparison, listed: Callable[[Keep], Snapshot], client: Client
@@ -297,6 +310,11 @@ class Watched:
         mode = self.settings.mode
         chosen = self.repair if mode == "repair" else self.found if mode in ("approve", "apply") else None
         return None if chosen is None or chosen.plan.empty else chosen
+
+    def to_confirm(self) -> bool:
+        """Whether a removal has come to its end, if a list that can be relied on says so, too."""
+        done = self.found is not None and self.found.in_sync and self.look_trouble is None
+        return bool(self.settings.removal) and self.removed is None and done and self.misplaced is None
 
     def hold(self) -> Hold | None:
         """What keeps the pending plan from being written; None if it may be written now."""
@@ -383,6 +401,8 @@ class Watched:
             return 0.0  # what held the plan back is over
         if hold is not None and hold.until is not None:
             times.append(hold.until)
+        if self.to_confirm() and self.settles_at:
+            times.append(self.settles_at)
         return 0.0 if self.asked and self.revision is not None else min(times, default=None)
 
     def publish(self, next_look: datetime | None) -> None:

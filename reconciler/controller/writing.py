@@ -19,6 +19,7 @@ from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
+from reconciler.controller.removing import removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import RunStatus
 from reconciler.controller.watched import Watched, settle_of
@@ -81,6 +82,22 @@ def write(one: Watched, hands: Hands) -> bool:
         return False
 
 
+def confirm_removal(one: Watched, hands: Hands) -> None:
+    """Note that a removal is done, if all pages of the list show no session of the catalog, and the list does not lag.
+
+    Raises:
+        ReconcilerError: the list or the journal can't be read.
+    """
+    if _lags(one, hands):
+        return
+    one.settles_at = 0.0
+    if not hands.rule.holding():
+        return
+    one.compare(lambda keep: hands.listed(keep, True), hands.client)
+    if one.found is not None and one.to_confirm():
+        one.removed = removed(one.found.plan, one.facts(), one.settings.removal)
+
+
 def _both(one: Callable[[], bool], other: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: one() and other()
 
@@ -137,6 +154,7 @@ def _note(one: Watched, hands: Hands, written: Comparison, report: Report, appro
         of_kind = actions.setdefault(result.action.kind, {})
         of_kind[result.outcome] = of_kind.get(result.outcome, 0) + 1
     whole = report.exit_code == 0 and report.verification == "verified" and written is one.found
+    whole = whole and not one.settings.removal
     one.wrote(
         RunStatus(
             report.run,
@@ -201,4 +219,5 @@ def _by(one: Watched) -> dict[str, str | bool]:
     if settings.root is None:  # the source has its own commits, whatever repository the state folder lies in
         by.pop("dirty", None)
         by["commit"] = revision.name
-    return {**by, "revision": revision.name, "mode": settings.mode}
+    removal: dict[str, str | bool] = {"removal": settings.removal} if settings.removal else {}
+    return {**by, "revision": revision.name, "mode": settings.mode, **removal}
