@@ -273,7 +273,7 @@ class Watched:
         self._compared = ()
         if self.found is None and (ended := interrupted(facts, snapshot.endpoint)) is not None:
             self._runs = (ended.status,)
-            self.say("applied", ended.sentence, run=ended.status.run, exit_code=4, actions=ended.actions)
+            self.say("interrupted", ended.sentence, run=ended.status.run, exit_code=4, actions=ended.actions)
         found = self._comparison(self.revision, snapshot, client, self.found)
         if (found.in_sync or found.only_drift) and not self.settings.removal:
             self.applied_now(self.revision.name)

@@ -29,6 +29,7 @@ EVENTS: Final[dict[Kind, tuple[str, str]]] = {
     "drift_found": ("Warning", "DriftFound"),
     "plan_pending": ("Normal", "PlanPending"),
     "applied": ("Normal", "Applied"),
+    "interrupted": ("Warning", "Interrupted"),
     "refused": ("Warning", "Refused"),
     "failing": ("Warning", "Failing"),
     "recovered": ("Normal", "Recovered"),

@@ -67,7 +67,7 @@ class Metrics:
         if event.kind == "looked":
             self._looks.labels(*names, str(event.facts["outcome"])).inc()
             self._seconds.labels(*names).observe(float(event.facts["seconds"]))
-        elif event.kind == "applied":
+        elif event.kind in ("applied", "interrupted"):
             for kind, outcome, number in actions(event.facts.get("actions", {})):
                 self._actions.labels(*names, kind, outcome).inc(number)
 
