@@ -72,13 +72,15 @@ def without_looking(resource: Resource, reason: str, message: str) -> dict[str, 
 
 
 def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of a resource that is being deleted, and whose sessions are removed before: what the removal waits for,
-    and how to let the resource go without it."""
+    """The status of a resource whose sessions are removed before it is gone: what that waits for, and how to let the
+    resource go without it."""
     ready, synced, drifted = status["conditions"]
     if ready["status"] != "False":
         ready = {**ready, "status": "Unknown", "reason": "Removing"}
         pending = synced["reason"] == "PlanPending"
-        ready["message"] = f"its sessions are removed before it is gone{': ' + synced['message'] if pending else ''}"
+        ready["message"] = (
+            f"its sessions are removed before it is gone{': ' + synced['message'] if pending else ''}"
+        )
     command = (
         f"kubectl -n {resource.namespace} annotate personacatalog {resource.short_name} {FORCE_ORPHAN}=true"
     )

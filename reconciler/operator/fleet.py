@@ -11,12 +11,13 @@ from typing import Any
 
 from reconciler.controller.controller import UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.removing import Removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import WatchedStatus
-from reconciler.errors import Refused
-from reconciler.operator.conditions import of_look, without_looking
+from reconciler.errors import Refused, UsageError
+from reconciler.operator.conditions import of_look, of_removal, without_looking
 from reconciler.operator.lease import Lease
-from reconciler.operator.resource import Account, Resource, read_account, read_resource
+from reconciler.operator.resource import FINALIZER, Account, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
 
 #: A catalog in an environment of an account: (address, key), catalog, environment.
@@ -132,11 +133,14 @@ class Fleet:
     def _converge(self, account: str) -> None:
         if not self._started:
             return
-        resources = [one for one in self._resources.values() if one.account == account]
+        resources = [one for one in self._resources.values() if one.account == account and self._watches(one)]
         if resources and account not in self._runners:
             self._runners[account] = Runner(account, self._around)
         if account in self._runners:
             self._runners[account].want(self._accounts.get(account), resources)
+
+    def _watches(self, resource: Resource) -> bool:
+        return not resource.deleted or not self.spared(resource)
 
     def _running(self, resource: Resource) -> Any:
         runner = self._runners.get(resource.account)
@@ -159,6 +163,10 @@ class Fleet:
             own = next((one for one in self._resources.values() if one.name == status.name), None)
             if own is None:
                 return "its resource, which is gone"
+            if own.removing:
+                return self._forbids_removal(own)
+            if own.wants_finalizer and FINALIZER not in own.finalizers:
+                return f"its finalizer, {FINALIZER}, to be set"
             older = self._older(own)
             if older is not None:
                 return f"{older.name}, an older resource for the same catalog, to be deleted"
@@ -187,11 +195,15 @@ class Fleet:
 
     def _rivals(self, resource: Resource) -> list[Resource]:
         """Older resources with the same environment and account."""
+        return [one for one in self._same_place(resource) if one.age < resource.age]
+
+    def _same_place(self, resource: Resource) -> list[Resource]:
+        """The other resources with the same environment and account."""
         account = self._accounts.get(resource.account)
         return [
             one
             for one in self._resources.values()
-            if one.age < resource.age
+            if one.uid != resource.uid
             and one.spec.get("environment") == resource.spec.get("environment")
             and account is not None
             and _same_account(self._accounts.get(one.account), account)
@@ -202,6 +214,59 @@ class Fleet:
         if account is None or catalog is None:
             return None
         return (account.endpoint, account.key), catalog, resource.spec.get("environment")
+
+    # Removals
+
+    def spared(self, resource: Resource) -> str:
+        """Why the sessions of a deleted resource stay; empty if they are removed."""
+        with self._lock:
+            other = None if resource.spared else self._claimant(resource)
+        claim = "has the same catalog, environment and account"
+        return resource.spared or (f"{other.name} {claim}" if other is not None else "")
+
+    def looked_at(self, resource: Resource) -> bool:
+        """Whether a controller looks at a resource, and may write for it. It stops if the sessions stay."""
+        with self._lock:
+            self._converge(resource.account)
+            running = self._running(resource)
+        return running is not None and running.has(resource)
+
+    def removed(self, resource: Resource) -> Removed | None:
+        """What the removal of a deleted resource's sessions did; None if it is not done."""
+        with self._lock:
+            self._converge(resource.account)
+            running = self._running(resource)
+        if running is None or running.controller is None or not running.watches(resource):
+            return None
+        with suppress(UsageError):  # its spec can't be used
+            found: Removed | None = running.controller.removed(resource.name)
+            return found
+        return None
+
+    def _forbids_removal(self, own: Resource) -> str:
+        """What a removal waits for, because of other resources: they may want the sessions."""
+        if (other := self._claimant(own)) is not None:
+            return f"{other.name}, which has the same catalog"
+        unknown = next((one.name for one in self._same_place(own) if self._catalog(one) is None), "")
+        return f"{unknown} to be loaded, which has the same account" if unknown else ""
+
+    def _claimant(self, resource: Resource) -> Resource | None:
+        """Another resource that wants the sessions of a deleted one. One that is deleted, too, does if it is older."""
+        claim = self._claim(resource)
+        if claim is None:
+            return None
+        for one in self._same_place(resource):
+            if self._catalog(one) == claim[1] and (not one.deleted or one.age < resource.age):
+                return one
+        return None
+
+    def _catalog(self, resource: Resource) -> str | None:
+        """The catalog of a resource, also of one that is suspended or fails, as it was known last; empty if it never
+        was. None: it is not known yet. Somebody else may write a status, which can only save sessions here."""
+        if resource.name in self._loaded:
+            return self._loaded[resource.name]
+        current = resource.status.get("observedGeneration") == resource.generation
+        return str(resource.status.get("catalog", "")) if current else None
 
     # What others see
 
@@ -222,7 +287,14 @@ class Fleet:
         return accounts[0].account if accounts else ""
 
     def status(self, resource: Resource) -> dict[str, Any] | None:
-        """The status of a resource, without times; None while its controller is being started anew."""
+        """The status of a resource, without times. None: it stays as it was, because its controller is being started
+        anew, or it is deleted and its sessions stay."""
+        if resource.deleted and not resource.removing:
+            return None
+        found = self._status(resource)
+        return of_removal(resource, found) if found and resource.removing else found
+
+    def _status(self, resource: Resource) -> dict[str, Any] | None:
         with self._lock:
             running, older = self._running(resource), self._older(resource)
             if resource.account not in self._accounts:

@@ -15,6 +15,7 @@ from reconciler.controller.events import Event, Kind
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.conditions import shown, timed
 from reconciler.operator.fleet import Fleet
+from reconciler.operator.removal import Finalizers
 from reconciler.operator.resource import Resource
 from reconciler.text.timestamps import write_timestamp
 
@@ -46,6 +47,7 @@ class Reporter:
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
+        self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
         self._wake = threading.Event()
 
@@ -81,6 +83,8 @@ class Reporter:
     def _write(self, fleet: Fleet) -> None:
         resources = fleet.resources()
         for one in resources:
+            if self._finalizers.handle(fleet, one):
+                continue
             found = fleet.status(one)
             if found is None:
                 continue
@@ -113,7 +117,16 @@ class Reporter:
     def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
         """Events for what no controller tells, since none runs."""
         ready = status["conditions"][0]
-        if ready["reason"] in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+        if resource.removing:
+            if ready["status"] == "False":
+                self._post(resource, "Warning", "RemovalBlocked", ready["message"])
+        elif ready["reason"] in (
+            "Conflict",
+            "AccountMissing",
+            "InvalidAccount",
+            "InvalidSpec",
+            "Unauthorized",
+        ):
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
             for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
