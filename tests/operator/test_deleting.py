@@ -286,6 +286,7 @@ def alone(cluster: Plane, operator: Operator) -> Iterator[None]:
     assert operator.end() == 0
     yield
     operator.child = start(cluster, operator.catalogs.parent).child
+    eventually(lambda: "leading" in operator.log.read_text())
 
 
 @pytest.mark.usefixtures("alone")
