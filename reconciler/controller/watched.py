@@ -17,7 +17,7 @@ from reconciler.apply.journal_facts import JournalFacts
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison, compare, drift_told, only_repairs, told_of
 from reconciler.controller.events import Event, Kind
-from reconciler.controller.hold import Approval, Hold
+from reconciler.controller.hold import Approval, Hold, outside_window
 from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
@@ -36,7 +36,6 @@ from reconciler.controller.trouble import Trouble, after
 from reconciler.domain import Keep, Snapshot
 from reconciler.errors import CatalogError, ReconcilerError
 from reconciler.plan.keep import keep_for_catalog
-from reconciler.text.timestamps import write_timestamp
 
 #: How many runs the status shows.
 _RUNS: Final = 10
@@ -183,7 +182,7 @@ class Watched:
             self.load_trouble, self._invalid = None, None
 
     def _fall_back(self, error: Exception) -> None:
-        """Remove what the applied revision says if the source is gone, perhaps for good."""
+        """A removal follows the applied revision if the source is gone, perhaps for good."""
         if self.settings.removal and self.revision is None and not isinstance(error, CatalogError):
             with suppress(ReconcilerError, OSError):  # then the error of the source tells
                 if (applied := self._memory.applied()) is not None:
@@ -339,7 +338,7 @@ class Watched:
             return Hold("PlanPending", "somebody who applies it: the mode `observe` writes nothing")
         if self.to_write() is not pending:
             return Hold("PlanPending", self._why_not_repaired(pending))
-        if self._missing:
+        if self._missing and not self.settings.removal:
             return Hold("PlanPending", "its source, which has no whole catalog")
         if mode != "repair" and self._invalid is not None:
             return Hold("PlanPending", f"a valid revision: {self._invalid[:12]}, the newest one, is invalid")
@@ -347,8 +346,8 @@ class Watched:
             return Hold("PlanPending", f"an approval: reconciler approve {pending.digest}")
         if why := self._forbids(self._status):
             return Hold("PlanPending", why, now + _ASK_AGAIN)
-        if (window := self._window()) is not None:
-            return window
+        if (closed := outside_window(self.settings.window, self._clock)) is not None:
+            return closed
         if now < self.held_until:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
@@ -369,14 +368,6 @@ class Watched:
                 "(reconciler apply, or the mode `apply`)"
             )
         return "somebody who applies it: the mode `repair` writes only what drifted"
-
-    def _window(self) -> Hold | None:
-        window, moment = self.settings.window, self._clock.now()
-        if window is None or window.open_at(moment):
-            return None
-        opens = window.next_open(moment)
-        until = self._clock.monotonic() + (opens - moment).total_seconds()
-        return Hold("PlanPending", f"the window {window.text}, from {write_timestamp(opens)}", until)
 
     def wrote(self, run: RunStatus, actions: Mapping[str, Mapping[str, int]], revision: str | None) -> None:
         """Note a run. ``revision`` is the one that is live as a whole now, if one is.
