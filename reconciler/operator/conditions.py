@@ -60,13 +60,18 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} to {kind}" for kind, count in sorted(counts.items())) or "nothing to write"
 
 
-def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
-    """The status of a resource that is not looked at, and why. Its revisions stay."""
+def without_looking(
+    resource: Resource, reason: str, message: str, *, catalog: str | None = None
+) -> dict[str, Any]:
+    """The status of a resource that is not looked at, and why. Its revisions stay, and its ``catalog`` if that is not
+    known better."""
     kept = {
         name: resource.status[name]
         for name in ("catalog", "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
+    if catalog is not None:
+        kept["catalog"] = catalog
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),

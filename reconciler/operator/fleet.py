@@ -269,26 +269,36 @@ class Fleet:
         """What a removal waits for, because of other resources: they may want the sessions."""
         if (other := self._claimant(own)) is not None:
             return f"{other.name}, which has the same catalog"
-        unknown = next((one.name for one in self._same_place(own) if self._catalog(one) is None), "")
-        return f"{unknown} to be loaded, which has the same account" if unknown else ""
+        unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
+        return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
 
     def _claimant(self, resource: Resource) -> Resource | None:
-        """Another resource that wants the sessions of a deleted one. One that is deleted, too, does if it is older."""
+        """Another resource that wants the sessions of a deleted one."""
         claim = self._claim(resource)
         if claim is None:
             return None
-        for one in self._same_place(resource):
-            if self._catalog(one) == claim[1] and (not one.deleted or one.age < resource.age):
-                return one
-        return None
+        return next((one for one in self._may_claim(resource) if self._catalog(one) == claim[1]), None)
+
+    def _may_claim(self, resource: Resource) -> list[Resource]:
+        """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""
+        others = self._same_place(resource)
+        return [one for one in others if not one.deleted or one.age < resource.age]
 
     def _catalog(self, resource: Resource) -> str | None:
-        """The catalog of a resource, also of one that is suspended or fails, as it was known last; empty if it never
-        was. None: it is not known yet. Somebody else may write a status, which can only save sessions here."""
+        """The catalog of a resource. If it is suspended or can't be loaded, what its status says, which is empty if it
+        never was; whoever writes that can only save sessions here. None: it is not loaded yet."""
         if resource.name in self._loaded:
             return self._loaded[resource.name]
-        current = resource.status.get("observedGeneration") == resource.generation
-        return str(resource.status.get("catalog", "")) if current else None
+        last = str(resource.status.get("catalog", ""))
+        if resource.spec.get("suspend", False) or (resource.deleted and resource.spared):
+            return last
+        running = self._running(resource)
+        if running is None or not running.watches(resource):
+            return None
+        if running.controller is None or resource.uid in running.invalid:
+            return last
+        states = {one.name: one.state for one in running.controller.status().catalogs}
+        return None if states.get(resource.name) in (None, "Pending", "Loading") else last
 
     # What others see
 
@@ -335,7 +345,7 @@ class Fleet:
                 return without_looking(resource, "AccountMissing", message)
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
-            return without_looking(resource, "Conflict", message)
+            return without_looking(resource, "Conflict", message, catalog=self._loaded.get(resource.name))
         if running is None or not running.watches(resource):
             return None
         error = running.invalid_account or (running.invalid or {}).get(resource.uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,6 +13,10 @@ from reconciler.operator.resource import FINALIZER, Resource
 
 #: Tells an event: type, reason and message.
 Post = Callable[[Resource, str, str, str], None]
+
+#: How long to wait after the cluster has forbidden a change (seconds), and what ends that.
+_AGAIN: Final = 60.0
+_FIX: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
 
 #: How many keys an event names.
 _NAMED: Final = 20
@@ -24,6 +29,7 @@ class Finalizers:
 
     def __init__(self, cluster: Cluster, post: Post) -> None:
         self._cluster, self._post = cluster, post
+        self._forbidden: dict[str, float] = {}  # when to try again (monotonic clock), by uid
 
     def handle(self, fleet: Fleet, resource: Resource) -> bool:
         """Set or remove the finalizer if it is time. Returns whether a deleted resource was let go.
@@ -43,6 +49,8 @@ class Finalizers:
         return False
 
     def _set(self, fleet: Fleet, resource: Resource, *, wanted: bool) -> None:
+        if time.monotonic() < self._forbidden.get(resource.uid, 0.0):
+            return
         path = catalogs(resource.namespace, resource.short_name)
         try:
             found = self._cluster.call("PATCH", path, _patch(resource, wanted=wanted), kind=_JSON_PATCH)
@@ -50,7 +58,8 @@ class Finalizers:
             if error.status == 404:
                 fleet.gone(resource.uid)
             elif error.status == 403:
-                self._post(resource, "Warning", "Forbidden", error.problems[0].message)
+                self._forbidden[resource.uid] = time.monotonic() + _AGAIN
+                self._post(resource, "Warning", "Forbidden", f"{error.problems[0].message}. {_FIX}")
             elif error.status not in (409, 422):  # it has changed: what it is now will be seen
                 raise
             return

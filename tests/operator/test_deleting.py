@@ -364,3 +364,41 @@ def test_nothing_is_written_before_the_finalizer_is_set(own: Own, here: World) -
     here.server.before.append(look)
     live(here)
     assert {tuple(one) for one in seen} == {(FINALIZER,)}
+
+
+def test_a_resource_that_was_deleted_while_no_operator_ran(own: Own, here: World) -> None:
+    """Also then, the one that stays keeps the sessions, although nothing is loaded yet."""
+    live(here)
+    time.sleep(1.1)  # creation times have no fractions
+    here.write("copy", "shop", alice="Be rude.", bob="Be rude.")
+    here.add("copy", mode="Apply")
+    here.becomes("copy", Ready="Conflict")
+    ids = {row.session_id for row in here.rows().values()}
+    assert own.running[0].end() == 0
+    delete(here)
+    own.start("empty")
+    goes(here)
+    assert len(said(here, "Orphaned")) == 1
+    here.becomes("copy", Ready="Succeeded", Synced="InSync")
+    assert {row.session_id for row in here.rows().values()} == ids
+
+
+def test_without_the_right_to_set_finalizers_nothing_is_written(own: Own, here: World) -> None:
+    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reconciler-operator"
+    before = here.cluster.call("GET", role)["rules"]
+    less = [
+        {**rule, "verbs": [one for one in rule["verbs"] if one != "patch"]}
+        if rule["resources"] == ["personacatalogs"]
+        else rule
+        for rule in before
+    ]
+    assert less != before
+    here.cluster.patch(role, {"rules": less})
+    try:
+        here.add(mode="Apply", deletionPolicy="Delete")
+        eventually(lambda: said(here, "Forbidden") != [])
+        here.becomes(Synced="PlanPending")
+        assert here.writes() == []
+    finally:
+        here.cluster.patch(role, {"rules": before})
+    assert "kubectl apply -f deploy/kubernetes/rbac.yaml" in said(here, "Forbidden")[0]
