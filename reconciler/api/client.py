@@ -42,6 +42,10 @@ class Reply:
     error: ApiError | None = None
 
 
+def _permitted() -> None:
+    """Every write may be sent."""
+
+
 #: Called after each call, in the thread of the call.
 Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 
@@ -74,6 +78,7 @@ class Client:
         self._shared = transport is not None
         self._transport = transport or Transport(endpoint, connections, connect_timeout, read_timeout)
         self.observer: Observer | None = None
+        self.permit: Callable[[], None] = _permitted
 
     def __enter__(self) -> Client:
         return self
@@ -92,6 +97,11 @@ class Client:
 
         self.observer = both
 
+    def permitted_by(self, permit: Callable[[], None]) -> None:
+        """Ask before each write, of this client and of those made from it, whether it may be sent: right before its
+        first byte, when the connection stands already. ``permit`` raises if it may not."""
+        self.permit = permit
+
     def close(self) -> None:
         """Close all connections, unless they belong to another client."""
         if not self._shared:
@@ -99,16 +109,7 @@ class Client:
 
     def with_contract(self, contract: Contract) -> Client:
         """A client over the same connections that speaks by another contract."""
-        client = Client(
-            self.endpoint,
-            contract,
-            connections=self.connections,
-            tries=self.tries,
-            limiter=self.limiter,
-            transport=self._transport,
-        )
-        client.observer = self.observer
-        return client
+        return self._like(contract, self.limiter)
 
     def uncancellable(self) -> Client:
         """A client over the same connections whose calls continue after the run was asked to stop."""
@@ -116,15 +117,18 @@ class Client:
 
     def paced_by(self, limiter: RateLimiter) -> Client:
         """A client over the same connections with another pace, and another request to stop."""
+        return self._like(self.contract, limiter)
+
+    def _like(self, contract: Contract, limiter: RateLimiter) -> Client:
         client = Client(
             self.endpoint,
-            self.contract,
+            contract,
             connections=self.connections,
             tries=self.tries,
             limiter=limiter,
             transport=self._transport,
         )
-        client.observer = self.observer
+        client.observer, client.permit = self.observer, self.permit
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
@@ -159,7 +163,7 @@ class Client:
         Raises:
             ApiError: it failed. Its ``outcome`` says whether the work may have been done nevertheless.
         """
-        return self._send(self.contract.operation(name), fields, session, check)
+        return self._send(self.contract.operation(name), fields, session, check, self.permit)
 
     def call(
         self,
@@ -168,13 +172,15 @@ class Client:
         *,
         session: str = "",
         check: Callable[[], None] = lambda: None,
+        permit: Callable[[], None] | None = None,
     ) -> Reply:
-        """Send any call once, and return its outcome. ``check`` is as in :meth:`write`."""
+        """Send any call once, and return its outcome. ``check`` is as in :meth:`write`, ``permit`` as in
+        :meth:`permitted_by`."""
         started = self.limiter.wait()
         check()
         response: requests.Response | None = None
         try:
-            response = self._answer(operation, fields, session)
+            response = self._answer(operation, fields, session, permit)
             reply = Reply(read_answer(operation, response, self.endpoint, session), response)
         except ApiError as error:
             if error.throttled:
@@ -193,15 +199,22 @@ class Client:
         fields: Mapping[str, Any],
         session: str,
         check: Callable[[], None] = lambda: None,
+        permit: Callable[[], None] | None = None,
     ) -> Any:
-        reply = self.call(operation, fields, session=session, check=check)
+        reply = self.call(operation, fields, session=session, check=check, permit=permit)
         if reply.error is not None:
             raise reply.error
         return reply.body
 
-    def _answer(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
+    def _answer(
+        self,
+        operation: Operation,
+        fields: Mapping[str, Any],
+        session: str,
+        permit: Callable[[], None] | None,
+    ) -> requests.Response:
         try:
-            return self._transport.send(operation, fields)
+            return self._transport.send(operation, fields, permit)
         except ValueError:
             # The address or the key is not possible in HTTP. The text of the error may contain the key.
             raise ApiError(

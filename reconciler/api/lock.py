@@ -192,9 +192,9 @@ class _Desk:
         return found
 
     def give_back(self, client: Client) -> None:
-        """Remove every ticket of this run. What can't be removed expires by itself."""
-        self._remove_drawn(client)
-        with suppress(ReconcilerError):
+        """Remove every ticket of this run. What can't be removed, or must not be any more, expires by itself."""
+        with suppress(ReconcilerError, Interrupted):
+            self._remove_drawn(client)
             for _ in poll_until(client.limiter, lambda: self._until):
                 if not self._unseen:
                     return

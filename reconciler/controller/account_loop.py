@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.address import same_address
 from reconciler.api.account_list import AccountList
-from reconciler.api.cancellation import Cancellation
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client, Observer
 from reconciler.api.endpoint import LOCAL, Endpoint
 from reconciler.api.errors import ApiError, UnreliableListError
@@ -376,8 +376,18 @@ class AccountLoop:
         )
         if self._on_call is not None:
             client.observe(self._on_call(self.mark))
+        client.permitted_by(self._permit)
         self._key, self._client = key, client
         self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+
+    def _permit(self) -> None:
+        """Asked right before a write is sent, be it of a run or of its lock.
+
+        Raises:
+            Interrupted: another process may write by now.
+        """
+        if not self._rule.holding():
+            raise Interrupted
 
     @property
     def key_refused(self) -> bool:

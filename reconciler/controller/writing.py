@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from reconciler.api.cancellation import Cancellation
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.lister import Lister
 from reconciler.api.lock import SKEW, LockHeldError, Ticket, tickets
@@ -79,6 +79,10 @@ def write(one: Watched, hands: Hands) -> bool:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
+    except Interrupted:
+        if hands.stop.is_set():
+            raise
+        return False  # another process may write by now
 
 
 def _both(one: Callable[[], bool], other: Callable[[], bool]) -> Callable[[], bool]:

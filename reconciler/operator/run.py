@@ -19,6 +19,7 @@ from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, Cluster
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.lease import Lease
 from reconciler.operator.reporting import Reporter
+from reconciler.operator.shards import WHOLE, Shard
 
 _PAGE: Final = "500"
 
@@ -32,6 +33,7 @@ class Options:
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
+    shard: Shard = WHOLE
 
 
 class Operator:
@@ -41,7 +43,8 @@ class Operator:
         self._options, self._say, self._on_event = options, say, tuple(on_event)
         self._cluster = Cluster()
         holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-        self._lease = Lease(self._cluster, options.lease_namespace or self._cluster.namespace, holder)
+        namespace = options.lease_namespace or self._cluster.namespace
+        self._lease = Lease(self._cluster, namespace, holder, options.shard)
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -58,7 +61,10 @@ class Operator:
         try:
             if not self._lease.acquire(self._say):
                 return
-            self._say("leading: this process holds the lease")
+            shard = self._options.shard
+            self._say(
+                f"leading: this process holds the lease{f' of shard {shard}' if shard.count > 1 else ''}"
+            )
             self._lead()
         finally:
             self._cluster.close()

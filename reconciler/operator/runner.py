@@ -52,11 +52,11 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all runners share. ``key`` returns the key of an account, by its name."""
+    """What all runners share. ``rule`` and ``key`` return those of an account, by its name."""
 
     state: Path
     catalogs: Path | None
-    rule: Rule
+    rule: Callable[[str], Rule]
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
 
@@ -135,7 +135,7 @@ class Runner:
                 catalogs,
                 state=around.state,
                 on_event=around.on_event,
-                rule=around.rule,
+                rule=around.rule(self.name),
             )
         except (ReconcilerError, OSError) as error:
             return Running(wanted, None, invalid, _told(error))
