@@ -42,10 +42,6 @@ class Reply:
     error: ApiError | None = None
 
 
-def _permitted() -> None:
-    """Every write may be sent."""
-
-
 #: Called after each call, in the thread of the call.
 Observer: TypeAlias = Callable[[Operation, Mapping[str, Any], Reply], None]
 
@@ -78,7 +74,7 @@ class Client:
         self._shared = transport is not None
         self._transport = transport or Transport(endpoint, connections, connect_timeout, read_timeout)
         self.observer: Observer | None = None
-        self.permit: Callable[[], None] = _permitted
+        self._permit: Callable[[], None] | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -97,11 +93,6 @@ class Client:
 
         self.observer = both
 
-    def permitted_by(self, permit: Callable[[], None]) -> None:
-        """Ask before each write, of this client and of those made from it, whether it may be sent: right before its
-        first byte, when the connection stands already. ``permit`` raises if it may not."""
-        self.permit = permit
-
     def close(self) -> None:
         """Close all connections, unless they belong to another client."""
         if not self._shared:
@@ -119,6 +110,13 @@ class Client:
         """A client over the same connections with another pace, and another request to stop."""
         return self._like(self.contract, limiter)
 
+    def asking(self, permit: Callable[[], None]) -> Client:
+        """A client over the same connections, as are those made from it, that calls ``permit`` before each write: right
+        before its first byte, when the connection stands. If it raises, nothing is sent."""
+        client = self.paced_by(self.limiter)
+        client._permit = permit
+        return client
+
     def _like(self, contract: Contract, limiter: RateLimiter) -> Client:
         client = Client(
             self.endpoint,
@@ -128,7 +126,7 @@ class Client:
             limiter=limiter,
             transport=self._transport,
         )
-        client.observer, client.permit = self.observer, self.permit
+        client.observer, client._permit = self.observer, self._permit
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
@@ -163,7 +161,7 @@ class Client:
         Raises:
             ApiError: it failed. Its ``outcome`` says whether the work may have been done nevertheless.
         """
-        return self._send(self.contract.operation(name), fields, session, check, self.permit)
+        return self._send(self.contract.operation(name), fields, session, check, self._permit)
 
     def call(
         self,
@@ -175,7 +173,7 @@ class Client:
         permit: Callable[[], None] | None = None,
     ) -> Reply:
         """Send any call once, and return its outcome. ``check`` is as in :meth:`write`, ``permit`` as in
-        :meth:`permitted_by`."""
+        :meth:`asking`."""
         started = self.limiter.wait()
         check()
         response: requests.Response | None = None

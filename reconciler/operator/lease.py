@@ -47,6 +47,7 @@ class Lease:
         self._name = name or shard.lease
         self._stop = threading.Event()
         self._given_up = threading.Event()
+        self._uid = ""  # of the Lease, which no other cluster has
         self._renewed: tuple[float, float] | None = None  # when the last renewal began, by both clocks
         self._leading = False
         self._first = True  # nobody had it before
@@ -57,6 +58,19 @@ class Lease:
     def held(self) -> bool:
         """Whether this process may write now."""
         return not self._passed(WRITES_FOR) and not self.lost.is_set()
+
+    @property
+    def mark(self) -> str:
+        """What names this process in the locks of catalogs: a part of the Lease's uid, and the end of ``holder``."""
+        return f"{self._family}{self._holder.rpartition('_')[2]}"
+
+    def outlived(self, holder: str) -> bool:
+        """Whether the holder of a lock is a process that had this Lease before. It writes no more."""
+        return self.held() and holder.startswith(self._family) and not holder.startswith(f"{self.mark},")
+
+    @property
+    def _family(self) -> str:
+        return f"operator {self._uid.partition('-')[0]}/"
 
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
@@ -143,7 +157,7 @@ class Lease:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        for lease in self._cluster.call("GET", leases(self._namespace))["items"]:
+        for lease in self._cluster.list(leases(self._namespace)):
             name = lease["metadata"]["name"]
             count = count_of_lease(name)
             if count is None or count == self.shard.count or name == self._name:
@@ -175,13 +189,13 @@ class Lease:
         lease["spec"] = self._spec(lease.get("spec") or {})
         try:
             if found is None:
-                self._cluster.call("POST", leases(self._namespace), lease)
-            else:
-                self._cluster.call("PUT", path, lease)
+                path = leases(self._namespace)
+            lease = self._cluster.call("POST" if found is None else "PUT", path, lease)
         except ClusterError as error:
             if error.status == 409:  # another process was faster
                 return "another process has just changed the lease"
             raise
+        self._uid = lease["metadata"]["uid"]
         if self._leading and self._passed(TERM):
             return "it was not renewed in time"
         if self._renewed is None:
