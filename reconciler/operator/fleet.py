@@ -22,6 +22,7 @@ from reconciler.operator.plans import Pending
 from reconciler.operator.resource import Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
 from reconciler.operator.shards import Accounts
+from reconciler.operator.unexpected import Say, survived
 
 #: A catalog in an environment of an account: address and key, catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
@@ -30,7 +31,8 @@ _Claim = tuple[tuple[str, str], str, str | None]
 class Fleet:
     """What the cluster says, and the controllers that follow it. For any thread.
 
-    Nothing is looked at before :meth:`start`. The ``lease`` is held. Sources read their ``inputs``.
+    Nothing is looked at before :meth:`start`. The ``lease`` is held. Sources read their ``inputs``. ``say`` tells of
+    objects that can't be followed.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Fleet:
         lease: Lease,
         on_event: Iterable[OnEvent],
         inputs: Inputs,
+        say: Say,
     ) -> None:
+        self._say = say
         self._inputs = inputs
         self._resources: dict[str, Resource] = {}
         self._accounts = Accounts(lease.shard)
@@ -124,14 +128,16 @@ class Fleet:
         with self._lock:
             for body in secrets:
                 if f"{body['metadata']['namespace']}/{body['metadata']['name']}" not in self._accounts:
-                    self.secret(body)
+                    with survived(self._say, body):
+                        self.secret(body)
             for name in self._accounts.names() & before - there:
                 for one in self._accounts.put(name, None, moved=time.monotonic()):
                     self._converge(one)
             for uid in set(self._resources) & before - there:
                 self.gone(uid)
             for body in resources:
-                self.resource(body)
+                with survived(self._say, body):
+                    self.resource(body)
 
     # Running
 
@@ -285,6 +291,8 @@ class Fleet:
             return without_looking(resource, "Conflict", message)
         if running is None or not running.watches(resource):
             return None
+        if running.broken:
+            return without_looking(resource, "Failing", running.broken)
         error = running.invalid_account or (running.invalid or {}).get(resource.uid)
         if error is not None:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
