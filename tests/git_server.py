@@ -124,7 +124,7 @@ exec sh -c "$last"
 
 
 def fake_ssh(folder: Path) -> Path:
-    """A program ``ssh`` in a new folder, which connects to no host but runs the command here. Returns its log: the words
+    """A program ``ssh`` in a new folder, which runs the command here in place of a host. Returns its log: the words
     that it was given, and the files that they name, with their permissions."""
     folder.mkdir()
     program = folder / "ssh"
