@@ -229,6 +229,19 @@ class Controller:
         pending = self._watched(name).pending
         return None if pending is None else plan_to_document(pending.plan)
 
+    def pending(self, name: str, digest: str) -> tuple[dict[str, Any], str] | None:
+        """The public JSON of a catalog's pending plan with this digest, and the revision that it leads to; None if
+        there is another plan, or none.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        watched = self._watched(name)
+        pending = watched.pending
+        if pending is None or pending.digest != digest:
+            return None
+        return plan_to_document(pending.plan), watched.leads_to(pending)
+
     def _watched(self, name: str) -> Watched:
         for loop in self._loops:
             for one in loop.watched:

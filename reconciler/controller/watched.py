@@ -117,6 +117,11 @@ class Watched:
             return self.repair
         return None if self.found is None or self.found.in_sync else self.found
 
+    def leads_to(self, pending: Comparison) -> str:
+        """The revision that is live once this plan is written."""
+        newest = "" if self.revision is None else self.revision.name
+        return (self._applied or newest) if pending is self.repair else newest
+
     @property
     def last_run(self) -> RunStatus | None:
         return self._runs[0] if self._runs else None

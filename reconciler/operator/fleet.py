@@ -13,10 +13,11 @@ from reconciler.controller.controller import UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import WatchedStatus
-from reconciler.errors import Refused
+from reconciler.errors import Refused, UsageError
 from reconciler.operator.conditions import of_look, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
+from reconciler.operator.plans import Pending
 from reconciler.operator.resource import Account, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
 
@@ -48,7 +49,7 @@ class Fleet:
         self._around = Surroundings(
             state,
             catalogs,
-            Rule(lease.held, self._forbids, lease.since),
+            Rule(lease.held, self._forbids, lease.since, lease.mark, lease.outlived),
             (self._note, *on_event),
             self._key,
             inputs,
@@ -241,6 +242,17 @@ class Fleet:
             return ""
         accounts = running.controller.status().accounts
         return accounts[0].account if accounts else ""
+
+    def plan(self, resource: Resource, digest: str) -> Pending | None:
+        """The pending plan with this digest (``sha256:…``); None if there is another one by now, or none."""
+        running = self._running(resource)
+        if running is None or running.controller is None:
+            return None
+        try:
+            found = running.controller.pending(resource.name, digest.removeprefix("sha256:"))
+        except UsageError:  # the controller has been started anew, without this resource
+            return None
+        return None if found is None else Pending(*found)
 
     def status(self, resource: Resource) -> dict[str, Any] | None:
         """The status of a resource, without times; None while its controller is being started anew."""
