@@ -6,12 +6,15 @@ The plan is that of the catalog without its sessions. What git forgets or hands 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reconciler.apply.journal_facts import JournalFacts
 from reconciler.domain import Catalog, Snapshot, Written
 from reconciler.plan.build import make_plan
 from reconciler.plan.types import Plan, Refusal
 from reconciler.text.paste import flag
+
+_REASON: Final = "all sessions of the catalog are removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ def removal_plan(catalog: Catalog, snapshot: Snapshot, written: Written | None) 
     in the catalog and its tag says so: there is no flag that could allow a removal."""
     protects = {key: one.lifecycle.prevent_destroy for key, one in catalog.sessions.items()}
     plan = make_plan(without_sessions(catalog), snapshot, allow_empty=True, written=written)
+    actions = [replace(one, reason=_REASON) if one.kind == "delete" else one for one in plan.actions]
     refusals = [one for one in plan.refusals if one.guard != "prevent_destroy"]
     refusals += [
         Refusal(
@@ -43,10 +47,10 @@ def removal_plan(catalog: Catalog, snapshot: Snapshot, written: Written | None) 
             flag("allow-destroy", action.key),
             action.key,
         )
-        for action in plan.actions
+        for action in actions
         if action.kind == "delete" and protects.get(action.key, action.protected)
     ]
-    return replace(plan, refusals=tuple(refusals))
+    return replace(plan, actions=tuple(actions), refusals=tuple(refusals))
 
 
 def removed(plan: Plan, facts: JournalFacts, asked_by: str) -> Removed:

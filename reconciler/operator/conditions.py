@@ -20,7 +20,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
         "Removing": "Unknown: it is being deleted, and its sessions are removed before",
         "Refused": "False: a guard refuses the plan, and it stays pending",
-        "Failing": "False: the catalog is invalid, or the service, the git remote or the disk fails",
+        "Failing": "False: the catalog is invalid or missing, or the service, the git remote or the disk fails",
         "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
         "AccountMissing": "False: there is no Secret of that name with an `endpoint`",
         "InvalidAccount": "False: the endpoint or the contract of the Secret can't be used",
