@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.controller import UnknownDigestError
+from reconciler.controller.account_loop import OnCall
+from reconciler.controller.controller import Controller, UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import WatchedStatus
@@ -29,7 +30,14 @@ class Fleet:
     Nothing is looked at before :meth:`start`. The ``lease`` is held.
     """
 
-    def __init__(self, state: Path, catalogs: Path | None, lease: Lease, on_event: Iterable[OnEvent]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        catalogs: Path | None,
+        lease: Lease,
+        on_event: Iterable[OnEvent],
+        on_call: OnCall | None = None,
+    ) -> None:
         self._resources: dict[str, Resource] = {}
         self._accounts: dict[str, Account] = {}
         self._runners: dict[str, Runner] = {}
@@ -42,6 +50,7 @@ class Fleet:
             Rule(lease.held, self._forbids, lease.since),
             (self._note, *on_event),
             self._key,
+            on_call,
         )
 
     # What the cluster says
@@ -209,6 +218,12 @@ class Fleet:
         """All resources, the oldest ones first."""
         with self._lock:
             return sorted(self._resources.values(), key=lambda one: one.age)
+
+    def controllers(self) -> list[Controller]:
+        """The controllers that run now."""
+        with self._lock:
+            running = [runner.running.controller for runner in self._runners.values()]
+        return [one for one in running if one is not None]
 
     def of_account(self, mark: str) -> list[Resource]:
         """The resources of the account with this mark."""

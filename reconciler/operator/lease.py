@@ -32,6 +32,9 @@ class Lease:
         self.since: float | None = (
             None  # when it was taken over (monotonic clock); None if nobody had it before
         )
+        self.answered: float | None = (
+            None  # when the cluster last let this process see the lease (monotonic clock)
+        )
         self._cluster, self._namespace, self._name, self._holder = cluster, namespace, name, holder
         self._stop = threading.Event()
         self._given_up = threading.Event()
@@ -106,6 +109,7 @@ class Lease:
             if error.status != 404:
                 raise
             lease = {"metadata": {"name": self._name}, "spec": {}}
+        self.answered = began
         holder = lease["spec"].get("holderIdentity") or ""
         seen = (holder, lease["spec"].get("renewTime"), lease["spec"].get("leaseTransitions"))
         if seen != self._seen:

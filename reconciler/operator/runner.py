@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reconciler.controller.account_loop import OnCall
 from reconciler.controller.controller import Controller
 from reconciler.controller.events import OnEvent
 from reconciler.controller.rule import Rule
@@ -59,6 +60,7 @@ class Surroundings:
     rule: Rule
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
+    on_call: OnCall | None = None
 
 
 class Runner:
@@ -135,6 +137,7 @@ class Runner:
                 catalogs,
                 state=around.state,
                 on_event=around.on_event,
+                on_call=around.on_call,
                 rule=around.rule,
             )
         except (ReconcilerError, OSError) as error:

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
-from tests.operator.plane import Plane, missing, plane
+from tests.operator.plane import Plane, free_port, missing, plane
 from tests.support import API_KEY, LEARNED, learned_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -59,6 +59,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
+    url: str  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
@@ -77,16 +78,17 @@ def start(cluster: Plane, folder: Path, *words: str) -> Operator:
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
+    url = f"127.0.0.1:{free_port()}"
     command = ["-m", "reconciler", "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
     with log.open("w") as file:
         child = subprocess.Popen(
-            [sys.executable, *command, "--lease-namespace=reconciler", *words],
+            [sys.executable, *command, "--lease-namespace=reconciler", f"--listen={url}", *words],
             env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}"))},
             stdout=subprocess.DEVNULL,
             stderr=file,
             text=True,
         )
-    return Operator(child, catalogs, log)
+    return Operator(child, catalogs, log, f"http://{url}")
 
 
 @pytest.fixture(scope="session")
