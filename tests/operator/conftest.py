@@ -70,11 +70,13 @@ class Operator:
         return self.child.wait(20)
 
 
-def start(cluster: Plane, folder: Path, *words: str) -> Operator:
+ACCOUNT = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator"
+
+
+def start(cluster: Plane, folder: Path, *words: str, account: str = ACCOUNT) -> Operator:
     """An operator with the token of its service account."""
-    path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", path, body)["status"]["token"]
+    token = cluster.call("POST", f"{account}/token", body)["status"]["token"]
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)

@@ -61,7 +61,9 @@ def test_who_leads_is_ready_and_counts_calls_and_resources(here: World) -> None:
     assert shown[f'reconciler_sessions{{{labels},state="in_sync"}}'] == 2
     assert shown[f'reconciler_apply_actions_total{{{labels},kind="create",outcome="applied"}}'] == 2
     account = labels.partition(",")[0]
-    assert shown[f'reconciler_api_requests_total{{{account},code="201",operation="create_session"}}'] == 3  # and the lock
+    assert (
+        shown[f'reconciler_api_requests_total{{{account},code="201",operation="create_session"}}'] == 3
+    )  # and the lock
 
 
 def test_the_page_shows_the_plan_and_leaves_approvals_to_the_resource(here: World) -> None:
