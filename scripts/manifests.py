@@ -27,6 +27,8 @@ def wanted() -> Iterator[tuple[Path, str]]:
         if all(one["kind"] == "CustomResourceDefinition" for one in yaml.safe_load_all(text)):
             yield CHART / "crds" / file.name, WRITTEN.format(f"deploy/kubernetes/{file.name}") + text
     yield CHART / "files" / "rights.yaml", WRITTEN.format("deploy/kubernetes/rbac.yaml") + dump(rights())
+    text = (BASE / "roles.yaml").read_text(encoding="utf-8")
+    yield CHART / "files" / "roles.yaml", WRITTEN.format("deploy/kubernetes/roles.yaml") + dump(roles(text))
     for name in RULES:
         text = (DEPLOY / "prometheus" / name).read_text(encoding="utf-8")
         yield CHART / "files" / name, WRITTEN.format(f"deploy/prometheus/{name}") + text
@@ -40,6 +42,17 @@ def rights() -> dict[str, Any]:
     """The rules of the roles, by the kind of the role."""
     documents = yaml.safe_load_all((BASE / "rbac.yaml").read_text(encoding="utf-8"))
     return {one["kind"]: one["rules"] for one in documents if "rules" in one}
+
+
+def roles(text: str) -> dict[str, Any]:
+    """The roles for people, by the end of their names: each with its labels and rules."""
+    return {
+        one["metadata"]["name"].removeprefix("reconciler-"): {
+            "labels": one["metadata"]["labels"],
+            "rules": one["rules"],
+        }
+        for one in yaml.safe_load_all(text)
+    }
 
 
 def alerts() -> dict[str, Any]:

@@ -19,7 +19,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "Progressing": "Unknown: it was not looked at yet, or its spec has just changed",
         "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
         "Refused": "False: a guard refuses the plan, and it stays pending",
-        "Failing": "False: the catalog is invalid, or the service, the git remote or the disk fails",
+        "Failing": "False: the catalog is invalid or missing, or the service, the git remote or the disk fails",
         "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
         "AccountMissing": "False: there is no Secret of that name with an `endpoint`",
         "InvalidAccount": "False: the endpoint or the contract of the Secret can't be used",
@@ -48,6 +48,11 @@ _LONGEST: Final = 1000
 def shown(text: str, longest: int = _LONGEST) -> str:
     """A message as a condition or an event shows it: no control codes, not too long."""
     return truncate(terminal(text), longest)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """The counts of a plan in words: ``2 to create, 1 to update``."""
+    return ", ".join(f"{count} to {kind}" for kind, count in sorted(counts.items())) or "nothing to write"
 
 
 def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
@@ -133,12 +138,11 @@ def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
             return "Synced", "True", "InSync", "the live sessions match the catalog"
         if watched.plan.refusals:
             return "Synced", "False", "Refused", _refusals(watched)
-        counts = ", ".join(f"{count} to {kind}" for kind, count in sorted(watched.plan.counts.items()))
         waits = watched.plan.waits_for
         if watched.mode == "approve" and waits.startswith("an approval"):
             waits = f"an approval: set `approve: sha256:{watched.plan.digest}` in its spec"
         said = f"; waits for {waits}" if waits else ""
-        return "Synced", "False", "PlanPending", f"{counts or 'nothing to write'}{said}"
+        return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
     return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
 
 

@@ -99,7 +99,7 @@ class Overview:
         answered = self._lease.answered
         return (
             answered is not None
-            and (self._fleet is not None or not self._lease.held())
+            and (self._fleet is not None or not self._lease.leading)
             and (time.monotonic() - answered < _SILENT)
         )
 
@@ -107,11 +107,13 @@ class Overview:
 
     def metrics(self) -> Iterator[Metric]:
         """What the metrics of the controllers do not say."""
-        yield GaugeMetricFamily(
+        leading = GaugeMetricFamily(
             "reconciler_operator_leading",
-            "1 if this process holds the lease, and so looks and writes; 0 if it stands by.",
-            value=float(self._lease.held()),
+            "1 if this process leads its shard, and so looks and writes; 0 if it stands by.",
+            labels=["shard"],
         )
+        leading.add_metric([str(self._lease.shard)], float(self._lease.leading))
+        yield leading
         reasons = Counter(
             one["reason"]
             for status in self._shown()

@@ -34,6 +34,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "namespaces": {"namespaces": ["team-one", "team-two"]},
     "standby": {"replicas": 2, "persistence": {"enabled": False}, "podDisruptionBudget": {"enabled": True}},
     "shared-volume": {"replicas": 2, "persistence": {"accessMode": "ReadWriteMany", "storageClass": "nfs"}},
+    "shards": {"shards": 3, "replicas": 2, "persistence": {"enabled": False}},
+    "shards-with-volumes": {"shards": 2},
     "own-claim": {"persistence": {"existingClaim": "journals"}},
     "monitoring": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},

@@ -17,6 +17,7 @@ import yaml
 
 from reconciler import __version__
 from reconciler.cli.commands.operator import command
+from reconciler.operator.shards import parse_shard
 from tests.deploy.rendering import (
     BASE,
     CHART,
@@ -99,6 +100,13 @@ def test_the_chart_has_the_version_of_the_package() -> None:
 def test_helm_and_kustomize_install_the_same() -> None:
     base, chart = kustomized(BASE), charted({})
     base = {key: one for key, one in base.items() if key[0] not in ("Namespace", "CustomResourceDefinition")}
+    for kind, _, name in list(base):
+        if (
+            kind == "ClusterRole" and name != "reconciler-operator"
+        ):  # those for people, as kustomize names them
+            own = "reconciler-operator-" + name.removeprefix("reconciler-")
+            base[kind, "", own] = base.pop((kind, "", name))
+            base[kind, "", own]["metadata"]["name"] = own
     assert {key: bare(one) for key, one in chart.items()} == {key: bare(one) for key, one in base.items()}
     assert definitions() == {
         key: one for key, one in kustomized(BASE).items() if key[0] == "CustomResourceDefinition"
@@ -119,8 +127,11 @@ def bare(document: dict[str, Any]) -> dict[str, Any]:
     """A document without what one of the two tools adds: labels, the policy to keep a volume, and the default of
     imagePullPolicy for an image with a version."""
     found = copy.deepcopy(document)
-    for name in ("labels", "annotations"):
-        found["metadata"].pop(name, None)
+    found["metadata"].pop("annotations", None)
+    labels = found["metadata"].pop("labels", {})
+    aggregated = {name: value for name, value in labels.items() if name.startswith("rbac.")}
+    if aggregated:
+        found["metadata"]["labels"] = aggregated
     spec = found.get("spec", {})
     for holder in (
         spec.get("selector", {}).get("matchLabels"),
@@ -219,7 +230,7 @@ def test_several_replicas_need_a_volume_for_several() -> None:
 @needs_helm
 def test_another_release_has_names_of_its_own() -> None:
     documents = charted({}, name="personas", namespace="platform")
-    assert {name for _, _, name in documents} == {"personas-reconciler-operator"}
+    assert all(name.startswith("personas-reconciler-operator") for _, _, name in documents)
     assert {namespace for kind, namespace, _ in documents if not kind.startswith("Cluster")} == {"platform"}
     (binding,) = of_kind(documents, "ClusterRoleBinding")
     assert binding["subjects"][0]["namespace"] == "platform"
@@ -228,9 +239,10 @@ def test_another_release_has_names_of_its_own() -> None:
 @needs_helm
 def test_for_single_namespaces_there_is_no_right_in_the_cluster() -> None:
     documents = charted(VALUES["namespaces"])
-    assert not of_kind(documents, "ClusterRole") + of_kind(documents, "ClusterRoleBinding")
+    assert not of_kind(documents, "ClusterRoleBinding")
+    assert all("aggregate-to" in str(one["metadata"]["labels"]) for one in of_kind(documents, "ClusterRole"))
     roles = {one["metadata"]["namespace"]: one["rules"] for one in of_kind(documents, "Role")}
-    (everywhere,) = of_kind(charted({}), "ClusterRole")
+    everywhere = charted({})["ClusterRole", "", "reconciler-operator"]
     assert roles["team-one"] == roles["team-two"] == everywhere["rules"]
     (deployment,) = of_kind(documents, "Deployment")
     words = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
@@ -308,10 +320,46 @@ def test_everything_mounted_is_a_volume_and_the_state_is_writable(variant: Docum
         assert f"--state-dir={mounts['state']['mountPath']}" in container["args"]
 
 
+@pytest.mark.parametrize("name", ["shards", "shards-with-volumes"])
+@needs_helm
+def test_each_shard_has_pods_a_lease_and_a_volume_of_its_own(name: str) -> None:
+    documents = charted(VALUES[name])
+    count = VALUES[name]["shards"]
+    deployments = of_kind(documents, "Deployment")
+    assert len(deployments) == count
+    selectors = [frozenset(one["spec"]["selector"]["matchLabels"].items()) for one in deployments]
+    assert len(set(selectors)) == count
+    leases, volumes = set(), []
+    for index, deployment in enumerate(deployments):
+        pod = deployment["spec"]["template"]["spec"]
+        assert f"--shard={index}/{count}" in pod["containers"][0]["args"]
+        leases.add(parse_shard(f"{index}/{count}").lease)
+        volumes += [
+            one["persistentVolumeClaim"]["claimName"]
+            for one in pod["volumes"]
+            if name != "shards"
+            if "emptyDir" not in one
+        ]
+    rules = documents["Role", "reconciler", "reconciler-operator"]["rules"]
+    assert {one for rule in rules for one in rule.get("resourceNames", ())} == leases
+    claims = [one["metadata"]["name"] for one in of_kind(documents, "PersistentVolumeClaim")]
+    assert sorted(claims) == sorted(volumes) and len(set(volumes)) == (0 if name == "shards" else count)
+
+
+@needs_helm
+def test_several_shards_have_no_claim_in_common() -> None:
+    import helm_python
+
+    with pytest.raises(
+        helm_python.HelmError, match=r"several shards can't have one persistence.existingClaim"
+    ):
+        charted({"shards": 2, "persistence": {"existingClaim": "journals"}})
+
+
 def test_selectors_find_the_pods(variant: Documents) -> None:
-    (deployment,) = of_kind(variant, "Deployment")
-    labels = deployment["spec"]["template"]["metadata"]["labels"].items()
-    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
+    for deployment in of_kind(variant, "Deployment"):
+        labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
     for kind, path in [("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")]:
         for one in of_kind(variant, kind):
             assert one["spec"][path]["matchLabels"].items() <= labels
@@ -327,8 +375,8 @@ def test_selectors_find_the_pods(variant: Documents) -> None:
 
 
 def test_every_subject_of_a_binding_is_the_account_of_the_pod(variant: Documents) -> None:
-    (deployment,) = of_kind(variant, "Deployment")
-    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    pods = [one["spec"]["template"]["spec"] for one in of_kind(variant, "Deployment")]
+    (account,) = {pod["serviceAccountName"] for pod in pods}
     assert [one["metadata"]["name"] for one in of_kind(variant, "ServiceAccount")] == [account]
     for binding in of_kind(variant, "RoleBinding") + of_kind(variant, "ClusterRoleBinding"):
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "reconciler"}]

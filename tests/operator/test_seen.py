@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reconciler.operator.conditions import REASONS
 from reconciler.operator.overview import Overview
+from reconciler.operator.shards import WHOLE
 from reconciler.web import HEADER
 from tests.operator.conftest import Operator, World, eventually, start
 from tests.operator.plane import Plane, free_port
 from tests.operator.test_operator import rights
 
+LEADING = 'reconciler_operator_leading{shard="0/1"}'
 PAGE = Path(__file__).parents[2] / "docs" / "operator.md"
 
 
@@ -50,7 +52,7 @@ def test_who_leads_is_ready_and_counts_calls_and_resources(here: World) -> None:
     here.becomes("elsewhere", Ready="AccountMissing")
     assert (get(here.operator, "/healthz").text, get(here.operator, "/readyz").text) == ("ok\n", "ready\n")
     shown = metrics(here.operator)
-    assert shown["reconciler_operator_leading"] == 1
+    assert shown[LEADING] == 1
     counted = {one: shown[f'reconciler_operator_resources{{reason="{one}"}}'] for one in REASONS["Ready"]}
     assert counted["Succeeded"] >= 1 and counted["AccountMissing"] >= 1
     of_this = f'name="shop",namespace="{here.namespace}"}}'
@@ -99,11 +101,11 @@ def test_a_standby_is_live_and_ready_and_knows_no_resource(
         eventually(lambda: status(standby, "/readyz") == 200)
         assert get(standby, "/healthz").text == "ok\n"
         shown = metrics(standby)
-        assert shown["reconciler_operator_leading"] == 0
+        assert shown[LEADING] == 0
         assert not [name for name in shown if name.startswith("reconciler_operator_resource")]
         assert status(standby, "/") == 404  # others can reach it, and it has no token
         assert first.end() == 0
-        eventually(lambda: metrics(standby)["reconciler_operator_leading"] == 1)
+        eventually(lambda: metrics(standby)[LEADING] == 1)
         eventually(lambda: status(standby, "/readyz") == 200)
     finally:
         first.kill()
@@ -123,20 +125,19 @@ def test_without_rights_to_the_lease_it_is_live_and_not_ready(cluster: Plane, tm
 class Told:
     """A lease that an instant says of what it knows."""
 
-    def __init__(self, answered: float | None, held: bool) -> None:
-        self.answered, self._held = answered, held
+    shard = WHOLE
 
-    def held(self) -> bool:
-        return self._held
+    def __init__(self, answered: float | None, leading: bool) -> None:
+        self.answered, self.leading = answered, leading
 
 
 @pytest.mark.parametrize(
-    ("since", "held", "ready"),
+    ("since", "leading", "ready"),
     [(None, False, False), (1, False, True), (61, False, False), (1, True, False)],
     ids=["never", "standby", "silent", "not read yet"],
 )
-def test_when_a_process_is_ready(since: float | None, held: bool, ready: bool) -> None:
-    lease = Told(None if since is None else time.monotonic() - since, held)
+def test_when_a_process_is_ready(since: float | None, leading: bool, ready: bool) -> None:
+    lease = Told(None if since is None else time.monotonic() - since, leading)
     overview = Overview(lease)  # type: ignore[arg-type]
     assert overview.ready(overview.status()) is ready
 
