@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.controller import UnknownDigestError
+from reconciler.controller.account_loop import OnCall
+from reconciler.controller.controller import Controller, UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.removing import Removed
 from reconciler.controller.rule import Rule
@@ -44,6 +45,7 @@ class Fleet:
         on_event: Iterable[OnEvent],
         inputs: Inputs,
         say: Say,
+        on_call: OnCall | None = None,
     ) -> None:
         self._say = say
         self._inputs = inputs
@@ -61,6 +63,7 @@ class Fleet:
             (self._note, *on_event),
             self._key,
             inputs,
+            on_call,
         )
 
     # What the cluster says
@@ -320,6 +323,12 @@ class Fleet:
         with self._lock:
             own = [one for one in self._resources.values() if self._accounts.mine(one.account)]
         return sorted(own, key=lambda one: one.age)
+
+    def controllers(self) -> list[Controller]:
+        """The controllers that run now."""
+        with self._lock:
+            running = [runner.running.controller for runner in self._runners.values()]
+        return [one for one in running if one is not None]
 
     def of_account(self, mark: str) -> list[Resource]:
         """The resources of the account with this mark."""

@@ -79,6 +79,11 @@ class Reporter:
         self._stop.set()
         self._wake.set()
 
+    def shown(self, fleet: Fleet) -> list[dict[str, Any]]:
+        """The status of each resource as the cluster has it. For any thread."""
+        written = self._written
+        return [written.get(one.uid, dict(one.status)) for one in fleet.resources()]
+
     def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
         """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
         read = time.monotonic()
