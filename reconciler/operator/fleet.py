@@ -84,6 +84,8 @@ class Fleet:
             self._converge(found.account)
             running = self._running(found)
             asked = before is not None and before.requested != found.requested
+            if asked:
+                self._inputs.forget(found.uid)
             if asked and running is not None and running.controller is not None:
                 running.controller.reconcile(found.name)
 
