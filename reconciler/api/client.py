@@ -74,6 +74,7 @@ class Client:
         self._shared = transport is not None
         self._transport = transport or Transport(endpoint, connections, connect_timeout, read_timeout)
         self.observer: Observer | None = None
+        self._ask: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Client:
         return self
@@ -107,7 +108,7 @@ class Client:
             limiter=self.limiter,
             transport=self._transport,
         )
-        client.observer = self.observer
+        client.observer, client._ask = self.observer, self._ask
         return client
 
     def uncancellable(self) -> Client:
@@ -124,7 +125,14 @@ class Client:
             limiter=limiter,
             transport=self._transport,
         )
-        client.observer = self.observer
+        client.observer, client._ask = self.observer, self._ask
+        return client
+
+    def asking(self, check: Callable[[], None]) -> Client:
+        """A client over the same connections, as are those made from it, that calls ``check`` before each write. If it
+        raises, nothing is sent."""
+        client = self.paced_by(self.limiter)
+        client._ask = check
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
@@ -159,7 +167,12 @@ class Client:
         Raises:
             ApiError: it failed. Its ``outcome`` says whether the work may have been done nevertheless.
         """
-        return self._send(self.contract.operation(name), fields, session, check)
+
+        def checked() -> None:
+            self._ask()
+            check()
+
+        return self._send(self.contract.operation(name), fields, session, checked)
 
     def call(
         self,

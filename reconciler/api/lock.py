@@ -11,6 +11,8 @@ one run writes at a time. There are three limits:
 - A run that the system suspends for longer than its expiry may have one write under way when it is overtaken.
 - A run whose lock is broken by hand goes on until its next renewal, at most :data:`_RENEW` seconds later.
 
+Whoever knows that a holder is dead need not wait for its ticket to expire (``dead``).
+
 All three end as two applies without a lock would: the next apply converges, with nothing doubled and nothing lost.
 """
 
@@ -115,11 +117,13 @@ def locked(
     settle: float,
     on_wait: Callable[[Ticket], None],
     ttl: float = TTL,
+    dead: Callable[[str], bool] = lambda holder: False,
 ) -> Iterator[Callable[[], bool]]:
     """Hold the lock during the block. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long the list may lag behind the
-    creation of a ticket. ``on_wait`` is called once for each holder that is waited for.
+    creation of a ticket. ``on_wait`` is called once for each holder that is waited for. ``dead`` says whether a holder is
+    known to write no more; its ticket is removed.
 
     Raises:
         LockHeldError: somebody else held it for longer than that.
@@ -133,7 +137,7 @@ def locked(
         lock = _Held(client.uncancellable(), desk, mine)
         lock.start()
         try:
-            _wait_for_turn(client, desk, mine, timeout, on_wait, lock)
+            _wait_for_turn(client, desk, mine, timeout, on_wait, lock, dead)
             yield lock.held
         finally:
             lock.stop()
@@ -266,6 +270,7 @@ def _wait_for_turn(
     timeout: float,
     on_wait: Callable[[Ticket], None],
     lock: _Held,
+    dead: Callable[[str], bool],
 ) -> None:
     began = client.limiter.now()
     patience = desk.settle
@@ -277,10 +282,11 @@ def _wait_for_turn(
     for _ in poll_until(client.limiter, until):
         queue = desk.queue(client)
         others = [one for one in queue if one.session_id < mine and one.holder != desk.holder]
+        over = {one.session_id for one in others if one.expired or dead(one.holder)}
         for ticket in others:
-            if ticket.expired:
+            if ticket.session_id in over:
                 remove(client, ticket)
-        ahead = [one for one in others if not one.expired]
+        ahead = [one for one in others if one.session_id not in over]
         if not ahead and any(one.session_id == mine for one in queue):
             return
         if not lock.held():

@@ -164,6 +164,13 @@ class Controller:
             if name is None or any(one.settings.name == name for one in loop.watched):
                 loop.ask(name)
 
+    def source_changed(self, name: str) -> None:
+        """Read the source of a catalog now: somebody knows that it changed. Nothing happens if the catalog is not
+        watched, or if its source turns out to be as it was."""
+        for loop in self._loops:
+            if any(one.settings.name == name for one in loop.watched):
+                loop.source_changed(name)
+
     def approve(self, digest: str, by: str = "") -> None:
         """Approve exactly the pending plan with this digest.
 

@@ -23,6 +23,7 @@ from reconciler.controller.rule import Rule
 from reconciler.controller.status import RunStatus
 from reconciler.controller.watched import Watched, settle_of
 from reconciler.domain import Keep, Snapshot
+from reconciler.errors import ReconcilerError
 from reconciler.state import make_salt, open_state
 
 #: The shortest wait for another watcher's lock (seconds): a look at it takes a call.
@@ -57,28 +58,40 @@ def write(one: Watched, hands: Hands) -> bool:
     stop = hands.stop.part()
     client = hands.client.paced_by(hands.client.limiter.stopped_by(stop))
     catalog, environment = revision.catalog.name, settings.environment
-    if settings.lock and (other := _holder(client, catalog, environment)) is not None:
+    rule = hands.rule
+    if settings.lock and (other := _holder(client, catalog, environment, rule)) is not None:
         _stand_by(one, other)
         return False
     run, by = new_run(), _by(one)
     try:
         with hold_lock(
-            client,
+            client.asking(_ask(rule)),
             catalog,
             environment,
-            holder=lock_holder(by, run),
+            holder=lock_holder({**by, "job": rule.holder} if rule.holder else by, run),
             timeout=0,
             settle=settle_of(settings, client),
             wanted=settings.lock,
             on_wait=lambda ticket: None,
+            dead=rule.dead,
         ) as holding:
             one.standing_by("")
-            held = _both(holding, hands.rule.holding)
+            held = _both(holding, rule.holding)
             return _write_held(one, hands, client, chosen, _Run(run, by, held, stop))
     except LockHeldError as error:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
+
+
+def _ask(rule: Rule) -> Callable[[], None]:
+    """A check for the calls that keep the lock: they are writes, too."""
+
+    def check() -> None:
+        if not rule.holding():
+            raise ReconcilerError("this process may not write any more", "the one that may goes on")
+
+    return check
 
 
 def _both(one: Callable[[], bool], other: Callable[[], bool]) -> Callable[[], bool]:
@@ -181,9 +194,10 @@ def _lags(one: Watched, hands: Hands) -> bool:
     return left > 0
 
 
-def _holder(client: Client, catalog: str, environment: str | None) -> Ticket | None:
+def _holder(client: Client, catalog: str, environment: str | None, rule: Rule) -> Ticket | None:
     """Who holds the lock. A look takes one call, and leaves nothing behind."""
-    return next((one for one in tickets(client, catalog, environment) if not one.expired), None)
+    held = (one for one in tickets(client, catalog, environment) if not one.expired)
+    return next((one for one in held if not rule.dead(one.holder)), None)
 
 
 def _stand_by(one: Watched, other: Ticket) -> None:

@@ -192,9 +192,9 @@ def leases(namespace: str, name: str = "") -> str:
     return _path("/apis/coordination.k8s.io/v1", namespace, "leases", name)
 
 
-def core(plural: str, namespace: str = "") -> str:
-    """The path of a collection of the core API."""
-    return _path("/api/v1", namespace, plural, "")
+def core(plural: str, namespace: str = "", name: str = "") -> str:
+    """The path of a collection of the core API, or of one object in it."""
+    return _path("/api/v1", namespace, plural, name)
 
 
 def _path(api: str, namespace: str, plural: str, name: str) -> str:

@@ -35,6 +35,7 @@ class Lease:
         self._cluster, self._namespace, self._name, self._holder = cluster, namespace, name, holder
         self._stop = threading.Event()
         self._given_up = threading.Event()
+        self._uid = ""  # of the Lease, which no other cluster has
         self._until = 0.0  # writes are allowed until then
         self._seen: tuple[Any, ...] = ()
         self._seen_at = 0.0
@@ -43,6 +44,19 @@ class Lease:
     def held(self) -> bool:
         """Whether this process may write now."""
         return time.monotonic() < self._until and not self.lost.is_set()
+
+    @property
+    def mark(self) -> str:
+        """What names this process in the locks of catalogs: a part of the Lease's uid, and the end of ``holder``."""
+        return f"{self._family}{self._holder.rpartition('_')[2]}"
+
+    def outlived(self, holder: str) -> bool:
+        """Whether the holder of a lock is a process that had this Lease before. It writes no more."""
+        return self.held() and holder.startswith(self._family) and not holder.startswith(f"{self.mark},")
+
+    @property
+    def _family(self) -> str:
+        return f"operator {self._uid.partition('-')[0]}/"
 
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held, then keep renewing it. Returns False if :meth:`give_up` was called. What is
@@ -116,11 +130,12 @@ class Lease:
         lease["spec"] = self._spec(lease["spec"], taken=holder != self._holder)
         path = leases(self._namespace, "" if created else self._name)
         try:
-            self._cluster.call("POST" if created else "PUT", path, lease)
+            lease = self._cluster.call("POST" if created else "PUT", path, lease)
         except ClusterError as error:
             if error.status == 409:  # another process was faster
                 return "another process has just changed the lease"
             raise
+        self._uid = lease["metadata"]["uid"]
         if not created and self._until == 0:
             self.since = began
         self._until = began + WRITES_FOR

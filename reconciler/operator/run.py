@@ -17,6 +17,7 @@ from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
+from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
@@ -70,6 +71,7 @@ class Operator:
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
+            Inputs(lambda path: self._cluster.call("GET", path)),
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -154,7 +156,13 @@ def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
-        fleet.secret(event["object"], gone=event["type"] == "DELETED")
+        gone = event["type"] == "DELETED"
+        fleet.secret(event["object"], gone=gone)
+        fleet.input("secrets", event["object"], gone=gone)
+
+    @kopf.on.event("", "v1", "configmaps", registry=registry)
+    async def config_map(event: Any, **_: Any) -> None:
+        fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:
