@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
 from reconciler.operator.resource import Resource
-from reconciler.text.escape import terminal
+from reconciler.operator.wording import hinted, refused, shown
 from reconciler.text.timestamps import write_timestamp
-from reconciler.text.truncate import truncate
 
 #: The reasons of each condition, and when they hold.
 REASONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -40,14 +39,6 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
-
-#: The longest message of a condition; Kubernetes allows 32,768 characters.
-_LONGEST: Final = 1000
-
-
-def shown(text: str, longest: int = _LONGEST) -> str:
-    """A message as a condition or an event shows it: no control codes, not too long."""
-    return truncate(terminal(text), longest)
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -121,15 +112,15 @@ def _plan(plan: PendingPlan) -> dict[str, Any]:
 def _ready(watched: WatchedStatus, *, key_refused: bool) -> tuple[str, str, str, str]:
     failure = watched.failure
     if failure is not None:
-        message = f"{failure.message}. {failure.hint}" if failure.hint else failure.message
-        return "Ready", "False", "Unauthorized" if key_refused else "Failing", message
+        reason = "Unauthorized" if key_refused else "Failing"
+        return "Ready", "False", reason, hinted(failure.message, failure.hint)
     if watched.state == "Suspended":
         return "Ready", "Unknown", "Suspended", "suspended: it is not looked at until `suspend` is false"
     if watched.state == "Refused":
         return "Ready", "False", "Refused", _refusals(watched)
     if watched.last_look is None:
         return "Ready", "Unknown", "Progressing", "it was not looked at yet"
-    return "Ready", "True", "Succeeded", "the last look succeeded"
+    return "Ready", "True", "Succeeded", _synced(watched)[-1]
 
 
 def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
@@ -138,10 +129,7 @@ def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
             return "Synced", "True", "InSync", "the live sessions match the catalog"
         if watched.plan.refusals:
             return "Synced", "False", "Refused", _refusals(watched)
-        waits = watched.plan.waits_for
-        if watched.mode == "approve" and waits.startswith("an approval"):
-            waits = f"an approval: set `approve: sha256:{watched.plan.digest}` in its spec"
-        said = f"; waits for {waits}" if waits else ""
+        said = f"; waits for {watched.plan.waits_for}" if watched.plan.waits_for else ""
         return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
     return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
 
@@ -159,4 +147,4 @@ def _drifted(watched: WatchedStatus) -> tuple[str, str, str, str]:
 
 def _refusals(watched: WatchedStatus) -> str:
     refusals = () if watched.plan is None else watched.plan.refusals
-    return "; ".join(one.message for one in refusals) or watched.reason
+    return "; ".join(refused(one, watched.environment) for one in refusals) or watched.reason

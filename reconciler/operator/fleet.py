@@ -20,6 +20,7 @@ from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
 from reconciler.operator.resource import Account, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
+from reconciler.operator.wording import hinted
 
 #: A catalog in an environment of an account: (address, key), catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
@@ -202,8 +203,9 @@ class Fleet:
                 continue
             if running is None or running.controller is None:
                 continue
-            states = {found.name: found.state for found in running.controller.status().catalogs}
-            if states.get(one.name) in ("Pending", "Loading"):
+            found = {found.name: found for found in running.controller.status().catalogs}.get(one.name)
+            # One that fails is loaded again and again. It holds back the others only until its first look.
+            if found is not None and found.last_look is None and found.state in ("Pending", "Loading"):
                 return True
         return False
 
@@ -254,15 +256,20 @@ class Fleet:
             return None
         return None if found is None else Pending(*found)
 
+    def key_refused(self, resource: Resource) -> bool:
+        """Whether the service refuses the key of the resource's account."""
+        running = self._running(resource)
+        return running is not None and running.controller is not None and running.controller.key_refused
+
     def status(self, resource: Resource) -> dict[str, Any] | None:
         """The status of a resource, without times; None while its controller is being started anew."""
         with self._lock:
             running, older = self._running(resource), self._older(resource)
             if resource.account not in self._accounts:
-                message = f"there is no Secret {resource.account} with an endpoint"
-                return without_looking(resource, "AccountMissing", message)
+                return without_looking(resource, "AccountMissing", _no_secret(resource))
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
+            message = hinted(message, "delete or suspend one of the two")
             return without_looking(resource, "Conflict", message)
         if running is None or not running.watches(resource):
             return None
@@ -270,8 +277,7 @@ class Fleet:
         if error is not None:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
             problem = error.problems[0]
-            message = f"{problem.message}. {problem.hint}" if problem.hint else problem.message
-            return without_looking(resource, reason, message)
+            return without_looking(resource, reason, hinted(problem.message, problem.hint))
         return self._of_controller(resource, running.controller)
 
     def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
@@ -293,6 +299,12 @@ class Fleet:
             # There may be another plan by now, or a guard that refuses it: then the status tells.
             with suppress(UnknownDigestError, Refused):
                 controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
+
+
+def _no_secret(resource: Resource) -> str:
+    make = f"kubectl -n {resource.namespace} create secret generic {resource.spec['accountRef']['name']}"
+    message = f"there is no Secret {resource.account} with an `endpoint`"
+    return hinted(message, f"{make} --from-literal=endpoint=URL --from-file=key=FILE")
 
 
 def _same_account(one: Account | None, other: Account) -> bool:
