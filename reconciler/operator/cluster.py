@@ -134,7 +134,10 @@ class Cluster:
             answer = self._send(method, path, body, headers, query)
         if answer.status_code >= 400:
             raise ClusterError(answer.status_code, f"{method} {path}: {_said(answer)}")
-        found: dict[str, Any] = answer.json()
+        try:
+            found: dict[str, Any] = answer.json()
+        except ValueError:  # a proxy may answer in its place
+            raise ClusterError(0, f"{method} {path}: the answer is no JSON") from None
         return found
 
     def list(self, path: str, accept: str = _JSON) -> Iterator[dict[str, Any]]:

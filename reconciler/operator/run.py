@@ -21,6 +21,8 @@ from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
+from reconciler.operator.shards import WHOLE, Shard
+from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Options:
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
+    shard: Shard = WHOLE
 
 
 class Operator:
@@ -41,7 +44,8 @@ class Operator:
         self._options, self._say, self._on_event = options, say, tuple(on_event)
         self._cluster = Cluster()
         holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-        self._lease = Lease(self._cluster, options.lease_namespace or self._cluster.namespace, holder)
+        namespace = options.lease_namespace or self._cluster.namespace
+        self._lease = Lease(self._cluster, namespace, holder, options.shard)
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -58,20 +62,25 @@ class Operator:
         try:
             if not self._lease.acquire(self._say):
                 return
-            self._say("leading: this process holds the lease")
+            shard = self._options.shard
+            self._say(
+                f"leading: this process holds the lease{f' of shard {shard}' if shard.count > 1 else ''}"
+            )
             self._lead()
         finally:
             self._cluster.close()
 
     def _lead(self) -> None:
         options = self._options
-        reporter = Reporter(self._cluster, Plans(self._cluster, options.namespaces))
+        plans = Plans(self._cluster, options.namespaces)
+        reporter = Reporter(self._cluster, plans, self._lease.held, self._say)
         fleet = Fleet(
             options.state,
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
             Inputs(lambda path: self._cluster.call("GET", path)),
+            self._say,
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -121,16 +130,21 @@ class Operator:
         settings.posting.enabled = False  # events are the reporter's
         settings.scanning.disabled = True  # namespaces and resource kinds need no watching
         flag = threading.Event()
+        why: list[str] = []
 
         def watch() -> None:
-            kopf.run(
-                registry=_registry(fleet),
-                settings=settings,
-                standalone=True,  # the Lease elects, not kopf's peering
-                clusterwide=not self._options.namespaces,
-                namespaces=self._options.namespaces,
-                stop_flag=flag,
-            )
+            try:
+                with in_sentences(self._say, "kopf", "asyncio"):
+                    kopf.run(
+                        registry=_registry(fleet, self._say),
+                        settings=settings,
+                        standalone=True,  # the Lease elects, not kopf's peering
+                        clusterwide=not self._options.namespaces,
+                        namespaces=self._options.namespaces,
+                        stop_flag=flag,
+                    )
+            except Exception as error:
+                why.append(f" ({sentence(error)})")
 
         # In a thread of its own, because in the main thread it would take over the signals.
         thread = threading.Thread(target=watch, name="kopf", daemon=True)
@@ -140,29 +154,35 @@ class Operator:
         ended = not thread.is_alive()
         flag.set()
         if ended:
-            raise ReconcilerError("the cluster is no longer watched: kopf has ended", "see the log above")
+            raise ReconcilerError(
+                f"the cluster is no longer watched: kopf has ended{''.join(why)}",
+                "start it again; the log above says what it could not do",
+            )
 
 
-def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
+def _registry(fleet: Fleet, say: Say) -> kopf.OperatorRegistry:
     """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def resource(event: Any, **_: Any) -> None:
-        if event["type"] == "DELETED":
-            fleet.gone(event["object"]["metadata"]["uid"])
-        else:
-            fleet.resource(event["object"])
+        with survived(say, event["object"]):
+            if event["type"] == "DELETED":
+                fleet.gone(event["object"]["metadata"]["uid"])
+            else:
+                fleet.resource(event["object"])
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
         gone = event["type"] == "DELETED"
-        fleet.secret(event["object"], gone=gone)
-        fleet.input("secrets", event["object"], gone=gone)
+        with survived(say, event["object"]):
+            fleet.secret(event["object"], gone=gone)
+            fleet.input("secrets", event["object"], gone=gone)
 
     @kopf.on.event("", "v1", "configmaps", registry=registry)
     async def config_map(event: Any, **_: Any) -> None:
-        fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
+        with survived(say, event["object"]):
+            fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:
