@@ -25,6 +25,7 @@ from reconciler.operator.resource import FINALIZER, Resource, read_account, read
 from reconciler.operator.runner import Runner, Surroundings
 from reconciler.operator.shards import Accounts
 from reconciler.operator.unexpected import Say, survived
+from reconciler.operator.wording import hinted
 
 #: A catalog in an environment of an account: address and key, catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
@@ -237,8 +238,9 @@ class Fleet:
             return True  # its loop is being started
         if running.controller is None:
             return False  # its spec or its account can't be used
-        states = {found.name: found.state for found in running.controller.status().catalogs}
-        return states.get(resource.name) in ("Pending", "Loading")
+        found = {found.name: found for found in running.controller.status().catalogs}.get(resource.name)
+        # One that fails is loaded again and again. It holds back the others only until its first look.
+        return found is not None and found.last_look is None and found.state in ("Pending", "Loading")
 
     def _rivals(self, resource: Resource) -> list[Resource]:
         """Older resources with the same environment and account."""
@@ -354,6 +356,11 @@ class Fleet:
             return None
         return None if found is None else Pending(*found)
 
+    def key_refused(self, resource: Resource) -> bool:
+        """Whether the service refuses the key of the resource's account."""
+        running = self._running(resource)
+        return running is not None and running.controller is not None and running.controller.key_refused
+
     def status(self, resource: Resource) -> dict[str, Any] | None:
         """The status of a resource, without times. None: it stays as it was, because its controller is being started
         anew, or it is deleted and its sessions stay."""
@@ -366,10 +373,10 @@ class Fleet:
         with self._lock:
             running, older = self._running(resource), self._older(resource)
             if resource.account not in self._accounts:
-                message = f"there is no Secret {resource.account} with an endpoint"
-                return without_looking(resource, "AccountMissing", message)
+                return without_looking(resource, "AccountMissing", _no_secret(resource))
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
+            message = hinted(message, "delete or suspend one of the two")
             return without_looking(resource, "Conflict", message, catalog=self._loaded.get(resource.name))
         if running is None or not running.watches(resource):
             return None
@@ -379,8 +386,7 @@ class Fleet:
         if error is not None:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
             problem = error.problems[0]
-            message = f"{problem.message}. {problem.hint}" if problem.hint else problem.message
-            return without_looking(resource, reason, message)
+            return without_looking(resource, reason, hinted(problem.message, problem.hint))
         return self._of_controller(resource, running.controller)
 
     def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
@@ -408,3 +414,9 @@ def _rests(resource: Resource) -> bool:
     """Whether a resource is suspended, or is deleted and its sessions stay: it writes nothing, so it is in nobody's
     way."""
     return bool(resource.spec.get("suspend", False) or (resource.deleted and resource.spared))
+
+
+def _no_secret(resource: Resource) -> str:
+    make = f"kubectl -n {resource.namespace} create secret generic {resource.spec['accountRef']['name']}"
+    message = f"there is no Secret {resource.account} with an `endpoint`"
+    return hinted(message, f"{make} --from-literal=endpoint=URL --from-file=key=FILE")
