@@ -89,9 +89,9 @@ def start(cluster: Plane, folder: Path, *words: str) -> Operator:
     return Operator(child, catalogs, log)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """The operator of all tests. At its end, it stops in an orderly way."""
+    """The operator of all tests of a file. At its end, it stops in an orderly way."""
     found = start(cluster, tmp_path_factory.mktemp("operator"))
     eventually(lambda: "leading" in found.log.read_text())
     yield found
