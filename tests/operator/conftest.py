@@ -104,9 +104,9 @@ def start(
     return Operator(child, catalogs, log, f"http://{url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """The operator of all tests. At its end, it stops in an orderly way."""
+    """The operator of all tests of a file. At its end, it stops in an orderly way."""
     folder = tmp_path_factory.mktemp("operator")
     programs = fake_ssh(folder / "bin").parent
     found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")
