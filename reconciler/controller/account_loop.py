@@ -169,9 +169,9 @@ class AccountLoop:
         found = loader.take()
         if found is None:
             return
-        before = one.load_trouble
+        before, revision = one.load_trouble, one.revision
         one.take(found)
-        if found.loaded is not None:
+        if one.revision is not revision:
             self._check_service(one)
             with suppress(ReconcilerError):  # comparing tells
                 one.retain()
@@ -256,6 +256,7 @@ class AccountLoop:
             self._compare(looked)
             if self._write_all(looked):
                 self._compare(looked)
+                self._write_all([one for one in looked if one.to_confirm()])
         except Exception as error:
             self.failed(error)
         else:
@@ -332,7 +333,7 @@ class AccountLoop:
         """Whether there is something to write, and nothing holds it back."""
         if one.to_write() is None:
             one.standing_by("")
-        if one.to_write() is None or one.hold() is not None:
+        if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
             one.write_trouble = None
             return False
         if one.look_trouble is not None or one.misplaced is not None:

@@ -13,14 +13,18 @@ from typing import Any
 
 import kopf
 
+from reconciler.controller.account_loop import OnCall
 from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
+from reconciler.operator.overview import Overview
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
+from reconciler.operator.shards import WHOLE, Shard
+from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,26 @@ class Options:
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
+    shard: Shard = WHOLE
 
 
 class Operator:
     """The operator. :meth:`run` is for the main thread, :meth:`stop` for any."""
 
-    def __init__(self, options: Options, say: Callable[[str], None], on_event: Iterable[OnEvent]) -> None:
-        self._options, self._say, self._on_event = options, say, tuple(on_event)
+    def __init__(
+        self,
+        options: Options,
+        say: Callable[[str], None],
+        on_event: Iterable[OnEvent],
+        on_call: OnCall | None = None,
+    ) -> None:
+        self._options, self._say, self._on_event, self._on_call = options, say, tuple(on_event), on_call
         self._cluster = Cluster()
         holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-        self._lease = Lease(self._cluster, options.lease_namespace or self._cluster.namespace, holder)
+        namespace = options.lease_namespace or self._cluster.namespace
+        self._lease = Lease(self._cluster, namespace, holder, options.shard)
         self._ended = threading.Event()
+        self.overview = Overview(self._lease)
 
     def stop(self) -> None:
         """End: no further write starts, and those in flight finish."""
@@ -58,20 +71,26 @@ class Operator:
         try:
             if not self._lease.acquire(self._say):
                 return
-            self._say("leading: this process holds the lease")
+            shard = self._options.shard
+            self._say(
+                f"leading: this process holds the lease{f' of shard {shard}' if shard.count > 1 else ''}"
+            )
             self._lead()
         finally:
             self._cluster.close()
 
     def _lead(self) -> None:
         options = self._options
-        reporter = Reporter(self._cluster, Plans(self._cluster, options.namespaces))
+        plans = Plans(self._cluster, options.namespaces)
+        reporter = Reporter(self._cluster, plans, self._lease.held, self._say)
         fleet = Fleet(
             options.state,
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
             Inputs(lambda path: self._cluster.call("GET", path)),
+            self._say,
+            self._on_call,
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -79,6 +98,7 @@ class Operator:
         try:
             self._read(fleet)
             fleet.start()
+            self.overview.lead(fleet, lambda: reporter.shown(fleet))
             reporting.start()
             self._watch(fleet)
         finally:
@@ -121,16 +141,21 @@ class Operator:
         settings.posting.enabled = False  # events are the reporter's
         settings.scanning.disabled = True  # namespaces and resource kinds need no watching
         flag = threading.Event()
+        why: list[str] = []
 
         def watch() -> None:
-            kopf.run(
-                registry=_registry(fleet),
-                settings=settings,
-                standalone=True,  # the Lease elects, not kopf's peering
-                clusterwide=not self._options.namespaces,
-                namespaces=self._options.namespaces,
-                stop_flag=flag,
-            )
+            try:
+                with in_sentences(self._say, "kopf", "asyncio"):
+                    kopf.run(
+                        registry=_registry(fleet, self._say),
+                        settings=settings,
+                        standalone=True,  # the Lease elects, not kopf's peering
+                        clusterwide=not self._options.namespaces,
+                        namespaces=self._options.namespaces,
+                        stop_flag=flag,
+                    )
+            except Exception as error:
+                why.append(f" ({sentence(error)})")
 
         # In a thread of its own, because in the main thread it would take over the signals.
         thread = threading.Thread(target=watch, name="kopf", daemon=True)
@@ -140,29 +165,35 @@ class Operator:
         ended = not thread.is_alive()
         flag.set()
         if ended:
-            raise ReconcilerError("the cluster is no longer watched: kopf has ended", "see the log above")
+            raise ReconcilerError(
+                f"the cluster is no longer watched: kopf has ended{''.join(why)}",
+                "start it again; the log above says what it could not do",
+            )
 
 
-def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
+def _registry(fleet: Fleet, say: Say) -> kopf.OperatorRegistry:
     """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def resource(event: Any, **_: Any) -> None:
-        if event["type"] == "DELETED":
-            fleet.gone(event["object"]["metadata"]["uid"])
-        else:
-            fleet.resource(event["object"])
+        with survived(say, event["object"]):
+            if event["type"] == "DELETED":
+                fleet.gone(event["object"]["metadata"]["uid"])
+            else:
+                fleet.resource(event["object"])
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
         gone = event["type"] == "DELETED"
-        fleet.secret(event["object"], gone=gone)
-        fleet.input("secrets", event["object"], gone=gone)
+        with survived(say, event["object"]):
+            fleet.secret(event["object"], gone=gone)
+            fleet.input("secrets", event["object"], gone=gone)
 
     @kopf.on.event("", "v1", "configmaps", registry=registry)
     async def config_map(event: Any, **_: Any) -> None:
-        fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
+        with survived(say, event["object"]):
+            fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:
