@@ -18,7 +18,7 @@ def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
 
 
 def test_a_lease_that_is_lost_within_a_run_ends_it(here: World) -> None:
-    left = 3
+    left = 5
 
     def holding() -> bool:
         nonlocal left
