@@ -184,7 +184,7 @@ class Runner:
                 on_event=around.on_event,
                 rule=around.rule(self.name),
             )
-        except Exception as error:
+        except (ReconcilerError, OSError) as error:
             return Running(wanted, None, invalid, _told(error))
         return Running(wanted, controller if catalogs else None, invalid)
 
