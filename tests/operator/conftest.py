@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import yaml
 
 from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
 from tests.git_server import Served, fake_ssh, serving_repositories
-from tests.operator.plane import Plane, missing, plane
+from tests.operator.plane import Plane, free_port, missing, plane
 from tests.support import API_KEY, LEARNED, learned_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -60,6 +60,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
+    url: str  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
@@ -70,21 +71,29 @@ class Operator:
         return self.child.wait(20)
 
 
+ACCOUNT = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator"
+
+
 def start(
-    cluster: Plane, folder: Path, *words: str, account: str = "reconciler/reconciler-operator", **environ: str
+    cluster: Plane,
+    folder: Path,
+    *words: str,
+    account: str = ACCOUNT,
+    program: Sequence[str] = ("reconciler",),
+    **environ: str,
 ) -> Operator:
-    """An operator with the token of a service account. ``environ`` are variables of its environment."""
-    namespace, _, name = account.partition("/")
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    """An operator with the token of its service account. ``program`` is a module with its first arguments, and
+    ``environ`` are variables of its environment."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", path, body)["status"]["token"]
+    token = cluster.call("POST", f"{account}/token", body)["status"]["token"]
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
-    command = ["-m", "reconciler", "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
+    url = f"127.0.0.1:{free_port()}"
+    command = ["-m", *program, "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
     with log.open("w") as file:
         child = subprocess.Popen(
-            [sys.executable, *command, "--lease-namespace=reconciler", *words],
+            [sys.executable, *command, "--lease-namespace=reconciler", f"--listen={url}", *words],
             env={
                 **os.environ,
                 "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}")),
@@ -94,7 +103,7 @@ def start(
             stderr=file,
             text=True,
         )
-    return Operator(child, catalogs, log)
+    return Operator(child, catalogs, log, f"http://{url}")
 
 
 @pytest.fixture(scope="module")

@@ -250,14 +250,15 @@ def service_account(cluster: Plane, namespace: str, *names: str) -> str:
     who = f"narrow-{next(NUMBERS)}"
     meta = {"name": who, "namespace": namespace}
     cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{who}"
     for name in names:
-        bind(cluster, namespace, f"{namespace}/{who}", *documents(name))
-    return f"{namespace}/{who}"
+        bind(cluster, namespace, account, *documents(name))
+    return account
 
 
 def bind(cluster: Plane, namespace: str, account: str, *manifests: dict[str, Any]) -> None:
     """Create Roles and RoleBindings in a namespace, for a service account in place of the operator's."""
-    home, _, who = account.partition("/")
+    *_, home, _, who = account.split("/")
     for one in manifests:
         if one["kind"] == "RoleBinding":
             one["subjects"] = [{"kind": "ServiceAccount", "name": who, "namespace": home}]
