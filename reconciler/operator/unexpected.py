@@ -55,7 +55,7 @@ class Sentences(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         message, now = record.getMessage(), time.monotonic()
         # kopf counts attempts, and appends the whole answer.
-        text = _ATTEMPT.sub("Request", message.partition(", {'")[0].splitlines()[0])[:500]
+        text = _ATTEMPT.sub("Request", message.partition(", {'")[0].partition("\n")[0])[:500]
         if message in _KNOWN or now < self._told.get(text, now):
             return
         self._told = {one: until for one, until in self._told.items() if now < until} | {text: now + 60.0}
