@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
-from reconciler.operator.conditions import shown, timed
+from reconciler.operator.conditions import timed
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.plans import Plans
+from reconciler.operator.removal import Finalizers
 from reconciler.operator.resource import Resource
 from reconciler.operator.unexpected import Say, sentence
+from reconciler.operator.wording import hinted, shown
 from reconciler.text.timestamps import write_timestamp
 
 #: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
@@ -61,6 +63,7 @@ class Reporter:
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
+        self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._complained = ""
@@ -127,6 +130,8 @@ class Reporter:
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
 
     def _write_one(self, fleet: Fleet, one: Resource) -> None:
+        if self._finalizers.handle(fleet, one):
+            return
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
@@ -160,7 +165,16 @@ class Reporter:
     def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
         """Events for what no controller tells, since none runs."""
         ready = status["conditions"][0]
-        if ready["reason"] in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+        if resource.removing:
+            if ready["status"] == "False":
+                self._post(resource, "Warning", "RemovalBlocked", ready["message"])
+        elif ready["reason"] in (
+            "Conflict",
+            "AccountMissing",
+            "InvalidAccount",
+            "InvalidSpec",
+            "Unauthorized",
+        ):
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
             for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
@@ -179,7 +193,9 @@ class Reporter:
             for one in concerned:
                 if event.kind != "looked":
                     kind, reason = EVENTS[event.kind]
-                    self._post(one, kind, reason, event.message)
+                    if event.kind == "failing" and fleet.key_refused(one):
+                        reason = "Unauthorized"  # as its status says
+                    self._post(one, kind, reason, hinted(event.message, event.facts.get("hint", "")))
                 elif event.facts.get("outcome") == "InSync":  # what happens from now on is new
                     for reason in ("DriftFound", "PlanPending", "Refused", "Failing", "Recovered"):
                         self._said.pop((one.uid, reason), None)

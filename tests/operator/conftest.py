@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,23 @@ class Operator:
 ACCOUNT = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator"
 
 
-def start(cluster: Plane, folder: Path, *words: str, account: str = ACCOUNT, **environ: str) -> Operator:
-    """An operator with the token of its service account. ``environ`` are variables of its environment."""
+def start(
+    cluster: Plane,
+    folder: Path,
+    *words: str,
+    account: str = ACCOUNT,
+    program: Sequence[str] = ("reconciler",),
+    **environ: str,
+) -> Operator:
+    """An operator with the token of its service account. ``program`` is a module with its first arguments, and
+    ``environ`` are variables of its environment."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = cluster.call("POST", f"{account}/token", body)["status"]["token"]
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
     url = f"127.0.0.1:{free_port()}"
-    command = ["-m", "reconciler", "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
+    command = ["-m", *program, "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
     with log.open("w") as file:
         child = subprocess.Popen(
             [sys.executable, *command, "--lease-namespace=reconciler", f"--listen={url}", *words],
@@ -96,9 +104,9 @@ def start(cluster: Plane, folder: Path, *words: str, account: str = ACCOUNT, **e
     return Operator(child, catalogs, log, f"http://{url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """The operator of all tests. At its end, it stops in an orderly way."""
+    """The operator of all tests of a file. At its end, it stops in an orderly way."""
     folder = tmp_path_factory.mktemp("operator")
     programs = fake_ssh(folder / "bin").parent
     found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")

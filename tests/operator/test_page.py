@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from reconciler.operator.conditions import REASONS
-from reconciler.operator.reporting import EVENTS
+from reconciler.operator.reporting import EVENTS, NOT_STORED
 from tests.operator.conftest import documents
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operator.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_the_page_has_the_reasons() -> None:
 
 
 def test_the_page_names_the_events() -> None:
-    assert all(f"`{reason}`" in PAGE for _, reason in EVENTS.values())
+    assert all(f"`{reason}`" in PAGE for reason in (*(reason for _, reason in EVENTS.values()), NOT_STORED))
 
 
 def test_the_page_lists_the_fields_of_the_spec() -> None:
