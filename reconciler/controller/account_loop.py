@@ -169,9 +169,9 @@ class AccountLoop:
         found = loader.take()
         if found is None:
             return
-        before = one.load_trouble
+        before, revision = one.load_trouble, one.revision
         one.take(found)
-        if found.loaded is not None:
+        if one.revision is not revision:
             self._check_service(one)
             with suppress(ReconcilerError):  # comparing tells
                 one.retain()
@@ -256,6 +256,7 @@ class AccountLoop:
             self._compare(looked)
             if self._write_all(looked):
                 self._compare(looked)
+                self._write_all([one for one in looked if one.to_confirm()])
         except Exception as error:
             self.failed(error)
         else:
@@ -338,13 +339,14 @@ class AccountLoop:
             return work(some[0], hands[0], together.members[0])
         with ThreadPoolExecutor(len(some), f"write {self.mark}") as pool:
             runs = [pool.submit(work, *each) for each in zip(some, hands, together.members, strict=True)]
-        return any([run.result() for run in runs])
+        wrote = [run.result() for run in runs]  # of all, as each may have failed
+        return any(wrote)
 
     def _may_write(self, one: Watched) -> bool:
         """Whether there is something to write, and nothing holds it back."""
         if one.to_write() is None:
             one.standing_by("")
-        if one.to_write() is None or one.hold() is not None:
+        if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
             one.write_trouble = None
             return False
         if one.look_trouble is not None or one.misplaced is not None:

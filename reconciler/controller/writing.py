@@ -19,6 +19,7 @@ from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
+from reconciler.controller.removing import removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import RunStatus
 from reconciler.controller.watched import Watched, settle_of
@@ -43,12 +44,15 @@ class Hands:
 
 
 def write(one: Watched, hands: Hands) -> bool:
-    """Write what the mode of a catalog allows. Returns whether a run was made.
+    """Write what the mode of a catalog allows, or see that its removal is done. Returns whether a run was made.
 
     Raises:
         ReconcilerError: nothing was written.
         Interrupted: the controller is asked to stop. Nothing was written.
     """
+    if one.to_confirm():
+        _confirm_removal(one, hands)
+        return False
     chosen = one.to_write()
     if chosen is None or one.hold() is not None or _lags(one, hands) or not hands.rule.holding():
         return False
@@ -83,6 +87,18 @@ def write(one: Watched, hands: Hands) -> bool:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
+
+
+def _confirm_removal(one: Watched, hands: Hands) -> None:
+    """Note that a removal is done, if all pages of a list that does not lag show no session of the catalog."""
+    if _lags(one, hands):
+        return
+    one.settles_at = 0.0
+    if not hands.rule.holding():
+        return
+    one.compare(lambda keep: hands.lister.sessions(keep=keep, full=True), hands.client)
+    if one.found is not None and one.to_confirm():
+        one.removed = removed(one.found.plan, one.facts(), one.settings.removal)
 
 
 def _ask(rule: Rule, error: Callable[[], BaseException]) -> Callable[[], None]:
@@ -156,6 +172,7 @@ def _note(one: Watched, hands: Hands, written: Comparison, report: Report, appro
         of_kind = actions.setdefault(result.action.kind, {})
         of_kind[result.outcome] = of_kind.get(result.outcome, 0) + 1
     whole = report.exit_code == 0 and report.verification == "verified" and written is one.found
+    whole = whole and not one.settings.removal
     one.wrote(
         RunStatus(
             report.run,
@@ -221,4 +238,5 @@ def _by(one: Watched) -> dict[str, str | bool]:
     if settings.root is None:  # the source has its own commits, whatever repository the state folder lies in
         by.pop("dirty", None)
         by["commit"] = revision.name
-    return {**by, "revision": revision.name, "mode": settings.mode}
+    removal: dict[str, str | bool] = {"removal": settings.removal} if settings.removal else {}
+    return {**by, "revision": revision.name, "mode": settings.mode, **removal}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
-from reconciler.operator.resource import Resource
+from reconciler.operator.resource import FORCE_ORPHAN, Resource
 from reconciler.operator.wording import hinted, refused, shown
 from reconciler.text.timestamps import write_timestamp
 
@@ -17,6 +17,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "Succeeded": "True: the last look succeeded, and nothing but the mode, the window or an approval is waited for",
         "Progressing": "Unknown: it was not looked at yet, or its spec has just changed",
         "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
+        "Removing": "Unknown: it is being deleted, and its sessions are removed before",
         "Refused": "False: a guard refuses the plan, and it stays pending",
         "Failing": "False: the catalog is invalid or missing, or the service, the git remote or the disk fails",
         "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
@@ -40,19 +41,27 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
+#: The longest message of a removal that waits; how to let it go follows.
+_TOLD: Final = 600
+
 
 def counted(counts: Mapping[str, int]) -> str:
     """The counts of a plan in words: ``2 to create, 1 to update``."""
     return ", ".join(f"{count} to {kind}" for kind, count in sorted(counts.items())) or "nothing to write"
 
 
-def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
-    """The status of a resource that is not looked at, and why. Its revisions stay."""
+def without_looking(
+    resource: Resource, reason: str, message: str, *, catalog: str | None = None
+) -> dict[str, Any]:
+    """The status of a resource that is not looked at, and why. Its revisions stay, and its ``catalog`` if that is not
+    known better."""
     kept = {
         name: resource.status[name]
         for name in ("catalog", "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
+    if catalog is not None:
+        kept["catalog"] = catalog
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),
@@ -60,6 +69,23 @@ def without_looking(resource: Resource, reason: str, message: str) -> dict[str, 
         ("Drifted", "Unknown", "Unknown", message),
     )
     return {**_head(resource), **kept, "conditions": [_condition(*one) for one in conditions]}
+
+
+def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of a resource whose sessions are removed before it is gone: what that waits for, and how to let the
+    resource go without it."""
+    ready, synced, drifted = status["conditions"]
+    if ready["status"] != "False":
+        ready = {**ready, "status": "Unknown", "reason": "Removing"}
+        pending = synced["reason"] == "PlanPending"
+        ready["message"] = (
+            f"its sessions are removed before it is gone{': ' + synced['message'] if pending else ''}"
+        )
+    command = (
+        f"kubectl -n {resource.namespace} annotate personacatalog {resource.short_name} {FORCE_ORPHAN}=true"
+    )
+    ready["message"] = f"{shown(ready['message'], _TOLD)}. To let it go and leave its sessions: {command}"
+    return {**status, "conditions": [ready, synced, drifted]}
 
 
 def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) -> dict[str, Any]:

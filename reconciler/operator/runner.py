@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from reconciler.controller.account_loop import OnCall
 from reconciler.controller.controller import Controller
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
@@ -58,6 +59,11 @@ class Running:
         key = (resource.uid, resource.name, resource.settings)
         return self.wanted is not None and key in self.wanted.settings
 
+    def has(self, resource: Resource) -> bool:
+        """Whether its controller runs with the resource, as it is now or was before."""
+        known = () if self.wanted is None else self.wanted.settings
+        return self.controller is not None and any(uid == resource.uid for uid, _, _ in known)
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -70,6 +76,7 @@ class Surroundings:
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
     inputs: Inputs
+    on_call: OnCall | None = None
 
 
 class Runner:
@@ -182,6 +189,7 @@ class Runner:
                 catalogs,
                 state=around.state,
                 on_event=around.on_event,
+                on_call=around.on_call,
                 rule=around.rule(self.name),
             )
         except Exception as error:

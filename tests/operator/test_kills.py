@@ -16,7 +16,7 @@ from tests.faults.tally import Tally
 from tests.faults.world import Killer
 from tests.operator.conftest import eventually
 from tests.operator.plane import Plane
-from tests.operator.replicas import SETTLE, Replica, Stage, stage
+from tests.operator.replicas import Replica, Stage, stage
 
 #: How many requests an undisturbed apply makes.
 REQUESTS: Final = 38
