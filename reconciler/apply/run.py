@@ -102,8 +102,8 @@ def apply_plan(
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
     with Journal(options.state / journals.FILE) as journal:
-        seen = options.listed_at
-        fresh = seen is not None and snapshot is not None and not tries_changes(plan, client)
+        seen = client.limiter.now() if options.listed_at is None else options.listed_at
+        fresh = options.listed_at is not None and not tries_changes(plan, client)
         anew = options.recheck or snapshot is None or _is_cheaper(plan, lister, snapshot)
         if snapshot is None or (anew and not fresh):
             snapshot, seen = _checked_anew(plan, client, lister), client.limiter.now()
@@ -119,7 +119,7 @@ def apply_plan(
             journal,
             options.settle,
             look_first=not (anew or fresh),
-            seen=client.limiter.now() if seen is None else seen,
+            seen=seen,
             calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
             tagged=plan.tagged,
