@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from reconciler.controller.trouble import described
 from reconciler.operator.cluster import Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
 
@@ -85,8 +86,8 @@ class Lease:
         while not self._given_up.is_set():
             try:
                 why = self._try_to_lead()
-            except ClusterError as error:
-                why = error.problems[0].message
+            except Exception as error:  # a process that ended would not stand by
+                why = described(error)[0]
             if not why:
                 self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
                 self._thread.start()

@@ -99,15 +99,24 @@ class Resource:
 
 
 def read_resource(body: Mapping[str, Any]) -> Resource:
-    """A PersonaCatalog of the API, which has checked it against the schema."""
-    meta = body["metadata"]
+    """A PersonaCatalog of the API, which has checked it against the schema.
+
+    Raises:
+        ReconcilerError: it was stored under another schema.
+    """
+    meta, spec = body["metadata"], body.get("spec") or {}
+    if not spec.get("source") or not (spec.get("accountRef") or {}).get("name"):
+        raise ReconcilerError(
+            "its spec does not fit the resource definition",
+            "kubectl apply -f deploy/kubernetes/crd.yaml, then correct the resource",
+        )
     return Resource(
         meta["uid"],
         meta["namespace"],
         meta["name"],
         meta.get("generation", 0),
         meta["creationTimestamp"],
-        json.loads(json.dumps(body["spec"], default=dict)),
+        json.loads(json.dumps(spec, default=dict)),
         (meta.get("annotations") or {}).get(REQUESTED_AT, ""),
         json.loads(json.dumps(body.get("status") or {}, default=dict)),
         meta.get("resourceVersion", ""),

@@ -192,7 +192,7 @@ class Runner:
                 on_call=around.on_call,
                 rule=around.rule(self.name),
             )
-        except Exception as error:
+        except (ReconcilerError, OSError) as error:
             return Running(wanted, None, invalid, _told(error))
         return Running(wanted, controller if catalogs else None, invalid)
 
