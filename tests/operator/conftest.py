@@ -60,7 +60,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
-    url: str  # where it listens
+    url: str = ""  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
