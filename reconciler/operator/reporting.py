@@ -115,7 +115,7 @@ class Reporter:
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
         for one in resources:
-            if now < self._put_off.get(one.uid, now):
+            if now < self._put_off.get(one.uid, now) or not self._holding():
                 continue
             try:
                 self._write_one(fleet, one)
