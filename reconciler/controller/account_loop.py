@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.address import same_address
@@ -28,7 +28,7 @@ from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
 from reconciler.controller.status import AccountStatus
-from reconciler.controller.together import Member, Together
+from reconciler.controller.together import Member, write_together
 from reconciler.controller.trouble import Trouble, after, of_account
 from reconciler.controller.watched import Watched
 from reconciler.controller.writing import Hands, write
@@ -311,36 +311,23 @@ class AccountLoop:
             ReconcilerError: the account fails.
         """
         ready = [one for one in looked if self._may_write(one)]
-        most, wrote = self.account.parallelism, False
-        self.writing = bool(ready)
+        if not ready:
+            return False
+        client, lister, most = self._client, self._list, self.account.parallelism
+        assert client is not None and lister is not None
+        parallelism = -(-most // len(ready))
+
+        def work(one: Watched, member: Member) -> bool:
+            return self._write(one, Hands(client, member, self._clock, self._stop, self._rule, parallelism))
+
+        def look(keep: Keep, full: bool) -> Snapshot:
+            return self._listed(keep, recent=0, full=full)
+
+        self.writing = True
         try:
-            for start in range(0, len(ready), most):
-                wrote |= self._write_some(ready[start : start + most])
+            return write_together(lister, look, [partial(work, one) for one in ready], most)
         finally:
             self.writing = False
-        return wrote
-
-    def _write_some(self, some: Sequence[Watched]) -> bool:
-        assert self._client is not None and self._list is not None
-        together = Together(self._list, lambda keep, full: self._listed(keep, recent=0, full=full), len(some))
-        parallelism = -(-self.account.parallelism // len(some))
-        hands = [
-            Hands(self._client, member, self._clock, self._stop, self._rule, parallelism)
-            for member in together.members
-        ]
-
-        def work(one: Watched, by: Hands, member: Member) -> bool:
-            try:
-                return self._write(one, by)
-            finally:
-                together.leave(member)
-
-        if len(some) == 1:
-            return work(some[0], hands[0], together.members[0])
-        with ThreadPoolExecutor(len(some), f"write {self.mark}") as pool:
-            runs = [pool.submit(work, *each) for each in zip(some, hands, together.members, strict=True)]
-        wrote = [run.result() for run in runs]  # of all, as each may have failed
-        return any(wrote)
 
     def _may_write(self, one: Watched) -> bool:
         """Whether there is something to write, and nothing holds it back."""

@@ -27,6 +27,10 @@ from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.state import make_salt, open_state
 
+#: How often a lock is renewed (seconds): seldom enough that most runs end before, at no call. A run whose lock was
+#: broken by hand goes on as long.
+_RENEW: Final = 10.0
+
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
 
@@ -78,6 +82,7 @@ def write(one: Watched, hands: Hands) -> bool:
             wanted=settings.lock,
             on_wait=lambda ticket: None,
             dead=rule.dead,
+            renew=_RENEW,
         ) as holding:
             one.standing_by("")
             held = _both(holding, rule.holding)

@@ -161,8 +161,10 @@ def test_old_and_new_kustomize_render_the_same(folder: Path) -> None:
 def test_everything_of_the_base_is_in_one_namespace() -> None:
     alone = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
     for folder in (BASE, *OPTIONS):
+        # Rights in single namespaces are in those, and their names are an example.
+        others = {"bookshop"} if folder.name == "namespaced" else set()
         for kind, namespace, _ in kustomized(folder):
-            assert namespace == ("" if kind in alone else "reconciler")
+            assert namespace in ({""} if kind in alone else {"reconciler"} | others)
 
 
 # --- Helm ----------------------------------------------------------------------------------------------------
