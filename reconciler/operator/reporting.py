@@ -97,13 +97,16 @@ class Reporter:
                     self._tell(fleet)
                     self._write(fleet)
                     if time.monotonic() - read > _RESYNC and not ending:
+                        read = (
+                            time.monotonic() - _RESYNC + _AFTER_A_BUG
+                        )  # if it fails, it is tried again then
                         resync()
                         self._plans.refresh()
                         read = time.monotonic()
                     self._complained = ""
             except Exception as error:  # everything is tried again
                 self._complain(f"the cluster can't be told what was found: {sentence(error)}")
-                self._stop.wait(2.0 if isinstance(error, ClusterError) else _AFTER_A_BUG)
+                self._stop.wait(2.0)
             if ending:
                 return
 
