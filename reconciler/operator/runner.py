@@ -19,6 +19,7 @@ from reconciler.controller.trouble import described
 from reconciler.errors import ReconcilerError
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
+from reconciler.operator.wording import hinted
 
 #: How long to wait after an error that nobody expected (seconds).
 _AFTER_A_BUG: Final = 60.0
@@ -193,7 +194,7 @@ class Runner:
         with self._lock:
             if self.running.controller is not None:
                 self.running.controller.stop()
-            self.running = Running(self._wanted, broken=f"{message}. {hint}" if hint else message)
+            self.running = Running(self._wanted, broken=hinted(message, hint))
             concerned = self._resources
         for one in concerned:
             event = Event(

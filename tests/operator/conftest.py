@@ -236,7 +236,7 @@ def alone(cluster: Plane, tmp_path: Path) -> Iterator[World]:
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     with running_server(None, contract=LEARNED, require_key=[API_KEY, OTHER]) as server:
         contract = learned_file(tmp_path).read_text(encoding="utf-8")
-        nobody = Operator(None, catalogs, Path(os.devnull))  # type: ignore[arg-type] # until one is started
+        nobody = Operator(None, catalogs, Path(os.devnull), "")  # type: ignore[arg-type] # until one is started
         yield World(cluster, nobody, server, namespace, contract)
 
 
