@@ -37,6 +37,7 @@ from reconciler.ownership.account import Account, account_to_json
 from reconciler.plan.capabilities import refuse_if_unable
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
+from reconciler.state import ON_DISK
 from reconciler.text.timestamps import write_timestamp
 
 #: The order of actions: those that keep or create a session come before those that end one.
@@ -56,6 +57,7 @@ class ApplyOptions:
     - ``who``: facts for the journal, recorded as they are; ``run`` names the run there.
     - ``holding``: called before each write; returns whether the run still holds its lock.
     - ``account``: the mark of the account for journal and archive. None: take it from the list.
+    - ``save``: where journal and archive outlive this machine: :meth:`reconciler.state.Store.save`.
     """
 
     state: Path
@@ -67,6 +69,7 @@ class ApplyOptions:
     run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     account: Account | None = None
+    save: Callable[[Path], None] = ON_DISK.save
 
 
 def apply_plan(
@@ -95,11 +98,11 @@ def apply_plan(
     stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
     started = write_timestamp(datetime.now(UTC), "milliseconds")
     folder, run = options.archive or options.state / archives.FOLDER, options.run
-    archive = Archive(folder, run, started, client.endpoint.name)
+    archive = Archive(folder, run, started, client.endpoint.name, save=_or_stop(options.save, stop))
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
-    with Journal(options.state / journals.FILE) as journal:
+    with Journal(options.state / journals.FILE, archive.save) as journal:
         seen = client.limiter.now()
         full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
         if snapshot is None or full:
@@ -129,6 +132,19 @@ def apply_plan(
         with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _or_stop(save: Callable[[Path], None], stop: Cancellation) -> Callable[[Path], None]:
+    """``save``, which ends the run if it fails: the next action would have to wait as long, and fail, too."""
+
+    def saving(path: Path) -> None:
+        try:
+            save(path)
+        except ReconcilerError as error:
+            stop.set(str(error))
+            raise
+
+    return saving
 
 
 def _checked_anew(plan: Plan, client: Client, lister: Lister) -> Snapshot:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.disk import open_regular, write_durably
 from reconciler.errors import ReconcilerError
-from reconciler.state import open_state
+from reconciler.state import ON_DISK, Store, open_state
 
 FILE: Final = "watch.json"
 _LONGEST: Final = 2**20
@@ -24,11 +24,13 @@ _TURN: Final = threading.Lock()
 
 
 class Memory:
-    """The applied revision of one watched catalog, in the state folder. ``key`` tells it from others there."""
+    """The applied revision of one watched catalog, in the state folder. ``key`` tells it from others there, and
+    ``store`` is that of the folder."""
 
-    def __init__(self, state: Path, key: str) -> None:
+    def __init__(self, state: Path, key: str, store: Store = ON_DISK) -> None:
         self._state = state
         self._key = key
+        self._store = store
 
     def applied(self) -> str | None:
         """The revision that was live as a whole, the last time that one was; None if that is not known.
@@ -43,17 +45,17 @@ class Memory:
         """Keep the applied revision.
 
         Raises:
-            ReconcilerError: it can't be written.
+            ReconcilerError: it can't be written or saved.
         """
         path = self._state / FILE
         try:
             with _TURN:
                 applied = self._read()
-                if applied.get(self._key) == revision:
-                    return
-                open_state(self._state)
-                document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
-                write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+                if applied.get(self._key) != revision:
+                    open_state(self._state)
+                    document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
+                    write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+                self._store.save(path)  # also if only that failed before
         except OSError as error:
             raise ReconcilerError(
                 f"{path} can't be written: {error.strerror}",

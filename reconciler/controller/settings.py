@@ -12,6 +12,7 @@ from reconciler.controller.sources import Source
 from reconciler.controller.status import Mode
 from reconciler.controller.window import Window
 from reconciler.domain import Catalog, Limit, OnConflict
+from reconciler.state import ON_DISK, Store
 from reconciler.values import JSON
 
 #: How often a catalog is looked at (seconds), and how often an account is listed page by page.
@@ -68,7 +69,8 @@ class WatchedCatalog:
     ``name`` is unique in the controller, and ``account`` the name of a :class:`WatchedAccount`. ``state`` is the state
     folder: journal, archive and revisions. ``interval`` and ``settle`` are in seconds; the account is looked at at the
     shortest interval of its catalogs. Outside of the ``window``, nothing is written. Writes hold the catalog's lock
-    unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied.
+    unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied. The state
+    folder outlives the machine in the ``store``.
     """
 
     name: str
@@ -85,3 +87,4 @@ class WatchedCatalog:
     lock: bool = True
     settle: float | None = None
     root: Path | None = None
+    store: Store = ON_DISK

@@ -18,6 +18,8 @@ from reconciler.operator.conditions import of_look, without_looking
 from reconciler.operator.lease import Lease
 from reconciler.operator.resource import Account, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
+from reconciler.s3.bucket import Bucket
+from reconciler.s3.store import S3Stores
 
 #: A catalog in an environment of an account: (address, key), catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
@@ -29,7 +31,14 @@ class Fleet:
     Nothing is looked at before :meth:`start`. The ``lease`` is held.
     """
 
-    def __init__(self, state: Path, catalogs: Path | None, lease: Lease, on_event: Iterable[OnEvent]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        catalogs: Path | None,
+        lease: Lease,
+        on_event: Iterable[OnEvent],
+        bucket: Bucket | None = None,
+    ) -> None:
         self._resources: dict[str, Resource] = {}
         self._accounts: dict[str, Account] = {}
         self._runners: dict[str, Runner] = {}
@@ -42,6 +51,7 @@ class Fleet:
             Rule(lease.held, self._forbids, lease.since),
             (self._note, *on_event),
             self._key,
+            None if bucket is None else S3Stores(bucket, lease.held),
         )
 
     # What the cluster says

@@ -19,6 +19,8 @@ from reconciler.controller.sources import FolderSource
 from reconciler.controller.window import parse_window
 from reconciler.domain import Limit
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.s3.store import S3Stores
+from reconciler.state import ON_DISK
 from reconciler.text.hosts import is_loopback
 from reconciler.watch_file import parse_duration
 
@@ -127,8 +129,11 @@ def watched_account(name: str, account: Account, key: Callable[[], str], folder:
     return WatchedAccount(name, endpoint, read, f"the Secret {name}", contract=contract)
 
 
-def watched_catalog(resource: Resource, state: Path, catalogs: Path | None) -> WatchedCatalog:
-    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name.
+def watched_catalog(
+    resource: Resource, state: Path, catalogs: Path | None, stores: S3Stores | None = None
+) -> WatchedCatalog:
+    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name;
+    ``stores`` are where state folders outlive the machine, if anywhere else.
 
     Raises:
         ReconcilerError: the spec can't be used.
@@ -147,6 +152,7 @@ def watched_catalog(resource: Resource, state: Path, catalogs: Path | None) -> W
         window=None if window is None else parse_window(window),
         limits=_limits(spec.get("policy") or {}),
         suspended=spec.get("suspend", False),
+        store=ON_DISK if stores is None else stores.of(resource.name, own),
     )
 
 

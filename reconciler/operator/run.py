@@ -19,6 +19,7 @@ from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, Cluster
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.lease import Lease
 from reconciler.operator.reporting import Reporter
+from reconciler.s3.bucket import Bucket
 
 _PAGE: Final = "500"
 
@@ -26,12 +27,14 @@ _PAGE: Final = "500"
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to run. Without ``namespaces``, all of them are watched. ``catalogs`` holds the folders that a resource may
-    name by `source.path`. ``lease_namespace`` is the operator's own if it is empty."""
+    name by `source.path`. ``lease_namespace`` is the operator's own if it is empty. Journals and archives are kept in
+    the ``bucket``, too, if there is one."""
 
     state: Path
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
+    bucket: Bucket | None = None
 
 
 class Operator:
@@ -71,6 +74,7 @@ class Operator:
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
+            options.bucket,
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True

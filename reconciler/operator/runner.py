@@ -13,6 +13,7 @@ from reconciler.controller.events import OnEvent
 from reconciler.controller.rule import Rule
 from reconciler.errors import ReconcilerError
 from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
+from reconciler.s3.store import S3Stores
 
 #: How long to wait for more changes before the controller is started anew (seconds).
 _QUIET: Final = 0.3
@@ -59,6 +60,7 @@ class Surroundings:
     rule: Rule
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
+    stores: S3Stores | None = None
 
 
 class Runner:
@@ -123,7 +125,7 @@ class Runner:
         around, invalid, catalogs, full = self._around, {}, [], 3600.0
         for one in self._resources:
             try:
-                catalogs.append(watched_catalog(one, around.state, around.catalogs))
+                catalogs.append(watched_catalog(one, around.state, around.catalogs, around.stores))
                 full = min(full, full_interval(one)) if len(catalogs) > 1 else full_interval(one)
             except (ReconcilerError, OSError) as error:
                 invalid[one.uid] = _told(error)

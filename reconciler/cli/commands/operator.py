@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from reconciler.cli.buckets import bucket_options, chosen_bucket
 from reconciler.cli.options import state_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.stopping import orderly_stop
@@ -39,6 +40,7 @@ from reconciler.errors import ExitCode, ReconcilerError
     show_default=True,
     help="The form of the log on stderr: one line an event.",
 )
+@bucket_options
 @state_option
 def command(
     namespaces: tuple[str, ...],
@@ -46,6 +48,8 @@ def command(
     state_dir: Path | None,
     catalogs: Path | None,
     log_format: Literal["text", "json"],
+    archive_s3: str | None,
+    archive_s3_endpoint: str | None,
 ) -> int:
     """Run the controller of `watch` in Kubernetes: follow the PersonaCatalog resources of a cluster.
 
@@ -67,7 +71,9 @@ def command(
     from reconciler.state import FOLDER, open_state
     from reconciler.text.escape import terminal
 
-    options = Options(open_state(state_dir or Path(FOLDER)).absolute(), catalogs, namespaces, lease_namespace)
+    bucket = chosen_bucket(archive_s3, archive_s3_endpoint)
+    state = open_state(state_dir or Path(FOLDER)).absolute()
+    options = Options(state, catalogs, namespaces, lease_namespace, bucket)
     operator = Operator(
         options,
         lambda text: click.echo(terminal(text), err=True),
