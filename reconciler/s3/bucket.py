@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,7 @@ from reconciler.text.hosts import is_loopback
 _CONNECT: Final = 5
 _READ: Final = 15
 _TRIES: Final = 3
+_CHUNK: Final = 2**20
 #: Several accounts are written at the same time, each by several workers.
 _CONNECTIONS: Final = 32
 
@@ -107,8 +109,11 @@ class Bucket:
 
         try:
             answer = self.client.get_object(Bucket=self.place.bucket, Key=self.place.prefix + key)
-            with answer["Body"] as body:
-                data: bytes = body.read(MAX_DOCUMENT + 1)
+            data = bytearray()
+            with closing(answer["Body"]) as body:  # entered itself, it would not check
+                # Only a read that finds the end checks that all has come.
+                while len(data) <= MAX_DOCUMENT and (chunk := body.read(_CHUNK)):
+                    data += chunk
         except (BotoCoreError, ClientError) as error:
             raise self._failed(key, "read", error) from None
         if len(data) > MAX_DOCUMENT:
@@ -116,7 +121,7 @@ class Bucket:
                 f"{self.name(key)} is larger than {MAX_DOCUMENT // 2**20} MiB",
                 "nothing of this program is: look at what else writes to the bucket",
             )
-        return data
+        return bytes(data)
 
     def list(self, folder: str) -> dict[str, datetime]:
         """The names of the objects below a folder, in order, and when each was last written.
@@ -182,7 +187,7 @@ def open_bucket(place: Place, endpoint: str | None = None) -> Bucket:
         max_pool_connections=_CONNECTIONS,
     )
     try:
-        client = boto3.client("s3", endpoint_url=endpoint, config=config)
+        client = boto3.Session().client("s3", endpoint_url=endpoint, config=config)
         address = urlsplit(client.meta.endpoint_url)
         safe = address.scheme == "https" or is_loopback(address.hostname or "")
     except (BotoCoreError, ValueError) as error:
