@@ -31,13 +31,17 @@ class Memory:
         self._state = state
         self._key = key
         self._store = store
+        self._unsaved = False
 
     def applied(self) -> str | None:
         """The revision that was live as a whole, the last time that one was; None if that is not known.
 
         Raises:
-            ReconcilerError: the file is there and can't be read.
+            ReconcilerError: the file is there and can't be read, or what it holds could not be saved before, and still
+                can't.
         """
+        if self._unsaved:
+            self._save()
         found = self._read().get(self._key)
         return found if isinstance(found, str) else None
 
@@ -51,16 +55,22 @@ class Memory:
         try:
             with _TURN:
                 applied = self._read()
-                if applied.get(self._key) != revision:
-                    open_state(self._state)
-                    document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
-                    write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
-                self._store.save(path)  # also if only that failed before
+                if applied.get(self._key) == revision and not self._unsaved:
+                    return
+                open_state(self._state)
+                document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
+                write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+                self._save()
         except OSError as error:
             raise ReconcilerError(
                 f"{path} can't be written: {error.strerror}",
                 "make room, or fix the folder's permissions: it holds which revision is live",
             ) from None
+
+    def _save(self) -> None:
+        self._unsaved = True
+        self._store.save(self._state / FILE)
+        self._unsaved = False
 
     def _read(self) -> dict[str, Any]:
         path = self._state / FILE
