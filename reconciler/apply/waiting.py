@@ -67,11 +67,14 @@ def hold_lock(
     settle: float,
     wanted: bool,
     on_wait: Callable[[Ticket], None],
+    dead: Callable[[str], bool] = lambda holder: False,
+    renew: float | None = None,
 ) -> Iterator[Callable[[], bool]]:
     """Hold the catalog's lock for the block, if it is ``wanted``. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag. ``on_wait`` is
-    called once for each holder that is waited for.
+    called once for each holder that is waited for, and ``dead`` says whether a holder is known to write no more.
+    ``renew`` is how often (seconds) the lock is renewed; None: as often as it is by default.
 
     Raises:
         ReconcilerError: the lock can't be taken.
@@ -79,9 +82,17 @@ def hold_lock(
     if not wanted:
         yield lambda: True
         return
-    from reconciler.api.lock import locked
+    from reconciler.api.lock import RENEW, locked
 
     with locked(
-        client, catalog, environment, holder=holder, timeout=timeout, settle=settle, on_wait=on_wait
+        client,
+        catalog,
+        environment,
+        holder=holder,
+        timeout=timeout,
+        settle=settle,
+        on_wait=on_wait,
+        dead=dead,
+        renew=RENEW if renew is None else renew,
     ) as holding:
         yield holding

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -147,7 +148,14 @@ def new_catalog_argument(function: F) -> F:
 
 def last_is_folder(words: tuple[str, ...], is_word: Callable[[str], object]) -> tuple[tuple[str, ...], Path]:
     """The words before a CATALOG at their end, and the catalog's folder. The last word is the folder if it is one that
-    exists and can't be anything else."""
+    exists and can't be anything else.
+
+    Raises:
+        UsageError: the folder stands before the words.
+    """
+    if len(words) > 1 and not is_word(words[0]) and Path(words[0]).is_dir():
+        in_order = shlex.join([*words[1:], words[0]])
+        raise UsageError(f"the catalog's folder, {words[0]}, comes last", f"write {in_order}")
     if words and not is_word(words[-1]) and Path(words[-1]).is_dir():
         return words[:-1], chosen_folder(Path(words[-1])) or Path()
     return words, chosen_folder(None) or Path()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.address import same_address
@@ -27,6 +28,7 @@ from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
 from reconciler.controller.status import AccountStatus
+from reconciler.controller.together import Member, write_together
 from reconciler.controller.trouble import Trouble, after, of_account
 from reconciler.controller.watched import Watched
 from reconciler.controller.writing import Hands, write
@@ -90,6 +92,7 @@ class AccountLoop:
         self._asked = True
         self._next_look = 0.0
         self._polls: dict[str, float] = {}
+        self._changed: set[str] = set()  # the catalogs whose sources are known to have changed
         self._loaders = {
             one.settings.name: Loader(
                 one.settings,
@@ -110,6 +113,12 @@ class AccountLoop:
                 one.asked, one.again, one.held_until = True, True, 0.0
                 self._polls.pop(one.settings.name, None)
         self._asked = True
+        self.wake.set()
+
+    def source_changed(self, name: str) -> None:
+        """Read the source of a catalog now, even if failures are waited out. The account is looked at only if there is
+        something new."""
+        self._changed.add(name)
         self.wake.set()
 
     # One step
@@ -148,7 +157,10 @@ class AccountLoop:
     def _load(self, one: Watched, now: float) -> None:
         name = one.settings.name
         loader = self._loaders[name]
-        if now >= self._polls.get(name, 0.0) and not loader.running:
+        if (now >= self._polls.get(name, 0.0) or name in self._changed) and not loader.running:
+            if name in self._changed:  # before it is read: what changes from now on is read again
+                self._changed.discard(name)
+                one.again = True
             if one.revision is None:
                 one.show("Loading")
             local = isinstance(one.settings.source, FolderSource)
@@ -157,9 +169,9 @@ class AccountLoop:
         found = loader.take()
         if found is None:
             return
-        before = one.load_trouble
+        before, revision = one.load_trouble, one.revision
         one.take(found)
-        if found.loaded is not None:
+        if one.revision is not revision:
             self._check_service(one)
             with suppress(ReconcilerError):  # comparing tells
                 one.retain()
@@ -213,7 +225,11 @@ class AccountLoop:
     def _wait(self) -> float:
         now = self._clock.monotonic()
         # Somebody may ask for a catalog at any moment, which makes its poll due.
-        times = [self._polls.get(name, now) for name, loader in self._loaders.items() if not loader.running]
+        times = [
+            now if name in self._changed else self._polls.get(name, now)
+            for name, loader in self._loaders.items()
+            if not loader.running
+        ]
         if self._trouble is not None:
             times.append(self._trouble.at)
             if self._waits_for_key:
@@ -238,8 +254,9 @@ class AccountLoop:
             one.show("Listing")
         try:
             self._compare(looked)
-            if sum(self._write(one) for one in looked):
+            if self._write_all(looked):
                 self._compare(looked)
+                self._write_all([one for one in looked if one.to_confirm()])
         except Exception as error:
             self.failed(error)
         else:
@@ -286,24 +303,49 @@ class AccountLoop:
         with suppress(ReconcilerError):  # comparing tells
             self._list.expect(one.keep())
 
-    def _write(self, one: Watched) -> bool:
-        """Write what may be written, and note how that failed. Returns whether a run was made."""
+    def _write_all(self, looked: Sequence[Watched]) -> bool:
+        """Write what may be written, as many catalogs at a time as there are connections. Returns whether a run was
+        made.
+
+        Raises:
+            ReconcilerError: the account fails.
+        """
+        ready = [one for one in looked if self._may_write(one)]
+        if not ready:
+            return False
+        client, lister, most = self._client, self._list, self.account.parallelism
+        assert client is not None and lister is not None
+        parallelism = -(-most // len(ready))
+
+        def work(one: Watched, member: Member) -> bool:
+            return self._write(one, Hands(client, member, self._clock, self._stop, self._rule, parallelism))
+
+        def look(keep: Keep, full: bool) -> Snapshot:
+            return self._listed(keep, recent=0, full=full)
+
+        self.writing = True
+        try:
+            return write_together(lister, look, [partial(work, one) for one in ready], most)
+        finally:
+            self.writing = False
+
+    def _may_write(self, one: Watched) -> bool:
+        """Whether there is something to write, and nothing holds it back."""
         if one.to_write() is None:
             one.standing_by("")
-        if one.to_write() is None or one.hold() is not None:
+        if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
             one.write_trouble = None
             return False
         if one.look_trouble is not None or one.misplaced is not None:
             return False
-        if one.write_trouble is not None and self._clock.monotonic() < one.write_trouble.at:
-            return False
-        assert self._client is not None and self._list is not None
+        return one.write_trouble is None or self._clock.monotonic() >= one.write_trouble.at
 
-        def listed(keep: Keep, full: bool) -> Snapshot:
-            return self._listed(keep, recent=0, full=full)
+    def _write(self, one: Watched, hands: Hands) -> bool:
+        """Write a catalog, and note how that failed. Returns whether a run was made.
 
-        hands = Hands(self._client, self._list, self._clock, self._stop, listed, self._rule)
-        self.writing = True
+        Raises:
+            ReconcilerError: the account fails.
+        """
         try:
             wrote = write(one, hands)
         except Exception as error:
@@ -311,8 +353,6 @@ class AccountLoop:
                 raise
             one.write_trouble = after(error, one.write_trouble, self._clock, self._spread())
             return False
-        finally:
-            self.writing = False
         last = one.last_run
         if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
             partly = ReconcilerError(

@@ -16,6 +16,7 @@ from reconciler.apply.report import INTERRUPTED
 from reconciler.controller.account_loop import AccountLoop, OnCall
 from reconciler.controller.clock import Clock, SystemClock
 from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.removing import Removed
 from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount, WatchedCatalog
 from reconciler.controller.status import Status
@@ -164,6 +165,13 @@ class Controller:
             if name is None or any(one.settings.name == name for one in loop.watched):
                 loop.ask(name)
 
+    def source_changed(self, name: str) -> None:
+        """Read the source of a catalog now: somebody knows that it changed. Nothing happens if the catalog is not
+        watched, or if its source turns out to be as it was."""
+        for loop in self._loops:
+            if any(one.settings.name == name for one in loop.watched):
+                loop.source_changed(name)
+
     def approve(self, digest: str, by: str = "") -> None:
         """Approve exactly the pending plan with this digest.
 
@@ -213,6 +221,14 @@ class Controller:
         """Whether the service refuses the key of an account, or there are no points left (401, 402, 403, 406)."""
         return any(loop.key_refused for loop in self._loops)
 
+    def removed(self, name: str) -> Removed | None:
+        """What the removal of a catalog's sessions did; None if it is not done.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        return self._watched(name).removed
+
     def plan_document(self, name: str) -> dict[str, Any] | None:
         """The public JSON of a catalog's pending plan; None if there is none.
 
@@ -221,6 +237,19 @@ class Controller:
         """
         pending = self._watched(name).pending
         return None if pending is None else plan_to_document(pending.plan)
+
+    def pending(self, name: str, digest: str) -> tuple[dict[str, Any], str] | None:
+        """The public JSON of a catalog's pending plan with this digest, and the revision that it leads to; None if
+        there is another plan, or none.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        watched = self._watched(name)
+        pending = watched.pending
+        if pending is None or pending.digest != digest:
+            return None
+        return plan_to_document(pending.plan), watched.leads_to(pending)
 
     def _watched(self, name: str) -> Watched:
         for loop in self._loops:

@@ -15,6 +15,7 @@ from reconciler.text.timestamps import write_timestamp
 #: - ``mismatch``: a full listing found changes that the cheap looks had missed.
 #: - ``drift_found``, ``plan_pending``, ``applied``, ``refused``, ``failing``, ``recovered``: announced once each, when
 #:   they begin. ``applied`` has ``run``, ``exit_code`` and ``actions`` (kind and outcome to count).
+#: - ``interrupted``: an earlier run has no end on record. Its facts are those of ``applied``.
 #: - ``revision``: a new revision was loaded; ``revision`` names it.
 #: - ``standby``, ``leading``: another watcher holds the lock of the catalog, or no longer does.
 Kind: TypeAlias = Literal[
@@ -24,6 +25,7 @@ Kind: TypeAlias = Literal[
     "drift_found",
     "plan_pending",
     "applied",
+    "interrupted",
     "refused",
     "failing",
     "recovered",
@@ -34,7 +36,7 @@ Kind: TypeAlias = Literal[
 
 #: The events that webhooks announce.
 ANNOUNCED: frozenset[Kind] = frozenset(
-    {"drift_found", "plan_pending", "applied", "refused", "failing", "recovered"}
+    {"drift_found", "plan_pending", "applied", "interrupted", "refused", "failing", "recovered"}
 )
 
 

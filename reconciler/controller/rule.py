@@ -16,6 +16,8 @@ class Rule:
     - ``holding``: whether this process may still write. It is asked before each write.
     - ``forbids``: what a catalog waits for before it may be written, as a noun phrase; empty if it may. It is asked
       before each run.
+    - ``holder``: this process, for those who wait for a lock that it holds; empty: the CI job or the user.
+    - ``dead``: whether the holder of a lock is a process that is known to write no more.
     - ``since``: when this process began to be the one that writes (monotonic clock, seconds); None if no other one
       wrote before. Until the list shows what another one created, nothing is written.
     """
@@ -23,6 +25,8 @@ class Rule:
     holding: Callable[[], bool] = lambda: True
     forbids: Callable[[WatchedStatus], str] = lambda status: ""
     since: float | None = None
+    holder: str = ""
+    dead: Callable[[str], bool] = lambda holder: False
 
 
 #: No other process and no other catalog is in the way.

@@ -69,8 +69,9 @@ class WatchedCatalog:
     ``name`` is unique in the controller, and ``account`` the name of a :class:`WatchedAccount`. ``state`` is the state
     folder: journal, archive and revisions. ``interval`` and ``settle`` are in seconds; the account is looked at at the
     shortest interval of its catalogs. Outside of the ``window``, nothing is written. Writes hold the catalog's lock
-    unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied. The state
-    folder outlives the machine in the ``store``.
+    unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied.
+    With ``removal``, what is written is the removal of all of its sessions; it says for the journal who asked for that.
+    The state folder outlives the machine in the ``store``.
     """
 
     name: str
@@ -87,4 +88,5 @@ class WatchedCatalog:
     lock: bool = True
     settle: float | None = None
     root: Path | None = None
+    removal: str = ""
     store: Store = ON_DISK

@@ -28,6 +28,7 @@ TITLES: Final[Mapping[Kind, str]] = {
     "drift_found": "Drift found",
     "plan_pending": "Plan pending",
     "applied": "Applied",
+    "interrupted": "Interrupted run",
     "refused": "Refused by a guard",
     "failing": "Failing",
     "recovered": "Recovered",

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
-from reconciler.operator.resource import Resource
-from reconciler.text.escape import terminal
+from reconciler.operator.resource import FORCE_ORPHAN, Resource
+from reconciler.operator.wording import hinted, refused, shown
 from reconciler.text.timestamps import write_timestamp
-from reconciler.text.truncate import truncate
 
 #: The reasons of each condition, and when they hold.
 REASONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -18,8 +17,9 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "Succeeded": "True: the last look succeeded, and nothing but the mode, the window or an approval is waited for",
         "Progressing": "Unknown: it was not looked at yet, or its spec has just changed",
         "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
+        "Removing": "Unknown: it is being deleted, and its sessions are removed before",
         "Refused": "False: a guard refuses the plan, and it stays pending",
-        "Failing": "False: the catalog is invalid, or the service, the git remote or the disk fails",
+        "Failing": "False: the catalog is invalid or missing, or the service, the git remote or the disk fails",
         "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
         "AccountMissing": "False: there is no Secret of that name with an `endpoint`",
         "InvalidAccount": "False: the endpoint or the contract of the Secret can't be used",
@@ -41,22 +41,27 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
-#: The longest message of a condition; Kubernetes allows 32,768 characters.
-_LONGEST: Final = 1000
+#: The longest message of a removal that waits; how to let it go follows.
+_TOLD: Final = 600
 
 
-def shown(text: str, longest: int = _LONGEST) -> str:
-    """A message as a condition or an event shows it: no control codes, not too long."""
-    return truncate(terminal(text), longest)
+def counted(counts: Mapping[str, int]) -> str:
+    """The counts of a plan in words: ``2 to create, 1 to update``."""
+    return ", ".join(f"{count} to {kind}" for kind, count in sorted(counts.items())) or "nothing to write"
 
 
-def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
-    """The status of a resource that is not looked at, and why. Its revisions stay."""
+def without_looking(
+    resource: Resource, reason: str, message: str, *, catalog: str | None = None
+) -> dict[str, Any]:
+    """The status of a resource that is not looked at, and why. Its revisions stay, and its ``catalog`` if that is not
+    known better."""
     kept = {
         name: resource.status[name]
         for name in ("catalog", "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
+    if catalog is not None:
+        kept["catalog"] = catalog
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),
@@ -64,6 +69,23 @@ def without_looking(resource: Resource, reason: str, message: str) -> dict[str, 
         ("Drifted", "Unknown", "Unknown", message),
     )
     return {**_head(resource), **kept, "conditions": [_condition(*one) for one in conditions]}
+
+
+def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of a resource whose sessions are removed before it is gone: what that waits for, and how to let the
+    resource go without it."""
+    ready, synced, drifted = status["conditions"]
+    if ready["status"] != "False":
+        ready = {**ready, "status": "Unknown", "reason": "Removing"}
+        pending = synced["reason"] == "PlanPending"
+        ready["message"] = (
+            f"its sessions are removed before it is gone{': ' + synced['message'] if pending else ''}"
+        )
+    command = (
+        f"kubectl -n {resource.namespace} annotate personacatalog {resource.short_name} {FORCE_ORPHAN}=true"
+    )
+    ready["message"] = f"{shown(ready['message'], _TOLD)}. To let it go and leave its sessions: {command}"
+    return {**status, "conditions": [ready, synced, drifted]}
 
 
 def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) -> dict[str, Any]:
@@ -116,15 +138,15 @@ def _plan(plan: PendingPlan) -> dict[str, Any]:
 def _ready(watched: WatchedStatus, *, key_refused: bool) -> tuple[str, str, str, str]:
     failure = watched.failure
     if failure is not None:
-        message = f"{failure.message}. {failure.hint}" if failure.hint else failure.message
-        return "Ready", "False", "Unauthorized" if key_refused else "Failing", message
+        reason = "Unauthorized" if key_refused else "Failing"
+        return "Ready", "False", reason, hinted(failure.message, failure.hint)
     if watched.state == "Suspended":
         return "Ready", "Unknown", "Suspended", "suspended: it is not looked at until `suspend` is false"
     if watched.state == "Refused":
         return "Ready", "False", "Refused", _refusals(watched)
     if watched.last_look is None:
         return "Ready", "Unknown", "Progressing", "it was not looked at yet"
-    return "Ready", "True", "Succeeded", "the last look succeeded"
+    return "Ready", "True", "Succeeded", _synced(watched)[-1]
 
 
 def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
@@ -133,12 +155,8 @@ def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
             return "Synced", "True", "InSync", "the live sessions match the catalog"
         if watched.plan.refusals:
             return "Synced", "False", "Refused", _refusals(watched)
-        counts = ", ".join(f"{count} to {kind}" for kind, count in sorted(watched.plan.counts.items()))
-        waits = watched.plan.waits_for
-        if watched.mode == "approve" and waits.startswith("an approval"):
-            waits = f"an approval: set `approve: sha256:{watched.plan.digest}` in its spec"
-        said = f"; waits for {waits}" if waits else ""
-        return "Synced", "False", "PlanPending", f"{counts or 'nothing to write'}{said}"
+        said = f"; waits for {watched.plan.waits_for}" if watched.plan.waits_for else ""
+        return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
     return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
 
 
@@ -155,4 +173,4 @@ def _drifted(watched: WatchedStatus) -> tuple[str, str, str, str]:
 
 def _refusals(watched: WatchedStatus) -> str:
     refusals = () if watched.plan is None else watched.plan.refusals
-    return "; ".join(one.message for one in refusals) or watched.reason
+    return "; ".join(refused(one, watched.environment) for one in refusals) or watched.reason

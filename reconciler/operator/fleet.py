@@ -1,34 +1,42 @@
-"""All resources and accounts that the cluster has, each account with its runner."""
+"""All resources and accounts that the cluster has. Each account of the shard has a runner."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.controller import UnknownDigestError
+from reconciler.controller.account_loop import OnCall
+from reconciler.controller.controller import Controller, UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.removing import Removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import WatchedStatus
-from reconciler.errors import Refused
-from reconciler.operator.conditions import of_look, without_looking
+from reconciler.errors import Refused, UsageError
+from reconciler.operator.conditions import of_look, of_removal, without_looking
+from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
-from reconciler.operator.resource import Account, Resource, read_account, read_resource
+from reconciler.operator.plans import Pending
+from reconciler.operator.resource import FINALIZER, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
-from reconciler.s3.bucket import Bucket
+from reconciler.operator.shards import Accounts
+from reconciler.operator.unexpected import Say, survived
+from reconciler.operator.wording import hinted
 from reconciler.s3.store import S3Stores
 
-#: A catalog in an environment of an account: (address, key), catalog, environment.
+#: A catalog in an environment of an account: address and key, catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
 
 
 class Fleet:
     """What the cluster says, and the controllers that follow it. For any thread.
 
-    Nothing is looked at before :meth:`start`. The ``lease`` is held.
+    Nothing is looked at before :meth:`start`. The ``lease`` is held. Sources read their ``inputs``. ``say`` tells of
+    objects that can't be followed.
     """
 
     def __init__(
@@ -37,21 +45,29 @@ class Fleet:
         catalogs: Path | None,
         lease: Lease,
         on_event: Iterable[OnEvent],
-        bucket: Bucket | None = None,
+        inputs: Inputs,
+        say: Say,
+        on_call: OnCall | None = None,
+        stores: S3Stores | None = None,
     ) -> None:
+        self._say = say
+        self._inputs = inputs
         self._resources: dict[str, Resource] = {}
-        self._accounts: dict[str, Account] = {}
+        self._accounts = Accounts(lease.shard)
         self._runners: dict[str, Runner] = {}
         self._loaded: dict[str, str] = {}  # the catalog of each resource, by the resource's name
+        self._lease = lease
         self._started = False
         self._lock = threading.RLock()
         self._around = Surroundings(
             state,
             catalogs,
-            Rule(lease.held, self._forbids, lease.since),
+            self._rule,
             (self._note, *on_event),
             self._key,
-            None if bucket is None else S3Stores(bucket, lease.held),
+            inputs,
+            on_call,
+            stores,
         )
 
     # What the cluster says
@@ -64,6 +80,7 @@ class Fleet:
             if before is not None and before.generation > found.generation:
                 return
             self._resources[found.uid] = found
+            self._inputs.use(found.uid, named_by(found.namespace, found.spec["source"]))
             if before is not None and before.settings != found.settings:
                 self._loaded.pop(found.name, None)
                 if before.account != found.account:
@@ -71,6 +88,8 @@ class Fleet:
             self._converge(found.account)
             running = self._running(found)
             asked = before is not None and before.requested != found.requested
+            if asked:
+                self._inputs.forget(found.uid)
             if asked and running is not None and running.controller is not None:
                 running.controller.reconcile(found.name)
 
@@ -78,6 +97,7 @@ class Fleet:
         """A PersonaCatalog was deleted. Its sessions stay."""
         with self._lock:
             found = self._resources.pop(uid, None)
+            self._inputs.use(uid, ())
             if found is not None:
                 self._loaded.pop(found.name, None)
                 self._converge(found.account)
@@ -87,16 +107,23 @@ class Fleet:
         name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
         account = None if gone else read_account(body)
         with self._lock:
-            if account is None:
-                self._accounts.pop(name, None)
-            else:
-                self._accounts[name] = account
-            self._converge(name)
+            moved = time.monotonic() if self._started else None
+            for one in self._accounts.put(name, account, moved=moved):
+                self._converge(one)
+
+    def input(self, plural: str, body: Mapping[str, Any], *, gone: bool = False) -> None:
+        """A ConfigMap or a Secret that sources may read is there, perhaps changed, or is gone."""
+        uids = self._inputs.changed(plural, body, gone=gone)
+        with self._lock:
+            for found in [self._resources[uid] for uid in uids if uid in self._resources]:
+                running = self._running(found)
+                if running is not None and running.controller is not None:
+                    running.controller.source_changed(found.name)
 
     def known(self) -> frozenset[str]:
         """The uids of the resources and the names of the Secrets that are known."""
         with self._lock:
-            return frozenset(self._resources) | frozenset(self._accounts)
+            return frozenset(self._resources) | self._accounts.names()
 
     def all(
         self,
@@ -111,14 +138,16 @@ class Fleet:
         with self._lock:
             for body in secrets:
                 if f"{body['metadata']['namespace']}/{body['metadata']['name']}" not in self._accounts:
-                    self.secret(body)
-            for name in set(self._accounts) & before - there:
-                del self._accounts[name]
-                self._converge(name)
+                    with survived(self._say, body):
+                        self.secret(body)
+            for name in self._accounts.names() & before - there:
+                for one in self._accounts.put(name, None, moved=time.monotonic()):
+                    self._converge(one)
             for uid in set(self._resources) & before - there:
                 self.gone(uid)
             for body in resources:
-                self.resource(body)
+                with survived(self._say, body):
+                    self.resource(body)
 
     # Running
 
@@ -142,7 +171,9 @@ class Fleet:
     def _converge(self, account: str) -> None:
         if not self._started:
             return
-        resources = [one for one in self._resources.values() if one.account == account]
+        mine = self._accounts.mine(account)
+        known = [one for one in self._resources.values() if mine and one.account == account]
+        resources = [one for one in known if not one.deleted or not self.spared(one)]
         if resources and account not in self._runners:
             self._runners[account] = Runner(account, self._around)
         if account in self._runners:
@@ -152,6 +183,12 @@ class Fleet:
         runner = self._runners.get(resource.account)
         return None if runner is None else runner.running
 
+    def _rule(self, account: str) -> Rule:
+        """What keeps an account from being written: another process may have written until it came here."""
+        lease = self._lease
+        since = [one for one in (lease.since, self._accounts.since(account)) if one is not None]
+        return Rule(lease.held, self._forbids, max(since, default=None), lease.mark, lease.outlived)
+
     def _key(self, account: str) -> str:
         with self._lock:
             found = self._accounts.get(account)
@@ -160,8 +197,13 @@ class Fleet:
     # Conflicts
 
     def _note(self, event: Event) -> None:
-        if event.kind == "revision":
-            self._loaded[event.watched] = event.catalog
+        if event.kind != "revision":
+            return
+        with self._lock:
+            own = next((one for one in self._resources.values() if one.name == event.watched), None)
+            running = None if own is None else self._running(own)
+            if own is not None and running is not None and running.watches(own):
+                self._loaded[event.watched] = event.catalog  # else its spec has changed since
 
     def _forbids(self, status: WatchedStatus) -> str:
         """What a catalog waits for before it may be written, because of an older resource."""
@@ -169,6 +211,10 @@ class Fleet:
             own = next((one for one in self._resources.values() if one.name == status.name), None)
             if own is None:
                 return "its resource, which is gone"
+            if own.removing:
+                return self._forbids_removal(own)
+            if own.wants_finalizer and FINALIZER not in own.finalizers:
+                return f"its finalizer, {FINALIZER}, to be set"
             older = self._older(own)
             if older is not None:
                 return f"{older.name}, an older resource for the same catalog, to be deleted"
@@ -184,41 +230,112 @@ class Fleet:
 
     def _older_loads(self, resource: Resource) -> bool:
         """Whether an older resource of the account is not known well enough to say that it has another catalog."""
-        for one in self._rivals(resource):
-            running = self._running(one)
-            if one.name in self._loaded or one.spec.get("suspend", False):
-                continue
-            if running is None or running.controller is None:
-                continue
-            states = {found.name: found.state for found in running.controller.status().catalogs}
-            if states.get(one.name) in ("Pending", "Loading"):
-                return True
-        return False
+        return any(self._claim(one) is None and self._loads(one) for one in self._rivals(resource))
+
+    def _loads(self, resource: Resource) -> bool:
+        """Whether the catalog of a resource is being found out: it can be neither invalid nor unreadable yet."""
+        if _rests(resource):
+            return False
+        running = self._running(resource)
+        if running is None or not running.watches(resource):
+            return True  # its loop is being started
+        if running.controller is None:
+            return False  # its spec or its account can't be used
+        found = {found.name: found for found in running.controller.status().catalogs}.get(resource.name)
+        # One that fails is loaded again and again. It holds back the others only until its first look.
+        return found is not None and found.last_look is None and found.state in ("Pending", "Loading")
 
     def _rivals(self, resource: Resource) -> list[Resource]:
         """Older resources with the same environment and account."""
-        account = self._accounts.get(resource.account)
+        return [one for one in self._same_place(resource) if one.age < resource.age]
+
+    def _same_place(self, resource: Resource) -> list[Resource]:
+        """The other resources with the same environment and account."""
         return [
             one
             for one in self._resources.values()
-            if one.age < resource.age
+            if one.uid != resource.uid
             and one.spec.get("environment") == resource.spec.get("environment")
-            and account is not None
-            and _same_account(self._accounts.get(one.account), account)
+            and self._accounts.same(one.account, resource.account)
         ]
 
     def _claim(self, resource: Resource) -> _Claim | None:
-        account, catalog = self._accounts.get(resource.account), self._loaded.get(resource.name)
-        if account is None or catalog is None:
+        """What a resource claims; None if that is not known, or it rests. Until its catalog is loaded, what an
+        earlier process found counts: the source may be slow, or fail."""
+        marks, status = self._accounts.marks(resource.account), resource.status
+        before = status.get("catalog") if status.get("observedGeneration") == resource.generation else None
+        catalog = self._loaded.get(resource.name, before)
+        if marks is None or catalog is None or _rests(resource):
             return None
-        return (account.endpoint, account.key), catalog, resource.spec.get("environment")
+        return marks, catalog, resource.spec.get("environment")
+
+    # Removals
+
+    def spared(self, resource: Resource) -> str:
+        """Why the sessions of a deleted resource stay; empty if they are removed."""
+        with self._lock:
+            other = None if resource.spared else self._claimant(resource)
+        claim = "has the same catalog, environment and account"
+        return resource.spared or (f"{other.name} {claim}" if other is not None else "")
+
+    def looked_at(self, resource: Resource) -> bool:
+        """Whether a controller looks at a resource, and may write for it. It stops if the sessions stay."""
+        with self._lock:
+            self._converge(resource.account)
+            running = self._running(resource)
+        return running is not None and running.has(resource)
+
+    def removed(self, resource: Resource) -> Removed | None:
+        """What the removal of a deleted resource's sessions did; None if it is not done."""
+        with self._lock:
+            self._converge(resource.account)
+            running = self._running(resource)
+        if running is None or running.controller is None or not running.watches(resource):
+            return None
+        with suppress(UsageError):  # its spec can't be used
+            found: Removed | None = running.controller.removed(resource.name)
+            return found
+        return None
+
+    def _forbids_removal(self, own: Resource) -> str:
+        """What a removal waits for, because of other resources: they may want the sessions."""
+        if (other := self._claimant(own)) is not None:
+            return f"{other.name}, which has the same catalog"
+        unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
+        return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
+
+    def _claimant(self, resource: Resource) -> Resource | None:
+        """Another resource that wants the sessions of a deleted one."""
+        claim = self._claim(resource)
+        if claim is None:
+            return None
+        return next((one for one in self._may_claim(resource) if self._catalog(one) == claim[1]), None)
+
+    def _may_claim(self, resource: Resource) -> list[Resource]:
+        """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""
+        others = self._same_place(resource)
+        return [one for one in others if not one.deleted or one.age < resource.age]
+
+    def _catalog(self, resource: Resource) -> str | None:
+        """The catalog of a resource. If it is suspended or can't be loaded, what its status says, which is empty if it
+        never was; whoever writes that can only save sessions here. None: it is not loaded yet."""
+        if resource.name in self._loaded:
+            return self._loaded[resource.name]
+        return None if self._loads(resource) else str(resource.status.get("catalog", ""))
 
     # What others see
 
     def resources(self) -> list[Resource]:
-        """All resources, the oldest ones first."""
+        """The resources of this shard, the oldest ones first."""
         with self._lock:
-            return sorted(self._resources.values(), key=lambda one: one.age)
+            own = [one for one in self._resources.values() if self._accounts.mine(one.account)]
+        return sorted(own, key=lambda one: one.age)
+
+    def controllers(self) -> list[Controller]:
+        """The controllers that run now."""
+        with self._lock:
+            running = [runner.running.controller for runner in self._runners.values()]
+        return [one for one in running if one is not None]
 
     def of_account(self, mark: str) -> list[Resource]:
         """The resources of the account with this mark."""
@@ -231,24 +348,48 @@ class Fleet:
         accounts = running.controller.status().accounts
         return accounts[0].account if accounts else ""
 
+    def plan(self, resource: Resource, digest: str) -> Pending | None:
+        """The pending plan with this digest (``sha256:…``); None if there is another one by now, or none."""
+        running = self._running(resource)
+        if running is None or running.controller is None:
+            return None
+        try:
+            found = running.controller.pending(resource.name, digest.removeprefix("sha256:"))
+        except UsageError:  # the controller has been started anew, without this resource
+            return None
+        return None if found is None else Pending(*found)
+
+    def key_refused(self, resource: Resource) -> bool:
+        """Whether the service refuses the key of the resource's account."""
+        running = self._running(resource)
+        return running is not None and running.controller is not None and running.controller.key_refused
+
     def status(self, resource: Resource) -> dict[str, Any] | None:
-        """The status of a resource, without times; None while its controller is being started anew."""
+        """The status of a resource, without times. None: it stays as it was, because its controller is being started
+        anew, or it is deleted and its sessions stay."""
+        if resource.deleted and not resource.removing:
+            return None
+        found = self._status(resource)
+        return of_removal(resource, found) if found and resource.removing else found
+
+    def _status(self, resource: Resource) -> dict[str, Any] | None:
         with self._lock:
             running, older = self._running(resource), self._older(resource)
             if resource.account not in self._accounts:
-                message = f"there is no Secret {resource.account} with an endpoint"
-                return without_looking(resource, "AccountMissing", message)
+                return without_looking(resource, "AccountMissing", _no_secret(resource))
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
-            return without_looking(resource, "Conflict", message)
+            message = hinted(message, "delete or suspend one of the two")
+            return without_looking(resource, "Conflict", message, catalog=self._loaded.get(resource.name))
         if running is None or not running.watches(resource):
             return None
+        if running.broken:
+            return without_looking(resource, "Failing", running.broken)
         error = running.invalid_account or (running.invalid or {}).get(resource.uid)
         if error is not None:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
             problem = error.problems[0]
-            message = f"{problem.message}. {problem.hint}" if problem.hint else problem.message
-            return without_looking(resource, reason, message)
+            return without_looking(resource, reason, hinted(problem.message, problem.hint))
         return self._of_controller(resource, running.controller)
 
     def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
@@ -272,5 +413,13 @@ class Fleet:
                 controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
 
 
-def _same_account(one: Account | None, other: Account) -> bool:
-    return one is not None and (one.endpoint, one.key) == (other.endpoint, other.key)
+def _rests(resource: Resource) -> bool:
+    """Whether a resource is suspended, or is deleted and its sessions stay: it writes nothing, so it is in nobody's
+    way."""
+    return bool(resource.spec.get("suspend", False) or (resource.deleted and resource.spared))
+
+
+def _no_secret(resource: Resource) -> str:
+    make = f"kubectl -n {resource.namespace} create secret generic {resource.spec['accountRef']['name']}"
+    message = f"there is no Secret {resource.account} with an `endpoint`"
+    return hinted(message, f"{make} --from-literal=endpoint=URL --from-file=key=FILE")

@@ -9,13 +9,18 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
-from reconciler.operator.conditions import shown, timed
+from reconciler.operator.conditions import timed
 from reconciler.operator.fleet import Fleet
+from reconciler.operator.plans import Plans
+from reconciler.operator.removal import Finalizers
 from reconciler.operator.resource import Resource
+from reconciler.operator.unexpected import Say, sentence
+from reconciler.operator.wording import hinted, shown
 from reconciler.text.timestamps import write_timestamp
 
 #: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
@@ -24,29 +29,45 @@ _EVERY: Final = 1.0
 _GATHERED: Final = 0.1
 _RESYNC: Final = 300.0
 
+#: How long to wait after an error that another attempt will not end (seconds).
+_AFTER_A_BUG: Final = 60.0
+
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
     "drift_found": ("Warning", "DriftFound"),
     "plan_pending": ("Normal", "PlanPending"),
     "applied": ("Normal", "Applied"),
+    "interrupted": ("Warning", "Interrupted"),
     "refused": ("Warning", "Refused"),
     "failing": ("Warning", "Failing"),
     "recovered": ("Normal", "Recovered"),
 }
 
+#: The event of a plan that can't be stored in the cluster.
+NOT_STORED: Final = "PlanNotStored"
+
 _JSON_PATCH: Final = "application/json-patch+json"
 
 
 class Reporter:
-    """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread."""
+    """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread.
 
-    def __init__(self, cluster: Cluster) -> None:
+    ``holding`` says whether this process still holds the Lease: else another one reports. ``say`` tells what can't be
+    written to the cluster.
+    """
+
+    def __init__(self, cluster: Cluster, plans: Plans, holding: Callable[[], bool], say: Say) -> None:
+        self._holding, self._say = holding, say
         self._cluster = cluster
+        self._plans = plans
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
+        self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._complained = ""
+        self._put_off: dict[str, float] = {}  # resources that can't be reported, until when (monotonic clock)
 
     def __call__(self, event: Event) -> None:
         if event.kind in EVENTS or event.kind == "looked":
@@ -59,6 +80,11 @@ class Reporter:
         self._stop.set()
         self._wake.set()
 
+    def shown(self, fleet: Fleet) -> list[dict[str, Any]]:
+        """The status of each resource as the cluster has it. For any thread."""
+        written = self._written
+        return [written.get(one.uid, dict(one.status)) for one in fleet.resources()]
+
     def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
         """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
         read = time.monotonic()
@@ -67,32 +93,59 @@ class Reporter:
             self._wake.clear()
             ending = self._stop.wait(_GATHERED)
             try:
-                self._tell(fleet)
-                self._write(fleet)
-                if time.monotonic() - read > _RESYNC and not ending:
-                    resync()
-                    read = time.monotonic()
-            except ClusterError:
-                self._stop.wait(2.0)  # everything is tried again
+                if self._holding():
+                    self._tell(fleet)
+                    self._write(fleet)
+                    if time.monotonic() - read > _RESYNC and not ending:
+                        resync()
+                        self._plans.refresh()
+                        read = time.monotonic()
+                    self._complained = ""
+            except Exception as error:  # everything is tried again
+                self._complain(f"the cluster can't be told what was found: {sentence(error)}")
+                self._stop.wait(2.0 if isinstance(error, ClusterError) else _AFTER_A_BUG)
             if ending:
                 return
 
+    def _complain(self, text: str) -> None:
+        if text != self._complained:
+            self._complained = text
+            self._say(text)
+
     def _write(self, fleet: Fleet) -> None:
-        resources = fleet.resources()
+        resources, now = fleet.resources(), time.monotonic()
         for one in resources:
-            found = fleet.status(one)
-            if found is None:
+            if now < self._put_off.get(one.uid, now):
                 continue
-            before = self._written.get(one.uid, dict(one.status))
-            status = timed(found, before, write_timestamp(datetime.now(UTC)))
-            if status == before:
-                continue
-            self._patch(fleet, one, status)
-            if before.get("conditions") != status["conditions"]:
-                self._tell_of_status(one, status)
+            try:
+                self._write_one(fleet, one)
+            except Exception as error:
+                if isinstance(error, ClusterError) and (error.status in (0, 409, 429) or error.status >= 500):
+                    raise
+                self._say(f"{one.name} can't be reported: {sentence(error)}")
+                self._put_off[one.uid] = now + _AFTER_A_BUG  # the others are reported nevertheless
+        self._put_off = {uid: until for uid, until in self._put_off.items() if now < until}
         uids = {one.uid for one in resources}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
+
+    def _write_one(self, fleet: Fleet, one: Resource) -> None:
+        if self._finalizers.handle(fleet, one):
+            return
+        found = fleet.status(one)
+        if found is not None:
+            found = self._plans.stored(one, found, partial(fleet.plan, one))
+        if found is None:
+            return
+        before = self._written.get(one.uid, dict(one.status))
+        status = timed(found, before, write_timestamp(datetime.now(UTC)))
+        if status == before:
+            return
+        self._patch(fleet, one, status)
+        if before.get("conditions") != status["conditions"]:
+            self._tell_of_status(one, status)
+        if message := status.get("plan", {}).get("message"):
+            self._post(one, "Warning", NOT_STORED, message)
 
     def _patch(self, fleet: Fleet, resource: Resource, status: dict[str, Any]) -> None:
         path = catalogs(resource.namespace, resource.short_name) + "/status"
@@ -112,7 +165,16 @@ class Reporter:
     def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
         """Events for what no controller tells, since none runs."""
         ready = status["conditions"][0]
-        if ready["reason"] in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+        if resource.removing:
+            if ready["status"] == "False":
+                self._post(resource, "Warning", "RemovalBlocked", ready["message"])
+        elif ready["reason"] in (
+            "Conflict",
+            "AccountMissing",
+            "InvalidAccount",
+            "InvalidSpec",
+            "Unauthorized",
+        ):
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
             for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
@@ -131,7 +193,9 @@ class Reporter:
             for one in concerned:
                 if event.kind != "looked":
                     kind, reason = EVENTS[event.kind]
-                    self._post(one, kind, reason, event.message)
+                    if event.kind == "failing" and fleet.key_refused(one):
+                        reason = "Unauthorized"  # as its status says
+                    self._post(one, kind, reason, hinted(event.message, event.facts.get("hint", "")))
                 elif event.facts.get("outcome") == "InSync":  # what happens from now on is new
                     for reason in ("DriftFound", "PlanPending", "Refused", "Failing", "Recovered"):
                         self._said.pop((one.uid, reason), None)

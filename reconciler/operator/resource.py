@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,26 +12,34 @@ from urllib.parse import urlsplit
 
 from reconciler.address import check_address
 from reconciler.api.endpoint import api_key
-from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.controller.settings import Limits, WatchedAccount, WatchedCatalog
-from reconciler.controller.sources import FolderSource
 from reconciler.controller.window import parse_window
 from reconciler.domain import Limit
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.s3.store import S3Stores
-from reconciler.state import ON_DISK
+from reconciler.operator.inputs import Inputs
+from reconciler.operator.source import make_source
 from reconciler.text.hosts import is_loopback
 from reconciler.watch_file import parse_duration
 
 #: Asks for a look now, by any new value.
 REQUESTED_AT: Final = "reconciler.dev/requestedAt"
 
+#: Holds a resource that is deleted with `deletionPolicy: Delete` until its sessions are gone.
+FINALIZER: Final = "reconciler.dev/sessions"
+
+#: With the value `true`, lets a resource go that is being deleted, and leaves its sessions.
+FORCE_ORPHAN: Final = "reconciler.dev/force-orphan"
+
+#: The modes that write a removal, as any other plan.
+_REMOVES: Final = ("Approve", "Apply")
+
 _LIMITS: Final = {"maxDeletes": "max_deletes", "maxUpdates": "max_updates", "maxChanges": "max_changes"}
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A PersonaCatalog as it is in the cluster. ``name`` is ``NAMESPACE/NAME``; ``account`` is that of its Secret."""
+    """A PersonaCatalog as it is in the cluster. ``name`` is ``NAMESPACE/NAME``; ``account`` is that of its Secret.
+    ``version`` is its resourceVersion. It is ``deleted`` if it only waits for its finalizers to be removed."""
 
     uid: str
     namespace: str
@@ -42,6 +49,10 @@ class Resource:
     spec: Mapping[str, Any]
     requested: str
     status: Mapping[str, Any]
+    version: str
+    deleted: bool
+    finalizers: tuple[str, ...]
+    forced: bool
 
     @property
     def name(self) -> str:
@@ -58,22 +69,60 @@ class Resource:
 
     @property
     def settings(self) -> str:
-        """What the spec says, apart from the approval, which needs no restart of the loop."""
-        return json.dumps({**self.spec, "approve": None}, sort_keys=True)
+        """What the spec says, apart from the approval, which needs no restart of the loop, and whether the sessions are
+        to be removed."""
+        return json.dumps({**self.spec, "approve": None, "removing": self.removing}, sort_keys=True)
+
+    @property
+    def wants_finalizer(self) -> bool:
+        """Whether its sessions are to be removed when it is deleted."""
+        return bool(self.spec.get("deletionPolicy") == "Delete")
+
+    @property
+    def spared(self) -> str:
+        """Why its sessions stay when it is deleted, as far as the resource itself says; empty if they are removed."""
+        mode = self.spec.get("mode", "Observe")
+        if self.forced:
+            return f"the annotation {FORCE_ORPHAN} says so"
+        if not self.wants_finalizer:
+            return "its deletionPolicy is Orphan"
+        if self.spec.get("suspend", False):
+            return "it is suspended"
+        if mode not in _REMOVES:
+            return f"the mode {mode} removes nothing"
+        return "" if FINALIZER in self.finalizers else "it was deleted before its finalizer was set"
+
+    @property
+    def removing(self) -> bool:
+        """Whether it is deleted, and its sessions are removed before it is gone."""
+        return self.deleted and not self.spared
 
 
 def read_resource(body: Mapping[str, Any]) -> Resource:
-    """A PersonaCatalog of the API, which has checked it against the schema."""
-    meta = body["metadata"]
+    """A PersonaCatalog of the API, which has checked it against the schema.
+
+    Raises:
+        ReconcilerError: it was stored under another schema.
+    """
+    meta, spec = body["metadata"], body.get("spec") or {}
+    if not spec.get("source") or not (spec.get("accountRef") or {}).get("name"):
+        raise ReconcilerError(
+            "its spec does not fit the resource definition",
+            "kubectl apply -f deploy/kubernetes/crd.yaml, then correct the resource",
+        )
     return Resource(
         meta["uid"],
         meta["namespace"],
         meta["name"],
         meta.get("generation", 0),
         meta["creationTimestamp"],
-        json.loads(json.dumps(body["spec"], default=dict)),
+        json.loads(json.dumps(spec, default=dict)),
         (meta.get("annotations") or {}).get(REQUESTED_AT, ""),
         json.loads(json.dumps(body.get("status") or {}, default=dict)),
+        meta.get("resourceVersion", ""),
+        meta.get("deletionTimestamp") is not None,
+        tuple(meta.get("finalizers") or ()),
+        (meta.get("annotations") or {}).get(FORCE_ORPHAN) == "true",
     )
 
 
@@ -84,6 +133,7 @@ class Account:
     endpoint: str
     key: str
     contract: str
+    created: str = ""
 
     def __repr__(self) -> str:
         return f"Account({self.endpoint!r})"
@@ -98,7 +148,7 @@ def read_account(body: Mapping[str, Any]) -> Account | None:
         base64.b64decode(data.get(name) or "").decode("utf-8", "replace").strip()
         for name in ("endpoint", "key", "contract")
     )
-    return Account(endpoint, key, contract)
+    return Account(endpoint, key, contract, body["metadata"].get("creationTimestamp") or "")
 
 
 def watched_account(name: str, account: Account, key: Callable[[], str], folder: Path) -> WatchedAccount:
@@ -129,11 +179,9 @@ def watched_account(name: str, account: Account, key: Callable[[], str], folder:
     return WatchedAccount(name, endpoint, read, f"the Secret {name}", contract=contract)
 
 
-def watched_catalog(
-    resource: Resource, state: Path, catalogs: Path | None, stores: S3Stores | None = None
-) -> WatchedCatalog:
-    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name;
-    ``stores`` are where state folders outlive the machine, if anywhere else.
+def watched_catalog(resource: Resource, state: Path, catalogs: Path | None, inputs: Inputs) -> WatchedCatalog:
+    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name,
+    and ``inputs`` what sources read from the cluster.
 
     Raises:
         ReconcilerError: the spec can't be used.
@@ -143,7 +191,7 @@ def watched_catalog(
     window = spec.get("window")
     return WatchedCatalog(
         resource.name,
-        _source(spec["source"], own, catalogs),
+        make_source(resource.namespace, spec["source"], own, catalogs, inputs),
         resource.account,
         own,
         spec.get("environment"),
@@ -152,7 +200,7 @@ def watched_catalog(
         window=None if window is None else parse_window(window),
         limits=_limits(spec.get("policy") or {}),
         suspended=spec.get("suspend", False),
-        store=ON_DISK if stores is None else stores.of(resource.name, own),
+        removal=resource.uid if resource.removing else "",
     )
 
 
@@ -163,29 +211,6 @@ def full_interval(resource: Resource) -> float:
         UsageError: it is no duration, or too short.
     """
     return _duration("fullInterval", resource.spec.get("fullInterval", "1h"))
-
-
-def _source(spec: Mapping[str, Any], own: Path, catalogs: Path | None) -> FolderSource | GitSource:
-    if "git" in spec:
-        git = spec["git"]
-        if urlsplit(git["url"]).scheme not in ("http", "https", "ssh"):
-            # git would take a folder of the operator for a repository, too.
-            raise UsageError(
-                "`source.git.url` has to begin with https://, http:// or ssh://", "name a remote repository"
-            )
-        return GitSource(GitPlace(git["url"], git.get("ref", "HEAD"), git.get("path", ".")), own)
-    if catalogs is None:
-        raise UsageError(
-            "`source.path` names a folder of the operator, and it was started without --catalogs",
-            "use `source.git`, or start the operator with --catalogs=FOLDER",
-        )
-    root = os.path.realpath(catalogs)
-    folder = os.path.realpath(os.path.join(root, spec["path"]))
-    if os.path.commonpath([root, folder]) != root:
-        raise UsageError(
-            f"`source.path` {spec['path']!r} leads out of the folder of --catalogs", "name a folder below it"
-        )
-    return FolderSource(Path(folder), own)
 
 
 def _duration(name: str, text: str) -> float:

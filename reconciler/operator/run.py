@@ -9,19 +9,24 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import kopf
 
+from reconciler.controller.account_loop import OnCall
 from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
+from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
+from reconciler.operator.overview import Overview
+from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
+from reconciler.operator.shards import WHOLE, Shard
+from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
 from reconciler.s3.bucket import Bucket
-
-_PAGE: Final = "500"
+from reconciler.s3.store import S3Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +39,27 @@ class Options:
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
+    shard: Shard = WHOLE
     bucket: Bucket | None = None
 
 
 class Operator:
     """The operator. :meth:`run` is for the main thread, :meth:`stop` for any."""
 
-    def __init__(self, options: Options, say: Callable[[str], None], on_event: Iterable[OnEvent]) -> None:
-        self._options, self._say, self._on_event = options, say, tuple(on_event)
+    def __init__(
+        self,
+        options: Options,
+        say: Callable[[str], None],
+        on_event: Iterable[OnEvent],
+        on_call: OnCall | None = None,
+    ) -> None:
+        self._options, self._say, self._on_event, self._on_call = options, say, tuple(on_event), on_call
         self._cluster = Cluster()
         holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-        self._lease = Lease(self._cluster, options.lease_namespace or self._cluster.namespace, holder)
+        namespace = options.lease_namespace or self._cluster.namespace
+        self._lease = Lease(self._cluster, namespace, holder, options.shard)
         self._ended = threading.Event()
+        self.overview = Overview(self._lease)
 
     def stop(self) -> None:
         """End: no further write starts, and those in flight finish."""
@@ -61,20 +75,27 @@ class Operator:
         try:
             if not self._lease.acquire(self._say):
                 return
-            self._say("leading: this process holds the lease")
+            shard = self._options.shard
+            self._say(
+                f"leading: this process holds the lease{f' of shard {shard}' if shard.count > 1 else ''}"
+            )
             self._lead()
         finally:
             self._cluster.close()
 
     def _lead(self) -> None:
-        reporter = Reporter(self._cluster)
         options = self._options
+        plans = Plans(self._cluster, options.namespaces)
+        reporter = Reporter(self._cluster, plans, self._lease.held, self._say)
         fleet = Fleet(
             options.state,
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
-            options.bucket,
+            Inputs(lambda path: self._cluster.call("GET", path)),
+            self._say,
+            self._on_call,
+            None if options.bucket is None else S3Stores(options.bucket, self._lease.held),
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -82,6 +103,7 @@ class Operator:
         try:
             self._read(fleet)
             fleet.start()
+            self.overview.lead(fleet, lambda: reporter.shown(fleet))
             reporting.start()
             self._watch(fleet)
         finally:
@@ -103,7 +125,7 @@ class Operator:
         found: list[dict[str, Any]] = []
         for namespace in self._options.namespaces or [""]:
             try:
-                resources += self._list(catalogs(namespace))
+                resources += self._cluster.list(catalogs(namespace))
             except ClusterError as error:
                 if error.status != 404:
                     raise
@@ -111,18 +133,8 @@ class Operator:
                     "the cluster has no resources of the kind PersonaCatalog",
                     "kubectl apply -f deploy/kubernetes/crd.yaml",
                 ) from None
-            found += self._list(core("secrets", namespace))
+            found += self._cluster.list(core("secrets", namespace))
         fleet.all(resources, found, before)
-
-    def _list(self, path: str) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        answer = self._cluster.call("GET", path, limit=_PAGE)
-        while True:
-            items += answer["items"]
-            more = answer["metadata"].get("continue")
-            if not more:
-                return items
-            answer = self._cluster.call("GET", path, **{"limit": _PAGE, "continue": more})
 
     def _watch(self, fleet: Fleet) -> None:
         """Let kopf watch until the operator ends or the Lease is lost.
@@ -134,16 +146,21 @@ class Operator:
         settings.posting.enabled = False  # events are the reporter's
         settings.scanning.disabled = True  # namespaces and resource kinds need no watching
         flag = threading.Event()
+        why: list[str] = []
 
         def watch() -> None:
-            kopf.run(
-                registry=_registry(fleet),
-                settings=settings,
-                standalone=True,  # the Lease elects, not kopf's peering
-                clusterwide=not self._options.namespaces,
-                namespaces=self._options.namespaces,
-                stop_flag=flag,
-            )
+            try:
+                with in_sentences(self._say, "kopf", "asyncio"):
+                    kopf.run(
+                        registry=_registry(fleet, self._say),
+                        settings=settings,
+                        standalone=True,  # the Lease elects, not kopf's peering
+                        clusterwide=not self._options.namespaces,
+                        namespaces=self._options.namespaces,
+                        stop_flag=flag,
+                    )
+            except Exception as error:
+                why.append(f" ({sentence(error)})")
 
         # In a thread of its own, because in the main thread it would take over the signals.
         thread = threading.Thread(target=watch, name="kopf", daemon=True)
@@ -153,23 +170,35 @@ class Operator:
         ended = not thread.is_alive()
         flag.set()
         if ended:
-            raise ReconcilerError("the cluster is no longer watched: kopf has ended", "see the log above")
+            raise ReconcilerError(
+                f"the cluster is no longer watched: kopf has ended{''.join(why)}",
+                "start it again; the log above says what it could not do",
+            )
 
 
-def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
+def _registry(fleet: Fleet, say: Say) -> kopf.OperatorRegistry:
     """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def resource(event: Any, **_: Any) -> None:
-        if event["type"] == "DELETED":
-            fleet.gone(event["object"]["metadata"]["uid"])
-        else:
-            fleet.resource(event["object"])
+        with survived(say, event["object"]):
+            if event["type"] == "DELETED":
+                fleet.gone(event["object"]["metadata"]["uid"])
+            else:
+                fleet.resource(event["object"])
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
-        fleet.secret(event["object"], gone=event["type"] == "DELETED")
+        gone = event["type"] == "DELETED"
+        with survived(say, event["object"]):
+            fleet.secret(event["object"], gone=gone)
+            fleet.input("secrets", event["object"], gone=gone)
+
+    @kopf.on.event("", "v1", "configmaps", registry=registry)
+    async def config_map(event: Any, **_: Any) -> None:
+        with survived(say, event["object"]):
+            fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:

@@ -233,3 +233,10 @@ class TestTheGate:
             "--allow-regression=alice.stays breef: the plan changes no such test; did you mean 'alice.stays brief'?\n"
             in done.stderr
         )
+
+
+def test_a_folder_before_the_keys_is_told(tested: Shell) -> None:
+    done = tested.run("test", "shop", "alice")
+    assert done.returncode == 64
+    assert "the catalog's folder, shop, comes last" in done.stderr
+    assert "write alice shop" in done.stderr

@@ -85,7 +85,7 @@ def test_a_single_look_waits_for_a_list_that_may_lag(
     done = shop.run("watch", "shop", "--once", "--mode=apply", "--settle=3", learned)
     assert done.returncode == 0, done.stderr
     assert set(rows(server)) == {"Alice", "Bob"}
-    assert " applied: 1 unknown (run killed: killed, or still running: no end on record)" in done.stderr
+    assert " interrupted: 1 unknown (run killed: killed, or still running: no end on record)" in done.stderr
     assert "on record" not in shop.run("watch", "shop", "--once", "--mode=apply", learned).stderr
 
 

@@ -213,6 +213,11 @@ class World:
         counts = Counter(tag.identity for tag in tags if tag)
         return [str(identity) for identity, count in counts.items() if count > 1]
 
+    def locks(self) -> list[str]:
+        """Who holds locks of this catalog."""
+        remarks = [parse_remark(row.remark) for row in self.store.sessions() if is_ours(row)]
+        return [str(one.lock.get("holder")) for one in remarks if one.lock is not None]
+
     def plan(self, folder: Path | None = None) -> Plan:
         """What an apply would do now. The faults must have been lifted."""
         with Client(Endpoint(self.server.url, self.server.url), load_contract(), connections=2) as client:
@@ -363,9 +368,9 @@ class World:
     def left(self) -> list[str]:
         """What is still to be done: what a plan would do, and what it should but would not."""
         planned = [f"{one.kind} {one.key}: {one.reason}" for one in self.plan().actions]
-        return planned or list(self._differences())
+        return planned or list(self.differences())
 
-    def _differences(self) -> Iterator[str]:
+    def differences(self) -> Iterator[str]:
         """Where the rows are not what is wanted, tags or no tags."""
         live = {
             tag.identity.key: row for row in self.store.sessions() if is_ours(row) and (tag := tag_of(row))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import itertools
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,15 @@ import pytest
 import yaml
 
 from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
-from tests.operator.plane import Plane, missing, plane
+from tests.git_server import Served, fake_ssh, serving_repositories
+from tests.operator.plane import Plane, free_port, missing, plane
 from tests.support import API_KEY, LEARNED, learned_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 CATALOGS = "/apis/reconciler.dev/v1alpha1/namespaces"
 NUMBERS = itertools.count(1)
+#: The key of another account of the service.
+OTHER = "sk-other"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,6 +60,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
+    url: str  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
@@ -69,30 +71,47 @@ class Operator:
         return self.child.wait(20)
 
 
-def start(cluster: Plane, folder: Path, *words: str) -> Operator:
-    """An operator with the token of its service account."""
-    path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
+ACCOUNT = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator"
+
+
+def start(
+    cluster: Plane,
+    folder: Path,
+    *words: str,
+    account: str = ACCOUNT,
+    program: Sequence[str] = ("reconciler",),
+    **environ: str,
+) -> Operator:
+    """An operator with the token of its service account. ``program`` is a module with its first arguments, and
+    ``environ`` are variables of its environment."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", path, body)["status"]["token"]
+    token = cluster.call("POST", f"{account}/token", body)["status"]["token"]
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
-    command = ["-m", "reconciler", "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
+    url = f"127.0.0.1:{free_port()}"
+    command = ["-m", *program, "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
     with log.open("w") as file:
         child = subprocess.Popen(
-            [sys.executable, *command, "--lease-namespace=reconciler", *words],
-            env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}"))},
+            [sys.executable, *command, "--lease-namespace=reconciler", f"--listen={url}", *words],
+            env={
+                **os.environ,
+                "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}")),
+                **environ,
+            },
             stdout=subprocess.DEVNULL,
             stderr=file,
             text=True,
         )
-    return Operator(child, catalogs, log)
+    return Operator(child, catalogs, log, f"http://{url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """The operator of all tests. At its end, it stops in an orderly way."""
-    found = start(cluster, tmp_path_factory.mktemp("operator"))
+    """The operator of all tests of a file. At its end, it stops in an orderly way."""
+    folder = tmp_path_factory.mktemp("operator")
+    programs = fake_ssh(folder / "bin").parent
+    found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")
     eventually(lambda: "leading" in found.log.read_text())
     yield found
     code, log = found.end(), found.log.read_text()
@@ -207,6 +226,27 @@ def here(cluster: Plane, operator: Operator, server: RunningServer, tmp_path: Pa
     return found
 
 
+@pytest.fixture
+def alone(cluster: Plane, tmp_path: Path) -> Iterator[World]:
+    """A namespace that nobody follows until :func:`follow`, a catalogs folder, and a service with two accounts."""
+    namespace, catalogs = f"alone-{next(NUMBERS)}", tmp_path / "catalogs"
+    catalogs.mkdir()
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    with running_server(None, contract=LEARNED, require_key=[API_KEY, OTHER]) as server:
+        contract = learned_file(tmp_path).read_text(encoding="utf-8")
+        nobody = Operator(None, catalogs, Path(os.devnull))  # type: ignore[arg-type] # until one is started
+        yield World(cluster, nobody, server, namespace, contract)
+
+
+def follow(world: World, folder: Path, *words: str) -> Operator:
+    """An operator for the namespace of a world alone, with a lease there."""
+    for document in documents("rbac.yaml"):
+        if document["kind"] in ("Role", "RoleBinding"):
+            world.cluster.create(document, world.namespace)
+    given = (f"--namespace={world.namespace}", f"--lease-namespace={world.namespace}")
+    return start(world.cluster, folder, *given, f"--catalogs={world.operator.catalogs}", *words)
+
+
 def eventually(
     check: Callable[[], bool], why: Callable[[], str] = lambda: "it never came", seconds: float = 20
 ) -> None:
@@ -217,51 +257,14 @@ def eventually(
         time.sleep(0.1)
 
 
-class GitServer(http.server.BaseHTTPRequestHandler):
-    """Serves the repositories in ``root`` by git's own program."""
-
-    root: Path
-
-    def do_GET(self) -> None:
-        path, _, query = self.path.partition("?")
-        length = int(self.headers.get("Content-Length") or 0)
-        env = {
-            "GIT_PROJECT_ROOT": str(self.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(length),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "PATH": os.environ["PATH"],
-        }
-        sent = self.rfile.read(length)
-        out = subprocess.run(["git", "http-backend"], input=sent, env=env, capture_output=True, check=True)
-        head, _, body = out.stdout.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-        self.send_response(int(headers.pop("Status", "200").split()[0]))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
-
-    def log_message(self, *_: object) -> None:
-        pass
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A folder of repositories that is served over http."""
+    with serving_repositories(tmp_path / "repositories") as found:
+        yield found
 
 
 @pytest.fixture
-def repositories(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+def repositories(served: Served) -> tuple[Path, str]:
     """A folder of repositories, and the address at which they are served."""
-    root = tmp_path / "repositories"
-    root.mkdir()
-    handler = type("Handler", (GitServer,), {"root": root})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield root, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    return served.root, served.url

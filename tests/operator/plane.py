@@ -75,8 +75,8 @@ class Plane:
         assert answer.status_code in (201, 409), answer.text
         return answer
 
-    def kubeconfig(self, token: str, name: str) -> Path:
-        """A kubeconfig with this token."""
+    def kubeconfig(self, token: str, name: str, url: str = "") -> Path:
+        """A kubeconfig with this token. ``url`` is another way to the API server."""
         path = self.folder / f"{name}.kubeconfig"
         certificate = (self.folder / "certs" / "apiserver.crt").read_bytes()
         path.write_text(
@@ -88,7 +88,7 @@ class Plane:
                         {
                             "name": "t",
                             "cluster": {
-                                "server": self.url,
+                                "server": url or self.url,
                                 "certificate-authority-data": base64.b64encode(certificate).decode(),
                             },
                         }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 
 from reconciler.cli.buckets import bucket_options, chosen_bucket
+from reconciler.cli.listen_options import listen_option, token_option
 from reconciler.cli.options import state_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.stopping import orderly_stop
@@ -29,6 +30,12 @@ from reconciler.errors import ExitCode, ReconcilerError
     help="The namespace of the lease that elects the one process that writes. Default: that of the pod.",
 )
 @click.option(
+    "--shard",
+    metavar="INDEX/COUNT",
+    help="Serve one share of the accounts: 0/3 is the first of three. In place of the index, the name of a pod of a "
+    "StatefulSet will do. Default: all accounts.",
+)
+@click.option(
     "--catalogs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder with the catalogs that resources may name with `source.path`. Default: they may name none.",
@@ -41,20 +48,25 @@ from reconciler.errors import ExitCode, ReconcilerError
     help="The form of the log on stderr: one line an event.",
 )
 @bucket_options
+@listen_option
+@token_option
 @state_option
 def command(
     namespaces: tuple[str, ...],
     lease_namespace: str,
+    shard: str | None,
     state_dir: Path | None,
     catalogs: Path | None,
-    log_format: Literal["text", "json"],
     archive_s3: str | None,
     archive_s3_endpoint: str | None,
+    **flags: Any,
 ) -> int:
     """Run the controller of `watch` in Kubernetes: follow the PersonaCatalog resources of a cluster.
 
     It needs the extra `operator`: pip install 'persona-reconciler[operator]'. The cluster is that of the pod's service
     account, or of KUBECONFIG. Only the process that holds the lease looks and writes; others stand by.
+
+    Without --token-file, an address that others can reach serves only health and metrics.
 
     The first SIGTERM or Ctrl-C starts no new writes, finishes those in flight, and exits with 0. A second one ends at
     once.
@@ -66,24 +78,32 @@ def command(
             "the operator needs the extra `operator`, which is not installed",
             "pip install 'persona-reconciler[operator]'",
         ) from None
-    from reconciler.cli.event_log import event_log
+    from reconciler.cli.outside import check_flags, outside
     from reconciler.operator.run import Operator, Options
+    from reconciler.operator.shards import WHOLE, parse_shard
     from reconciler.state import FOLDER, open_state
-    from reconciler.text.escape import terminal
+    from reconciler.web import Probes
 
+    flags |= {"log_all": False, "notify": (), "notify_secret_file": None}
+    check_flags(flags, once=False)
+    own = WHOLE if shard is None else parse_shard(shard)
     bucket = chosen_bucket(archive_s3, archive_s3_endpoint)
     state = open_state(state_dir or Path(FOLDER)).absolute()
-    options = Options(state, catalogs, namespaces, lease_namespace, bucket)
-    operator = Operator(
-        options,
-        lambda text: click.echo(terminal(text), err=True),
-        [event_log(log_format, verbose=False)],
-    )
+    options = Options(state, catalogs, namespaces, lease_namespace, own, bucket)
+    with outside(flags) as seen:
+        operator = Operator(options, seen.say, seen.on_event, seen.on_call)
+        if seen.metrics is not None:
+            seen.metrics.more = operator.overview.metrics
 
-    def stop() -> None:
-        click.echo("stopping: writes in flight finish, no new ones start", err=True)
-        operator.stop()
+        def stop() -> None:
+            seen.say("stopping: writes in flight finish, no new ones start")
+            operator.stop()
 
-    with orderly_stop(stop):
-        operator.run()
+        with (
+            orderly_stop(stop),
+            seen.serving(
+                operator.overview, probes=Probes(operator.overview.ready), approves=False, open_metrics=True
+            ),
+        ):
+            operator.run()
     return ExitCode.OK

@@ -1,0 +1,112 @@
+"""The kill matrix: the leading operator is killed at every single request of an apply, and another one takes over.
+
+``make faults-operator`` runs all of it.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+
+from reconciler.operator import lease
+from tests.faults.tally import Tally
+from tests.faults.world import Killer
+from tests.operator.conftest import eventually
+from tests.operator.plane import Plane
+from tests.operator.replicas import Replica, Stage, stage
+
+#: How many requests an undisturbed apply makes.
+REQUESTS: Final = 38
+
+#: Where the replica that takes over has its state: on the disk of the killed one, or on an empty one.
+DISKS: Final = ("same", "empty")
+
+#: What the list shows late (seconds): nothing, or each write. The settle time is longer.
+LAGS: Final[dict[str, dict[str, Any]]] = {"at-once": {}, "late": {"late_seconds": 0.8, "late_changes": 0.8}}
+
+#: The requests of the small run.
+SMALL: Final = {
+    (11, "after", "empty", "late"),  # the ticket of the lock
+    (19, "after", "empty", "late"),  # a create whose response never comes
+    (25, "before", "empty", "at-once"),  # an update, archived by the killed one
+    (31, "after", "same", "late"),  # a delete
+}
+
+
+def cases() -> list[object]:
+    found: list[object] = []
+    for number in range(1, REQUESTS + 1):
+        for when in ("before", "after"):
+            for disk in DISKS:
+                for lag in LAGS:
+                    small = (number, when, disk, lag) in SMALL
+                    marks = () if small else (pytest.mark.full,)
+                    name = f"{when}-{number}-{disk}-{lag}"
+                    found.append(pytest.param(number, when, disk, lag, marks=marks, id=name))
+    return found
+
+
+def test_an_undisturbed_apply_makes_as_many_requests_as_the_matrix_has_rows(
+    cluster: Plane, tmp_path: Path, tally: Tally
+) -> None:
+    with stage(cluster, tmp_path, tally) as here:
+        first = here.start("first")
+        here.add()
+        here.becomes("Synced", "InSync")
+        assert first.end() == 0
+        assert len(here.requests(first)) == REQUESTS
+        here.judge()
+
+
+@pytest.mark.parametrize(("number", "when", "disk", "lag"), cases())
+def test_killed_at_a_request_and_taken_over(
+    cluster: Plane,
+    tmp_path: Path,
+    tally: Tally,
+    number: int,
+    when: Literal["before", "after"],
+    disk: str,
+    lag: str,
+) -> None:
+    with stage(cluster, tmp_path, tally, LAGS[lag]) as here:
+        first, second = pair(here, disk)
+        killed_in_apply(here, first, number, when)
+        here.is_done()
+        assert second.end() == 0
+        never_both(here, first, second)
+        here.judge()
+
+
+def pair(here: Stage, disk: str) -> tuple[Replica, Replica]:
+    """A leading replica, and one that stands by."""
+    first = here.start("first", "disk")
+    first.says("leading")
+    second = here.start("second", "disk" if disk == "same" else "empty")
+    second.says("standing by")
+    return first, second
+
+
+def killed_in_apply(here: Stage, replica: Replica, number: int, when: Literal["before", "after"]) -> float:
+    """Add the catalog, and kill the replica at a request of its apply. Returns when that was."""
+    killer = Killer(here.world.server, number, when)
+    killer.aim(replica.process.pid)
+    here.add()
+    eventually(lambda: killer.struck, here.logs)
+    at = time.monotonic()
+    killer.put_down()
+    assert replica.process.wait(10) == -9
+    assert not here.world.duplicates()
+    return at
+
+
+def never_both(here: Stage, first: Replica, second: Replica) -> None:
+    """The second one calls only after the first one's lease ended, and writes only when the list shows all."""
+    last = max(one.time for one in here.requests(first))
+    ended = here.term * (1 - lease.RENEWED_EVERY / lease.TERM)  # it was renewed so long before, at most
+    assert min(one.time for one in here.requests(second)) > last + ended
+    writes = here.writes(second)
+    assert not writes or min(one.time for one in writes) > last + ended + here.settle
+    assert "Traceback" not in here.logs()
