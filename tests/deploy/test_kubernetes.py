@@ -374,12 +374,13 @@ def test_each_shard_has_pods_a_lease_and_a_volume_of_its_own(name: str) -> None:
 
 
 @needs_helm
-def test_several_shards_have_no_claim_in_common() -> None:
+def test_several_shards_have_a_claim_in_common_only_if_all_can_mount_it() -> None:
     import helm_python
 
-    with pytest.raises(
-        helm_python.HelmError, match=r"several shards can't have one persistence.existingClaim"
-    ):
+    shared = {"existingClaim": "journals", "accessMode": "ReadWriteMany"}
+    for deployment in workloads(charted({"shards": 2, "persistence": shared})):
+        assert "claimName': 'journals'" in str(deployment["spec"]["template"]["spec"]["volumes"])
+    with pytest.raises(helm_python.HelmError, match=r"several shards can't mount one ReadWriteOnce volume"):
         charted({"shards": 2, "persistence": {"existingClaim": "journals"}})
 
 
