@@ -98,8 +98,9 @@ def test_a_changed_copy_is_named(tmp_path: Path) -> None:
 def test_the_chart_has_the_version_of_the_package() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
-    base = yaml.safe_load((BASE / "kustomization.yaml").read_text(encoding="utf-8"))
-    assert [one["newTag"] for one in base["images"]] == [__version__]
+    for folder in (BASE, *OPTIONS):
+        images = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8")).get("images", [])
+        assert all(one["newTag"] == __version__ for one in images), folder
 
 
 @needs_kubectl
