@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 import yaml
 
@@ -193,6 +195,17 @@ def test_everything_of_the_base_is_in_one_namespace() -> None:
 # --- Helm ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("values", VALUES.values(), ids=list(VALUES))
+def test_the_values_fit_their_schema(values: dict[str, Any]) -> None:
+    """Without Helm, too."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft7Validator.check_schema(schema)
+    given = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    for name, value in values.items():
+        given[name] = {**given[name], **value} if isinstance(value, dict) else value
+    jsonschema.validate(given, schema, jsonschema.Draft7Validator)
+
+
 @needs_helm
 @pytest.mark.parametrize("values", VALUES.values(), ids=list(VALUES))
 def test_helm_lints_the_chart(values: dict[str, Any]) -> None:
@@ -313,6 +326,15 @@ def test_no_pod_has_privileges(variant: Documents) -> None:
         assert "memory" in container["resources"]["limits"]
     for account in of_kind(variant, "ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
+
+
+def test_the_pod_has_the_user_of_the_image() -> None:
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^USER (.*)$", image, re.MULTILINE) == ["65534:65534"]
+    base = yaml.safe_load_all((BASE / "deployment.yaml").read_text(encoding="utf-8"))
+    (deployment,) = [one for one in base if one["kind"] == "Deployment"]
+    context = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (65534, 65534)
 
 
 def test_the_command_line_is_one_that_the_command_takes(variant: Documents) -> None:
