@@ -139,7 +139,7 @@ class Lease:
                 why = self._try()
             except Exception:  # the cluster does not answer, or not as it should
                 why = ""  # perhaps the next attempt gets through before the time is over
-                self._stop.wait(1.0)
+                self._stop.wait(RENEWED_EVERY / 5)
             if why or not self.held():
                 self.lost.set()
                 return
