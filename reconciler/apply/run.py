@@ -96,15 +96,13 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
-    started = write_timestamp(datetime.now(UTC), "milliseconds")
     folder, run = options.archive or options.state / archives.FOLDER, options.run
-    archive = Archive(folder, run, started, client.endpoint.name)
+    archive = Archive(folder, run, write_timestamp(datetime.now(UTC), "milliseconds"), client.endpoint.name)
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
     with Journal(options.state / journals.FILE) as journal:
-        now = client.limiter.now()
-        seen = now if options.listed_at is None else options.listed_at
+        seen = client.limiter.now() if options.listed_at is None else options.listed_at
         fresh = options.listed_at is not None and not tries_changes(plan, client)
         anew = options.recheck or snapshot is None or _is_cheaper(plan, lister, snapshot)
         if snapshot is None or (anew and not fresh):

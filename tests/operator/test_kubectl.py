@@ -165,7 +165,10 @@ def plain(world: World, text: str) -> str:
     text = text.replace(world.namespace, "bookshop").replace(world.server.url, "http://127.0.0.1:1234")
     for pattern, name in (
         (r" +Where: +personaplan/window\n", ""),  # it is stored once it has waited for 30 seconds
-        (r"(?m)^ +Normal +PlanPending .*it is written with the next look\n", ""),  # if it was looked at before that
+        (
+            r"(?m)^ +Normal +PlanPending .*it is written with the next look\n",
+            "",
+        ),  # if it was looked at before that
         (r"window +window +19 to create .*\n", ""),
         (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
         (r"\b[0-9a-f]{64}\b", "REVISION"),
