@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.operator.cluster import Cluster
 from reconciler.operator.plans import LARGEST, Pending, Plans, plan_text
-from reconciler.operator.resource import Resource
+from reconciler.operator.resource import Resource, read_resource
 from reconciler.plan.build import make_plan
 from reconciler.plan.document import plan_to_document
 from tests.operator.conftest import CATALOGS, NUMBERS, World, documents, eventually
@@ -115,8 +115,13 @@ def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]
 
 
 def owner(namespace: str) -> Resource:
-    spec = {"mode": "Observe"}
-    return Resource(f"uid-{namespace}", namespace, "shop", 1, "2026-01-01T00:00:00Z", spec, "", {})
+    meta = {"uid": f"uid-{namespace}", "namespace": namespace, "name": "shop"}
+    return read_resource(
+        {
+            "metadata": {**meta, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"mode": "Observe", "accountRef": {"name": "account"}},
+        }
+    )
 
 
 def pending_status(digest: str = DIGEST) -> dict[str, Any]:
