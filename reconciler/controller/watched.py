@@ -85,7 +85,7 @@ class Watched:
         self._tell = tell
         self._spread = spread
         self._forbids = forbids
-        self._memory = Memory(settings.state, settings.name)
+        self._memory = Memory(settings.state, settings.name, settings.store)
         self._applied: str | None = None
         self._applied_revision: Revision | None = None
         self._invalid: str | None = None  # the newest revision, if it is not valid

@@ -20,6 +20,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
 from reconciler.operator.wording import hinted
+from reconciler.s3.store import S3Stores
 
 #: How long to wait after an error that nobody expected (seconds).
 _AFTER_A_BUG: Final = 60.0
@@ -75,7 +76,7 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all runners share. ``rule`` and ``key`` return those of an account, by its name; ``inputs`` are read by
-    sources."""
+    sources, and ``stores`` are where state folders outlive the machine, if anywhere."""
 
     state: Path
     catalogs: Path | None
@@ -84,6 +85,16 @@ class Surroundings:
     key: Callable[[str], str]
     inputs: Inputs
     on_call: OnCall | None = None
+    stores: S3Stores | None = None
+
+    def watched(self, resource: Resource) -> WatchedCatalog:
+        """What to watch of a resource.
+
+        Raises:
+            ReconcilerError: the spec can't be used.
+        """
+        found = watched_catalog(resource, self.state, self.catalogs, self.inputs)
+        return found if self.stores is None else replace(found, store=self.stores.of(found.name, found.state))
 
 
 class Runner:
@@ -143,7 +154,7 @@ class Runner:
             try:
                 catalog = before.catalogs.get(one.uid)
                 if catalog is None or known.get(one.uid) != (one.name, one.settings):
-                    catalog = watched_catalog(one, around.state, around.catalogs, around.inputs)
+                    catalog = around.watched(one)
                 full.append(full_interval(one))
                 catalogs[one.uid] = catalog
             except Exception as error:  # the others are watched nevertheless
