@@ -119,7 +119,7 @@ def owner(namespace: str) -> Resource:
     return read_resource(
         {
             "metadata": {**meta, "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"mode": "Observe", "accountRef": {"name": "account"}},
+            "spec": {"mode": "Observe", "source": {"path": "shop"}, "accountRef": {"name": "account"}},
         }
     )
 
