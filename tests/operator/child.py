@@ -1,7 +1,7 @@
-"""``reconciler operator`` with a name for the service's log and, for tests that wait for it, a shorter term of the lease.
+"""``reconciler operator`` with a name for the service's log, and with a shorter term of the lease for tests that wait.
 
-``NAME TERM SETTLE WORDS…``: the name becomes part of the User-Agent. TERM and SETTLE are in seconds (whole ones for TERM); 0 leaves them as
-they are. The other times of the lease shrink with its term.
+``NAME TERM SETTLE WORDS…``: the name becomes part of the User-Agent. TERM is in whole seconds and SETTLE in seconds; 0
+leaves them as they are. The other times of the lease shrink with its term.
 """
 
 from __future__ import annotations

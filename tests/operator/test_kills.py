@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
 
+from reconciler.contract import LEAST_SETTLE
 from reconciler.operator import lease
+from reconciler.server import LoggedRequest
 from tests.faults.tally import Tally
 from tests.faults.world import Killer
 from tests.operator.conftest import eventually
 from tests.operator.plane import Plane
-from tests.operator.replicas import SETTLE, Replica, Stage, stage
+from tests.operator.replicas import Replica, Stage, stage
 
 #: How many requests an undisturbed apply makes.
 REQUESTS: Final = 38
@@ -102,11 +107,64 @@ def killed_in_apply(here: Stage, replica: Replica, number: int, when: Literal["b
     return at
 
 
-def never_both(here: Stage, first: Replica, second: Replica) -> None:
-    """The second one calls only after the first one's lease ended, and writes only when the list shows all."""
-    last = max(one.time for one in here.requests(first))
+def never_both(here: Stage, first: Replica, second: Replica, until: float = inf) -> None:
+    """The second one calls only after the first one's lease ended, and writes only when the list shows all. The first
+    one made its calls ``until`` then."""
+    last = max(one.time for one in here.requests(first) if one.time < until)
     ended = here.term * (1 - lease.RENEWED_EVERY / lease.TERM)  # it was renewed so long before, at most
     assert min(one.time for one in here.requests(second)) > last + ended
     writes = here.writes(second)
     assert not writes or min(one.time for one in writes) > last + ended + here.settle
     assert "Traceback" not in here.logs()
+
+
+def test_a_replica_that_was_suspended_writes_nothing_when_it_wakes(
+    cluster: Plane, tmp_path: Path, tally: Tally
+) -> None:
+    """It stops in the middle of an apply, is taken over, and goes on: its lease, its lock and its plan are old."""
+    with stage(cluster, tmp_path, tally) as here:
+        first, second = pair(here, "empty")
+        stopped = suspended_in_apply(here, first, "create_session", 2)
+        here.is_done()
+        here.becomes("Synced", "InSync")
+        os.kill(first.process.pid, signal.SIGCONT)
+        first.says("the lease was lost")
+        assert first.process.wait(10) == 1
+        assert [one for one in here.writes(first) if one.time > stopped] == []
+        never_both(here, first, second, until=stopped)
+        assert second.end() == 0
+        here.judge()
+
+
+def suspended_in_apply(here: Stage, replica: Replica, operation: str, number: int) -> float:
+    """Add the catalog, and suspend the replica once one of its calls is carried out. Returns when (as in the log)."""
+    times: list[float] = []
+
+    def stop(entry: LoggedRequest) -> None:
+        if entry.operation == operation:
+            times.append(time.time())
+            if len(times) == number:
+                os.kill(replica.process.pid, signal.SIGSTOP)
+
+    here.world.server.after.append(stop)
+    here.add()
+    eventually(lambda: len(times) >= number, here.logs)
+    here.world.server.after.remove(stop)
+    return times[number - 1] + 0.5  # what was sent by then is on its way
+
+
+@pytest.mark.full
+def test_with_the_real_term_the_take_over_takes_20_seconds_at_most(
+    cluster: Plane, tmp_path: Path, tally: Tally
+) -> None:
+    with stage(cluster, tmp_path, tally, LAGS["late"]) as here:
+        here.term, here.settle = 0, 0
+        first, second = pair(here, "empty")
+        at = killed_in_apply(here, first, 19, "after")
+        second.says("leading", 25)
+        assert time.monotonic() - at <= 20
+        here.is_done()
+        here.term, here.settle = int(lease.TERM), LEAST_SETTLE
+        never_both(here, first, second)
+        assert second.end() == 0
+        here.judge()
