@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript javascript-promptfoo faults fuzz pictures check format bench bench-quick requirements dist clean
+.PHONY: help demo test javascript javascript-promptfoo faults fuzz pictures check format bench bench-quick bench-operator requirements dist clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(STAMP)  ## measure everything, into benchmarks/RESULTS.md (under 20 min
 bench-quick: $(STAMP)  ## a smaller benchmark, in a minute; writes nothing
 	$(BIN)/python -m benchmarks --quick
 	$(BIN)/python -m benchmarks.looks --sessions 5000
+
+bench-operator: $(STAMP)  ## 300 catalogs kept by the operator on a real control plane, in under six minutes (needs KUBEBUILDER_ASSETS)
+	$(BIN)/python -m benchmarks.operator
 
 requirements:  ## pin what the action and the image install, by version and hash (needs a package index)
 	PYTHON=$(PYTHON) sh scripts/requirements.sh

@@ -90,6 +90,7 @@ class AccountLoop:
         self._asked = True
         self._next_look = 0.0
         self._polls: dict[str, float] = {}
+        self._changed: set[str] = set()  # the catalogs whose sources are known to have changed
         self._loaders = {
             one.settings.name: Loader(
                 one.settings,
@@ -110,6 +111,12 @@ class AccountLoop:
                 one.asked, one.again, one.held_until = True, True, 0.0
                 self._polls.pop(one.settings.name, None)
         self._asked = True
+        self.wake.set()
+
+    def source_changed(self, name: str) -> None:
+        """Read the source of a catalog now, even if failures are waited out. The account is looked at only if there is
+        something new."""
+        self._changed.add(name)
         self.wake.set()
 
     # One step
@@ -148,7 +155,10 @@ class AccountLoop:
     def _load(self, one: Watched, now: float) -> None:
         name = one.settings.name
         loader = self._loaders[name]
-        if now >= self._polls.get(name, 0.0) and not loader.running:
+        if (now >= self._polls.get(name, 0.0) or name in self._changed) and not loader.running:
+            if name in self._changed:  # before it is read: what changes from now on is read again
+                self._changed.discard(name)
+                one.again = True
             if one.revision is None:
                 one.show("Loading")
             local = isinstance(one.settings.source, FolderSource)
@@ -213,7 +223,11 @@ class AccountLoop:
     def _wait(self) -> float:
         now = self._clock.monotonic()
         # Somebody may ask for a catalog at any moment, which makes its poll due.
-        times = [self._polls.get(name, now) for name, loader in self._loaders.items() if not loader.running]
+        times = [
+            now if name in self._changed else self._polls.get(name, now)
+            for name, loader in self._loaders.items()
+            if not loader.running
+        ]
         if self._trouble is not None:
             times.append(self._trouble.at)
             if self._waits_for_key:

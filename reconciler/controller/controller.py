@@ -164,6 +164,13 @@ class Controller:
             if name is None or any(one.settings.name == name for one in loop.watched):
                 loop.ask(name)
 
+    def source_changed(self, name: str) -> None:
+        """Read the source of a catalog now: somebody knows that it changed. Nothing happens if the catalog is not
+        watched, or if its source turns out to be as it was."""
+        for loop in self._loops:
+            if any(one.settings.name == name for one in loop.watched):
+                loop.source_changed(name)
+
     def approve(self, digest: str, by: str = "") -> None:
         """Approve exactly the pending plan with this digest.
 
@@ -221,6 +228,19 @@ class Controller:
         """
         pending = self._watched(name).pending
         return None if pending is None else plan_to_document(pending.plan)
+
+    def pending(self, name: str, digest: str) -> tuple[dict[str, Any], str] | None:
+        """The public JSON of a catalog's pending plan with this digest, and the revision that it leads to; None if
+        there is another plan, or none.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        watched = self._watched(name)
+        pending = watched.pending
+        if pending is None or pending.digest != digest:
+            return None
+        return plan_to_document(pending.plan), watched.leads_to(pending)
 
     def _watched(self, name: str) -> Watched:
         for loop in self._loops:

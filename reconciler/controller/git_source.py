@@ -2,7 +2,8 @@
 
 Nothing of the repository runs: only objects are fetched, into a bare repository of our own, and files are read from
 them as they are. There is no checkout, so hooks, filters, attributes and submodules have no effect. Credentials come
-from the environment, as git itself finds them: an SSH agent, ``GIT_ASKPASS``, a credential helper.
+from the environment, as git itself finds them: an SSH agent, ``GIT_ASKPASS``, a credential helper. Or they are given
+(:mod:`.git_access`), and then git finds no others.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from reconciler.controller.git_access import Access, Credentials, access_to
 from reconciler.controller.revision_store import MAX_BYTES, MAX_ENTRIES, RevisionStore
 from reconciler.disk import MAX_FILE
 from reconciler.errors import ReconcilerError
@@ -85,11 +87,21 @@ class GitSource:
     """A git ref. A revision is named by its commit.
 
     ``state`` is the state folder, for the fetched objects and the kept revisions. Sources that are used at the same
-    time need different ``owner`` names there. ``timeout`` is in seconds.
+    time need different ``owner`` names there. ``timeout`` is in seconds. ``credentials`` returns those to use, and is
+    asked before each connection; without it, git looks for some in the environment.
     """
 
-    def __init__(self, place: GitPlace, state: Path, owner: str = "", *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        place: GitPlace,
+        state: Path,
+        owner: str = "",
+        *,
+        timeout: float = TIMEOUT,
+        credentials: Callable[[], Credentials] | None = None,
+    ) -> None:
         self._place = place
+        self._credentials = credentials
         # Our calls have no folder of their own, so a relative path has to be made absolute.
         self._url = os.path.abspath(place.url) if os.path.isdir(place.url) else place.url
         self._shown = _without_credentials(place.url)
@@ -107,7 +119,7 @@ class GitSource:
             return self._place.ref
         ref = self._place.ref
         refs: dict[str, str] = {}
-        for line in self._git("ls-remote", "--", self._url, ref, f"{ref}^{{}}").decode().splitlines():
+        for line in self._remote("ls-remote", "--", self._url, ref, f"{ref}^{{}}").decode().splitlines():
             commit, tab, name = line.partition("\t")
             if tab:
                 refs[name] = commit
@@ -143,12 +155,13 @@ class GitSource:
         if not self._objects.is_dir():
             self._objects.parent.mkdir(mode=0o700, exist_ok=True)
             self._git("init", "--quiet", "--bare", str(self._objects))
-        fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--force")
+        folder = ("--git-dir", str(self._objects))
+        fetch = (*folder, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--force")
         wanted = self._place.ref if revision != self._place.ref else revision
         try:
-            self._in_objects(*fetch, "--", self._url, f"{revision}:{_OUR_REF}")
+            self._remote(*fetch, "--", self._url, f"{revision}:{_OUR_REF}")
         except ReconcilerError:  # not every server serves a commit by its name
-            self._in_objects(*fetch, "--", self._url, f"{wanted}:{_OUR_REF}")
+            self._remote(*fetch, "--", self._url, f"{wanted}:{_OUR_REF}")
         if not self._has(revision):
             raise ReconcilerError(
                 f"{self._shown} no longer has the commit {revision[:12]}",
@@ -209,17 +222,27 @@ class GitSource:
             if target and b"\0" not in target:
                 yield path, os.fsdecode(target)
 
+    def _remote(self, *words: str) -> bytes:
+        """What git prints that connects to the repository."""
+        if self._credentials is None:
+            return self._git(*words)
+        with access_to(self._url, self._credentials()) as access:
+            return self._git(*words, access=access)
+
     def _in_objects(self, *words: str, send: bytes = b"") -> bytes:
         return self._git("--git-dir", str(self._objects), *words, send=send)
 
-    def _git(self, *words: str, send: bytes = b"") -> bytes:
+    def _git(self, *words: str, send: bytes = b"", access: Access | None = None) -> bytes:
         """What git prints.
 
         Raises:
             ReconcilerError: git fails, takes too long, or is not installed.
         """
-        settings = [word for one in _SETTINGS for word in ("-c", one)]
+        given = () if access is None else access.settings
+        settings = [word for one in (*_SETTINGS, *given) for word in ("-c", one)]
         environ = {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
+        if access is not None:
+            environ = dict(access.environ)
         environ |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
         try:
             # In a group of its own, so that helpers such as ssh end with it.
@@ -250,15 +273,17 @@ class GitSource:
                     ) from None
                 raise
         if child.returncode:
-            raise ReconcilerError(
-                f"{self._shown}: {self._said(err) or f'git failed ({child.returncode})'}",
-                _LOOK,
-            )
+            said = self._said(err, access) or f"git failed ({child.returncode})"
+            if access is not None:
+                raise access.failed(self._shown, said)
+            raise ReconcilerError(f"{self._shown}: {said}", _LOOK)
         return out
 
-    def _said(self, err: bytes) -> str:
+    def _said(self, err: bytes, access: Access | None) -> str:
         """The line with which git explains why it failed, without credentials."""
         text = err.decode("utf-8", "replace").replace(self._url, self._shown)
+        if access is not None:
+            text = access.redacted(text)
         lines = [line for line in text.splitlines() if line.strip()]
         # The reason stands above this line, written by ssh or by the other side.
         reasons = lines[: next((at for at, line in enumerate(lines) if _GENERIC in line), None)]

@@ -17,6 +17,11 @@ from reconciler.errors import ReconcilerError
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
+class NoCatalogError(ReconcilerError):
+    """The source can be read, and has no catalog, or only a part of one. What it had before no longer counts: nothing is
+    written until it has a catalog again."""
+
+
 class Source(Protocol):
     """Where revisions of a catalog come from. All methods may block, and raise ReconcilerError if the source fails."""
 
@@ -24,7 +29,11 @@ class Source(Protocol):
         """The source as people write it, without anything secret."""
 
     def newest(self) -> str:
-        """The name of the newest revision: a commit, or a digest of files. Cheap if nothing changed."""
+        """The name of the newest revision: a commit, or a digest of files. Cheap if nothing changed.
+
+        Raises:
+            NoCatalogError: the source has no catalog, or not a whole one.
+        """
 
     def folder(self, revision: str) -> Path:
         """A folder with exactly the files of a revision that was the newest one, or that was retained."""
@@ -64,13 +73,13 @@ class FolderSource:
 
     def folder(self, revision: str) -> Path:
         kept = self._store.find(revision)
-        if kept is not None and _digest_of(kept) == revision:
+        if kept is not None and digest_of(kept) == revision:
             return kept
         self._store.drop(revision)
         before = self._signature()
         files = [(path, self._read(path)) for path, facts in before.items() if not facts.target]
         links = [(path, facts.target) for path, facts in before.items() if facts.target]
-        if _digest(files, links) != revision:
+        if digest_files(files, links) != revision:
             raise ReconcilerError(f"{self._given} no longer has the revision {revision[:12]}", _AGAIN)
         return self._store.keep(revision, files, links)
 
@@ -79,7 +88,9 @@ class FolderSource:
 
     def _digest(self, signature: _Signature) -> str:
         files = ((path, self._read(path)) for path, facts in signature.items() if not facts.target)
-        return _digest(files, [(path, facts.target) for path, facts in signature.items() if facts.target])
+        return digest_files(
+            files, [(path, facts.target) for path, facts in signature.items() if facts.target]
+        )
 
     def _check_unchanged(self, before: _Signature) -> None:
         if self._signature() != before:
@@ -164,7 +175,7 @@ def _entries(root: str, below: str, given: Path) -> list[os.DirEntry[str]]:
         ) from None
 
 
-def _digest_of(kept: Path) -> str:
+def digest_of(kept: Path) -> str:
     """The name that a kept revision should have. The state folder may lie in a checkout, so a pull request could bring
     other files along under the name of a revision that was reviewed; and a power failure may leave empty ones.
 
@@ -184,10 +195,10 @@ def _digest_of(kept: Path) -> str:
                         files.append((path, read_open(file, MAX_FILE)))
     except OSError:
         return ""
-    return _digest(sorted(files), sorted(links))
+    return digest_files(sorted(files), sorted(links))
 
 
-def _digest(files: Iterable[tuple[str, bytes]], links: Iterable[tuple[str, str]]) -> str:
+def digest_files(files: Iterable[tuple[str, bytes]], links: Iterable[tuple[str, str]]) -> str:
     """The name of a revision: a SHA-256 digest. Lengths before contents keep different revisions apart."""
     whole = hashlib.sha256()
     targets = ((path, os.fsencode(target)) for path, target in links)

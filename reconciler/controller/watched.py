@@ -21,6 +21,7 @@ from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
 from reconciler.controller.settings import WatchedCatalog
+from reconciler.controller.sources import NoCatalogError
 from reconciler.controller.states import State
 from reconciler.controller.status import (
     GuardRefusal,
@@ -83,6 +84,7 @@ class Watched:
         self._applied: str | None = None
         self._applied_revision: Revision | None = None
         self._invalid: str | None = None  # the newest revision, if it is not valid
+        self._missing = False  # the source has no catalog any more, or only a part of one
         self._facts: tuple[Any, JournalFacts] | None = None
         self._keeps: dict[str, tuple[JournalFacts, Keep]] = {}  # by revision
         self._compared: tuple[Any, ...] = ()
@@ -114,6 +116,11 @@ class Watched:
         if self.repair is not None and not self.repair.plan.empty:
             return self.repair
         return None if self.found is None or self.found.in_sync else self.found
+
+    def leads_to(self, pending: Comparison) -> str:
+        """The revision that is live once this plan is written."""
+        newest = "" if self.revision is None else self.revision.name
+        return (self._applied or newest) if pending is self.repair else newest
 
     @property
     def last_run(self) -> RunStatus | None:
@@ -153,6 +160,8 @@ class Watched:
     def take(self, found: Found) -> None:
         """Note what the source had. Only a valid revision takes the place of the one before."""
         self.again = False
+        missing = isinstance(found.error, NoCatalogError)
+        self._missing = missing or (self._missing and found.newest is None)
         if found.newest is not None:
             self.attempted = found.newest
         if found.error is not None:
@@ -312,6 +321,8 @@ class Watched:
             return Hold("PlanPending", "somebody who applies it: the mode `observe` writes nothing")
         if self.to_write() is not pending:
             return Hold("PlanPending", self._why_not_repaired(pending))
+        if self._missing:
+            return Hold("PlanPending", "its source, which has no whole catalog")
         if mode != "repair" and self._invalid is not None:
             return Hold("PlanPending", f"a valid revision: {self._invalid[:12]}, the newest one, is invalid")
         if mode == "approve" and (self.approval is None or self.approval.digest != pending.digest):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -22,6 +22,11 @@ from reconciler.errors import ReconcilerError
 GROUP: Final = "reconciler.dev"
 VERSION: Final = "v1alpha1"
 PLURAL: Final = "personacatalogs"
+
+_JSON: Final = "application/json"
+
+#: How many items of a list are read at once.
+_PAGE: Final = "500"
 
 #: How long a call may take (seconds). A renewal of the Lease that takes longer is as good as lost.
 _TIMEOUT: Final = 5.0
@@ -107,7 +112,14 @@ class Cluster:
         return self._files[text]
 
     def call(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        kind: str = _JSON,
+        accept: str = _JSON,
+        **query: str,
     ) -> dict[str, Any]:
         """Call the API, and return its answer. The token of a pod changes from time to time, so it is read again when
         it is refused.
@@ -115,17 +127,32 @@ class Cluster:
         Raises:
             ClusterError: the call fails.
         """
-        answer = self._send(method, path, body, kind, query)
+        headers = {"Content-Type": kind, "Accept": accept}
+        answer = self._send(method, path, body, headers, query)
         if answer.status_code == 401:
             self._login()
-            answer = self._send(method, path, body, kind, query)
+            answer = self._send(method, path, body, headers, query)
         if answer.status_code >= 400:
             raise ClusterError(answer.status_code, f"{method} {path}: {_said(answer)}")
         found: dict[str, Any] = answer.json()
         return found
 
+    def list(self, path: str, accept: str = _JSON) -> Iterator[dict[str, Any]]:
+        """The items of a collection, read page by page.
+
+        Raises:
+            ClusterError: a call fails.
+        """
+        query = {"limit": _PAGE}
+        while True:
+            answer = self.call("GET", path, accept=accept, **query)
+            yield from answer["items"] or ()  # a list of metadata has null for none
+            if not (more := answer["metadata"].get("continue")):
+                return
+            query["continue"] = more
+
     def _send(
-        self, method: str, path: str, body: Any, kind: str, query: Mapping[str, str]
+        self, method: str, path: str, body: Any, headers: Mapping[str, str], query: Mapping[str, str]
     ) -> requests.Response:
         try:
             return self._session().request(
@@ -133,7 +160,7 @@ class Cluster:
                 self._info.server.rstrip("/") + path,
                 json=body,
                 params=query,
-                headers={"Content-Type": kind},
+                headers=headers,
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             )
@@ -155,14 +182,19 @@ def catalogs(namespace: str = "", name: str = "") -> str:
     return _path(f"/apis/{GROUP}/{VERSION}", namespace, PLURAL, name)
 
 
+def plans(namespace: str = "", name: str = "") -> str:
+    """The path of one or all PersonaPlans, of one or all namespaces."""
+    return _path(f"/apis/{GROUP}/{VERSION}", namespace, "personaplans", name)
+
+
 def leases(namespace: str, name: str = "") -> str:
     """The path of a Lease."""
     return _path("/apis/coordination.k8s.io/v1", namespace, "leases", name)
 
 
-def core(plural: str, namespace: str = "") -> str:
-    """The path of a collection of the core API."""
-    return _path("/api/v1", namespace, plural, "")
+def core(plural: str, namespace: str = "", name: str = "") -> str:
+    """The path of a collection of the core API, or of one object in it."""
+    return _path("/api/v1", namespace, plural, name)
 
 
 def _path(api: str, namespace: str, plural: str, name: str) -> str:

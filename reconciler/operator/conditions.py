@@ -50,6 +50,11 @@ def shown(text: str, longest: int = _LONGEST) -> str:
     return truncate(terminal(text), longest)
 
 
+def counted(counts: Mapping[str, int]) -> str:
+    """The counts of a plan in words: ``2 to create, 1 to update``."""
+    return ", ".join(f"{count} to {kind}" for kind, count in sorted(counts.items())) or "nothing to write"
+
+
 def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
     """The status of a resource that is not looked at, and why. Its revisions stay."""
     kept = {
@@ -133,12 +138,11 @@ def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
             return "Synced", "True", "InSync", "the live sessions match the catalog"
         if watched.plan.refusals:
             return "Synced", "False", "Refused", _refusals(watched)
-        counts = ", ".join(f"{count} to {kind}" for kind, count in sorted(watched.plan.counts.items()))
         waits = watched.plan.waits_for
         if watched.mode == "approve" and waits.startswith("an approval"):
             waits = f"an approval: set `approve: sha256:{watched.plan.digest}` in its spec"
         said = f"; waits for {waits}" if waits else ""
-        return "Synced", "False", "PlanPending", f"{counts or 'nothing to write'}{said}"
+        return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
     return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
 
 

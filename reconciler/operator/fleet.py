@@ -13,9 +13,11 @@ from reconciler.controller.controller import UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import WatchedStatus
-from reconciler.errors import Refused
+from reconciler.errors import Refused, UsageError
 from reconciler.operator.conditions import of_look, without_looking
+from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
+from reconciler.operator.plans import Pending
 from reconciler.operator.resource import Account, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
 
@@ -26,10 +28,18 @@ _Claim = tuple[tuple[str, str], str, str | None]
 class Fleet:
     """What the cluster says, and the controllers that follow it. For any thread.
 
-    Nothing is looked at before :meth:`start`. The ``lease`` is held.
+    Nothing is looked at before :meth:`start`. The ``lease`` is held. Sources read their ``inputs``.
     """
 
-    def __init__(self, state: Path, catalogs: Path | None, lease: Lease, on_event: Iterable[OnEvent]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        catalogs: Path | None,
+        lease: Lease,
+        on_event: Iterable[OnEvent],
+        inputs: Inputs,
+    ) -> None:
+        self._inputs = inputs
         self._resources: dict[str, Resource] = {}
         self._accounts: dict[str, Account] = {}
         self._runners: dict[str, Runner] = {}
@@ -42,6 +52,7 @@ class Fleet:
             Rule(lease.held, self._forbids, lease.since, lease.mark, lease.outlived),
             (self._note, *on_event),
             self._key,
+            inputs,
         )
 
     # What the cluster says
@@ -54,6 +65,7 @@ class Fleet:
             if before is not None and before.generation > found.generation:
                 return
             self._resources[found.uid] = found
+            self._inputs.use(found.uid, named_by(found.namespace, found.spec["source"]))
             if before is not None and before.settings != found.settings:
                 self._loaded.pop(found.name, None)
                 if before.account != found.account:
@@ -68,6 +80,7 @@ class Fleet:
         """A PersonaCatalog was deleted. Its sessions stay."""
         with self._lock:
             found = self._resources.pop(uid, None)
+            self._inputs.use(uid, ())
             if found is not None:
                 self._loaded.pop(found.name, None)
                 self._converge(found.account)
@@ -82,6 +95,15 @@ class Fleet:
             else:
                 self._accounts[name] = account
             self._converge(name)
+
+    def input(self, plural: str, body: Mapping[str, Any], *, gone: bool = False) -> None:
+        """A ConfigMap or a Secret that sources may read is there, perhaps changed, or is gone."""
+        uids = self._inputs.changed(plural, body, gone=gone)
+        with self._lock:
+            for found in [self._resources[uid] for uid in uids if uid in self._resources]:
+                running = self._running(found)
+                if running is not None and running.controller is not None:
+                    running.controller.source_changed(found.name)
 
     def known(self) -> frozenset[str]:
         """The uids of the resources and the names of the Secrets that are known."""
@@ -220,6 +242,17 @@ class Fleet:
             return ""
         accounts = running.controller.status().accounts
         return accounts[0].account if accounts else ""
+
+    def plan(self, resource: Resource, digest: str) -> Pending | None:
+        """The pending plan with this digest (``sha256:…``); None if there is another one by now, or none."""
+        running = self._running(resource)
+        if running is None or running.controller is None:
+            return None
+        try:
+            found = running.controller.pending(resource.name, digest.removeprefix("sha256:"))
+        except UsageError:  # the controller has been started anew, without this resource
+            return None
+        return None if found is None else Pending(*found)
 
     def status(self, resource: Resource) -> dict[str, Any] | None:
         """The status of a resource, without times; None while its controller is being started anew."""

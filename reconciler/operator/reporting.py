@@ -9,12 +9,14 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.conditions import shown, timed
 from reconciler.operator.fleet import Fleet
+from reconciler.operator.plans import Plans
 from reconciler.operator.resource import Resource
 from reconciler.text.timestamps import write_timestamp
 
@@ -35,14 +37,18 @@ EVENTS: Final[dict[Kind, tuple[str, str]]] = {
     "recovered": ("Normal", "Recovered"),
 }
 
+#: The event of a plan that can't be stored in the cluster.
+NOT_STORED: Final = "PlanNotStored"
+
 _JSON_PATCH: Final = "application/json-patch+json"
 
 
 class Reporter:
     """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, plans: Plans) -> None:
         self._cluster = cluster
+        self._plans = plans
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
@@ -72,6 +78,7 @@ class Reporter:
                 self._write(fleet)
                 if time.monotonic() - read > _RESYNC and not ending:
                     resync()
+                    self._plans.refresh()
                     read = time.monotonic()
             except ClusterError:
                 self._stop.wait(2.0)  # everything is tried again
@@ -82,6 +89,8 @@ class Reporter:
         resources = fleet.resources()
         for one in resources:
             found = fleet.status(one)
+            if found is not None:
+                found = self._plans.stored(one, found, partial(fleet.plan, one))
             if found is None:
                 continue
             before = self._written.get(one.uid, dict(one.status))
@@ -91,6 +100,8 @@ class Reporter:
             self._patch(fleet, one, status)
             if before.get("conditions") != status["conditions"]:
                 self._tell_of_status(one, status)
+            if message := status.get("plan", {}).get("message"):
+                self._post(one, "Warning", NOT_STORED, message)
         uids = {one.uid for one in resources}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}

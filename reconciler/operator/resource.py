@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from urllib.parse import urlsplit
 
 from reconciler.address import check_address
 from reconciler.api.endpoint import api_key
-from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.controller.settings import Limits, WatchedAccount, WatchedCatalog
-from reconciler.controller.sources import FolderSource
 from reconciler.controller.window import parse_window
 from reconciler.domain import Limit
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.operator.inputs import Inputs
+from reconciler.operator.source import make_source
 from reconciler.text.hosts import is_loopback
 from reconciler.watch_file import parse_duration
 
@@ -127,8 +126,9 @@ def watched_account(name: str, account: Account, key: Callable[[], str], folder:
     return WatchedAccount(name, endpoint, read, f"the Secret {name}", contract=contract)
 
 
-def watched_catalog(resource: Resource, state: Path, catalogs: Path | None) -> WatchedCatalog:
-    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name.
+def watched_catalog(resource: Resource, state: Path, catalogs: Path | None, inputs: Inputs) -> WatchedCatalog:
+    """What to watch. ``state`` is the operator's state folder; ``catalogs`` holds the folders that a ``path`` may name,
+    and ``inputs`` what sources read from the cluster.
 
     Raises:
         ReconcilerError: the spec can't be used.
@@ -138,7 +138,7 @@ def watched_catalog(resource: Resource, state: Path, catalogs: Path | None) -> W
     window = spec.get("window")
     return WatchedCatalog(
         resource.name,
-        _source(spec["source"], own, catalogs),
+        make_source(resource.namespace, spec["source"], own, catalogs, inputs),
         resource.account,
         own,
         spec.get("environment"),
@@ -157,29 +157,6 @@ def full_interval(resource: Resource) -> float:
         UsageError: it is no duration, or too short.
     """
     return _duration("fullInterval", resource.spec.get("fullInterval", "1h"))
-
-
-def _source(spec: Mapping[str, Any], own: Path, catalogs: Path | None) -> FolderSource | GitSource:
-    if "git" in spec:
-        git = spec["git"]
-        if urlsplit(git["url"]).scheme not in ("http", "https", "ssh"):
-            # git would take a folder of the operator for a repository, too.
-            raise UsageError(
-                "`source.git.url` has to begin with https://, http:// or ssh://", "name a remote repository"
-            )
-        return GitSource(GitPlace(git["url"], git.get("ref", "HEAD"), git.get("path", ".")), own)
-    if catalogs is None:
-        raise UsageError(
-            "`source.path` names a folder of the operator, and it was started without --catalogs",
-            "use `source.git`, or start the operator with --catalogs=FOLDER",
-        )
-    root = os.path.realpath(catalogs)
-    folder = os.path.realpath(os.path.join(root, spec["path"]))
-    if os.path.commonpath([root, folder]) != root:
-        raise UsageError(
-            f"`source.path` {spec['path']!r} leads out of the folder of --catalogs", "name a folder below it"
-        )
-    return FolderSource(Path(folder), own)
 
 
 def _duration(name: str, text: str) -> float:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import kopf
 
@@ -17,10 +17,10 @@ from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
+from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
+from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
-
-_PAGE: Final = "500"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,14 @@ class Operator:
             self._cluster.close()
 
     def _lead(self) -> None:
-        reporter = Reporter(self._cluster)
         options = self._options
+        reporter = Reporter(self._cluster, Plans(self._cluster, options.namespaces))
         fleet = Fleet(
             options.state,
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
+            Inputs(lambda path: self._cluster.call("GET", path)),
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -99,7 +100,7 @@ class Operator:
         found: list[dict[str, Any]] = []
         for namespace in self._options.namespaces or [""]:
             try:
-                resources += self._list(catalogs(namespace))
+                resources += self._cluster.list(catalogs(namespace))
             except ClusterError as error:
                 if error.status != 404:
                     raise
@@ -107,18 +108,8 @@ class Operator:
                     "the cluster has no resources of the kind PersonaCatalog",
                     "kubectl apply -f deploy/kubernetes/crd.yaml",
                 ) from None
-            found += self._list(core("secrets", namespace))
+            found += self._cluster.list(core("secrets", namespace))
         fleet.all(resources, found, before)
-
-    def _list(self, path: str) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        answer = self._cluster.call("GET", path, limit=_PAGE)
-        while True:
-            items += answer["items"]
-            more = answer["metadata"].get("continue")
-            if not more:
-                return items
-            answer = self._cluster.call("GET", path, **{"limit": _PAGE, "continue": more})
 
     def _watch(self, fleet: Fleet) -> None:
         """Let kopf watch until the operator ends or the Lease is lost.
@@ -165,7 +156,13 @@ def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
-        fleet.secret(event["object"], gone=event["type"] == "DELETED")
+        gone = event["type"] == "DELETED"
+        fleet.secret(event["object"], gone=gone)
+        fleet.input("secrets", event["object"], gone=gone)
+
+    @kopf.on.event("", "v1", "configmaps", registry=registry)
+    async def config_map(event: Any, **_: Any) -> None:
+        fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:

@@ -12,6 +12,7 @@ from reconciler.controller.controller import Controller
 from reconciler.controller.events import OnEvent
 from reconciler.controller.rule import Rule
 from reconciler.errors import ReconcilerError
+from reconciler.operator.inputs import Inputs
 from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
 
 #: How long to wait for more changes before the controller is started anew (seconds).
@@ -52,13 +53,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all runners share. ``key`` returns the key of an account, by its name."""
+    """What all runners share. ``key`` returns the key of an account, by its name; ``inputs`` are read by sources."""
 
     state: Path
     catalogs: Path | None
     rule: Rule
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
+    inputs: Inputs
 
 
 class Runner:
@@ -123,7 +125,7 @@ class Runner:
         around, invalid, catalogs, full = self._around, {}, [], 3600.0
         for one in self._resources:
             try:
-                catalogs.append(watched_catalog(one, around.state, around.catalogs))
+                catalogs.append(watched_catalog(one, around.state, around.catalogs, around.inputs))
                 full = min(full, full_interval(one)) if len(catalogs) > 1 else full_interval(one)
             except (ReconcilerError, OSError) as error:
                 invalid[one.uid] = _told(error)
