@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,14 @@ def documents(name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with installed_plane(tmp_path_factory.mktemp("plane")) as found:
+        yield found
+
+
+@contextmanager
+def installed_plane(folder: Path) -> Iterator[Plane]:
     """A control plane with what ``deploy/kubernetes`` installs, but for the deployment."""
-    with plane(tmp_path_factory.mktemp("plane")) as found:
+    with plane(folder) as found:
         for name in ("crd.yaml", "namespace.yaml", "rbac.yaml"):
             for document in documents(name):
                 answer = found.create(document, "reconciler")

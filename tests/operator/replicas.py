@@ -183,9 +183,9 @@ class Stage:
 
 @contextmanager
 def stage(
-    cluster: Plane, root: Path, tally: Tally, quirks: Mapping[str, Any] | None = None
+    cluster: Plane, root: Path, tally: Tally, quirks: Mapping[str, Any] | None = None, **more: Any
 ) -> Iterator[Stage]:
-    """A stage with a seeded service. Its replicas do not outlive the block."""
+    """A stage with a seeded service. Its replicas do not outlive the block. ``more`` are fields of the stage."""
     namespace = f"stage-{next(NUMBERS)}"
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     for document in documents("rbac.yaml"):
@@ -195,7 +195,7 @@ def stage(
         world = stack.enter_context(
             open_world(root, tally, quirks=Quirks(max_page_size=PAGE, **(quirks or {})))
         )
-        found = Stage(cluster, namespace, world, root)
+        found = Stage(cluster, namespace, world, root, **more)
         found.secret()
         seed(world)
         try:
