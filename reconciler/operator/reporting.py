@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
+from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.conditions import shown, timed
 from reconciler.operator.fleet import Fleet
@@ -25,6 +26,7 @@ from reconciler.text.timestamps import write_timestamp
 _EVERY: Final = 1.0
 _GATHERED: Final = 0.1
 _RESYNC: Final = 300.0
+_AGAIN: Final = 2.0
 
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
@@ -46,9 +48,21 @@ _JSON_PATCH: Final = "application/json-patch+json"
 class Reporter:
     """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread."""
 
-    def __init__(self, cluster: Cluster, plans: Plans) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        plans: Plans,
+        say: Callable[[str], None] = lambda text: None,
+        holding: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._cluster = cluster
         self._plans = plans
+        self._say, self._holding = say, holding
+        self._troubles: set[str] = set()  # what failed the last time, and has been said
+        self._new_troubles: set[str] = set()
+        self._refused: set[str] = set()  # the uids whose status was not taken
+        self._untold: Event | None = None  # what could not be posted yet
+        self._read_again = False
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
@@ -61,29 +75,51 @@ class Reporter:
                 self._events.put_nowait(event)
             self._wake.set()
 
+    def read_again(self) -> None:
+        """Read all resources soon. For any thread."""
+        self._read_again = True
+        self._wake.set()
+
     def stop(self) -> None:
         """End :meth:`run`, after what is new has been written."""
         self._stop.set()
         self._wake.set()
 
     def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
-        """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
+        """Report until :meth:`stop` is called. ``resync`` reads all resources anew. While this process may not write,
+        nothing is reported."""
         read = time.monotonic()
         while True:
             self._wake.wait(_EVERY)
             self._wake.clear()
             ending = self._stop.wait(_GATHERED)
             try:
-                self._tell(fleet)
-                self._write(fleet)
-                if time.monotonic() - read > _RESYNC and not ending:
+                if self._holding():
+                    self._tell(fleet)
+                    self._write(fleet)
+                again = self._read_again and time.monotonic() - read > _AGAIN
+                if (again or time.monotonic() - read > _RESYNC) and not ending:
+                    self._read_again = False
                     resync()
                     self._plans.refresh()
+                    for uid in self._refused:
+                        self._written.pop(uid, None)
+                    self._refused.clear()
                     read = time.monotonic()
-            except ClusterError:
+            except Exception as error:  # a thread that ended would tell nobody
+                self._failed(error)
                 self._stop.wait(2.0)  # everything is tried again
+            self._troubles, self._new_troubles = self._new_troubles, set()
             if ending:
                 return
+
+    def _failed(self, error: Exception) -> None:
+        """Say in the log what can't be said in the cluster, once for each kind of failure as long as it lasts."""
+        kind = f"{type(error).__name__} {getattr(error, 'status', '')}".strip()
+        if kind not in self._troubles | self._new_troubles:
+            text = error.problems[0].message if isinstance(error, ReconcilerError) else f"unexpected {kind}"
+            self._say(f"the cluster is not told what happens: {text}")
+        self._new_troubles.add(kind)
 
     def _write(self, fleet: Fleet) -> None:
         resources = fleet.resources()
@@ -118,7 +154,10 @@ class Reporter:
             if error.status == 404:
                 fleet.gone(resource.uid)
                 return
-            raise
+            if error.passing:
+                raise
+            self._failed(error)  # about this one alone, and not each second
+            self._refused.add(resource.uid)
         self._written[resource.uid] = status
 
     def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
@@ -133,7 +172,7 @@ class Reporter:
     def _tell(self, fleet: Fleet) -> None:
         while True:
             try:
-                event = self._events.get_nowait()
+                event = self._untold = self._untold or self._events.get_nowait()
             except queue.Empty:
                 return
             if event.watched:
@@ -147,6 +186,7 @@ class Reporter:
                 elif event.facts.get("outcome") == "InSync":  # what happens from now on is new
                     for reason in ("DriftFound", "PlanPending", "Refused", "Failing", "Recovered"):
                         self._said.pop((one.uid, reason), None)
+            self._untold = None
 
     def _post(self, resource: Resource, kind: str, reason: str, message: str) -> None:
         """Post an event, unless it was the last one of its kind: a controller that was started anew tells it again."""
@@ -177,7 +217,9 @@ class Reporter:
         try:
             self._cluster.call("POST", core("events", resource.namespace), body)
         except ClusterError as error:
-            if error.status in (403, 404):  # the namespace ends: it takes no events any more
-                return
-            raise
+            if error.passing:
+                raise
+            if error.status not in (403, 404):  # the namespace ends: it takes no events any more
+                self._failed(error)
+            return
         self._said[resource.uid, reason] = text

@@ -21,6 +21,7 @@ from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
+from reconciler.operator.watch_settings import log_kopf, watch_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Operator:
 
     def _lead(self) -> None:
         options = self._options
-        reporter = Reporter(self._cluster, Plans(self._cluster, options.namespaces))
+        plans = Plans(self._cluster, options.namespaces)
+        reporter = Reporter(self._cluster, plans, self._say, self._lease.held)
         fleet = Fleet(
             options.state,
             options.catalogs,
@@ -77,10 +79,10 @@ class Operator:
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
         )
         try:
-            self._read(fleet)
+            self._read_first(fleet)
             fleet.start()
             reporting.start()
-            self._watch(fleet)
+            self._watch(fleet, reporter.read_again)
         finally:
             fleet.stop()
             reporter.stop()
@@ -92,6 +94,23 @@ class Operator:
             raise ReconcilerError(
                 "the lease was lost: another process may write now", "start it again: it stands by then"
             )
+
+    def _read_first(self, fleet: Fleet) -> None:
+        """Read all resources and Secrets. An API server that fails is asked again as long as the Lease is held.
+
+        Raises:
+            ReconcilerError: they can't be read.
+        """
+        told = ""
+        while True:
+            try:
+                return self._read(fleet)
+            except ClusterError as error:
+                if not error.passing or not self._lease.held() or self._ended.wait(1.0):
+                    raise
+                if (message := error.problems[0].message) != told:
+                    told = message
+                    self._say(f"trying again: {message}")
 
     def _read(self, fleet: Fleet) -> None:
         """Read all resources and Secrets."""
@@ -111,21 +130,19 @@ class Operator:
             found += self._cluster.list(core("secrets", namespace))
         fleet.all(resources, found, before)
 
-    def _watch(self, fleet: Fleet) -> None:
-        """Let kopf watch until the operator ends or the Lease is lost.
+    def _watch(self, fleet: Fleet, relisted: Callable[[], None]) -> None:
+        """Let kopf watch until the operator ends or the Lease is lost. ``relisted`` is called if kopf has to list anew.
 
         Raises:
             ReconcilerError: kopf ended by itself.
         """
-        settings = kopf.OperatorSettings()
-        settings.posting.enabled = False  # events are the reporter's
-        settings.scanning.disabled = True  # namespaces and resource kinds need no watching
         flag = threading.Event()
+        log_kopf(self._say)
 
         def watch() -> None:
             kopf.run(
-                registry=_registry(fleet),
-                settings=settings,
+                registry=_registry(fleet, relisted),
+                settings=watch_settings(),
                 standalone=True,  # the Lease elects, not kopf's peering
                 clusterwide=not self._options.namespaces,
                 namespaces=self._options.namespaces,
@@ -143,12 +160,18 @@ class Operator:
             raise ReconcilerError("the cluster is no longer watched: kopf has ended", "see the log above")
 
 
-def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
-    """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster."""
+def _registry(fleet: Fleet, relisted: Callable[[], None]) -> kopf.OperatorRegistry:
+    """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster.
+
+    If the history of a watch is gone, kopf lists what there is (events without a type), and does not tell what was
+    deleted: then ``relisted`` is called.
+    """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def resource(event: Any, **_: Any) -> None:
+        if event["type"] is None:
+            relisted()
         if event["type"] == "DELETED":
             fleet.gone(event["object"]["metadata"]["uid"])
         else:
@@ -156,6 +179,8 @@ def _registry(fleet: Fleet) -> kopf.OperatorRegistry:
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
+        if event["type"] is None:
+            relisted()
         gone = event["type"] == "DELETED"
         fleet.secret(event["object"], gone=gone)
         fleet.input("secrets", event["object"], gone=gone)

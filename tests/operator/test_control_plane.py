@@ -58,7 +58,7 @@ def test_what_happens_while_no_connection_stands_is_seen_afterwards(here: Stage,
 
 def test_a_watch_that_is_silent_is_given_up(here: Stage, door: Gate) -> None:
     """Its connection stands, and nothing comes any more: as if a firewall had forgotten it."""
-    here.term = 9  # silence counts as an end after 18 seconds then
+    here.term = 3  # silence counts as an end after 6 seconds then
     first = leading(here)
     observed(here, "extra")
     here.becomes("Synced", "PlanPending", name="extra")

@@ -1,0 +1,58 @@
+"""How kopf watches the cluster: what it does if the API server fails or is silent, and how that is logged."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import kopf
+
+#: How long a watch may be silent (seconds) before its connection is taken for dead. Kubernetes says something once a
+#: minute, so a watch of a quiet cluster is often asked for again, which is one cheap request.
+SILENCE: Final = 30.0
+
+#: What kopf warns of although it is meant.
+_MEANT: Final = ("OS signals are ignored",)
+
+
+class _Backoffs:
+    """How long to wait (seconds) between attempts. There is no last one: whether this process has lost the cluster is
+    for the Lease to say."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((1.0, 1.0, 2.0, 3.0), itertools.repeat(5.0))
+
+
+def watch_settings() -> kopf.OperatorSettings:
+    """kopf's settings."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False  # events are the reporter's
+    settings.scanning.disabled = True  # namespaces and resource kinds need no watching
+    settings.watching.inactivity_timeout = SILENCE
+    settings.watching.connect_timeout = 5.0
+    settings.networking.request_timeout = 30.0
+    settings.networking.error_backoffs = _Backoffs()
+    return settings
+
+
+def log_kopf(say: Callable[[str], None]) -> None:
+    """Let what kopf warns of be said in a line of its own. There is no traceback: kopf's errors are about the way to
+    the API server, and their type tells."""
+    logger = logging.getLogger("kopf")
+    logger.propagate = False
+    logger.handlers = [_Said(say)]
+
+
+class _Said(logging.Handler):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().partition("\n")[0]
+        if text.startswith(_MEANT):
+            return
+        kind = record.exc_info[0] if record.exc_info else None
+        self._say(f"kopf: {text}" + (f" ({kind.__name__})" if kind else ""))
