@@ -151,6 +151,11 @@ class Stage:
             seconds,
         )
 
+    def events(self, name: str = "shop") -> list[str]:
+        """The reasons of the events about a resource."""
+        items = self.cluster.call("GET", f"/api/v1/namespaces/{self.namespace}/events")["items"]
+        return [one["reason"] for one in items if one["involvedObject"]["name"] == name]
+
     # What was done
 
     def done(self) -> bool:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
+from reconciler.server import Fault
 from tests.faults.tally import Tally
 from tests.faults.world import NEW, write_catalog
 from tests.operator.conftest import eventually, installed_plane
@@ -117,3 +121,52 @@ def ended_well(here: Stage, *replicas: Replica) -> None:
         assert one.end() == 0
     here.judge()
     assert "Traceback" not in here.logs()
+
+
+def test_the_api_server_is_restarted_in_the_middle_of_an_apply(
+    here: Stage, door: Gate, cluster: Plane
+) -> None:
+    """It comes back without the history of the watches: what was deleted in between is in no watch (410 Gone)."""
+    first = here.start("first")
+    observed(here, "extra")
+    here.becomes("Synced", "PlanPending", name="extra")
+    began = time.time()
+    with in_the_middle(here, "update_session"):
+        with door.stalled(watch):
+            here.cluster.call("DELETE", here.path("extra"))
+            forget_history(cluster)
+            cluster.server.kill()
+        cluster.server.start()
+        cluster.wait()
+    here.is_done()
+    here.becomes("Synced", "InSync", 30)
+    eventually(lambda: "Applied" in here.events(), here.logs)
+    eventually(lambda: quiet(here), lambda: f"a deleted resource is looked at\n{here.logs()}", 30)
+    few(door.since(began), time.time() - began)
+    ended_well(here, first)
+
+
+def forget_history(cluster: Plane) -> None:
+    """Let etcd forget all but the newest revision of everything, as it does every few minutes."""
+
+    def ask(path: str, body: dict[str, Any]) -> Any:
+        answer = requests.post(f"{cluster.etcd_url}/v3/kv/{path}", json=body, timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+    revision = ask("range", {"key": base64.b64encode(b"any").decode()})["header"]["revision"]
+    ask("compaction", {"revision": revision, "physical": True})
+
+
+@contextmanager
+def in_the_middle(here: Stage, operation: str) -> Iterator[None]:
+    """The service is at the first call of this kind, and answers it when the block ends."""
+    faults = here.world.server.faults
+    fault = faults.add(Fault("hang", operation=operation, when="first"))
+    here.add()
+    eventually(lambda: faults.struck(fault) > 0, here.logs)
+    try:
+        yield
+    finally:
+        faults.remove(fault)
+        faults.release()
