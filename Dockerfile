@@ -26,10 +26,10 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="reconciler" \
       org.opencontainers.image.description="Infrastructure-as-code for AI personas" \
       org.opencontainers.image.licenses="MIT"
-# For catalogs in git, which `reconciler watch --git` fetches.
+# For catalogs in git, which `reconciler watch --git` and the operator fetch, also over SSH.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git \
+    && apt-get install --yes --no-install-recommends git openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && install --directory --owner=65534 --group=65534 --mode=0700 /var/lib/reconciler
 COPY --from=build /opt/reconciler /opt/reconciler

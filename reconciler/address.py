@@ -60,6 +60,14 @@ def same_address(one: str, other: str) -> bool:
     return _without_default_port(one) == _without_default_port(other)
 
 
+def canonical(address: str) -> str:
+    """One spelling of all that name the same service; the address itself if it can't be used."""
+    try:
+        return _without_default_port(check_address(address))
+    except UsageError:
+        return address
+
+
 def _without_default_port(address: str) -> str:
     parts = urlsplit(address)
     port = _PORTS.get(parts.scheme)

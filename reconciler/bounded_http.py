@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -87,19 +88,25 @@ class BoundedSession(requests.Session):
 
 
 def send_within(
-    session: BoundedSession, request: requests.PreparedRequest, limit: float, **settings: Any
+    session: BoundedSession,
+    request: requests.PreparedRequest,
+    limit: float,
+    *,
+    permit: Callable[[], None] | None = None,
+    **settings: Any,
 ) -> requests.Response:
     """Send one request, and read its whole answer, whatever its status.
 
-    ``limit`` is in seconds, from the start of the call to
-    its last byte. ``settings`` are those of :meth:`requests.Session.send`.
+    ``limit`` is in seconds, from the start of the call to its last byte. ``permit`` is called right before bytes are
+    sent, over a connection that stands; if it raises, they are not. ``settings`` are those of
+    :meth:`requests.Session.send`.
 
     Raises:
         UnacceptableAnswerError: the body is larger than :data:`LARGEST`, or its encoding is not accepted.
         SlowAnswerError: the answer was not complete in time.
         requests.RequestException, urllib3.exceptions.HTTPError: no response came, or only a part of one.
     """
-    _call.deadline = time.monotonic() + limit
+    _call.deadline, _call.permit = time.monotonic() + limit, permit
     try:
         response = session.send(request, **{**settings, "stream": True})
         try:
@@ -114,11 +121,12 @@ def send_within(
             raise SlowAnswerError(limit) from None
         raise
     finally:
-        _call.deadline = None
+        _call.deadline = _call.permit = None
 
 
 class _Call(threading.local):
     deadline: float | None = None  # of time.monotonic(); None outside of calls
+    permit: Callable[[], None] | None = None
 
 
 _call = _Call()
@@ -213,9 +221,23 @@ class _Response(http.client.HTTPResponse):
             self.fp = io.BufferedReader(_DeadlineReader(sock, plain.detach(), _call.deadline))
 
 
-class _PlainConnection(HTTPConnection):
+class _Permitted:
+    """A connection that asks before it sends."""
+
+    sock: Any
+    connect: Callable[[], None]
+
+    def send(self, data: Any) -> None:
+        if _call.permit is not None:
+            if self.sock is None:
+                self.connect()  # which may take seconds
+            _call.permit()
+        super().send(data)  # type: ignore[misc]  # of the connection
+
+
+class _PlainConnection(_Permitted, HTTPConnection):
     response_class = _Response
 
 
-class _TLSConnection(HTTPSConnection):
+class _TLSConnection(_Permitted, HTTPSConnection):
     response_class = _Response

@@ -74,7 +74,7 @@ class Client:
         self._shared = transport is not None
         self._transport = transport or Transport(endpoint, connections, connect_timeout, read_timeout)
         self.observer: Observer | None = None
-        self._ask: Callable[[], None] = lambda: None
+        self._permit: Callable[[], None] | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -100,16 +100,7 @@ class Client:
 
     def with_contract(self, contract: Contract) -> Client:
         """A client over the same connections that speaks by another contract."""
-        client = Client(
-            self.endpoint,
-            contract,
-            connections=self.connections,
-            tries=self.tries,
-            limiter=self.limiter,
-            transport=self._transport,
-        )
-        client.observer, client._ask = self.observer, self._ask
-        return client
+        return self._like(contract, self.limiter)
 
     def uncancellable(self) -> Client:
         """A client over the same connections whose calls continue after the run was asked to stop."""
@@ -117,22 +108,25 @@ class Client:
 
     def paced_by(self, limiter: RateLimiter) -> Client:
         """A client over the same connections with another pace, and another request to stop."""
+        return self._like(self.contract, limiter)
+
+    def asking(self, permit: Callable[[], None]) -> Client:
+        """A client over the same connections, as are those made from it, that calls ``permit`` before each write: right
+        before its first byte, when the connection stands. If it raises, nothing is sent."""
+        client = self.paced_by(self.limiter)
+        client._permit = permit
+        return client
+
+    def _like(self, contract: Contract, limiter: RateLimiter) -> Client:
         client = Client(
             self.endpoint,
-            self.contract,
+            contract,
             connections=self.connections,
             tries=self.tries,
             limiter=limiter,
             transport=self._transport,
         )
-        client.observer, client._ask = self.observer, self._ask
-        return client
-
-    def asking(self, check: Callable[[], None]) -> Client:
-        """A client over the same connections, as are those made from it, that calls ``check`` before each write. If it
-        raises, nothing is sent."""
-        client = self.paced_by(self.limiter)
-        client._ask = check
+        client.observer, client._permit = self.observer, self._permit
         return client
 
     def read(self, name: str, fields: Mapping[str, Any], *, session: str = "") -> Any:
@@ -167,12 +161,7 @@ class Client:
         Raises:
             ApiError: it failed. Its ``outcome`` says whether the work may have been done nevertheless.
         """
-
-        def checked() -> None:
-            self._ask()
-            check()
-
-        return self._send(self.contract.operation(name), fields, session, checked)
+        return self._send(self.contract.operation(name), fields, session, check, self._permit)
 
     def call(
         self,
@@ -181,13 +170,15 @@ class Client:
         *,
         session: str = "",
         check: Callable[[], None] = lambda: None,
+        permit: Callable[[], None] | None = None,
     ) -> Reply:
-        """Send any call once, and return its outcome. ``check`` is as in :meth:`write`."""
+        """Send any call once, and return its outcome. ``check`` is as in :meth:`write`, ``permit`` as in
+        :meth:`asking`."""
         started = self.limiter.wait()
         check()
         response: requests.Response | None = None
         try:
-            response = self._answer(operation, fields, session)
+            response = self._answer(operation, fields, session, permit)
             reply = Reply(read_answer(operation, response, self.endpoint, session), response)
         except ApiError as error:
             if error.throttled:
@@ -206,15 +197,22 @@ class Client:
         fields: Mapping[str, Any],
         session: str,
         check: Callable[[], None] = lambda: None,
+        permit: Callable[[], None] | None = None,
     ) -> Any:
-        reply = self.call(operation, fields, session=session, check=check)
+        reply = self.call(operation, fields, session=session, check=check, permit=permit)
         if reply.error is not None:
             raise reply.error
         return reply.body
 
-    def _answer(self, operation: Operation, fields: Mapping[str, Any], session: str) -> requests.Response:
+    def _answer(
+        self,
+        operation: Operation,
+        fields: Mapping[str, Any],
+        session: str,
+        permit: Callable[[], None] | None,
+    ) -> requests.Response:
         try:
-            return self._transport.send(operation, fields)
+            return self._transport.send(operation, fields, permit)
         except ValueError:
             # The address or the key is not possible in HTTP. The text of the error may contain the key.
             raise ApiError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -54,8 +54,11 @@ class Transport:
         """Close all connections."""
         self._session.close()
 
-    def send(self, operation: Operation, fields: Mapping[str, Any]) -> requests.Response:
-        """Send one call, and read its whole answer, whatever its status.
+    def send(
+        self, operation: Operation, fields: Mapping[str, Any], permit: Callable[[], None] | None = None
+    ) -> requests.Response:
+        """Send one call, and read its whole answer, whatever its status. ``permit`` is as in
+        :func:`reconciler.bounded_http.send_within`.
 
         Raises:
             ValueError: the address or the key is not possible in HTTP. The text may contain the key.
@@ -66,6 +69,7 @@ class Transport:
             self._session,
             self._prepared(operation, fields),
             self.call_timeout,
+            permit=permit,
             timeout=self._timeout,
             allow_redirects=False,
             **self._settings,

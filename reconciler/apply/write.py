@@ -244,6 +244,7 @@ class Writer:
             self.permit()
             if preimage is not None:
                 preimage.check()
+                self.permit()  # again: to look may take long
 
         def look(_: ApiError | None = None) -> Found:
             nonlocal doubtful

@@ -18,8 +18,8 @@ _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 
 
 class NoCatalogError(ReconcilerError):
-    """The source can be read, and has no catalog, or only a part of one. What it had before no longer counts: nothing is
-    written until it has a catalog again."""
+    """The source can be read, and has no catalog, or only a part of one. What it had before no longer counts: nothing
+    is written until it has a catalog again."""
 
 
 class Source(Protocol):

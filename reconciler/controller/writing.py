@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from reconciler.api.cancellation import Cancellation
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.lister import Lister
 from reconciler.api.lock import SKEW, LockHeldError, Ticket, tickets
@@ -65,7 +65,7 @@ def write(one: Watched, hands: Hands) -> bool:
     run, by = new_run(), _by(one)
     try:
         with hold_lock(
-            client.asking(_ask(rule)),
+            client.asking(_ask(rule, _overtaken)),
             catalog,
             environment,
             holder=lock_holder({**by, "job": rule.holder} if rule.holder else by, run),
@@ -77,21 +77,26 @@ def write(one: Watched, hands: Hands) -> bool:
         ) as holding:
             one.standing_by("")
             held = _both(holding, rule.holding)
-            return _write_held(one, hands, client, chosen, _Run(run, by, held, stop))
+            asking = client.asking(_ask(rule, Interrupted))
+            return _write_held(one, hands, asking, chosen, _Run(run, by, held, stop))
     except LockHeldError as error:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
 
 
-def _ask(rule: Rule) -> Callable[[], None]:
-    """A check for the calls that keep the lock: they are writes, too."""
+def _ask(rule: Rule, error: Callable[[], BaseException]) -> Callable[[], None]:
+    """A check for each call that writes, those that keep the lock included. It raises an ``error``."""
 
     def check() -> None:
         if not rule.holding():
-            raise ReconcilerError("this process may not write any more", "the one that may goes on")
+            raise error()
 
     return check
+
+
+def _overtaken() -> ReconcilerError:
+    return ReconcilerError("this process may not write any more", "the one that may goes on")
 
 
 def _both(one: Callable[[], bool], other: Callable[[], bool]) -> Callable[[], bool]:

@@ -167,7 +167,9 @@ class _Sender:
                 session,
                 session.prepare_request(prepared),
                 ATTEMPT,
-                **{**settings, "timeout": ATTEMPT, "allow_redirects": False},
+                timeout=ATTEMPT,
+                allow_redirects=False,
+                **settings,
             )
         except UnacceptableAnswerError as error:
             return Undelivered(error.what, error.passing), 0.0

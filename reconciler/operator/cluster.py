@@ -44,7 +44,7 @@ class ClusterError(ReconcilerError):
     @property
     def passing(self) -> bool:
         """Whether it may be over by itself: the API server is down, busy, or can't be reached."""
-        return self.status in (0, 408, 429) or self.status >= 500
+        return self.status in (0, 408, 409, 429) or self.status >= 500
 
 
 class Cluster:
@@ -139,7 +139,10 @@ class Cluster:
             answer = self._send(method, path, body, headers, query)
         if answer.status_code >= 400:
             raise ClusterError(answer.status_code, f"{method} {path}: {_said(answer)}")
-        found: dict[str, Any] = answer.json()
+        try:
+            found: dict[str, Any] = answer.json()
+        except ValueError:  # a proxy may answer in its place
+            raise ClusterError(0, f"{method} {path}: the answer is no JSON") from None
         return found
 
     def list(self, path: str, accept: str = _JSON) -> Iterator[dict[str, Any]]:

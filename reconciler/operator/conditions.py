@@ -19,7 +19,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "Progressing": "Unknown: it was not looked at yet, or its spec has just changed",
         "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
         "Refused": "False: a guard refuses the plan, and it stays pending",
-        "Failing": "False: the catalog is invalid, or the service, the git remote or the disk fails",
+        "Failing": "False: the catalog is invalid or missing, or the service, the git remote or the disk fails",
         "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
         "AccountMissing": "False: there is no Secret of that name with an `endpoint`",
         "InvalidAccount": "False: the endpoint or the contract of the Secret can't be used",

@@ -92,7 +92,7 @@ def checked_items(items: Sequence[Mapping[str, str]]) -> dict[str, str]:
         key, path = one["key"], one["path"]
         if not _PATH.fullmatch(path):
             raise UsageError(
-                f"`source.configMapRef.items` has the path {path!r}, which is hidden, or not below the catalog's folder",
+                f"`source.configMapRef.items` has the path {path!r}, hidden, or not below the catalog's folder",
                 "write a relative path without `..`, such as sessions/all.yaml",
             )
         if path in found:

@@ -1,8 +1,9 @@
-"""All resources and accounts that the cluster has, each account with its runner."""
+"""All resources and accounts that the cluster has. Each account of the shard has a runner."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,17 +19,20 @@ from reconciler.operator.conditions import of_look, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
-from reconciler.operator.resource import Account, Resource, read_account, read_resource
+from reconciler.operator.resource import Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
+from reconciler.operator.shards import Accounts
+from reconciler.operator.unexpected import Say, survived
 
-#: A catalog in an environment of an account: (address, key), catalog, environment.
+#: A catalog in an environment of an account: address and key, catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
 
 
 class Fleet:
     """What the cluster says, and the controllers that follow it. For any thread.
 
-    Nothing is looked at before :meth:`start`. The ``lease`` is held. Sources read their ``inputs``.
+    Nothing is looked at before :meth:`start`. The ``lease`` is held. Sources read their ``inputs``. ``say`` tells of
+    objects that can't be followed.
     """
 
     def __init__(
@@ -38,18 +42,21 @@ class Fleet:
         lease: Lease,
         on_event: Iterable[OnEvent],
         inputs: Inputs,
+        say: Say,
     ) -> None:
+        self._say = say
         self._inputs = inputs
         self._resources: dict[str, Resource] = {}
-        self._accounts: dict[str, Account] = {}
+        self._accounts = Accounts(lease.shard)
         self._runners: dict[str, Runner] = {}
         self._loaded: dict[str, str] = {}  # the catalog of each resource, by the resource's name
+        self._lease = lease
         self._started = False
         self._lock = threading.RLock()
         self._around = Surroundings(
             state,
             catalogs,
-            Rule(lease.held, self._forbids, lease.since, lease.mark, lease.outlived),
+            self._rule,
             (self._note, *on_event),
             self._key,
             inputs,
@@ -90,11 +97,9 @@ class Fleet:
         name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
         account = None if gone else read_account(body)
         with self._lock:
-            if account is None:
-                self._accounts.pop(name, None)
-            else:
-                self._accounts[name] = account
-            self._converge(name)
+            moved = time.monotonic() if self._started else None
+            for one in self._accounts.put(name, account, moved=moved):
+                self._converge(one)
 
     def input(self, plural: str, body: Mapping[str, Any], *, gone: bool = False) -> None:
         """A ConfigMap or a Secret that sources may read is there, perhaps changed, or is gone."""
@@ -108,7 +113,7 @@ class Fleet:
     def known(self) -> frozenset[str]:
         """The uids of the resources and the names of the Secrets that are known."""
         with self._lock:
-            return frozenset(self._resources) | frozenset(self._accounts)
+            return frozenset(self._resources) | self._accounts.names()
 
     def all(
         self,
@@ -123,14 +128,16 @@ class Fleet:
         with self._lock:
             for body in secrets:
                 if f"{body['metadata']['namespace']}/{body['metadata']['name']}" not in self._accounts:
-                    self.secret(body)
-            for name in set(self._accounts) & before - there:
-                del self._accounts[name]
-                self._converge(name)
+                    with survived(self._say, body):
+                        self.secret(body)
+            for name in self._accounts.names() & before - there:
+                for one in self._accounts.put(name, None, moved=time.monotonic()):
+                    self._converge(one)
             for uid in set(self._resources) & before - there:
                 self.gone(uid)
             for body in resources:
-                self.resource(body)
+                with survived(self._say, body):
+                    self.resource(body)
 
     # Running
 
@@ -154,7 +161,8 @@ class Fleet:
     def _converge(self, account: str) -> None:
         if not self._started:
             return
-        resources = [one for one in self._resources.values() if one.account == account]
+        mine = self._accounts.mine(account)
+        resources = [one for one in self._resources.values() if mine and one.account == account]
         if resources and account not in self._runners:
             self._runners[account] = Runner(account, self._around)
         if account in self._runners:
@@ -164,6 +172,12 @@ class Fleet:
         runner = self._runners.get(resource.account)
         return None if runner is None else runner.running
 
+    def _rule(self, account: str) -> Rule:
+        """What keeps an account from being written: another process may have written until it came here."""
+        lease = self._lease
+        since = [one for one in (lease.since, self._accounts.since(account)) if one is not None]
+        return Rule(lease.held, self._forbids, max(since, default=None), lease.mark, lease.outlived)
+
     def _key(self, account: str) -> str:
         with self._lock:
             found = self._accounts.get(account)
@@ -172,8 +186,13 @@ class Fleet:
     # Conflicts
 
     def _note(self, event: Event) -> None:
-        if event.kind == "revision":
-            self._loaded[event.watched] = event.catalog
+        if event.kind != "revision":
+            return
+        with self._lock:
+            own = next((one for one in self._resources.values() if one.name == event.watched), None)
+            running = None if own is None else self._running(own)
+            if own is not None and running is not None and running.watches(own):
+                self._loaded[event.watched] = event.catalog  # else its spec has changed since
 
     def _forbids(self, status: WatchedStatus) -> str:
         """What a catalog waits for before it may be written, because of an older resource."""
@@ -196,41 +215,47 @@ class Fleet:
 
     def _older_loads(self, resource: Resource) -> bool:
         """Whether an older resource of the account is not known well enough to say that it has another catalog."""
-        for one in self._rivals(resource):
-            running = self._running(one)
-            if one.name in self._loaded or one.spec.get("suspend", False):
-                continue
-            if running is None or running.controller is None:
-                continue
-            states = {found.name: found.state for found in running.controller.status().catalogs}
-            if states.get(one.name) in ("Pending", "Loading"):
-                return True
-        return False
+        return any(self._claim(one) is None and self._loads(one) for one in self._rivals(resource))
+
+    def _loads(self, resource: Resource) -> bool:
+        """Whether the catalog of a resource is being found out: it can be neither invalid nor unreadable yet."""
+        if resource.spec.get("suspend", False):
+            return False
+        running = self._running(resource)
+        if running is None or not running.watches(resource):
+            return True  # its loop is being started
+        if running.controller is None:
+            return False  # its spec or its account can't be used
+        states = {found.name: found.state for found in running.controller.status().catalogs}
+        return states.get(resource.name) in ("Pending", "Loading")
 
     def _rivals(self, resource: Resource) -> list[Resource]:
         """Older resources with the same environment and account."""
-        account = self._accounts.get(resource.account)
         return [
             one
             for one in self._resources.values()
             if one.age < resource.age
             and one.spec.get("environment") == resource.spec.get("environment")
-            and account is not None
-            and _same_account(self._accounts.get(one.account), account)
+            and self._accounts.same(one.account, resource.account)
         ]
 
     def _claim(self, resource: Resource) -> _Claim | None:
-        account, catalog = self._accounts.get(resource.account), self._loaded.get(resource.name)
-        if account is None or catalog is None:
+        """What a resource claims; None if that is not known, or it is suspended. Until its catalog is loaded, what an
+        earlier process found counts: the source may be slow, or fail."""
+        marks, status = self._accounts.marks(resource.account), resource.status
+        before = status.get("catalog") if status.get("observedGeneration") == resource.generation else None
+        catalog = self._loaded.get(resource.name, before)
+        if marks is None or catalog is None or resource.spec.get("suspend", False):
             return None
-        return (account.endpoint, account.key), catalog, resource.spec.get("environment")
+        return marks, catalog, resource.spec.get("environment")
 
     # What others see
 
     def resources(self) -> list[Resource]:
-        """All resources, the oldest ones first."""
+        """The resources of this shard, the oldest ones first."""
         with self._lock:
-            return sorted(self._resources.values(), key=lambda one: one.age)
+            own = [one for one in self._resources.values() if self._accounts.mine(one.account)]
+        return sorted(own, key=lambda one: one.age)
 
     def of_account(self, mark: str) -> list[Resource]:
         """The resources of the account with this mark."""
@@ -266,6 +291,8 @@ class Fleet:
             return without_looking(resource, "Conflict", message)
         if running is None or not running.watches(resource):
             return None
+        if running.broken:
+            return without_looking(resource, "Failing", running.broken)
         error = running.invalid_account or (running.invalid or {}).get(resource.uid)
         if error is not None:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
@@ -293,7 +320,3 @@ class Fleet:
             # There may be another plan by now, or a guard that refuses it: then the status tells.
             with suppress(UnknownDigestError, Refused):
                 controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
-
-
-def _same_account(one: Account | None, other: Account) -> bool:
-    return one is not None and (one.endpoint, one.key) == (other.endpoint, other.key)

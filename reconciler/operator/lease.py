@@ -1,14 +1,24 @@
-"""One writer: whoever holds a Lease (``coordination.k8s.io``) looks and writes. Everybody else stands by."""
+"""One writer: whoever holds a Lease (``coordination.k8s.io``) looks and writes. Everybody else stands by.
+
+With several shards, each has a Lease of its own. If their number changes, an account changes its shard. So a process
+leads only when no Lease of another number is alive:
+
+- It takes its Lease first, then looks for others. Of two that do so at the same time, at least one sees the other.
+- Of two that see each other, the one with fewer shards gives its Lease back. So they do not wait for each other.
+- A process that did not renew its Lease in time has lost it, even if nobody took it: another number may lead by now.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.operator.cluster import Cluster, ClusterError, leases
+from reconciler.operator.shards import WHOLE, Shard, count_of_lease
 
 #: How long a Lease lasts, how often it is renewed, and how often a standby looks at it (seconds).
 TERM: Final = 15
@@ -26,24 +36,28 @@ class Lease:
     """
 
     def __init__(
-        self, cluster: Cluster, namespace: str, holder: str, *, name: str = "reconciler-operator"
+        self, cluster: Cluster, namespace: str, holder: str, shard: Shard = WHOLE, *, name: str = ""
     ) -> None:
         self.lost = threading.Event()
         self.since: float | None = (
             None  # when it was taken over (monotonic clock); None if nobody had it before
         )
-        self._cluster, self._namespace, self._name, self._holder = cluster, namespace, name, holder
+        self.shard = shard
+        self._cluster, self._namespace, self._holder = cluster, namespace, holder
+        self._name = name or shard.lease
         self._stop = threading.Event()
         self._given_up = threading.Event()
         self._uid = ""  # of the Lease, which no other cluster has
-        self._until = 0.0  # writes are allowed until then
-        self._seen: tuple[Any, ...] = ()
-        self._seen_at = 0.0
+        self._renewed: tuple[float, float] | None = None  # when the last renewal began, by both clocks
+        self._leading = False
+        self._first = True  # nobody had it before
+        self._seen = _Seen()
+        self._others: dict[str, _Seen] = {}
         self._thread: threading.Thread | None = None
 
     def held(self) -> bool:
         """Whether this process may write now."""
-        return time.monotonic() < self._until and not self.lost.is_set()
+        return not self._passed(WRITES_FOR) and not self.lost.is_set()
 
     @property
     def mark(self) -> str:
@@ -59,12 +73,12 @@ class Lease:
         return f"operator {self._uid.partition('-')[0]}/"
 
     def acquire(self, say: Callable[[str], None]) -> bool:
-        """Wait until the Lease is held, then keep renewing it. Returns False if :meth:`give_up` was called. What is
-        waited for is said once for each reason."""
+        """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
+        :meth:`give_up` was called. What is waited for is said once for each reason."""
         told = ""
         while not self._given_up.is_set():
             try:
-                why = self._try()
+                why = self._try_to_lead()
             except ClusterError as error:
                 why = error.problems[0].message
             if not why:
@@ -75,6 +89,7 @@ class Lease:
                 say(f"standing by: {why}")
                 told = why
             self._given_up.wait(LOOKED_AT_EVERY)
+        self._give_back()
         return False
 
     def give_up(self) -> None:
@@ -86,7 +101,12 @@ class Lease:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self._until = 0.0
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._renewed is None:
+            return
+        self._renewed, self._leading = None, False
         try:
             lease = self._cluster.call("GET", leases(self._namespace, self._name))
             if lease["spec"].get("holderIdentity") == self._holder:
@@ -95,17 +115,58 @@ class Lease:
         except ClusterError:
             pass  # it expires
 
+    def _passed(self, seconds: float) -> bool:
+        """Whether so much time has passed since the last renewal began, or there was none. By both clocks: one is
+        never set, and the other runs on while the machine is suspended."""
+        renewed = self._renewed
+        if renewed is None:
+            return True
+        return any(now - then >= seconds for now, then in zip(_clocks(), renewed, strict=True))
+
     def _keep(self) -> None:
         while not self._stop.wait(RENEWED_EVERY if self.held() else 0.0):
             try:
                 why = self._try()
-            except ClusterError:
+            except Exception:  # the cluster does not answer, or not as it should
                 why = ""  # perhaps the next attempt gets through before the time is over
                 self._stop.wait(1.0)
             if why or not self.held():
-                self._until = 0.0
                 self.lost.set()
                 return
+
+    def _try_to_lead(self) -> str:
+        """Take or renew the Lease, unless shards of a larger number come first. Returns what this process stands by
+        for; empty if it leads.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+        """
+        if why := self._rival(self.shard.count):
+            self._give_back()
+            return why
+        if why := self._try() or self._rival():
+            return why
+        self._leading = True
+        if self._others or not self._first:
+            self.since = time.monotonic()
+        return ""
+
+    def _rival(self, more_than: int = 0) -> str:
+        """Who holds a Lease of another number of shards, of those with ``more_than`` so many; empty if nobody does.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+        """
+        for lease in self._cluster.list(leases(self._namespace)):
+            name = lease["metadata"]["name"]
+            count = count_of_lease(name)
+            if count is None or count == self.shard.count or name == self._name:
+                continue
+            holder = self._others.setdefault(name, _Seen()).alive(lease)
+            if holder and count > more_than:
+                shards = "1 shard" if count == 1 else f"{count} shards"
+                return f"{holder} holds the lease {self._namespace}/{name}: {shards}, and here are {self.shard.count}"
+        return ""
 
     def _try(self) -> str:
         """Take or renew the Lease. Returns why that is not possible.
@@ -113,35 +174,36 @@ class Lease:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        began = time.monotonic()
+        began, path = _clocks(), leases(self._namespace, self._name)
         try:
-            lease = self._cluster.call("GET", leases(self._namespace, self._name))
+            found: dict[str, Any] | None = self._cluster.call("GET", path)
         except ClusterError as error:
             if error.status != 404:
                 raise
-            lease = {"metadata": {"name": self._name}, "spec": {}}
-        holder = lease["spec"].get("holderIdentity") or ""
-        seen = (holder, lease["spec"].get("renewTime"), lease["spec"].get("leaseTransitions"))
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, began
-        if holder not in ("", self._holder) and began < self._seen_at + TERM:
+            found = None
+        known = self._seen.at is not None
+        holder = self._seen.alive(found)
+        if holder not in ("", self._holder):
             return f"{holder} holds the lease {self._namespace}/{self._name}"
-        created = "resourceVersion" not in lease["metadata"]
-        lease["spec"] = self._spec(lease["spec"], taken=holder != self._holder)
-        path = leases(self._namespace, "" if created else self._name)
+        lease = found or {"metadata": {"name": self._name}}
+        lease["spec"] = self._spec(lease.get("spec") or {})
         try:
-            lease = self._cluster.call("POST" if created else "PUT", path, lease)
+            if found is None:
+                path = leases(self._namespace)
+            lease = self._cluster.call("POST" if found is None else "PUT", path, lease)
         except ClusterError as error:
             if error.status == 409:  # another process was faster
                 return "another process has just changed the lease"
             raise
         self._uid = lease["metadata"]["uid"]
-        if not created and self._until == 0:
-            self.since = began
-        self._until = began + WRITES_FOR
+        if self._leading and self._passed(TERM):
+            return "it was not renewed in time"
+        if self._renewed is None:
+            self._first = found is None and not known
+        self._renewed = began
         return ""
 
-    def _spec(self, before: dict[str, Any], *, taken: bool) -> dict[str, Any]:
+    def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {
             **before,
@@ -149,6 +211,31 @@ class Lease:
             "leaseDurationSeconds": TERM,
             "renewTime": now,
         }
-        if taken:
-            spec |= {"acquireTime": now, "leaseTransitions": before.get("leaseTransitions", 0) + 1}
+        if before.get("holderIdentity") != self._holder:
+            spec |= {"acquireTime": now, "leaseTransitions": (before.get("leaseTransitions") or 0) + 1}
         return spec
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was last seen of a Lease, and since when (monotonic clock); None if it was never there."""
+
+    at: float | None = None
+    _spec: tuple[Any, ...] = ()
+
+    def alive(self, lease: dict[str, Any] | None) -> str:
+        """Who holds it; empty if nobody does, or its holder does not renew it. If it was deleted (None), its holder
+        may still write."""
+        if lease is not None:
+            spec = lease.get("spec") or {}
+            found = tuple(spec.get(name) for name in ("holderIdentity", "renewTime", "leaseTransitions"))
+            if found != self._spec or self.at is None:
+                # After the answer, not before it: so a renewal ends later here than for whoever renewed.
+                self._spec, self.at = found, time.monotonic()
+        if self.at is None or time.monotonic() >= self.at + TERM:
+            return ""
+        return self._spec[0] or ""
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()

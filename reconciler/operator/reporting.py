@@ -13,20 +13,23 @@ from functools import partial
 from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
-from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.conditions import shown, timed
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.plans import Plans
 from reconciler.operator.resource import Resource
+from reconciler.operator.unexpected import Say, sentence
 from reconciler.text.timestamps import write_timestamp
 
 #: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
-#: and how often all resources are read anew.
+#: and how often all resources are read anew: usually, and if somebody asks for it.
 _EVERY: Final = 1.0
 _GATHERED: Final = 0.1
 _RESYNC: Final = 300.0
-_AGAIN: Final = 2.0
+_SOON: Final = 2.0
+
+#: How long to wait after an error that another attempt will not end (seconds).
+_AFTER_A_BUG: Final = 60.0
 
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
@@ -46,28 +49,25 @@ _JSON_PATCH: Final = "application/json-patch+json"
 
 
 class Reporter:
-    """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread."""
+    """The thread that reports. :meth:`__call__` takes the events of controllers, from any thread.
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        plans: Plans,
-        say: Callable[[str], None] = lambda text: None,
-        holding: Callable[[], bool] = lambda: True,
-    ) -> None:
+    ``holding`` says whether this process still holds the Lease: else another one reports. ``say`` tells what can't be
+    written to the cluster.
+    """
+
+    def __init__(self, cluster: Cluster, plans: Plans, holding: Callable[[], bool], say: Say) -> None:
+        self._holding, self._say = holding, say
         self._cluster = cluster
         self._plans = plans
-        self._say, self._holding = say, holding
-        self._troubles: set[str] = set()  # what failed the last time, and has been said
-        self._new_troubles: set[str] = set()
-        self._refused: set[str] = set()  # the uids whose status was not taken
-        self._untold: Event | None = None  # what could not be posted yet
-        self._read_again = False
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._complained = ""
+        self._untold: Event | None = None  # what could not be posted yet
+        self._again = False
+        self._put_off: dict[str, float] = {}  # resources that can't be reported, until when (monotonic clock)
 
     def __call__(self, event: Event) -> None:
         if event.kind in EVENTS or event.kind == "looked":
@@ -77,7 +77,7 @@ class Reporter:
 
     def read_again(self) -> None:
         """Read all resources soon. For any thread."""
-        self._read_again = True
+        self._again = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -86,8 +86,7 @@ class Reporter:
         self._wake.set()
 
     def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
-        """Report until :meth:`stop` is called. ``resync`` reads all resources anew. While this process may not write,
-        nothing is reported."""
+        """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
         read = time.monotonic()
         while True:
             self._wake.wait(_EVERY)
@@ -97,50 +96,56 @@ class Reporter:
                 if self._holding():
                     self._tell(fleet)
                     self._write(fleet)
-                again = self._read_again and time.monotonic() - read > _AGAIN
-                if (again or time.monotonic() - read > _RESYNC) and not ending:
-                    self._read_again = False
-                    resync()
-                    self._plans.refresh()
-                    for uid in self._refused:
-                        self._written.pop(uid, None)
-                    self._refused.clear()
-                    read = time.monotonic()
-            except Exception as error:  # a thread that ended would tell nobody
-                self._failed(error)
-                self._stop.wait(2.0)  # everything is tried again
-            self._troubles, self._new_troubles = self._new_troubles, set()
+                    due = _SOON if self._again else _RESYNC
+                    if time.monotonic() - read > due and not ending:
+                        self._again = False
+                        resync()
+                        self._plans.refresh()
+                        read = time.monotonic()
+                    self._complained = ""
+            except Exception as error:  # everything is tried again
+                self._complain(f"the cluster can't be told what was found: {sentence(error)}")
+                self._stop.wait(2.0 if isinstance(error, ClusterError) else _AFTER_A_BUG)
             if ending:
                 return
 
-    def _failed(self, error: Exception) -> None:
-        """Say in the log what can't be said in the cluster, once for each kind of failure as long as it lasts."""
-        kind = f"{type(error).__name__} {getattr(error, 'status', '')}".strip()
-        if kind not in self._troubles | self._new_troubles:
-            text = error.problems[0].message if isinstance(error, ReconcilerError) else f"unexpected {kind}"
-            self._say(f"the cluster is not told what happens: {text}")
-        self._new_troubles.add(kind)
+    def _complain(self, text: str) -> None:
+        if text != self._complained:
+            self._complained = text
+            self._say(text)
 
     def _write(self, fleet: Fleet) -> None:
-        resources = fleet.resources()
+        resources, now = fleet.resources(), time.monotonic()
         for one in resources:
-            found = fleet.status(one)
-            if found is not None:
-                found = self._plans.stored(one, found, partial(fleet.plan, one))
-            if found is None:
+            if now < self._put_off.get(one.uid, now):
                 continue
-            before = self._written.get(one.uid, dict(one.status))
-            status = timed(found, before, write_timestamp(datetime.now(UTC)))
-            if status == before:
-                continue
-            self._patch(fleet, one, status)
-            if before.get("conditions") != status["conditions"]:
-                self._tell_of_status(one, status)
-            if message := status.get("plan", {}).get("message"):
-                self._post(one, "Warning", NOT_STORED, message)
+            try:
+                self._write_one(fleet, one)
+            except Exception as error:
+                if isinstance(error, ClusterError) and error.passing:
+                    raise
+                self._say(f"{one.name} can't be reported: {sentence(error)}")
+                self._put_off[one.uid] = now + _AFTER_A_BUG  # the others are reported nevertheless
+        self._put_off = {uid: until for uid, until in self._put_off.items() if now < until}
         uids = {one.uid for one in resources}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
+
+    def _write_one(self, fleet: Fleet, one: Resource) -> None:
+        found = fleet.status(one)
+        if found is not None:
+            found = self._plans.stored(one, found, partial(fleet.plan, one))
+        if found is None:
+            return
+        before = self._written.get(one.uid, dict(one.status))
+        status = timed(found, before, write_timestamp(datetime.now(UTC)))
+        if status == before:
+            return
+        self._patch(fleet, one, status)
+        if before.get("conditions") != status["conditions"]:
+            self._tell_of_status(one, status)
+        if message := status.get("plan", {}).get("message"):
+            self._post(one, "Warning", NOT_STORED, message)
 
     def _patch(self, fleet: Fleet, resource: Resource, status: dict[str, Any]) -> None:
         path = catalogs(resource.namespace, resource.short_name) + "/status"
@@ -154,10 +159,7 @@ class Reporter:
             if error.status == 404:
                 fleet.gone(resource.uid)
                 return
-            if error.passing:
-                raise
-            self._failed(error)  # about this one alone, and not each second
-            self._refused.add(resource.uid)
+            raise
         self._written[resource.uid] = status
 
     def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
@@ -220,6 +222,6 @@ class Reporter:
             if error.passing:
                 raise
             if error.status not in (403, 404):  # the namespace ends: it takes no events any more
-                self._failed(error)
+                self._say(f"an event of {resource.name} is not taken: {error.problems[0].message}")
             return
         self._said[resource.uid, reason] = text

@@ -81,6 +81,7 @@ class Account:
     endpoint: str
     key: str
     contract: str
+    created: str = ""
 
     def __repr__(self) -> str:
         return f"Account({self.endpoint!r})"
@@ -95,7 +96,7 @@ def read_account(body: Mapping[str, Any]) -> Account | None:
         base64.b64decode(data.get(name) or "").decode("utf-8", "replace").strip()
         for name in ("endpoint", "key", "contract")
     )
-    return Account(endpoint, key, contract)
+    return Account(endpoint, key, contract, body["metadata"].get("creationTimestamp") or "")
 
 
 def watched_account(name: str, account: Account, key: Callable[[], str], folder: Path) -> WatchedAccount:

@@ -21,7 +21,9 @@ from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
-from reconciler.operator.watch_settings import log_kopf, watch_settings
+from reconciler.operator.shards import WHOLE, Shard
+from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
+from reconciler.operator.watch_settings import watch_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Options:
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
+    shard: Shard = WHOLE
 
 
 class Operator:
@@ -42,7 +45,8 @@ class Operator:
         self._options, self._say, self._on_event = options, say, tuple(on_event)
         self._cluster = Cluster()
         holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
-        self._lease = Lease(self._cluster, options.lease_namespace or self._cluster.namespace, holder)
+        namespace = options.lease_namespace or self._cluster.namespace
+        self._lease = Lease(self._cluster, namespace, holder, options.shard)
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -59,7 +63,10 @@ class Operator:
         try:
             if not self._lease.acquire(self._say):
                 return
-            self._say("leading: this process holds the lease")
+            shard = self._options.shard
+            self._say(
+                f"leading: this process holds the lease{f' of shard {shard}' if shard.count > 1 else ''}"
+            )
             self._lead()
         finally:
             self._cluster.close()
@@ -67,13 +74,14 @@ class Operator:
     def _lead(self) -> None:
         options = self._options
         plans = Plans(self._cluster, options.namespaces)
-        reporter = Reporter(self._cluster, plans, self._say, self._lease.held)
+        reporter = Reporter(self._cluster, plans, self._lease.held, self._say)
         fleet = Fleet(
             options.state,
             options.catalogs,
             self._lease,
             (reporter, *self._on_event),
             Inputs(lambda path: self._cluster.call("GET", path)),
+            self._say,
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -137,17 +145,21 @@ class Operator:
             ReconcilerError: kopf ended by itself.
         """
         flag = threading.Event()
-        log_kopf(self._say)
+        why: list[str] = []
 
         def watch() -> None:
-            kopf.run(
-                registry=_registry(fleet, relisted),
-                settings=watch_settings(),
-                standalone=True,  # the Lease elects, not kopf's peering
-                clusterwide=not self._options.namespaces,
-                namespaces=self._options.namespaces,
-                stop_flag=flag,
-            )
+            try:
+                with in_sentences(self._say, "kopf", "asyncio"):
+                    kopf.run(
+                        registry=_registry(fleet, self._say, relisted),
+                        settings=watch_settings(),
+                        standalone=True,  # the Lease elects, not kopf's peering
+                        clusterwide=not self._options.namespaces,
+                        namespaces=self._options.namespaces,
+                        stop_flag=flag,
+                    )
+            except Exception as error:
+                why.append(f" ({sentence(error)})")
 
         # In a thread of its own, because in the main thread it would take over the signals.
         thread = threading.Thread(target=watch, name="kopf", daemon=True)
@@ -157,10 +169,13 @@ class Operator:
         ended = not thread.is_alive()
         flag.set()
         if ended:
-            raise ReconcilerError("the cluster is no longer watched: kopf has ended", "see the log above")
+            raise ReconcilerError(
+                f"the cluster is no longer watched: kopf has ended{''.join(why)}",
+                "start it again; the log above says what it could not do",
+            )
 
 
-def _registry(fleet: Fleet, relisted: Callable[[], None]) -> kopf.OperatorRegistry:
+def _registry(fleet: Fleet, say: Say, relisted: Callable[[], None]) -> kopf.OperatorRegistry:
     """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster.
 
     If the history of a watch is gone, kopf lists what there is (events without a type), and does not tell what was
@@ -172,22 +187,25 @@ def _registry(fleet: Fleet, relisted: Callable[[], None]) -> kopf.OperatorRegist
     async def resource(event: Any, **_: Any) -> None:
         if event["type"] is None:
             relisted()
-        if event["type"] == "DELETED":
-            fleet.gone(event["object"]["metadata"]["uid"])
-        else:
-            fleet.resource(event["object"])
+        with survived(say, event["object"]):
+            if event["type"] == "DELETED":
+                fleet.gone(event["object"]["metadata"]["uid"])
+            else:
+                fleet.resource(event["object"])
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
         if event["type"] is None:
             relisted()
         gone = event["type"] == "DELETED"
-        fleet.secret(event["object"], gone=gone)
-        fleet.input("secrets", event["object"], gone=gone)
+        with survived(say, event["object"]):
+            fleet.secret(event["object"], gone=gone)
+            fleet.input("secrets", event["object"], gone=gone)
 
     @kopf.on.event("", "v1", "configmaps", registry=registry)
     async def config_map(event: Any, **_: Any) -> None:
-        fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
+        with survived(say, event["object"]):
+            fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
 
     @kopf.on.login(registry=registry)
     async def login(**given: Any) -> kopf.ConnectionInfo | None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from reconciler.controller.controller import Controller
-from reconciler.controller.events import OnEvent
+from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
+from reconciler.controller.trouble import described
 from reconciler.errors import ReconcilerError
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
+
+#: How long to wait after an error that nobody expected (seconds).
+_AFTER_A_BUG: Final = 60.0
 
 #: How long to wait for more changes before the controller is started anew (seconds).
 _QUIET: Final = 0.3
@@ -38,12 +44,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A controller and what it watches. ``invalid`` are the specs that can't be used, by uid."""
+    """A controller and what it watches. ``invalid`` are the specs that can't be used, by uid. ``broken`` is an error
+    that nobody expected."""
 
     wanted: Wanted | None = None
     controller: Controller | None = None
     invalid: dict[str, ReconcilerError] | None = None
     invalid_account: ReconcilerError | None = None
+    broken: str = ""
 
     def watches(self, resource: Resource) -> bool:
         """Whether it was started with the resource as it is now."""
@@ -53,11 +61,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all runners share. ``key`` returns the key of an account, by its name; ``inputs`` are read by sources."""
+    """What all runners share. ``rule`` and ``key`` return those of an account, by its name; ``inputs`` are read by
+    sources."""
 
     state: Path
     catalogs: Path | None
-    rule: Rule
+    rule: Callable[[str], Rule]
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
     inputs: Inputs
@@ -105,18 +114,54 @@ class Runner:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._changed.wait()
-            self._closed.wait(_QUIET)
+            try:
+                self._watch()
+            except Exception as error:  # a thread that ended would look at nothing, and tell nobody
+                self._broke(error)
+
+    def _watch(self) -> None:
+        """Watch what is wanted, until something else is."""
+        self._changed.wait()
+        self._closed.wait(_QUIET)
+        with self._lock:
+            self._changed.clear()
+            if self._closed.is_set():
+                return
+            running = self._make()
+            self.running = running
+        if running.controller is not None:
+            running.controller.run()
             with self._lock:
-                self._changed.clear()
-                if self._closed.is_set():
-                    return
-                running = self._make()
-                self.running = running
-            if running.controller is not None:
-                running.controller.run()
-                with self._lock:
-                    self.running = replace(running, wanted=None, controller=None)
+                self.running = replace(running, wanted=None, controller=None)
+            if not self._changed.is_set():
+                raise ReconcilerError(
+                    "the loop of the account has ended by itself", "this is a bug: please report it"
+                )
+
+    def _broke(self, error: Exception) -> None:
+        """Tell an error that nobody expected, and wait before the next attempt."""
+        message, hint = described(error)
+        with self._lock:
+            if self.running.controller is not None:
+                self.running.controller.stop()
+            self.running = Running(self._wanted, broken=f"{message}. {hint}" if hint else message)
+            concerned = self._resources
+        for one in concerned:
+            event = Event(
+                "failing",
+                datetime.now(UTC),
+                "",
+                one.name,
+                "",
+                one.spec.get("environment"),
+                message,
+                {"hint": hint},
+            )
+            for tell in self._around.on_event:
+                with suppress(Exception):  # perhaps it is what broke
+                    tell(event)
+        self._changed.wait(_AFTER_A_BUG)
+        self._changed.set()
 
     def _make(self) -> Running:
         wanted, account = self._wanted, self._account
@@ -127,7 +172,7 @@ class Runner:
             try:
                 catalogs.append(watched_catalog(one, around.state, around.catalogs, around.inputs))
                 full = min(full, full_interval(one)) if len(catalogs) > 1 else full_interval(one)
-            except (ReconcilerError, OSError) as error:
+            except Exception as error:  # the others are watched nevertheless
                 invalid[one.uid] = _told(error)
         folder = around.state / "accounts" / self.name
         try:
@@ -137,16 +182,18 @@ class Runner:
                 catalogs,
                 state=around.state,
                 on_event=around.on_event,
-                rule=around.rule,
+                rule=around.rule(self.name),
             )
-        except (ReconcilerError, OSError) as error:
+        except Exception as error:
             return Running(wanted, None, invalid, _told(error))
         return Running(wanted, controller if catalogs else None, invalid)
 
 
-def _told(error: ReconcilerError | OSError) -> ReconcilerError:
+def _told(error: Exception) -> ReconcilerError:
     if isinstance(error, ReconcilerError):
         return error
+    if not isinstance(error, OSError):
+        return ReconcilerError(*described(error))
     return ReconcilerError(
         f"the operator's state folder can't be used: {error.strerror}",
         "make room or correct its permissions, then restart the operator",

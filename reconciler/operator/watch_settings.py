@@ -1,10 +1,9 @@
-"""How kopf watches the cluster: what it does if the API server fails or is silent, and how that is logged."""
+"""How kopf watches the cluster: what it does if the API server fails or is silent."""
 
 from __future__ import annotations
 
 import itertools
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import kopf
@@ -12,9 +11,6 @@ import kopf
 #: How long a watch may be silent (seconds) before its connection is taken for dead. Kubernetes says something once a
 #: minute, so a watch of a quiet cluster is often asked for again, which is one cheap request.
 SILENCE: Final = 30.0
-
-#: What kopf warns of although it is meant.
-_MEANT: Final = ("OS signals are ignored",)
 
 
 class _Backoffs:
@@ -36,23 +32,3 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Backoffs()
     return settings
 
-
-def log_kopf(say: Callable[[str], None]) -> None:
-    """Let what kopf warns of be said in a line of its own. There is no traceback: kopf's errors are about the way to
-    the API server, and their type tells."""
-    logger = logging.getLogger("kopf")
-    logger.propagate = False
-    logger.handlers = [_Said(say)]
-
-
-class _Said(logging.Handler):
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage().partition("\n")[0]
-        if text.startswith(_MEANT):
-            return
-        kind = record.exc_info[0] if record.exc_info else None
-        self._say(f"kopf: {text}" + (f" ({kind.__name__})" if kind else ""))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import itertools
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ import pytest
 import yaml
 
 from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
+from tests.git_server import Served, fake_ssh, serving_repositories
 from tests.operator.plane import Plane, missing, plane
 from tests.support import API_KEY, LEARNED, learned_file
 
@@ -76,8 +75,8 @@ class Operator:
         return self.child.wait(20)
 
 
-def start(cluster: Plane, folder: Path, *words: str) -> Operator:
-    """An operator with the token of its service account."""
+def start(cluster: Plane, folder: Path, *words: str, **environ: str) -> Operator:
+    """An operator with the token of its service account. ``environ`` are variables of its environment."""
     path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = cluster.call("POST", path, body)["status"]["token"]
@@ -88,7 +87,11 @@ def start(cluster: Plane, folder: Path, *words: str) -> Operator:
     with log.open("w") as file:
         child = subprocess.Popen(
             [sys.executable, *command, "--lease-namespace=reconciler", *words],
-            env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}"))},
+            env={
+                **os.environ,
+                "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}")),
+                **environ,
+            },
             stdout=subprocess.DEVNULL,
             stderr=file,
             text=True,
@@ -99,7 +102,9 @@ def start(cluster: Plane, folder: Path, *words: str) -> Operator:
 @pytest.fixture(scope="session")
 def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """The operator of all tests. At its end, it stops in an orderly way."""
-    found = start(cluster, tmp_path_factory.mktemp("operator"))
+    folder = tmp_path_factory.mktemp("operator")
+    programs = fake_ssh(folder / "bin").parent
+    found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")
     eventually(lambda: "leading" in found.log.read_text())
     yield found
     code, log = found.end(), found.log.read_text()
@@ -224,51 +229,14 @@ def eventually(
         time.sleep(0.1)
 
 
-class GitServer(http.server.BaseHTTPRequestHandler):
-    """Serves the repositories in ``root`` by git's own program."""
-
-    root: Path
-
-    def do_GET(self) -> None:
-        path, _, query = self.path.partition("?")
-        length = int(self.headers.get("Content-Length") or 0)
-        env = {
-            "GIT_PROJECT_ROOT": str(self.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(length),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "PATH": os.environ["PATH"],
-        }
-        sent = self.rfile.read(length)
-        out = subprocess.run(["git", "http-backend"], input=sent, env=env, capture_output=True, check=True)
-        head, _, body = out.stdout.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-        self.send_response(int(headers.pop("Status", "200").split()[0]))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
-
-    def log_message(self, *_: object) -> None:
-        pass
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A folder of repositories that is served over http."""
+    with serving_repositories(tmp_path / "repositories") as found:
+        yield found
 
 
 @pytest.fixture
-def repositories(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+def repositories(served: Served) -> tuple[Path, str]:
     """A folder of repositories, and the address at which they are served."""
-    root = tmp_path / "repositories"
-    root.mkdir()
-    handler = type("Handler", (GitServer,), {"root": root})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield root, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    return served.root, served.url

@@ -12,6 +12,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.watch_file import read_watch_file
 from tests.operator.conftest import CATALOGS, documents, eventually
 from tests.operator.plane import Plane
+from tests.operator.test_config_map import RIGHT_PATHS, WRONG_PATHS
 
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/personacatalogs.reconciler.dev"
 
@@ -109,12 +110,39 @@ def test_the_definition_and_the_command_line_refuse_the_same(cluster: Plane, tmp
         {"git": {"url": "file:///var/lib/reconciler"}},
         {"git": {"url": "https://token@git.example.com/a.git"}},
         {"git": {"url": "https://git.example.com/a.git", "ref": "--upload-pack=x"}},
+        {"git": {"url": "https://git.example.com/a.git", "secretRef": {}}},
+        {"git": {"url": "https://git.example.com/a.git", "secretRef": {"name": ""}}},
         {"path": "/etc"},
+        {"path": "a", "configMapRef": {"name": "shop"}},
+        {"configMapRef": {}},
+        {"configMapRef": {"name": ""}},
+        {"configMapRef": {"name": "shop", "items": []}},
+        {"configMapRef": {"name": "shop", "items": [{"key": "all.yaml"}]}},
+        {"configMapRef": {"name": "shop", "items": [{"key": "a/b", "path": "b"}]}},
+        *({"configMapRef": {"name": "shop", "items": [{"key": "a", "path": path}]}} for path in WRONG_PATHS),
     ],
     ids=str,
 )
 def test_sources_that_are_refused(cluster: Plane, source: dict[str, Any]) -> None:
     assert not accepted(cluster, "shop", {"source": source})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"git": {"url": "ssh://git@git.example.com/a.git", "secretRef": {"name": "git"}}},
+        {"configMapRef": {"name": "shop"}},
+        {
+            "configMapRef": {
+                "name": "shop",
+                "items": [{"key": "a.b_c-d", "path": path} for path in RIGHT_PATHS],
+            }
+        },
+    ],
+    ids=str,
+)
+def test_sources_that_are_accepted(cluster: Plane, source: dict[str, Any]) -> None:
+    assert accepted(cluster, "shop", {"source": source})
 
 
 def accepted(cluster: Plane, name: str, spec: dict[str, Any]) -> bool:

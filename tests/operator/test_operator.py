@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
+from tests.git_server import commit
 from tests.operator.conftest import World, eventually, start
 from tests.operator.plane import Plane
 
@@ -222,25 +222,14 @@ def test_a_catalog_in_git_follows_its_branch(here: World, repositories: tuple[Pa
     root, url = repositories
     folder = here.operator.catalogs / here.namespace / "shop"
 
-    def commit() -> str:
-        where = root / "personas"
-        if not where.exists():
-            git(root, "init", "--quiet", "--initial-branch=main", "personas")
-        shutil.copytree(folder, where / "shop", dirs_exist_ok=True)
-        git(where, "add", ".")
-        git(where, "commit", "--quiet", "--message=personas")
-        return git(where, "rev-parse", "HEAD")
+    def committed() -> str:
+        shutil.copytree(folder, root / "personas" / "shop", dirs_exist_ok=True)
+        return commit(root / "personas")
 
-    first = commit()
+    first = committed()
     here.add(mode="Apply", source={"git": {"url": f"{url}/personas/.git", "ref": "main", "path": "shop"}})
     assert here.becomes(Synced="InSync")["status"]["lastAppliedRevision"] == first
     here.write(alice="Be kinder.", bob="Be brief.")
-    second = commit()
+    second = committed()
     eventually(lambda: here.get()["status"].get("lastAppliedRevision") == second)
     assert here.rows()["Alice"].prompt == "Be kinder."
-
-
-def git(folder: Path, *words: str) -> str:
-    who = ("-c", "user.name=T", "-c", "user.email=t@example.com")
-    done = subprocess.run(["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()

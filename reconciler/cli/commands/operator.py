@@ -28,6 +28,12 @@ from reconciler.errors import ExitCode, ReconcilerError
     help="The namespace of the lease that elects the one process that writes. Default: that of the pod.",
 )
 @click.option(
+    "--shard",
+    metavar="INDEX/COUNT",
+    help="Serve one share of the accounts: 0/3 is the first of three. In place of the index, the name of a pod of a "
+    "StatefulSet will do. Default: all accounts.",
+)
+@click.option(
     "--catalogs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder with the catalogs that resources may name with `source.path`. Default: they may name none.",
@@ -43,6 +49,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 def command(
     namespaces: tuple[str, ...],
     lease_namespace: str,
+    shard: str | None,
     state_dir: Path | None,
     catalogs: Path | None,
     log_format: Literal["text", "json"],
@@ -64,10 +71,13 @@ def command(
         ) from None
     from reconciler.cli.event_log import event_log
     from reconciler.operator.run import Operator, Options
+    from reconciler.operator.shards import WHOLE, parse_shard
     from reconciler.state import FOLDER, open_state
     from reconciler.text.escape import terminal
 
-    options = Options(open_state(state_dir or Path(FOLDER)).absolute(), catalogs, namespaces, lease_namespace)
+    own = WHOLE if shard is None else parse_shard(shard)
+    state = open_state(state_dir or Path(FOLDER)).absolute()
+    options = Options(state, catalogs, namespaces, lease_namespace, own)
     operator = Operator(
         options,
         lambda text: click.echo(terminal(text), err=True),

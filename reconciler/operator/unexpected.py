@@ -1,0 +1,65 @@
+"""What is done about errors that nobody expected: they are told in one sentence, and nothing else ends with them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from reconciler.controller.trouble import described
+
+#: Tells a sentence.
+Say = Callable[[str], None]
+
+
+@contextmanager
+def survived(say: Say, body: Mapping[str, Any]) -> Iterator[None]:
+    """Tell an error of the block, which is about an object of the cluster. It is tried again when the object changes,
+    or with the next full read."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{_name(body)} can't be followed: {sentence(error)}")
+
+
+def sentence(error: Exception) -> str:
+    """An error in a sentence, and what to do about it."""
+    message, hint = described(error)
+    return f"{message}. {hint}" if hint else message
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    try:
+        return f"{body.get('kind') or 'object'} {body['metadata']['namespace']}/{body['metadata']['name']}"
+    except Exception:
+        return "an object of the cluster"
+
+
+class Sentences(logging.Handler):
+    """Tells what libraries log as warnings, without tracebacks, and each once in a row."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"{record.name.partition('.')[0]}: {record.getMessage()}".splitlines()[0][:500]
+        if text != self._last:
+            self._last = text
+            self._say(text)
+
+
+@contextmanager
+def in_sentences(say: Say, *libraries: str) -> Iterator[None]:
+    """Tell the warnings of these libraries during the block."""
+    handler = Sentences(say)
+    loggers = [logging.getLogger(name) for name in libraries]
+    for one in loggers:
+        one.addHandler(handler)
+    try:
+        yield
+    finally:
+        for one in loggers:
+            one.removeHandler(handler)
