@@ -19,14 +19,19 @@ from typing import Any, Final
 
 from reconciler.operator.cluster import Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
+from reconciler.operator.unexpected import sentence
 
-#: How long a Lease lasts, how often it is renewed, and how often a standby looks at it (seconds).
+#: How long a Lease lasts, how often it is renewed (and tried again if that fails), and how often a standby looks at it
+#: (seconds).
 TERM: Final = 15
 RENEWED_EVERY: Final = 5.0
+TRIED_EVERY: Final = 1.0
 LOOKED_AT_EVERY: Final = 2.0
 
 #: How long after the last renewal began its holder still writes. The rest of the term is for a write in flight.
 WRITES_FOR: Final = 10.0
+
+_RACED: Final = "another process has just changed the lease"
 
 
 class Lease:
@@ -39,6 +44,7 @@ class Lease:
         self, cluster: Cluster, namespace: str, holder: str, shard: Shard = WHOLE, *, name: str = ""
     ) -> None:
         self.lost = threading.Event()
+        self.why_lost = ""
         self.since: float | None = (
             None  # when it was taken over (monotonic clock); None if nobody had it before
         )
@@ -75,19 +81,19 @@ class Lease:
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
         :meth:`give_up` was called. What is waited for is said once for each reason."""
-        told = ""
+        told: str | int = ""
         while not self._given_up.is_set():
             try:
-                why = self._try_to_lead()
+                reason: str | int = (why := self._try_to_lead())
             except ClusterError as error:
-                why = error.problems[0].message
+                reason, why = error.status, error.problems[0].message  # the server words it anew each time
             if not why:
                 self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
                 self._thread.start()
                 return True
-            if why != told:
+            if reason != told:
                 say(f"standing by: {why}")
-                told = why
+                told = reason
             self._given_up.wait(LOOKED_AT_EVERY)
         self._give_back()
         return False
@@ -124,13 +130,17 @@ class Lease:
         return any(now - then >= seconds for now, then in zip(_clocks(), renewed, strict=True))
 
     def _keep(self) -> None:
-        while not self._stop.wait(RENEWED_EVERY if self.held() else 0.0):
+        wait, failure = RENEWED_EVERY, ""
+        while not self._stop.wait(wait):
+            wait, why = RENEWED_EVERY, ""
             try:
                 why = self._try()
-            except Exception:  # the cluster does not answer, or not as it should
-                why = ""  # perhaps the next attempt gets through before the time is over
-                self._stop.wait(1.0)
+            except Exception as error:  # the cluster does not answer, or not as it should
+                wait, failure = TRIED_EVERY, sentence(error)  # perhaps another attempt gets through in time
+            if why == _RACED:  # somebody may have added a label: only its holder counts
+                wait, failure, why = TRIED_EVERY, why, ""
             if why or not self.held():
+                self.why_lost = why or failure or "it was not renewed in time"
                 self.lost.set()
                 return
 
@@ -193,7 +203,7 @@ class Lease:
             lease = self._cluster.call("POST" if found is None else "PUT", path, lease)
         except ClusterError as error:
             if error.status == 409:  # another process was faster
-                return "another process has just changed the lease"
+                return _RACED
             raise
         self._uid = lease["metadata"]["uid"]
         if self._leading and self._passed(TERM):

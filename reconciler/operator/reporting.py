@@ -104,6 +104,7 @@ class Reporter:
                         read = time.monotonic()
                     self._complained = ""
             except Exception as error:  # everything is tried again
+                self._again = True  # something may have been missed
                 self._complain(f"the cluster can't be told what was found: {sentence(error)}")
                 self._stop.wait(2.0 if isinstance(error, ClusterError) else _AFTER_A_BUG)
             if ending:

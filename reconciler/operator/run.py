@@ -92,6 +92,8 @@ class Operator:
             reporting.start()
             self._watch(fleet, reporter.read_again)
         finally:
+            if self._lease.lost.is_set():
+                self._say(f"stopping: the lease was lost: {self._lease.why_lost}")
             fleet.stop()
             reporter.stop()
             if reporting.ident is not None:
@@ -100,7 +102,8 @@ class Operator:
             self._lease.release()
         if lost:
             raise ReconcilerError(
-                "the lease was lost: another process may write now", "start it again: it stands by then"
+                f"the lease was lost, so another process may write now: {self._lease.why_lost}",
+                "start it again: it stands by then",
             )
 
     def _read_first(self, fleet: Fleet) -> None:

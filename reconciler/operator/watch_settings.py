@@ -31,4 +31,3 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30.0
     settings.networking.error_backoffs = _Backoffs()
     return settings
-

@@ -213,11 +213,6 @@ class World:
         counts = Counter(tag.identity for tag in tags if tag)
         return [str(identity) for identity, count in counts.items() if count > 1]
 
-    def locks(self) -> list[str]:
-        """Who holds locks of this catalog."""
-        remarks = [parse_remark(row.remark) for row in self.store.sessions() if is_ours(row)]
-        return [str(one.lock.get("holder")) for one in remarks if one.lock is not None]
-
     def plan(self, folder: Path | None = None) -> Plan:
         """What an apply would do now. The faults must have been lifted."""
         with Client(Endpoint(self.server.url, self.server.url), load_contract(), connections=2) as client:

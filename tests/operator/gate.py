@@ -20,8 +20,9 @@ from tests.operator.plane import Plane
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to the API server. ``time`` is by the clock of the service's log."""
+    """A request to the API server, and who made it. ``time`` is by the clock of the service's log."""
 
+    by: str
     method: str
     path: str
     time: float
@@ -45,16 +46,21 @@ _NOT_COPIED = {"transfer-encoding", "content-length", "connection"}
 
 
 class Gate:
-    """The proxy at ``url``. ``asked`` has all requests in order of arrival, those that were not passed on, too."""
+    """The proxy. ``asked`` has all requests in order of arrival, those that were not passed on, too."""
 
-    def __init__(self, plane: Plane, url: str) -> None:
-        self.plane, self.url = plane, url
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
+        self.root = ""
         self.asked: list[Asked] = []
         self.rule: Rule = lambda _: None
         self._stalls: Which = lambda _: False
         self._flows = threading.Event()
         self._open: dict[socket.socket, Asked] = {}
         self._lock = threading.Lock()
+
+    def url(self, name: str) -> str:
+        """The address for the one with this name."""
+        return f"{self.root}/{name}"
 
     def cut(self, which: Which = lambda _: True) -> None:
         """Reset the connections on which such requests are being answered."""
@@ -123,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        asked = Asked(self.command, self.path, time.time())
+        _, name, path = self.path.split("/", 2)
+        asked = Asked(name, self.command, f"/{path}", time.time())
         self.close_connection = True
         with self.gate.under_way(asked, self.connection), suppress(OSError, http.client.HTTPException):
             if self.gate.waits(asked):
@@ -156,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {
                 name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"
             }
-            server.request(self.command, self.path, body or None, headers)
+            server.request(asked.method, asked.path, body or None, headers)
             answer = server.getresponse()
             self.send_response_only(answer.status)
             for name, value in answer.getheaders():
@@ -192,10 +199,10 @@ def gate(plane: Plane) -> Iterator[Gate]:
     context.load_cert_chain(
         plane.folder / "certs" / "apiserver.crt", plane.folder / "certs" / "apiserver.key"
     )
-    found = Gate(plane, "")
+    found = Gate(plane)
     with _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"gate": found})) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        found.url = f"https://127.0.0.1:{server.server_port}"
+        found.root = f"https://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:

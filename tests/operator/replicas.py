@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from reconciler.operator import lease
 from reconciler.server import LoggedRequest, Quirks
 from tests import warm
 from tests.faults.tally import Tally
@@ -80,14 +82,16 @@ class Stage:
     root: Path
     term: int = TERM
     settle: float = SETTLE
-    api: str = ""  # where replicas find the API server, if that is not where it is
+    api: Callable[[str], str] = lambda name: (
+        ""
+    )  # where a replica finds the API server, if that is not where it is
     replicas: list[Replica] = field(default_factory=list)
 
     def start(self, name: str, disk: str = "", *words: str) -> Replica:
         """Start a replica. ``disk`` names its state folder: by default it has one of its own."""
         state, log = self.root / (disk or name), self.root / f"{name}.log"
         token = self._token()
-        kubeconfig = self.cluster.kubeconfig(token, f"{self.namespace}-{name}", self.api)
+        kubeconfig = self.cluster.kubeconfig(token, f"{self.namespace}-{name}", self.api(name))
         given = [name, str(self.term), str(self.settle), "operator", f"--state-dir={state}"]
         given += [f"--catalogs={self.root}", f"--namespace={self.namespace}"]
         given += [f"--lease-namespace={self.namespace}", *words]
@@ -158,17 +162,10 @@ class Stage:
 
     # What was done
 
-    def done(self) -> bool:
-        """Whether the service holds what the catalog says, and no lock. Takes no call."""
-        return not list(self.world.differences()) and not self.world.locks()
-
     def is_done(self, seconds: float = 30) -> None:
-        """Wait for it."""
-        eventually(
-            self.done,
-            lambda: f"{list(self.world.differences())} {self.world.locks()}\n{self.logs()}",
-            seconds,
-        )
+        """Wait until the service holds what the catalog says. Takes no call. The lock of a dead run may be left."""
+        differences = self.world.differences
+        eventually(lambda: not list(differences()), lambda: f"{list(differences())}\n{self.logs()}", seconds)
 
     def requests(self, replica: Replica) -> list[LoggedRequest]:
         return [one for one in self.world.server.log if replica.made(one)]
@@ -208,6 +205,17 @@ def stage(
         finally:
             for one in found.replicas:
                 one.process.kill()
+
+
+def never_both(here: Stage, first: Replica, second: Replica, until: float = inf) -> None:
+    """The second one calls only after the first one's lease ended, and writes only when the list shows all. The first
+    one made its calls ``until`` then."""
+    last = max(one.time for one in here.requests(first) if one.time < until)
+    ended = here.term * (1 - lease.RENEWED_EVERY / lease.TERM)  # it was renewed so long before, at most
+    assert min(one.time for one in here.requests(second)) > last + ended
+    writes = here.writes(second)
+    assert not writes or min(one.time for one in writes) > last + ended + here.settle
+    assert "Traceback" not in here.logs()
 
 
 def seed(world: World) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import requests
 
-from reconciler.server import Fault
+from reconciler.operator import lease as leases
+from reconciler.server import Fault, LoggedRequest
 from tests.faults.tally import Tally
 from tests.faults.world import NEW, write_catalog
 from tests.operator.conftest import eventually, installed_plane
 from tests.operator.gate import Asked, Gate, gate
 from tests.operator.plane import Plane
-from tests.operator.replicas import Replica, Stage, stage
+from tests.operator.replicas import TERM, Replica, Stage, stage
 
 #: The term of a lease that outlasts a fault (seconds): that of the product.
 LONG = 15
@@ -131,7 +132,7 @@ def test_the_api_server_is_restarted_in_the_middle_of_an_apply(
     observed(here, "extra")
     here.becomes("Synced", "PlanPending", name="extra")
     began = time.time()
-    with in_the_middle(here, "update_session"):
+    with before_the_deletes(here):
         with door.stalled(watch):
             here.cluster.call("DELETE", here.path("extra"))
             forget_history(cluster)
@@ -159,10 +160,15 @@ def forget_history(cluster: Plane) -> None:
 
 
 @contextmanager
-def in_the_middle(here: Stage, operation: str) -> Iterator[None]:
-    """The service is at the first call of this kind, and answers it when the block ends."""
+def before_the_deletes(here: Stage) -> Iterator[None]:
+    """The apply has begun, and reads the messages of what it is to delete; they come when the block ends."""
+
+    def where(entry: LoggedRequest) -> bool:
+        begun = any(one.operation == "create_session" for one in here.world.server.log)
+        return begun and entry.operation == "list_messages"
+
     faults = here.world.server.faults
-    fault = faults.add(Fault("hang", operation=operation, when="first"))
+    fault = faults.add(Fault("hang", where=where))
     here.add()
     eventually(lambda: faults.struck(fault) > 0, here.logs)
     try:
@@ -170,3 +176,96 @@ def in_the_middle(here: Stage, operation: str) -> Iterator[None]:
     finally:
         faults.remove(fault)
         faults.release()
+
+
+@pytest.mark.parametrize("how", ["refused", pytest.param("silent", marks=pytest.mark.full)])
+def test_without_its_lease_a_replica_stops_to_write_and_ends(here: Stage, door: Gate, how: str) -> None:
+    """In the middle of an apply. Everything but the lease works. Another replica goes on when the term is over."""
+    here.term = TERM
+    first = here.start("first")
+    first.says("leading")
+
+    def lease(asked: Asked) -> bool:
+        return asked.lease and asked.by == "first"
+
+    with before_the_deletes(here):
+        began = time.time()
+        with (
+            door.stalled(lease)
+            if how == "silent"
+            else door.answering(lambda one: 500 if lease(one) else None)
+        ):
+            first.says("stopping: the lease was lost: ", 25)
+    assert first.process.wait(20) == 1
+    assert first.said("the lease was lost, so another process may write now: ")
+    last = max(one.time for one in here.writes(first))
+    assert last < began + here.term * leases.WRITES_FOR / leases.TERM
+    assert list(here.world.differences()) != []
+    second = here.start("second")
+    here.is_done()
+    here.becomes("Synced", "InSync")
+    assert last + here.settle < min(one.time for one in here.writes(second))
+    ended_well(here, second)
+
+
+def test_etcd_is_slow(here: Stage, door: Gate, cluster: Plane) -> None:
+    """Twice in the middle of an apply, each time for less than the lease can wait."""
+    first = here.start("first")
+    first.says("leading")
+    began = time.time()
+    with before_the_deletes(here):
+        for _ in range(2):
+            with cluster.etcd.suspended():
+                time.sleep(3)
+            cluster.wait()
+    here.is_done()
+    here.becomes("Synced", "InSync")
+    few(door.since(began), time.time() - began)
+    assert not first.said("the lease was lost")
+    ended_well(here, first)
+
+
+def test_etcd_is_too_slow(here: Stage, cluster: Plane) -> None:
+    """The lease can't be renewed in time. Whoever is started next goes on."""
+    here.term = TERM
+    first = here.start("first")
+    first.says("leading")
+    with before_the_deletes(here), cluster.etcd.suspended():
+        first.says("stopping: the lease was lost: ", 25)
+    assert first.process.wait(30) == 1
+    cluster.wait()
+    second = here.start("second")
+    here.is_done()
+    here.becomes("Synced", "InSync")
+    ended_well(here, second)
+
+
+@pytest.mark.parametrize("status", [500, pytest.param(429, marks=pytest.mark.full)])
+def test_the_api_server_refuses_everything_for_a_while(here: Stage, door: Gate, status: int) -> None:
+    """From the start: nothing ends, and all is done when it is over."""
+    with door.answering(lambda asked: status):
+        first = here.start("first")
+        first.says("standing by: ")
+    first.says("leading")
+    here.add()
+    here.becomes("Synced", "InSync")
+    observed(here, "extra")
+    here.becomes("Synced", "PlanPending", name="extra")
+    began = time.time()
+    with door.answering(lambda asked: None if asked.lease else status):
+        door.cut(watch)
+        changed_meanwhile(here)
+        time.sleep(4)
+    few(door.since(began), time.time() - began)
+    seen_afterwards(here)
+    ended_well(here, first)
+
+
+def test_a_start_into_an_outage(here: Stage, door: Gate) -> None:
+    """It holds the lease, and can't read the resources yet."""
+    here.add()
+    with door.answering(lambda asked: 503 if "personacatalogs" in asked.path else None):
+        first = here.start("first")
+        first.says("trying again: ")
+    here.becomes("Synced", "InSync")
+    ended_well(here, first)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,7 +20,7 @@ from tests.faults.tally import Tally
 from tests.faults.world import Killer
 from tests.operator.conftest import eventually
 from tests.operator.plane import Plane
-from tests.operator.replicas import Replica, Stage, stage
+from tests.operator.replicas import Replica, Stage, never_both, stage
 
 #: How many requests an undisturbed apply makes.
 REQUESTS: Final = 38
@@ -105,17 +104,6 @@ def killed_in_apply(here: Stage, replica: Replica, number: int, when: Literal["b
     assert replica.process.wait(10) == -9
     assert not here.world.duplicates()
     return at
-
-
-def never_both(here: Stage, first: Replica, second: Replica, until: float = inf) -> None:
-    """The second one calls only after the first one's lease ended, and writes only when the list shows all. The first
-    one made its calls ``until`` then."""
-    last = max(one.time for one in here.requests(first) if one.time < until)
-    ended = here.term * (1 - lease.RENEWED_EVERY / lease.TERM)  # it was renewed so long before, at most
-    assert min(one.time for one in here.requests(second)) > last + ended
-    writes = here.writes(second)
-    assert not writes or min(one.time for one in writes) > last + ended + here.settle
-    assert "Traceback" not in here.logs()
 
 
 def test_a_replica_that_was_suspended_writes_nothing_when_it_wakes(
