@@ -49,6 +49,9 @@ _FORGOTTEN: Final = 2
 #: How often the order may seem not to be by the latest change, because the session on top was just deleted.
 _DOUBTS: Final = 3
 
+#: How many calls a look takes after some writes.
+_A_LOOK: Final = 4
+
 _UNSTAMPED: Final = "the list does not show when a session was changed"
 _LEARN: Final = "`reconciler doctor --probe --write=contract.yaml` learns it"
 
@@ -132,6 +135,11 @@ class AccountList:
     def named(self, name: str, *, keep: Keep = whole) -> Snapshot:
         """The sessions that the server finds for a name; see :class:`reconciler.api.lister.Lister`."""
         return list_collecting(self._client, name=name, keep=keep)
+
+    def calls(self, sessions: int) -> int:
+        """About how many calls a look takes: few, if it reads the changes alone."""
+        pages = 1 + sessions // self._client.contract.operation("list_sessions").page_size
+        return min(pages, _A_LOOK) if self.deltas == "on" and self._closing.closed is not None else pages
 
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
         rows, closing = self._rows, self._closing

@@ -30,6 +30,9 @@ class Lister(Protocol):
             UnreliableListError, ApiError: as in :meth:`sessions`.
         """
 
+    def calls(self, sessions: int) -> int:
+        """About how many calls :meth:`sessions` takes if there are so many sessions."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientLister:
@@ -44,3 +47,7 @@ class ClientLister:
     def named(self, name: str, *, keep: Keep = whole) -> Snapshot:
         """The sessions of a name; see :class:`Lister`."""
         return list_sessions(self.client, name=name, keep=keep)
+
+    def calls(self, sessions: int) -> int:
+        """One for each page, and one to look at the newest again."""
+        return 1 + sessions // self.client.contract.operation("list_sessions").page_size

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,8 +82,13 @@ class Ticket:
 
 def tickets(client: Client, catalog: str, environment: str | None) -> list[Ticket]:
     """The tickets of a catalog and environment, the holder of the lock first."""
+    return tickets_among(list_sessions(client, name=_name(catalog, environment)), catalog, environment)
+
+
+def tickets_among(lives: Iterable[LiveSession], catalog: str, environment: str | None) -> list[Ticket]:
+    """The tickets of a catalog and environment among these sessions, in their order."""
     found = []
-    for live in list_sessions(client, name=_name(catalog, environment)):
+    for live in lives:
         lock = live.remark.lock
         if lock is not None and lock.get("catalog") == catalog and lock.get("environment") == environment:
             found.append(_ticket(live, lock))

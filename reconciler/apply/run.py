@@ -56,6 +56,8 @@ class ApplyOptions:
     - ``who``: facts for the journal, recorded as they are; ``run`` names the run there.
     - ``holding``: called before each write; returns whether the run still holds its lock.
     - ``account``: the mark of the account for journal and archive. None: take it from the list.
+    - ``listed_at``: when the snapshot was listed, by the limiter's clock, if that was after the lock was taken and the
+      plan was made from it: the list need not be read again before the first write.
     """
 
     state: Path
@@ -67,6 +69,7 @@ class ApplyOptions:
     run: str = field(default_factory=new_run)
     holding: Callable[[], bool] = lambda: True
     account: Account | None = None
+    listed_at: float | None = None
 
 
 def apply_plan(
@@ -100,9 +103,11 @@ def apply_plan(
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
     with Journal(options.state / journals.FILE) as journal:
-        seen = client.limiter.now()
-        full = options.recheck or snapshot is None or _is_cheaper(plan, client, snapshot)
-        if snapshot is None or full:
+        now = client.limiter.now()
+        seen = now if options.listed_at is None else options.listed_at
+        fresh = options.listed_at is not None and not tries_changes(plan, client)
+        anew = options.recheck or snapshot is None or _is_cheaper(plan, lister, snapshot)
+        if snapshot is None or (anew and not fresh):
             snapshot, seen = _checked_anew(plan, client, lister), client.limiter.now()
         refuse_if_unable(plan, snapshot)
         archive = replace(archive, account=options.account or snapshot.account)
@@ -115,7 +120,7 @@ def apply_plan(
             archive,
             journal,
             options.settle,
-            look_first=not full,
+            look_first=not (anew or fresh),
             seen=seen,
             calls=_calls_to_look(client, snapshot.total),
             permit=_permit(options.holding, stop),
@@ -124,7 +129,7 @@ def apply_plan(
         )
         canaries = Canaries(plan, writer, stop, lives, before=lives if _is_whole(snapshot) else None)
         results = _carry_out(plan.actions, lives, canaries, options, on_result)
-        verified = verify(plan, results, writer, stop, canaries.remember, pages=_pages(client, snapshot))
+        verified = verify(plan, results, writer, stop, canaries.remember, pages=lister.calls(snapshot.total))
         report = _report(run, plan, verified, canaries.done, stop)
         with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
@@ -172,14 +177,9 @@ def _is_whole(snapshot: Snapshot) -> bool:
     return snapshot.total == len(snapshot) and all(live.row for live in snapshot)
 
 
-def _is_cheaper(plan: Plan, client: Client, snapshot: Snapshot) -> bool:
-    """Whether one more whole list takes fewer calls than a lookup before each create."""
-    return plan.count("create") > _pages(client, snapshot)
-
-
-def _pages(client: Client, snapshot: Snapshot) -> int:
-    """How many calls it takes to read the whole list."""
-    return 1 + snapshot.total // client.contract.operation("list_sessions").page_size
+def _is_cheaper(plan: Plan, lister: Lister, snapshot: Snapshot) -> bool:
+    """Whether one more list takes fewer calls than a lookup before each create."""
+    return plan.count("create") > lister.calls(snapshot.total)
 
 
 def _counts(report: Report) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
 from reconciler.controller.status import AccountStatus
+from reconciler.controller.together import Member, Together
 from reconciler.controller.trouble import Trouble, after, of_account
 from reconciler.controller.watched import Watched
 from reconciler.controller.writing import Hands, write
@@ -167,9 +169,9 @@ class AccountLoop:
         found = loader.take()
         if found is None:
             return
-        before = one.load_trouble
+        before, revision = one.load_trouble, one.revision
         one.take(found)
-        if found.loaded is not None:
+        if one.revision is not revision:
             self._check_service(one)
             with suppress(ReconcilerError):  # comparing tells
                 one.retain()
@@ -252,8 +254,9 @@ class AccountLoop:
             one.show("Listing")
         try:
             self._compare(looked)
-            if sum(self._write(one) for one in looked):
+            if self._write_all(looked):
                 self._compare(looked)
+                self._write_all([one for one in looked if one.to_confirm()])
         except Exception as error:
             self.failed(error)
         else:
@@ -300,24 +303,61 @@ class AccountLoop:
         with suppress(ReconcilerError):  # comparing tells
             self._list.expect(one.keep())
 
-    def _write(self, one: Watched) -> bool:
-        """Write what may be written, and note how that failed. Returns whether a run was made."""
+    def _write_all(self, looked: Sequence[Watched]) -> bool:
+        """Write what may be written, as many catalogs at a time as there are connections. Returns whether a run was
+        made.
+
+        Raises:
+            ReconcilerError: the account fails.
+        """
+        ready = [one for one in looked if self._may_write(one)]
+        most, wrote = self.account.parallelism, False
+        self.writing = bool(ready)
+        try:
+            for start in range(0, len(ready), most):
+                wrote |= self._write_some(ready[start : start + most])
+        finally:
+            self.writing = False
+        return wrote
+
+    def _write_some(self, some: Sequence[Watched]) -> bool:
+        assert self._client is not None and self._list is not None
+        together = Together(self._list, lambda keep, full: self._listed(keep, recent=0, full=full), len(some))
+        parallelism = -(-self.account.parallelism // len(some))
+        hands = [
+            Hands(self._client, member, self._clock, self._stop, self._rule, parallelism)
+            for member in together.members
+        ]
+
+        def work(one: Watched, by: Hands, member: Member) -> bool:
+            try:
+                return self._write(one, by)
+            finally:
+                together.leave(member)
+
+        if len(some) == 1:
+            return work(some[0], hands[0], together.members[0])
+        with ThreadPoolExecutor(len(some), f"write {self.mark}") as pool:
+            runs = [pool.submit(work, *each) for each in zip(some, hands, together.members, strict=True)]
+        return any([run.result() for run in runs])
+
+    def _may_write(self, one: Watched) -> bool:
+        """Whether there is something to write, and nothing holds it back."""
         if one.to_write() is None:
             one.standing_by("")
-        if one.to_write() is None or one.hold() is not None:
+        if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
             one.write_trouble = None
             return False
         if one.look_trouble is not None or one.misplaced is not None:
             return False
-        if one.write_trouble is not None and self._clock.monotonic() < one.write_trouble.at:
-            return False
-        assert self._client is not None and self._list is not None
+        return one.write_trouble is None or self._clock.monotonic() >= one.write_trouble.at
 
-        def listed(keep: Keep, full: bool) -> Snapshot:
-            return self._listed(keep, recent=0, full=full)
+    def _write(self, one: Watched, hands: Hands) -> bool:
+        """Write a catalog, and note how that failed. Returns whether a run was made.
 
-        hands = Hands(self._client, self._list, self._clock, self._stop, listed, self._rule)
-        self.writing = True
+        Raises:
+            ReconcilerError: the account fails.
+        """
         try:
             wrote = write(one, hands)
         except Exception as error:
@@ -325,8 +365,6 @@ class AccountLoop:
                 raise
             one.write_trouble = after(error, one.write_trouble, self._clock, self._spread())
             return False
-        finally:
-            self.writing = False
         last = one.last_run
         if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
             partly = ReconcilerError(

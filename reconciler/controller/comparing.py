@@ -11,6 +11,7 @@ from reconciler.api.client import Client
 from reconciler.apply.beside import with_message_counts, with_messages
 from reconciler.apply.journal import last_account
 from reconciler.apply.journal_facts import JournalFacts
+from reconciler.controller.removing import removal_plan, without_sessions
 from reconciler.domain import Catalog, Snapshot
 from reconciler.ownership.account import other_account
 from reconciler.plan.build import make_plan
@@ -81,9 +82,11 @@ def compare(
     facts: JournalFacts,
     client: Client,
     before: Comparison | None = None,
+    *,
+    removal: bool = False,
 ) -> Comparison:
     """Compare a catalog with the live sessions. The messages of what is to be deleted are counted once for each plan,
-    not with each look: ``before`` is the last comparison.
+    not with each look: ``before`` is the last comparison. With ``removal``, no session is wanted any more.
 
     Raises:
         ReconcilerError: the messages can't be counted.
@@ -92,7 +95,11 @@ def compare(
     snapshot = with_messages(
         snapshot, catalog.name, catalog.environment, written, lambda: nullcontext(client)
     )
-    plan = facts.added(catalog, make_plan(catalog, snapshot, written=written), snapshot)
+    if removal:
+        plan, catalog = removal_plan(catalog, snapshot, written), without_sessions(catalog)
+    else:
+        plan = make_plan(catalog, snapshot, written=written)
+    plan = facts.added(catalog, plan, snapshot)
     plan = _of_this_account(catalog, plan, snapshot, facts)
     plan = _refused_untested(catalog, plan, snapshot)
     found = _comparison(plan, snapshot)

@@ -16,6 +16,7 @@ from reconciler.apply.report import INTERRUPTED
 from reconciler.controller.account_loop import AccountLoop, OnCall
 from reconciler.controller.clock import Clock, SystemClock
 from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.removing import Removed
 from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount, WatchedCatalog
 from reconciler.controller.status import Status
@@ -219,6 +220,14 @@ class Controller:
     def key_refused(self) -> bool:
         """Whether the service refuses the key of an account, or there are no points left (401, 402, 403, 406)."""
         return any(loop.key_refused for loop in self._loops)
+
+    def removed(self, name: str) -> Removed | None:
+        """What the removal of a catalog's sessions did; None if it is not done.
+
+        Raises:
+            UsageError: no catalog has this name.
+        """
+        return self._watched(name).removed
 
     def plan_document(self, name: str) -> dict[str, Any] | None:
         """The public JSON of a catalog's pending plan; None if there is none.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.controller.clock import Clock
 from reconciler.controller.states import State
+from reconciler.controller.window import Window
+from reconciler.text.timestamps import write_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +25,13 @@ class Hold:
     state: State
     waits_for: str
     until: float | None = None
+
+
+def outside_window(window: Window | None, clock: Clock) -> Hold | None:
+    """What keeps a plan from being written outside of its window; None if the window is open, or there is none."""
+    moment = clock.now()
+    if window is None or window.open_at(moment):
+        return None
+    opens = window.next_open(moment)
+    until = clock.monotonic() + (opens - moment).total_seconds()
+    return Hold("PlanPending", f"the window {window.text}, from {write_timestamp(opens)}", until)

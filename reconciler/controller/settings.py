@@ -69,6 +69,7 @@ class WatchedCatalog:
     folder: journal, archive and revisions. ``interval`` and ``settle`` are in seconds; the account is looked at at the
     shortest interval of its catalogs. Outside of the ``window``, nothing is written. Writes hold the catalog's lock
     unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied.
+    With ``removal``, what is written is the removal of all of its sessions; it says for the journal who asked for that.
     """
 
     name: str
@@ -85,3 +86,4 @@ class WatchedCatalog:
     lock: bool = True
     settle: float | None = None
     root: Path | None = None
+    removal: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -16,10 +17,11 @@ from reconciler.apply.journal_facts import JournalFacts
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison, compare, drift_told, only_repairs, told_of
 from reconciler.controller.events import Event, Kind
-from reconciler.controller.hold import Approval, Hold
+from reconciler.controller.hold import Approval, Hold, outside_window
 from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
+from reconciler.controller.removing import Removed
 from reconciler.controller.settings import WatchedCatalog
 from reconciler.controller.sources import NoCatalogError
 from reconciler.controller.states import State
@@ -34,7 +36,6 @@ from reconciler.controller.trouble import Trouble, after
 from reconciler.domain import Keep, Snapshot
 from reconciler.errors import CatalogError, ReconcilerError
 from reconciler.plan.keep import keep_for_catalog
-from reconciler.text.timestamps import write_timestamp
 
 #: How many runs the status shows.
 _RUNS: Final = 10
@@ -75,6 +76,7 @@ class Watched:
         self.asked = True  # somebody wants it looked at
         self.again = False  # somebody wants a revision that failed to be tried again
         self.approval: Approval | None = None
+        self.removed: Removed | None = None
         self._account = account
         self._clock = clock
         self._tell = tell
@@ -165,6 +167,7 @@ class Watched:
         if found.newest is not None:
             self.attempted = found.newest
         if found.error is not None:
+            self._fall_back(found.error)
             # An invalid revision says what git wants, and that it can't be had. A source that fails says nothing.
             self._invalid = found.newest if isinstance(found.error, CatalogError) else self._invalid
             self.load_trouble = after(found.error, self.load_trouble, self._clock, self._spread())
@@ -177,6 +180,13 @@ class Watched:
             self.say("revision", f"revision {found.loaded.name[:12]} is loaded", revision=found.loaded.name)
         if self.revision is not None and found.newest == self.revision.name:
             self.load_trouble, self._invalid = None, None
+
+    def _fall_back(self, error: Exception) -> None:
+        """A removal follows the applied revision if the source is gone, perhaps for good."""
+        if self.settings.removal and self.revision is None and not isinstance(error, CatalogError):
+            with suppress(ReconcilerError, OSError):  # then the error of the source tells
+                if (applied := self._memory.applied()) is not None:
+                    self.take(Found(applied, load_revision(self.settings, applied)))
 
     def known(self, now: float) -> str | None:
         """The revision that need not be loaded again: one that failed not before its next attempt, or before somebody
@@ -273,18 +283,20 @@ class Watched:
             self._runs = (ended.status,)
             self.say("interrupted", ended.sentence, run=ended.status.run, exit_code=4, actions=ended.actions)
         found = self._comparison(self.revision, snapshot, client, self.found)
-        if found.in_sync or found.only_drift:
+        if (found.in_sync or found.only_drift) and not self.settings.removal:
             self.applied_now(self.revision.name)
         self.repair = self._repair(found, listed, client)
         self.found = found
         self._compared = (snapshot, self.revision, facts, self._applied)
-        self._announce_drift(found)
+        if not self.settings.removal:
+            self._announce_drift(found)
 
     def _comparison(
         self, revision: Revision, snapshot: Snapshot, client: Client, before: Comparison | None
     ) -> Comparison:
         marked = with_key(snapshot, key_mark(client, self.settings.state))
-        return compare(self.settings.limits.limited(revision.catalog), marked, self.facts(), client, before)
+        catalog, removal = self.settings.limits.limited(revision.catalog), bool(self.settings.removal)
+        return compare(catalog, marked, self.facts(), client, before, removal=removal)
 
     def _repair(
         self, found: Comparison, listed: Callable[[Keep], Snapshot], client: Client
@@ -307,6 +319,11 @@ class Watched:
         chosen = self.repair if mode == "repair" else self.found if mode in ("approve", "apply") else None
         return None if chosen is None or chosen.plan.empty else chosen
 
+    def to_confirm(self) -> bool:
+        """Whether a removal has come to its end, if a list that can be relied on says so, too."""
+        done = self.found is not None and self.found.in_sync and self.look_trouble is None
+        return bool(self.settings.removal) and self.removed is None and done and self.misplaced is None
+
     def hold(self) -> Hold | None:
         """What keeps the pending plan from being written; None if it may be written now."""
         pending, mode, now = self.pending, self.settings.mode, self._clock.monotonic()
@@ -321,7 +338,7 @@ class Watched:
             return Hold("PlanPending", "somebody who applies it: the mode `observe` writes nothing")
         if self.to_write() is not pending:
             return Hold("PlanPending", self._why_not_repaired(pending))
-        if self._missing:
+        if self._missing and not self.settings.removal:
             return Hold("PlanPending", "its source, which has no whole catalog")
         if mode != "repair" and self._invalid is not None:
             return Hold("PlanPending", f"a valid revision: {self._invalid[:12]}, the newest one, is invalid")
@@ -329,8 +346,8 @@ class Watched:
             return Hold("PlanPending", f"an approval: reconciler approve {pending.digest}")
         if why := self._forbids(self._status):
             return Hold("PlanPending", why, now + _ASK_AGAIN)
-        if (window := self._window()) is not None:
-            return window
+        if (closed := outside_window(self.settings.window, self._clock)) is not None:
+            return closed
         if now < self.held_until:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
@@ -351,14 +368,6 @@ class Watched:
                 "(reconciler apply, or the mode `apply`)"
             )
         return "somebody who applies it: the mode `repair` writes only what drifted"
-
-    def _window(self) -> Hold | None:
-        window, moment = self.settings.window, self._clock.now()
-        if window is None or window.open_at(moment):
-            return None
-        opens = window.next_open(moment)
-        until = self._clock.monotonic() + (opens - moment).total_seconds()
-        return Hold("PlanPending", f"the window {window.text}, from {write_timestamp(opens)}", until)
 
     def wrote(self, run: RunStatus, actions: Mapping[str, Mapping[str, int]], revision: str | None) -> None:
         """Note a run. ``revision`` is the one that is live as a whole now, if one is.
@@ -394,6 +403,8 @@ class Watched:
             return 0.0  # what held the plan back is over
         if hold is not None and hold.until is not None:
             times.append(hold.until)
+        if self.to_confirm() and self.settles_at:
+            times.append(self.settles_at)
         return 0.0 if self.asked and self.revision is not None else min(times, default=None)
 
     def publish(self, next_look: datetime | None) -> None:

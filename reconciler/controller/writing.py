@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client
 from reconciler.api.lister import Lister
-from reconciler.api.lock import SKEW, LockHeldError, Ticket, tickets
+from reconciler.api.lock import SKEW, LockHeldError, Ticket, tickets_among
 from reconciler.apply.journal import new_run
 from reconciler.apply.report import Report, Result
 from reconciler.apply.run import ApplyOptions, apply_plan
@@ -19,36 +19,40 @@ from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
+from reconciler.controller.removing import removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import RunStatus
 from reconciler.controller.watched import Watched, settle_of
-from reconciler.domain import Keep, Snapshot
+from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.state import make_salt, open_state
 
-#: The shortest wait for another watcher's lock (seconds): a look at it takes a call.
+#: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What a write needs of its account. ``listed`` reads the list, all of its pages if its second argument says so."""
+    """What a write needs of its account. ``parallelism`` is how many requests may be in flight at once."""
 
     client: Client
     lister: Lister
     clock: Clock
     stop: Cancellation
-    listed: Callable[[Keep, bool], Snapshot]
     rule: Rule
+    parallelism: int
 
 
 def write(one: Watched, hands: Hands) -> bool:
-    """Write what the mode of a catalog allows. Returns whether a run was made.
+    """Write what the mode of a catalog allows, or see that its removal is done. Returns whether a run was made.
 
     Raises:
         ReconcilerError: nothing was written.
         Interrupted: the controller is asked to stop. Nothing was written.
     """
+    if one.to_confirm():
+        _confirm_removal(one, hands)
+        return False
     chosen = one.to_write()
     if chosen is None or one.hold() is not None or _lags(one, hands) or not hands.rule.holding():
         return False
@@ -59,7 +63,7 @@ def write(one: Watched, hands: Hands) -> bool:
     client = hands.client.paced_by(hands.client.limiter.stopped_by(stop))
     catalog, environment = revision.catalog.name, settings.environment
     rule = hands.rule
-    if settings.lock and (other := _holder(client, catalog, environment, rule)) is not None:
+    if settings.lock and (other := _holder(chosen.snapshot, catalog, environment, rule)) is not None:
         _stand_by(one, other)
         return False
     run, by = new_run(), _by(one)
@@ -83,6 +87,18 @@ def write(one: Watched, hands: Hands) -> bool:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
+
+
+def _confirm_removal(one: Watched, hands: Hands) -> None:
+    """Note that a removal is done, if all pages of a list that does not lag show no session of the catalog."""
+    if _lags(one, hands):
+        return
+    one.settles_at = 0.0
+    if not hands.rule.holding():
+        return
+    one.compare(lambda keep: hands.lister.sessions(keep=keep, full=True), hands.client)
+    if one.found is not None and one.to_confirm():
+        one.removed = removed(one.found.plan, one.facts(), one.settings.removal)
 
 
 def _ask(rule: Rule, error: Callable[[], BaseException]) -> Callable[[], None]:
@@ -114,8 +130,8 @@ class _Run:
 def _write_held(one: Watched, hands: Hands, client: Client, chosen: Comparison, run: _Run) -> bool:
     """Write under the lock, if a fresh list still leads to the chosen plan. Whoever held the lock before may have
     written it, or something else."""
-    full = chosen.plan.count("delete") > 0
-    one.compare(lambda keep: hands.listed(keep, full), client)
+    full, listed_at = chosen.plan.count("delete") > 0, client.limiter.now()
+    one.compare(lambda keep: hands.lister.sessions(keep=keep, full=full), client)
     again = one.to_write()
     if again is None or again.digest != chosen.digest or one.hold() is not None:
         one.asked = True
@@ -127,7 +143,7 @@ def _write_held(one: Watched, hands: Hands, client: Client, chosen: Comparison, 
         client,
         ApplyOptions(
             state=open_state(settings.state),
-            parallelism=client.connections,
+            parallelism=hands.parallelism,
             settle=settle_of(settings, client),
             recheck=False,
             who={
@@ -138,6 +154,7 @@ def _write_held(one: Watched, hands: Hands, client: Client, chosen: Comparison, 
             run=run.name,
             holding=run.holding,
             account=again.snapshot.account,
+            listed_at=listed_at,
         ),
         snapshot=again.snapshot,
         lister=hands.lister,
@@ -155,6 +172,7 @@ def _note(one: Watched, hands: Hands, written: Comparison, report: Report, appro
         of_kind = actions.setdefault(result.action.kind, {})
         of_kind[result.outcome] = of_kind.get(result.outcome, 0) + 1
     whole = report.exit_code == 0 and report.verification == "verified" and written is one.found
+    whole = whole and not one.settings.removal
     one.wrote(
         RunStatus(
             report.run,
@@ -199,9 +217,9 @@ def _lags(one: Watched, hands: Hands) -> bool:
     return left > 0
 
 
-def _holder(client: Client, catalog: str, environment: str | None, rule: Rule) -> Ticket | None:
-    """Who holds the lock. A look takes one call, and leaves nothing behind."""
-    held = (one for one in tickets(client, catalog, environment) if not one.expired)
+def _holder(snapshot: Snapshot, catalog: str, environment: str | None, rule: Rule) -> Ticket | None:
+    """Who held the lock when the list was read. Then asking for it would take three calls, most likely in vain."""
+    held = (one for one in tickets_among(snapshot, catalog, environment) if not one.expired)
     return next((one for one in held if not rule.dead(one.holder)), None)
 
 
@@ -220,4 +238,5 @@ def _by(one: Watched) -> dict[str, str | bool]:
     if settings.root is None:  # the source has its own commits, whatever repository the state folder lies in
         by.pop("dirty", None)
         by["commit"] = revision.name
-    return {**by, "revision": revision.name, "mode": settings.mode}
+    removal: dict[str, str | bool] = {"removal": settings.removal} if settings.removal else {}
+    return {**by, "revision": revision.name, "mode": settings.mode, **removal}

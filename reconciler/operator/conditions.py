@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.controller.status import PendingPlan, WatchedStatus
-from reconciler.operator.resource import Resource
+from reconciler.controller.status import GuardRefusal, PendingPlan, WatchedStatus
+from reconciler.operator.resource import FORCE_ORPHAN, Resource
 from reconciler.text.escape import terminal
 from reconciler.text.timestamps import write_timestamp
 from reconciler.text.truncate import truncate
@@ -18,6 +18,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "Succeeded": "True: the last look succeeded, and nothing but the mode, the window or an approval is waited for",
         "Progressing": "Unknown: it was not looked at yet, or its spec has just changed",
         "Suspended": "Unknown: `suspend` is true, so nothing is looked at",
+        "Removing": "Unknown: it is being deleted, and its sessions are removed before",
         "Refused": "False: a guard refuses the plan, and it stays pending",
         "Failing": "False: the catalog is invalid or missing, or the service, the git remote or the disk fails",
         "Unauthorized": "False: the service refuses the key of the account, or the account has no points left",
@@ -41,8 +42,12 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
-#: The longest message of a condition; Kubernetes allows 32,768 characters.
+#: The longest message of a condition; Kubernetes allows 32,768 characters. What follows it may be as long as a name.
 _LONGEST: Final = 1000
+_TOLD: Final = 600
+
+#: The limits that a spec can set, by guard.
+_LIMITS: Final = {"max_deletes": "maxDeletes", "max_updates": "maxUpdates", "max_changes": "maxChanges"}
 
 
 def shown(text: str, longest: int = _LONGEST) -> str:
@@ -55,13 +60,18 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} to {kind}" for kind, count in sorted(counts.items())) or "nothing to write"
 
 
-def without_looking(resource: Resource, reason: str, message: str) -> dict[str, Any]:
-    """The status of a resource that is not looked at, and why. Its revisions stay."""
+def without_looking(
+    resource: Resource, reason: str, message: str, *, catalog: str | None = None
+) -> dict[str, Any]:
+    """The status of a resource that is not looked at, and why. Its revisions stay, and its ``catalog`` if that is not
+    known better."""
     kept = {
         name: resource.status[name]
         for name in ("catalog", "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
+    if catalog is not None:
+        kept["catalog"] = catalog
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),
@@ -69,6 +79,23 @@ def without_looking(resource: Resource, reason: str, message: str) -> dict[str, 
         ("Drifted", "Unknown", "Unknown", message),
     )
     return {**_head(resource), **kept, "conditions": [_condition(*one) for one in conditions]}
+
+
+def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of a resource whose sessions are removed before it is gone: what that waits for, and how to let the
+    resource go without it."""
+    ready, synced, drifted = status["conditions"]
+    if ready["status"] != "False":
+        ready = {**ready, "status": "Unknown", "reason": "Removing"}
+        pending = synced["reason"] == "PlanPending"
+        ready["message"] = (
+            f"its sessions are removed before it is gone{': ' + synced['message'] if pending else ''}"
+        )
+    command = (
+        f"kubectl -n {resource.namespace} annotate personacatalog {resource.short_name} {FORCE_ORPHAN}=true"
+    )
+    ready["message"] = f"{shown(ready['message'], _TOLD)}. To let it go and leave its sessions: {command}"
+    return {**status, "conditions": [ready, synced, drifted]}
 
 
 def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) -> dict[str, Any]:
@@ -159,4 +186,10 @@ def _drifted(watched: WatchedStatus) -> tuple[str, str, str, str]:
 
 def _refusals(watched: WatchedStatus) -> str:
     refusals = () if watched.plan is None else watched.plan.refusals
-    return "; ".join(one.message for one in refusals) or watched.reason
+    return "; ".join(map(_refusal, refusals)) or watched.reason
+
+
+def _refusal(refusal: GuardRefusal) -> str:
+    """A refusal, and what to set in the spec if that allows the plan."""
+    limit, count = _LIMITS.get(refusal.guard), refusal.allow.partition("=")[2]
+    return f'{refusal.message} (`policy.{limit}: "{count}"` in its spec)' if limit else refusal.message

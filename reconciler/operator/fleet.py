@@ -12,14 +12,15 @@ from typing import Any
 
 from reconciler.controller.controller import UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
+from reconciler.controller.removing import Removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.status import WatchedStatus
 from reconciler.errors import Refused, UsageError
-from reconciler.operator.conditions import of_look, without_looking
+from reconciler.operator.conditions import of_look, of_removal, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
-from reconciler.operator.resource import Resource, read_account, read_resource
+from reconciler.operator.resource import FINALIZER, Resource, read_account, read_resource
 from reconciler.operator.runner import Runner, Surroundings
 from reconciler.operator.shards import Accounts
 from reconciler.operator.unexpected import Say, survived
@@ -162,7 +163,8 @@ class Fleet:
         if not self._started:
             return
         mine = self._accounts.mine(account)
-        resources = [one for one in self._resources.values() if mine and one.account == account]
+        known = [one for one in self._resources.values() if mine and one.account == account]
+        resources = [one for one in known if not one.deleted or not self.spared(one)]
         if resources and account not in self._runners:
             self._runners[account] = Runner(account, self._around)
         if account in self._runners:
@@ -200,6 +202,10 @@ class Fleet:
             own = next((one for one in self._resources.values() if one.name == status.name), None)
             if own is None:
                 return "its resource, which is gone"
+            if own.removing:
+                return self._forbids_removal(own)
+            if own.wants_finalizer and FINALIZER not in own.finalizers:
+                return f"its finalizer, {FINALIZER}, to be set"
             older = self._older(own)
             if older is not None:
                 return f"{older.name}, an older resource for the same catalog, to be deleted"
@@ -219,7 +225,7 @@ class Fleet:
 
     def _loads(self, resource: Resource) -> bool:
         """Whether the catalog of a resource is being found out: it can be neither invalid nor unreadable yet."""
-        if resource.spec.get("suspend", False):
+        if _rests(resource):
             return False
         running = self._running(resource)
         if running is None or not running.watches(resource):
@@ -231,23 +237,81 @@ class Fleet:
 
     def _rivals(self, resource: Resource) -> list[Resource]:
         """Older resources with the same environment and account."""
+        return [one for one in self._same_place(resource) if one.age < resource.age]
+
+    def _same_place(self, resource: Resource) -> list[Resource]:
+        """The other resources with the same environment and account."""
         return [
             one
             for one in self._resources.values()
-            if one.age < resource.age
+            if one.uid != resource.uid
             and one.spec.get("environment") == resource.spec.get("environment")
             and self._accounts.same(one.account, resource.account)
         ]
 
     def _claim(self, resource: Resource) -> _Claim | None:
-        """What a resource claims; None if that is not known, or it is suspended. Until its catalog is loaded, what an
+        """What a resource claims; None if that is not known, or it rests. Until its catalog is loaded, what an
         earlier process found counts: the source may be slow, or fail."""
         marks, status = self._accounts.marks(resource.account), resource.status
         before = status.get("catalog") if status.get("observedGeneration") == resource.generation else None
         catalog = self._loaded.get(resource.name, before)
-        if marks is None or catalog is None or resource.spec.get("suspend", False):
+        if marks is None or catalog is None or _rests(resource):
             return None
         return marks, catalog, resource.spec.get("environment")
+
+    # Removals
+
+    def spared(self, resource: Resource) -> str:
+        """Why the sessions of a deleted resource stay; empty if they are removed."""
+        with self._lock:
+            other = None if resource.spared else self._claimant(resource)
+        claim = "has the same catalog, environment and account"
+        return resource.spared or (f"{other.name} {claim}" if other is not None else "")
+
+    def looked_at(self, resource: Resource) -> bool:
+        """Whether a controller looks at a resource, and may write for it. It stops if the sessions stay."""
+        with self._lock:
+            self._converge(resource.account)
+            running = self._running(resource)
+        return running is not None and running.has(resource)
+
+    def removed(self, resource: Resource) -> Removed | None:
+        """What the removal of a deleted resource's sessions did; None if it is not done."""
+        with self._lock:
+            self._converge(resource.account)
+            running = self._running(resource)
+        if running is None or running.controller is None or not running.watches(resource):
+            return None
+        with suppress(UsageError):  # its spec can't be used
+            found: Removed | None = running.controller.removed(resource.name)
+            return found
+        return None
+
+    def _forbids_removal(self, own: Resource) -> str:
+        """What a removal waits for, because of other resources: they may want the sessions."""
+        if (other := self._claimant(own)) is not None:
+            return f"{other.name}, which has the same catalog"
+        unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
+        return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
+
+    def _claimant(self, resource: Resource) -> Resource | None:
+        """Another resource that wants the sessions of a deleted one."""
+        claim = self._claim(resource)
+        if claim is None:
+            return None
+        return next((one for one in self._may_claim(resource) if self._catalog(one) == claim[1]), None)
+
+    def _may_claim(self, resource: Resource) -> list[Resource]:
+        """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""
+        others = self._same_place(resource)
+        return [one for one in others if not one.deleted or one.age < resource.age]
+
+    def _catalog(self, resource: Resource) -> str | None:
+        """The catalog of a resource. If it is suspended or can't be loaded, what its status says, which is empty if it
+        never was; whoever writes that can only save sessions here. None: it is not loaded yet."""
+        if resource.name in self._loaded:
+            return self._loaded[resource.name]
+        return None if self._loads(resource) else str(resource.status.get("catalog", ""))
 
     # What others see
 
@@ -280,7 +344,14 @@ class Fleet:
         return None if found is None else Pending(*found)
 
     def status(self, resource: Resource) -> dict[str, Any] | None:
-        """The status of a resource, without times; None while its controller is being started anew."""
+        """The status of a resource, without times. None: it stays as it was, because its controller is being started
+        anew, or it is deleted and its sessions stay."""
+        if resource.deleted and not resource.removing:
+            return None
+        found = self._status(resource)
+        return of_removal(resource, found) if found and resource.removing else found
+
+    def _status(self, resource: Resource) -> dict[str, Any] | None:
         with self._lock:
             running, older = self._running(resource), self._older(resource)
             if resource.account not in self._accounts:
@@ -288,7 +359,7 @@ class Fleet:
                 return without_looking(resource, "AccountMissing", message)
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
-            return without_looking(resource, "Conflict", message)
+            return without_looking(resource, "Conflict", message, catalog=self._loaded.get(resource.name))
         if running is None or not running.watches(resource):
             return None
         if running.broken:
@@ -320,3 +391,9 @@ class Fleet:
             # There may be another plan by now, or a guard that refuses it: then the status tells.
             with suppress(UnknownDigestError, Refused):
                 controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
+
+
+def _rests(resource: Resource) -> bool:
+    """Whether a resource is suspended, or is deleted and its sessions stay: it writes nothing, so it is in nobody's
+    way."""
+    return bool(resource.spec.get("suspend", False) or (resource.deleted and resource.spared))

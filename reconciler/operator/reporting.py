@@ -17,6 +17,7 @@ from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, c
 from reconciler.operator.conditions import shown, timed
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.plans import Plans
+from reconciler.operator.removal import Finalizers
 from reconciler.operator.resource import Resource
 from reconciler.operator.unexpected import Say, sentence
 from reconciler.text.timestamps import write_timestamp
@@ -62,6 +63,7 @@ class Reporter:
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
+        self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._complained = ""
@@ -133,6 +135,8 @@ class Reporter:
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
 
     def _write_one(self, fleet: Fleet, one: Resource) -> None:
+        if self._finalizers.handle(fleet, one):
+            return
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
@@ -166,7 +170,16 @@ class Reporter:
     def _tell_of_status(self, resource: Resource, status: dict[str, Any]) -> None:
         """Events for what no controller tells, since none runs."""
         ready = status["conditions"][0]
-        if ready["reason"] in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+        if resource.removing:
+            if ready["status"] == "False":
+                self._post(resource, "Warning", "RemovalBlocked", ready["message"])
+        elif ready["reason"] in (
+            "Conflict",
+            "AccountMissing",
+            "InvalidAccount",
+            "InvalidSpec",
+            "Unauthorized",
+        ):
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
             for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):

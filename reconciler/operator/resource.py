@@ -24,12 +24,22 @@ from reconciler.watch_file import parse_duration
 #: Asks for a look now, by any new value.
 REQUESTED_AT: Final = "reconciler.dev/requestedAt"
 
+#: Holds a resource that is deleted with `deletionPolicy: Delete` until its sessions are gone.
+FINALIZER: Final = "reconciler.dev/sessions"
+
+#: With the value `true`, lets a resource go that is being deleted, and leaves its sessions.
+FORCE_ORPHAN: Final = "reconciler.dev/force-orphan"
+
+#: The modes that write a removal, as any other plan.
+_REMOVES: Final = ("Approve", "Apply")
+
 _LIMITS: Final = {"maxDeletes": "max_deletes", "maxUpdates": "max_updates", "maxChanges": "max_changes"}
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A PersonaCatalog as it is in the cluster. ``name`` is ``NAMESPACE/NAME``; ``account`` is that of its Secret."""
+    """A PersonaCatalog as it is in the cluster. ``name`` is ``NAMESPACE/NAME``; ``account`` is that of its Secret.
+    ``version`` is its resourceVersion. It is ``deleted`` if it only waits for its finalizers to be removed."""
 
     uid: str
     namespace: str
@@ -39,6 +49,10 @@ class Resource:
     spec: Mapping[str, Any]
     requested: str
     status: Mapping[str, Any]
+    version: str
+    deleted: bool
+    finalizers: tuple[str, ...]
+    forced: bool
 
     @property
     def name(self) -> str:
@@ -55,8 +69,33 @@ class Resource:
 
     @property
     def settings(self) -> str:
-        """What the spec says, apart from the approval, which needs no restart of the loop."""
-        return json.dumps({**self.spec, "approve": None}, sort_keys=True)
+        """What the spec says, apart from the approval, which needs no restart of the loop, and whether the sessions are
+        to be removed."""
+        return json.dumps({**self.spec, "approve": None, "removing": self.removing}, sort_keys=True)
+
+    @property
+    def wants_finalizer(self) -> bool:
+        """Whether its sessions are to be removed when it is deleted."""
+        return bool(self.spec.get("deletionPolicy") == "Delete")
+
+    @property
+    def spared(self) -> str:
+        """Why its sessions stay when it is deleted, as far as the resource itself says; empty if they are removed."""
+        mode = self.spec.get("mode", "Observe")
+        if self.forced:
+            return f"the annotation {FORCE_ORPHAN} says so"
+        if not self.wants_finalizer:
+            return "its deletionPolicy is Orphan"
+        if self.spec.get("suspend", False):
+            return "it is suspended"
+        if mode not in _REMOVES:
+            return f"the mode {mode} removes nothing"
+        return "" if FINALIZER in self.finalizers else "it was deleted before its finalizer was set"
+
+    @property
+    def removing(self) -> bool:
+        """Whether it is deleted, and its sessions are removed before it is gone."""
+        return self.deleted and not self.spared
 
 
 def read_resource(body: Mapping[str, Any]) -> Resource:
@@ -71,6 +110,10 @@ def read_resource(body: Mapping[str, Any]) -> Resource:
         json.loads(json.dumps(body["spec"], default=dict)),
         (meta.get("annotations") or {}).get(REQUESTED_AT, ""),
         json.loads(json.dumps(body.get("status") or {}, default=dict)),
+        meta.get("resourceVersion", ""),
+        meta.get("deletionTimestamp") is not None,
+        tuple(meta.get("finalizers") or ()),
+        (meta.get("annotations") or {}).get(FORCE_ORPHAN) == "true",
     )
 
 
@@ -148,6 +191,7 @@ def watched_catalog(resource: Resource, state: Path, catalogs: Path | None, inpu
         window=None if window is None else parse_window(window),
         limits=_limits(spec.get("policy") or {}),
         suspended=spec.get("suspend", False),
+        removal=resource.uid if resource.removing else "",
     )
 
 

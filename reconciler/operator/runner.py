@@ -58,6 +58,11 @@ class Running:
         key = (resource.uid, resource.name, resource.settings)
         return self.wanted is not None and key in self.wanted.settings
 
+    def has(self, resource: Resource) -> bool:
+        """Whether its controller runs with the resource, as it is now or was before."""
+        known = () if self.wanted is None else self.wanted.settings
+        return self.controller is not None and any(uid == resource.uid for uid, _, _ in known)
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:

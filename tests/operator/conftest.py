@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +75,18 @@ class Operator:
         return self.child.wait(20)
 
 
-def start(cluster: Plane, folder: Path, *words: str, **environ: str) -> Operator:
-    """An operator with the token of its service account. ``environ`` are variables of its environment."""
+def start(
+    cluster: Plane, folder: Path, *words: str, program: Sequence[str] = ("reconciler",), **environ: str
+) -> Operator:
+    """An operator with the token of its service account. ``program`` is a module with its first arguments, and
+    ``environ`` are variables of its environment."""
     path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = cluster.call("POST", path, body)["status"]["token"]
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
-    command = ["-m", "reconciler", "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
+    command = ["-m", *program, "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
     with log.open("w") as file:
         child = subprocess.Popen(
             [sys.executable, *command, "--lease-namespace=reconciler", *words],
