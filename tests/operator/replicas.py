@@ -176,6 +176,9 @@ class Stage:
     def judge(self, code: int = 0) -> None:
         """Nothing is double, lost or wrong, and a plan would do nothing. The disks of all replicas count."""
         logs = self.logs()
+        eventually(
+            lambda: not self.world.left(), lambda: f"{self.world.left()}\n{logs}", 3
+        )  # the list may lag
         archives = {one.state / "catalogs" / self.namespace / "shop" / "archive" for one in self.replicas}
         self.world.close(Run(code, "", logs, self.world.server.log), *sorted(archives))
 

@@ -208,6 +208,7 @@ def test_without_its_lease_a_replica_stops_to_write_and_ends(here: Stage, door: 
     ended_well(here, second)
 
 
+@pytest.mark.full
 def test_etcd_is_slow(here: Stage, door: Gate, cluster: Plane) -> None:
     """Twice in the middle of an apply, each time for less than the lease can wait."""
     first = here.start("first")
@@ -240,7 +241,8 @@ def test_etcd_is_too_slow(here: Stage, cluster: Plane) -> None:
     ended_well(here, second)
 
 
-@pytest.mark.parametrize("status", [500, pytest.param(429, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("status", [500, 429])
 def test_the_api_server_refuses_everything_for_a_while(here: Stage, door: Gate, status: int) -> None:
     """From the start: nothing ends, and all is done when it is over."""
     with door.answering(lambda asked: status):
