@@ -1,5 +1,6 @@
 # docker build -t reconciler .
 # docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/catalog" -e MINDCRAFT_API_KEY reconciler plan
+# `reconciler operator` runs in it, too: deploy/kubernetes, deploy/helm.
 
 # A tag can be moved. To build on what you have looked at, add its digest, which `docker buildx imagetools inspect
 # python:3.13-slim` prints: docker build --build-arg BASE=python:3.13-slim@sha256:… -t reconciler .
@@ -14,7 +15,7 @@ ENV PIP_NO_CACHE_DIR=1 \
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --requirement requirements/build.txt \
     && python -m venv /opt/reconciler \
-    && /opt/reconciler/bin/pip install --require-hashes --requirement requirements/runtime.txt
+    && /opt/reconciler/bin/pip install --require-hashes --requirement requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY examples examples

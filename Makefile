@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript javascript-promptfoo faults fuzz pictures check format bench bench-quick bench-operator requirements dist clean
+.PHONY: help demo test javascript javascript-promptfoo charts faults fuzz pictures check format bench bench-quick bench-operator manifests requirements dist clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ javascript: $(STAMP)  ## what the tests compare with under node: another schema 
 
 javascript-promptfoo: $(STAMP)  ## promptfoo, which a test runs on an export (1.4 GB)
 	npm install --silent --no-save --no-fund --no-audit --prefix $(VENV)/promptfoo promptfoo@0.121
+
+charts: $(STAMP)  ## what the tests render and lint the Helm chart with: Helm itself, as a library (75 MB)
+	$(BIN)/pip install --quiet --disable-pip-version-check --only-binary=:all: 'helm-python-sdk>=0.2.2,<0.3'
 
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
@@ -57,6 +60,9 @@ bench-quick: $(STAMP)  ## a smaller benchmark, in a minute; writes nothing
 
 bench-operator: $(STAMP)  ## 300 catalogs kept by the operator on a real control plane, in under six minutes (needs KUBEBUILDER_ASSETS)
 	$(BIN)/python -m benchmarks.operator
+
+manifests: $(STAMP)  ## write what the Helm chart shares with deploy/kubernetes and deploy/prometheus
+	$(BIN)/python scripts/manifests.py
 
 requirements:  ## pin what the action and the image install, by version and hash (needs a package index)
 	PYTHON=$(PYTHON) sh scripts/requirements.sh

@@ -9,17 +9,21 @@ trap 'rm -rf "$work"' EXIT
 "$work/bin/python" -m pip install --quiet --disable-pip-version-check uv
 mkdir -p requirements
 
-compile() { # WHAT FOR SOURCE
+compile() { # WHAT FOR SOURCE FLAGS…
+    what=$1 for=$2 source=$3
+    shift 3
     {
-        echo "# $2. Written by \`make requirements\`, from pyproject.toml."
+        echo "# $for. Written by \`make requirements\`, from pyproject.toml."
         "$work/bin/uv" pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
-            --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$3"
-    } >"$work/$1.txt"
-    mv "$work/$1.txt" "requirements/$1.txt"
+            --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@" "$source"
+    } >"$work/$what.txt"
+    cp "$work/$what.txt" "requirements/$what.txt"
 }
 
 "${PYTHON:-python3}" -c '
 import sys, tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' >"$work/build.in"
-compile runtime "What the command runs with in the action and in the image" pyproject.toml
+compile runtime "What the command runs with in the action" pyproject.toml
+compile image "What the command runs with in the image, with the extra \`operator\`" pyproject.toml \
+    --extra operator --constraint "$work/runtime.txt"
 compile build "What builds the package there" "$work/build.in"

@@ -127,8 +127,8 @@ def locked(
     """Hold the lock during the block. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long the list may lag behind the
-    creation of a ticket. ``on_wait`` is called once for each holder that is waited for. ``dead`` says whether a
-    holder is known to write no more; its ticket is removed.
+    creation of a ticket. ``on_wait`` is called once for each holder that is waited for. ``dead`` says whether a holder
+    is known to write no more; its ticket is removed.
 
     Raises:
         LockHeldError: somebody else held it for longer than that.

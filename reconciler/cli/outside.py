@@ -15,9 +15,8 @@ from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
     from reconciler.api.client import Observer
-    from reconciler.controller.controller import Controller
     from reconciler.controller.events import OnEvent
-    from reconciler.web import Feed, Metrics
+    from reconciler.web import Controlled, Feed, Metrics
 
 
 def check_flags(flags: Mapping[str, Any], *, once: bool) -> None:
@@ -57,8 +56,8 @@ class Outside:
         return called
 
     @contextmanager
-    def serving(self, controller: Controller) -> Iterator[None]:
-        """Serve a controller, if that is asked for.
+    def serving(self, controller: Controlled, **how: Any) -> Iterator[None]:
+        """Serve a controller, if that is asked for, as :func:`reconciler.web.run.serve` is told.
 
         Raises:
             ReconcilerError: as by :func:`reconciler.web.run.serve`.
@@ -68,9 +67,8 @@ class Outside:
             return
         from reconciler.web import serve
 
-        with serve(
-            controller, self.listen, self.token, metrics=self.metrics, feed=self.feed, on_bug=self._tell_bug
-        ) as url:
+        how |= {"metrics": self.metrics, "feed": self.feed, "on_bug": self._tell_bug}
+        with serve(controller, self.listen, self.token, **how) as url:
             self.say(f"listening at {url}")
             yield
 

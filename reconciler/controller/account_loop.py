@@ -339,7 +339,8 @@ class AccountLoop:
             return work(some[0], hands[0], together.members[0])
         with ThreadPoolExecutor(len(some), f"write {self.mark}") as pool:
             runs = [pool.submit(work, *each) for each in zip(some, hands, together.members, strict=True)]
-        return any([run.result() for run in runs])
+        wrote = [run.result() for run in runs]  # of all, as each may have failed
+        return any(wrote)
 
     def _may_write(self, one: Watched) -> bool:
         """Whether there is something to write, and nothing holds it back."""

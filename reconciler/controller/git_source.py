@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ FOLDER: Final = "git"
 #: The longest time that a fetch may take, in seconds.
 TIMEOUT: Final = 300.0
 
+#: How many connections there may be at once: the sources of hundreds of catalogs begin at the same moment, and each
+#: connection takes two processes.
+_CONNECTIONS: Final = threading.BoundedSemaphore(16)
+
 #: What git may be told by the environment: how to find credentials, proxies and certificates.
 _PASSED: Final = re.compile(
     "PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_ALL|XDG_CONFIG_HOME|SSH_.*|GIT_(ASKPASS|SSH|SSH_COMMAND|SSH_VARIANT|"
@@ -45,6 +50,8 @@ _SETTINGS: Final = (
     "transfer.fsckObjects=true",
     "protocol.ext.allow=never",
     "fetch.recurseSubmodules=false",
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=60",
     "gc.auto=500",
     "gc.autoDetach=false",
     "gc.pruneExpire=now",
@@ -224,10 +231,11 @@ class GitSource:
 
     def _remote(self, *words: str) -> bytes:
         """What git prints that connects to the repository."""
-        if self._credentials is None:
-            return self._git(*words)
-        with access_to(self._url, self._credentials()) as access:
-            return self._git(*words, access=access)
+        with _CONNECTIONS:
+            if self._credentials is None:
+                return self._git(*words)
+            with access_to(self._url, self._credentials()) as access:
+                return self._git(*words, access=access)
 
     def _in_objects(self, *words: str, send: bytes = b"") -> bytes:
         return self._git("--git-dir", str(self._objects), *words, send=send)

@@ -31,6 +31,7 @@ _PAGE: Final = "500"
 #: How long a call may take (seconds). A renewal of the Lease that takes longer is as good as lost.
 _TIMEOUT: Final = 5.0
 
+_RIGHTS: Final = "give the operator the rights that it needs: kubectl apply -f deploy/kubernetes/rbac.yaml"
 _NO_CLUSTER: Final = "run it in a pod with a service account, or name a kubeconfig in KUBECONFIG"
 
 
@@ -138,7 +139,8 @@ class Cluster:
             self._login()
             answer = self._send(method, path, body, headers, query)
         if answer.status_code >= 400:
-            raise ClusterError(answer.status_code, f"{method} {path}: {_said(answer)}")
+            hint = _RIGHTS if answer.status_code == 403 else ""
+            raise ClusterError(answer.status_code, f"{method} {path}: {_said(answer)}", hint)
         try:
             found: dict[str, Any] = answer.json()
         except ValueError:  # a proxy may answer in its place

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.controller.status import GuardRefusal, PendingPlan, WatchedStatus
+from reconciler.controller.status import PendingPlan, WatchedStatus
 from reconciler.operator.resource import FORCE_ORPHAN, Resource
-from reconciler.text.escape import terminal
+from reconciler.operator.wording import hinted, refused, shown
 from reconciler.text.timestamps import write_timestamp
-from reconciler.text.truncate import truncate
 
 #: The reasons of each condition, and when they hold.
 REASONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -42,17 +41,8 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
-#: The longest message of a condition; Kubernetes allows 32,768 characters. What follows it may be as long as a name.
-_LONGEST: Final = 1000
+#: The longest message of a removal that waits; how to let it go follows.
 _TOLD: Final = 600
-
-#: The limits that a spec can set, by guard.
-_LIMITS: Final = {"max_deletes": "maxDeletes", "max_updates": "maxUpdates", "max_changes": "maxChanges"}
-
-
-def shown(text: str, longest: int = _LONGEST) -> str:
-    """A message as a condition or an event shows it: no control codes, not too long."""
-    return truncate(terminal(text), longest)
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -148,15 +138,15 @@ def _plan(plan: PendingPlan) -> dict[str, Any]:
 def _ready(watched: WatchedStatus, *, key_refused: bool) -> tuple[str, str, str, str]:
     failure = watched.failure
     if failure is not None:
-        message = f"{failure.message}. {failure.hint}" if failure.hint else failure.message
-        return "Ready", "False", "Unauthorized" if key_refused else "Failing", message
+        reason = "Unauthorized" if key_refused else "Failing"
+        return "Ready", "False", reason, hinted(failure.message, failure.hint)
     if watched.state == "Suspended":
         return "Ready", "Unknown", "Suspended", "suspended: it is not looked at until `suspend` is false"
     if watched.state == "Refused":
         return "Ready", "False", "Refused", _refusals(watched)
     if watched.last_look is None:
         return "Ready", "Unknown", "Progressing", "it was not looked at yet"
-    return "Ready", "True", "Succeeded", "the last look succeeded"
+    return "Ready", "True", "Succeeded", _synced(watched)[-1]
 
 
 def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
@@ -165,10 +155,7 @@ def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
             return "Synced", "True", "InSync", "the live sessions match the catalog"
         if watched.plan.refusals:
             return "Synced", "False", "Refused", _refusals(watched)
-        waits = watched.plan.waits_for
-        if watched.mode == "approve" and waits.startswith("an approval"):
-            waits = f"an approval: set `approve: sha256:{watched.plan.digest}` in its spec"
-        said = f"; waits for {waits}" if waits else ""
+        said = f"; waits for {watched.plan.waits_for}" if watched.plan.waits_for else ""
         return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
     return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
 
@@ -186,10 +173,4 @@ def _drifted(watched: WatchedStatus) -> tuple[str, str, str, str]:
 
 def _refusals(watched: WatchedStatus) -> str:
     refusals = () if watched.plan is None else watched.plan.refusals
-    return "; ".join(map(_refusal, refusals)) or watched.reason
-
-
-def _refusal(refusal: GuardRefusal) -> str:
-    """A refusal, and what to set in the spec if that allows the plan."""
-    limit, count = _LIMITS.get(refusal.guard), refusal.allow.partition("=")[2]
-    return f'{refusal.message} (`policy.{limit}: "{count}"` in its spec)' if limit else refusal.message
+    return "; ".join(refused(one, watched.environment) for one in refusals) or watched.reason

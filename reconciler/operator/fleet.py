@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.controller import UnknownDigestError
+from reconciler.controller.account_loop import OnCall
+from reconciler.controller.controller import Controller, UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.removing import Removed
 from reconciler.controller.rule import Rule
@@ -24,6 +25,7 @@ from reconciler.operator.resource import FINALIZER, Resource, read_account, read
 from reconciler.operator.runner import Runner, Surroundings
 from reconciler.operator.shards import Accounts
 from reconciler.operator.unexpected import Say, survived
+from reconciler.operator.wording import hinted
 
 #: A catalog in an environment of an account: address and key, catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
@@ -44,6 +46,7 @@ class Fleet:
         on_event: Iterable[OnEvent],
         inputs: Inputs,
         say: Say,
+        on_call: OnCall | None = None,
     ) -> None:
         self._say = say
         self._inputs = inputs
@@ -61,6 +64,7 @@ class Fleet:
             (self._note, *on_event),
             self._key,
             inputs,
+            on_call,
         )
 
     # What the cluster says
@@ -81,6 +85,8 @@ class Fleet:
             self._converge(found.account)
             running = self._running(found)
             asked = before is not None and before.requested != found.requested
+            if asked:
+                self._inputs.forget(found.uid)
             if asked and running is not None and running.controller is not None:
                 running.controller.reconcile(found.name)
 
@@ -232,8 +238,9 @@ class Fleet:
             return True  # its loop is being started
         if running.controller is None:
             return False  # its spec or its account can't be used
-        states = {found.name: found.state for found in running.controller.status().catalogs}
-        return states.get(resource.name) in ("Pending", "Loading")
+        found = {found.name: found for found in running.controller.status().catalogs}.get(resource.name)
+        # One that fails is loaded again and again. It holds back the others only until its first look.
+        return found is not None and found.last_look is None and found.state in ("Pending", "Loading")
 
     def _rivals(self, resource: Resource) -> list[Resource]:
         """Older resources with the same environment and account."""
@@ -321,6 +328,12 @@ class Fleet:
             own = [one for one in self._resources.values() if self._accounts.mine(one.account)]
         return sorted(own, key=lambda one: one.age)
 
+    def controllers(self) -> list[Controller]:
+        """The controllers that run now."""
+        with self._lock:
+            running = [runner.running.controller for runner in self._runners.values()]
+        return [one for one in running if one is not None]
+
     def of_account(self, mark: str) -> list[Resource]:
         """The resources of the account with this mark."""
         return [one for one in self.resources() if self._mark(one) == mark]
@@ -343,6 +356,11 @@ class Fleet:
             return None
         return None if found is None else Pending(*found)
 
+    def key_refused(self, resource: Resource) -> bool:
+        """Whether the service refuses the key of the resource's account."""
+        running = self._running(resource)
+        return running is not None and running.controller is not None and running.controller.key_refused
+
     def status(self, resource: Resource) -> dict[str, Any] | None:
         """The status of a resource, without times. None: it stays as it was, because its controller is being started
         anew, or it is deleted and its sessions stay."""
@@ -355,10 +373,10 @@ class Fleet:
         with self._lock:
             running, older = self._running(resource), self._older(resource)
             if resource.account not in self._accounts:
-                message = f"there is no Secret {resource.account} with an endpoint"
-                return without_looking(resource, "AccountMissing", message)
+                return without_looking(resource, "AccountMissing", _no_secret(resource))
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
+            message = hinted(message, "delete or suspend one of the two")
             return without_looking(resource, "Conflict", message, catalog=self._loaded.get(resource.name))
         if running is None or not running.watches(resource):
             return None
@@ -368,8 +386,7 @@ class Fleet:
         if error is not None:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
             problem = error.problems[0]
-            message = f"{problem.message}. {problem.hint}" if problem.hint else problem.message
-            return without_looking(resource, reason, message)
+            return without_looking(resource, reason, hinted(problem.message, problem.hint))
         return self._of_controller(resource, running.controller)
 
     def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
@@ -397,3 +414,9 @@ def _rests(resource: Resource) -> bool:
     """Whether a resource is suspended, or is deleted and its sessions stay: it writes nothing, so it is in nobody's
     way."""
     return bool(resource.spec.get("suspend", False) or (resource.deleted and resource.spared))
+
+
+def _no_secret(resource: Resource) -> str:
+    make = f"kubectl -n {resource.namespace} create secret generic {resource.spec['accountRef']['name']}"
+    message = f"there is no Secret {resource.account} with an `endpoint`"
+    return hinted(message, f"{make} --from-literal=endpoint=URL --from-file=key=FILE")

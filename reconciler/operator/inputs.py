@@ -57,6 +57,12 @@ class Inputs:
             for one in names:
                 self._users.setdefault(one, set()).add(uid)
 
+    def forget(self, uid: str) -> None:
+        """Let what this resource uses be read anew, whatever the watch has said."""
+        with self._lock:
+            for one in [one for one, users in self._users.items() if uid in users]:
+                self._versions.pop(one, None)
+
     def changed(self, plural: str, body: Mapping[str, Any], *, gone: bool) -> frozenset[str]:
         """The uids of the resources that have to read an input anew, since it is there, was changed, or is ``gone``."""
         meta = body["metadata"]

@@ -48,6 +48,7 @@ class Lease:
         self.since: float | None = (
             None  # when it was taken over (monotonic clock); None if nobody had it before
         )
+        self.answered: float | None = None  # when the cluster last showed the lease (monotonic clock)
         self.shard = shard
         self._cluster, self._namespace, self._holder = cluster, namespace, holder
         self._name = name or shard.lease
@@ -64,6 +65,11 @@ class Lease:
     def held(self) -> bool:
         """Whether this process may write now."""
         return not self._passed(WRITES_FOR) and not self.lost.is_set()
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process leads: it holds the Lease, and has nobody else to stand by for."""
+        return self._leading and self.held()
 
     @property
     def mark(self) -> str:
@@ -167,7 +173,9 @@ class Lease:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        for lease in self._cluster.list(leases(self._namespace)):
+        found = list(self._cluster.list(leases(self._namespace)))
+        self.answered = time.monotonic()
+        for lease in found:
             name = lease["metadata"]["name"]
             count = count_of_lease(name)
             if count is None or count == self.shard.count or name == self._name:
@@ -191,6 +199,7 @@ class Lease:
             if error.status != 404:
                 raise
             found = None
+        self.answered = time.monotonic()
         known = self._seen.at is not None
         holder = self._seen.alive(found)
         if holder not in ("", self._holder):

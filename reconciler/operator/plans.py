@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, plans
-from reconciler.operator.conditions import counted, shown
+from reconciler.operator.conditions import counted
 from reconciler.operator.resource import Resource
+from reconciler.operator.wording import hinted, shown
 from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
 from reconciler.text.paste import command
@@ -163,7 +164,7 @@ class Plans:
 
 
 def _told(error: ClusterError) -> str:
-    return f"{error}. {_FIX}" if error.status in (403, 404) else str(error)
+    return hinted(str(error), _FIX if error.status in (403, 404) else "")
 
 
 def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:

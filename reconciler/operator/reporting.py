@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
-from reconciler.operator.conditions import shown, timed
+from reconciler.operator.conditions import timed
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.plans import Plans
 from reconciler.operator.removal import Finalizers
 from reconciler.operator.resource import Resource
 from reconciler.operator.unexpected import Say, sentence
+from reconciler.operator.wording import hinted, shown
 from reconciler.text.timestamps import write_timestamp
 
 #: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
@@ -86,6 +87,11 @@ class Reporter:
         """End :meth:`run`, after what is new has been written."""
         self._stop.set()
         self._wake.set()
+
+    def shown(self, fleet: Fleet) -> list[dict[str, Any]]:
+        """The status of each resource as the cluster has it. For any thread."""
+        written = self._written
+        return [written.get(one.uid, dict(one.status)) for one in fleet.resources()]
 
     def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
         """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
@@ -198,7 +204,9 @@ class Reporter:
             for one in concerned:
                 if event.kind != "looked":
                     kind, reason = EVENTS[event.kind]
-                    self._post(one, kind, reason, event.message)
+                    if event.kind == "failing" and fleet.key_refused(one):
+                        reason = "Unauthorized"  # as its status says
+                    self._post(one, kind, reason, hinted(event.message, event.facts.get("hint", "")))
                 elif event.facts.get("outcome") == "InSync":  # what happens from now on is new
                     for reason in ("DriftFound", "PlanPending", "Refused", "Failing", "Recovered"):
                         self._said.pop((one.uid, reason), None)

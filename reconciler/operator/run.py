@@ -13,12 +13,14 @@ from typing import Any
 
 import kopf
 
+from reconciler.controller.account_loop import OnCall
 from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
 from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
+from reconciler.operator.overview import Overview
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
 from reconciler.operator.shards import WHOLE, Shard
@@ -41,13 +43,20 @@ class Options:
 class Operator:
     """The operator. :meth:`run` is for the main thread, :meth:`stop` for any."""
 
-    def __init__(self, options: Options, say: Callable[[str], None], on_event: Iterable[OnEvent]) -> None:
-        self._options, self._say, self._on_event = options, say, tuple(on_event)
+    def __init__(
+        self,
+        options: Options,
+        say: Callable[[str], None],
+        on_event: Iterable[OnEvent],
+        on_call: OnCall | None = None,
+    ) -> None:
+        self._options, self._say, self._on_event, self._on_call = options, say, tuple(on_event), on_call
         self._cluster = Cluster()
         holder = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
         namespace = options.lease_namespace or self._cluster.namespace
         self._lease = Lease(self._cluster, namespace, holder, options.shard)
         self._ended = threading.Event()
+        self.overview = Overview(self._lease)
 
     def stop(self) -> None:
         """End: no further write starts, and those in flight finish."""
@@ -82,6 +91,7 @@ class Operator:
             (reporter, *self._on_event),
             Inputs(lambda path: self._cluster.call("GET", path)),
             self._say,
+            self._on_call,
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
@@ -89,6 +99,7 @@ class Operator:
         try:
             self._read_first(fleet)
             fleet.start()
+            self.overview.lead(fleet, lambda: reporter.shown(fleet))
             reporting.start()
             self._watch(fleet, reporter.read_again)
         finally:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from reconciler.controller.account_loop import OnCall
 from reconciler.controller.controller import Controller
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
@@ -75,6 +76,7 @@ class Surroundings:
     on_event: tuple[OnEvent, ...]
     key: Callable[[str], str]
     inputs: Inputs
+    on_call: OnCall | None = None
 
 
 class Runner:
@@ -187,6 +189,7 @@ class Runner:
                 catalogs,
                 state=around.state,
                 on_event=around.on_event,
+                on_call=around.on_call,
                 rule=around.rule(self.name),
             )
         except Exception as error:

@@ -60,7 +60,7 @@ def parse_shard(text: str) -> Shard:
     Raises:
         UsageError: it is not written like that, or there is no such shard.
     """
-    found = re.fullmatch(r"(?:[a-z0-9.-]*-)?([0-9]{1,4})/([0-9]{1,4})", text.strip())
+    found = re.fullmatch(r"(?:[a-z0-9][a-z0-9.-]*-)?([0-9]{1,4})/([0-9]{1,4})", text.strip())
     if found is None:
         raise UsageError(
             f"{text[:80]!r} is no shard", "write INDEX/COUNT, such as 0/3 for the first of three"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from reconciler.controller.trouble import described
 
 #: Tells a sentence.
 Say = Callable[[str], None]
+
+
+#: What kopf warns of although it is meant to be so.
+_KNOWN: Final = frozenset({"OS signals are ignored: running not in the main thread."})
 
 
 @contextmanager
@@ -46,7 +50,7 @@ class Sentences(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = f"{record.name.partition('.')[0]}: {record.getMessage()}".splitlines()[0][:500]
-        if text != self._last:
+        if text != self._last and record.getMessage() not in _KNOWN:
             self._last = text
             self._say(text)
 

@@ -13,5 +13,6 @@ from reconciler.web.admission import read_token as read_token
 from reconciler.web.controlled import Controlled as Controlled
 from reconciler.web.feed import Feed as Feed
 from reconciler.web.metrics import Metrics as Metrics
+from reconciler.web.probes import Probes as Probes
 from reconciler.web.run import parse_listen as parse_listen
 from reconciler.web.run import serve as serve

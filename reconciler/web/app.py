@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -20,7 +20,6 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.controller.events import event_to_document
-from reconciler.controller.states import LASTING
 from reconciler.controller.status import Status, WatchedStatus, status_to_document
 from reconciler.errors import ReconcilerError
 from reconciler.web.admission import Admission, Logins
@@ -29,11 +28,10 @@ from reconciler.web.controlled import Controlled
 from reconciler.web.feed import Feed, Numbered
 from reconciler.web.metrics import Metrics
 from reconciler.web.page import page_headers, plan_headers, render_login, render_missing, render_page
+from reconciler.web.probes import WATCHER, Probes
 
 #: How long the controller may take to answer, in seconds. Afterwards it counts as stuck.
 PATIENCE = 10.0
-#: How late a look may be before the process counts as stuck: as much as the longest wait after a failure.
-OVERDUE: Final = timedelta(minutes=15)
 #: How long the page of a plan may take, in seconds. It may have thousands of prompts.
 RENDERING: Final = 60.0
 
@@ -72,6 +70,8 @@ class WebApp:
     asgi: ASGIApp = field(init=False)
     on_bug: Callable[[Exception], None] = lambda error: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    probes: Probes = WATCHER
+    approves: bool = True
     _questions: _Places = field(default_factory=lambda: _Places(8))
     _renders: _Places = field(default_factory=lambda: _Places(2))
     _followers: int = 0
@@ -80,14 +80,13 @@ class WebApp:
     # --- health and metrics ----------------------------------------------------------------------------------
 
     async def healthz(self, request: Request) -> Response:
-        """Whether the process works: its controller answers, and no look is long overdue."""
-        stuck = overdue(await self._status(), self.now())
-        return PlainTextResponse("stuck\n" if stuck else "ok\n", 503 if stuck else 200, headers=SAFE)
+        """Whether the process works: its controller answers, and nothing is stuck."""
+        works = self.probes.works(await self._status(), self.now())
+        return PlainTextResponse("ok\n" if works else "stuck\n", 200 if works else 503, headers=SAFE)
 
     async def readyz(self, request: Request) -> Response:
-        """Whether each catalog was looked at, successfully or not."""
-        status = await self._status()
-        ready = all(map(_attempted, status.catalogs))
+        """Whether the process does what it was started for."""
+        ready = self.probes.ready(await self._status())
         return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503, headers=SAFE)
 
     async def metrics_text(self, request: Request) -> Response:
@@ -170,7 +169,8 @@ class WebApp:
 
     async def page(self, request: Request) -> Response:
         status = await self._status()
-        html = await self._ask(partial(render_page, status, logged_in=self.admission.token is not None))
+        logged_in = self.admission.token is not None
+        html = await self._ask(partial(render_page, status, logged_in=logged_in, approves=self.approves))
         return HTMLResponse(html.encode("utf-8", "replace"), headers=page_headers())
 
     async def plan(self, request: Request) -> Response:
@@ -265,23 +265,34 @@ def build_app(
     token: str | None,
     hosts: frozenset[str] | None,
     cookie: str,
+    probes: Probes = WATCHER,
+    approves: bool = True,
+    bare: bool = False,
 ) -> WebApp:
-    """The application. ``hosts`` are the host names that requests may use if there is no token; None allows any."""
-    app = WebApp(controller, metrics, feed, Logins())
-    table: list[tuple[str, str, Handler]] = [
+    """The application. ``hosts`` are the host names that requests may use if there is no token; None allows any.
+    ``approves`` says whether plans are approved here, ``bare`` that only health and metrics are served."""
+    app = WebApp(controller, metrics, feed, Logins(), probes=probes, approves=approves)
+    measured: list[tuple[str, str, Handler]] = [
         ("GET", "/healthz", app.healthz),
         ("GET", "/readyz", app.readyz),
         ("GET", "/metrics", app.metrics_text),
-        ("GET", "/api/v1/status", app.status),
-        ("GET", "/api/v1/events", app.events),
-        ("POST", "/api/v1/reconcile", app.reconcile),
-        ("POST", "/api/v1/approve", app.approve),
-        ("GET", "/", app.page),
-        ("GET", "/plans/{digest}", app.plan),
-        ("GET", "/login", app.login_page),
-        ("POST", "/login", app.login),
-        ("POST", "/logout", app.logout),
     ]
+    table = (
+        measured
+        if bare
+        else [
+            *measured,
+            ("GET", "/api/v1/status", app.status),
+            ("GET", "/api/v1/events", app.events),
+            ("POST", "/api/v1/reconcile", app.reconcile),
+            ("POST", "/api/v1/approve", app.approve),
+            ("GET", "/", app.page),
+            ("GET", "/plans/{digest}", app.plan),
+            ("GET", "/login", app.login_page),
+            ("POST", "/login", app.login),
+            ("POST", "/logout", app.logout),
+        ]
+    )
     routes = [Route(path, app.answering(handler), methods=[method]) for method, path, handler in table]
     routes += [Route(path, _WrongMethod(app, path, table)) for path in dict.fromkeys(row[1] for row in table)]
     router = Router(routes, redirect_slashes=False, default=_not_found)
@@ -324,24 +335,9 @@ async def _read_object(request: Request, field: str) -> dict[str, Any]:
     return document
 
 
-def overdue(status: Status, now: datetime) -> bool:
-    """Whether a look is long overdue although nothing is under way for its account."""
-    busy = {one.account for one in status.catalogs if one.state not in LASTING}
-    return any(
-        one.next_look is not None and now - one.next_look > OVERDUE
-        for one in status.catalogs
-        if one.account not in busy and one.state != "Suspended"
-    )
-
-
 def _address(request: Request) -> str:
     """Where a request comes from; a proxy in front, if there is one."""
     return "" if request.client is None else request.client.host
-
-
-def _attempted(one: WatchedStatus) -> bool:
-    tried = one.last_look is not None or one.failure is not None
-    return tried or one.standby or one.state == "Suspended"
 
 
 def _pending(status: Status, digest: str) -> WatchedStatus | None:

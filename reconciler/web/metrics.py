@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any, Final
 
@@ -33,9 +33,11 @@ _HOW: Final = ("same", "delta", "full")
 
 
 class Metrics:
-    """Counts what happens. It is an ``OnEvent``, and may be called from any thread."""
+    """Counts what happens. It is an ``OnEvent``, and may be called from any thread. ``more`` returns further metrics,
+    read when they are asked for."""
 
     def __init__(self) -> None:
+        self.more: Callable[[], Iterable[Metric]] = lambda: ()
         self._registry = CollectorRegistry()
 
         def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
@@ -98,7 +100,7 @@ class Metrics:
         """All metrics as text, and its media type: OpenMetrics if it is accepted, else that of Prometheus."""
         self._begin(status)
         encode, media_type = choose_encoder(accept)
-        return encode(_Scrape(self._registry, status)), media_type
+        return encode(_Scrape(self._registry, status, self.more())), media_type
 
 
 def code_of(reply: Reply) -> str:
@@ -118,10 +120,11 @@ def actions(counted: Mapping[Any, Any]) -> Iterator[tuple[str, str, int]]:
 class _Scrape(CollectorRegistry):
     """What is counted, and what the status says, at one moment."""
 
-    def __init__(self, counted: CollectorRegistry, status: Status) -> None:
+    def __init__(self, counted: CollectorRegistry, status: Status, more: Iterable[Metric]) -> None:
         super().__init__()
         self._counted = counted
         self._status = status
+        self._more = more
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._counted.collect():
@@ -133,6 +136,7 @@ class _Scrape(CollectorRegistry):
         yield build
         yield from _of_accounts(self._status)
         yield from _of_catalogs(self._status)
+        yield from self._more
 
 
 def _of_accounts(status: Status) -> Iterator[Metric]:

@@ -64,10 +64,10 @@ _SESSIONS: Final = {
 }
 
 
-def render_page(status: Status, *, logged_in: bool) -> str:
-    """The page. ``logged_in`` says that there is a login that can end."""
+def render_page(status: Status, *, logged_in: bool, approves: bool = True) -> str:
+    """The page. ``logged_in`` says that there is a login that can end, ``approves`` that plans are approved here."""
     states = Counter(one.state for one in status.catalogs)
-    waiting = sum(map(approvable, status.catalogs))
+    waiting = [approves and approvable(one) for one in status.catalogs]
     return (
         _environment()
         .get_template("watch.html.jinja")
@@ -84,8 +84,8 @@ def render_page(status: Status, *, logged_in: bool) -> str:
                         (_SESSIONS.get(what, what), number) for what, number in one.sessions.items() if number
                     ],
                     "plan": one.plan,
-                    "open": waiting == 1 and approvable(one),
-                    "approvable": approvable(one),
+                    "open": waiting[index] and sum(waiting) == 1,
+                    "approvable": waiting[index],
                     "changes": changes(one.plan),
                 }
                 for index, one in enumerate(status.catalogs)

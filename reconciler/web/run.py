@@ -13,6 +13,7 @@ from reconciler.web.app import build_app
 from reconciler.web.controlled import Controlled
 from reconciler.web.feed import Feed
 from reconciler.web.metrics import Metrics
+from reconciler.web.probes import WATCHER, Probes
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
@@ -38,6 +39,9 @@ def serve(
     metrics: Metrics,
     feed: Feed,
     on_bug: Callable[[Exception], None] | None = None,
+    probes: Probes = WATCHER,
+    approves: bool = True,
+    open_metrics: bool = False,
 ) -> Iterator[str]:
     """Serve a controller until the block ends. Yields the address, without a trailing slash.
 
@@ -47,14 +51,19 @@ def serve(
         metrics: what ``/metrics`` shows. Give it to the controller as an ``OnEvent``.
         feed: what ``/api/v1/events`` shows. Give it to the controller as an ``OnEvent``.
         on_bug: called with each exception that was answered with 500. Without it, the first is raised in the end.
+        probes: what ``/healthz`` and ``/readyz`` say.
+        approves: whether the page offers to approve plans.
+        open_metrics: without a token, on an address that others can reach, serve health and metrics alone.
 
     Raises:
-        UsageError: ``listen`` has another form, or the address is not loopback and there is no token.
+        UsageError: ``listen`` has another form, or the address is not loopback, and neither a token nor
+            ``open_metrics`` is given.
         ReconcilerError: the address can't be listened on.
     """
     host, port = parse_listen(listen)
     loopback = is_loopback(host)
-    if token is None and not loopback:
+    bare = token is None and not loopback
+    if bare and not open_metrics:
         raise UsageError(
             f"{listen} can be reached from other machines, and no token is set",
             "add `--token-file=FILE`, or listen on 127.0.0.1",
@@ -67,6 +76,9 @@ def serve(
         token=token,
         hosts=LOOPBACK | {name} if loopback else None,
         cookie=f"reconciler_{port}",
+        probes=probes,
+        approves=approves,
+        bare=bare,
     )
     bugs: list[Exception] = []
     app.on_bug = on_bug or bugs.append

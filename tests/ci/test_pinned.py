@@ -14,8 +14,14 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+#: The extras that the image has.
+IMAGE = ("operator",)
 FILES = {
     "runtime": PROJECT["project"]["dependencies"],
+    "image": [
+        *PROJECT["project"]["dependencies"],
+        *(one for extra in IMAGE for one in PROJECT["project"]["optional-dependencies"][extra]),
+    ],
     "build": PROJECT["build-system"]["requires"],
 }
 #: Where the action and the image run.
@@ -73,9 +79,10 @@ def test_a_pinned_version_is_one_that_the_project_allows(name: str) -> None:
         assert one.specifier.contains(versions[canonicalize_name(one.name)]), one
 
 
-def test_exactly_what_the_command_needs_is_pinned() -> None:
-    versions = {one: str(found.specifier)[2:] for one, (found, _) in pinned("runtime").items()}
-    found, complete = needed(FILES["runtime"], versions)
+@pytest.mark.parametrize("name", ["runtime", "image"])
+def test_exactly_what_the_command_needs_is_pinned(name: str) -> None:
+    versions = {one: str(found.specifier)[2:] for one, (found, _) in pinned(name).items()}
+    found, complete = needed(FILES[name], versions)
     assert found <= versions.keys()
     assert not complete or found == versions.keys()
 
@@ -85,6 +92,16 @@ def test_no_address_is_in_the_files(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert "://" not in text
     assert not re.search(r"^\s*-(?!-hash=)", text, re.MULTILINE)  # an option could name an index
+
+
+def test_the_image_has_the_versions_of_the_action_and_its_extras() -> None:
+    action, image = pinned("runtime"), pinned("image")
+    assert {name: image[name][0].specifier for name in action} == {
+        name: found.specifier for name, (found, _) in action.items()
+    }
+    assert "requirements/image.txt" in (ROOT / "Dockerfile").read_text()
+    head = (ROOT / "requirements" / "image.txt").read_text().partition("\n")[0]
+    assert all(f"`{extra}`" in head for extra in IMAGE)
 
 
 def test_everything_that_installs_the_package_uses_the_pinned_files() -> None:

@@ -6,8 +6,13 @@ import http.server
 import os
 import posixpath
 import re
+import shlex
+import shutil
 import string
+import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
@@ -16,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.controller import git_source
 from reconciler.controller.git_access import Credentials, access_to, fits
 from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.errors import ReconcilerError
@@ -352,6 +358,44 @@ class TestSsh:
         with pytest.raises(ReconcilerError, match="is for other repositories than this one"):
             GitSource(place, tmp_path / "state", credentials=lambda: given).newest()
         assert not log.exists()
+
+    @pytest.mark.skipif(not shutil.which("ssh"), reason="there is no ssh")
+    def test_the_real_program_takes_the_options(self) -> None:
+        url = "ssh://git@git.example.com/personas.git"
+        with access_to(url, identity("ssh://git@git.example.com")) as access:
+            words = shlex.split(access.environ["GIT_SSH_COMMAND"])
+            done = subprocess.run(
+                [*words, "-G", "git@git.example.com"], capture_output=True, text=True, check=True
+            )
+        options = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+        assert options["stricthostkeychecking"] == "true"
+        assert options["identitiesonly"] == options["batchmode"] == "yes"
+        assert options["identityagent"] == "none"
+
+
+class TestConnections:
+    """Hundreds of sources begin at the same moment."""
+
+    def test_only_so_many_connect_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = tmp_path / "bin" / "git"
+        program.parent.mkdir()
+        program.write_text(
+            '#!/bin/sh\ncd "$(dirname "$0")"; touch "$$.running"; ls -- *.running | wc -l >> log\n'
+            'sleep 0.05; rm "$$.running"; printf "c0ffee\\trefs/heads/main\\n"\n'
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        monkeypatch.setattr(git_source, "_CONNECTIONS", threading.BoundedSemaphore(2))
+
+        def newest(number: int) -> None:
+            source = GitSource(GitPlace(f"https://git.example.com/{number}", "main"), tmp_path / "state")
+            assert source.newest() == "c0ffee"
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(newest, range(8)))
+        counts = [int(line) for line in (program.parent / "log").read_text().split()]
+        assert len(counts) == 8
+        assert max(counts) <= 2
 
 
 def test_the_pattern_of_hosts_takes_addresses(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import yaml
 
 from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
 from tests.git_server import Served, fake_ssh, serving_repositories
-from tests.operator.plane import Plane, missing, plane
+from tests.operator.plane import Plane, free_port, missing, plane
 from tests.support import API_KEY, LEARNED, learned_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -65,6 +65,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
+    url: str  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
@@ -75,21 +76,29 @@ class Operator:
         return self.child.wait(20)
 
 
+ACCOUNT = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator"
+
+
 def start(
-    cluster: Plane, folder: Path, *words: str, program: Sequence[str] = ("reconciler",), **environ: str
+    cluster: Plane,
+    folder: Path,
+    *words: str,
+    account: str = ACCOUNT,
+    program: Sequence[str] = ("reconciler",),
+    **environ: str,
 ) -> Operator:
     """An operator with the token of its service account. ``program`` is a module with its first arguments, and
     ``environ`` are variables of its environment."""
-    path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", path, body)["status"]["token"]
+    token = cluster.call("POST", f"{account}/token", body)["status"]["token"]
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
+    url = f"127.0.0.1:{free_port()}"
     command = ["-m", *program, "operator", f"--state-dir={folder / 'state'}", f"--catalogs={catalogs}"]
     with log.open("w") as file:
         child = subprocess.Popen(
-            [sys.executable, *command, "--lease-namespace=reconciler", *words],
+            [sys.executable, *command, "--lease-namespace=reconciler", f"--listen={url}", *words],
             env={
                 **os.environ,
                 "KUBECONFIG": str(cluster.kubeconfig(token, f"operator-{next(NUMBERS)}")),
@@ -99,12 +108,12 @@ def start(
             stderr=file,
             text=True,
         )
-    return Operator(child, catalogs, log)
+    return Operator(child, catalogs, log, f"http://{url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """The operator of all tests. At its end, it stops in an orderly way."""
+    """The operator of all tests of a file. At its end, it stops in an orderly way."""
     folder = tmp_path_factory.mktemp("operator")
     programs = fake_ssh(folder / "bin").parent
     found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")

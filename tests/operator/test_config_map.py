@@ -168,8 +168,9 @@ class TestReading:
         with pytest.raises(ReconcilerError, match="no longer has the revision"):
             source.folder(first)
 
+    @pytest.mark.parametrize("by", ["time", "annotation"])
     def test_a_deletion_that_the_watch_missed_is_noticed(
-        self, api: Api, inputs: Inputs, tmp_path: Path
+        self, api: Api, inputs: Inputs, tmp_path: Path, by: str
     ) -> None:
         now = [0.0]
         source = ConfigMapSource(SHOP, None, tmp_path, inputs, clock=lambda: now[0])
@@ -177,7 +178,9 @@ class TestReading:
         source.newest()
         api.there.clear()
         source.newest()
-        now[0] = 1000
+        now[0] = 1000 if by == "time" else 1
+        if by == "annotation":
+            inputs.forget("1")
         with pytest.raises(NoCatalogError, match="there is no ConfigMap team/shop"):
             source.newest()
 

@@ -89,7 +89,7 @@ class TestConfigMap:
         assert here.server.store.update_session(here.rows()["Alice"].session_id, prompt="Be rude.")
         here.spec(mode="Repair")  # with a loop of its own, which has never seen the applied revision
         eventually(lambda: here.rows()["Alice"].prompt == "Be kind.")
-        assert here.get()["status"]["lastAppliedRevision"] == applied
+        eventually(lambda: here.get()["status"].get("lastAppliedRevision") == applied)
 
     def test_items_that_can_not_be_used(self, here: World) -> None:
         given = [{"key": key, "path": "catalog.yaml"} for key in ("catalog.yaml", "all.yaml")]

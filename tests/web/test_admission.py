@@ -291,3 +291,22 @@ def test_the_documentation_names_the_limits() -> None:
 def test_a_head_cannot_take_for_ever(web: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_server, "HEAD_TIME", 0.05)
     assert sent(web, "GET / HTTP/1.1\nHost: {host}\nX: ") == b""
+
+
+def test_health_and_metrics_can_be_open_to_others_and_nothing_else(tmp_path: Path) -> None:
+    controller = Scripted()
+    controller.drift()
+    with serve(controller, "0.0.0.0:0", metrics=Metrics(), feed=Feed(), open_metrics=True) as url:
+        web = Outside(controller, url.replace("0.0.0.0", "127.0.0.1"))
+        assert web.get("/healthz").text == "ok\n"
+        assert web.get("/readyz").text == "ready\n"
+        assert "reconciler_drifted_sessions" in web.get("/metrics", headers={"Host": "10.0.0.7:9464"}).text
+        for method, path in [*EVERYTHING, ("GET", "/login"), ("POST", "/login")]:
+            if path != "/metrics":
+                assert asked(web, method, path, {}).status_code == 404
+        assert controller.asked == []
+
+
+def test_with_a_token_open_metrics_are_not_open() -> None:
+    with serve(Scripted(), "127.0.0.1:0", TOKEN, metrics=Metrics(), feed=Feed(), open_metrics=True) as url:
+        assert requests.get(f"{url}/metrics", timeout=20).status_code == 401

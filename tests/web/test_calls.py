@@ -19,7 +19,7 @@ import requests
 from reconciler.controller.status import Status
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.schemas import check_document
-from reconciler.web import app, parse_listen, serve
+from reconciler.web import app, parse_listen, probes, serve
 from reconciler.web.health import check
 from tests.web.conftest import Outside
 from tests.web.scripted import DIGEST, NOW, Scripted, pending, watched
@@ -42,13 +42,13 @@ def test_it_is_not_healthy_when_a_look_is_long_overdue() -> None:
     def stuck(**given: Any) -> bool:
         one = watched(next_look=NOW, **given)
         other = watched("museum", next_look=None, state=given.get("state", "InSync"))
-        return app.overdue(Status("", NOW, (), (one, other)), NOW + timedelta(minutes=16))
+        return not probes.on_time(Status("", NOW, (), (one, other)), NOW + timedelta(minutes=16))
 
     assert stuck()
     assert stuck(state="Failing")
     assert not stuck(state="Applying")  # which may take long, and holds up the others of its account
     assert not stuck(state="Suspended")
-    assert not app.overdue(Status("", NOW, (), (watched(next_look=NOW),)), NOW + timedelta(minutes=14))
+    assert probes.on_time(Status("", NOW, (), (watched(next_look=NOW),)), NOW + timedelta(minutes=14))
 
 
 def test_it_is_not_healthy_if_it_says_so(web: Outside) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 
+from reconciler.cli.listen_options import listen_option, token_option
 from reconciler.cli.options import state_option
 from reconciler.cli.sections import SectionedCommand
 from reconciler.cli.stopping import orderly_stop
@@ -45,6 +46,8 @@ from reconciler.errors import ExitCode, ReconcilerError
     show_default=True,
     help="The form of the log on stderr: one line an event.",
 )
+@listen_option
+@token_option
 @state_option
 def command(
     namespaces: tuple[str, ...],
@@ -52,12 +55,14 @@ def command(
     shard: str | None,
     state_dir: Path | None,
     catalogs: Path | None,
-    log_format: Literal["text", "json"],
+    **flags: Any,
 ) -> int:
     """Run the controller of `watch` in Kubernetes: follow the PersonaCatalog resources of a cluster.
 
     It needs the extra `operator`: pip install 'persona-reconciler[operator]'. The cluster is that of the pod's service
     account, or of KUBECONFIG. Only the process that holds the lease looks and writes; others stand by.
+
+    Without --token-file, an address that others can reach serves only health and metrics.
 
     The first SIGTERM or Ctrl-C starts no new writes, finishes those in flight, and exits with 0. A second one ends at
     once.
@@ -69,25 +74,31 @@ def command(
             "the operator needs the extra `operator`, which is not installed",
             "pip install 'persona-reconciler[operator]'",
         ) from None
-    from reconciler.cli.event_log import event_log
+    from reconciler.cli.outside import check_flags, outside
     from reconciler.operator.run import Operator, Options
     from reconciler.operator.shards import WHOLE, parse_shard
     from reconciler.state import FOLDER, open_state
-    from reconciler.text.escape import terminal
+    from reconciler.web import Probes
 
+    flags |= {"log_all": False, "notify": (), "notify_secret_file": None}
+    check_flags(flags, once=False)
     own = WHOLE if shard is None else parse_shard(shard)
     state = open_state(state_dir or Path(FOLDER)).absolute()
     options = Options(state, catalogs, namespaces, lease_namespace, own)
-    operator = Operator(
-        options,
-        lambda text: click.echo(terminal(text), err=True),
-        [event_log(log_format, verbose=False)],
-    )
+    with outside(flags) as seen:
+        operator = Operator(options, seen.say, seen.on_event, seen.on_call)
+        if seen.metrics is not None:
+            seen.metrics.more = operator.overview.metrics
 
-    def stop() -> None:
-        click.echo("stopping: writes in flight finish, no new ones start", err=True)
-        operator.stop()
+        def stop() -> None:
+            seen.say("stopping: writes in flight finish, no new ones start")
+            operator.stop()
 
-    with orderly_stop(stop):
-        operator.run()
+        with (
+            orderly_stop(stop),
+            seen.serving(
+                operator.overview, probes=Probes(operator.overview.ready), approves=False, open_metrics=True
+            ),
+        ):
+            operator.run()
     return ExitCode.OK

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler.cli.connect import Connection
+from reconciler.cli.listen_options import listen_option, token_option
 from reconciler.cli.options import (
     CatalogFlags,
     connection_options,
@@ -143,16 +144,8 @@ class WindowType(click.ParamType["Window"]):
     show_default=True,
     help="The form of the log on stderr: one line an event.",
 )
-@option_in("Seen from outside")(
-    "--listen",
-    metavar="HOST:PORT",
-    help="Serve a page, an API, health and metrics at this address, such as 127.0.0.1:9464.",
-)
-@option_in("Seen from outside")(
-    "--token-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file with the token that the watcher asks for. It needs one if others can reach its address.",
-)
+@listen_option
+@token_option
 @option_in("Seen from outside")(
     "--notify",
     metavar="URL",
