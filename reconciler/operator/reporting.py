@@ -30,8 +30,10 @@ _GATHERED: Final = 0.1
 _RESYNC: Final = 300.0
 _SOON: Final = 2.0
 
-#: How long to wait after an error that another attempt will not end (seconds).
+#: How long to wait after an error that another attempt will hardly end (seconds), and at first: an API server that has
+#: just been started refuses what it will allow.
 _AFTER_A_BUG: Final = 60.0
+_AT_FIRST: Final = 4.0
 
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
@@ -70,7 +72,8 @@ class Reporter:
         self._complained = ""
         self._untold: Event | None = None  # what could not be posted yet
         self._again = False
-        self._put_off: dict[str, float] = {}  # resources that can't be reported, until when (monotonic clock)
+        #: Resources that can't be reported: until when (monotonic clock), and how long that is.
+        self._put_off: dict[str, tuple[float, float]] = {}
 
     def __call__(self, event: Event) -> None:
         if event.kind in EVENTS or event.kind == "looked":
@@ -126,7 +129,8 @@ class Reporter:
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
         for one in resources:
-            if now < self._put_off.get(one.uid, now):
+            until, waited = self._put_off.get(one.uid, (now, _AT_FIRST / 4))
+            if now < until:
                 continue
             try:
                 self._write_one(fleet, one)
@@ -134,9 +138,12 @@ class Reporter:
                 if isinstance(error, ClusterError) and error.passing:
                     raise
                 self._say(f"{one.name} can't be reported: {sentence(error)}")
-                self._put_off[one.uid] = now + _AFTER_A_BUG  # the others are reported nevertheless
-        self._put_off = {uid: until for uid, until in self._put_off.items() if now < until}
+                wait = min(4 * waited, _AFTER_A_BUG)  # the others are reported nevertheless
+                self._put_off[one.uid] = now + wait, wait
+            else:
+                self._put_off.pop(one.uid, None)
         uids = {one.uid for one in resources}
+        self._put_off = {uid: waits for uid, waits in self._put_off.items() if uid in uids}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
 

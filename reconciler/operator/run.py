@@ -128,8 +128,10 @@ class Operator:
             try:
                 return self._read(fleet)
             except ClusterError as error:
-                if not error.passing or not self._lease.held() or self._ended.wait(1.0):
+                if not error.passing or not self._lease.held():
                     raise
+                if self._ended.wait(1.0):
+                    return None
                 if (message := error.problems[0].message) != told:
                     told = message
                     self._say(f"trying again: {message}")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -61,11 +62,19 @@ class Replica:
     def says(self, text: str, seconds: float = 20) -> None:
         eventually(lambda: self.said(text), lambda: f"not said: {text!r}\n{self.log.read_text()}", seconds)
 
-    def end(self, number: int = 15) -> int:
+    def end(self) -> int:
         """End it in an orderly way, and return its exit code."""
         if self.process.returncode is None:
-            os.kill(self.process.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGTERM)
         return self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended by itself."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait(60)
 
     def made(self, entry: LoggedRequest) -> bool:
         """Whether a request to the service came from this replica."""
@@ -207,7 +216,7 @@ def stage(
             yield found
         finally:
             for one in found.replicas:
-                one.process.kill()
+                one.kill()
 
 
 def never_both(here: Stage, first: Replica, second: Replica, until: float = inf) -> None:

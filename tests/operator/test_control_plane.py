@@ -128,6 +128,7 @@ def test_the_api_server_is_restarted_in_the_middle_of_an_apply(
     here: Stage, door: Gate, cluster: Plane
 ) -> None:
     """It comes back without the history of the watches: what was deleted in between is in no watch (410 Gone)."""
+    here.term = 60  # a busy machine may take long to start it
     first = here.start("first")
     observed(here, "extra")
     here.becomes("Synced", "PlanPending", name="extra")
@@ -271,3 +272,19 @@ def test_a_start_into_an_outage(here: Stage, door: Gate) -> None:
         first.says("trying again: ")
     here.becomes("Synced", "InSync")
     ended_well(here, first)
+
+
+@pytest.mark.full
+def test_one_refused_status_does_not_keep_the_others_from_being_written(here: Stage, door: Gate) -> None:
+    here.add()
+    observed(here, "extra")
+    with door.answering(lambda asked: 403 if asked.path.endswith("/shop/status") else None):
+        began = time.time()
+        first = here.start("first")
+        here.becomes("Synced", "PlanPending", name="extra")
+        first.says(f"{here.namespace}/shop can't be reported: ")
+        time.sleep(2)
+    assert len(door.since(began, lambda asked: asked.path.endswith("/shop/status"))) < 3
+    here.is_done()
+    assert first.end() == 0
+    here.judge()
