@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 
 from reconciler.apply.archive import read_archive
 from tests.operator.conftest import Operator, World, eventually, start
-from tests.operator.plane import Plane
 from tests.operator.test_operator import rights
 
 FINALIZER = "reconciler.dev/sessions"
@@ -265,12 +264,9 @@ def test_a_source_that_is_gone_or_invalid(here: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(cluster: Plane, operator: Operator) -> Iterator[None]:
-    """Without the operator of all tests, which would be a second writer."""
+def alone(operator: Operator) -> None:
+    """Without the operator of the tests above, which would be a second writer."""
     assert operator.end() == 0
-    yield
-    operator.child = start(cluster, operator.catalogs.parent).child
-    eventually(lambda: "leading" in operator.log.read_text())
 
 
 @dataclass
@@ -288,7 +284,7 @@ class Own:
         program = ("tests.operator.child", name, "0", "1")
         found = start(self.here.cluster, self.folder / name, *words, program=program)
         self.running.append(found)
-        self.here.operator = Operator(found.child, self.here.operator.catalogs, found.log)
+        self.here.operator = replace(found, catalogs=self.here.operator.catalogs)
         return found
 
     def state(self, name: str) -> Path:

@@ -132,7 +132,8 @@ def test_the_younger_of_two_resources_for_one_catalog_is_in_conflict(here: World
     found = here.becomes("copy", Ready="Conflict")
     ready = found["status"]["conditions"][0]
     assert ready["message"] == (
-        f"{here.namespace}/shop is older and has the same catalog, environment and account"
+        f"{here.namespace}/shop is older and has the same catalog, environment and account "
+        "(hint: delete or suspend one of the two)"
     )
     here.told(("Warning", "Conflict"), name="copy")
     assert {row.prompt for row in here.rows().values()} == {"Be kind.", "Be brief."}

@@ -23,7 +23,8 @@ def test_the_page_has_the_reasons() -> None:
 
 
 def test_the_page_names_the_events() -> None:
-    assert all(f"`{reason}`" in PAGE for reason in (*(reason for _, reason in EVENTS.values()), NOT_STORED))
+    others = (NOT_STORED, "Removed", "Orphaned", "RemovalBlocked", "Forbidden")
+    assert all(f"`{reason}`" in PAGE for reason in (*(reason for _, reason in EVENTS.values()), *others))
 
 
 def test_the_page_lists_the_fields_of_the_spec() -> None:

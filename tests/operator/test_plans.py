@@ -93,7 +93,7 @@ def test_without_the_right_to_store_it_the_rest_goes_on(here: World) -> None:
         assert plan["message"].startswith("the whole plan can't be stored in the cluster: ")
         assert 'cannot patch resource "personaplans"' in plan["message"]
         assert plan["message"].endswith(
-            "kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml"
+            "kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml)"
         )
         here.told(("Warning", "PlanNotStored"))
         here.spec(mode="Apply")

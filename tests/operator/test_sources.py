@@ -53,8 +53,8 @@ class TestConfigMap:
         count = len(here.writes())
         here.cluster.call("DELETE", path(here))
         assert message(here.becomes(Ready="Failing")) == (
-            f"there is no ConfigMap {here.namespace}/shop. create it: "
-            f"kubectl -n {here.namespace} create configmap shop --from-file=FOLDER"
+            f"there is no ConfigMap {here.namespace}/shop (hint: create it: "
+            f"kubectl -n {here.namespace} create configmap shop --from-file=FOLDER)"
         )
         here.told(("Warning", "Failing"))
         # Not even drift is repaired: nobody says any more that the sessions are wanted like this.
@@ -95,7 +95,7 @@ class TestConfigMap:
         given = [{"key": key, "path": "catalog.yaml"} for key in ("catalog.yaml", "all.yaml")]
         here.add(source={"configMapRef": {"name": "shop", "items": given}})
         assert message(here.becomes(Ready="InvalidSpec")) == (
-            "`source.configMapRef.items` has the path 'catalog.yaml' twice. give each file its own"
+            "`source.configMapRef.items` has the path 'catalog.yaml' twice (hint: give each file its own)"
         )
         here.told(("Warning", "InvalidSpec"))
 
@@ -109,8 +109,8 @@ class TestGit:
         credentials(here, url=served.url, username="shop", password="wrong-token")
         here.add(mode="Apply", interval="1h", source=source(served.url))
         assert message(here.becomes(Ready="Failing")) == (
-            f"{served.url}/personas/.git: the credentials of the Secret {here.namespace}/git are refused. "
-            f"correct the Secret {here.namespace}/git"
+            f"{served.url}/personas/.git: the credentials of the Secret {here.namespace}/git are refused "
+            f"(hint: correct the Secret {here.namespace}/git)"
         )
         here.told(("Warning", "Failing"))
         credentials(here, url=served.url, username="shop", password=TOKEN + "\n")
@@ -140,7 +140,7 @@ class TestGit:
             here.add(source=source(thief))
             assert message(here.becomes(Ready="Failing")) == (
                 f"the Secret {here.namespace}/git is for other repositories than this one: its `url` is no prefix of "
-                "the address. name the Secret for this repository, or have its owner correct `url`"
+                "the address (hint: name the Secret for this repository, or have its owner correct `url`)"
             )
             here.add("account", source={"git": {"url": thief, "secretRef": {"name": "account"}}})
             assert "it has no `url`" in message(here.becomes("account", Ready="Failing"))
