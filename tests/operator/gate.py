@@ -36,8 +36,12 @@ class Asked:
         return "/leases" in self.path
 
 
-#: What to answer in place of the API server: a status; 0 closes the connection; None passes the request on.
-Rule: TypeAlias = Callable[[Asked], int | None]
+#: What to answer in place of the API server: a status, or all that a watch says; 0 closes the connection; None passes
+#: the request on.
+Rule: TypeAlias = Callable[[Asked], int | bytes | None]
+
+#: What a watch says whose history is gone.
+GONE = b'{"type": "ERROR", "object": {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired"}}\n'
 
 #: Which requests something concerns.
 Which: TypeAlias = Callable[[Asked], bool]
@@ -135,17 +139,21 @@ class _Handler(BaseHTTPRequestHandler):
         with self.gate.under_way(asked, self.connection), suppress(OSError, http.client.HTTPException):
             if self.gate.waits(asked):
                 return
-            status = self.gate.rule(asked)
-            if status is None:
+            said = self.gate.rule(asked)
+            if said is None:
                 self._ask(asked, body)
-            elif status:
-                self._refuse(status)
+            elif isinstance(said, bytes):
+                self._answer(200, said)
+            elif said:
+                self._refuse(said)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815 - the names that the library looks for
 
     def _refuse(self, status: int) -> None:
         said = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "code": status, "message": "not now"}
-        body = json.dumps({**said, "status": "Failure"}).encode()
+        self._answer(status, json.dumps({**said, "status": "Failure"}).encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -17,7 +17,7 @@ from reconciler.server import Fault, LoggedRequest
 from tests.faults.tally import Tally
 from tests.faults.world import NEW, write_catalog
 from tests.operator.conftest import eventually, installed_plane
-from tests.operator.gate import Asked, Gate, gate
+from tests.operator.gate import GONE, Asked, Gate, gate
 from tests.operator.plane import Plane
 from tests.operator.replicas import TERM, Replica, Stage, stage
 
@@ -58,6 +58,29 @@ def test_what_happens_while_no_connection_stands_is_seen_afterwards(here: Stage,
         time.sleep(2)
     seen_afterwards(here)
     few(door.since(began), time.time() - began)
+    ended_well(here, first)
+
+
+def test_what_was_deleted_before_the_history_of_a_watch_is_noticed(here: Stage, door: Gate) -> None:
+    """The watches are cut, and can't go on where they were. No watch tells any more what was deleted."""
+    first = leading(here)
+    observed(here, "extra")
+    here.becomes("Synced", "PlanPending", name="extra")
+    with door.answering(lambda asked: 0 if asked.watch else None):
+        door.cut(watch)
+        here.cluster.call("DELETE", here.path("extra"))
+    told: set[str] = set()
+
+    def gone(asked: Asked) -> bytes | None:
+        path = asked.path.partition("?")[0]
+        if not asked.watch or path in told:
+            return None
+        told.add(path)
+        return GONE
+
+    with door.answering(gone):
+        eventually(lambda: quiet(here), lambda: f"a deleted resource is looked at\n{here.logs()}")
+    assert len(told) == 3
     ended_well(here, first)
 
 
