@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from pathlib import Path
+from typing import Final, Protocol
 
 from reconciler.disk import create_beside
 from reconciler.errors import ReconcilerError
@@ -14,6 +15,37 @@ FOLDER = ".reconciler"
 
 #: The file with the salt for marks of API keys (:mod:`reconciler.ownership.account`): 64 hexadecimal digits.
 SALT = "salt"
+
+
+class Store(Protocol):
+    """Where a state folder outlives the machine. For any thread."""
+
+    def fetch(self) -> None:
+        """Bring what earlier processes saved into the folder. Called before anything in it is read.
+
+        Raises:
+            ReconcilerError: that is not possible now. The folder must not be relied on; try again later.
+        """
+
+    def save(self, path: Path) -> None:
+        """Save a file of the folder. It is on disk.
+
+        Raises:
+            ReconcilerError: it is not saved. Whatever relies on it must not be done.
+        """
+
+
+class OnDisk:
+    """The store of a folder that is nowhere but on this disk."""
+
+    def fetch(self) -> None:
+        """Nothing is elsewhere."""
+
+    def save(self, path: Path) -> None:
+        """The disk has it."""
+
+
+ON_DISK: Final = OnDisk()
 
 
 def open_state(folder: Path) -> Path:

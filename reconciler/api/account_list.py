@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
-from reconciler.api.account_rows import AccountRows, Keeps, View
+from reconciler.api.account_rows import AccountRows, Keeps, View, is_known
 from reconciler.api.changes import (
     Closing,
     Known,
@@ -23,6 +23,7 @@ from reconciler.api.changes import (
     Ordering,
     Slice,
     Stamp,
+    calls_of_listing,
     find_changes,
 )
 from reconciler.api.client import Client
@@ -31,7 +32,7 @@ from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
 from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
-from reconciler.domain import Keep, KnownKeep, Listing, LiveSession, Snapshot
+from reconciler.domain import Keep, Listing, LiveSession, Snapshot
 from reconciler.ownership.account import make_account
 
 #: How a look was made: nothing had changed, the changes were read, or the whole list was.
@@ -49,6 +50,9 @@ _FORGOTTEN: Final = 2
 #: How often the order may seem not to be by the latest change, because the session on top was just deleted.
 _DOUBTS: Final = 3
 
+#: How many calls reading the changes takes beside their pages: the newest session, and the first page again.
+_CALLS_BESIDE: Final = 2
+
 #: How many calls a look takes after some writes.
 _A_LOOK: Final = 4
 
@@ -62,6 +66,7 @@ class AccountList:
     ``clock`` returns seconds, and never jumps. ``full_interval`` (seconds) is how often the whole list is read.
 
     Attributes:
+        full_interval: as above; it may be changed.
         looks: how many looks were made, by how.
         mismatches: how many complete listings found a change that looks had missed.
         deltas: whether looks read the changes alone; ``why`` says why they do not.
@@ -76,7 +81,7 @@ class AccountList:
         self.why = ""
         self._client = client
         self._clock = clock
-        self._interval = full_interval
+        self.full_interval = full_interval
         self._lock = threading.RLock()
         self._expected: list[Keep] = []
         self._rows: AccountRows | None = None
@@ -85,6 +90,7 @@ class AccountList:
         self._looked_at = self._full_at = 0.0
         self._listing: Listing | None = None
         self._version = 0  # of the list: another number after every change
+        self._open = 0  # how many sessions have stamps that are not closed, as far as the last look showed
         self._slices = _ClientSlices(client)
         self._ordered = False  # whether it was seen that the service orders by the latest change
         self._doubts = 0
@@ -125,7 +131,7 @@ class AccountList:
             if view is None or full or not (recent > 0 and now <= self._looked_at + recent):
                 if view is None and keep not in self._expected:
                     self._expected.append(keep)
-                self._look(on_rows, full or view is None or now >= self._full_at + self._interval)
+                self._look(on_rows, full or view is None or now >= self._full_at + self.full_interval)
             assert self._rows is not None
             view = self._rows.view(keep)
             assert view is not None
@@ -144,7 +150,8 @@ class AccountList:
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
         rows, closing = self._rows, self._closing
         # A short list is read in one call.
-        if full or rows is None or self.deltas != "on" or closing.closed is None or self._is_short(rows):
+        cheap = self.deltas == "on" and closing.closed is not None and not full
+        if rows is None or not cheap or self._is_short(rows) or self._would_take_longer(rows):
             self._read_all(on_rows)
             return
         due = closing.due(self._clock())
@@ -161,6 +168,7 @@ class AccountList:
             note_account(self._client, live, self._numbers)
         differs = rows.update(changes.changed, changes.gone)
         closing.passed(due, changes.first)
+        self._open = sum(self._is_open(live) for live in changes.changed.values())
         self._took("delta" if differs else "same", changes.top, Listing(changes.calls, 1, "changes"))
 
     def _read_all(self, on_rows: OnRows | None) -> None:
@@ -169,7 +177,8 @@ class AccountList:
         first = self._latest(1) if self.deltas == "on" and not (before and self._is_short(before)) else None
         began = self._clock()
         due = self._closing.due(began)
-        reading = _Reading(self._client, self._keeps(began), before, self._closing.closed)
+        closes = self._closing.closes(due, None if first is None else first.stamps[0])
+        reading = _Reading(self._client, self._keeps(began), before, self._closing.closed, closes)
         found = list_anew(self._client, reading.keep, on_rows)
         if self.deltas == "on" and reading.unstamped:
             self._switch_off(_UNSTAMPED)
@@ -181,11 +190,11 @@ class AccountList:
         # All calls are made: from here on, nothing fails.
         if ordered and first is not None:
             self._closing.passed(due, first.stamps[0])
+            self._open = reading.open
         self._numbers |= reading.numbers
-        rows = self._rows = AccountRows(found.seen, reading.keeps.all)
+        rows = self._rows = AccountRows(found.seen, reading.keeps.all, before)
         for view in rows.views:
-            old = before.view(view.keep) if before else None
-            view.asked, view.snapshot = (old.asked, old.snapshot) if old else (began, None)
+            view.asked = view.asked or began
         self._expected = []
         self._full_at = began
         self._took("full", reading.top, found.listing)
@@ -228,15 +237,28 @@ class AccountList:
     def _is_short(self, rows: AccountRows) -> bool:
         return len(rows.seen.ids) <= self._slices.most
 
+    def _would_take_longer(self, rows: AccountRows) -> bool:
+        """Whether so many sessions have to be read again that the whole list takes no more calls."""
+        pages = 1 + self._open // self._slices.most
+        return pages + _CALLS_BESIDE >= calls_of_listing(len(rows.seen.ids), self._slices.most)
+
+    def _is_open(self, live: LiveSession) -> bool:
+        """Whether a later change could have the same stamp, or was listed late."""
+        stamp, closed = read_stamp(live.row, self._client.contract.session), self._closing.closed
+        return stamp is None or closed is None or stamp > closed
+
     def _keeps(self, now: float) -> list[Keep]:
         """What the next list is to be kept for: what was asked for lately, and what is going to be."""
         views = self._rows.views if self._rows else []
-        lately = [view for view in views if now <= view.asked + _FORGOTTEN * self._interval]
-        keeps: list[Keep] = []
-        for keep in [*self._expected, *(view.keep for view in sorted(lately, key=lambda one: -one.asked))]:
-            if keep not in keeps and not any(_is_covered(keep, other) for other in keeps):
-                keeps.append(keep)
-        return keeps
+        lately = [view for view in views if now <= view.asked + _FORGOTTEN * self.full_interval]
+        wanted = [*self._expected, *(view.keep for view in sorted(lately, key=lambda one: -one.asked))]
+        # Of another catalog's sessions, none keeps enough for this one's.
+        keeps: dict[object, list[Keep]] = {}
+        for keep in wanted:
+            others = keeps.setdefault(keep.scope if is_known(keep) else None, [])
+            if keep not in others and not any(_is_covered(keep, other) for other in others):
+                others.append(keep)
+        return [keep for some in keeps.values() for keep in some]
 
     def _switch_off(self, why: str) -> None:
         self.deltas, self.why = "off", f"{why}; {_LEARN}"
@@ -266,12 +288,18 @@ class _Reading:
     """A complete listing: what is kept of each session, and whether looks had missed something.
 
     ``top`` is the latest stamp, and ``unstamped`` says whether a session has none. ``missed`` says what was missed;
-    empty if nothing was.
+    empty if nothing was. ``open`` counts the sessions with stamps that this listing does not close.
     """
 
     def __init__(
-        self, client: Client, keeps: list[Keep], before: AccountRows | None, closed: Stamp | None
+        self,
+        client: Client,
+        keeps: list[Keep],
+        before: AccountRows | None,
+        closed: Stamp | None,
+        closes: Stamp | None,
     ) -> None:
+        self.open = 0
         self.keeps = Keeps(keeps)
         self.top: Stamp | None = None
         self.numbers: set[int | str] = set()
@@ -280,6 +308,7 @@ class _Reading:
         self._client = client
         self._before = before if closed is not None else None
         self._closed = closed or 0
+        self._closes = closes
         self._old_keeps = Keeps(before.keeps if before else [])
         self._lock = threading.Lock()
 
@@ -292,6 +321,7 @@ class _Reading:
         if stamp is not None:
             with self._lock:
                 self.top = stamp if self.top is None else max(self.top, stamp)
+                self.open += self._closes is None or stamp > self._closes
             if self._before is not None and stamp <= self._closed:
                 self._compare(live, row)
         return row
@@ -344,7 +374,7 @@ def note_account(client: Client, live: LiveSession, numbers: set[int | str]) -> 
 
 def _is_covered(keep: Keep, other: Keep) -> bool:
     """Whether what the other one keeps is enough, whatever sessions there are."""
-    return isinstance(keep, KnownKeep) and keep.beyond(other) == frozenset()
+    return is_known(keep) and keep.beyond(other) == frozenset()
 
 
 def _face(row: Row) -> object:

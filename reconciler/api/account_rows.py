@@ -10,9 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from reconciler.api.seen import Row, Seen
 from reconciler.domain import Keep, KnownKeep, LeftOut, LiveSession, Others, Snapshot
+
+
+def is_known(keep: Keep) -> TypeGuard[KnownKeep]:
+    """Whether it is a :class:`KnownKeep`. Asking for the protocol itself takes a hundred times as long."""
+    return hasattr(keep, "beyond")
 
 
 class Keeps:
@@ -20,7 +26,7 @@ class Keeps:
 
     def __init__(self, keeps: Iterable[Keep]) -> None:
         self.all = list(keeps)
-        known = [keep for keep in self.all if isinstance(keep, KnownKeep)]
+        known = [keep for keep in self.all if is_known(keep)]
         self._known = bool(known) and len(known) == len(self.all)
         self._scopes = {keep.scope for keep in known}
         self._ids = frozenset[int]().union(*(keep.ids for keep in known))
@@ -103,14 +109,29 @@ class View:
 
 
 class AccountRows:
-    """The sessions that were ``seen``, each in the form that :meth:`Keeps.smallest` gives for these ``keeps``."""
+    """The sessions that were ``seen``, each in the form that :meth:`Keeps.smallest` gives for these ``keeps``.
 
-    def __init__(self, seen: Seen, keeps: Iterable[Keep]) -> None:
+    ``before`` is what was seen before, and is not to be used any more: what differs from it is looked at alone.
+    """
+
+    def __init__(self, seen: Seen, keeps: Iterable[Keep], before: AccountRows | None = None) -> None:
         self.seen = seen
         self.views: list[View] = []
-        self._parts: dict[int, list[LiveSession]] = {}
+        self._parts: dict[int, list[LiveSession]] = before._parts if before else {}
+        old = {id(view.keep): view for view in before.views} if before else {}
+        differs = seen.differing(before.seen) if before else []
+        for session_id, _, _ in differs:
+            self._parts.pop(session_id, None)
         for keep in keeps:
-            self._show(keep)
+            view = old.get(id(keep))
+            if view is None:
+                self._show(keep)
+                continue
+            for session_id, was, row in differs:
+                view.remove(session_id, was)
+                if row is not None:
+                    view.add(session_id, row)
+            self.views.append(view)
 
     @property
     def keeps(self) -> list[Keep]:
@@ -122,7 +143,7 @@ class AccountRows:
         for view in self.views:
             if view.keep is keep or view.keep == keep:
                 return view
-        if isinstance(keep, KnownKeep):
+        if is_known(keep):
             for view in self.views:
                 more = keep.beyond(view.keep)
                 if more is not None and all(self._is_whole(one) for one in more):

@@ -126,10 +126,14 @@ class Closing:
         old = [stamp for at, stamp in self._shown if (now - at) * 1e6 >= self.margin]
         return max(old, default=None)
 
+    def closes(self, due: Stamp | None, top: Stamp | None) -> Stamp | None:
+        """The highest stamp that is closed when such a pass has ended."""
+        ends = [self.closed, due, None if top is None else top - self.margin - 1]
+        return max((one for one in ends if one is not None), default=None)
+
     def passed(self, due: Stamp | None, top: Stamp | None) -> None:
         """A pass ended. ``due`` is what :meth:`due` said when it began, ``top`` the stamp on top at its beginning."""
-        ends = [self.closed, due, None if top is None else top - self.margin - 1]
-        self.closed = max((one for one in ends if one is not None), default=None)
+        self.closed = self.closes(due, top)
         self._shown = [one for one in self._shown if self.closed is None or one[1] > self.closed]
 
 

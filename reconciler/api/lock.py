@@ -9,7 +9,7 @@ one run writes at a time. There are three limits:
 
 - Where lists lag, two runs may each miss the other's ticket.
 - A run that the system suspends for longer than its expiry may have one write under way when it is overtaken.
-- A run whose lock is broken by hand goes on until its next renewal, at most :data:`_RENEW` seconds later.
+- A run whose lock is broken by hand goes on until its next renewal, at most :data:`RENEW` seconds later by default.
 
 Whoever knows that a holder is dead need not wait for its ticket to expire (``dead``).
 
@@ -49,7 +49,7 @@ SKEW = 30.0
 
 #: How often a ticket is renewed (seconds), or three times in its life, whichever is sooner. Far more often than is
 #: needed to keep it: a renewal is a single call, and it tells the run when its ticket is gone.
-_RENEW = 2.0
+RENEW: Final = 2.0
 
 #: How long a run that ends waits for a renewal under way (seconds). A later one finds no ticket.
 _LEAVE = 2.0
@@ -122,13 +122,14 @@ def locked(
     settle: float,
     on_wait: Callable[[Ticket], None],
     ttl: float = TTL,
+    renew: float = RENEW,
     dead: Callable[[str], bool] = lambda holder: False,
 ) -> Iterator[Callable[[], bool]]:
     """Hold the lock during the block. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long the list may lag behind the
     creation of a ticket. ``on_wait`` is called once for each holder that is waited for. ``dead`` says whether a holder
-    is known to write no more; its ticket is removed.
+    is known to write no more; its ticket is removed. ``renew`` is how often (seconds) the ticket is renewed.
 
     Raises:
         LockHeldError: somebody else held it for longer than that.
@@ -139,7 +140,7 @@ def locked(
     _refuse_if_unable(client.contract, desk)
     try:
         mine = desk.draw(client)
-        lock = _Held(client.uncancellable(), desk, mine)
+        lock = _Held(client.uncancellable(), desk, mine, min(renew, ttl / 3))
         lock.start()
         try:
             _wait_for_turn(client, desk, mine, timeout, on_wait, lock, dead)
@@ -335,10 +336,11 @@ class _Held:
     Only this thread uses ``client``: its waits end when the run does. ``gone`` says that the ticket was deleted.
     """
 
-    def __init__(self, client: Client, desk: _Desk, mine: int) -> None:
+    def __init__(self, client: Client, desk: _Desk, mine: int, renew: float) -> None:
         self.gone = False
         self._client, self._desk, self._mine = client, desk, mine
         self._good_until = _in(desk.ttl)
+        self._renew_every = renew
         self._thread = threading.Thread(target=self._renew, name="lock", daemon=True)
 
     def start(self) -> None:
@@ -363,7 +365,7 @@ class _Held:
     def _renew(self) -> None:
         with suppress(Interrupted):
             while not self.gone:
-                self._client.limiter.stop.sleep(min(_RENEW, self._desk.ttl / 3))
+                self._client.limiter.stop.sleep(self._renew_every)
                 self._renew_once()
 
     def _renew_once(self) -> None:

@@ -92,6 +92,15 @@ class Seen:
             if not kind
         )
 
+    def differing(self, before: Seen) -> list[tuple[int, Row | None, Row | None]]:
+        """What differs from what was seen before: the id, and what was and is kept of the session, if anything."""
+        found = []
+        for session_id in sorted({*self._ids, *before._ids}):
+            was, row = before.row(session_id), self.row(session_id)
+            if was is not row and was != row:
+                found.append((session_id, was, row))
+        return found
+
     def left_out(self) -> LeftOut:
         """How many sessions are only counted."""
         return LeftOut(**{name: self._kinds.count(number) for name, number in _KINDS.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from reconciler.domain import LiveSession
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.ownership.account import UNKNOWN, Account, account_from_json, account_to_json
 from reconciler.ownership.tag import Identity
+from reconciler.state import ON_DISK
 from reconciler.text.timestamps import read_timestamp
 from reconciler.values import DEEPEST, parse_json
 
@@ -30,13 +31,15 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A folder of archived sessions. ``run`` and ``started`` (UTC, ISO 8601) are those of the run that writes."""
+    """A folder of archived sessions. ``run`` and ``started`` (UTC, ISO 8601) are those of the run that writes. ``save``
+    is :meth:`reconciler.state.Store.save`."""
 
     folder: Path
     run: str
     started: str
     endpoint: str
     account: Account = UNKNOWN
+    save: Callable[[Path], None] = ON_DISK.save
 
     def prepare(self) -> None:
         """Create the folder.
@@ -77,7 +80,7 @@ class Archive:
         Returns the archive id.
 
         Raises:
-            ReconcilerError: it is not on disk. Then the write must not happen.
+            ReconcilerError: it is not on disk, or not saved. Then the write must not happen.
         """
         moment = self.started.replace("-", "").replace(":", "")[:15]
         first = archive_id = f"{moment}-{self.run}-{live.session_id}-{before}"
@@ -101,8 +104,9 @@ class Archive:
             "session": live.row,
             "messages": messages,
         }
+        path = self.folder / f"{archive_id}.json"
         try:
-            write_durably(self.folder / f"{archive_id}.json", json.dumps(document, indent=1) + "\n")
+            write_durably(path, json.dumps(document, indent=1) + "\n")
         except OSError as error:
             raise self._unwritable(error) from None
         except RecursionError:
@@ -110,6 +114,7 @@ class Archive:
                 f"#{live.session_id} can't be archived: it contains values that are nested too deeply",
                 "nothing is changed before its previous state is on disk",
             ) from None
+        self.save(path)
         return archive_id
 
     def _unwritable(self, error: OSError) -> ReconcilerError:

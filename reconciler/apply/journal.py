@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from reconciler.disk import open_regular
 from reconciler.domain import Written
@@ -23,6 +23,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.ownership.account import Account, account_from_json, make_account
 from reconciler.ownership.tag import Identity
 from reconciler.plan.outside import LastWrite
+from reconciler.state import ON_DISK
 from reconciler.text.timestamps import read_timestamp, write_timestamp
 from reconciler.values import DEEPEST, parse_json
 
@@ -30,6 +31,9 @@ FILE = "journal.jsonl"
 
 #: The longest line that is read (bytes). Lines of this program have a few hundred.
 _LONGEST = 2**20
+
+#: What says how a write went. If it is lost, the intent counts as a write whose outcome is unknown.
+_OUTCOMES: Final = frozenset({"applied", "failed", "unknown", "not tried"})
 
 #: A line of the journal.
 Entry: TypeAlias = Mapping[str, Any]
@@ -41,10 +45,15 @@ def new_run() -> str:
 
 
 class Journal:
-    """Appends to one file. Use it as a context manager; safe to use from many threads."""
+    """Appends to one file. Use it as a context manager; safe to use from many threads.
 
-    def __init__(self, path: Path) -> None:
+    ``save`` is :meth:`reconciler.state.Store.save`. It is called before anything that relies on an entry is done:
+    outcomes are saved with whatever comes next.
+    """
+
+    def __init__(self, path: Path, save: Callable[[Path], None] = ON_DISK.save) -> None:
         self.path = path
+        self._save = save
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             _end_torn_line(path, self._file)
@@ -55,7 +64,8 @@ class Journal:
         self._written = 0  # lines passed in
         self._synced = 0  # lines on disk
         self._syncing = False
-        self._broken: OSError | None = None
+        self._relied_on = False  # whether a waiting line has to be saved
+        self._broken: OSError | ReconcilerError | None = None
 
     def __enter__(self) -> Journal:
         return self
@@ -73,14 +83,15 @@ class Journal:
         self.append({"run": run, "at": at, "event": event, **facts})
 
     def append(self, entry: Entry) -> None:
-        """Write one entry. It is on disk when this returns.
+        """Write one entry. When this returns, it is on disk, and saved unless it is an outcome.
 
         Raises:
-            ReconcilerError: it is not on disk. Then nothing may be written to the service.
+            ReconcilerError: it is not. Then nothing may be written to the service.
         """
         line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
         with self._condition:
             self._waiting.append(line)
+            self._relied_on |= entry.get("event") not in _OUTCOMES
             self._written += 1
             mine = self._written
             while self._synced < mine and not self._broken:
@@ -94,14 +105,16 @@ class Journal:
     def _sync(self) -> None:
         """Write and sync the waiting lines, while others queue up. The lock is held on entry and on return."""
         lines, self._waiting = self._waiting, []
-        upto = self._written
-        self._syncing = True
+        upto, relied_on = self._written, self._relied_on
+        self._syncing, self._relied_on = True, False
         self._condition.release()
-        broken: OSError | None = None
+        broken: OSError | ReconcilerError | None = None
         try:
             _write_all(self._file, b"".join(lines))
             os.fsync(self._file)
-        except OSError as error:
+            if relied_on:
+                self._save(self.path)
+        except (OSError, ReconcilerError) as error:
             broken = error
         finally:
             self._condition.acquire()
@@ -111,7 +124,9 @@ class Journal:
                 self._synced = upto
             self._condition.notify_all()
 
-    def _unwritable(self, error: OSError) -> ReconcilerError:
+    def _unwritable(self, error: OSError | ReconcilerError) -> ReconcilerError:
+        if isinstance(error, ReconcilerError):
+            return ReconcilerError(error.problems)
         return ReconcilerError(
             f"the journal {self.path} can't be written: {error.strerror}",
             "nothing is written to the service without a record of it: make room, or fix the folder's permissions",

@@ -37,6 +37,7 @@ from reconciler.ownership.account import Account, account_to_json
 from reconciler.plan.capabilities import refuse_if_unable
 from reconciler.plan.keep import keep_for_plan
 from reconciler.plan.types import Action, ActionKind, Plan
+from reconciler.state import ON_DISK
 from reconciler.text.timestamps import write_timestamp
 
 #: The order of actions: those that keep or create a session come before those that end one.
@@ -58,6 +59,7 @@ class ApplyOptions:
     - ``account``: the mark of the account for journal and archive. None: take it from the list.
     - ``listed_at``: when the snapshot was listed, by the limiter's clock, if that was after the lock was taken and the
       plan was made from it: the list need not be read again before the first write.
+    - ``save``: where journal and archive outlive this machine: :meth:`reconciler.state.Store.save`.
     """
 
     state: Path
@@ -70,6 +72,7 @@ class ApplyOptions:
     holding: Callable[[], bool] = lambda: True
     account: Account | None = None
     listed_at: float | None = None
+    save: Callable[[Path], None] = ON_DISK.save
 
 
 def apply_plan(
@@ -96,15 +99,14 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
-    started = write_timestamp(datetime.now(UTC), "milliseconds")
     folder, run = options.archive or options.state / archives.FOLDER, options.run
-    archive = Archive(folder, run, started, client.endpoint.name)
+    started = write_timestamp(datetime.now(UTC), "milliseconds")
+    archive = Archive(folder, run, started, client.endpoint.name, save=_or_stop(options.save, stop))
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
-    with Journal(options.state / journals.FILE) as journal:
-        now = client.limiter.now()
-        seen = now if options.listed_at is None else options.listed_at
+    with Journal(options.state / journals.FILE, archive.save) as journal:
+        seen = client.limiter.now() if options.listed_at is None else options.listed_at
         fresh = options.listed_at is not None and not tries_changes(plan, client)
         anew = options.recheck or snapshot is None or _is_cheaper(plan, lister, snapshot)
         if snapshot is None or (anew and not fresh):
@@ -134,6 +136,19 @@ def apply_plan(
         with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _or_stop(save: Callable[[Path], None], stop: Cancellation) -> Callable[[Path], None]:
+    """``save``, which ends the run if it fails: the next action would have to wait as long, and fail, too."""
+
+    def saving(path: Path) -> None:
+        try:
+            save(path)
+        except ReconcilerError as error:
+            stop.set(str(error))
+            raise
+
+    return saving
 
 
 def _checked_anew(plan: Plan, client: Client, lister: Lister) -> Snapshot:

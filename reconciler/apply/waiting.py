@@ -68,11 +68,13 @@ def hold_lock(
     wanted: bool,
     on_wait: Callable[[Ticket], None],
     dead: Callable[[str], bool] = lambda holder: False,
+    renew: float | None = None,
 ) -> Iterator[Callable[[], bool]]:
     """Hold the catalog's lock for the block, if it is ``wanted``. Yields a function that says whether it is still held.
 
     ``timeout`` is how long (seconds) to wait for another holder, ``settle`` how long a list may lag. ``on_wait`` is
     called once for each holder that is waited for, and ``dead`` says whether a holder is known to write no more.
+    ``renew`` is how often (seconds) the lock is renewed; None: as often as it is by default.
 
     Raises:
         ReconcilerError: the lock can't be taken.
@@ -80,7 +82,7 @@ def hold_lock(
     if not wanted:
         yield lambda: True
         return
-    from reconciler.api.lock import locked
+    from reconciler.api.lock import RENEW, locked
 
     with locked(
         client,
@@ -91,5 +93,6 @@ def hold_lock(
         settle=settle,
         on_wait=on_wait,
         dead=dead,
+        renew=RENEW if renew is None else renew,
     ) as holding:
         yield holding

@@ -47,6 +47,7 @@ def find(settings: WatchedCatalog, known: str | None) -> Found:
     """The newest revision, loaded unless it is the ``known`` one."""
     newest: str | None = None
     try:
+        settings.store.fetch()  # without a revision, nothing is compared, so that nothing else of the state is read
         newest = settings.source.newest()
         if newest == known:
             return Found(newest)

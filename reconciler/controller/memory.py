@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.disk import open_regular, write_durably
 from reconciler.errors import ReconcilerError
-from reconciler.state import open_state
+from reconciler.state import ON_DISK, Store, open_state
 
 FILE: Final = "watch.json"
 _LONGEST: Final = 2**20
@@ -24,18 +24,24 @@ _TURN: Final = threading.Lock()
 
 
 class Memory:
-    """The applied revision of one watched catalog, in the state folder. ``key`` tells it from others there."""
+    """The applied revision of one watched catalog, in the state folder. ``key`` tells it from others there, and
+    ``store`` is that of the folder."""
 
-    def __init__(self, state: Path, key: str) -> None:
+    def __init__(self, state: Path, key: str, store: Store = ON_DISK) -> None:
         self._state = state
         self._key = key
+        self._store = store
+        self._unsaved = False
 
     def applied(self) -> str | None:
         """The revision that was live as a whole, the last time that one was; None if that is not known.
 
         Raises:
-            ReconcilerError: the file is there and can't be read.
+            ReconcilerError: the file is there and can't be read, or what it holds could not be saved before, and still
+                can't.
         """
+        if self._unsaved:
+            self._save()
         found = self._read().get(self._key)
         return found if isinstance(found, str) else None
 
@@ -43,22 +49,28 @@ class Memory:
         """Keep the applied revision.
 
         Raises:
-            ReconcilerError: it can't be written.
+            ReconcilerError: it can't be written or saved.
         """
         path = self._state / FILE
         try:
             with _TURN:
                 applied = self._read()
-                if applied.get(self._key) == revision:
+                if applied.get(self._key) == revision and not self._unsaved:
                     return
                 open_state(self._state)
                 document = {"format_version": "1.0", "applied": {**applied, self._key: revision}}
                 write_durably(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+                self._save()
         except OSError as error:
             raise ReconcilerError(
                 f"{path} can't be written: {error.strerror}",
                 "make room, or fix the folder's permissions: it holds which revision is live",
             ) from None
+
+    def _save(self) -> None:
+        self._unsaved = True
+        self._store.save(self._state / FILE)
+        self._unsaved = False
 
     def _read(self) -> dict[str, Any]:
         path = self._state / FILE

@@ -12,6 +12,7 @@ from reconciler.controller.sources import Source
 from reconciler.controller.status import Mode
 from reconciler.controller.window import Window
 from reconciler.domain import Catalog, Limit, OnConflict
+from reconciler.state import ON_DISK, Store
 from reconciler.values import JSON
 
 #: How often a catalog is looked at (seconds), and how often an account is listed page by page.
@@ -70,6 +71,7 @@ class WatchedCatalog:
     shortest interval of its catalogs. Outside of the ``window``, nothing is written. Writes hold the catalog's lock
     unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied.
     With ``removal``, what is written is the removal of all of its sessions; it says for the journal who asked for that.
+    The state folder outlives the machine in the ``store``.
     """
 
     name: str
@@ -87,3 +89,4 @@ class WatchedCatalog:
     settle: float | None = None
     root: Path | None = None
     removal: str = ""
+    store: Store = ON_DISK

@@ -64,13 +64,14 @@ def parse_window(text: str) -> Window:
     Raises:
         UsageError: the text is none.
     """
-    match = _FORM.fullmatch(text.strip())
+    match = _FORM.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is not a window of time", _EXAMPLE)
     try:
         start, end = time.fromisoformat(match["start"]), _end(match["end"])
     except ValueError:
         raise UsageError(f"{text!r} names a time that no day has", _EXAMPLE) from None
+    days = _days(match["days"] or "Mon-Sun", text)
     zone = match["zone"] or "UTC"
     try:
         known = ZoneInfo(zone)
@@ -78,7 +79,7 @@ def parse_window(text: str) -> Window:
         raise UsageError(f"{zone!r} is not a time zone", _EXAMPLE) from None
     except KeyError:
         raise UsageError(f"there is no time zone {zone!r} on this machine", _EXAMPLE) from None
-    return Window(text.strip(), _days(match["days"] or "Mon-Sun", text), start, end, known)
+    return Window(text, days, start, end, known)
 
 
 def _end(text: str) -> time:

@@ -174,8 +174,12 @@ class Cluster:
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
-            raise ClusterError(0, f"{method} {path}: no answer ({type(error).__name__})") from None
+        except (OSError, ValueError) as error:  # those of requests, and of files with certificates
+            raise ClusterError(
+                0,
+                f"{self._info.server} does not answer ({type(error).__name__})",
+                "check the kubeconfig and the network",
+            ) from None
 
 
 def _said(answer: requests.Response) -> str:

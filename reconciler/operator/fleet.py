@@ -26,6 +26,7 @@ from reconciler.operator.runner import Runner, Surroundings
 from reconciler.operator.shards import Accounts
 from reconciler.operator.unexpected import Say, survived
 from reconciler.operator.wording import hinted
+from reconciler.s3.store import S3Stores
 
 #: A catalog in an environment of an account: address and key, catalog, environment.
 _Claim = tuple[tuple[str, str], str, str | None]
@@ -47,6 +48,7 @@ class Fleet:
         inputs: Inputs,
         say: Say,
         on_call: OnCall | None = None,
+        stores: S3Stores | None = None,
     ) -> None:
         self._say = say
         self._inputs = inputs
@@ -65,6 +67,7 @@ class Fleet:
             self._key,
             inputs,
             on_call,
+            stores,
         )
 
     # What the cluster says

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from reconciler.controller.trouble import described
 from reconciler.operator.cluster import Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
 from reconciler.operator.unexpected import sentence
+from reconciler.operator.wording import hinted
 
 #: How long a Lease lasts, how often it is renewed (and tried again if that fails), and how often a standby looks at it
 #: (seconds).
@@ -31,7 +33,7 @@ LOOKED_AT_EVERY: Final = 2.0
 #: How long after the last renewal began its holder still writes. The rest of the term is for a write in flight.
 WRITES_FOR: Final = 10.0
 
-_RACED: Final = "another process has just changed the lease"
+_RIGHTS: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
 
 
 class Lease:
@@ -91,8 +93,9 @@ class Lease:
         while not self._given_up.is_set():
             try:
                 reason: str | int = (why := self._try_to_lead())
-            except ClusterError as error:
-                reason, why = error.status, error.problems[0].message  # the server words it anew each time
+            except Exception as error:  # a process that ended would not stand by
+                reason = getattr(error, "status", 0)  # the server may word it anew each time
+                why = hinted(described(error)[0], _RIGHTS if reason == 403 else "")
             if not why:
                 self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
                 self._thread.start()
@@ -141,10 +144,8 @@ class Lease:
             wait, why = RENEWED_EVERY, ""
             try:
                 why = self._try()
-            except Exception as error:  # the cluster does not answer, or not as it should
+            except Exception as error:  # no answer, or somebody has just changed the Lease
                 wait, failure = TRIED_EVERY, sentence(error)  # perhaps another attempt gets through in time
-            if why == _RACED:  # somebody may have added a label: only its holder counts
-                wait, failure, why = TRIED_EVERY, why, ""
             if why or not self.held():
                 self.why_lost = why or failure or "it was not renewed in time"
                 self.lost.set()
@@ -211,8 +212,8 @@ class Lease:
                 path = leases(self._namespace)
             lease = self._cluster.call("POST" if found is None else "PUT", path, lease)
         except ClusterError as error:
-            if error.status == 409:  # another process was faster
-                return _RACED
+            if error.status == 409 and not self._leading:  # another process was faster
+                return "another process has just changed the lease"
             raise
         self._uid = lease["metadata"]["uid"]
         if self._leading and self._passed(TERM):

@@ -110,14 +110,17 @@ class Reporter:
                     due = _SOON if self._again else _RESYNC
                     if time.monotonic() - read > due and not ending:
                         self._again = False
+                        # If it fails, it is tried again then.
+                        read = time.monotonic() - _RESYNC + _AFTER_A_BUG
                         resync()
                         self._plans.refresh()
                         read = time.monotonic()
                     self._complained = ""
             except Exception as error:  # everything is tried again
-                self._again = True  # something may have been missed
+                if isinstance(error, ClusterError) and error.passing:
+                    self._again = True  # something may have been missed
                 self._complain(f"the cluster can't be told what was found: {sentence(error)}")
-                self._stop.wait(2.0 if isinstance(error, ClusterError) else _AFTER_A_BUG)
+                self._stop.wait(2.0)
             if ending:
                 return
 
@@ -130,7 +133,7 @@ class Reporter:
         resources, now = fleet.resources(), time.monotonic()
         for one in resources:
             until, waited = self._put_off.get(one.uid, (now, _AT_FIRST / 4))
-            if now < until:
+            if now < until or not self._holding():
                 continue
             try:
                 self._write_one(fleet, one)

@@ -26,18 +26,22 @@ from reconciler.operator.reporting import Reporter
 from reconciler.operator.shards import WHOLE, Shard
 from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
 from reconciler.operator.watch_settings import watch_settings
+from reconciler.s3.bucket import Bucket
+from reconciler.s3.store import S3Stores
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to run. Without ``namespaces``, all of them are watched. ``catalogs`` holds the folders that a resource may
-    name by `source.path`. ``lease_namespace`` is the operator's own if it is empty."""
+    name by `source.path`. ``lease_namespace`` is the operator's own if it is empty. Journals and archives are kept in
+    the ``bucket``, too, if there is one."""
 
     state: Path
     catalogs: Path | None
     namespaces: Sequence[str] = ()
     lease_namespace: str = ""
     shard: Shard = WHOLE
+    bucket: Bucket | None = None
 
 
 class Operator:
@@ -92,6 +96,7 @@ class Operator:
             Inputs(lambda path: self._cluster.call("GET", path)),
             self._say,
             self._on_call,
+            None if options.bucket is None else S3Stores(options.bucket, self._lease.held),
         )
         reporting = threading.Thread(
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from reconciler.controller.trouble import described
+from reconciler.operator.wording import hinted
 
 #: Tells a sentence.
 Say = Callable[[str], None]
@@ -15,6 +18,8 @@ Say = Callable[[str], None]
 
 #: What kopf warns of although it is meant to be so.
 _KNOWN: Final = frozenset({"OS signals are ignored: running not in the main thread."})
+
+_ATTEMPT: Final = re.compile("^Request attempt #[0-9/]+")
 
 
 @contextmanager
@@ -29,8 +34,7 @@ def survived(say: Say, body: Mapping[str, Any]) -> Iterator[None]:
 
 def sentence(error: Exception) -> str:
     """An error in a sentence, and what to do about it."""
-    message, hint = described(error)
-    return f"{message}. {hint}" if hint else message
+    return hinted(*described(error))
 
 
 def _name(body: Mapping[str, Any]) -> str:
@@ -41,18 +45,21 @@ def _name(body: Mapping[str, Any]) -> str:
 
 
 class Sentences(logging.Handler):
-    """Tells what libraries log as warnings, without tracebacks, and each once in a row."""
+    """Tells what libraries log as warnings, without tracebacks. The same is told once a minute."""
 
     def __init__(self, say: Say) -> None:
         super().__init__(logging.WARNING)
         self._say = say
-        self._last = ""
+        self._told: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = f"{record.name.partition('.')[0]}: {record.getMessage()}".splitlines()[0][:500]
-        if text != self._last and record.getMessage() not in _KNOWN:
-            self._last = text
-            self._say(text)
+        message, now = record.getMessage(), time.monotonic()
+        # kopf counts attempts, and appends the whole answer.
+        text = _ATTEMPT.sub("Request", message.partition(", {'")[0].partition("\n")[0])[:500]
+        if message in _KNOWN or now < self._told.get(text, now):
+            return
+        self._told = {one: until for one, until in self._told.items() if now < until} | {text: now + 60.0}
+        self._say(f"{record.name.partition('.')[0]}: {text}")
 
 
 @contextmanager

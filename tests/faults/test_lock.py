@@ -44,14 +44,19 @@ def late(tmp_path: Path, tally: Tally) -> Iterator[World]:
 
 @contextmanager
 def held(
-    world: World, *, ttl: float = locks.TTL, timeout: float = 60, contract: Contract | None = None
+    world: World,
+    *,
+    ttl: float = locks.TTL,
+    renew: float = locks.RENEW,
+    timeout: float = 60,
+    contract: Contract | None = None,
 ) -> Iterator[Callable[[], bool]]:
     """The lock in the hand of this process."""
     endpoint = Endpoint(world.server.url, world.server.url)
     with (
         Client(endpoint, contract or load_contract(), connections=2) as client,
         locked(
-            client, CATALOG, None, holder="me", timeout=timeout, settle=1, on_wait=print, ttl=ttl
+            client, CATALOG, None, holder="me", timeout=timeout, settle=1, on_wait=print, ttl=ttl, renew=renew
         ) as holding,
     ):
         yield holding
@@ -285,21 +290,19 @@ def test_a_ticket_that_appears_after_another_was_created_is_released_too(world: 
 
 
 def test_a_lock_that_is_broken_by_hand_is_known_to_be_at_the_next_renewal(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     """Long before it would have run out."""
-    monkeypatch.setattr(locks, "_RENEW", 0.05)
-    with held(world, ttl=3600) as holding:
+    with held(world, ttl=3600, renew=0.05) as holding:
         place = [str(world.folder), "--endpoint", world.server.url]
         assert world.here("unlock", *place, "--auto-approve").code == 0
         eventually(lambda: not holding())
 
 
 def test_a_service_that_does_not_say_404_of_a_ticket_that_is_gone(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
-    monkeypatch.setattr(locks, "_RENEW", 0.05)
-    with held(world, ttl=3600) as holding:
+    with held(world, ttl=3600, renew=0.05) as holding:
         (ticket,) = tickets(world)
         world.server.faults.add(Fault("body-status", operation="update_session", status=400))
         eventually(lambda: count(world, "update_session") == 2)

@@ -26,6 +26,8 @@ from tests.support import API_KEY, LEARNED, learned_file
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 CATALOGS = "/apis/reconciler.dev/v1alpha1/namespaces"
 NUMBERS = itertools.count(1)
+#: The key of another account of the service.
+OTHER = "sk-other"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,7 +67,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
-    url: str  # where it listens
+    url: str = ""  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
@@ -116,6 +118,8 @@ def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The operator of all tests of a file. At its end, it stops in an orderly way."""
     folder = tmp_path_factory.mktemp("operator")
     programs = fake_ssh(folder / "bin").parent
+    # As if there had been none before: whoever takes over waits for what another one may have created.
+    cluster.send("DELETE", "/apis/coordination.k8s.io/v1/namespaces/reconciler/leases/reconciler-operator")
     found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")
     eventually(lambda: "leading" in found.log.read_text())
     yield found
@@ -229,6 +233,27 @@ def here(cluster: Plane, operator: Operator, server: RunningServer, tmp_path: Pa
     found.secret()
     found.write(alice="Be kind.", bob="Be brief.")
     return found
+
+
+@pytest.fixture
+def alone(cluster: Plane, tmp_path: Path) -> Iterator[World]:
+    """A namespace that nobody follows until :func:`follow`, a catalogs folder, and a service with two accounts."""
+    namespace, catalogs = f"alone-{next(NUMBERS)}", tmp_path / "catalogs"
+    catalogs.mkdir()
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    with running_server(None, contract=LEARNED, require_key=[API_KEY, OTHER]) as server:
+        contract = learned_file(tmp_path).read_text(encoding="utf-8")
+        nobody = Operator(None, catalogs, Path(os.devnull), "")  # type: ignore[arg-type] # until one is started
+        yield World(cluster, nobody, server, namespace, contract)
+
+
+def follow(world: World, folder: Path, *words: str) -> Operator:
+    """An operator for the namespace of a world alone, with a lease there."""
+    for document in documents("rbac.yaml"):
+        if document["kind"] in ("Role", "RoleBinding"):
+            world.cluster.create(document, world.namespace)
+    given = (f"--namespace={world.namespace}", f"--lease-namespace={world.namespace}")
+    return start(world.cluster, folder, *given, f"--catalogs={world.operator.catalogs}", *words)
 
 
 def eventually(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,77 +10,14 @@ import pytest
 import yaml
 
 from reconciler.errors import ReconcilerError
+from reconciler.operator.config_map import checked_items
 from reconciler.watch_file import read_watch_file
 from tests.operator.conftest import CATALOGS, documents, eventually
 from tests.operator.plane import Plane
+from tests.operator.table import PAGE, ROWS, Row, page
 from tests.operator.test_config_map import RIGHT_PATHS, WRONG_PATHS
 
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/personacatalogs.reconciler.dev"
-
-DURATIONS = (
-    "5m",
-    "1h30m",
-    "90s",
-    "1s",
-    "0h0m1s",
-    "999999h",
-    "0s",
-    "0m",
-    "5",
-    "1.5h",
-    "-5m",
-    "5m30",
-    "1d",
-    "1m1h",
-    "5M",
-)
-WINDOWS = (
-    "09:00-17:00",
-    "Mon-Fri 09:00-17:00 Asia/Shanghai",
-    "mon-fri 09:00-17:00",
-    "Mon,Wed,Fri-Sun 22:00-06:00 UTC",
-    "00:00-24:00",
-    "Mon 09:00-17:00",
-    "24:00-01:00",
-    "25:00-26:00",
-    "09:60-10:00",
-    "9:00-17:00",
-    "09:00",
-    "Foo 09:00-17:00",
-    "Mon- 09:00-17:00",
-    "Mon-Fri09:00-17:00",
-    "always",
-)
-LIMITS = (
-    "0",
-    "10",
-    "999999999",
-    "1000000000",
-    "5%",
-    "5.5%",
-    "100%",
-    "0.123%",
-    "0.1234%",
-    "1.5",
-    "-1",
-    "abc",
-    "%",
-)
-MODES = ("Observe", "Repair", "Approve", "Apply", "Destroy", "observed")
-ENVIRONMENTS = ("prod", "eu-1.prod_2", "Prod", "-prod", "a" * 63, "a" * 64, "pro d")
-CONFLICTS = ("overwrite", "keep-live", "fail", "ignore")
-
-TABLE = [
-    *(({"interval": one}, {"interval": one}) for one in DURATIONS),
-    *(({"window": one}, {"window": one}) for one in WINDOWS),
-    *(
-        ({"policy": {"maxDeletes": one}}, {"limits": {"max_deletes": int(one) if one.isdigit() else one}})
-        for one in LIMITS
-    ),
-    *(({"mode": one}, {"mode": one.lower()}) for one in MODES),
-    *(({"environment": one}, {"environment": one}) for one in ENVIRONMENTS),
-    *(({"policy": {"onConflict": one}}, {"limits": {"on_conflict": one}}) for one in CONFLICTS),
-]
 
 
 def test_the_definition_is_accepted_as_it_is(cluster: Plane) -> None:
@@ -91,14 +29,97 @@ def test_the_definition_is_accepted_as_it_is(cluster: Plane) -> None:
     eventually(ready)
 
 
-def test_the_definition_and_the_command_line_refuse_the_same(cluster: Plane, tmp_path: Path) -> None:
-    file = tmp_path / "watch.yaml"
-    verdicts = {}
-    for number, (spec, entry) in enumerate(TABLE):
-        file.write_text(yaml.safe_dump({"version": 1, "catalogs": {"shop": {"folder": ".", **entry}}}))
-        verdicts[str(spec)] = accepted(cluster, f"shop-{number}", spec), accepted_by_cli(file)
-    assert {spec: both for spec, both in verdicts.items() if both[0] != both[1]} == {}
-    assert {both[0] for both in verdicts.values()} == {True, False}
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.field)
+def test_the_definition_and_the_command_line_refuse_the_same(
+    row: Row, cluster: Plane, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """By the table, and by values that are derived from it."""
+    judged = Judge(cluster, tmp_path, row)
+    wrong: dict[str, str] = {}
+    for value in row.accepted:
+        wrong |= judged.differs(value, cluster=True, cli=True)
+    for value in row.refused:
+        wrong |= judged.differs(value, cluster=False, cli=False)
+    for value in row.only_cli:
+        wrong |= judged.differs(value, cluster=False, cli=True)
+    for value in row.named:
+        wrong |= judged.differs(value, cluster=True, cli=True)
+    for value in row.generated(2_000 if pytestconfig.getoption("--full") else 60):
+        wrong |= judged.agree(value)
+    assert wrong == {}
+
+
+def test_the_table_has_every_field() -> None:
+    spec = documents("crd.yaml")[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert {row.field for row in ROWS} == set(leaves(spec))
+
+
+def test_the_page_shows_the_table() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()  # else: python -m tests.operator.table
+
+
+def leaves(schema: dict[str, Any], at: str = "") -> Iterator[str]:
+    """The fields that have a value, by their paths."""
+    if schema["type"] == "object":
+        for name, one in schema["properties"].items():
+            yield from leaves(one, f"{at}.{name}".removeprefix("."))
+    elif schema["type"] == "array":
+        yield from leaves(schema["items"], f"{at}[]")
+    else:
+        yield at
+
+
+class Judge:
+    """Asks the API server and the command line about the values of a row."""
+
+    def __init__(self, cluster: Plane, folder: Path, row: Row) -> None:
+        self._cluster, self._file, self._row = cluster, folder / "watch.yaml", row
+
+    def cluster(self, value: Any) -> bool:
+        return accepted(self._cluster, "shop", self._row.spec(value))
+
+    def counterpart(self, value: Any) -> bool | None:
+        """What the command line says; for names and keys, what Kubernetes says of the Secret or the ConfigMap; None if
+        there is nobody to ask."""
+        document = self._row.watch(value)
+        if document is not None:
+            self._file.write_text(yaml.safe_dump(document))
+            return accepted_by_cli(self._file)
+        match self._row.field.rpartition(".")[2]:
+            case "name":
+                return self._takes({"metadata": {"name": value}})
+            case "key":
+                return self._takes({"metadata": {"name": "personas"}, "data": {value: "text"}})
+            case "path":
+                return accepted_as_item(value)
+        return None
+
+    def _takes(self, body: dict[str, Any]) -> bool:
+        path = "/api/v1/namespaces/default/configmaps?dryRun=All"
+        answer = self._cluster.send("POST", path, {"apiVersion": "v1", "kind": "ConfigMap", **body})
+        assert answer.status_code in (201, 409, 422), answer.text
+        return bool(answer.status_code != 422)
+
+    def differs(self, value: Any, *, cluster: bool, cli: bool) -> dict[str, str]:
+        """What is not as the table says."""
+        found, other = self.cluster(value), self.counterpart(value)
+        wrong = found is not cluster or (other is not None and other is not cli)
+        return {repr(value): f"cluster: {found}, counterpart: {other}"} if wrong else {}
+
+    def agree(self, value: str) -> dict[str, str]:
+        found, other = self.cluster(value), self.counterpart(value)
+        same = other is None or found is other or (self._row.strict and other)
+        return {} if same else {repr(value): f"cluster: {found}, counterpart: {other}"}
+
+
+def accepted_as_item(path: str) -> bool:
+    try:
+        checked_items(
+            [{"key": "catalog.yaml", "path": "catalog.yaml"}, {"key": "sessions.yaml", "path": path}]
+        )
+    except ReconcilerError as error:
+        return "hidden, or not below" not in str(error)
+    return bool(path)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +181,8 @@ def accepted(cluster: Plane, name: str, spec: dict[str, Any]) -> bool:
 def accepted_by_cli(file: Path) -> bool:
     try:
         read_watch_file(file, ".reconciler")
-    except ReconcilerError:
-        return False
+    except ReconcilerError as error:
+        return "time zone" in str(error)  # which the schema can't know
     return True
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,13 +23,9 @@ from reconciler.operator.cluster import Cluster
 from reconciler.operator.lease import Lease
 from reconciler.operator.resource import Account
 from reconciler.operator.shards import HANDED_OVER, WHOLE, Accounts, Shard, count_of_lease, parse_shard
-from reconciler.server import running_server
-from tests.operator.conftest import NUMBERS, Operator, World, documents, eventually, start
+from tests.operator.conftest import NUMBERS, OTHER, Operator, World, documents, eventually, follow
 from tests.operator.plane import ADMIN, Plane
-from tests.support import API_KEY, LEARNED, learned_file
-
-#: The key of another account of the service.
-OTHER = "sk-other"
+from tests.support import API_KEY
 
 
 @pytest.mark.parametrize(
@@ -58,6 +57,15 @@ def test_what_is_no_shard_is_refused(text: str, told: str) -> None:
         parse_shard(text)
     (problem,) = caught.value.problems
     assert f"{problem.message}\n{problem.hint}" == told
+
+
+def test_the_command_refuses_it_as_wrong_usage(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "reconciler", "operator"]
+    done = subprocess.run(
+        words, env={**os.environ, "RECONCILER_SHARD": "2/2"}, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 64
+    assert "there is no shard 2 of 2" in done.stderr
 
 
 def test_the_hash_is_the_same_in_every_version() -> None:
@@ -242,26 +250,11 @@ def test_a_deleted_lease_is_no_free_one(access: Cluster, cluster: Plane, namespa
 
 
 @pytest.fixture
-def world(cluster: Plane, namespace: str, tmp_path: Path) -> Iterator[World]:
-    """A namespace that nobody follows yet, and a service with two accounts."""
-    catalogs, log = tmp_path / "catalogs", tmp_path / "log"
-    catalogs.mkdir()
-    log.touch()
-    with running_server(None, contract=LEARNED, require_key=[API_KEY, OTHER]) as server:
-        contract = learned_file(tmp_path).read_text(encoding="utf-8")
-        yield World(cluster, Operator(None, catalogs, log), server, namespace, contract)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def shards(cluster: Plane, world: World, tmp_path: Path) -> Iterator[list[Operator]]:
+def shards(cluster: Plane, alone: World, tmp_path: Path) -> Iterator[list[Operator]]:
     """Two operators with the rights of the example, for this namespace alone."""
-    for name in ("rbac.yaml", "options/shards/role.yaml"):
-        for document in documents(name):
-            if document["kind"] in ("Role", "RoleBinding"):
-                cluster.create(document, world.namespace)
-    words = [f"--namespace={world.namespace}", f"--lease-namespace={world.namespace}"]
-    words.append(f"--catalogs={world.operator.catalogs}")
-    found = [start(cluster, tmp_path / f"{index}", *words, f"--shard={index}/2") for index in range(2)]
+    for document in documents("options/shards/role.yaml"):
+        cluster.create(document, alone.namespace)
+    found = [follow(alone, tmp_path / f"{index}", f"--shard={index}/2") for index in range(2)]
     try:
         for index, one in enumerate(found):
             eventually(
@@ -280,48 +273,48 @@ def has(operator: Operator, text: str) -> bool:
     return text in operator.log.read_text()
 
 
-def test_two_operators_share_the_accounts(world: World, shards: list[Operator]) -> None:
+def test_two_operators_share_the_accounts(alone: World, shards: list[Operator]) -> None:
     names = [f"account-{number:02}" for number in range(24)]
     mine = [
-        [name for name in names if Shard(index, 2).has(f"{world.namespace}/{name}")] for index in range(2)
+        [name for name in names if Shard(index, 2).has(f"{alone.namespace}/{name}")] for index in range(2)
     ]
     first, second = mine[0][0], mine[1][0]
     # Another Secret for the first account, which its own name would put into the other shard.
     twin = next(name for name in mine[1][1:] if name > first)
     missing = mine[1][-1]
     for name, key in {first: API_KEY, second: OTHER, twin: API_KEY}.items():
-        world.secret(name, key=key)
-    world.write(alice="Be kind.")
-    world.write("cafe", "cafe", carol="Be quick.")
-    world.write("copy", "shop", alice="Be rude.")
-    world.add(mode="Apply", accountRef={"name": first})
-    world.add("cafe", mode="Apply", accountRef={"name": second})
-    world.add("ghost", accountRef={"name": missing})
-    world.becomes(Synced="InSync")
-    world.becomes("cafe", Synced="InSync")
-    world.becomes("ghost", Ready="AccountMissing")
+        alone.secret(name, key=key)
+    alone.write(alice="Be kind.")
+    alone.write("cafe", "cafe", carol="Be quick.")
+    alone.write("copy", "shop", alice="Be rude.")
+    alone.add(mode="Apply", accountRef={"name": first})
+    alone.add("cafe", mode="Apply", accountRef={"name": second})
+    alone.add("ghost", accountRef={"name": missing})
+    alone.becomes(Synced="InSync")
+    alone.becomes("cafe", Synced="InSync")
+    alone.becomes("ghost", Ready="AccountMissing")
     time.sleep(1.1)  # creation times have no fractions
-    world.add("copy", mode="Apply", accountRef={"name": twin})
-    world.becomes("copy", Ready="Conflict")
-    assert sorted(row.name for row in world.server.store.sessions()) == ["Alice", "Carol"]
-    world.told(("Warning", "AccountMissing"), name="ghost")
-    world.told(("Warning", "Conflict"), name="copy")
-    assert world.events("ghost") == [("Warning", "AccountMissing")]  # one of the two told it
-    assert world.events("copy").count(("Warning", "Conflict")) == 1
+    alone.add("copy", mode="Apply", accountRef={"name": twin})
+    alone.becomes("copy", Ready="Conflict")
+    assert sorted(row.name for row in alone.server.store.sessions()) == ["Alice", "Carol"]
+    alone.told(("Warning", "AccountMissing"), name="ghost")
+    alone.told(("Warning", "Conflict"), name="copy")
+    assert alone.events("ghost") == [("Warning", "AccountMissing")]  # one of the two told it
+    assert alone.events("copy").count(("Warning", "Conflict")) == 1
 
     done = [re.findall(r"/(\w+) applied", one.log.read_text()) for one in shards]
     assert done == [["shop"], ["cafe"]]
 
     # The Secret names the other account from now on, and the other shard waits before it writes.
     data = {"data": {"key": base64.b64encode(OTHER.encode()).decode()}}
-    world.cluster.patch(f"/api/v1/namespaces/{world.namespace}/secrets/{twin}", data)
-    world.becomes("copy", Ready="Succeeded", Synced="PlanPending")
-    synced = world.get("copy")["status"]["conditions"][1]
+    alone.cluster.patch(f"/api/v1/namespaces/{alone.namespace}/secrets/{twin}", data)
+    alone.becomes("copy", Ready="Succeeded", Synced="PlanPending")
+    synced = alone.get("copy")["status"]["conditions"][1]
     assert (
         synced["message"]
         == "1 to create; waits for the list, which may lag behind what an earlier run created"
     )
-    assert sorted(row.name for row in world.server.store.sessions()) == ["Alice", "Carol"]
+    assert sorted(row.name for row in alone.server.store.sessions()) == ["Alice", "Carol"]
 
 
 def test_the_example_has_the_pod_of_the_deployment() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from reconciler.apply import archive as archives
 from reconciler.cli.account import other_account_option
+from reconciler.cli.buckets import bucket_options, chosen_bucket
 from reconciler.cli.options import (
     approve_option,
     archive_option,
@@ -31,6 +33,9 @@ from reconciler.errors import ExitCode, Problem, ReconcilerError, UsageError
 from reconciler.state import FOLDER
 from reconciler.text.escape import terminal
 from reconciler.values import DEEPEST, parse_json
+
+#: The names of a resource and of its namespace, as Kubernetes allows them.
+_RESOURCE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9.-]{0,252}")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,6 +130,32 @@ def show(archive_id: str, catalog: Path, state_dir: Path | None, archive_dir: Pa
         raise ReconcilerError(f"{found.path} can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ReconcilerError(f"{found.path} can't be shown: {error}") from None
+
+
+@command.command()
+@click.argument("resource", metavar="NAMESPACE/NAME")
+@bucket_options
+@state_option
+def fetch(
+    resource: str, archive_s3: str | None, archive_s3_endpoint: str | None, state_dir: Path | None
+) -> None:
+    """Fetch what the operator keeps in S3 of a PersonaCatalog: its archived sessions and its journal.
+
+    They go into the state folder (default: ./.reconciler), from which `archive list`, `archive restore` and `history`
+    read them. What is there already is not fetched again. Nothing is written to S3.
+    """
+    from reconciler.s3.fetching import fetch_all
+
+    bucket = chosen_bucket(archive_s3, archive_s3_endpoint)
+    if bucket is None:
+        raise UsageError("no bucket is named", "add --archive-s3=s3://BUCKET/PREFIX, as the operator has it")
+    if not _RESOURCE.fullmatch(resource):
+        raise UsageError(
+            f"{resource!r} is not NAMESPACE/NAME", "name a PersonaCatalog, like bookshop/bookshop"
+        )
+    folder = state_dir or Path(FOLDER)
+    fetched, there = fetch_all(bucket, resource, folder)
+    click.echo(terminal(f"{fetched} of {there} archived sessions fetched, and the journal: {folder}"))
 
 
 @command.command(cls=SectionedCommand)

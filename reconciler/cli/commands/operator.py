@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.buckets import bucket_options, chosen_bucket
 from reconciler.cli.listen_options import listen_option, token_option
 from reconciler.cli.options import state_option
 from reconciler.cli.sections import SectionedCommand
@@ -46,6 +47,7 @@ from reconciler.errors import ExitCode, ReconcilerError
     show_default=True,
     help="The form of the log on stderr: one line an event.",
 )
+@bucket_options
 @listen_option
 @token_option
 @state_option
@@ -55,6 +57,8 @@ def command(
     shard: str | None,
     state_dir: Path | None,
     catalogs: Path | None,
+    archive_s3: str | None,
+    archive_s3_endpoint: str | None,
     **flags: Any,
 ) -> int:
     """Run the controller of `watch` in Kubernetes: follow the PersonaCatalog resources of a cluster.
@@ -83,8 +87,9 @@ def command(
     flags |= {"log_all": False, "notify": (), "notify_secret_file": None}
     check_flags(flags, once=False)
     own = WHOLE if shard is None else parse_shard(shard)
+    bucket = chosen_bucket(archive_s3, archive_s3_endpoint)
     state = open_state(state_dir or Path(FOLDER)).absolute()
-    options = Options(state, catalogs, namespaces, lease_namespace, own)
+    options = Options(state, catalogs, namespaces, lease_namespace, own, bucket)
     with outside(flags) as seen:
         operator = Operator(options, seen.say, seen.on_event, seen.on_call)
         if seen.metrics is not None:

@@ -1,0 +1,1 @@
+"""State folders that outlive the machine: in S3, or in a service that speaks its protocol."""
