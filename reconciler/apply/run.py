@@ -99,9 +99,7 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
-    folder, run = options.archive or options.state / archives.FOLDER, options.run
-    started = write_timestamp(datetime.now(UTC), "milliseconds")
-    archive = Archive(folder, run, started, client.endpoint.name, save=_or_stop(options.save, stop))
+    archive, run = _archive(client, options, stop), options.run
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
@@ -136,6 +134,15 @@ def apply_plan(
         with suppress(ReconcilerError):  # the writes are done, and the report lists them
             journal.record(run, "end", _counts(report) | _seen_account(verified, archive))
     return report
+
+
+def _archive(client: Client, options: ApplyOptions, stop: Cancellation) -> Archive:
+    """The archive of a run that starts now."""
+    folder, started = options.archive or options.state / archives.FOLDER, datetime.now(UTC)
+    save = _or_stop(options.save, stop)
+    return Archive(
+        folder, options.run, write_timestamp(started, "milliseconds"), client.endpoint.name, save=save
+    )
 
 
 def _or_stop(save: Callable[[Path], None], stop: Cancellation) -> Callable[[Path], None]:
