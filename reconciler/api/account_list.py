@@ -66,6 +66,7 @@ class AccountList:
     ``clock`` returns seconds, and never jumps. ``full_interval`` (seconds) is how often the whole list is read.
 
     Attributes:
+        full_interval: as above; it may be changed.
         looks: how many looks were made, by how.
         mismatches: how many complete listings found a change that looks had missed.
         deltas: whether looks read the changes alone; ``why`` says why they do not.
@@ -80,7 +81,7 @@ class AccountList:
         self.why = ""
         self._client = client
         self._clock = clock
-        self._interval = full_interval
+        self.full_interval = full_interval
         self._lock = threading.RLock()
         self._expected: list[Keep] = []
         self._rows: AccountRows | None = None
@@ -130,7 +131,7 @@ class AccountList:
             if view is None or full or not (recent > 0 and now <= self._looked_at + recent):
                 if view is None and keep not in self._expected:
                     self._expected.append(keep)
-                self._look(on_rows, full or view is None or now >= self._full_at + self._interval)
+                self._look(on_rows, full or view is None or now >= self._full_at + self.full_interval)
             assert self._rows is not None
             view = self._rows.view(keep)
             assert view is not None
@@ -249,7 +250,7 @@ class AccountList:
     def _keeps(self, now: float) -> list[Keep]:
         """What the next list is to be kept for: what was asked for lately, and what is going to be."""
         views = self._rows.views if self._rows else []
-        lately = [view for view in views if now <= view.asked + _FORGOTTEN * self._interval]
+        lately = [view for view in views if now <= view.asked + _FORGOTTEN * self.full_interval]
         wanted = [*self._expected, *(view.keep for view in sorted(lately, key=lambda one: -one.asked))]
         # Of another catalog's sessions, none keeps enough for this one's.
         keeps: dict[object, list[Keep]] = {}

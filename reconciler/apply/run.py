@@ -99,7 +99,7 @@ def apply_plan(
     if plan.refusals:
         raise Refused([Problem(one.message, f"{one.allow} would allow it") for one in plan.refusals])
     stop, lister = stop or client.limiter.stop, lister or ClientLister(client)
-    archive, run = _archive(client, options, stop), options.run
+    archive, run = _archive(options, client.endpoint.name, stop), options.run
     if not plan.actions:
         return _report(run, plan, Verified([], "verified"), [], stop)
     archive.prepare()
@@ -136,13 +136,10 @@ def apply_plan(
     return report
 
 
-def _archive(client: Client, options: ApplyOptions, stop: Cancellation) -> Archive:
-    """The archive of a run that starts now."""
-    folder, started = options.archive or options.state / archives.FOLDER, datetime.now(UTC)
-    save = _or_stop(options.save, stop)
-    return Archive(
-        folder, options.run, write_timestamp(started, "milliseconds"), client.endpoint.name, save=save
-    )
+def _archive(options: ApplyOptions, endpoint: str, stop: Cancellation) -> Archive:
+    folder = options.archive or options.state / archives.FOLDER
+    started = write_timestamp(datetime.now(UTC), "milliseconds")
+    return Archive(folder, options.run, started, endpoint, save=_or_stop(options.save, stop))
 
 
 def _or_stop(save: Callable[[Path], None], stop: Cancellation) -> Callable[[Path], None]:

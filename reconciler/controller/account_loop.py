@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.address import same_address
 from reconciler.api.account_list import AccountList
-from reconciler.api.cancellation import Cancellation
+from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client, Observer
 from reconciler.api.endpoint import LOCAL, Endpoint
 from reconciler.api.errors import ApiError, UnreliableListError
@@ -41,6 +41,8 @@ POLL: Final = 2.0
 #: How many calls a look takes that finds nothing new.
 _CHEAP: Final = 2
 
+_LET_GO: Final = "it is not watched any more, or with other settings"
+
 #: The shortest wait (seconds): clocks and time zones round.
 _SHORTEST: Final = 0.01
 
@@ -59,7 +61,7 @@ OnCall: TypeAlias = Callable[[str], Observer]
 
 
 class AccountLoop:
-    """The loop of one account. Only one thread steps it; :meth:`ask` is for any thread."""
+    """The loop of one account. Only one thread steps it; :meth:`ask` and :meth:`follow` are for any thread."""
 
     def __init__(
         self,
@@ -77,9 +79,12 @@ class AccountLoop:
     ) -> None:
         self.account = account
         self.mark = mark
-        self.watched = tuple(watched)
+        self.watched: tuple[Watched, ...] = ()
+        self.following = tuple(watched)  # what the next step watches
+        self._beside = beside
         self.wake = threading.Event()
         self._rule = rule
+        self._handing = threading.Lock()
         self.writing = False  # what was begun has to be ended
         self._clock, self._stop, self._tell, self._on_call, self._spread = clock, stop, tell, on_call, spread
         self._client: Client | None = None
@@ -93,16 +98,9 @@ class AccountLoop:
         self._next_look = 0.0
         self._polls: dict[str, float] = {}
         self._changed: set[str] = set()  # the catalogs whose sources are known to have changed
-        self._loaders = {
-            one.settings.name: Loader(
-                one.settings,
-                self.wake.set,
-                beside=beside and not isinstance(one.settings.source, FolderSource),
-            )
-            for one in self.watched
-            if not one.settings.suspended
-        }
+        self._loaders: dict[str, Loader] = {}
         self.status = AccountStatus(mark, account.endpoint)
+        self._take_over()
 
     # For any thread
 
@@ -121,6 +119,40 @@ class AccountLoop:
         self._changed.add(name)
         self.wake.set()
 
+    def follow(self, watched: Sequence[Watched], full_interval: float) -> None:
+        """Watch these catalogs from the next step on. One that is not among them any more begins no further write."""
+        with self._handing:
+            for one in self.following:
+                if one not in watched:
+                    one.stop.set(_LET_GO)
+            self.following = tuple(watched)
+            self.account = replace(self.account, full_interval=full_interval)
+        self.wake.set()
+
+    def _take_over(self) -> None:
+        """Watch what is to be watched from now on."""
+        with self._handing:
+            before, self.watched = self.watched, self.following
+            full_interval = self.account.full_interval
+        if before is self.watched:
+            return
+        if self._list is not None:
+            self._list.full_interval = full_interval
+        for one in before:
+            if one not in self.watched:
+                self._loaders.pop(one.settings.name, None)
+                self._polls.pop(one.settings.name, None)
+        for one in self.watched:
+            if one not in before and not one.settings.suspended:
+                local = isinstance(one.settings.source, FolderSource)
+                beside = self._beside and not local
+                self._loaders[one.settings.name] = Loader(one.settings, self.wake.set, beside=beside)
+        if not any(one.revision is not None and one.revision.service.contract for one in self.watched):
+            self._contract = None  # that of a catalog that is gone
+        for one in self.watched:
+            if one.misplaced is not None:
+                self._check_service(one)
+
     # One step
 
     def step(self) -> float:
@@ -129,6 +161,7 @@ class AccountLoop:
         Raises:
             Interrupted: the controller is asked to stop.
         """
+        self._take_over()
         now = self._clock.monotonic()
         for one in self.watched:
             if not one.settings.suspended:
@@ -248,7 +281,7 @@ class AccountLoop:
         looked = [one for one in self.watched if one.revision is not None and not one.settings.suspended]
         began = self._clock.monotonic()
         interval = min((one.settings.interval for one in looked), default=_LONGEST)
-        self._next_look = began + interval * (1 + self._spread() / 10)
+        self._next_look = began + interval * (1 - abs(self._spread()) / 10)
         for one in looked:
             one.asked = False
             one.show("Listing")
@@ -318,7 +351,7 @@ class AccountLoop:
         parallelism = -(-most // len(ready))
 
         def work(one: Watched, member: Member) -> bool:
-            return self._write(one, Hands(client, member, self._clock, self._stop, self._rule, parallelism))
+            return self._write(one, Hands(client, member, self._clock, one.stop, self._rule, parallelism))
 
         def look(keep: Keep, full: bool) -> Snapshot:
             return self._listed(keep, recent=0, full=full)
@@ -331,6 +364,8 @@ class AccountLoop:
 
     def _may_write(self, one: Watched) -> bool:
         """Whether there is something to write, and nothing holds it back."""
+        if one.stop.is_set():
+            return False
         if one.to_write() is None:
             one.standing_by("")
         if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
@@ -348,13 +383,17 @@ class AccountLoop:
         """
         try:
             wrote = write(one, hands)
+        except Interrupted:
+            if self._stop.is_set():
+                raise
+            return False  # it alone is let go
         except Exception as error:
             if of_account(error):
                 raise
             one.write_trouble = after(error, one.write_trouble, self._clock, self._spread())
             return False
         last = one.last_run
-        if wrote and last is not None and last.exit_code != 0 and not self._stop.is_set():
+        if wrote and last is not None and last.exit_code != 0 and not one.stop.is_set():
             partly = ReconcilerError(
                 f"run {last.run} ended with exit code {last.exit_code}",
                 "`reconciler history` shows what was not done",

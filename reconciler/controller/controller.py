@@ -6,6 +6,7 @@ import hashlib
 import random
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -165,6 +166,35 @@ class Controller:
             if name is None or any(one.settings.name == name for one in loop.watched):
                 loop.ask(name)
 
+    def follow(self, catalogs: Sequence[WatchedCatalog], full_interval: float) -> None:
+        """Watch these catalogs from now on, on the accounts that there are. What is already watched goes on as it is;
+        what is not among them begins no further write. ``full_interval`` is that of the accounts (seconds).
+
+        Raises:
+            UsageError: two catalogs have one name, or a catalog is on another account.
+        """
+        self._check(tuple(loop.account for loop in self._loops), catalogs)
+        for loop in self._loops:
+            known = {id(one.settings): one for one in loop.following}
+            loop.follow(
+                [
+                    known.get(id(one)) or self._make_watched(one, loop.mark)
+                    for one in catalogs
+                    if one.account == loop.account.name
+                ],
+                full_interval,
+            )
+
+    def watches(self, catalog: WatchedCatalog) -> bool:
+        """Whether a catalog is watched with exactly these settings."""
+        return any(one.settings is catalog for loop in self._loops for one in loop.watched)
+
+    def has(self, name: str) -> bool:
+        """Whether a catalog of this name is watched, or was until a moment ago, and may still write."""
+        return any(
+            one.settings.name == name for loop in self._loops for one in (*loop.watched, *loop.following)
+        )
+
     def source_changed(self, name: str) -> None:
         """Read the source of a catalog now: somebody knows that it changed. Nothing happens if the catalog is not
         watched, or if its source turns out to be as it was."""
@@ -263,9 +293,17 @@ class Controller:
     def _make_loops(
         self, accounts: tuple[WatchedAccount, ...], catalogs: tuple[WatchedCatalog, ...], beside: bool
     ) -> tuple[AccountLoop, ...]:
-        names = [one.name for one in catalogs]
-        for name in names:
-            if names.count(name) > 1:
+        self._check(accounts, catalogs)
+        return tuple(
+            self._make_loop(account, [one for one in catalogs if one.account == account.name], beside)
+            for account in accounts
+            if any(one.account == account.name for one in catalogs)
+        )
+
+    @staticmethod
+    def _check(accounts: Sequence[WatchedAccount], catalogs: Sequence[WatchedCatalog]) -> None:
+        for name, count in Counter(one.name for one in catalogs).items():
+            if count > 1:
                 raise UsageError(
                     f"two watched catalogs have the name {name!r}", "give each a name of its own"
                 )
@@ -273,19 +311,12 @@ class Controller:
         for one in catalogs:
             if one.account not in known:
                 raise UsageError(f"{one.name} names the account {one.account!r}, and there is none")
-        return tuple(
-            self._make_loop(account, [one for one in catalogs if one.account == account.name], beside)
-            for account in accounts
-            if any(one.account == account.name for one in catalogs)
-        )
 
     def _make_loop(
         self, account: WatchedAccount, catalogs: Sequence[WatchedCatalog], beside: bool
     ) -> AccountLoop:
         mark = hashlib.sha256(self._salt + f"{account.endpoint}\0{account.name}".encode()).hexdigest()[:8]
-        watched = [
-            Watched(one, mark, self._clock, self._emit, self._spread, self._rule.forbids) for one in catalogs
-        ]
+        watched = [self._make_watched(one, mark) for one in catalogs]
         return AccountLoop(
             account,
             mark,
@@ -298,6 +329,10 @@ class Controller:
             beside=beside,
             rule=self._rule,
         )
+
+    def _make_watched(self, one: WatchedCatalog, mark: str) -> Watched:
+        forbids, stop = self._rule.forbids, self._stop.part()
+        return Watched(one, mark, self._clock, self._emit, self._spread, forbids, stop)
 
     def _spread(self) -> float:
         return 2 * self._random() - 1

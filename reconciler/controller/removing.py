@@ -12,7 +12,6 @@ from reconciler.apply.journal_facts import JournalFacts
 from reconciler.domain import Catalog, Snapshot, Written
 from reconciler.plan.build import make_plan
 from reconciler.plan.types import Plan, Refusal
-from reconciler.text.paste import flag
 
 _REASON: Final = "all sessions of the catalog are removed"
 
@@ -43,8 +42,8 @@ def removal_plan(catalog: Catalog, snapshot: Snapshot, written: Written | None) 
     refusals += [
         Refusal(
             "prevent_destroy",
-            f"{action.key} (#{action.session_id}) is protected: set `lifecycle.prevent_destroy: false` for it in git",
-            flag("allow-destroy", action.key),
+            f"{action.key} (#{action.session_id}) is protected by lifecycle.prevent_destroy",
+            "set it to false in git",
             action.key,
         )
         for action in actions

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from reconciler.api.cancellation import Cancellation
 from reconciler.api.client import Client
 from reconciler.apply import journal as journals
 from reconciler.apply.beside import key_mark, with_key
@@ -58,7 +59,9 @@ class Watched:
         tell: Callable[[Event], None],
         spread: Callable[[], float],
         forbids: Callable[[WatchedStatus], str] = lambda status: "",
+        stop: Cancellation | None = None,
     ) -> None:
+        self.stop = stop or Cancellation()  # it begins no further write once this is set
         self.settings = settings
         self.revision: Revision | None = None  # the newest valid one
         self.attempted: str | None = None
@@ -492,8 +495,3 @@ class Watched:
         elif self.standby and not holder:
             self.say("leading", "no other watcher holds the lock")
         self.standby = holder
-
-
-def settle_of(settings: WatchedCatalog, client: Client) -> float:
-    """How long (seconds) the list may lag behind a write."""
-    return client.contract.settle if settings.settle is None else settings.settle

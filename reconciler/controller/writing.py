@@ -21,8 +21,9 @@ from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
 from reconciler.controller.removing import removed
 from reconciler.controller.rule import Rule
+from reconciler.controller.settings import WatchedCatalog
 from reconciler.controller.status import RunStatus
-from reconciler.controller.watched import Watched, settle_of
+from reconciler.controller.watched import Watched
 from reconciler.domain import Snapshot
 from reconciler.errors import ReconcilerError
 from reconciler.state import make_salt, open_state
@@ -78,7 +79,7 @@ def write(one: Watched, hands: Hands) -> bool:
             environment,
             holder=lock_holder({**by, "job": rule.holder} if rule.holder else by, run),
             timeout=0,
-            settle=settle_of(settings, client),
+            settle=_settle_of(settings, client),
             wanted=settings.lock,
             on_wait=lambda ticket: None,
             dead=rule.dead,
@@ -149,7 +150,7 @@ def _write_held(one: Watched, hands: Hands, client: Client, chosen: Comparison, 
         ApplyOptions(
             state=open_state(settings.state),
             parallelism=hands.parallelism,
-            settle=settle_of(settings, client),
+            settle=_settle_of(settings, client),
             recheck=False,
             who={
                 **run.by,
@@ -214,13 +215,18 @@ def _lags(one: Watched, hands: Hands) -> bool:
         "environment": catalog.environment,
         "endpoint": hands.client.endpoint.name,
     }
-    settle = settle_of(one.settings, hands.client)
+    settle = _settle_of(one.settings, hands.client)
     left = lag_left(one.facts().entries, scope, settle)
     if hands.rule.since is not None:  # what another process created then is not in our journal
         left = max(left, hands.rule.since + settle - hands.clock.monotonic())
     if left > 0:
         one.settles(left)
     return left > 0
+
+
+def _settle_of(settings: WatchedCatalog, client: Client) -> float:
+    """How long (seconds) the list may lag behind a write."""
+    return client.contract.settle if settings.settle is None else settings.settle
 
 
 def _holder(snapshot: Snapshot, catalog: str, environment: str | None, rule: Rule) -> Ticket | None:

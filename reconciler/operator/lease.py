@@ -20,6 +20,7 @@ from typing import Any, Final
 from reconciler.controller.trouble import described
 from reconciler.operator.cluster import Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
+from reconciler.operator.wording import hinted
 
 #: How long a Lease lasts, how often it is renewed, and how often a standby looks at it (seconds).
 TERM: Final = 15
@@ -28,6 +29,8 @@ LOOKED_AT_EVERY: Final = 2.0
 
 #: How long after the last renewal began its holder still writes. The rest of the term is for a write in flight.
 WRITES_FOR: Final = 10.0
+
+_RIGHTS: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
 
 
 class Lease:
@@ -87,7 +90,7 @@ class Lease:
             try:
                 why = self._try_to_lead()
             except Exception as error:  # a process that ended would not stand by
-                why = described(error)[0]
+                why = hinted(described(error)[0], _RIGHTS if getattr(error, "status", 0) == 403 else "")
             if not why:
                 self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
                 self._thread.start()
@@ -202,7 +205,7 @@ class Lease:
                 path = leases(self._namespace)
             lease = self._cluster.call("POST" if found is None else "PUT", path, lease)
         except ClusterError as error:
-            if error.status == 409:  # another process was faster
+            if error.status == 409 and not self._leading:  # another process was faster
                 return "another process has just changed the lease"
             raise
         self._uid = lease["metadata"]["uid"]

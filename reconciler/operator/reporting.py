@@ -97,13 +97,16 @@ class Reporter:
                     self._tell(fleet)
                     self._write(fleet)
                     if time.monotonic() - read > _RESYNC and not ending:
+                        read = (
+                            time.monotonic() - _RESYNC + _AFTER_A_BUG
+                        )  # if it fails, it is tried again then
                         resync()
                         self._plans.refresh()
                         read = time.monotonic()
                     self._complained = ""
             except Exception as error:  # everything is tried again
                 self._complain(f"the cluster can't be told what was found: {sentence(error)}")
-                self._stop.wait(2.0 if isinstance(error, ClusterError) else _AFTER_A_BUG)
+                self._stop.wait(2.0)
             if ending:
                 return
 
@@ -115,7 +118,7 @@ class Reporter:
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
         for one in resources:
-            if now < self._put_off.get(one.uid, now):
+            if now < self._put_off.get(one.uid, now) or not self._holding():
                 continue
             try:
                 self._write_one(fleet, one)

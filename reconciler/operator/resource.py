@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,7 +39,11 @@ _LIMITS: Final = {"maxDeletes": "max_deletes", "maxUpdates": "max_updates", "max
 @dataclass(frozen=True, slots=True)
 class Resource:
     """A PersonaCatalog as it is in the cluster. ``name`` is ``NAMESPACE/NAME``; ``account`` is that of its Secret.
-    ``version`` is its resourceVersion. It is ``deleted`` if it only waits for its finalizers to be removed."""
+    ``version`` is its resourceVersion. It is ``deleted`` if it only waits for its finalizers to be removed.
+
+    ``settings`` is what the spec says, apart from the approval, which changes nothing of what is watched, and whether
+    the sessions are to be removed.
+    """
 
     uid: str
     namespace: str
@@ -53,6 +57,11 @@ class Resource:
     deleted: bool
     finalizers: tuple[str, ...]
     forced: bool
+    settings: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        settings = {**self.spec, "approve": None, "removing": self.removing}
+        object.__setattr__(self, "settings", json.dumps(settings, sort_keys=True))
 
     @property
     def name(self) -> str:
@@ -66,12 +75,6 @@ class Resource:
     def age(self) -> tuple[str, str]:
         """Sorts older resources before younger ones."""
         return self.created, self.uid
-
-    @property
-    def settings(self) -> str:
-        """What the spec says, apart from the approval, which needs no restart of the loop, and whether the sessions are
-        to be removed."""
-        return json.dumps({**self.spec, "approve": None, "removing": self.removing}, sort_keys=True)
 
     @property
     def wants_finalizer(self) -> bool:

@@ -1,11 +1,11 @@
-"""Runs the controller of one account, and starts it anew when what it has to watch has changed."""
+"""Runs the controller of one account. Resources come and go while it runs; another account needs another one."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,11 +14,12 @@ from reconciler.controller.account_loop import OnCall
 from reconciler.controller.controller import Controller
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.rule import Rule
-from reconciler.controller.settings import WatchedCatalog
+from reconciler.controller.settings import FULL_INTERVAL, WatchedCatalog
 from reconciler.controller.trouble import described
 from reconciler.errors import ReconcilerError
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
+from reconciler.operator.wording import hinted
 from reconciler.s3.store import S3Stores
 
 #: How long to wait after an error that nobody expected (seconds).
@@ -34,37 +35,42 @@ class Wanted:
 
     endpoint: str
     contract: str
-    settings: tuple[tuple[str, str, str], ...]  # uid, name, settings
+    settings: Mapping[str, tuple[str, str]]  # name and settings by uid
 
     @classmethod
     def of(cls, account: Account | None, resources: Sequence[Resource]) -> Wanted | None:
         """What to watch; None if there is nothing, or no account."""
         if account is None or not resources:
             return None
-        settings = tuple(sorted((one.uid, one.name, one.settings) for one in resources))
+        settings = {one.uid: (one.name, one.settings) for one in resources}
         return cls(account.endpoint, account.contract, settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A controller and what it watches. ``invalid`` are the specs that can't be used, by uid. ``broken`` is an error
-    that nobody expected."""
+    """A controller and what it is to watch: ``catalogs`` by uid. ``invalid`` are the specs that can't be used, by uid.
+    ``broken`` is an error that nobody expected."""
 
     wanted: Wanted | None = None
     controller: Controller | None = None
     invalid: dict[str, ReconcilerError] | None = None
     invalid_account: ReconcilerError | None = None
     broken: str = ""
+    catalogs: Mapping[str, WatchedCatalog] = field(default_factory=dict)
 
     def watches(self, resource: Resource) -> bool:
-        """Whether it was started with the resource as it is now."""
-        key = (resource.uid, resource.name, resource.settings)
-        return self.wanted is not None and key in self.wanted.settings
+        """Whether the resource is watched as it is now, or found to be of no use."""
+        if self.wanted is None or self.wanted.settings.get(resource.uid) != (
+            resource.name,
+            resource.settings,
+        ):
+            return False
+        catalog = self.catalogs.get(resource.uid)
+        return self.controller is None or catalog is None or self.controller.watches(catalog)
 
     def has(self, resource: Resource) -> bool:
         """Whether its controller runs with the resource, as it is now or was before."""
-        known = () if self.wanted is None else self.wanted.settings
-        return self.controller is not None and any(uid == resource.uid for uid, _, _ in known)
+        return self.controller is not None and self.controller.has(resource.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +121,45 @@ class Runner:
             if wanted == self._wanted:
                 return
             self._wanted = wanted
+            if self._follow():
+                return
             self._changed.set()
             if self.running.controller is not None:
                 self.running.controller.stop()
+
+    def _follow(self) -> bool:
+        """Let the controller that runs watch what is wanted now; False if that takes another one."""
+        running, wanted = self.running, self._wanted
+        if running.controller is None or running.wanted is None or wanted is None or self._changed.is_set():
+            return False
+        if (running.wanted.endpoint, running.wanted.contract) != (wanted.endpoint, wanted.contract):
+            return False
+        catalogs, invalid, full = self._catalogs(running)
+        if not catalogs:
+            return False
+        running.controller.follow([*catalogs.values()], full)
+        self.running = replace(running, wanted=wanted, invalid=invalid, catalogs=catalogs)
+        return True
+
+    def _catalogs(
+        self, before: Running
+    ) -> tuple[dict[str, WatchedCatalog], dict[str, ReconcilerError], float]:
+        """What to watch, by uid; the specs that can't be used; and how often to list the account page by page. What
+        has not changed ``before`` stays the same."""
+        catalogs: dict[str, WatchedCatalog] = {}
+        invalid: dict[str, ReconcilerError] = {}
+        full = []
+        around, known = self._around, {} if before.wanted is None else before.wanted.settings
+        for one in self._resources:
+            try:
+                catalog = before.catalogs.get(one.uid)
+                if catalog is None or known.get(one.uid) != (one.name, one.settings):
+                    catalog = around.watched(one)
+                full.append(full_interval(one))
+                catalogs[one.uid] = catalog
+            except Exception as error:  # the others are watched nevertheless
+                invalid[one.uid] = _told(error)
+        return catalogs, invalid, min(full, default=FULL_INTERVAL)
 
     def close(self) -> None:
         """Start no more writes; :meth:`join` waits for those in flight."""
@@ -163,7 +205,7 @@ class Runner:
         with self._lock:
             if self.running.controller is not None:
                 self.running.controller.stop()
-            self.running = Running(self._wanted, broken=f"{message}. {hint}" if hint else message)
+            self.running = Running(self._wanted, broken=hinted(message, hint))
             concerned = self._resources
         for one in concerned:
             event = Event(
@@ -186,19 +228,14 @@ class Runner:
         wanted, account = self._wanted, self._account
         if wanted is None or account is None:
             return Running()
-        around, invalid, catalogs, full = self._around, {}, [], 3600.0
-        for one in self._resources:
-            try:
-                catalogs.append(around.watched(one))
-                full = min(full, full_interval(one)) if len(catalogs) > 1 else full_interval(one)
-            except Exception as error:  # the others are watched nevertheless
-                invalid[one.uid] = _told(error)
+        around = self._around
+        catalogs, invalid, full = self._catalogs(Running())
         folder = around.state / "accounts" / self.name
         try:
             watched = watched_account(self.name, account, lambda: around.key(self.name), folder)
             controller = Controller(
                 [replace(watched, full_interval=full)],
-                catalogs,
+                catalogs.values(),
                 state=around.state,
                 on_event=around.on_event,
                 on_call=around.on_call,
@@ -206,7 +243,7 @@ class Runner:
             )
         except (ReconcilerError, OSError) as error:
             return Running(wanted, None, invalid, _told(error))
-        return Running(wanted, controller if catalogs else None, invalid)
+        return Running(wanted, controller if catalogs else None, invalid, catalogs=catalogs)
 
 
 def _told(error: Exception) -> ReconcilerError:

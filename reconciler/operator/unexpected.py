@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from reconciler.controller.trouble import described
+from reconciler.operator.wording import hinted
 
 #: Tells a sentence.
 Say = Callable[[str], None]
@@ -33,8 +34,7 @@ def survived(say: Say, body: Mapping[str, Any]) -> Iterator[None]:
 
 def sentence(error: Exception) -> str:
     """An error in a sentence, and what to do about it."""
-    message, hint = described(error)
-    return f"{message}. {hint}" if hint else message
+    return hinted(*described(error))
 
 
 def _name(body: Mapping[str, Any]) -> str:

@@ -39,6 +39,8 @@ def refused(refusal: GuardRefusal, environment: str | None) -> str:
     if refusal.guard in _FIELDS:
         count = refusal.allow.partition("=")[2]
         allows = f'`policy: {{{_FIELDS[refusal.guard]}: "{count}"}}` in its spec allows it'
+    elif not refusal.allow.startswith("--"):
+        allows = refusal.allow
     else:
         allows = f"apply it by hand: {command('apply', refusal.allow, environment=environment)}"
     return hinted(refusal.message, allows)

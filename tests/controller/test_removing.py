@@ -102,9 +102,9 @@ def test_a_protected_session_keeps_all_until_git_no_longer_protects_it(here: Wor
         here.turn(controller, 60)
         plan = shop(controller).plan
         assert plan is not None
-        assert [one.message for one in plan.refusals] == [
-            f"alice (#{here.rows()['Alice'].session_id}) is protected: "
-            "set `lifecycle.prevent_destroy: false` for it in git"
+        number = here.rows()["Alice"].session_id
+        assert [(one.message, one.allow) for one in plan.refusals] == [
+            (f"alice (#{number}) is protected by lifecycle.prevent_destroy", "set it to false in git")
         ]
         protect(here, alice=False, bob=True)  # bob's tag does not say so yet
         here.turn(controller, 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -17,12 +18,8 @@ BASE = ROOT / "deploy" / "kubernetes"
 CHART = ROOT / "deploy" / "helm" / "reconciler-operator"
 OPTIONS = sorted(file.parent for file in BASE.glob("options/*/kustomization.yaml"))
 
-#: One from the system, and Debian's, which has kustomize 2.0.3.
-KUBECTLS = [
-    str(one)
-    for one in (shutil.which("kubectl"), ROOT / ".venv" / "kubectl-debian" / "usr" / "bin" / "kubectl")
-    if one is not None and Path(one).is_file()
-]
+#: The installed one, and perhaps Debian's, which has kustomize 2.0.3.
+KUBECTLS = [one for one in (shutil.which("kubectl"), os.environ.get("RECONCILER_KUBECTL")) if one]
 needs_kubectl = pytest.mark.skipif(not KUBECTLS, reason="there is no kubectl here")
 needs_helm = pytest.mark.skipif(
     find_spec("helm_python") is None, reason="there is no Helm here: `make charts`"
@@ -52,7 +49,9 @@ VALUES: dict[str, dict[str, Any]] = {
         "replicas": 2,
         "persistence": {"enabled": False},
         "archive": {"s3": "s3://personas/production", "endpoint": "https://s3.example.com"},
-        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/personas"}},
+        "serviceAccount": {
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/personas"}
+        },
     },
     "catalogs": {"catalogs": {"configMap": {"name": "personas"}}, "log": {"format": "text"}},
     "pod": {

@@ -39,7 +39,9 @@ OPERATOR_RULES = ROOT / "deploy" / "prometheus" / "operator-alerts.yml"
 
 def rendered() -> Iterator[tuple[str, Any]]:
     """A name and what renders it, for each variant of what is installed."""
-    yield "kustomize", lambda: kustomized(BASE)
+    yield "kustomize base", lambda: kustomized(BASE)
+    for folder in OPTIONS:
+        yield f"kustomize {folder.name}", lambda folder=folder: {**kustomized(BASE), **kustomized(folder)}
     for name, values in VALUES.items():
         yield f"helm {name}", lambda values=values: charted(values)
 
@@ -51,6 +53,11 @@ def variant(request: pytest.FixtureRequest) -> Documents:
         pytest.skip(mark.kwargs["reason"])
     found: Documents = dict(rendered())[request.param]()
     return found
+
+
+def workloads(documents: Documents) -> list[dict[str, Any]]:
+    """What has pods."""
+    return of_kind(documents, "Deployment") + of_kind(documents, "StatefulSet")
 
 
 def of_kind(documents: Documents, kind: str) -> list[dict[str, Any]]:
@@ -116,7 +123,11 @@ def test_helm_and_kustomize_install_the_same() -> None:
 @needs_kubectl
 @needs_helm
 def test_the_options_of_helm_and_kustomize_are_the_same() -> None:
-    options = {key: one for folder in OPTIONS for key, one in kustomized(folder).items()}
+    options = {
+        key: one
+        for folder in ("monitoring", "network-policy")
+        for key, one in kustomized(BASE / "options" / folder).items()
+    }
     enabled = {"enabled": True}
     chart = charted({"serviceMonitor": enabled, "prometheusRule": enabled, "networkPolicy": enabled})
     added = {key: one for key, one in chart.items() if key not in charted({})}
@@ -158,13 +169,24 @@ def test_old_and_new_kustomize_render_the_same(folder: Path) -> None:
 
 
 @needs_kubectl
+def test_a_shard_has_the_pod_of_the_base() -> None:
+    (deployment,) = workloads(kustomized(BASE))
+    (shards,) = workloads(kustomized(BASE / "options" / "shards"))
+    one, other = (found["spec"]["template"]["spec"] for found in (deployment, shards))
+    (variable,) = [each for each in other["containers"][0].pop("env") if each["name"] == "RECONCILER_SHARD"]
+    assert parse_shard(variable["value"].replace("$(POD_NAME)", "reconciler-operator-1")).count == 2
+    assert shards["spec"]["replicas"] == 2
+    one["volumes"] = [each for each in one["volumes"] if each["name"] != "state"]
+    assert other == one
+
+
+@needs_kubectl
 def test_everything_of_the_base_is_in_one_namespace() -> None:
     alone = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
     for folder in (BASE, *OPTIONS):
-        # Rights in single namespaces are in those, and their names are an example.
-        others = {"bookshop"} if folder.name == "namespaced" else set()
+        inside = "bookshop" if folder.name == "namespaced" else "reconciler"
         for kind, namespace, _ in kustomized(folder):
-            assert namespace in ({""} if kind in alone else {"reconciler"} | others)
+            assert namespace == ("" if kind in alone else inside)
 
 
 # --- Helm ----------------------------------------------------------------------------------------------------
@@ -267,7 +289,7 @@ def test_a_rolling_update_never_ends_the_old_pod_first_unless_it_has_the_volume(
 
 
 def test_no_pod_has_privileges(variant: Documents) -> None:
-    deployments = of_kind(variant, "Deployment")
+    deployments = workloads(variant)
     assert deployments
     for deployment in deployments:
         pod = deployment["spec"]["template"]["spec"]
@@ -296,7 +318,7 @@ def test_no_pod_has_privileges(variant: Documents) -> None:
 
 def test_the_command_line_is_one_that_the_command_takes(variant: Documents) -> None:
     known = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
-    for deployment in of_kind(variant, "Deployment"):
+    for deployment in workloads(variant):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         subcommand, *words = container["args"]
         assert subcommand == "operator"
@@ -307,7 +329,7 @@ def test_the_command_line_is_one_that_the_command_takes(variant: Documents) -> N
 
 
 def test_it_is_probed_where_it_listens(variant: Documents) -> None:
-    for deployment in of_kind(variant, "Deployment"):
+    for deployment in workloads(variant):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
         assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
@@ -315,11 +337,14 @@ def test_it_is_probed_where_it_listens(variant: Documents) -> None:
 
 
 def test_everything_mounted_is_a_volume_and_the_state_is_writable(variant: Documents) -> None:
-    for deployment in of_kind(variant, "Deployment"):
+    for deployment in workloads(variant):
         pod = deployment["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         mounts = {one["name"]: one for one in container["volumeMounts"]}
-        assert set(mounts) == {one["name"] for one in pod["volumes"]}
+        claims = deployment["spec"].get("volumeClaimTemplates", [])
+        assert set(mounts) == {
+            one["name"] for one in pod["volumes"] + [claim["metadata"] for claim in claims]
+        }
         assert "readOnly" not in mounts["state"]
         assert f"--state-dir={mounts['state']['mountPath']}" in container["args"]
 
@@ -361,7 +386,7 @@ def test_several_shards_have_no_claim_in_common() -> None:
 
 
 def test_selectors_find_the_pods(variant: Documents) -> None:
-    for deployment in of_kind(variant, "Deployment"):
+    for deployment in workloads(variant):
         labels = deployment["spec"]["template"]["metadata"]["labels"].items()
         assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
     for kind, path in [("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")]:
@@ -379,14 +404,14 @@ def test_selectors_find_the_pods(variant: Documents) -> None:
 
 
 def test_every_subject_of_a_binding_is_the_account_of_the_pod(variant: Documents) -> None:
-    pods = [one["spec"]["template"]["spec"] for one in of_kind(variant, "Deployment")]
+    pods = [one["spec"]["template"]["spec"] for one in workloads(variant)]
     (account,) = {pod["serviceAccountName"] for pod in pods}
     assert [one["metadata"]["name"] for one in of_kind(variant, "ServiceAccount")] == [account]
     for binding in of_kind(variant, "RoleBinding") + of_kind(variant, "ClusterRoleBinding"):
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "reconciler"}]
         role = (
             binding["roleRef"]["kind"],
-            binding["metadata"].get("namespace", ""),
+            binding["metadata"].get("namespace", "") if binding["roleRef"]["kind"] == "Role" else "",
             binding["roleRef"]["name"],
         )
         assert role in variant

@@ -60,7 +60,7 @@ class Operator:
     child: subprocess.Popen[str]
     catalogs: Path
     log: Path
-    url: str  # where it listens
+    url: str = ""  # where it listens
 
     def kill(self) -> None:
         self.child.kill()
@@ -111,6 +111,8 @@ def operator(cluster: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The operator of all tests of a file. At its end, it stops in an orderly way."""
     folder = tmp_path_factory.mktemp("operator")
     programs = fake_ssh(folder / "bin").parent
+    # As if there had been none before: whoever takes over waits for what another one may have created.
+    cluster.send("DELETE", "/apis/coordination.k8s.io/v1/namespaces/reconciler/leases/reconciler-operator")
     found = start(cluster, folder, PATH=f"{programs}:{os.environ['PATH']}")
     eventually(lambda: "leading" in found.log.read_text())
     yield found
@@ -234,7 +236,7 @@ def alone(cluster: Plane, tmp_path: Path) -> Iterator[World]:
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     with running_server(None, contract=LEARNED, require_key=[API_KEY, OTHER]) as server:
         contract = learned_file(tmp_path).read_text(encoding="utf-8")
-        nobody = Operator(None, catalogs, Path(os.devnull))  # type: ignore[arg-type] # until one is started
+        nobody = Operator(None, catalogs, Path(os.devnull), "")  # type: ignore[arg-type] # until one is started
         yield World(cluster, nobody, server, namespace, contract)
 
 

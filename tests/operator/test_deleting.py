@@ -146,7 +146,8 @@ def test_what_a_guard_refuses_waits_for_the_spec(here: World) -> None:
     live(here)
     delete(here)
     assert blocked(here, "Refused") == (
-        'it would delete 11 sessions, and the policy allows 10 (`policy.maxDeletes: "11"` in its spec)'
+        "it would delete 11 sessions, and the policy allows 10 "
+        '(hint: `policy: {maxDeletes: "11"}` in its spec allows it)'
     )
     assert len(here.rows()) == 11
     here.spec(policy={"maxDeletes": "11"})
@@ -227,7 +228,7 @@ def test_without_a_key_it_waits_for_one(here: World) -> None:
     here.cluster.call("DELETE", secret)
     delete(here)
     name = f"{here.namespace}/account"
-    assert blocked(here, "AccountMissing") == f"there is no Secret {name} with an endpoint"
+    assert blocked(here, "AccountMissing").startswith(f"there is no Secret {name} with an `endpoint` (hint: ")
     here.secret(key="sk-wrong")
     blocked(here, "Unauthorized")
     assert len(here.rows()) == 2

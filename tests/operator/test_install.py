@@ -36,8 +36,6 @@ def monitored(cluster: Plane) -> Plane:
     for plural in ("servicemonitors", "prometheusrules"):
         path = f"/apis/monitoring.coreos.com/v1/{plural}"
         eventually(lambda path=path: cluster.send("GET", path).status_code == 200)  # type: ignore[misc]
-    for name in ("team-one", "team-two"):
-        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return cluster
 
 
@@ -56,6 +54,9 @@ def applied(cluster: Plane, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(cluster: Plane, documents: Documents) -> None:
+    for _, namespace, _ in documents:
+        if namespace:
+            cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     for document in documents.values():
         found = applied(cluster, document)
         if document["apiVersion"] == "monitoring.coreos.com/v1":

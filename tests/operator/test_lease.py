@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,45 @@ def test_who_gives_up_waits_no_more(access: Cluster) -> None:
     assert not thread.is_alive()
     assert not second.held()
     first.release()
+
+
+def test_a_lease_that_somebody_annotates_is_kept(
+    access: Cluster, cluster: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair(access)
+    assert first.acquire(lambda _: None)
+    call, path, puts = access.call, leases.leases("default", first._name), list[str]()
+
+    def annotated(method: str, *words: Any, **more: Any) -> Any:
+        """Somebody annotates it between the first renewal's read and its write."""
+        if method == "PUT":
+            puts.append(method)
+            if len(puts) == 1:
+                cluster.patch(path, {"metadata": {"annotations": {"seen": "yes"}}})
+        return call(method, *words, **more)
+
+    monkeypatch.setattr(access, "call", annotated)
+    eventually(lambda: len(puts) > 2 or first.lost.is_set())
+    assert first.held()
+    assert cluster.call("GET", path)["metadata"]["annotations"] == {"seen": "yes"}
+    first.release()
+
+
+def test_a_missing_right_is_named_with_what_gives_it(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"powerless-{next(NUMBERS)}"
+    meta = {"name": name, "namespace": "default"}
+    cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = cluster.call("POST", f"/api/v1/namespaces/default/serviceaccounts/{name}/token", body)["status"][
+        "token"
+    ]
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(token, name)))
+    access, said = Cluster(), list[str]()
+    lease = Lease(access, "default", "first")
+    thread = in_thread(lease, said)
+    eventually(lambda: said != [])
+    assert said[0].startswith("standing by: GET /apis/coordination.k8s.io/v1/namespaces/default/leases: ")
+    assert said[0].endswith("(hint: kubectl apply -f deploy/kubernetes/rbac.yaml)")
+    lease.give_up()
+    thread.join(5)
+    access.close()

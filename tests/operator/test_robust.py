@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -14,21 +15,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import kopf
 import pytest
 import yaml
 
 from reconciler.controller.events import Event
 from reconciler.controller.rule import Rule
+from reconciler.errors import ReconcilerError
+from reconciler.operator import run
 from reconciler.operator import runner as runners
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.resource import Account, read_resource
+from reconciler.operator.run import Options
 from reconciler.operator.runner import Runner, Surroundings
-from reconciler.operator.unexpected import survived
+from reconciler.operator.unexpected import in_sentences, survived
 from reconciler.server import LoggedRequest, RunningServer
 from tests.faults.tally import Tally
 from tests.git_server import GitServer, commit, serving
-from tests.operator.conftest import NUMBERS, World, documents, eventually, follow, start
-from tests.operator.plane import Plane, free_port
+from tests.operator.conftest import NUMBERS, OTHER, World, documents, eventually, follow, start
+from tests.operator.plane import ADMIN, Plane, free_port
 from tests.operator.replicas import stage
 from tests.support import API_KEY
 
@@ -196,7 +201,7 @@ def looks(runner: Runner) -> bool:
     return controller is not None and controller.status().catalogs[0].last_look is not None
 
 
-def boom(*_: object) -> Any:
+def boom(*_: object, **__: object) -> Any:
     raise RuntimeError("a secret text")
 
 
@@ -223,7 +228,7 @@ def test_a_loop_that_ends_by_itself_is_told_and_started_again(stand: Stand) -> N
     runner = stand.runner()
     eventually(lambda: bool(runner.running.broken))
     assert runner.running.broken == (
-        "the loop of the account has ended by itself. this is a bug: please report it"
+        "the loop of the account has ended by itself (hint: this is a bug: please report it)"
     )
     stand.breaks = lambda event: None
     eventually(lambda: looks(runner))
@@ -237,8 +242,8 @@ def test_an_object_that_can_not_be_followed_is_named() -> None:
     with survived(said.append, body):
         read_resource(body)
     assert said == [
-        "PersonaCatalog team/shop can't be followed: its spec does not fit the resource definition. "
-        "kubectl apply -f deploy/kubernetes/crd.yaml, then correct the resource"
+        "PersonaCatalog team/shop can't be followed: its spec does not fit the resource definition "
+        "(hint: kubectl apply -f deploy/kubernetes/crd.yaml, then correct the resource)"
     ]
 
 
@@ -280,9 +285,9 @@ def test_single_namespaces_need_no_rights_beyond_them(alone: World, tmp_path: Pa
     binding["roleRef"]["kind"] = "Role"
     bind(alone.cluster, other.namespace, account, role, binding)
     for world in (other, alone):
-        world.secret()
+        world.secret(key=OTHER if world is other else API_KEY)
         world.write(alice="Be kind.")
-        world.add(mode="Observe" if world is other else "Apply")
+        world.add(mode="Apply")
     words = [f"--namespace={alone.namespace}", f"--namespace={other.namespace}"]
     words += [f"--lease-namespace={alone.namespace}", f"--catalogs={alone.operator.catalogs}"]
     operator = start(alone.cluster, tmp_path / "operator", *words, account=account)
@@ -337,3 +342,41 @@ def test_a_cluster_that_does_not_answer_is_waited_for(tmp_path: Path) -> None:
         child.kill()
     assert f"standing by: {server} does not answer (ConnectionError)" in log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+def test_if_the_watch_ends_the_operator_ends_with_a_sentence(
+    alone: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(alone.cluster.kubeconfig(ADMIN, "watch-ends")))
+    monkeypatch.setattr(kopf, "run", boom)
+    options = Options(tmp_path / "state", None, [alone.namespace], alone.namespace)
+    with pytest.raises(ReconcilerError) as caught:
+        run.Operator(options, lambda text: None, []).run()
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(
+        "the cluster is no longer watched: kopf has ended (unexpected error: RuntimeError"
+    )
+    assert "secret" not in problem.message
+    assert problem.hint == "start it again; the log above says what it could not do"
+    lease = alone.cluster.call(
+        "GET", f"/apis/coordination.k8s.io/v1/namespaces/{alone.namespace}/leases/reconciler-operator"
+    )
+    assert lease["spec"]["holderIdentity"] == ""
+
+
+def test_what_libraries_log_is_told_in_sentences_and_once() -> None:
+    said: list[str] = []
+    logger = logging.getLogger("kopf.test")
+    with in_sentences(said.append, "kopf"):
+        for attempt in range(3):
+            logger.error(
+                f"Request attempt #{attempt}/9 failed; will retry: GET /x -> E('no', {{'kind': 'Status'}})"
+            )
+        try:
+            boom()
+        except RuntimeError:
+            logger.exception("It failed\nfor good")
+        logger.info("All is well")
+        logger.warning("OS signals are ignored: running not in the main thread.")
+        logger.warning("")
+    assert said == ["kopf: Request failed; will retry: GET /x -> E('no'", "kopf: It failed", "kopf: "]

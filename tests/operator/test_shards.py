@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -54,6 +57,15 @@ def test_what_is_no_shard_is_refused(text: str, told: str) -> None:
         parse_shard(text)
     (problem,) = caught.value.problems
     assert f"{problem.message}\n{problem.hint}" == told
+
+
+def test_the_command_refuses_it_as_wrong_usage(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "reconciler", "operator"]
+    done = subprocess.run(
+        words, env={**os.environ, "RECONCILER_SHARD": "2/2"}, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 64
+    assert "there is no shard 2 of 2" in done.stderr
 
 
 def test_the_hash_is_the_same_in_every_version() -> None:
