@@ -229,6 +229,8 @@ def test_helm_lints_the_chart(values: dict[str, Any]) -> None:
         ({"http": {"port": 80}}, "port"),
         ({"log": {"format": "xml"}}, "format"),
         ({"persistence": {"size": "much"}}, "size"),
+        ({"archive": {"s3": "personas"}}, "s3"),
+        ({"archive": {"s3": "s3://personas", "endpoint": "http://s3.example.com"}}, "endpoint"),
         ({"extraArgs": ["plan"]}, "extraArgs"),
     ],
 )
