@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -62,6 +62,7 @@ class Reporter:
         self._plans = plans
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
+        self._stamps: dict[str, tuple[object, ...]] = {}  # what the written status was made of, by uid
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
         self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
@@ -98,6 +99,7 @@ class Reporter:
                     self._write(fleet)
                     if time.monotonic() - read > _RESYNC and not ending:
                         resync()
+                        self._stamps.clear()
                         self._plans.refresh()
                         read = time.monotonic()
                     self._complained = ""
@@ -114,38 +116,48 @@ class Reporter:
 
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
+        stamps: dict[str, tuple[object, ...]] = {}
         for one in resources:
             if now < self._put_off.get(one.uid, now):
                 continue
+            stamp = fleet.stamp(one)
+            if _is_same(stamp, self._stamps.pop(one.uid, ())):
+                stamps[one.uid] = stamp
+                continue
             try:
-                self._write_one(fleet, one)
+                if self._write_one(fleet, one):
+                    stamps[one.uid] = stamp
             except Exception as error:
                 if isinstance(error, ClusterError) and (error.status in (0, 409, 429) or error.status >= 500):
                     raise
                 self._say(f"{one.name} can't be reported: {sentence(error)}")
                 self._put_off[one.uid] = now + _AFTER_A_BUG  # the others are reported nevertheless
+        self._stamps = stamps
         self._put_off = {uid: until for uid, until in self._put_off.items() if now < until}
         uids = {one.uid for one in resources}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
 
-    def _write_one(self, fleet: Fleet, one: Resource) -> None:
+    def _write_one(self, fleet: Fleet, one: Resource) -> bool:
+        """Write the status of a resource if it is new. Returns whether it holds as long as what it was made of."""
         if self._finalizers.handle(fleet, one):
-            return
+            return False
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
-            return
+            return False
+        lasts = not one.deleted and not found.get("plan", {}).get("message")
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
-            return
+            return lasts
         self._patch(fleet, one, status)
         if before.get("conditions") != status["conditions"]:
             self._tell_of_status(one, status)
         if message := status.get("plan", {}).get("message"):
             self._post(one, "Warning", NOT_STORED, message)
+        return lasts
 
     def _patch(self, fleet: Fleet, resource: Resource, status: dict[str, Any]) -> None:
         path = catalogs(resource.namespace, resource.short_name) + "/status"
@@ -186,10 +198,8 @@ class Reporter:
                 event = self._events.get_nowait()
             except queue.Empty:
                 return
-            if event.watched:
-                concerned = [one for one in fleet.resources() if one.name == event.watched]
-            else:
-                concerned = fleet.of_account(event.account)
+            name = event.watched
+            concerned = fleet.named(name) if name else fleet.of_account(event.account)
             for one in concerned:
                 if event.kind != "looked":
                     kind, reason = EVENTS[event.kind]
@@ -233,3 +243,10 @@ class Reporter:
                 return
             raise
         self._said[resource.uid, reason] = text
+
+
+def _is_same(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether both hold the same objects, or equal numbers."""
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, int) and a == b) for a, b in zip(one, other, strict=True)
+    )
