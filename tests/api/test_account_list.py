@@ -475,6 +475,37 @@ def test_each_of_several_catalogs_gets_what_a_listing_of_its_own_would_give(step
     assert kept.looks["delta"] > kept.looks["full"]
 
 
+def test_each_revision_of_a_catalog_gets_what_a_listing_of_its_own_would_give(steps: int, seed: int) -> None:
+    """Revisions have other names, prompts and ids: what was kept for the ones before may lack what they want."""
+    chance = random.Random(seed)
+    mixed = [*REMARKS, *REMARKS[4:] * 3]
+    for _ in range(max(4, steps // 40)):
+        account = Account(random.Random(chance.random()))
+        account.fill(120)
+        remarks = chance.choice([mixed, REMARKS[4:7], ["", *REMARKS[4:7]]])
+        for one in account.lives.values():
+            one.remark = chance.choice(remarks)
+        kept = account.kept(50)
+        for _ in range(6):
+            sessions = [wanted(key, name=f"v{chance.randrange(9)}") for key in chance.sample("abcde", 3)]
+            ids = chance.sample(range(1, 121), chance.choice([0, 0, 2]))
+            keep = keep_for_catalog(catalog(*sessions), ids=ids)
+            assert dataclasses.replace(kept.sessions(keep=keep), listing=None) == anew(kept, keep)
+
+
+def test_another_revision_takes_no_listing_if_nothing_that_it_wants_was_left_out() -> None:
+    account = Account()
+    account.fill(300)
+    for session_id, remark in enumerate(REMARKS[4:7] * 50, 101):
+        account.lives[session_id].remark = remark  # the other half has no tag, and other names
+    kept = account.kept(100)
+    for number in range(5):
+        sessions = [wanted("alice", name="Alice", prompt=f"Be kind, {number}."), wanted("bert", name="Bert")]
+        keep = keep_for_catalog(catalog(*sessions[: 2 - number % 2]))
+        assert len(kept.sessions(keep=keep)) == 150
+    assert kept.looks["full"] == 1
+
+
 def test_a_hundred_catalogs_cost_one_listing() -> None:
     account = Account()
     account.fill(1000)
