@@ -433,6 +433,8 @@ IDENTITIES = [
     for name, environment in [("bookshop", None), ("bookshop", "staging"), ("library", None), ("other", None)]
     for key in ("alice", "bert", "carl")
 ]
+KEYS = ("alice", "bert", "carl", "dora")
+PROMPTS = [f"You are a patient bookseller, and you know every shelf of room {number}." for number in range(9)]
 REMARKS = [
     "",
     "by hand",
@@ -478,17 +480,23 @@ def test_each_of_several_catalogs_gets_what_a_listing_of_its_own_would_give(step
 def test_each_revision_of_a_catalog_gets_what_a_listing_of_its_own_would_give(steps: int, seed: int) -> None:
     """Revisions have other names, prompts and ids: what was kept for the ones before may lack what they want."""
     chance = random.Random(seed)
-    mixed = [*REMARKS, *REMARKS[4:] * 3]
-    for _ in range(max(4, steps // 40)):
+    own = REMARKS[4:7]
+    of_others = REMARKS[10:]
+    for number in range(max(32, steps // 10)):
         account = Account(random.Random(chance.random()))
-        account.fill(120)
-        remarks = chance.choice([mixed, REMARKS[4:7], ["", *REMARKS[4:7]]])
+        account.fill(60)
+        few = [chance.choice(of_others), ""][number % 2]
+        remarks = [*REMARKS, *own * 3] if number % 4 == 0 else [few, *own * 20]
         for one in account.lives.values():
-            one.remark = chance.choice(remarks)
-        kept = account.kept(50)
+            one.remark, one.prompt = chance.choice(remarks), chance.choice(PROMPTS)
+            one.version = chance.randrange(9)
+        kept = account.kept(25)
         for _ in range(6):
-            sessions = [wanted(key, name=f"v{chance.randrange(9)}") for key in chance.sample("abcde", 3)]
-            ids = chance.sample(range(1, 121), chance.choice([0, 0, 2]))
+            sessions = [
+                wanted(key, name=f"v{chance.randrange(9)}", prompt=chance.choice(PROMPTS))
+                for key in chance.sample(KEYS, 2)
+            ]
+            ids = chance.sample(range(1, 61), chance.choice([0, 0, 2]))
             keep = keep_for_catalog(catalog(*sessions), ids=ids)
             assert dataclasses.replace(kept.sessions(keep=keep), listing=None) == anew(kept, keep)
 
