@@ -143,7 +143,10 @@ class Lease:
             try:
                 why = self._try()
             except Exception as error:  # no answer, or somebody has just changed the Lease
-                wait, failure = RENEWED_EVERY / 5, sentence(error)  # perhaps another attempt gets through in time
+                wait, failure = (
+                    RENEWED_EVERY / 5,
+                    sentence(error),
+                )  # perhaps another attempt gets through in time
             if why or not self.held():
                 self.why_lost = why or failure or "it was not renewed in time"
                 self.lost.set()
