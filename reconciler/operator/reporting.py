@@ -168,7 +168,8 @@ class Reporter:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
             return False
-        lasts = not one.deleted and not found.get("plan", {}).get("message")
+        plan = found.get("plan")  # it may have to be stored later
+        lasts = not one.deleted and (plan is None or "where" in plan)
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
