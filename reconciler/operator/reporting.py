@@ -168,7 +168,8 @@ class Reporter:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
             return False
-        lasts = not one.deleted and not found.get("plan", {}).get("message")
+        lasts = not one.deleted and one.has_finalizer == one.wants_finalizer
+        lasts = lasts and not found.get("plan", {}).get("message")
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:

@@ -160,6 +160,7 @@ def test_what_a_guard_refuses_waits_for_the_spec(here: World) -> None:
 def test_a_removal_is_approved_as_any_other_plan(here: World) -> None:
     live(here, mode="Approve")
     delete(here)
+    here.becomes(Ready="Removing", Synced="PlanPending")
     why = blocked(here, "Removing")
     status = here.get()["status"]
     digest = status["plan"]["digest"]
