@@ -168,8 +168,9 @@ class Reporter:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
             return False
-        lasts = not one.deleted and one.has_finalizer == one.wants_finalizer
-        lasts = lasts and not found.get("plan", {}).get("message")
+        plan = found.get("plan", {})
+        # Else there still is a finalizer to set, or a plan to store.
+        lasts = not one.deleted and one.has_finalizer == one.wants_finalizer and (not plan or "where" in plan)
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
@@ -177,7 +178,7 @@ class Reporter:
         self._patch(fleet, one, status)
         if before.get("conditions") != status["conditions"]:
             self._tell_of_status(one, status)
-        if message := status.get("plan", {}).get("message"):
+        if message := plan.get("message"):
             self._post(one, "Warning", NOT_STORED, message)
         return lasts
 
