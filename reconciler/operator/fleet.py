@@ -221,7 +221,7 @@ class Fleet:
                 return "its resource, which is gone"
             if own.removing:
                 return self._forbids_removal(own)
-            if own.wants_finalizer and FINALIZER not in own.finalizers:
+            if own.wants_finalizer and not own.has_finalizer:
                 return f"its finalizer, {FINALIZER}, to be set"
             older = self._older(own)
             if older is not None:
