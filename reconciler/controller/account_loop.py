@@ -271,7 +271,7 @@ class AccountLoop:
             times.append(self._next_look)
             times += [at for one in self.watched if (at := one.wake_at()) is not None]
         wait = min(times, default=now + _LONGEST) - now
-        return 0.0 if wait <= 0 else max(wait, _SHORTEST)
+        return 0.0 if wait <= 0 or self.following is not self.watched else max(wait, _SHORTEST)
 
     # Looking
 
