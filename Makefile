@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test javascript javascript-promptfoo charts faults fuzz pictures check format bench bench-quick bench-operator manifests requirements dist clean
+.PHONY: help demo test javascript javascript-promptfoo charts faults faults-operator fuzz pictures check format bench bench-quick bench-operator manifests requirements dist clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ charts: $(STAMP)  ## what the tests render and lint the Helm chart with: Helm it
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
 
-fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
+faults-operator: $(STAMP)  ## kill the operator at each request, and break its control plane (needs one): takes 15 minutes
+	$(BIN)/pytest -n 2 --full tests/operator/test_kills.py tests/operator/test_control_plane.py
+
+fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 15 minutes
 	$(BIN)/python -m tests.fuzz
 
 pictures: $(STAMP)  ## first screens of ten plans and of a watcher, into .pictures, and those of the documentation (needs Chromium)

@@ -42,6 +42,11 @@ class ClusterError(ReconcilerError):
         super().__init__(message, hint)
         self.status = status
 
+    @property
+    def passing(self) -> bool:
+        """Whether it may be over by itself: the API server is down, busy, or can't be reached."""
+        return self.status in (0, 408, 409, 429) or self.status >= 500
+
 
 class Cluster:
     """The API server. For any thread.

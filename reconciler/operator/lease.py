@@ -20,6 +20,7 @@ from typing import Any, Final
 from reconciler.controller.trouble import described
 from reconciler.operator.cluster import Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
+from reconciler.operator.unexpected import sentence
 from reconciler.operator.wording import hinted
 
 #: How long a Lease lasts, how often it is renewed, and how often a standby looks at it (seconds).
@@ -43,6 +44,7 @@ class Lease:
         self, cluster: Cluster, namespace: str, holder: str, shard: Shard = WHOLE, *, name: str = ""
     ) -> None:
         self.lost = threading.Event()
+        self.why_lost = ""
         self.since: float | None = (
             None  # when it was taken over (monotonic clock); None if nobody had it before
         )
@@ -85,19 +87,20 @@ class Lease:
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
         :meth:`give_up` was called. What is waited for is said once for each reason."""
-        told = ""
+        told: str | int = ""
         while not self._given_up.is_set():
             try:
-                why = self._try_to_lead()
+                reason: str | int = (why := self._try_to_lead())
             except Exception as error:  # a process that ended would not stand by
-                why = hinted(described(error)[0], _RIGHTS if getattr(error, "status", 0) == 403 else "")
+                reason = getattr(error, "status", 0)  # the server may word it anew each time
+                why = hinted(described(error)[0], _RIGHTS if reason == 403 else "")
             if not why:
                 self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
                 self._thread.start()
                 return True
-            if why != told:
+            if reason != told:
                 say(f"standing by: {why}")
-                told = why
+                told = reason
             self._given_up.wait(LOOKED_AT_EVERY)
         self._give_back()
         return False
@@ -134,13 +137,18 @@ class Lease:
         return any(now - then >= seconds for now, then in zip(_clocks(), renewed, strict=True))
 
     def _keep(self) -> None:
-        while not self._stop.wait(RENEWED_EVERY if self.held() else 0.0):
+        wait, failure = RENEWED_EVERY, ""
+        while not self._stop.wait(wait):
+            wait, why = RENEWED_EVERY, ""
             try:
                 why = self._try()
-            except Exception:  # the cluster does not answer, or not as it should
-                why = ""  # perhaps the next attempt gets through before the time is over
-                self._stop.wait(1.0)
+            except Exception as error:  # no answer, or somebody has just changed the Lease
+                wait, failure = (
+                    RENEWED_EVERY / 5,
+                    sentence(error),
+                )  # perhaps another attempt gets through in time
             if why or not self.held():
+                self.why_lost = why or failure or "it was not renewed in time"
                 self.lost.set()
                 return
 

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -24,13 +24,16 @@ from reconciler.operator.wording import hinted, shown
 from reconciler.text.timestamps import write_timestamp
 
 #: How often statuses are compared with what was written at least (seconds), how long events are gathered before that,
-#: and how often all resources are read anew.
+#: and how often all resources are read anew: usually, and if somebody asks for it.
 _EVERY: Final = 1.0
 _GATHERED: Final = 0.1
 _RESYNC: Final = 300.0
+_SOON: Final = 2.0
 
-#: How long to wait after an error that another attempt will not end (seconds).
+#: How long to wait after an error that another attempt will hardly end (seconds), and at first: an API server that has
+#: just been started refuses what it will allow.
 _AFTER_A_BUG: Final = 60.0
+_AT_FIRST: Final = 4.0
 
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
@@ -62,18 +65,27 @@ class Reporter:
         self._plans = plans
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
+        self._stamps: dict[str, tuple[object, ...]] = {}  # what the written status was made of, by uid
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
         self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._complained = ""
-        self._put_off: dict[str, float] = {}  # resources that can't be reported, until when (monotonic clock)
+        self._untold: Event | None = None  # what could not be posted yet
+        self._again = False
+        #: Resources that can't be reported: until when (monotonic clock), and how long that is.
+        self._put_off: dict[str, tuple[float, float]] = {}
 
     def __call__(self, event: Event) -> None:
         if event.kind in EVENTS or event.kind == "looked":
             with suppress(queue.Full):  # the status tells the same
                 self._events.put_nowait(event)
             self._wake.set()
+
+    def read_again(self) -> None:
+        """Read all resources soon. For any thread."""
+        self._again = True
+        self._wake.set()
 
     def stop(self) -> None:
         """End :meth:`run`, after what is new has been written."""
@@ -96,15 +108,19 @@ class Reporter:
                 if self._holding():
                     self._tell(fleet)
                     self._write(fleet)
-                    if time.monotonic() - read > _RESYNC and not ending:
-                        read = (
-                            time.monotonic() - _RESYNC + _AFTER_A_BUG
-                        )  # if it fails, it is tried again then
+                    due = _SOON if self._again else _RESYNC
+                    if time.monotonic() - read > due and not ending:
+                        self._again = False
+                        # If it fails, it is tried again then.
+                        read = time.monotonic() - _RESYNC + _AFTER_A_BUG
                         resync()
+                        self._stamps.clear()
                         self._plans.refresh()
                         read = time.monotonic()
                     self._complained = ""
             except Exception as error:  # everything is tried again
+                if isinstance(error, ClusterError) and error.passing:
+                    self._again = True  # something may have been missed
                 self._complain(f"the cluster can't be told what was found: {sentence(error)}")
                 self._stop.wait(2.0)
             if ending:
@@ -117,38 +133,52 @@ class Reporter:
 
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
+        stamps: dict[str, tuple[object, ...]] = {}
         for one in resources:
-            if now < self._put_off.get(one.uid, now) or not self._holding():
+            until, waited = self._put_off.get(one.uid, (now, _AT_FIRST / 4))
+            if now < until or not self._holding():
+                continue
+            stamp = fleet.stamp(one)
+            if _is_same(stamp, self._stamps.pop(one.uid, ())):
+                stamps[one.uid] = stamp
                 continue
             try:
-                self._write_one(fleet, one)
+                if self._write_one(fleet, one):
+                    stamps[one.uid] = stamp
             except Exception as error:
-                if isinstance(error, ClusterError) and (error.status in (0, 409, 429) or error.status >= 500):
+                if isinstance(error, ClusterError) and error.passing:
                     raise
                 self._say(f"{one.name} can't be reported: {sentence(error)}")
-                self._put_off[one.uid] = now + _AFTER_A_BUG  # the others are reported nevertheless
-        self._put_off = {uid: until for uid, until in self._put_off.items() if now < until}
+                wait = min(4 * waited, _AFTER_A_BUG)  # the others are reported nevertheless
+                self._put_off[one.uid] = now + wait, wait
+            else:
+                self._put_off.pop(one.uid, None)
+        self._stamps = stamps
         uids = {one.uid for one in resources}
+        self._put_off = {uid: waits for uid, waits in self._put_off.items() if uid in uids}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
 
-    def _write_one(self, fleet: Fleet, one: Resource) -> None:
+    def _write_one(self, fleet: Fleet, one: Resource) -> bool:
+        """Write the status of a resource if it is new. Returns whether it holds as long as what it was made of."""
         if self._finalizers.handle(fleet, one):
-            return
+            return False
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
-            return
+            return False
+        lasts = not one.deleted and not found.get("plan", {}).get("message")
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
-            return
+            return lasts
         self._patch(fleet, one, status)
         if before.get("conditions") != status["conditions"]:
             self._tell_of_status(one, status)
         if message := status.get("plan", {}).get("message"):
             self._post(one, "Warning", NOT_STORED, message)
+        return lasts
 
     def _patch(self, fleet: Fleet, resource: Resource, status: dict[str, Any]) -> None:
         path = catalogs(resource.namespace, resource.short_name) + "/status"
@@ -186,13 +216,11 @@ class Reporter:
     def _tell(self, fleet: Fleet) -> None:
         while True:
             try:
-                event = self._events.get_nowait()
+                event = self._untold = self._untold or self._events.get_nowait()
             except queue.Empty:
                 return
-            if event.watched:
-                concerned = [one for one in fleet.resources() if one.name == event.watched]
-            else:
-                concerned = fleet.of_account(event.account)
+            name = event.watched
+            concerned = fleet.named(name) if name else fleet.of_account(event.account)
             for one in concerned:
                 if event.kind != "looked":
                     kind, reason = EVENTS[event.kind]
@@ -202,6 +230,7 @@ class Reporter:
                 elif event.facts.get("outcome") == "InSync":  # what happens from now on is new
                     for reason in ("DriftFound", "PlanPending", "Refused", "Failing", "Recovered"):
                         self._said.pop((one.uid, reason), None)
+            self._untold = None
 
     def _post(self, resource: Resource, kind: str, reason: str, message: str) -> None:
         """Post an event, unless it was the last one of its kind: a controller that was started anew tells it again."""
@@ -232,7 +261,16 @@ class Reporter:
         try:
             self._cluster.call("POST", core("events", resource.namespace), body)
         except ClusterError as error:
-            if error.status in (403, 404):  # the namespace ends: it takes no events any more
-                return
-            raise
+            if error.passing:
+                raise
+            if error.status not in (403, 404):  # the namespace ends: it takes no events any more
+                self._say(f"an event of {resource.name} is not taken: {error.problems[0].message}")
+            return
         self._said[resource.uid, reason] = text
+
+
+def _is_same(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether both hold the same objects, or equal numbers."""
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, int) and a == b) for a, b in zip(one, other, strict=True)
+    )

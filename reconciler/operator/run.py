@@ -25,6 +25,7 @@ from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
 from reconciler.operator.shards import WHOLE, Shard
 from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
+from reconciler.operator.watch_settings import watch_settings
 from reconciler.s3.bucket import Bucket
 from reconciler.s3.store import S3Stores
 
@@ -101,12 +102,14 @@ class Operator:
             target=reporter.run, args=(fleet, lambda: self._read(fleet)), name="reporter", daemon=True
         )
         try:
-            self._read(fleet)
+            self._read_first(fleet)
             fleet.start()
             self.overview.lead(fleet, lambda: reporter.shown(fleet))
             reporting.start()
-            self._watch(fleet)
+            self._watch(fleet, reporter.read_again)
         finally:
+            if self._lease.lost.is_set():
+                self._say(f"stopping: the lease was lost: {self._lease.why_lost}")
             fleet.stop()
             reporter.stop()
             if reporting.ident is not None:
@@ -115,8 +118,28 @@ class Operator:
             self._lease.release()
         if lost:
             raise ReconcilerError(
-                "the lease was lost: another process may write now", "start it again: it stands by then"
+                f"the lease was lost, so another process may write now: {self._lease.why_lost}",
+                "start it again: it stands by then",
             )
+
+    def _read_first(self, fleet: Fleet) -> None:
+        """Read all resources and Secrets. An API server that fails is asked again as long as the Lease is held.
+
+        Raises:
+            ReconcilerError: they can't be read.
+        """
+        told = ""
+        while True:
+            try:
+                return self._read(fleet)
+            except ClusterError as error:
+                if not error.passing or not self._lease.held():
+                    raise
+                if self._ended.wait(1.0):
+                    return None
+                if (message := error.problems[0].message) != told:
+                    told = message
+                    self._say(f"trying again: {message}")
 
     def _read(self, fleet: Fleet) -> None:
         """Read all resources and Secrets."""
@@ -136,15 +159,12 @@ class Operator:
             found += self._cluster.list(core("secrets", namespace))
         fleet.all(resources, found, before)
 
-    def _watch(self, fleet: Fleet) -> None:
-        """Let kopf watch until the operator ends or the Lease is lost.
+    def _watch(self, fleet: Fleet, relisted: Callable[[], None]) -> None:
+        """Let kopf watch until the operator ends or the Lease is lost. ``relisted`` is called if kopf has to list anew.
 
         Raises:
             ReconcilerError: kopf ended by itself.
         """
-        settings = kopf.OperatorSettings()
-        settings.posting.enabled = False  # events are the reporter's
-        settings.scanning.disabled = True  # namespaces and resource kinds need no watching
         flag = threading.Event()
         why: list[str] = []
 
@@ -152,8 +172,8 @@ class Operator:
             try:
                 with in_sentences(self._say, "kopf", "asyncio"):
                     kopf.run(
-                        registry=_registry(fleet, self._say),
-                        settings=settings,
+                        registry=_registry(fleet, self._say, relisted),
+                        settings=watch_settings(),
                         standalone=True,  # the Lease elects, not kopf's peering
                         clusterwide=not self._options.namespaces,
                         namespaces=self._options.namespaces,
@@ -176,12 +196,18 @@ class Operator:
             )
 
 
-def _registry(fleet: Fleet, say: Say) -> kopf.OperatorRegistry:
-    """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster."""
+def _registry(fleet: Fleet, say: Say, relisted: Callable[[], None]) -> kopf.OperatorRegistry:
+    """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster.
+
+    If the history of a watch is gone, kopf lists what there is (events without a type), and does not tell what was
+    deleted: then ``relisted`` is called.
+    """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def resource(event: Any, **_: Any) -> None:
+        if event["type"] is None:
+            relisted()
         with survived(say, event["object"]):
             if event["type"] == "DELETED":
                 fleet.gone(event["object"]["metadata"]["uid"])
@@ -190,6 +216,8 @@ def _registry(fleet: Fleet, say: Say) -> kopf.OperatorRegistry:
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
+        if event["type"] is None:
+            relisted()
         gone = event["type"] == "DELETED"
         with survived(say, event["object"]):
             fleet.secret(event["object"], gone=gone)

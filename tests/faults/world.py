@@ -213,11 +213,6 @@ class World:
         counts = Counter(tag.identity for tag in tags if tag)
         return [str(identity) for identity, count in counts.items() if count > 1]
 
-    def locks(self) -> list[str]:
-        """Who holds locks of this catalog."""
-        remarks = [parse_remark(row.remark) for row in self.store.sessions() if is_ours(row)]
-        return [str(one.lock.get("holder")) for one in remarks if one.lock is not None]
-
     def plan(self, folder: Path | None = None) -> Plan:
         """What an apply would do now. The faults must have been lifted."""
         with Client(Endpoint(self.server.url, self.server.url), load_contract(), connections=2) as client:
@@ -441,14 +436,19 @@ class World:
 
 
 class Killer:
-    """Ends a process with SIGKILL at the nth request to the server, before its work is done or after it."""
+    """Ends a process with SIGKILL at the nth request to the server, before its work is done or after it.
 
-    def __init__(self, server: RunningServer, number: int, when: Literal["before", "after"]) -> None:
+    With an ``operation``, only its requests count.
+    """
+
+    def __init__(
+        self, server: RunningServer, number: int, when: Literal["before", "after"], operation: str = ""
+    ) -> None:
         self.struck = False
         self._aimed = threading.Event()
         self._over = threading.Event()
         self._pid = 0
-        self._nth = len(server.log) + number
+        self._began, self._number, self._operation = len(server.log), number, operation
         self._server = server
         self._hooks = server.before if when == "before" else server.after
         self._hooks.append(self._strike)
@@ -478,7 +478,10 @@ class Killer:
             self._over.set()
 
     def _is_it(self, entry: LoggedRequest) -> bool:
-        return entry.number == self._nth
+        if self._operation not in ("", entry.operation):
+            return False
+        counted = self._server.log[self._began : entry.number]
+        return self._number == sum(self._operation in ("", one.operation) for one in counted)
 
     def _strike(self, entry: LoggedRequest) -> None:
         if self._is_it(entry) and not self.struck:

@@ -1,7 +1,7 @@
-"""``reconciler operator`` with a name for the service's log and, for tests that wait, a shorter term of the lease.
+"""``reconciler operator`` with a name for the service's log, and with a shorter term of the lease for tests that wait.
 
-``NAME TERM SETTLE WORDS…``: the name becomes part of the User-Agent. TERM and SETTLE are in seconds (whole ones for
-TERM); 0 leaves them as they are. The other times of the lease shrink with its term.
+``NAME TERM SETTLE WORDS…``: the name becomes part of the User-Agent. TERM is in whole seconds and SETTLE in seconds; 0
+leaves them as they are. The other times of the lease shrink with its term.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ def main() -> None:
 def shorten(term: int, settle: float) -> None:
     """Let the lease and the list's lag take less time."""
     from reconciler.contract import types
-    from reconciler.operator import lease
+    from reconciler.operator import lease, watch_settings
 
     if term:
         part = term / lease.TERM
+        vars(watch_settings)["SILENCE"] *= part
         for constant in ("RENEWED_EVERY", "LOOKED_AT_EVERY", "WRITES_FOR"):
             setattr(lease, constant, getattr(lease, constant) * part)
         vars(lease)["TERM"] = term

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,14 @@ def documents(name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    with installed_plane(tmp_path_factory.mktemp("plane")) as found:
+        yield found
+
+
+@contextmanager
+def installed_plane(folder: Path) -> Iterator[Plane]:
     """A control plane with what ``deploy/kubernetes`` installs, but for the deployment."""
-    with plane(tmp_path_factory.mktemp("plane")) as found:
+    with plane(folder) as found:
         for name in ("crd.yaml", "namespace.yaml", "rbac.yaml"):
             for document in documents(name):
                 answer = found.create(document, "reconciler")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import lzma
 import os
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,12 +36,43 @@ def missing() -> str:
     return "" if shutil.which("etcd") else "etcd is not installed (apt-get install etcd-server)"
 
 
+class Program:
+    """A program that can be killed and started again."""
+
+    def __init__(self, words: Sequence[str], log: Path) -> None:
+        self._words, self._log = words, log
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("a") as log:
+            self._child = subprocess.Popen(self._words, stdout=log, stderr=log)
+
+    @property
+    def runs(self) -> bool:
+        return self._child.poll() is None
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        self._child.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._child.send_signal(signal.SIGCONT)
+
+
 @dataclass
 class Plane:
-    """The API server, as its admin."""
+    """The API server, as its admin. ``etcd_url`` is that of etcd's own API."""
 
     url: str
     folder: Path
+    etcd_url: str
+    etcd: Program
+    server: Program
     session: requests.Session = field(default_factory=requests.Session)
 
     def __post_init__(self) -> None:
@@ -56,6 +89,22 @@ class Plane:
         answer = self.send(method, path, body, kind)
         assert answer.status_code < 300, answer.text
         return answer.json()
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            assert self.etcd.runs and self.server.runs, self._log()
+            try:
+                if self.send("GET", "/readyz").text == "ok":
+                    return
+            except (requests.RequestException, OSError):  # no certificate yet
+                pass
+            time.sleep(0.1)
+        raise AssertionError(self._log())
+
+    def _log(self) -> str:
+        return (self.folder / "plane.log").read_text()[-3000:]
 
     def patch(self, path: str, body: Any) -> Any:
         return self.call("PATCH", path, body, "application/merge-patch+json")
@@ -136,16 +185,15 @@ def plane(folder: Path) -> Iterator[Plane]:
         "--service-cluster-ip-range=10.0.0.0/24",
         "--endpoint-reconciler-type=none",
     ]
-    with (folder / "plane.log").open("w") as log:
-        children = [subprocess.Popen(words, stdout=log, stderr=log) for words in (etcd_words, server_words)]
-        try:
-            found = Plane(f"https://127.0.0.1:{port}", folder)
-            _wait(found, children)
-            yield found
-        finally:
-            for child in reversed(children):
-                child.kill()
-                child.wait()
+    log = folder / "plane.log"
+    with ExitStack() as stack:
+        programs = []
+        for words in (etcd_words, server_words):
+            programs.append(Program(words, log))
+            stack.callback(programs[-1].kill)
+        found = Plane(f"https://127.0.0.1:{port}", folder, f"http://127.0.0.1:{client}", *programs)
+        found.wait()
+        yield found
 
 
 def _programs(folder: Path) -> tuple[str, str]:
@@ -160,22 +208,10 @@ def _programs(folder: Path) -> tuple[str, str]:
     return etcd, str(server)
 
 
-def _wait(found: Plane, children: list[subprocess.Popen[bytes]]) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert all(child.poll() is None for child in children), (found.folder / "plane.log").read_text()[
-            -3000:
-        ]
-        try:
-            if found.send("GET", "/readyz").text == "ok":
-                return
-        except (requests.RequestException, OSError):  # no certificate yet
-            pass
-        time.sleep(0.1)
-    raise AssertionError((found.folder / "plane.log").read_text()[-3000:])
-
-
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody uses, and that the system gives to no connection meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from reconciler.operator import lease
 from reconciler.server import LoggedRequest, Quirks
 from tests import warm
 from tests.faults.tally import Tally
@@ -59,11 +62,19 @@ class Replica:
     def says(self, text: str, seconds: float = 20) -> None:
         eventually(lambda: self.said(text), lambda: f"not said: {text!r}\n{self.log.read_text()}", seconds)
 
-    def end(self, number: int = 15) -> int:
+    def end(self) -> int:
         """End it in an orderly way, and return its exit code."""
         if self.process.returncode is None:
-            os.kill(self.process.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGTERM)
         return self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended by itself."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait(60)
 
     def made(self, entry: LoggedRequest) -> bool:
         """Whether a request to the service came from this replica."""
@@ -80,14 +91,16 @@ class Stage:
     root: Path
     term: int = TERM
     settle: float = SETTLE
-    api: str = ""  # where replicas find the API server, if that is not where it is
+    api: Callable[[str], str] = lambda name: (
+        ""
+    )  # where a replica finds the API server, if that is not where it is
     replicas: list[Replica] = field(default_factory=list)
 
     def start(self, name: str, disk: str = "", *words: str) -> Replica:
         """Start a replica. ``disk`` names its state folder: by default it has one of its own."""
         state, log = self.root / (disk or name), self.root / f"{name}.log"
         token = self._token()
-        kubeconfig = self.cluster.kubeconfig(token, f"{self.namespace}-{name}", self.api)
+        kubeconfig = self.cluster.kubeconfig(token, f"{self.namespace}-{name}", self.api(name))
         given = [name, str(self.term), str(self.settle), "operator", f"--state-dir={state}"]
         given += [f"--catalogs={self.root}", f"--namespace={self.namespace}"]
         given += [f"--lease-namespace={self.namespace}", *words]
@@ -151,19 +164,17 @@ class Stage:
             seconds,
         )
 
+    def events(self, name: str = "shop") -> list[str]:
+        """The reasons of the events about a resource."""
+        items = self.cluster.call("GET", f"/api/v1/namespaces/{self.namespace}/events")["items"]
+        return [one["reason"] for one in items if one["involvedObject"]["name"] == name]
+
     # What was done
 
-    def done(self) -> bool:
-        """Whether the service holds what the catalog says, and no lock. Takes no call."""
-        return not list(self.world.differences()) and not self.world.locks()
-
     def is_done(self, seconds: float = 30) -> None:
-        """Wait for it."""
-        eventually(
-            self.done,
-            lambda: f"{list(self.world.differences())} {self.world.locks()}\n{self.logs()}",
-            seconds,
-        )
+        """Wait until the service holds what the catalog says. Takes no call. The lock of a dead run may be left."""
+        differences = self.world.differences
+        eventually(lambda: not list(differences()), lambda: f"{list(differences())}\n{self.logs()}", seconds)
 
     def requests(self, replica: Replica) -> list[LoggedRequest]:
         return [one for one in self.world.server.log if replica.made(one)]
@@ -174,6 +185,9 @@ class Stage:
     def judge(self, code: int = 0) -> None:
         """Nothing is double, lost or wrong, and a plan would do nothing. The disks of all replicas count."""
         logs = self.logs()
+        eventually(
+            lambda: not self.world.left(), lambda: f"{self.world.left()}\n{logs}", 3
+        )  # the list may lag
         archives = {one.state / "catalogs" / self.namespace / "shop" / "archive" for one in self.replicas}
         self.world.close(Run(code, "", logs, self.world.server.log), *sorted(archives))
 
@@ -183,9 +197,9 @@ class Stage:
 
 @contextmanager
 def stage(
-    cluster: Plane, root: Path, tally: Tally, quirks: Mapping[str, Any] | None = None
+    cluster: Plane, root: Path, tally: Tally, quirks: Mapping[str, Any] | None = None, **more: Any
 ) -> Iterator[Stage]:
-    """A stage with a seeded service. Its replicas do not outlive the block."""
+    """A stage with a seeded service. Its replicas do not outlive the block. ``more`` are fields of the stage."""
     namespace = f"stage-{next(NUMBERS)}"
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     for document in documents("rbac.yaml"):
@@ -195,14 +209,25 @@ def stage(
         world = stack.enter_context(
             open_world(root, tally, quirks=Quirks(max_page_size=PAGE, **(quirks or {})))
         )
-        found = Stage(cluster, namespace, world, root)
+        found = Stage(cluster, namespace, world, root, **more)
         found.secret()
         seed(world)
         try:
             yield found
         finally:
             for one in found.replicas:
-                one.process.kill()
+                one.kill()
+
+
+def never_both(here: Stage, first: Replica, second: Replica, until: float = inf) -> None:
+    """The second one calls only after the first one's lease ended, and writes only when the list shows all. The first
+    one made its calls ``until`` then."""
+    last = max(one.time for one in here.requests(first) if one.time < until)
+    ended = here.term * (1 - lease.RENEWED_EVERY / lease.TERM)  # it was renewed so long before, at most
+    assert min(one.time for one in here.requests(second)) > last + ended
+    writes = here.writes(second)
+    assert not writes or min(one.time for one in writes) > last + ended + here.settle
+    assert "Traceback" not in here.logs()
 
 
 def seed(world: World) -> None:
