@@ -56,6 +56,8 @@ _CALLS_BESIDE: Final = 2
 #: How many calls a look takes after some writes.
 _A_LOOK: Final = 4
 
+_LONG_AGO: Final = 1e9
+
 _UNSTAMPED: Final = "the list does not show when a session was changed"
 _LEARN: Final = "`reconciler doctor --probe --write=contract.yaml` learns it"
 
@@ -88,6 +90,7 @@ class AccountList:
         self._numbers: set[int | str] = set()
         self._top: Stamp | None = None
         self._looked_at = self._full_at = 0.0
+        self._closed_at = -_LONG_AGO  # when a complete listing last closed stamps
         self._listing: Listing | None = None
         self._version = 0  # of the list: another number after every change
         self._open = 0  # how many sessions have stamps that are not closed, as far as the last look showed
@@ -174,8 +177,9 @@ class AccountList:
     def _read_all(self, on_rows: OnRows | None) -> None:
         """Read the whole list, and compare it with what is kept."""
         before = self._rows
-        first = self._latest(1) if self.deltas == "on" and not (before and self._is_short(before)) else None
         began = self._clock()
+        closes_something = self.deltas == "on" and began >= self._closed_at + self._closing.margin / 1e6
+        first = self._latest(1) if closes_something and not (before and self._is_short(before)) else None
         due = self._closing.due(began)
         closes = self._closing.closes(due, None if first is None else first.stamps[0])
         reading = _Reading(self._client, self._keeps(began), before, self._closing.closed, closes)
@@ -190,7 +194,8 @@ class AccountList:
         # All calls are made: from here on, nothing fails.
         if ordered and first is not None:
             self._closing.passed(due, first.stamps[0])
-            self._open = reading.open
+            self._closed_at = began
+        self._open = reading.open
         self._numbers |= reading.numbers
         rows = self._rows = AccountRows(found.seen, reading.keeps.all, before)
         for view in rows.views:

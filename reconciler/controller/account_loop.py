@@ -14,16 +14,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.address import same_address
 from reconciler.api.account_list import AccountList
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client, Observer
-from reconciler.api.endpoint import LOCAL, Endpoint
+from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.contract import Contract, load_contract
 from reconciler.controller.clock import Clock, ClockLimiter
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.loading import Loader
+from reconciler.controller.placing import named_contract, why_contradicting, why_misplaced
 from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
@@ -33,7 +33,7 @@ from reconciler.controller.trouble import Trouble, after, of_account
 from reconciler.controller.watched import Watched
 from reconciler.controller.writing import Hands, write
 from reconciler.domain import Keep, Snapshot
-from reconciler.errors import Problem, ReconcilerError, Refused
+from reconciler.errors import ReconcilerError
 
 #: How often a folder is looked at for changes, and a key that was refused for another one (seconds).
 POLL: Final = 2.0
@@ -217,33 +217,12 @@ class AccountLoop:
 
     def _check_service(self, one: Watched) -> None:
         """Note what a new revision says of its service."""
-        assert one.revision is not None
-        service = one.revision.service
-        contract = None if service.contract is None else service.contract.contract
-        error: ReconcilerError | None = None
-        address = self.account.endpoint
-        if service.expected is not None and address != LOCAL and not same_address(service.expected, address):
-            error = Refused(
-                f"the catalog expects {service.expected}, and its account is at {address}",
-                "watch it with another account, or correct expect_endpoint in catalog.yaml",
-            )
-        elif contract is not None and self.account.contract is None and contract != self._contract:
-            others = [
-                other
-                for other in self.watched
-                if other is not one
-                and other.revision is not None
-                and other.revision.service.contract is not None
-            ]
-            if others:
-                error = ReconcilerError(
-                    Problem(
-                        f"it names another contract than {others[0].settings.name}, on the same account",
-                        "name one contract for the account: it describes one service",
-                    )
-                )
-            else:
-                self._contract = contract
+        contract, error = named_contract(one), why_misplaced(one, self.account)
+        own = contract if error is None and self.account.contract is None else None
+        if own is not None and own != self._contract:
+            error = why_contradicting(one, self.watched)
+            if error is None:
+                self._contract = own
                 self.close()
         one.misplaced = error
 

@@ -168,7 +168,8 @@ class Reporter:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
             return False
-        lasts = not one.deleted and not found.get("plan", {}).get("message")
+        plan = found.get("plan", {})
+        lasts = not one.deleted and (not plan or "where" in plan)  # else the plan is still to be stored
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
@@ -176,7 +177,7 @@ class Reporter:
         self._patch(fleet, one, status)
         if before.get("conditions") != status["conditions"]:
             self._tell_of_status(one, status)
-        if message := status.get("plan", {}).get("message"):
+        if message := plan.get("message"):
             self._post(one, "Warning", NOT_STORED, message)
         return lasts
 
