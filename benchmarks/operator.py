@@ -73,7 +73,7 @@ class Bench:
     def steady(self, intervals: int) -> None:
         """Nothing changes."""
         it = self.world
-        time.sleep(it.interval + 5)  # what the first sync left to do is done with the next look
+        time.sleep(2 * it.interval)  # what the first sync left to do is done with the next looks
         calls, cpu, writes, began = it.calls(), it.operator.cpu(), it.status_writes(), time.monotonic()
         most = 0.0
         while time.monotonic() < began + intervals * it.interval:

@@ -24,6 +24,6 @@ compile() { # WHAT FOR SOURCE FLAGS…
 import sys, tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' >"$work/build.in"
 compile runtime "What the command runs with in the action" pyproject.toml
-compile image "What the command runs with in the image, with the extra \`operator\`" pyproject.toml \
-    --extra operator --constraint "$work/runtime.txt"
+compile image "What the command runs with in the image, with the extras \`operator\` and \`s3\`" pyproject.toml \
+    --extra operator --extra s3 --constraint "$work/runtime.txt"
 compile build "What builds the package there" "$work/build.in"

@@ -44,7 +44,12 @@ class Keeps:
             and (tag.identity.catalog, tag.identity.environment) in self._scopes
         ):
             return live
-        if self._known and tag is None and live.session_id not in self._ids and live.name not in self._names:
+        if (
+            self._known
+            and tag is None
+            and live.session_id not in self._ids
+            and live.name.strip() not in self._names
+        ):
             return self.all[0](live)
         found = []
         parts: list[Row] = []
@@ -148,7 +153,19 @@ class AccountRows:
                 more = keep.beyond(view.keep)
                 if more is not None and all(self._is_whole(one) for one in more):
                     return self._show(keep)
+            if self._has_all_of(keep):
+                return self._show(keep)
         return None
+
+    def _has_all_of(self, keep: KnownKeep) -> bool:
+        """Whether nothing that a plan could want was left out: what is kept is kept as a whole, and what is only
+        counted are sessions without a tag, by names that it does not ask for."""
+        out = self.seen.left_out()
+        if out.foreign or not all(one.row for one in self.seen.kept.values()):
+            return False
+        known = frozenset[str]().union(*(one.names for one in self.keeps if is_known(one)))
+        names = not out.unmanaged or known.issuperset(keep.names)
+        return names and all(self._is_whole(one) for one in keep.ids)
 
     def update(self, changed: Mapping[int, LiveSession], gone: Iterable[int]) -> bool:
         """Take over changes. Returns whether anything is different now."""

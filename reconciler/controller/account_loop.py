@@ -271,7 +271,7 @@ class AccountLoop:
             times.append(self._next_look)
             times += [at for one in self.watched if (at := one.wake_at()) is not None]
         wait = min(times, default=now + _LONGEST) - now
-        return 0.0 if wait <= 0 else max(wait, _SHORTEST)
+        return 0.0 if wait <= 0 or self.following is not self.watched else max(wait, _SHORTEST)
 
     # Looking
 
@@ -439,7 +439,12 @@ class AccountLoop:
         Raises:
             ReconcilerError: there is no key.
         """
-        key = self.account.key() if self._client is None or self._trouble is not None else self._key
+        try:
+            key = self.account.key()
+        except ReconcilerError:
+            if self._client is None or self._trouble is not None:
+                raise
+            return  # the key that was read before still works
         if self._client is not None and key == self._key:
             return
         self.close()

@@ -20,7 +20,7 @@ from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.removing import Removed
 from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount, WatchedCatalog
-from reconciler.controller.status import Status
+from reconciler.controller.status import Status, WatchedStatus
 from reconciler.controller.watched import Watched
 from reconciler.errors import Problem, ReconcilerError, Refused, UsageError
 from reconciler.plan.document import plan_to_document
@@ -245,6 +245,17 @@ class Controller:
             tuple(loop.status for loop in self._loops),
             tuple(one.status for loop in self._loops for one in loop.watched),
         )
+
+    def catalog(self, name: str) -> WatchedStatus | None:
+        """What is known of a catalog now; None if none has this name."""
+        return next(
+            (one.status for loop in self._loops for one in loop.watched if one.settings.name == name), None
+        )
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """The marks of the accounts."""
+        return frozenset(loop.mark for loop in self._loops)
 
     @property
     def key_refused(self) -> bool:

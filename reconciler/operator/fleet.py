@@ -22,6 +22,7 @@ from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
 from reconciler.operator.resource import FINALIZER, Resource, read_account, read_resource
+from reconciler.operator.resources import Resources
 from reconciler.operator.runner import Runner, Surroundings
 from reconciler.operator.shards import Accounts
 from reconciler.operator.unexpected import Say, survived
@@ -52,7 +53,8 @@ class Fleet:
     ) -> None:
         self._say = say
         self._inputs = inputs
-        self._resources: dict[str, Resource] = {}
+        self._resources = Resources()
+        self._version = 0  # of what the cluster says, and of what was loaded
         self._accounts = Accounts(lease.shard)
         self._runners: dict[str, Runner] = {}
         self._loaded: dict[str, str] = {}  # the catalog of each resource, by the resource's name
@@ -80,7 +82,9 @@ class Fleet:
             before = self._resources.get(found.uid)
             if before is not None and before.generation > found.generation:
                 return
-            self._resources[found.uid] = found
+            self._resources.put(found)
+            if before is None or not _is_alike(before, found):
+                self._version += 1
             self._inputs.use(found.uid, named_by(found.namespace, found.spec["source"]))
             if before is not None and before.settings != found.settings:
                 self._loaded.pop(found.name, None)
@@ -97,7 +101,8 @@ class Fleet:
     def gone(self, uid: str) -> None:
         """A PersonaCatalog was deleted. Its sessions stay."""
         with self._lock:
-            found = self._resources.pop(uid, None)
+            found = self._resources.pop(uid)
+            self._version += 1
             self._inputs.use(uid, ())
             if found is not None:
                 self._loaded.pop(found.name, None)
@@ -108,6 +113,7 @@ class Fleet:
         name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
         account = None if gone else read_account(body)
         with self._lock:
+            self._version += 1
             moved = time.monotonic() if self._started else None
             for one in self._accounts.put(name, account, moved=moved):
                 self._converge(one)
@@ -116,7 +122,7 @@ class Fleet:
         """A ConfigMap or a Secret that sources may read is there, perhaps changed, or is gone."""
         uids = self._inputs.changed(plural, body, gone=gone)
         with self._lock:
-            for found in [self._resources[uid] for uid in uids if uid in self._resources]:
+            for found in [one for uid in uids if (one := self._resources.get(uid)) is not None]:
                 running = self._running(found)
                 if running is not None and running.controller is not None:
                     running.controller.source_changed(found.name)
@@ -124,7 +130,7 @@ class Fleet:
     def known(self) -> frozenset[str]:
         """The uids of the resources and the names of the Secrets that are known."""
         with self._lock:
-            return frozenset(self._resources) | self._accounts.names()
+            return self._resources.uids() | self._accounts.names()
 
     def all(
         self,
@@ -142,9 +148,10 @@ class Fleet:
                     with survived(self._say, body):
                         self.secret(body)
             for name in self._accounts.names() & before - there:
+                self._version += 1
                 for one in self._accounts.put(name, None, moved=time.monotonic()):
                     self._converge(one)
-            for uid in set(self._resources) & before - there:
+            for uid in self._resources.uids() & before - there:
                 self.gone(uid)
             for body in resources:
                 with survived(self._say, body):
@@ -156,7 +163,7 @@ class Fleet:
         """Begin to look."""
         with self._lock:
             self._started = True
-            for name in {one.account for one in self._resources.values()}:
+            for name in self._resources.accounts():
                 self._converge(name)
 
     def stop(self) -> None:
@@ -173,7 +180,7 @@ class Fleet:
         if not self._started:
             return
         mine = self._accounts.mine(account)
-        known = [one for one in self._resources.values() if mine and one.account == account]
+        known = self._resources.of_account(account) if mine else []
         resources = [one for one in known if not one.deleted or not self.spared(one)]
         if resources and account not in self._runners:
             self._runners[account] = Runner(account, self._around)
@@ -203,15 +210,16 @@ class Fleet:
         if event.kind != "revision":
             return
         with self._lock:
-            own = next((one for one in self._resources.values() if one.name == event.watched), None)
+            own = self._resources.named(event.watched)
             running = None if own is None else self._running(own)
             if own is not None and running is not None and running.watches(own):
                 self._loaded[event.watched] = event.catalog  # else its spec has changed since
+                self._version += 1
 
     def _forbids(self, status: WatchedStatus) -> str:
         """What a catalog waits for before it may be written, because of an older resource."""
         with self._lock:
-            own = next((one for one in self._resources.values() if one.name == status.name), None)
+            own = self._resources.named(status.name)
             if own is None:
                 return "its resource, which is gone"
             if own.removing:
@@ -228,7 +236,11 @@ class Fleet:
         claim = self._claim(resource)
         if claim is None:
             return None
-        others = [one for one in self._rivals(resource) if self._claim(one) == claim]
+        others = [
+            one
+            for one in self._rivals(resource)
+            if self._loaded.get(one.name, claim[1]) == claim[1] and self._claim(one) == claim
+        ]
         return min(others, key=lambda one: one.age, default=None)
 
     def _older_loads(self, resource: Resource) -> bool:
@@ -244,7 +256,7 @@ class Fleet:
             return True  # its loop is being started
         if running.controller is None:
             return False  # its spec or its account can't be used
-        found = {found.name: found for found in running.controller.status().catalogs}.get(resource.name)
+        found = running.controller.catalog(resource.name)
         # One that fails is loaded again and again. It holds back the others only until its first look.
         return found is not None and found.last_look is None and found.state in ("Pending", "Loading")
 
@@ -256,10 +268,9 @@ class Fleet:
         """The other resources with the same environment and account."""
         return [
             one
-            for one in self._resources.values()
-            if one.uid != resource.uid
-            and one.spec.get("environment") == resource.spec.get("environment")
-            and self._accounts.same(one.account, resource.account)
+            for secret in self._accounts.same(resource.account)
+            for one in self._resources.of_account(secret)
+            if one.uid != resource.uid and one.spec.get("environment") == resource.spec.get("environment")
         ]
 
     def _claim(self, resource: Resource) -> _Claim | None:
@@ -331,8 +342,15 @@ class Fleet:
     def resources(self) -> list[Resource]:
         """The resources of this shard, the oldest ones first."""
         with self._lock:
-            own = [one for one in self._resources.values() if self._accounts.mine(one.account)]
+            mine = [name for name in self._resources.accounts() if self._accounts.mine(name)]
+            own = [one for name in mine for one in self._resources.of_account(name)]
         return sorted(own, key=lambda one: one.age)
+
+    def named(self, name: str) -> list[Resource]:
+        """The resource of this name, if it is of this shard."""
+        with self._lock:
+            found = self._resources.named(name)
+            return [found] if found is not None and self._accounts.mine(found.account) else []
 
     def controllers(self) -> list[Controller]:
         """The controllers that run now."""
@@ -342,14 +360,10 @@ class Fleet:
 
     def of_account(self, mark: str) -> list[Resource]:
         """The resources of the account with this mark."""
-        return [one for one in self.resources() if self._mark(one) == mark]
-
-    def _mark(self, resource: Resource) -> str:
-        running = self._running(resource)
-        if running is None or running.controller is None:
-            return ""
-        accounts = running.controller.status().accounts
-        return accounts[0].account if accounts else ""
+        with self._lock:
+            running = {name: runner.running.controller for name, runner in self._runners.items()}
+        marked = {name for name, controller in running.items() if controller and mark in controller.marks}
+        return [one for one in self.resources() if one.account in marked]
 
     def plan(self, resource: Resource, digest: str) -> Pending | None:
         """The pending plan with this digest (``sha256:…``); None if there is another one by now, or none."""
@@ -366,6 +380,15 @@ class Fleet:
         """Whether the service refuses the key of the resource's account."""
         running = self._running(resource)
         return running is not None and running.controller is not None and running.controller.key_refused
+
+    def stamp(self, resource: Resource) -> tuple[object, ...]:
+        """What the status of a resource is made of. As long as it is the same, so is the status."""
+        with self._lock:
+            running, version = self._running(resource), self._version
+        controller = None if running is None else running.controller
+        if controller is None:
+            return version, resource, running
+        return version, resource, running, controller.catalog(resource.name), controller.key_refused
 
     def status(self, resource: Resource) -> dict[str, Any] | None:
         """The status of a resource, without times. None: it stays as it was, because its controller is being started
@@ -396,7 +419,7 @@ class Fleet:
         return self._of_controller(resource, running.controller)
 
     def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
-        found = next((one for one in controller.status().catalogs if one.name == resource.name), None)
+        found = controller.catalog(resource.name)
         if found is None or found.state in ("Loading", "Listing", "Comparing", "Applying", "Verifying"):
             if found is None or found.last_look is not None:
                 return None
@@ -414,6 +437,13 @@ class Fleet:
             # There may be another plan by now, or a guard that refuses it: then the status tells.
             with suppress(UnknownDigestError, Refused):
                 controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
+
+
+def _is_alike(one: Resource, other: Resource) -> bool:
+    """Whether another resource may rely on both alike: they differ in what their status tells, at the most."""
+    known = one.status.get("catalog"), one.status.get("observedGeneration")
+    same = known == (other.status.get("catalog"), other.status.get("observedGeneration"))
+    return same and replace(other, status=one.status, version=one.version) == one
 
 
 def _rests(resource: Resource) -> bool:

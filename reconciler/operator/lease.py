@@ -23,11 +23,9 @@ from reconciler.operator.shards import WHOLE, Shard, count_of_lease
 from reconciler.operator.unexpected import sentence
 from reconciler.operator.wording import hinted
 
-#: How long a Lease lasts, how often it is renewed (and tried again if that fails), and how often a standby looks at it
-#: (seconds).
+#: How long a Lease lasts, how often it is renewed, and how often a standby looks at it (seconds).
 TERM: Final = 15
 RENEWED_EVERY: Final = 5.0
-TRIED_EVERY: Final = 1.0
 LOOKED_AT_EVERY: Final = 2.0
 
 #: How long after the last renewal began its holder still writes. The rest of the term is for a write in flight.
@@ -145,7 +143,10 @@ class Lease:
             try:
                 why = self._try()
             except Exception as error:  # no answer, or somebody has just changed the Lease
-                wait, failure = TRIED_EVERY, sentence(error)  # perhaps another attempt gets through in time
+                wait, failure = (
+                    RENEWED_EVERY / 5,
+                    sentence(error),
+                )  # perhaps another attempt gets through in time
             if why or not self.held():
                 self.why_lost = why or failure or "it was not renewed in time"
                 self.lost.set()

@@ -55,7 +55,6 @@ class Plans:
         self._known: dict[str, tuple[str, int]] | None = None  # digest and generation, by the owner's uid
         self._written: dict[str, tuple[str, int]] = {}
         self._failed: dict[str, tuple[str, str]] = {}  # digest and message, by the owner's uid
-        self._unreadable = ""
 
     def refresh(self) -> None:
         """Read anew what there is, and try again what failed."""
@@ -79,7 +78,7 @@ class Plans:
             return dict(status)
         digest = plan["digest"]
         there = known.get(resource.uid, ("", 0))[0] == digest
-        if not there:
+        if not there and not self._has_failed(resource, digest):
             if _written_soon(resource, status):
                 return dict(status)
             found = pending(digest)
@@ -89,8 +88,11 @@ class Plans:
         where = {"where": f"personaplan/{resource.short_name}"} if there else self._problem(resource)
         return {**status, "plan": {**plan, **where}}
 
+    def _has_failed(self, resource: Resource, digest: str) -> bool:
+        return resource.uid in self._failed and self._failed[resource.uid][0] == digest
+
     def _problem(self, resource: Resource) -> dict[str, str]:
-        why = self._unreadable or self._failed.get(resource.uid, ("", ""))[1]
+        why = self._failed[resource.uid][1]
         return {"message": shown(f"the whole plan can't be stored in the cluster: {why}")}
 
     def _read(self) -> dict[str, tuple[str, int]]:
@@ -98,18 +100,17 @@ class Plans:
         if self._known is not None:
             return self._known
         found: dict[str, tuple[str, int]] = {}
-        self._unreadable = ""
-        try:
-            for namespace in self._namespaces or [""]:
+        for namespace in self._namespaces or [""]:
+            try:
                 for one in self._cluster.list(plans(namespace), accept=_METADATA):
                     meta = one["metadata"]
                     digest = (meta.get("annotations") or {}).get(_DIGEST, "")
                     for owner in meta.get("ownerReferences") or []:
                         found[owner["uid"]] = digest, meta.get("generation", 0)
-        except ClusterError as error:
-            if error.status == 0:
-                raise
-            self._unreadable = _told(error)
+            except ClusterError as error:
+                if error.status == 0:
+                    raise
+                # Then each pending plan is written, or its status tells why it can't be.
         # What somebody else has changed since is written again.
         for uid, (digest, generation) in self._written.items():
             if uid in found and found[uid] != (digest, generation):
@@ -120,8 +121,6 @@ class Plans:
 
     def _write(self, resource: Resource, plan: Mapping[str, Any], pending: Pending) -> bool:
         digest = plan["digest"]
-        if self._unreadable or self._failed.get(resource.uid, ("", ""))[0] == digest:
-            return False
         try:
             body = _body(resource, plan, pending)
         except Exception as error:  # the status tells it; else no status would be written any more
@@ -138,7 +137,7 @@ class Plans:
         return True
 
     def _delete(self, resource: Resource) -> None:
-        if resource.uid in self._failed and self._failed[resource.uid][0] == "":
+        if self._has_failed(resource, ""):
             return
         path = plans(resource.namespace, resource.short_name)
         if self._call(resource, "", "DELETE", path) is not None:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -65,6 +65,7 @@ class Reporter:
         self._plans = plans
         self._events: queue.Queue[Event] = queue.Queue(10_000)
         self._written: dict[str, dict[str, Any]] = {}
+        self._stamps: dict[str, tuple[object, ...]] = {}  # what the written status was made of, by uid
         self._said: dict[tuple[str, str], str] = {}  # the last message of each reason, by uid
         self._finalizers = Finalizers(cluster, self._post)
         self._stop = threading.Event()
@@ -113,6 +114,7 @@ class Reporter:
                         # If it fails, it is tried again then.
                         read = time.monotonic() - _RESYNC + _AFTER_A_BUG
                         resync()
+                        self._stamps.clear()
                         self._plans.refresh()
                         read = time.monotonic()
                     self._complained = ""
@@ -131,12 +133,18 @@ class Reporter:
 
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
+        stamps: dict[str, tuple[object, ...]] = {}
         for one in resources:
             until, waited = self._put_off.get(one.uid, (now, _AT_FIRST / 4))
             if now < until or not self._holding():
                 continue
+            stamp = fleet.stamp(one)
+            if _is_same(stamp, self._stamps.pop(one.uid, ())):
+                stamps[one.uid] = stamp
+                continue
             try:
-                self._write_one(fleet, one)
+                if self._write_one(fleet, one):
+                    stamps[one.uid] = stamp
             except Exception as error:
                 if isinstance(error, ClusterError) and error.passing:
                     raise
@@ -145,28 +153,32 @@ class Reporter:
                 self._put_off[one.uid] = now + wait, wait
             else:
                 self._put_off.pop(one.uid, None)
+        self._stamps = stamps
         uids = {one.uid for one in resources}
         self._put_off = {uid: waits for uid, waits in self._put_off.items() if uid in uids}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
 
-    def _write_one(self, fleet: Fleet, one: Resource) -> None:
+    def _write_one(self, fleet: Fleet, one: Resource) -> bool:
+        """Write the status of a resource if it is new. Returns whether it holds as long as what it was made of."""
         if self._finalizers.handle(fleet, one):
-            return
+            return False
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
-            return
+            return False
+        lasts = not one.deleted and not found.get("plan", {}).get("message")
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
-            return
+            return lasts
         self._patch(fleet, one, status)
         if before.get("conditions") != status["conditions"]:
             self._tell_of_status(one, status)
         if message := status.get("plan", {}).get("message"):
             self._post(one, "Warning", NOT_STORED, message)
+        return lasts
 
     def _patch(self, fleet: Fleet, resource: Resource, status: dict[str, Any]) -> None:
         path = catalogs(resource.namespace, resource.short_name) + "/status"
@@ -207,10 +219,8 @@ class Reporter:
                 event = self._untold = self._untold or self._events.get_nowait()
             except queue.Empty:
                 return
-            if event.watched:
-                concerned = [one for one in fleet.resources() if one.name == event.watched]
-            else:
-                concerned = fleet.of_account(event.account)
+            name = event.watched
+            concerned = fleet.named(name) if name else fleet.of_account(event.account)
             for one in concerned:
                 if event.kind != "looked":
                     kind, reason = EVENTS[event.kind]
@@ -257,3 +267,10 @@ class Reporter:
                 self._say(f"an event of {resource.name} is not taken: {error.problems[0].message}")
             return
         self._said[resource.uid, reason] = text
+
+
+def _is_same(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether both hold the same objects, or equal numbers."""
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, int) and a == b) for a, b in zip(one, other, strict=True)
+    )

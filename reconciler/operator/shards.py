@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from reconciler.address import canonical
@@ -140,9 +141,9 @@ class Accounts:
         in no other one."""
         return self._since.get(secret)
 
-    def same(self, one: str, other: str) -> bool:
-        """Whether two Secrets name the same account."""
-        return one in self._known and other in self._group(self._known[one])
+    def same(self, secret: str) -> list[str]:
+        """The Secrets that name the same account, this one included; none if there is no such Secret."""
+        return sorted(self._group(self._known.get(secret)))
 
     def marks(self, secret: str) -> tuple[str, str] | None:
         """What is the same for all Secrets of an account: address and key."""
@@ -157,4 +158,9 @@ class Accounts:
 
 
 def _marks(account: Account) -> tuple[str, str]:
-    return canonical(account.endpoint), account.key
+    return _address(account.endpoint), account.key
+
+
+@lru_cache(1000)
+def _address(endpoint: str) -> str:
+    return canonical(endpoint)

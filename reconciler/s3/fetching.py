@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,20 +64,27 @@ def small_files(bucket: Bucket, name: str, term: int) -> dict[str, str]:
         ) from None
 
 
+def mark_saved(path: Path) -> None:
+    """Note that the bucket has a small file as it is. Whoever writes it later, without a bucket, gives it another time.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    os.utime(path, (0, 0))
+
+
 def restore_small_files(folder: Path, files: Mapping[str, str], saved: datetime) -> None:
-    """Write small files that were ``saved`` then. One on disk that is newer stays: it was written without a bucket.
+    """Write small files that were ``saved`` then. One on disk that was written later, without a bucket, stays.
 
     Raises:
         OSError: they can't be written.
     """
     for name, text in files.items():
         path = folder / name
-        known = _read(path)
-        if known == text.encode() or (
-            known is not None and path.lstat().st_mtime > saved.timestamp() and name != SALT
-        ):
+        if name != SALT and path.exists() and path.lstat().st_mtime > saved.timestamp():
             continue
-        write_durably(path, text)
+        if _read(path) != text.encode():
+            write_durably(path, text)
 
 
 def saved_journal(bucket: Bucket, name: str, names: Iterable[str]) -> bytes:

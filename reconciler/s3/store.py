@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,12 +16,13 @@ from typing import Final
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
 from reconciler.disk import open_regular
-from reconciler.errors import ReconcilerError
+from reconciler.errors import Problem, ReconcilerError
 from reconciler.s3.bucket import Bucket
 from reconciler.s3.fetching import (
     ARCHIVE,
     FILES,
     STATE,
+    mark_saved,
     merge_journal,
     newest_term,
     restore_small_files,
@@ -31,6 +34,37 @@ from reconciler.state import make_salt, open_state
 #: A part of the journal that is longer than this (bytes) is not made any longer: it is sent whole with each entry.
 _PART: Final = 2**18
 
+#: How late an error is that others would wait for, too, and how long they do not (seconds).
+_LATE: Final = 3.0
+_PAUSE: Final = 20.0
+
+
+class Outage:
+    """Lets the fetches of all stores fail at once for a while, after one of them has waited in vain: hundreds of them
+    would wait one after another, and keep the process from ending."""
+
+    def __init__(self) -> None:
+        self._until = 0.0  # by the monotonic clock
+        self._problems: tuple[Problem, ...] = ()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note an error in the block if it came late.
+
+        Raises:
+            ReconcilerError: another block has just waited in vain.
+        """
+        began = time.monotonic()
+        if began < self._until:
+            raise ReconcilerError(self._problems)
+        try:
+            yield
+        except ReconcilerError as error:
+            ended = time.monotonic()
+            if ended - began > _LATE:
+                self._until, self._problems = ended + _PAUSE, error.problems
+            raise
+
 
 class S3Store:
     """The store of one state folder: see :class:`reconciler.state.Store`. ``held`` says whether this process may write.
@@ -39,8 +73,16 @@ class S3Store:
     with an empty disk knows what one would know whose disk survived a power failure.
     """
 
-    def __init__(self, bucket: Bucket, name: str, folder: Path, held: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        name: str,
+        folder: Path,
+        held: Callable[[], bool],
+        outage: Outage | None = None,
+    ) -> None:
         self._bucket, self._name, self._folder, self._held = bucket, name, folder, held
+        self._outage = outage or Outage()
         self._tag = secrets.token_hex(4)
         self._term = 0  # the number of this process
         self._current = False  # whether the folder was looked for since :meth:`doubt`
@@ -56,13 +98,14 @@ class S3Store:
         with self._lock:
             if self._current:
                 return
-            names = self._bucket.list(f"{STATE}/{self._name}")
-            newest = newest_term(names)
-            if not self._term or newest != self._term:
-                try:
-                    self._take_over(names, newest)
-                except OSError as error:
-                    raise self._unusable(error) from None
+            with self._outage.noted():
+                names = self._bucket.list(f"{STATE}/{self._name}")
+                newest = newest_term(names)
+                if not self._term or newest != self._term:
+                    try:
+                        self._take_over(names, newest)
+                    except OSError as error:
+                        raise self._unusable(error) from None
             self._current = True
 
     def save(self, path: Path) -> None:
@@ -76,7 +119,7 @@ class S3Store:
                 if path.name == journals.FILE:
                     self._save_journal(path)
                 else:
-                    self._bucket.put(self._key(f"{self._term:08}.json"), self._small_files(), new=False)
+                    self._save_small_files(self._term, new=False)
             except OSError as error:
                 raise self._unusable(error) from None
 
@@ -91,7 +134,7 @@ class S3Store:
         if not self._held():
             raise ReconcilerError("the lease was lost: another process has the folder now")
         term = newest + 1
-        if not self._bucket.put(self._key(f"{term:08}.json"), self._small_files(), new=True):
+        if not self._save_small_files(term, new=True):
             raise ReconcilerError(
                 f"another process has just taken over {self._bucket.name(self._key(''))}",
                 "nothing is wrong: it is looked at again",
@@ -102,14 +145,17 @@ class S3Store:
         self._begun = path.stat().st_size if path.exists() else 0
         self._term, self._part = term, 1
 
-    def _small_files(self) -> bytes:
+    def _save_small_files(self, term: int, *, new: bool) -> bool:
         files = {}
         for name in FILES:
-            path = self._folder / name
-            if path.exists():
-                with open_regular(path) as file:
+            if (self._folder / name).exists():
+                with open_regular(self._folder / name) as file:
                     files[name] = file.read().decode("utf-8", "replace")
-        return json.dumps({"format_version": "1.0", "files": files}).encode()
+        document = {"format_version": "1.0", "files": files}
+        saved = self._bucket.put(self._key(f"{term:08}.json"), json.dumps(document).encode(), new=new)
+        for name in files if saved else ():
+            mark_saved(self._folder / name)
+        return saved
 
     def _save_journal(self, path: Path) -> None:
         with open_regular(path) as file:
@@ -150,12 +196,15 @@ class S3Stores:
 
     bucket: Bucket
     held: Callable[[], bool]
+    _outage: Outage = field(default_factory=Outage)
     _stores: dict[str, S3Store] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, name: str, folder: Path) -> S3Store:
         """The store of a resource that begins to be watched."""
         with self._lock:
-            store = self._stores.setdefault(name, S3Store(self.bucket, name, folder, self.held))
+            if name not in self._stores:
+                self._stores[name] = S3Store(self.bucket, name, folder, self.held, self._outage)
+            store = self._stores[name]
         store.doubt()
         return store

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any, Final
@@ -26,6 +27,10 @@ CATALOG: Final = ("catalog", "environment", "account")
 #: Upper bounds of the durations of a look, in seconds: from a look that changes nothing to a large apply.
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
+#: How long what is counted of a catalog or an account that is gone is still told, in seconds. A controller that is
+#: started anew is gone for a moment.
+KEPT: Final = 3600.0
+
 #: The kinds of changes that are always there, so that a graph of them has no gaps.
 _KINDS: Final = ("create", "update", "delete")
 _OUTCOMES: Final = ("applied", "failed", "unknown", "not tried")
@@ -34,10 +39,13 @@ _HOW: Final = ("same", "delta", "full")
 
 class Metrics:
     """Counts what happens. It is an ``OnEvent``, and may be called from any thread. ``more`` returns further metrics,
-    read when they are asked for."""
+    read when they are asked for. What is counted of a catalog or an account that is gone is forgotten after
+    :data:`KEPT` seconds of the monotonic ``clock``."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.more: Callable[[], Iterable[Metric]] = lambda: ()
+        self._clock = clock
+        self._last: dict[tuple[str, ...], float] = {}  # when a catalog or an account was last there
         self._registry = CollectorRegistry()
 
         def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
@@ -81,6 +89,26 @@ class Metrics:
             for kind, outcome in product(_KINDS, _OUTCOMES):
                 self._actions.labels(*_labels(one), kind, outcome)
 
+    def _forget(self, status: Status) -> None:
+        """Drop what is counted of catalogs and accounts that have long been gone."""
+        now = self._clock()
+        for one in status.catalogs:
+            self._last[_labels(one)] = self._last[one.account,] = now
+        counted = (
+            (self._looks, 3),
+            (self._seconds, 3),
+            (self._actions, 3),
+            (self._requests, 1),
+            (self._throttled, 1),
+        )
+        known = set()
+        for metric, which in counted:
+            for labels in _label_values(metric):
+                known.add(labels[:which])
+                if now - self._last.setdefault(labels[:which], now) > KEPT:
+                    metric.remove(*labels)
+        self._last = {key: at for key, at in self._last.items() if key in known and now - at <= KEPT}
+
     def observer(self, account: str) -> Observer:
         """Counts the calls of an account: give it to :meth:`reconciler.api.client.Client.observe`."""
         throttled = self._throttled.labels(account)
@@ -99,8 +127,19 @@ class Metrics:
     def exposition(self, status: Status, accept: str = "") -> tuple[bytes, str]:
         """All metrics as text, and its media type: OpenMetrics if it is accepted, else that of Prometheus."""
         self._begin(status)
+        self._forget(status)
         encode, media_type = choose_encoder(accept)
         return encode(_Scrape(self._registry, status, self.more())), media_type
+
+
+def _label_values(metric: Counter | Histogram) -> set[tuple[str, ...]]:
+    """The values of the labels that a metric has, in the order of its labels."""
+    names = metric._labelnames
+    return {
+        tuple(sample.labels[name] for name in names)
+        for family in metric.collect()
+        for sample in family.samples
+    }
 
 
 def code_of(reply: Reply) -> str:

@@ -47,6 +47,7 @@ class Live:
     version: int
     stamp: float
     remark: str = ""
+    prompt: str = ""
 
 
 @dataclass
@@ -123,7 +124,7 @@ class Account:
         return {
             "session_id": session_id,
             "session_name": f"v{live.version}",
-            "session_config": {"data": {}, "model": "m", "prompt": ""},
+            "session_config": {"data": {}, "model": "m", "prompt": live.prompt},
             "session_remark": live.remark,
             "updated_at": f"{_START + timedelta(seconds=int(live.stamp)):%Y-%m-%d %H:%M:%S}",
             "api_id": 70,

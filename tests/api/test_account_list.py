@@ -433,6 +433,8 @@ IDENTITIES = [
     for name, environment in [("bookshop", None), ("bookshop", "staging"), ("library", None), ("other", None)]
     for key in ("alice", "bert", "carl")
 ]
+KEYS = ("alice", "bert", "carl", "dora")
+PROMPTS = [f"You are a patient bookseller, and you know every shelf of room {number}." for number in range(9)]
 REMARKS = [
     "",
     "by hand",
@@ -473,6 +475,43 @@ def test_each_of_several_catalogs_gets_what_a_listing_of_its_own_would_give(step
         for keep in keeps():
             assert dataclasses.replace(kept.sessions(keep=keep), listing=None) == anew(kept, keep)
     assert kept.looks["delta"] > kept.looks["full"]
+
+
+def test_each_revision_of_a_catalog_gets_what_a_listing_of_its_own_would_give(steps: int, seed: int) -> None:
+    """Revisions have other names, prompts and ids: what was kept for the ones before may lack what they want."""
+    chance = random.Random(seed)
+    own = REMARKS[4:7]
+    of_others = REMARKS[10:]
+    for number in range(max(32, steps // 10)):
+        account = Account(random.Random(chance.random()))
+        account.fill(60)
+        few = [chance.choice(of_others), ""][number % 2]
+        remarks = [*REMARKS, *own * 3] if number % 4 == 0 else [few, *own * 20]
+        for one in account.lives.values():
+            one.remark, one.prompt = chance.choice(remarks), chance.choice(PROMPTS)
+            one.version = chance.randrange(9)
+        kept = account.kept(25)
+        for _ in range(6):
+            sessions = [
+                wanted(key, name=f"v{chance.randrange(9)}", prompt=chance.choice(PROMPTS))
+                for key in chance.sample(KEYS, 2)
+            ]
+            ids = chance.sample(range(1, 61), chance.choice([0, 0, 2]))
+            keep = keep_for_catalog(catalog(*sessions), ids=ids)
+            assert dataclasses.replace(kept.sessions(keep=keep), listing=None) == anew(kept, keep)
+
+
+def test_another_revision_takes_no_listing_if_nothing_that_it_wants_was_left_out() -> None:
+    account = Account()
+    account.fill(300)
+    for session_id, remark in enumerate(REMARKS[4:7] * 50, 101):
+        account.lives[session_id].remark = remark  # the other half has no tag, and other names
+    kept = account.kept(100)
+    for number in range(5):
+        sessions = [wanted("alice", name="Alice", prompt=f"Be kind, {number}."), wanted("bert", name="Bert")]
+        keep = keep_for_catalog(catalog(*sessions[: 2 - number % 2]))
+        assert len(kept.sessions(keep=keep)) == 150
+    assert kept.looks["full"] == 1
 
 
 def test_a_hundred_catalogs_cost_one_listing() -> None:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: The extras that the image has.
-IMAGE = ("operator",)
+IMAGE = ("operator", "s3")
 FILES = {
     "runtime": PROJECT["project"]["dependencies"],
     "image": [

@@ -61,6 +61,37 @@ def test_a_mended_key_works_within_seconds(here: World) -> None:
     assert here.said("failing", "recovered") == ["failing", "recovered"]
 
 
+def test_another_key_is_used_with_the_next_look_although_the_old_one_works(here: World) -> None:
+    """It may be that of another account."""
+    keys = [API_KEY]
+    with here.controller(
+        here.watched(mode="apply"), accounts=[here.account(key=lambda: keys[0])]
+    ) as controller:
+        here.turn(controller, 400)
+        assert shop(controller).state == "InSync"
+        keys[0] = "another"
+        calls = len(here.server.log)
+        here.turn(controller, 400)
+        assert shop(controller).state == "Failing"
+        sent = {entry.headers["authorization"] for entry in here.server.log[calls:]}
+        assert sent == {"Bearer another"}
+
+
+def test_a_key_that_can_not_be_read_any_more_is_used_until_it_fails(here: World) -> None:
+    readable = [True]
+
+    def key() -> str:
+        if not readable[0]:
+            raise ReconcilerError("the file with the API key is gone")
+        return API_KEY
+
+    with here.controller(here.watched(mode="apply"), accounts=[here.account(key=key)]) as controller:
+        here.turn(controller, 400)
+        readable[0] = False
+        here.turn(controller, 400)
+        assert shop(controller).state == "InSync"
+
+
 def test_a_missing_key_is_waited_for_without_a_call(here: World) -> None:
     found: list[str] = []
 

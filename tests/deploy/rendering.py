@@ -45,6 +45,14 @@ VALUES: dict[str, dict[str, Any]] = {
             "from": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
         }
     },
+    "archive": {
+        "replicas": 2,
+        "persistence": {"enabled": False},
+        "archive": {"s3": "s3://personas/production", "endpoint": "https://s3.example.com"},
+        "serviceAccount": {
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/personas"}
+        },
+    },
     "catalogs": {"catalogs": {"configMap": {"name": "personas"}}, "log": {"format": "text"}},
     "pod": {
         "image": {"repository": "registry.example.com/personas", "digest": "sha256:" + 64 * "0"},

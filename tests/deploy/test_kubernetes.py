@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 import yaml
 
@@ -98,8 +100,9 @@ def test_a_changed_copy_is_named(tmp_path: Path) -> None:
 def test_the_chart_has_the_version_of_the_package() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
-    base = yaml.safe_load((BASE / "kustomization.yaml").read_text(encoding="utf-8"))
-    assert [one["newTag"] for one in base["images"]] == [__version__]
+    for folder in (BASE, *OPTIONS):
+        images = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8")).get("images", [])
+        assert all(one["newTag"] == __version__ for one in images), folder
 
 
 @needs_kubectl
@@ -192,6 +195,17 @@ def test_everything_of_the_base_is_in_one_namespace() -> None:
 # --- Helm ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("values", VALUES.values(), ids=list(VALUES))
+def test_the_values_fit_their_schema(values: dict[str, Any]) -> None:
+    """Without Helm, too."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft7Validator.check_schema(schema)
+    given = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    for name, value in values.items():
+        given[name] = {**given[name], **value} if isinstance(value, dict) else value
+    jsonschema.validate(given, schema, jsonschema.Draft7Validator)
+
+
 @needs_helm
 @pytest.mark.parametrize("values", VALUES.values(), ids=list(VALUES))
 def test_helm_lints_the_chart(values: dict[str, Any]) -> None:
@@ -215,6 +229,8 @@ def test_helm_lints_the_chart(values: dict[str, Any]) -> None:
         ({"http": {"port": 80}}, "port"),
         ({"log": {"format": "xml"}}, "format"),
         ({"persistence": {"size": "much"}}, "size"),
+        ({"archive": {"s3": "personas"}}, "s3"),
+        ({"archive": {"s3": "s3://personas", "endpoint": "http://s3.example.com"}}, "endpoint"),
         ({"extraArgs": ["plan"]}, "extraArgs"),
     ],
 )
@@ -314,6 +330,15 @@ def test_no_pod_has_privileges(variant: Documents) -> None:
         assert account["automountServiceAccountToken"] is False
 
 
+def test_the_pod_has_the_user_of_the_image() -> None:
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^USER (.*)$", image, re.MULTILINE) == ["65534:65534"]
+    base = yaml.safe_load_all((BASE / "deployment.yaml").read_text(encoding="utf-8"))
+    (deployment,) = [one for one in base if one["kind"] == "Deployment"]
+    context = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (65534, 65534)
+
+
 def test_the_command_line_is_one_that_the_command_takes(variant: Documents) -> None:
     known = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
     for deployment in workloads(variant):
@@ -374,12 +399,13 @@ def test_each_shard_has_pods_a_lease_and_a_volume_of_its_own(name: str) -> None:
 
 
 @needs_helm
-def test_several_shards_have_no_claim_in_common() -> None:
+def test_several_shards_have_a_claim_in_common_only_if_all_can_mount_it() -> None:
     import helm_python
 
-    with pytest.raises(
-        helm_python.HelmError, match=r"several shards can't have one persistence.existingClaim"
-    ):
+    shared = {"existingClaim": "journals", "accessMode": "ReadWriteMany"}
+    for deployment in workloads(charted({"shards": 2, "persistence": shared})):
+        assert "claimName': 'journals'" in str(deployment["spec"]["template"]["spec"]["volumes"])
+    with pytest.raises(helm_python.HelmError, match=r"several shards can't mount one ReadWriteOnce volume"):
         charted({"shards": 2, "persistence": {"existingClaim": "journals"}})
 
 

@@ -30,7 +30,7 @@ def shorten(term: int, settle: float) -> None:
     if term:
         part = term / lease.TERM
         vars(watch_settings)["SILENCE"] *= part
-        for constant in ("RENEWED_EVERY", "TRIED_EVERY", "LOOKED_AT_EVERY", "WRITES_FOR"):
+        for constant in ("RENEWED_EVERY", "LOOKED_AT_EVERY", "WRITES_FOR"):
             setattr(lease, constant, getattr(lease, constant) * part)
         vars(lease)["TERM"] = term
     if settle:

@@ -17,12 +17,13 @@ from tests.operator.plane import Plane
 from tests.operator.table import PAGE, ROWS, Row, page
 from tests.operator.test_config_map import RIGHT_PATHS, WRONG_PATHS
 
-DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/personacatalogs.reconciler.dev"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-def test_the_definition_is_accepted_as_it_is(cluster: Plane) -> None:
+@pytest.mark.parametrize("plural", ["personacatalogs", "personaplans"])
+def test_the_definition_is_accepted_as_it_is(cluster: Plane, plural: str) -> None:
     def ready() -> bool:
-        found = cluster.call("GET", DEFINITION)["status"].get("conditions", [])
+        found = cluster.call("GET", f"{DEFINITIONS}/{plural}.reconciler.dev")["status"].get("conditions", [])
         states = {one["type"]: one["status"] for one in found}
         return states.get("Established") == "True" and "NonStructuralSchema" not in states
 

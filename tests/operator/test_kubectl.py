@@ -39,6 +39,7 @@ STATES = (
     "approved",
     "bad-account",
     "bad-spec",
+    "blocked",
     "conflict",
     "drift",
     "invalid",
@@ -90,6 +91,7 @@ def add_all(world: World) -> None:
     world.add("approved", mode="Approve")
     world.add("bad-account", accountRef={"name": "plain"})
     world.add("bad-spec", source={"path": "../.."})
+    world.add("blocked", mode="Apply", deletionPolicy="Delete", policy={"maxDeletes": "0"})
     world.add("drift", mode="Apply")
     world.add("invalid", mode="Apply")
     world.add("no-account", accountRef={"name": "later"})
@@ -101,10 +103,11 @@ def add_all(world: World) -> None:
     world.add("suspended", mode="Apply", suspend=True)
     world.add("unauthorized", accountRef={"name": "wrong"})
     digest = world.becomes("approved", Synced="PlanPending")["status"]["plan"]["digest"]
-    for name in ("apply", "drift", "refused", "repair"):
+    for name in ("apply", "blocked", "drift", "refused", "repair"):
         world.becomes(name, Synced="InSync")
     world.becomes("resumed", Ready="Suspended")
 
+    world.cluster.call("DELETE", world.path("blocked"))
     world.add("conflict", mode="Apply")  # by now it is younger: creation times have no fractions
     world.spec("approved", approve=digest)
     world.spec("drift", mode="Observe")
@@ -125,6 +128,8 @@ def add_all(world: World) -> None:
     world.told(("Warning", "DriftFound"), ("Normal", "Applied"), name="repair")
     eventually(lambda: world.rows()["Repair-0"].prompt != "Be rude.")
     world.becomes("repair", Drifted="NoDrift", Synced="InSync")
+    world.becomes("blocked", Ready="Refused")
+    world.told(("Warning", "RemovalBlocked"), name="blocked")
     world.becomes("unauthorized", Ready="Unauthorized")
     eventually(lambda: "the window" in world.becomes("window")["status"]["conditions"][1]["message"])
     eventually(lambda: len([one for one in world.events("repair") if one[1] == "Applied"]) == 2)
@@ -160,7 +165,11 @@ def plain(world: World, text: str) -> str:
     text = text.replace(world.namespace, "bookshop").replace(world.server.url, "http://127.0.0.1:1234")
     for pattern, name in (
         (r" +Where: +personaplan/window\n", ""),  # it is stored once it has waited for 30 seconds
-        (r"window +window +18 to create .*\n", ""),
+        (
+            r"(?m)^ +Normal +PlanPending .*it is written with the next look\n",
+            "",
+        ),  # if it was looked at before that
+        (r"window +window +19 to create .*\n", ""),
         (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
         (r"\b[0-9a-f]{64}\b", "REVISION"),
         (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
@@ -225,3 +234,15 @@ def test_orphan_leaves_the_sessions(world: World, kubectl: Callable[..., str]) -
     gone = 'Error from server (NotFound): personacatalogs.reconciler.dev "orphan" not found\n'
     assert kubectl("get", "personacatalog", "orphan") == gone
     assert "Orphan" in world.rows()
+
+
+def test_delete_removes_the_sessions(world: World, kubectl: Callable[..., str]) -> None:
+    world.write("removed", "removed", removed="You are removed.")
+    world.add("removed", mode="Apply", deletionPolicy="Delete")
+    world.becomes("removed", Synced="InSync")
+    assert kubectl("delete", "personacatalog", "removed").startswith(
+        'personacatalog.reconciler.dev "removed" deleted'
+    )
+    assert "Removed" not in world.rows()
+    events = table(plain(world, kubectl("get", "events", "--field-selector=reason=Removed", "--no-headers")))
+    assert "1 session of removed archived and deleted: removed" in events

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 
 from reconciler.operator.cluster import Cluster
 from reconciler.operator.plans import LARGEST, Pending, Plans, plan_text
-from reconciler.operator.resource import Resource
+from reconciler.operator.resource import Resource, read_resource
 from reconciler.plan.build import make_plan
 from reconciler.plan.document import plan_to_document
 from tests.operator.conftest import CATALOGS, NUMBERS, World, documents, eventually
@@ -83,23 +86,54 @@ def test_what_a_guard_refuses_is_stored_in_the_mode_apply_too(here: World) -> No
     assert "Refused [max_deletes]" in found["text"]
 
 
-def test_without_the_right_to_store_it_the_rest_goes_on(here: World) -> None:
-    rules = here.cluster.call("GET", ROLE)["rules"]
-    here.cluster.patch(ROLE, {"rules": [one for one in rules if one["resources"] != ["personaplans"]]})
-    try:
+@contextmanager
+def without_the_right(cluster: Plane) -> Iterator[None]:
+    rules = cluster.call("GET", ROLE)["rules"]
+    cluster.patch(ROLE, {"rules": [one for one in rules if one["resources"] != ["personaplans"]]})
+    yield
+    cluster.patch(ROLE, {"rules": rules})
+
+
+@contextmanager
+def with_a_broken_webhook(cluster: Plane) -> Iterator[None]:
+    rule = {"apiGroups": ["reconciler.dev"], "apiVersions": ["*"], "resources": ["personaplans"]}
+    webhook = {
+        "name": "nobody.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [{**rule, "operations": ["*"]}],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    cluster.call("POST", path, {"metadata": {"name": "nobody"}, "webhooks": [webhook]})
+    yield
+    cluster.call("DELETE", f"{path}/nobody")
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "why"),
+    [
+        (
+            without_the_right,
+            'cannot patch resource "personaplans".* '
+            r"\(hint: kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml\)",
+        ),
+        (with_a_broken_webhook, 'failed calling webhook "nobody.example.com"'),
+    ],
+)
+def test_a_plan_that_can_not_be_stored_keeps_nothing_else(
+    here: World, obstacle: Callable[[Plane], AbstractContextManager[None]], why: str
+) -> None:
+    with obstacle(here.cluster):
+        time.sleep(0.5)  # until the API server knows of it
         here.add()
         plan = here.becomes(Synced="PlanPending")["status"]["plan"]
         assert "where" not in plan
-        assert plan["message"].startswith("the whole plan can't be stored in the cluster: ")
-        assert 'cannot patch resource "personaplans"' in plan["message"]
-        assert plan["message"].endswith(
-            "kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml)"
-        )
+        assert re.match(f"the whole plan can't be stored in the cluster: .*{why}", plan["message"])
         here.told(("Warning", "PlanNotStored"))
         here.spec(mode="Apply")
         here.becomes(Synced="InSync")
-    finally:
-        here.cluster.patch(ROLE, {"rules": rules})
+    time.sleep(0.5)
     here.spec(mode="Observe")
     here.write(alice="Be kinder.", bob="Be brief.")
     here.becomes(Synced="PlanPending")
@@ -115,8 +149,13 @@ def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]
 
 
 def owner(namespace: str) -> Resource:
-    spec = {"mode": "Observe"}
-    return Resource(f"uid-{namespace}", namespace, "shop", 1, "2026-01-01T00:00:00Z", spec, "", {})
+    meta = {"uid": f"uid-{namespace}", "namespace": namespace, "name": "shop"}
+    return read_resource(
+        {
+            "metadata": {**meta, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"mode": "Observe", "source": {"path": "shop"}, "accountRef": {"name": "account"}},
+        }
+    )
 
 
 def pending_status(digest: str = DIGEST) -> dict[str, Any]:

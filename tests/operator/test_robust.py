@@ -55,10 +55,11 @@ class Suspender:
             self.struck.set()
 
 
-#: Each request of an apply that may be the last one before the suspension: operation and how often it has come.
-_POINTS = [("create_session", 1), ("create_session", 2), ("list_messages", 1), ("update_session", 2)]
-_OTHERS = [("create_session", 3), ("delete_session", 1), ("delete_session", 2), ("list_messages", 3)]
-_OTHERS += [("update_session", number) for number in (1, 3, 4)]
+#: Requests of an apply that may be the last ones before the suspension: operation and how often it has come.
+_POINTS = [("create_session", 2), ("list_messages", 1)]
+_OTHERS = [("create_session", 1), ("create_session", 3), ("delete_session", 1), ("delete_session", 2)]
+_OTHERS += [("list_messages", 3)]
+_OTHERS += [("update_session", number) for number in range(1, 5)]
 _OTHERS += [("list_sessions", number) for number in range(1, 12)]
 
 
@@ -80,8 +81,8 @@ def test_a_suspended_process_writes_nothing_after_another_one_took_over(
         before = len(here.writes(first))
         os.kill(first.process.pid, signal.SIGCONT)
         assert first.process.wait(30) == 1
-        assert first.said("the lease was lost: another process may write now")
-        here.is_done()
+        assert first.said("the lease was lost")
+        eventually(lambda: not list(here.world.differences()), here.logs, 30)
         assert here.writes(first)[before:] == []
         assert second.end() == 0
         assert "Traceback" not in here.logs()

@@ -114,7 +114,7 @@ def test_every_secret_has_one_shard_and_an_account_is_never_split(
         assert sum(shard.mine(name) for shard in shards) == 1
     for one in known:
         for other in known:
-            if shards[0].same(one, other):
+            if other in shards[0].same(one):
                 assert [shard.mine(one) for shard in shards] == [shard.mine(other) for shard in shards]
     # The order in which Secrets are seen does not matter.
     for index, shard in enumerate(shards):

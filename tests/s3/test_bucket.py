@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -165,3 +166,10 @@ def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) ->
         "archives in S3 need the extra `s3`, which is not installed",
         "pip install 'persona-reconciler[s3]'",
     )
+
+
+def test_boto3_is_not_imported_without_a_bucket() -> None:
+    code = (
+        "import sys, reconciler.operator.run; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -107,13 +107,11 @@ def test_no_bucket_is_named(machine: Machine) -> None:
     assert said.startswith("--archive-s3-endpoint says where a bucket is, and none is named")
 
 
-@pytest.mark.parametrize("name", ["..json", "../../x.json", ".hidden.json", "a/b.json", "x.txt"])
 def test_an_object_does_not_choose_where_it_is_written(
-    here: World, bucket: Bucket, machine: Machine, tmp_path: Path, name: str
+    bucket: Bucket, machine: Machine, tmp_path: Path
 ) -> None:
-    live(here, bucket)
-    bucket.put(f"archive/{SHOP}/{name}", b"{}", new=True)
-    bucket.put(f"archive/{SHOP}/fine.json", b"{}", new=True)
+    for name in ("..json", "../../x.json", ".hidden.json", "a/b.json", "x.txt", "fine.json"):
+        bucket.put(f"archive/{SHOP}/{name}", b"{}", new=True)
     before = {path for path in tmp_path.rglob("*") if ".reconciler" not in path.parts}
     assert machine.fetches().startswith("1 of 1 archived")
     assert {path for path in tmp_path.rglob("*") if ".reconciler" not in path.parts} == before

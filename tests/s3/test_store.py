@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -87,10 +88,36 @@ def test_what_was_on_a_disk_before_there_was_a_bucket_is_saved(bucket: Bucket, t
 def test_a_disk_that_was_used_without_a_bucket_meanwhile_is_newer(bucket: Bucket, tmp_path: Path) -> None:
     Memory(tmp_path / "a", "shop", store(bucket, tmp_path / "a")).remember("r1")
     Memory(tmp_path / "a", "shop").remember("r2")
-    os.utime(tmp_path / "a" / "watch.json", (2**32, 2**32))  # the bucket's times are of whole seconds
+    later = time.time() + 2  # the bucket's times are of whole seconds
+    os.utime(tmp_path / "a" / "watch.json", (later, later))
     store(bucket, tmp_path / "a")
     store(bucket, tmp_path / "b")
     assert Memory(tmp_path / "b", "shop").applied() == "r2"
+
+
+def test_a_disk_that_comes_back_is_older_whatever_its_clock_said(bucket: Bucket, tmp_path: Path) -> None:
+    Memory(tmp_path / "a", "shop", store(bucket, tmp_path / "a")).remember("r1")
+    Memory(tmp_path / "b", "shop", store(bucket, tmp_path / "b")).remember("r2")
+    assert (tmp_path / "a" / "watch.json").stat().st_mtime < 1
+    store(bucket, tmp_path / "a")
+    assert Memory(tmp_path / "a", "shop").applied() == "r2"
+
+
+def test_one_fetch_waits_in_vain_and_the_others_do_not(
+    bucket: Bucket, tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.s3.store._LATE", 0.0)
+    stores = S3Stores(bucket, lambda: True)
+    s3.before.append(lambda _: "cut")
+    said = set()
+    for number in range(5):
+        with pytest.raises(ReconcilerError) as error:
+            stores.of(f"team/{number}", tmp_path / str(number)).fetch()
+        said.add(str(error.value))
+    assert len(s3.log) == len(said) == 1
+    s3.before.clear()
+    monkeypatch.setattr("reconciler.s3.store.time.monotonic", lambda: time.time() + 10**9)
+    stores.of("team/0", tmp_path / "0").fetch()
 
 
 def test_a_long_journal_is_saved_in_parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from reconciler.api.client import Reply
 from reconciler.api.errors import ApiError
 from reconciler.contract import load_contract
-from reconciler.controller.status import AccountStatus
+from reconciler.controller.status import AccountStatus, Status
+from reconciler.web.metrics import KEPT, Metrics
 from tests.web.conftest import Outside
-from tests.web.scripted import ACCOUNT, NOW, watched
+from tests.web.scripted import ACCOUNT, NOW, Scripted, watched
 
 DOCS = Path(__file__).parents[2] / "docs" / "watch.md"
 OF = f'account="{ACCOUNT}",catalog="bookshop",environment=""'
@@ -128,3 +130,30 @@ def test_the_documentation_lists_each_metric_with_its_labels(web: Outside) -> No
         r"^\| `(reconciler_\w+)` \| (\w+) \| ([^|]*)\|", DOCS.read_text(encoding="utf-8"), re.MULTILINE
     )
     assert {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows} == there
+
+
+def test_what_is_gone_is_forgotten_after_an_hour() -> None:
+    """A cluster's resources come and go: the number of series is that of those that there are."""
+    now = [0.0]
+    metrics, controller = Metrics(lambda: now[0]), Scripted()
+    controller.listeners.append(metrics)
+    controller.drift()
+    metrics.observer(ACCOUNT)(load_contract().operation("list_sessions"), {}, Reply(None, None, None))
+    there = controller.status()
+    gone = replace(there, catalogs=(), accounts=())
+
+    def series(status: Status) -> int:
+        text = metrics.exposition(status)[0].decode()
+        return len([line for line in text.splitlines() if f'account="{ACCOUNT}"' in line])
+
+    full = series(there)
+    now[0] += KEPT + 1
+    assert series(there) == full  # it is there
+    now[0] += KEPT - 1
+    counted = series(gone)
+    assert 0 < counted < full  # the gauges are gone
+    now[0] += 1
+    assert series(there) == full  # it was only started anew
+    now[0] += KEPT + 1
+    assert series(gone) == 0
+    assert series(there) < full  # it begins at 0
