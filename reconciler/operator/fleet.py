@@ -222,6 +222,8 @@ class Fleet:
             own = self._resources.named(status.name)
             if own is None:
                 return "its resource, which is gone"
+            if own.spec.get("mode") == "Approve" and not _approves(own, status):
+                return "an approval in its spec: the one that it had was taken back"
             if own.removing:
                 return self._forbids_removal(own)
             if own.wants_finalizer and not own.has_finalizer:
@@ -428,15 +430,22 @@ class Fleet:
             message = "suspended: it is not looked at until `suspend` is false"
             return without_looking(resource, "Suspended", message)
         self._approve(resource, found, controller)
+        if found.plan is not None and found.plan.approved and not _approves(resource, found):
+            found = replace(found, plan=replace(found.plan, approved=False))
         return of_look(resource, found, key_refused=controller.key_refused)
 
     def _approve(self, resource: Resource, found: WatchedStatus, controller: Any) -> None:
         """Approve the pending plan if it is the one that the spec names, and no other."""
-        wanted = (resource.spec.get("approve") or "").removeprefix("sha256:")
-        if found.mode == "approve" and found.plan and found.plan.digest == wanted and not found.plan.approved:
+        plan = found.plan
+        if found.mode == "approve" and plan and not plan.approved and _approves(resource, found):
             # There may be another plan by now, or a guard that refuses it: then the status tells.
             with suppress(UnknownDigestError, Refused):
-                controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
+                controller.approve(plan.digest, f"{resource.name}, generation {resource.generation}")
+
+
+def _approves(resource: Resource, found: WatchedStatus) -> bool:
+    """Whether the spec names the pending plan. An approval may be taken back as long as the plan is not written."""
+    return found.plan is not None and resource.spec.get("approve") == f"sha256:{found.plan.digest}"
 
 
 def _is_alike(one: Resource, other: Resource) -> bool:
