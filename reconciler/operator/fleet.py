@@ -17,7 +17,7 @@ from reconciler.controller.removing import Removed
 from reconciler.controller.rule import EndedRuns, Rule
 from reconciler.controller.status import WatchedStatus
 from reconciler.errors import Refused, UsageError
-from reconciler.operator.conditions import of_look, of_removal, without_looking
+from reconciler.operator.conditions import moved, of_look, of_removal, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
@@ -225,7 +225,7 @@ class Fleet:
             if own.spec.get("mode") == "Approve" and not _approves(own, status):
                 return "an approval in its spec: the one that it had was taken back"
             if own.removing:
-                return self._forbids_removal(own)
+                return self._forbids_removal(own, status.catalog)
             if own.wants_finalizer and not own.has_finalizer:
                 return f"its finalizer, {FINALIZER}, to be set"
             older = self._older(own)
@@ -313,10 +313,12 @@ class Fleet:
             return found
         return None
 
-    def _forbids_removal(self, own: Resource) -> str:
+    def _forbids_removal(self, own: Resource, catalog: str) -> str:
         """What a removal waits for, because of other resources: they may want the sessions."""
         if (other := self._claimant(own)) is not None:
             return f"{other.name}, which has the same catalog"
+        if why := moved(own, catalog):
+            return why
         unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
         return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
 

@@ -209,6 +209,7 @@ def watched_catalog(resource: Resource, state: Path, catalogs: Path | None, inpu
         limits=_limits(spec.get("policy") or {}),
         suspended=spec.get("suspend", False),
         removal=resource.uid if resource.removing else "",
+        kept=str(resource.status.get("catalog", "")),
     )
 
 
