@@ -185,7 +185,7 @@ class Watched:
             self.load_trouble, self._invalid = None, None
 
     def _fall_back(self, error: Exception) -> None:
-        """A removal follows the applied revision if the source is gone, but not that of a catalog that was here before."""
+        """A removal follows the applied revision if the source is gone, but not that of an earlier catalog."""
         if self.settings.removal and self.revision is None and not isinstance(error, CatalogError):
             with suppress(ReconcilerError, OSError):  # then the error of the source tells
                 if (applied := self._memory.applied()) is not None:
