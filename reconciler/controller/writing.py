@@ -188,6 +188,7 @@ def _note(one: Watched, hands: Hands, written: Comparison, report: Report, appro
             dict(outcomes),
             written.digest,
             approved_by,
+            report.stopped,
         ),
         actions,
         one.revision.name if whole and one.revision is not None else None,
