@@ -418,12 +418,9 @@ class AccountLoop:
         Raises:
             ReconcilerError: there is no key.
         """
-        try:
-            key = self.account.key()
-        except ReconcilerError:
-            if self._client is None or self._trouble is not None:
-                raise
-            return  # the key that was read before still works
+        if self._client is not None and not self._key_changed() and self._trouble is None:
+            return
+        key = self.account.key()
         if self._client is not None and key == self._key:
             return
         self.close()
