@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +34,12 @@ RESOURCES: Final = f"/apis/reconciler.dev/v1alpha1/namespaces/{NAMESPACE}/person
 #: The installed command of this environment.
 _RECONCILER: Final = str(Path(sys.executable).with_name("reconciler"))
 _KEY: Final = "sk-of-no-use-{}"
+
+_HEAD: Final = "catalog.yaml"
+_MANIFEST: Final = "sessions/all.yaml"
+
+#: One catalog of so many is in a ConfigMap.
+_IN_CONFIG_MAPS: Final = 10
 
 #: What the kernel counts CPU time in, a second.
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -77,26 +83,47 @@ class Account:
 
 @dataclass
 class Catalog:
-    """A catalog in a folder, and its account. The first of its sessions is edited and drifts."""
+    """A catalog in a folder or, with a ``plane``, in a ConfigMap; and its account. The first of its sessions is edited
+    and drifts."""
 
     name: str
     account: Account
     folder: Path
     made: list[catalogs.Made]
+    plane: Plane | None = None
     prompt: str = ""
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """The source in its resource."""
+        if self.plane is None:
+            return {"path": self.folder.name}
+        items = [{"key": path.replace("/", "."), "path": path} for path in (_HEAD, _MANIFEST)]
+        return {"configMapRef": {"name": self.name, "items": items}}
 
     def write(self, prompt: str = "") -> None:
         """Write the catalog, with another prompt for its first session if one is given."""
         first, *others = self.made
         first = first._replace(prompt=prompt or first.prompt)
-        (self.folder / "sessions").mkdir(parents=True, exist_ok=True)
-        head = {"version": 1, "catalog": self.name, "defaults": {"model": "deepseek-chat"}}
-        (self.folder / "catalog.yaml").write_text(yaml.safe_dump(head))
-        place = self.folder / "sessions" / "all.yaml"
-        part = place.with_name(".part")
-        part.write_text(catalogs.manifest([first, *others]))
-        part.rename(place)
         self.prompt = first.prompt
+        head = {"version": 1, "catalog": self.name, "defaults": {"model": "deepseek-chat"}}
+        texts = {_HEAD: yaml.safe_dump(head), _MANIFEST: catalogs.manifest([first, *others])}
+        if self.plane is None:
+            self._write_files(texts)
+            return
+        data = {path.replace("/", "."): text for path, text in texts.items()}
+        meta = {"name": self.name, "namespace": NAMESPACE}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+        if self.plane.create(body).status_code == 409:
+            self.plane.patch(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self.name}", {"data": data})
+
+    def _write_files(self, texts: Mapping[str, str]) -> None:
+        for path, text in texts.items():
+            place = self.folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part = place.with_name(".part")
+            part.write_text(text)
+            part.rename(place)
 
     @property
     def live(self) -> str | None:
@@ -151,7 +178,7 @@ class World:
     def add(self, catalog: Catalog, account: str) -> None:
         """Create the resource of a catalog."""
         spec = {
-            "source": {"path": catalog.folder.name},
+            "source": catalog.source,
             "accountRef": {"name": account},
             "interval": f"{self.interval}s",
             "mode": "Apply",
@@ -211,7 +238,13 @@ def world(folder: Path, *, count: int, size: int, accounts: int, interval: int) 
         found = [Account(number, folder, contract, stack) for number in range(accounts)]
         root, sessions = made(folder / "catalogs"), catalogs.sessions((count + 1) * size)
         all_of_them = [
-            Catalog(name, found[number % accounts], root / name, list(islice(sessions, size)))
+            Catalog(
+                name,
+                found[number % accounts],
+                root / name,
+                list(islice(sessions, size)),
+                None if number % _IN_CONFIG_MAPS else cluster,
+            )
             for number in range(count + 1)
             if (name := f"catalog-{number:03}")
         ]

@@ -56,8 +56,6 @@ _CALLS_BESIDE: Final = 2
 #: How many calls a look takes after some writes.
 _A_LOOK: Final = 4
 
-_LONG_AGO: Final = 1e9
-
 _UNSTAMPED: Final = "the list does not show when a session was changed"
 _LEARN: Final = "`reconciler doctor --probe --write=contract.yaml` learns it"
 
@@ -90,7 +88,6 @@ class AccountList:
         self._numbers: set[int | str] = set()
         self._top: Stamp | None = None
         self._looked_at = self._full_at = 0.0
-        self._closed_at = -_LONG_AGO  # when a complete listing last closed stamps
         self._listing: Listing | None = None
         self._version = 0  # of the list: another number after every change
         self._open = 0  # how many sessions have stamps that are not closed, as far as the last look showed
@@ -155,7 +152,7 @@ class AccountList:
         # A short list is read in one call.
         cheap = self.deltas == "on" and closing.closed is not None and not full
         if rows is None or not cheap or self._is_short(rows) or self._would_take_longer(rows):
-            self._read_all(on_rows)
+            self._read_all(on_rows, full=full)
             return
         due = closing.due(self._clock())
         try:
@@ -165,7 +162,7 @@ class AccountList:
         except NotProvedError as error:
             if error.distrust:
                 self._switch_off(error.why)
-            self._read_all(on_rows)
+            self._read_all(on_rows, full=full)
             return
         for live in changes.changed.values():
             note_account(self._client, live, self._numbers)
@@ -174,15 +171,16 @@ class AccountList:
         self._open = sum(self._is_open(live) for live in changes.changed.values())
         self._took("delta" if differs else "same", changes.top, Listing(changes.calls, 1, "changes"))
 
-    def _read_all(self, on_rows: OnRows | None) -> None:
-        """Read the whole list, and compare it with what is kept."""
+    def _read_all(self, on_rows: OnRows | None, *, full: bool) -> None:
+        """Read the whole list, and compare it with what is kept. ``full``: no look would do."""
         before = self._rows
         began = self._clock()
-        closes_something = self.deltas == "on" and began >= self._closed_at + self._closing.margin / 1e6
-        first = self._latest(1) if closes_something and not (before and self._is_short(before)) else None
-        due = self._closing.due(began)
-        closes = self._closing.closes(due, None if first is None else first.stamps[0])
-        reading = _Reading(self._client, self._keeps(began), before, self._closing.closed, closes)
+        due, closed = self._closing.due(began), self._closing.closed
+        # In a burst of writes, most lists close no stamp.
+        closes = self.deltas == "on" and (full or closed is None or (due is not None and due > closed))
+        first = self._latest(1) if closes and not (before and self._is_short(before)) else None
+        ends = closed if first is None else self._closing.closes(due, first.stamps[0])
+        reading = _Reading(self._client, self._keeps(began), before, closed, ends)
         found = list_anew(self._client, reading.keep, on_rows)
         if self.deltas == "on" and reading.unstamped:
             self._switch_off(_UNSTAMPED)
@@ -194,7 +192,6 @@ class AccountList:
         # All calls are made: from here on, nothing fails.
         if ordered and first is not None:
             self._closing.passed(due, first.stamps[0])
-            self._closed_at = began
         self._open = reading.open
         self._numbers |= reading.numbers
         rows = self._rows = AccountRows(found.seen, reading.keeps.all, before)

@@ -169,7 +169,8 @@ class Reporter:
         if found is None:
             return False
         plan = found.get("plan", {})
-        lasts = not one.deleted and (not plan or "where" in plan)  # else the plan is still to be stored
+        # Else there still is a finalizer to set, or a plan to store.
+        lasts = not one.deleted and one.has_finalizer == one.wants_finalizer and (not plan or "where" in plan)
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
