@@ -14,16 +14,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from reconciler.address import same_address
 from reconciler.api.account_list import AccountList
 from reconciler.api.cancellation import Cancellation, Interrupted
 from reconciler.api.client import Client, Observer
-from reconciler.api.endpoint import LOCAL, Endpoint
+from reconciler.api.endpoint import Endpoint
 from reconciler.api.errors import ApiError, UnreliableListError
 from reconciler.contract import Contract, load_contract
 from reconciler.controller.clock import Clock, ClockLimiter
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.loading import Loader
+from reconciler.controller.misplaced import misplaced
 from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
@@ -33,7 +33,7 @@ from reconciler.controller.trouble import Trouble, after, of_account
 from reconciler.controller.watched import Watched
 from reconciler.controller.writing import Hands, write
 from reconciler.domain import Keep, Snapshot
-from reconciler.errors import Problem, ReconcilerError, Refused
+from reconciler.errors import ReconcilerError
 
 #: How often a folder is looked at for changes, and a key that was refused for another one (seconds).
 POLL: Final = 2.0
@@ -217,35 +217,11 @@ class AccountLoop:
 
     def _check_service(self, one: Watched) -> None:
         """Note what a new revision says of its service."""
-        assert one.revision is not None
-        service = one.revision.service
-        contract = None if service.contract is None else service.contract.contract
-        error: ReconcilerError | None = None
-        address = self.account.endpoint
-        if service.expected is not None and address != LOCAL and not same_address(service.expected, address):
-            error = Refused(
-                f"the catalog expects {service.expected}, and its account is at {address}",
-                "watch it with another account, or correct expect_endpoint in catalog.yaml",
-            )
-        elif contract is not None and self.account.contract is None and contract != self._contract:
-            others = [
-                other
-                for other in self.watched
-                if other is not one
-                and other.revision is not None
-                and other.revision.service.contract is not None
-            ]
-            if others:
-                error = ReconcilerError(
-                    Problem(
-                        f"it names another contract than {others[0].settings.name}, on the same account",
-                        "name one contract for the account: it describes one service",
-                    )
-                )
-            else:
-                self._contract = contract
-                self.close()
-        one.misplaced = error
+        others = [other for other in self.watched if other is not one]
+        one.misplaced, contract = misplaced(one, others, self.account, self._contract)
+        if contract is not self._contract:
+            self._contract = contract
+            self.close()
 
     def _look_is_due(self, now: float) -> bool:
         if self._asked:
@@ -462,6 +438,7 @@ class AccountLoop:
             client.observe(self._on_call(self.mark))
         self._key, self._client = key, client
         self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+        client.observe(self._list.called)
 
     @property
     def key_refused(self) -> bool:
