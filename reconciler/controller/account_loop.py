@@ -23,7 +23,7 @@ from reconciler.contract import Contract, load_contract
 from reconciler.controller.clock import Clock, ClockLimiter
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.loading import Loader
-from reconciler.controller.misplaced import misplaced
+from reconciler.controller.placing import named_contract, why_contradicting, why_misplaced
 from reconciler.controller.rule import ALONE, Rule
 from reconciler.controller.settings import WatchedAccount
 from reconciler.controller.sources import FolderSource
@@ -217,11 +217,14 @@ class AccountLoop:
 
     def _check_service(self, one: Watched) -> None:
         """Note what a new revision says of its service."""
-        others = [other for other in self.watched if other is not one]
-        one.misplaced, contract = misplaced(one, others, self.account, self._contract)
-        if contract is not self._contract:
-            self._contract = contract
-            self.close()
+        contract, error = named_contract(one), why_misplaced(one, self.account)
+        own = contract if error is None and self.account.contract is None else None
+        if own is not None and own != self._contract:
+            error = why_contradicting(one, self.watched)
+            if error is None:
+                self._contract = own
+                self.close()
+        one.misplaced = error
 
     def _look_is_due(self, now: float) -> bool:
         if self._asked:
@@ -371,7 +374,7 @@ class AccountLoop:
         last = one.last_run
         if wrote and last is not None and last.exit_code != 0 and not one.stop.is_set():
             partly = ReconcilerError(
-                f"run {last.run} ended with exit code {last.exit_code}",
+                f"run {last.run} ended with exit code {last.exit_code}{last.stopped and f': {last.stopped}'}",
                 "`reconciler history` shows what was not done",
             )
             one.write_trouble = after(partly, one.write_trouble, self._clock, self._spread())
@@ -415,12 +418,9 @@ class AccountLoop:
         Raises:
             ReconcilerError: there is no key.
         """
-        try:
-            key = self.account.key()
-        except ReconcilerError:
-            if self._client is None or self._trouble is not None:
-                raise
-            return  # the key that was read before still works
+        if self._client is not None and not self._key_changed() and self._trouble is None:
+            return
+        key = self.account.key()
         if self._client is not None and key == self._key:
             return
         self.close()

@@ -72,17 +72,18 @@ def write(one: Watched, hands: Hands) -> bool:
         _stand_by(one, other)
         return False
     run, by = new_run(), _by(one)
+    holder = lock_holder({**by, "job": rule.holder} if rule.holder else by, run)
     try:
         with hold_lock(
             client.asking(_ask(rule, _overtaken)),
             catalog,
             environment,
-            holder=lock_holder({**by, "job": rule.holder} if rule.holder else by, run),
+            holder=holder,
             timeout=0,
             settle=_settle_of(settings, client),
             wanted=settings.lock,
             on_wait=lambda ticket: None,
-            dead=rule.dead,
+            dead=rule.over,
             renew=_RENEW,
         ) as holding:
             one.standing_by("")
@@ -93,6 +94,8 @@ def write(one: Watched, hands: Hands) -> bool:
         one.standing_by(error.problems[0].message)
         one.held(_STANDBY, "the lock, which another run holds")
         return False
+    finally:
+        rule.ended.add(holder)
 
 
 def _confirm_removal(one: Watched, hands: Hands) -> None:
@@ -188,6 +191,7 @@ def _note(one: Watched, hands: Hands, written: Comparison, report: Report, appro
             dict(outcomes),
             written.digest,
             approved_by,
+            report.stopped,
         ),
         actions,
         one.revision.name if whole and one.revision is not None else None,
@@ -232,7 +236,7 @@ def _settle_of(settings: WatchedCatalog, client: Client) -> float:
 def _holder(snapshot: Snapshot, catalog: str, environment: str | None, rule: Rule) -> Ticket | None:
     """Who held the lock when the list was read. Then asking for it would take three calls, most likely in vain."""
     held = (one for one in tickets_among(snapshot, catalog, environment) if not one.expired)
-    return next((one for one in held if not rule.dead(one.holder)), None)
+    return next((one for one in held if not rule.over(one.holder)), None)
 
 
 def _stand_by(one: Watched, other: Ticket) -> None:

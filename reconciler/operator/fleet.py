@@ -14,7 +14,7 @@ from reconciler.controller.account_loop import OnCall
 from reconciler.controller.controller import Controller, UnknownDigestError
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.removing import Removed
-from reconciler.controller.rule import Rule
+from reconciler.controller.rule import EndedRuns, Rule
 from reconciler.controller.status import WatchedStatus
 from reconciler.errors import Refused, UsageError
 from reconciler.operator.conditions import of_look, of_removal, without_looking
@@ -59,6 +59,7 @@ class Fleet:
         self._runners: dict[str, Runner] = {}
         self._loaded: dict[str, str] = {}  # the catalog of each resource, by the resource's name
         self._lease = lease
+        self._ended = EndedRuns()
         self._started = False
         self._lock = threading.RLock()
         self._around = Surroundings(
@@ -194,7 +195,9 @@ class Fleet:
         """What keeps an account from being written: another process may have written until it came here."""
         lease = self._lease
         since = [one for one in (lease.since, self._accounts.since(account)) if one is not None]
-        return Rule(lease.held, self._forbids, max(since, default=None), lease.mark, lease.outlived)
+        return Rule(
+            lease.held, self._forbids, max(since, default=None), lease.mark, lease.outlived, self._ended
+        )
 
     def _key(self, account: str) -> str:
         with self._lock:
@@ -221,7 +224,7 @@ class Fleet:
                 return "its resource, which is gone"
             if own.removing:
                 return self._forbids_removal(own)
-            if own.wants_finalizer and FINALIZER not in own.finalizers:
+            if own.wants_finalizer and not own.has_finalizer:
                 return f"its finalizer, {FINALIZER}, to be set"
             older = self._older(own)
             if older is not None:

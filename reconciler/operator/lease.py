@@ -59,7 +59,8 @@ class Lease:
         self._leading = False
         self._first = True  # nobody had it before
         self._seen = _Seen()
-        self._others: dict[str, _Seen] = {}
+        self._others: dict[str, _Seen] = {}  # the Leases of other numbers of shards, by name
+        self._former: set[str] = set()  # and their uids
         self._thread: threading.Thread | None = None
 
     def held(self) -> bool:
@@ -74,15 +75,13 @@ class Lease:
     @property
     def mark(self) -> str:
         """What names this process in the locks of catalogs: a part of the Lease's uid, and the end of ``holder``."""
-        return f"{self._family}{self._holder.rpartition('_')[2]}"
+        return f"{_family(self._uid)}{self._holder.rpartition('_')[2]}"
 
     def outlived(self, holder: str) -> bool:
-        """Whether the holder of a lock is a process that had this Lease before. It writes no more."""
-        return self.held() and holder.startswith(self._family) and not holder.startswith(f"{self.mark},")
-
-    @property
-    def _family(self) -> str:
-        return f"operator {self._uid.partition('-')[0]}/"
+        """Whether the holder of a lock is a process that had this Lease before, or one of another number of shards. It
+        writes no more."""
+        former = tuple(map(_family, [self._uid, *self._former]))
+        return self.held() and holder.startswith(former) and not holder.startswith(f"{self.mark},")
 
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
@@ -182,6 +181,7 @@ class Lease:
             count = count_of_lease(name)
             if count is None or count == self.shard.count or name == self._name:
                 continue
+            self._former.add(lease["metadata"]["uid"])
             holder = self._others.setdefault(name, _Seen()).alive(lease)
             if holder and count > more_than:
                 shards = "1 shard" if count == 1 else f"{count} shards"
@@ -256,6 +256,11 @@ class _Seen:
         if self.at is None or time.monotonic() >= self.at + TERM:
             return ""
         return self._spec[0] or ""
+
+
+def _family(uid: str) -> str:
+    """What the marks of all holders of a Lease begin with."""
+    return f"operator {uid.partition('-')[0]}/"
 
 
 def _clocks() -> tuple[float, float]:

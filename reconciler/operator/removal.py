@@ -37,11 +37,10 @@ class Finalizers:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        has = FINALIZER in resource.finalizers
         if not resource.deleted:
-            if has != resource.wants_finalizer:
-                self._set(fleet, resource, wanted=not has)
-        elif has and (ending := _ending(fleet, resource)) is not None:
+            if resource.has_finalizer != resource.wants_finalizer:
+                self._set(fleet, resource, wanted=resource.wants_finalizer)
+        elif resource.has_finalizer and (ending := _ending(fleet, resource)) is not None:
             # The event first: afterwards, there is nothing left that it could be about.
             self._post(resource, "Normal", *ending)
             self._set(fleet, resource, wanted=False)

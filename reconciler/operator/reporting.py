@@ -165,8 +165,9 @@ class Reporter:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
         if found is None:
             return False
-        plan = found.get("plan")  # it may have to be stored later
-        lasts = not one.deleted and (plan is None or "where" in plan)
+        plan = found.get("plan", {})
+        # Else there still is a finalizer to set, or a plan to store.
+        lasts = not one.deleted and one.has_finalizer == one.wants_finalizer and (not plan or "where" in plan)
         before = self._written.get(one.uid, dict(one.status))
         status = timed(found, before, write_timestamp(datetime.now(UTC)))
         if status == before:
@@ -174,7 +175,7 @@ class Reporter:
         self._patch(fleet, one, status)
         if before.get("conditions") != status["conditions"]:
             self._tell_of_status(one, status)
-        if message := status.get("plan", {}).get("message"):
+        if message := plan.get("message"):
             self._post(one, "Warning", NOT_STORED, message)
         return lasts
 

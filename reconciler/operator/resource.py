@@ -77,6 +77,11 @@ class Resource:
         return self.created, self.uid
 
     @property
+    def has_finalizer(self) -> bool:
+        """Whether it is held until its sessions are gone or left."""
+        return FINALIZER in self.finalizers
+
+    @property
     def wants_finalizer(self) -> bool:
         """Whether its sessions are to be removed when it is deleted."""
         return bool(self.spec.get("deletionPolicy") == "Delete")
@@ -93,7 +98,7 @@ class Resource:
             return "it is suspended"
         if mode not in _REMOVES:
             return f"the mode {mode} removes nothing"
-        return "" if FINALIZER in self.finalizers else "it was deleted before its finalizer was set"
+        return "" if self.has_finalizer else "it was deleted before its finalizer was set"
 
     @property
     def removing(self) -> bool:

@@ -348,3 +348,56 @@ def test_an_archived_session_is_found_by_the_beginning_of_its_id(
     assert caught.value.problems == (
         Problem(f"there is no 'x' in {folder}", "`reconciler archive list` shows what is archived"),
     )
+
+
+# Kept elsewhere, too
+
+
+@pytest.mark.parametrize("what", ["archive", "journal.jsonl"])
+def test_what_can_not_be_saved_ends_the_run(server: RunningServer, tmp_path: Path, what: str) -> None:
+    """The next action would wait as long, and fail, too. What can't be saved once is not tried for each of them."""
+    keys = [f"key{number}" for number in range(9)]
+    tried: list[str] = []
+
+    def save(path: Path) -> None:
+        if what in str(path.relative_to(tmp_path)):
+            tried.append(path.name)
+            # The journal is saved when the run begins, and fails with the first intent.
+            if what == "archive" or len(tried) > 1:
+                raise ReconcilerError("the bucket does not answer", "wait")
+
+    with calling(server.url) as client:
+        reconcile(client, catalog(*(wanted(key, prompt="A") for key in keys)), tmp_path)
+        before = [row.prompt for row in server.store.sessions()]
+        now = catalog(*(wanted(key, prompt="B") for key in keys))
+        _, report = reconcile(client, now, tmp_path, save=save, parallelism=1)
+    assert [row.prompt for row in server.store.sessions()] == before
+    outcomes = [result.outcome for result in report.results]
+    assert outcomes == ["failed", *["not tried"] * 8]
+    assert report.results[0].message == report.stopped == "the bucket does not answer"
+    assert report.results[0].hint == "wait"
+    assert len(tried) <= 3  # the end of the run is recorded, if that is possible
+
+
+def test_what_can_not_be_saved_when_a_run_begins_keeps_it_from_beginning(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    def save(path: Path) -> None:
+        raise ReconcilerError("the bucket does not answer")
+
+    with calling(server.url) as client, pytest.raises(ReconcilerError, match="the bucket does not answer"):
+        reconcile(client, catalog(ALICE), tmp_path, save=save)
+    assert not server.store.sessions()
+    assert {entry.method for entry in server.log} == {"GET"}
+
+
+def test_how_a_write_ended_is_saved_with_what_comes_next(server: RunningServer, tmp_path: Path) -> None:
+    """A save for each intent, and not for each outcome, which counts as unknown if it is lost."""
+    saved: list[str] = []
+
+    def save(path: Path) -> None:
+        saved.append(json.loads(path.read_text().splitlines()[-1])["event"])
+
+    with calling(server.url) as client:
+        reconcile(client, catalog(*(wanted(key) for key in "abc")), tmp_path, save=save, parallelism=1)
+    assert saved == ["start", "intent", "intent", "intent", "end"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.controller.removing import Removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.settings import Limits
@@ -209,3 +211,29 @@ def test_copies_made_by_hand_and_sessions_with_damaged_tags_are_left_alone(here:
         "shop", None, ("alice",), "1 made outside git as a copy and 1 with a tag that can't be read"
     )
     assert sorted(here.rows()) == ["Bob", "Copy"]
+
+
+def test_a_catalog_that_went_from_git_with_whatever_asked_for_it(here: World, tmp_path: Path) -> None:
+    """One commit takes out both, as a pull request to a repository that a cluster follows does."""
+    root, state = here.folder / "shop", tmp_path / "state-of-shop"
+    git = ("git", "-C", str(here.folder), "-c", "user.name=T", "-c", "user.email=t@example.com")
+
+    def commit() -> None:
+        subprocess.run([*git, "add", "--all", "shop", "other"], check=True)
+        subprocess.run([*git, "commit", "--quiet", "--message=change"], check=True)
+
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    (here.folder / "other").write_text("something else\n")
+    commit()
+
+    def source() -> GitSource:
+        return GitSource(GitPlace(str(here.folder), path="shop"), state)
+
+    fill(here, state=state, source=source())
+    shutil.rmtree(root)
+    commit()
+    watched = here.watched(mode="apply", removal="uid-1", state=state, source=source(), root=None)
+    with here.controller(watched) as controller:
+        here.turn(controller)
+        assert controller.removed("shop") == Removed("shop", None, ("alice", "bob"))
+    assert here.rows() == {}

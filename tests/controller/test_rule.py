@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reconciler.controller.rule import Rule
-from tests.controller.world import World, shop
+from reconciler.server import Quirks
+from tests.controller.world import World, shop, world
 
 
 def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
@@ -51,3 +54,14 @@ def test_after_a_take_over_the_list_is_waited_for(here: World) -> None:
         assert shop(controller).reason.startswith("waits for the list, which may lag behind")
         here.turn(controller, 2)
         assert shop(controller).state == "InSync"
+
+
+def test_a_list_that_still_shows_the_lock_of_the_run_before_keeps_nobody(tmp_path: Path) -> None:
+    with world(tmp_path, quirks=Quirks(late_changes=60)) as here:
+        here.write(alice="Be kind.")
+        with here.controller(here.watched(mode="apply")) as controller:
+            here.turn(controller, 5)
+            here.write(alice="Be kind.", bob="Be brief.")
+            here.turn(controller, 5)
+            assert sorted(here.rows()) == ["Alice", "Bob"]  # and no lock
+        assert here.said("standby") == []

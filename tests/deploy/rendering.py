@@ -48,7 +48,11 @@ VALUES: dict[str, dict[str, Any]] = {
     "archive": {
         "replicas": 2,
         "persistence": {"enabled": False},
-        "archive": {"s3": "s3://personas/production", "endpoint": "https://s3.example.com"},
+        "archive": {
+            "s3": "s3://personas/production",
+            "endpoint": "https://s3.example.com",
+            "secret": "bucket",
+        },
         "serviceAccount": {
             "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/personas"}
         },

@@ -290,6 +290,17 @@ def test_for_single_namespaces_there_is_no_right_in_the_cluster() -> None:
 
 
 @needs_helm
+def test_credentials_of_a_bucket_come_from_a_secret() -> None:
+    (deployment,) = workloads(charted(VALUES["archive"]))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    assert [word for word in container["args"] if "s3" in word] == [
+        "--archive-s3=s3://personas/production",
+        "--archive-s3-endpoint=https://s3.example.com",
+    ]
+
+
+@needs_helm
 def test_a_rolling_update_never_ends_the_old_pod_first_unless_it_has_the_volume() -> None:
     def strategy(name: str) -> Any:
         return of_kind(charted(VALUES[name]), "Deployment")[0]["spec"]["strategy"]

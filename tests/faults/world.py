@@ -438,7 +438,7 @@ class World:
 class Killer:
     """Ends a process with SIGKILL at the nth request to the server, before its work is done or after it.
 
-    With an ``operation``, only its requests count.
+    With an ``operation``, only its requests count; after their work, only those whose work was done.
     """
 
     def __init__(
@@ -448,7 +448,8 @@ class Killer:
         self._aimed = threading.Event()
         self._over = threading.Event()
         self._pid = 0
-        self._began, self._number, self._operation = len(server.log), number, operation
+        self._nth = 0 if operation else len(server.log) + number
+        self._left, self._operation = number, operation
         self._server = server
         self._hooks = server.before if when == "before" else server.after
         self._hooks.append(self._strike)
@@ -478,12 +479,13 @@ class Killer:
             self._over.set()
 
     def _is_it(self, entry: LoggedRequest) -> bool:
-        if self._operation not in ("", entry.operation):
-            return False
-        counted = self._server.log[self._began : entry.number]
-        return self._number == sum(self._operation in ("", one.operation) for one in counted)
+        return entry.number == self._nth
 
     def _strike(self, entry: LoggedRequest) -> None:
+        if self._operation == entry.operation:
+            self._left -= 1
+            if self._left == 0:
+                self._nth = entry.number
         if self._is_it(entry) and not self.struck:
             self._aimed.wait(PATIENCE)
             self.struck = True

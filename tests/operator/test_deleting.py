@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reconciler.apply.archive import read_archive
 from tests.operator.conftest import Operator, World, eventually, start
@@ -20,7 +21,8 @@ FINALIZER = "reconciler.dev/sessions"
 
 def live(here: World, name: str = "shop", **spec: Any) -> None:
     """A resource with `deletionPolicy: Delete` whose sessions are live, and which then has this spec."""
-    here.add(name, mode="Apply", deletionPolicy="Delete")
+    source = spec.pop("source", {"path": f"{here.namespace}/{name}"})
+    here.add(name, mode="Apply", deletionPolicy="Delete", source=source)
     here.becomes(name, Synced="InSync")
     if spec:
         here.spec(name, **spec)
@@ -160,6 +162,7 @@ def test_what_a_guard_refuses_waits_for_the_spec(here: World) -> None:
 def test_a_removal_is_approved_as_any_other_plan(here: World) -> None:
     live(here, mode="Approve")
     delete(here)
+    here.becomes(Ready="Removing", Synced="PlanPending")
     why = blocked(here, "Removing")
     status = here.get()["status"]
     digest = status["plan"]["digest"]
@@ -249,6 +252,12 @@ def test_a_namespace_that_loses_its_secret_first_is_let_go_by_the_annotation(her
 
 def test_a_source_that_is_gone_or_invalid(here: World) -> None:
     folder = here.operator.catalogs / here.namespace
+    head = {"version": 1, "catalog": "bar", "defaults": {"model": "deepseek-chat"}}
+    head["sessions"] = {"dave": {"name": "Dave", "prompt": "Be quiet."}}
+    meta = {"name": "bar", "namespace": here.namespace}
+    data = {"catalog.yaml": yaml.safe_dump(head)}
+    here.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    live(here, "bar", source={"configMapRef": {"name": "bar"}})
     here.write("cafe", "cafe", carol="Be quick.")
     live(here, "cafe")
     live(here)
@@ -256,8 +265,11 @@ def test_a_source_that_is_gone_or_invalid(here: World) -> None:
     delete(here)
     assert "sessions/all.yaml:1:" in blocked(here, "Failing")
     shutil.rmtree(folder / "cafe")
-    delete(here, "cafe")
-    goes(here, "cafe")  # by the revision that was applied last
+    here.cluster.call("DELETE", f"/api/v1/namespaces/{here.namespace}/configmaps/bar")
+    for name in ("bar", "cafe"):
+        delete(here, name)
+    for name in ("bar", "cafe"):
+        goes(here, name)  # by the revision that was applied last
     assert sorted(here.rows()) == ["Alice", "Bob"]
     here.write(alice="Be kind.")
     goes(here)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -61,8 +62,6 @@ def is_renewal(entry: LoggedRequest) -> bool:
 def test_killed_at_a_request_and_taken_over(
     cluster: Plane, tmp_path: Path, tally: Tally, number: int, when: When
 ) -> None:
-    """With each disk and each lag, side by side: most of the time is spent waiting for the lease to expire."""
-
     def kill(disk: str, lag: str) -> None:
         root = tmp_path / f"{disk}-{lag}"
         with stage(replace(cluster, session=Session()), root, tally, LAGS[lag]) as here:
@@ -70,9 +69,7 @@ def test_killed_at_a_request_and_taken_over(
             killed_in_apply(here, first, Killer(here.world.server, number, when))
             taken_over(here, first, second)
 
-    with ThreadPoolExecutor() as pool:
-        for one in [pool.submit(kill, disk, lag) for disk in DISKS for lag in LAGS]:
-            one.result()
+    side_by_side(kill)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +103,39 @@ def test_killed_at_a_write_and_taken_over(
         taken_over(here, first, second)
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(1, 8))
+def test_killed_while_it_removes_the_sessions_of_a_deleted_resource(
+    cluster: Plane, tmp_path: Path, tally: Tally, number: int, when: When
+) -> None:
+    """At each call that deletes: six sessions and the lock."""
+
+    def kill(disk: str, lag: str) -> None:
+        root = tmp_path / f"{disk}-{lag}"
+        with stage(replace(cluster, session=Session()), root, tally, LAGS[lag]) as here:
+            first, second = pair(here, disk)
+            here.add(deletionPolicy="Delete")
+            here.becomes("Synced", "InSync")
+            killer = Killer(here.world.server, number, when, "delete_session")
+            killed(here, first, killer, lambda: here.cluster.call("DELETE", here.path()))
+            second.says("leading")
+            eventually(lambda: here.cluster.send("GET", here.path()).status_code == 404, here.logs, 30)
+            assert second.end() == 0
+            never_both(here, first, second)
+            here.world.want([])
+            here.judge()
+
+    side_by_side(kill)
+
+
+def side_by_side(kill: Callable[[str, str], None]) -> None:
+    """With each disk and each lag: most of the time is spent waiting for the lease to expire."""
+    with ThreadPoolExecutor() as pool:
+        for one in [pool.submit(kill, disk, lag) for disk in DISKS for lag in LAGS]:
+            one.result()
+
+
 def taken_over(here: Stage, first: Replica, second: Replica) -> None:
     second.says("leading")
     eventually(lambda: here.requests(second) != [], here.logs)
@@ -127,8 +157,13 @@ def pair(here: Stage, disk: str) -> tuple[Replica, Replica]:
 
 def killed_in_apply(here: Stage, replica: Replica, killer: Killer) -> float:
     """Add the catalog, and kill the replica at a request of its apply. Returns when that was."""
+    return killed(here, replica, killer, here.add)
+
+
+def killed(here: Stage, replica: Replica, killer: Killer, by: Callable[[], object]) -> float:
+    """Kill the replica at a request to which this leads. Returns when that was."""
     killer.aim(replica.process.pid)
-    here.add()
+    by()
     eventually(lambda: killer.struck, here.logs)
     at = time.monotonic()
     killer.put_down()

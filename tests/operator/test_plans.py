@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from reconciler.operator.plans import LARGEST, Pending, Plans, plan_text
 from reconciler.operator.resource import Resource, read_resource
 from reconciler.plan.build import make_plan
 from reconciler.plan.document import plan_to_document
+from reconciler.text.timestamps import write_timestamp
 from tests.operator.conftest import CATALOGS, NUMBERS, World, documents, eventually
 from tests.operator.plane import ADMIN, Plane
 from tests.support import catalog, snapshot, wanted
@@ -148,12 +150,12 @@ def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]
     found.close()
 
 
-def owner(namespace: str) -> Resource:
+def owner(namespace: str, mode: str = "Observe") -> Resource:
     meta = {"uid": f"uid-{namespace}", "namespace": namespace, "name": "shop"}
     return read_resource(
         {
             "metadata": {**meta, "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"mode": "Observe", "source": {"path": "shop"}, "accountRef": {"name": "account"}},
+            "spec": {"mode": mode, "source": {"path": "shop"}, "accountRef": {"name": "account"}},
         }
     )
 
@@ -210,6 +212,22 @@ def test_what_somebody_else_changed_is_stored_again(access: Cluster, cluster: Pl
     assert Plans(access).stored(resource, nothing, pending) == nothing
     assert cluster.send("GET", path).status_code == 404
     assert plans.stored(resource, nothing, pending) == nothing  # it is gone already
+
+
+@pytest.mark.parametrize(("age", "stored"), [(1, False), (60, True)])
+def test_what_the_operator_writes_by_itself_is_stored_once_it_waits(
+    access: Cluster, age: int, stored: bool
+) -> None:
+    since = write_timestamp(datetime.now(UTC) - timedelta(seconds=age))
+    status = pending_status()
+    status["plan"]["since"] = since
+    found = Plans(access).stored(
+        owner("default", mode="Apply"), status, lambda digest: Pending(document(), "revision")
+    )
+    assert found is not None
+    assert ("where" in found["plan"]) is stored
+    if stored:
+        access.call("DELETE", place("default"))
 
 
 def test_there_may_be_another_plan_by_now(access: Cluster) -> None:

@@ -89,6 +89,35 @@ def test_a_suspended_process_writes_nothing_after_another_one_took_over(
         here.judge()
 
 
+def test_a_suspended_process_of_another_number_of_shards_writes_nothing_when_it_wakes(
+    cluster: Plane, tmp_path: Path, tally: Tally
+) -> None:
+    """Nobody took its lease: the others have leases of other names."""
+    with stage(cluster, tmp_path, tally) as here:
+        for document in documents("options/shards/role.yaml"):
+            cluster.create(document, here.namespace)
+        old = here.start("old")
+        old.says("leading")
+        new = [here.start(f"new-{index}", f"new-{index}", f"--shard={index}/2") for index in range(2)]
+        for one in new:
+            one.says("reconciler-operator: 1 shard, and here are 2")
+        suspender = Suspender(here.world.server, "create_session", 2, old.process.pid)
+        here.add()
+        assert suspender.struck.wait(20), here.logs()
+        for one in new:
+            one.says("leading")
+        before = len(here.writes(old))
+        os.kill(old.process.pid, signal.SIGCONT)
+        assert old.process.wait(30) == 1
+        assert old.said("it was not renewed in time")
+        eventually(lambda: not list(here.world.differences()), here.logs, 30)
+        assert here.writes(old)[before:] == []
+        assert sorted(len(here.requests(one)) > 0 for one in new) == [False, True]
+        assert [one.end() for one in new] == [0, 0]
+        assert "Traceback" not in here.logs()
+        here.judge()
+
+
 # A conflict on a cold start
 
 

@@ -248,3 +248,12 @@ def test_a_merged_journal_has_all_entries_once_and_each_runs_in_order(
         for run in "abc":
             of_run = [text for text in merged if json.loads(text)["run"] == run]
             assert of_run == [line(*map(str, one)).strip() for one in saved if one[0] == run]
+
+
+def test_what_was_only_on_a_disk_stands_with_its_run(tmp_path: Path) -> None:
+    saved = [line("a", "start"), line("b", "start"), line("c", "start")]
+    (tmp_path / "journal.jsonl").write_text(line("a", "start") + line("a", "applied") + line("d", "start"))
+    merge_journal(tmp_path, "".join(saved).encode())
+    assert journal(tmp_path) == "".join(
+        [line("a", "start"), line("a", "applied"), line("b", "start"), line("c", "start"), line("d", "start")]
+    )
