@@ -32,6 +32,9 @@ from reconciler.state import make_salt, open_state
 #: broken by hand goes on as long.
 _RENEW: Final = 10.0
 
+#: How long to wait for the right to write (seconds), if a renewal comes late.
+_RENEWAL: Final = 2.0
+
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
 
@@ -59,7 +62,10 @@ def write(one: Watched, hands: Hands) -> bool:
         _confirm_removal(one, hands)
         return False
     chosen = one.to_write()
-    if chosen is None or one.hold() is not None or _lags(one, hands) or not hands.rule.holding():
+    if chosen is None or one.hold() is not None or _lags(one, hands):
+        return False
+    if not hands.rule.holding():
+        one.held(_RENEWAL, "the lease, which was not renewed in time")
         return False
     settings, revision = one.settings, one.revision
     assert revision is not None
