@@ -347,7 +347,10 @@ class AccountLoop:
             return False
         if one.to_write() is None:
             one.standing_by("")
-        if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
+        one.held_back = (
+            one.hold() is not None
+        )  # if that is over by the end of the look, the next one follows at once
+        if not one.to_confirm() and (one.to_write() is None or one.held_back):
             one.write_trouble = None
             return False
         if one.look_trouble is not None or one.misplaced is not None:
