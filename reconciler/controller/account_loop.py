@@ -347,9 +347,8 @@ class AccountLoop:
             return False
         if one.to_write() is None:
             one.standing_by("")
-        one.held_back = (
-            one.hold() is not None
-        )  # if that is over by the end of the look, the next one follows at once
+        # If what holds it back is over by the end of the look, the next look follows at once.
+        one.held_back = one.hold() is not None
         if not one.to_confirm() and (one.to_write() is None or one.held_back):
             one.write_trouble = None
             return False
