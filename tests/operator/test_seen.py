@@ -19,7 +19,7 @@ from tests.operator.plane import Plane, free_port
 from tests.operator.test_operator import rights
 
 LEADING = 'reconciler_operator_leading{shard="0/1"}'
-PAGE = Path(__file__).parents[2] / "docs" / "operator.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operator-running.md"
 
 
 def get(operator: Operator, path: str) -> requests.Response:
