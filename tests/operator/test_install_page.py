@@ -135,7 +135,9 @@ def test_to_argo_cd_a_new_or_changed_resource_is_in_progress(resource: dict[str,
 def test_what_is_applied_from_git_exists_in_this_repository() -> None:
     (release,) = of_kind("HelmRelease")
     assert (ROOT / release["spec"]["chart"]["spec"]["chart"]).resolve() == CHART
-    for text in re.findall(r"(?<![\w/])deploy/[\w./-]+", "\n".join(page.read_text(encoding="utf-8") for page in PAGES)):
+    for text in re.findall(
+        r"(?<![\w/])deploy/[\w./-]+", "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    ):
         assert (ROOT / text.rstrip(".")).exists(), text
 
 

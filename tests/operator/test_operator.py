@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.git_server import commit
-from tests.operator.conftest import World, eventually, start
+from tests.operator.conftest import World, eventually, grant_lease, start
 from tests.operator.plane import Plane
 
 
@@ -195,7 +195,7 @@ def test_the_annotation_asks_for_a_look(here: World) -> None:
 def test_a_second_operator_stands_by_and_takes_over(cluster: Plane, tmp_path: Path, here: World) -> None:
     """In a namespace of its own, with a lease of its own: two operators, and the first one ends."""
     words = (f"--namespace={here.namespace}", f"--lease-namespace={here.namespace}")
-    rights(cluster, here.namespace)
+    grant_lease(cluster, here.namespace)
     first = start(cluster, tmp_path / "first", *words)
     eventually(lambda: "leading" in first.log.read_text())
     second = start(cluster, tmp_path / "second", *words)
@@ -208,15 +208,6 @@ def test_a_second_operator_stands_by_and_takes_over(cluster: Plane, tmp_path: Pa
     finally:
         first.kill()
         second.kill()
-
-
-def rights(cluster: Plane, namespace: str) -> None:
-    """The rights to a lease, in another namespace."""
-    from tests.operator.conftest import documents
-
-    for document in documents("rbac.yaml"):
-        if document["kind"] in ("Role", "RoleBinding"):
-            cluster.create(document, namespace)
 
 
 def test_a_catalog_in_git_follows_its_branch(here: World, repositories: tuple[Path, str]) -> None:
