@@ -58,6 +58,7 @@ class Claims:
         others = [
             one
             for one in self._rivals(resource)
+            # The first is cheap, and enough for most of the hundreds that an account may have.
             if self._loaded.get(one.name, claim[1]) == claim[1] and self._claim(one) == claim
         ]
         return min(others, key=lambda one: one.age, default=None)
@@ -103,7 +104,7 @@ class Claims:
             one
             for secret in self._accounts.same(resource.account)
             for one in self._resources.of_account(secret)
-            if one.uid != resource.uid and one.spec.get("environment") == resource.spec.get("environment")
+            if one.uid != resource.uid and one.environment == resource.environment
         ]
 
     def _claim(self, resource: Resource) -> _Claim | None:
@@ -114,7 +115,7 @@ class Claims:
         catalog = self._loaded.get(resource.name, before)
         if marks is None or catalog is None or _rests(resource):
             return None
-        return marks, catalog, resource.spec.get("environment")
+        return marks, catalog, resource.environment
 
     def _may_claim(self, resource: Resource) -> list[Resource]:
         """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""
@@ -132,4 +133,4 @@ class Claims:
 def _rests(resource: Resource) -> bool:
     """Whether a resource is suspended, or is deleted and its sessions stay: it writes nothing, so it is in nobody's
     way."""
-    return bool(resource.spec.get("suspend", False) or (resource.deleted and resource.spared))
+    return resource.suspended or (resource.deleted and bool(resource.spared))

@@ -18,6 +18,7 @@ from reconciler.controller.rule import EndedRuns, Rule
 from reconciler.controller.status import WatchedStatus
 from reconciler.errors import Refused, UsageError
 from reconciler.operator.claims import Claims
+from reconciler.operator.cluster import name_of
 from reconciler.operator.conditions import of_look, of_removal, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
@@ -108,7 +109,7 @@ class Fleet:
 
     def secret(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
         """A Secret is there, perhaps changed, or is gone."""
-        name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        name = name_of(body)
         account = None if gone else read_account(body)
         with self._lock:
             self._version += 1
@@ -139,10 +140,10 @@ class Fleet:
         """These are all that there are: a watch may miss a deletion. ``before`` was known before they were listed; what
         has come since is newer than the list."""
         there = {one["metadata"]["uid"] for one in resources}
-        there |= {f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in secrets}
+        there |= {name_of(one) for one in secrets}
         with self._lock:
             for body in secrets:
-                if f"{body['metadata']['namespace']}/{body['metadata']['name']}" not in self._accounts:
+                if name_of(body) not in self._accounts:
                     with survived(self._say, body):
                         self.secret(body)
             for name in self._accounts.names() & before - there:

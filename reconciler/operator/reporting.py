@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
-from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
+from reconciler.operator.cluster import JSON_PATCH, Cluster, ClusterError, catalogs, core
 from reconciler.operator.conditions import timed
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.plans import Plans
@@ -49,7 +49,8 @@ EVENTS: Final[dict[Kind, tuple[str, str]]] = {
 #: The event of a plan that can't be stored in the cluster.
 NOT_STORED: Final = "PlanNotStored"
 
-_JSON_PATCH: Final = "application/json-patch+json"
+#: The reasons of Ready that no event of a controller tells, since none runs.
+_WITHOUT_CONTROLLER: Final = ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized")
 
 
 class Reporter:
@@ -158,6 +159,7 @@ class Reporter:
         self._put_off = {uid: waits for uid, waits in self._put_off.items() if uid in uids}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
+        self._finalizers.forget(uids)
 
     def _write_one(self, fleet: Fleet, one: Resource) -> bool:
         """Write the status of a resource if it is new. Returns whether it holds as long as what it was made of."""
@@ -189,7 +191,7 @@ class Reporter:
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
-            self._cluster.call("PATCH", path, patch, kind=_JSON_PATCH)
+            self._cluster.call("PATCH", path, patch, kind=JSON_PATCH)
         except ClusterError as error:
             if error.status == 404:
                 fleet.gone(resource.uid)
@@ -203,16 +205,10 @@ class Reporter:
         if resource.removing:
             if ready["status"] == "False":
                 self._post(resource, "Warning", "RemovalBlocked", ready["message"])
-        elif ready["reason"] in (
-            "Conflict",
-            "AccountMissing",
-            "InvalidAccount",
-            "InvalidSpec",
-            "Unauthorized",
-        ):
+        elif ready["reason"] in _WITHOUT_CONTROLLER:
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
-            for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+            for reason in _WITHOUT_CONTROLLER:
                 self._said.pop((resource.uid, reason), None)
 
     def _tell(self, fleet: Fleet) -> None:
@@ -245,13 +241,7 @@ class Reporter:
                 "name": f"{resource.short_name[:200]}.{uuid.uuid4().hex[:16]}",
                 "namespace": resource.namespace,
             },
-            "involvedObject": {
-                "apiVersion": f"{GROUP}/{VERSION}",
-                "kind": "PersonaCatalog",
-                "namespace": resource.namespace,
-                "name": resource.short_name,
-                "uid": resource.uid,
-            },
+            "involvedObject": {**resource.reference, "namespace": resource.namespace},
             "type": kind,
             "reason": reason,
             "message": text,

@@ -16,7 +16,7 @@ import kopf
 from reconciler.controller.account_loop import OnCall
 from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
-from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
+from reconciler.operator.cluster import DEFINE, GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
@@ -154,7 +154,7 @@ class Operator:
                     raise
                 raise ReconcilerError(
                     "the cluster has no resources of the kind PersonaCatalog",
-                    "kubectl apply -f deploy/kubernetes/crd.yaml",
+                    DEFINE,
                 ) from None
             found += self._cluster.list(core("secrets", namespace))
         fleet.all(resources, found, before)

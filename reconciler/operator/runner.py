@@ -214,7 +214,7 @@ class Runner:
                 "",
                 one.name,
                 "",
-                one.spec.get("environment"),
+                one.environment,
                 message,
                 {"hint": hint},
             )
