@@ -181,7 +181,9 @@ class Fleet:
         mine = self._accounts.mine(account)
         known = self._resources.of_account(account) if mine else []
         resources = [one for one in known if not one.deleted or not self.spared(one)]
-        if resources and account not in self._runners:
+        if resources and account in self._accounts and account not in self._runners:
+            # Whoever comes makes room: accounts come and go with their namespaces.
+            self._runners = {name: one for name, one in self._runners.items() if not one.retired()}
             self._runners[account] = Runner(account, self._around)
         if account in self._runners:
             self._runners[account].want(self._accounts.get(account), resources)
@@ -292,6 +294,18 @@ class Fleet:
         running = self._running(resource)
         return running is not None and running.controller is not None and running.controller.key_refused
 
+    def approve(self, resource: Resource) -> None:
+        """Approve the pending plan if it is the one that the spec names, and no other."""
+        running = self._running(resource)
+        if running is None or running.controller is None or not running.watches(resource):
+            return
+        found = running.controller.catalog(resource.name)
+        plan = None if found is None or found.mode != "approve" else found.plan
+        if plan is not None and not plan.approved and resource.approves(plan.digest):
+            # There may be another plan by now, or a guard that refuses it: then the status tells.
+            with suppress(UnknownDigestError, Refused):
+                running.controller.approve(plan.digest, f"{resource.name}, generation {resource.generation}")
+
     def stamp(self, resource: Resource) -> tuple[object, ...]:
         """What the status of a resource is made of. As long as it is the same, so is the status."""
         with self._lock:
@@ -338,16 +352,7 @@ class Fleet:
         if found.state == "Suspended":
             message = "suspended: it is not looked at until `suspend` is false"
             return without_looking(resource, "Suspended", message)
-        self._approve(resource, found, controller)
         return of_look(resource, found, key_refused=controller.key_refused)
-
-    def _approve(self, resource: Resource, found: WatchedStatus, controller: Controller) -> None:
-        """Approve the pending plan if it is the one that the spec names, and no other."""
-        wanted = (resource.spec.get("approve") or "").removeprefix("sha256:")
-        if found.mode == "approve" and found.plan and found.plan.digest == wanted and not found.plan.approved:
-            # There may be another plan by now, or a guard that refuses it: then the status tells.
-            with suppress(UnknownDigestError, Refused):
-                controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
 
 
 def _is_alike(one: Resource, other: Resource) -> bool:

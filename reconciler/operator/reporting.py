@@ -46,11 +46,14 @@ EVENTS: Final[dict[Kind, tuple[str, str]]] = {
     "recovered": ("Normal", "Recovered"),
 }
 
+#: What the API server says of a namespace that is being deleted.
+_ENDS: Final = "because it is being terminated"
+
 #: The event of a plan that can't be stored in the cluster.
 NOT_STORED: Final = "PlanNotStored"
 
-#: The reasons of Ready that no event of a controller tells, since none runs.
-_WITHOUT_CONTROLLER: Final = ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized")
+#: The reasons of Ready that are told as an event when the status gets them.
+_TOLD_BY_STATUS: Final = ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized")
 
 
 class Reporter:
@@ -165,6 +168,7 @@ class Reporter:
         """Write the status of a resource if it is new. Returns whether it holds as long as what it was made of."""
         if self._finalizers.handle(fleet, one):
             return False
+        fleet.approve(one)
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
@@ -205,10 +209,10 @@ class Reporter:
         if resource.removing:
             if ready["status"] == "False":
                 self._post(resource, "Warning", "RemovalBlocked", ready["message"])
-        elif ready["reason"] in _WITHOUT_CONTROLLER:
+        elif ready["reason"] in _TOLD_BY_STATUS:
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
-            for reason in _WITHOUT_CONTROLLER:
+            for reason in _TOLD_BY_STATUS:
                 self._said.pop((resource.uid, reason), None)
 
     def _tell(self, fleet: Fleet) -> None:
@@ -255,7 +259,8 @@ class Reporter:
         except ClusterError as error:
             if error.passing:
                 raise
-            if error.status not in (403, 404):  # the namespace ends: it takes no events any more
+            # A namespace that ends takes no events any more.
+            if error.status != 404 and _ENDS not in error.problems[0].message:
                 self._say(f"an event of {resource.name} is not taken: {error.problems[0].message}")
             return
         self._said[resource.uid, reason] = text

@@ -119,8 +119,7 @@ class Accounts:
         concerned = {secret} | self._group(before) | self._group(account)
         had = {name for name in concerned if self.mine(name)}
         if before is not None:
-            self._group(before).discard(secret)
-            del self._known[secret]
+            self._leave(secret, before)
         if account is not None:
             self._groups.setdefault(_marks(account), set()).add(secret)
             self._known[secret] = account
@@ -149,6 +148,13 @@ class Accounts:
         """What is the same for all Secrets of an account: address and key."""
         account = self._known.get(secret)
         return None if account is None else _marks(account)
+
+    def _leave(self, secret: str, account: Account) -> None:
+        del self._known[secret]
+        group = self._groups[_marks(account)]
+        group.discard(secret)
+        if not group:  # else every key that was ever replaced would be remembered
+            del self._groups[_marks(account)]
 
     def _group(self, account: Account | None) -> set[str]:
         return set() if account is None else self._groups.get(_marks(account), set())
