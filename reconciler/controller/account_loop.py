@@ -374,7 +374,7 @@ class AccountLoop:
         last = one.last_run
         if wrote and last is not None and last.exit_code != 0 and not one.stop.is_set():
             partly = ReconcilerError(
-                f"run {last.run} ended with exit code {last.exit_code}",
+                f"run {last.run} ended with exit code {last.exit_code}{last.stopped and f': {last.stopped}'}",
                 "`reconciler history` shows what was not done",
             )
             one.write_trouble = after(partly, one.write_trouble, self._clock, self._spread())
@@ -438,6 +438,7 @@ class AccountLoop:
             client.observe(self._on_call(self.mark))
         self._key, self._client = key, client
         self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+        client.observe(self._list.called)
 
     @property
     def key_refused(self) -> bool:
