@@ -110,12 +110,12 @@ class Claims:
     def _claim(self, resource: Resource) -> _Claim | None:
         """What a resource claims; None if that is not known, or it rests. Until its catalog is loaded, what an
         earlier process found counts: the source may be slow, or fail."""
-        marks, status = self._accounts.marks(resource.account), resource.status
+        account, status = self._accounts.identity(resource.account), resource.status
         before = status.get("catalog") if status.get("observedGeneration") == resource.generation else None
         catalog = self._loaded.get(resource.name, before)
-        if marks is None or catalog is None or _rests(resource):
+        if account is None or catalog is None or _rests(resource):
             return None
-        return marks, catalog, resource.environment
+        return account, catalog, resource.environment
 
     def _may_claim(self, resource: Resource) -> list[Resource]:
         """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""

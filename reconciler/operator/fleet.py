@@ -131,7 +131,7 @@ class Fleet:
         with self._lock:
             return self._resources.uids() | self._accounts.names()
 
-    def all(
+    def listed(
         self,
         resources: Sequence[Mapping[str, Any]],
         secrets: Sequence[Mapping[str, Any]],
@@ -197,7 +197,7 @@ class Fleet:
         lease = self._lease
         since = [one for one in (lease.since, self._accounts.since(account)) if one is not None]
         return Rule(
-            lease.held, self._forbids, max(since, default=None), lease.mark, lease.outlived, self._ended
+            lease.held, self._forbids, max(since, default=None), lease.signature, lease.outlived, self._ended
         )
 
     def _key(self, account: str) -> str:

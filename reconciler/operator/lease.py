@@ -69,15 +69,16 @@ class Lease:
         return self._leading and self.held()
 
     @property
-    def mark(self) -> str:
-        """What names this process in the locks of catalogs: a part of the Lease's uid, and the end of ``holder``."""
+    def signature(self) -> str:
+        """What begins this process's name in the locks of catalogs: a part of the Lease's uid, and the end of
+        ``holder``."""
         return f"{_family(self._uid)}{self._holder.rpartition('_')[2]}"
 
     def outlived(self, holder: str) -> bool:
         """Whether the holder of a lock is a process that had this Lease before, or one of another number of shards. It
         writes no more."""
         former = tuple(map(_family, [self._uid, *self._former]))
-        return self.held() and holder.startswith(former) and not holder.startswith(f"{self.mark},")
+        return self.held() and holder.startswith(former) and not holder.startswith(f"{self.signature},")
 
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
@@ -253,7 +254,7 @@ class _Seen:
 
 
 def _family(uid: str) -> str:
-    """What the marks of all holders of a Lease begin with."""
+    """What the signatures of all holders of a Lease begin with."""
     return f"operator {uid.partition('-')[0]}/"
 
 

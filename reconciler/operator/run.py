@@ -157,7 +157,7 @@ class Operator:
                     DEFINE,
                 ) from None
             found += self._cluster.list(core("secrets", namespace))
-        fleet.all(resources, found, before)
+        fleet.listed(resources, found, before)
 
     def _watch(self, fleet: Fleet, relisted: Callable[[], None]) -> None:
         """Let kopf watch until the operator ends or the Lease is lost. ``relisted`` is called if kopf has to list anew.
@@ -182,7 +182,8 @@ class Operator:
             except Exception as error:
                 why.append(f" ({sentence(error)})")
 
-        # In a thread of its own, because in the main thread it would take over the signals.
+        # In a thread of its own, because in the main thread it would take over the signals. It is not joined: what it
+        # still hands over changes nothing in a fleet that has stopped.
         thread = threading.Thread(target=watch, name="kopf", daemon=True)
         thread.start()
         while thread.is_alive() and not self._lease.lost.is_set() and not self._ended.wait(0.2):
