@@ -272,6 +272,18 @@ def eventually(
         time.sleep(0.1)
 
 
+def quiet(server: RunningServer, seconds: float = 1.5) -> bool:
+    """Whether nobody calls the service for so long: longer than the interval of what is no longer looked at."""
+    count = len(server.log)
+    time.sleep(seconds)
+    return len(server.log) == count
+
+
+def next_second() -> None:
+    """What is created afterwards is younger than what was before: creation times have no fractions."""
+    time.sleep(1.02 - time.time() % 1)
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """A folder of repositories that is served over http."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.conftest import Operator, World, eventually, grant_lease, start
+from tests.operator.conftest import Operator, World, eventually, grant_lease, next_second, start
 from tests.operator.test_deleting import FINALIZER, archived, delete, finalizers, goes, live, said
 
 
@@ -118,7 +117,7 @@ def test_nothing_is_written_before_the_finalizer_is_set(own: Own, here: World) -
 def test_a_resource_that_was_deleted_while_no_operator_ran(own: Own, here: World) -> None:
     """Also then, the one that stays keeps the sessions, although nothing is loaded yet."""
     live(here)
-    time.sleep(1.1)  # creation times have no fractions
+    next_second()
     here.write("copy", "shop", alice="Be rude.", bob="Be rude.")
     here.add("copy", mode="Apply")
     here.becomes("copy", Ready="Conflict")

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,16 @@ from reconciler.operator.cluster import Cluster
 from reconciler.operator.lease import Lease
 from reconciler.operator.resource import Account
 from reconciler.operator.shards import HANDED_OVER, WHOLE, Accounts, Shard, count_of_lease, parse_shard
-from tests.operator.conftest import NUMBERS, OTHER, Operator, World, documents, eventually, follow
+from tests.operator.conftest import (
+    NUMBERS,
+    OTHER,
+    Operator,
+    World,
+    documents,
+    eventually,
+    follow,
+    next_second,
+)
 from tests.operator.plane import Plane
 from tests.support import API_KEY
 
@@ -281,7 +289,7 @@ def test_two_operators_share_the_accounts(alone: World, shards: list[Operator]) 
     alone.becomes(Synced="InSync")
     alone.becomes("cafe", Synced="InSync")
     alone.becomes("ghost", Ready="AccountMissing")
-    time.sleep(1.1)  # creation times have no fractions
+    next_second()
     alone.add("copy", mode="Apply", accountRef={"name": twin})
     alone.becomes("copy", Ready="Conflict")
     assert sorted(row.name for row in alone.server.store.sessions()) == ["Alice", "Carol"]
