@@ -2,7 +2,7 @@
 
 It prints each figure with its goal. Calls are counted in the log of the service, writes of a status by the API server,
 CPU time and memory by the kernel. The exit code is 1 if a goal is missed. It needs the control plane of the tests
-(``KUBEBUILDER_ASSETS``, see ``docs/operator.md``).
+(``KUBEBUILDER_ASSETS``, see ``CONTRIBUTING.md``).
 """
 
 from __future__ import annotations
