@@ -15,8 +15,9 @@ def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
         here.turn(controller, 600)
         assert here.writes() == []
         assert here.locking == set()
+        assert shop(controller).reason == "waits for the lease, which this process does not hold now"
         held = True
-        here.turn(controller, 600)
+        here.turn(controller, 5)  # not only with the next interval
         assert shop(controller).state == "InSync"
 
 
