@@ -260,7 +260,9 @@ class AccountLoop:
         looked = [one for one in self.watched if one.revision is not None and not one.settings.suspended]
         began = self._clock.monotonic()
         interval = min((one.settings.interval for one in looked), default=_LONGEST)
-        self._next_look = began + interval * (1 - abs(self._spread()) / 10)
+        if self._next_look == 0:  # from then on, not all accounts are looked at in one moment
+            interval *= 1 - abs(self._spread()) / 2
+        self._next_look = began + interval
         for one in looked:
             one.asked = False
             one.show("Listing")

@@ -48,7 +48,9 @@ def test_a_lease_that_is_lost_within_a_run_ends_it(here: World) -> None:
         return left > 0
 
     here.write(**{f"p{number}": "Be kind." for number in range(9)})
-    with here.controller(here.watched(mode="apply"), rule=Rule(holding=holding)) as controller:
+    one_by_one = [here.account(parallelism=1)]
+    rule = Rule(holding=holding)
+    with here.controller(here.watched(mode="apply"), accounts=one_by_one, rule=rule) as controller:
         here.turn(controller)
     assert 0 < len(here.writes()) < 9
     assert shop(controller).runs[0].exit_code != 0
