@@ -88,7 +88,8 @@ class PendingPlan:
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """A run that wrote. ``outcomes`` counts its actions by outcome. ``digest`` is that of its plan; it is
-    empty for a run of an earlier process that has no end on record."""
+    empty for a run of an earlier process that has no end on record. ``stopped`` says why it ended before it had tried
+    everything."""
 
     run: str
     at: datetime
@@ -96,6 +97,7 @@ class RunStatus:
     outcomes: Mapping[str, int]
     digest: str = ""
     approved_by: str = ""
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

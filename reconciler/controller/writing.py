@@ -32,6 +32,9 @@ from reconciler.state import make_salt, open_state
 #: broken by hand goes on as long.
 _RENEW: Final = 10.0
 
+#: When to ask again whether this process may write (seconds).
+_ASK_AGAIN: Final = 2.0
+
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
 
@@ -59,7 +62,10 @@ def write(one: Watched, hands: Hands) -> bool:
         _confirm_removal(one, hands)
         return False
     chosen = one.to_write()
-    if chosen is None or one.hold() is not None or _lags(one, hands) or not hands.rule.holding():
+    if chosen is None or one.hold() is not None or _lags(one, hands):
+        return False
+    if not hands.rule.holding():  # perhaps a renewal is late, and no other process writes either
+        one.held(_ASK_AGAIN, "the lease, which this process does not hold now")
         return False
     settings, revision = one.settings, one.revision
     assert revision is not None
@@ -191,6 +197,7 @@ def _note(one: Watched, hands: Hands, written: Comparison, report: Report, appro
             dict(outcomes),
             written.digest,
             approved_by,
+            report.stopped,
         ),
         actions,
         one.revision.name if whole and one.revision is not None else None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, plans
+from reconciler.operator.cluster import DEFINE, GRANT, GROUP, VERSION, Cluster, ClusterError, plans
 from reconciler.operator.conditions import counted
 from reconciler.operator.resource import Resource
 from reconciler.operator.wording import hinted, shown
@@ -32,7 +32,7 @@ _DIGEST: Final = f"{GROUP}/plan"
 _APPLY: Final = "application/apply-patch+yaml"
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _DETAILS: Final[tuple[Detail, ...]] = ("full", "normal", "concise")
-_FIX: Final = "kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml"
+_FIX: Final = f"{DEFINE} -f {GRANT.rpartition(' ')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ def _told(error: ClusterError) -> str:
 def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:
     """Whether the operator writes the plan by itself, and probably soon: most plans are written right away."""
     plan = status["plan"]
-    mode = resource.spec.get("mode", "Observe")
-    approved = mode == "Approve" and resource.spec.get("approve") == plan["digest"]
+    mode = resource.mode
+    approved = mode == "Approve" and resource.approves(plan["digest"])
     reasons = {one["type"]: one["reason"] for one in status["conditions"]}
     if reasons["Synced"] != "PlanPending" or not (approved or mode in ("Repair", "Apply")):
         return False
@@ -178,12 +178,6 @@ def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:
 
 
 def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict[str, Any]:
-    owner = {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "PersonaCatalog",
-        "name": resource.short_name,
-        "uid": resource.uid,
-    }
     environment = pending.document["environment"]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -192,7 +186,7 @@ def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict
             "name": resource.short_name,
             "namespace": resource.namespace,
             "annotations": {_DIGEST: plan["digest"]},
-            "ownerReferences": [owner],
+            "ownerReferences": [resource.reference],
         },
         "catalog": str(pending.document["catalog"]),
         **({"environment": environment} if environment else {}),

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from reconciler.controller.removing import Removed
-from reconciler.operator.cluster import Cluster, ClusterError, catalogs
+from reconciler.operator.cluster import JSON_PATCH, Cluster, ClusterError, catalogs
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.resource import FINALIZER, Resource
+from reconciler.operator.unexpected import sentence
 
 #: Tells an event: type, reason and message.
 Post = Callable[[Resource, str, str, str], None]
 
-#: How long to wait after the cluster has forbidden a change (seconds), and what ends that.
+#: How long to wait after the cluster has forbidden a change (seconds).
 _AGAIN: Final = 60.0
-_FIX: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
 
 #: How many keys an event names.
 _NAMED: Final = 20
-
-_JSON_PATCH: Final = "application/json-patch+json"
 
 
 class Finalizers:
@@ -30,6 +28,10 @@ class Finalizers:
     def __init__(self, cluster: Cluster, post: Post) -> None:
         self._cluster, self._post = cluster, post
         self._forbidden: dict[str, float] = {}  # when to try again (monotonic clock), by uid
+
+    def forget(self, known: Collection[str]) -> None:
+        """Forget all resources but those with these uids."""
+        self._forbidden = {uid: until for uid, until in self._forbidden.items() if uid in known}
 
     def handle(self, fleet: Fleet, resource: Resource) -> bool:
         """Set or remove the finalizer if it is time. Returns whether a deleted resource was let go.
@@ -52,13 +54,13 @@ class Finalizers:
             return
         path = catalogs(resource.namespace, resource.short_name)
         try:
-            found = self._cluster.call("PATCH", path, _patch(resource, wanted=wanted), kind=_JSON_PATCH)
+            found = self._cluster.call("PATCH", path, _patch(resource, wanted=wanted), kind=JSON_PATCH)
         except ClusterError as error:
             if error.status == 404:
                 fleet.gone(resource.uid)
             elif error.status == 403:
                 self._forbidden[resource.uid] = time.monotonic() + _AGAIN
-                self._post(resource, "Warning", "Forbidden", f"{error.problems[0].message}. {_FIX}")
+                self._post(resource, "Warning", "Forbidden", sentence(error))
             elif error.status not in (409, 422):  # it has changed: what it is now will be seen
                 raise
             return
