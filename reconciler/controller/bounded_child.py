@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -17,14 +19,15 @@ class TooMuchError(Exception):
     """The child printed more than it may."""
 
 
-def limit(pid: int, most: int) -> None:
-    """Let a child, and those that it starts, write no file of more bytes, where the system can do that."""
-    try:
-        import resource
-
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
-    except (ImportError, AttributeError, OSError, ValueError):  # it has ended, or the limit already is lower
-        pass
+def limited(words: Sequence[str], *, files: int, memory: int | None) -> list[str]:
+    """A command that runs another one, and limits how large the files are that it and its children can write, and how
+    much memory each can take (bytes), where the system can do that."""
+    found = shutil.which(words[0])
+    if os.name != "posix" or found is None:
+        return [*words]
+    # A limit that is set from outside comes too late for children that are started at once.
+    limits = f"ulimit -f {files // 512}" + (f"; ulimit -d {memory // 1024}" if memory is not None else "")
+    return ["/bin/sh", "-c", f'{{ {limits}; }} 2>/dev/null; exec "$0" "$@"', found, *words[1:]]
 
 
 def exchange(child: subprocess.Popen[bytes], send: bytes, timeout: float, most: int) -> tuple[bytes, bytes]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from reconciler.controller.bounded_child import TooMuchError, exchange, limit
+from reconciler.controller.bounded_child import TooMuchError, exchange, limited
 from reconciler.controller.git_access import Access, Credentials, access_to
 from reconciler.controller.revision_store import MAX_BYTES, MAX_ENTRIES, RevisionStore
 from reconciler.disk import MAX_FILE
@@ -41,6 +41,9 @@ _CONNECTIONS: Final = threading.BoundedSemaphore(16)
 #: The most bytes that git may print: refs, or the names of all files. A few kilobytes can hold a tree of as many files
 #: as one likes.
 _MOST_PRINTED: Final = 64 * 2**20
+
+#: The most memory that git may take for refs, which it collects before it prints them (bytes): enough for a million.
+_MEMORY: Final = 192 * 2**20
 
 #: The largest file that git may write (bytes): all that a fetch brings is in one.
 _MOST_FETCHED: Final = 2**30
@@ -276,10 +279,11 @@ class GitSource:
         if access is not None:
             environ = dict(access.environ)
         environ |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+        memory = _MEMORY if words[0] == "ls-remote" else None
         try:
             # In a group of its own, so that helpers such as ssh end with it.
             child = subprocess.Popen(  # noqa: S603 - a fixed program; addresses can't be taken for options
-                ["git", *settings, *words],  # noqa: S607 - the user's git
+                limited(["git", *settings, *words], files=_MOST_FETCHED, memory=memory),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if into is None else into,
                 stderr=subprocess.PIPE,
@@ -291,7 +295,6 @@ class GitSource:
             raise ReconcilerError(
                 f"git can't be started: {error.strerror}", "install git, which a git source needs"
             ) from None
-        limit(child.pid, _MOST_FETCHED)
         try:
             out, err = exchange(child, send, self._timeout, _MOST_PRINTED)
         except subprocess.TimeoutExpired:

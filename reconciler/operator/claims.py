@@ -75,7 +75,7 @@ class Claims:
         """What a removal waits for: other resources may want the sessions, or they are not those that it kept."""
         if (other := self.claimant(own)) is not None:
             return f"{other.name}, which has the same catalog"
-        if why := moved(own, catalog):
+        if why := moved(own, catalog, self.address(own)):
             return why
         unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
         return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
@@ -119,6 +119,11 @@ class Claims:
         if account is None or catalog is None or _rests(resource):
             return None
         return account, catalog, resource.environment
+
+    def address(self, resource: Resource) -> str:
+        """The address of a resource's account in canonical form; empty if there is no Secret."""
+        account = self._accounts.identity(resource.account)
+        return "" if account is None else account[0]
 
     def _may_claim(self, resource: Resource) -> list[Resource]:
         """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""

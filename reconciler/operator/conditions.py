@@ -3,6 +3,7 @@ and a test compares them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 #: What says in a status whose sessions a resource keeps.
-_PLACE: Final = ("catalog", "environment", "account")
+_PLACE: Final = ("catalog", "environment", "account", "endpointDigest")
 
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
@@ -104,16 +105,28 @@ def _place(resource: Resource, catalog: str) -> dict[str, str]:
     return {"catalog": catalog, **account, **({"environment": environment} if environment else {})}
 
 
-def moved(resource: Resource, catalog: str) -> str:
+def placed(status: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """The status with the address of the account, digested: not all who may read it may read the Secret."""
+    known = "catalog" in status and address
+    return {**status, **({"endpointDigest": _digest(address)} if known else {})}
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:16]
+
+
+def moved(resource: Resource, catalog: str, address: str) -> str:
     """What a removal waits for if the spec or the source names other sessions than those that the resource kept when it
     was deleted; empty if it names the same."""
     if "catalog" not in resource.status:
         return ""
-    now = _place(resource, catalog)
+    now = placed(_place(resource, catalog), address)
     before = {name: resource.status[name] for name in _PLACE if name in resource.status}
     other = next((name for name in _PLACE if before.get(name) != now.get(name)), None)
     if other is None:
         return ""
+    if other == "endpointDigest":
+        return f"the address again that its Secret {resource.account} had, whose sessions it kept"
     kept = f"the {other} {before[other]}" if other in before else f"no {other}"
     return f"{kept} again, whose sessions it kept: it names {now.get(other, 'none')} since"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from reconciler.controller import git_source
 from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.controller.sources import FolderSource
 from reconciler.errors import ReconcilerError
+from tests.git_server import serving
 
 _CATALOG = "version: 1\ncatalog: grow\n"
 _ALICE = "sessions:\n  alice:\n    name: Alice\n    model: gpt-4o\n    prompt: {file: prompts/alice.md}\n"
@@ -315,6 +318,32 @@ def test_a_tree_of_more_files_than_fit_into_memory_is_refused(
     source = GitSource(GitPlace(str(root), "main"), tmp_path / "state")
     with pytest.raises(ReconcilerError, match="more files or refs than a catalog can have"):
         source.folder(source.newest())
+
+
+class _EndlessRefs(http.server.BaseHTTPRequestHandler):
+    """A repository that never ends to tell of its refs."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
+        self.end_headers()
+        lines = [b"# service=git-upload-pack\n", b"", b"a" * 40 + b" HEAD\0multi_ack\n"]
+        more = [b"a" * 40 + b" refs/heads/x\n"] * 10_000
+        with suppress(OSError):
+            while True:
+                self.wfile.write(
+                    b"".join(b"%04x%s" % (len(one) + 4, one) if one else b"0000" for one in lines)
+                )
+                lines = more
+
+
+def test_a_repository_of_endless_refs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_source, "_MEMORY", 64 * 2**20)
+    with serving(_EndlessRefs) as url, pytest.raises(ReconcilerError, match=r"(?i)memory"):
+        GitSource(GitPlace(f"{url}/personas.git", "main"), tmp_path / "state", timeout=20).newest()
 
 
 def test_a_fetch_that_failed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

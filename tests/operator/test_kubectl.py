@@ -166,13 +166,14 @@ def plain(world: World, text: str) -> str:
     for pattern, name in (
         (r" +Where: +personaplan/window\n", ""),  # it is stored once it has waited for 30 seconds
         (
-            r"(?m)^ +Normal +PlanPending .*it is written with the next look\n",
+            r"(?m)^ +Normal +PlanPending .*(it is written with the next look|waits for its finalizer.*)\n",
             "",
         ),  # if it was looked at before that
         (r"window +window +19 to create .*\n", ""),
         (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
         (r"\b[0-9a-f]{64}\b", "REVISION"),
         (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
+        (r"(Endpoint Digest: +)[0-9a-f]{16}", r"\1DIGEST"),
         (r"run [0-9a-f]{8}", "run RUN"),
         (r"the window \w{3} ", "the window DAY "),
         (r"(?<=Window:  )( *)\w{3} ", r"\1DAY "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import yaml
 from reconciler.errors import ReconcilerError
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.source import make_source
-from reconciler.server import running_server
+from reconciler.server import RunningServer, running_server
 from tests.operator.conftest import CATALOGS, World, eventually
 from tests.operator.test_deleting import FINALIZER, blocked, delete, finalizers, goes, gone, live, said
 from tests.support import API_KEY, LEARNED
@@ -162,6 +163,26 @@ def test_a_removal_waits_if_the_account_is_another_one_now(here: World) -> None:
         waits_for(here, "the account account again, whose sessions it kept: it names other since")
         assert len(other.store.sessions()) == 2
         here.spec(accountRef={"name": "account"})
+        goes(here)
+        assert here.rows() == {}
+        assert len(other.store.sessions()) == 2
+
+
+def test_a_removal_waits_if_the_secret_has_another_address_now(here: World) -> None:
+    secret = f"/api/v1/namespaces/{here.namespace}/secrets/account"
+
+    def move(server: RunningServer) -> None:
+        here.cluster.patch(secret, {"data": {"endpoint": base64.b64encode(server.url.encode()).decode()}})
+
+    live(here)
+    with running_server(None, contract=LEARNED, require_key=API_KEY) as other:
+        here.secret("other", endpoint=other.url)
+        orphaned(here, "second", source={"path": f"{here.namespace}/shop"}, accountRef={"name": "other"})
+        move(other)
+        delete(here)
+        waits_for(here, f"the address again that its Secret {here.namespace}/account had")
+        assert len(other.store.sessions()) == 2
+        move(here.server)
         goes(here)
         assert here.rows() == {}
         assert len(other.store.sessions()) == 2
