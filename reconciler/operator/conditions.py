@@ -122,7 +122,9 @@ def moved(resource: Resource, catalog: str, address: str) -> str:
         return ""
     now = placed(_place(resource, catalog), address)
     before = {name: resource.status[name] for name in _PLACE if name in resource.status}
-    other = next((name for name in _PLACE if before.get(name) != now.get(name)), None)
+    # A resource definition that was not upgraded keeps the catalog alone. No environment is none, or not known.
+    known = {*before, *(["environment"] if "account" in before else [])}
+    other = next((name for name in _PLACE if name in known and before.get(name) != now.get(name)), None)
     if other is None:
         return ""
     if other == "endpointDigest":

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from reconciler.errors import ReconcilerError
+from reconciler.operator.conditions import moved
 from reconciler.operator.inputs import Inputs
+from reconciler.operator.resource import read_resource
 from reconciler.operator.source import make_source
 from reconciler.server import RunningServer, running_server
 from tests.operator.conftest import CATALOGS, World, eventually
@@ -186,6 +188,22 @@ def test_a_removal_waits_if_the_secret_has_another_address_now(here: World) -> N
         goes(here)
         assert here.rows() == {}
         assert len(other.store.sessions()) == 2
+
+
+def test_a_status_that_does_not_say_more_than_the_catalog_keeps_no_removal_waiting() -> None:
+    """Helm does not upgrade resource definitions, and an old one drops the other fields."""
+    status = {"catalog": "shop"}
+    spec = {"source": {"path": "shop"}, "accountRef": {"name": "account"}, "environment": "prod"}
+    meta = {"uid": "1", "namespace": "a", "name": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    address = "https://api.example.com"
+    found = read_resource({"metadata": meta, "spec": spec, "status": status})
+    assert moved(found, "shop", address) == ""
+    assert moved(found, "cafe", address) != ""
+    status |= {"account": "account"}
+    found = read_resource({"metadata": meta, "spec": spec, "status": status})
+    assert moved(found, "shop", address) == (
+        "no environment again, whose sessions it kept: it names prod since"
+    )
 
 
 def test_what_an_earlier_resource_of_the_same_name_left_is_not_removed(here: World) -> None:
