@@ -11,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import signal
+import shlex
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from reconciler.controller.bounded_child import TooMuchError, exchange, limit
 from reconciler.controller.git_access import Access, Credentials, access_to
 from reconciler.controller.revision_store import MAX_BYTES, MAX_ENTRIES, RevisionStore
 from reconciler.disk import MAX_FILE
@@ -36,6 +38,13 @@ TIMEOUT: Final = 300.0
 #: connection takes two processes.
 _CONNECTIONS: Final = threading.BoundedSemaphore(16)
 
+#: The most bytes that git may print: refs, or the names of all files. A few kilobytes can hold a tree of as many files
+#: as one likes.
+_MOST_PRINTED: Final = 64 * 2**20
+
+#: The largest file that git may write (bytes): all that a fetch brings is in one.
+_MOST_FETCHED: Final = 2**30
+
 #: What git may be told by the environment: how to find credentials, proxies and certificates.
 _PASSED: Final = re.compile(
     "PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_ALL|XDG_CONFIG_HOME|SSH_.*|GIT_(ASKPASS|SSH|SSH_COMMAND|SSH_VARIANT|"
@@ -50,6 +59,7 @@ _SETTINGS: Final = (
     "transfer.fsckObjects=true",
     "protocol.ext.allow=never",
     "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=60",
     "gc.auto=500",
@@ -95,7 +105,8 @@ class GitSource:
 
     ``state`` is the state folder, for the fetched objects and the kept revisions. Sources that are used at the same
     time need different ``owner`` names there. ``timeout`` is in seconds. ``credentials`` returns those to use, and is
-    asked before each connection; without it, git looks for some in the environment.
+    asked before each connection; without it, git looks for some in the environment. Each connection waits for its
+    ``turn``.
     """
 
     def __init__(
@@ -106,8 +117,10 @@ class GitSource:
         *,
         timeout: float = TIMEOUT,
         credentials: Callable[[], Credentials] | None = None,
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
         self._place = place
+        self._turn = nullcontext() if turn is None else turn
         self._credentials = credentials
         # Our calls have no folder of their own, so a relative path has to be made absolute.
         self._url = os.path.abspath(place.url) if os.path.isdir(place.url) else place.url
@@ -135,7 +148,7 @@ class GitSource:
                 return refs[wanted]
         raise ReconcilerError(
             f"{self._shown} has no ref {self._place.ref}",
-            f"git ls-remote {self._shown}",
+            shlex.join(["git", "ls-remote", self._shown]),
         )
 
     def folder(self, revision: str) -> Path:
@@ -168,12 +181,22 @@ class GitSource:
         try:
             self._remote(*fetch, "--", self._url, f"{revision}:{_OUR_REF}")
         except ReconcilerError:  # not every server serves a commit by its name
-            self._remote(*fetch, "--", self._url, f"{wanted}:{_OUR_REF}")
+            try:
+                self._remote(*fetch, "--", self._url, f"{wanted}:{_OUR_REF}")
+            except ReconcilerError:
+                self._tidy()
+                raise
         if not self._has(revision):
             raise ReconcilerError(
                 f"{self._shown} no longer has the commit {revision[:12]}",
                 "nothing is wrong: the ref was moved, and is read again with the next look",
             )
+
+    def _tidy(self) -> None:
+        """Remove what fetches that failed have left. It could fill the disk."""
+        for left in (self._objects / "objects" / "pack").glob("tmp_*"):
+            with suppress(OSError):
+                left.unlink()
 
     def _has(self, revision: str) -> bool:
         try:
@@ -215,14 +238,13 @@ class GitSource:
     def _blobs(self, files: list[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
         """The bytes of files, which one git process answers for all."""
         names = "".join(f"{blob}\n" for _, blob in files).encode()
-        answer = memoryview(self._in_objects("cat-file", "--batch", send=names))
-        at = 0
-        for path, _ in files:
-            end = bytes(answer[at : at + 200]).index(b"\n")
-            size = int(bytes(answer[at : at + end]).split()[2])
-            at += end + 1
-            yield path, bytes(answer[at : at + size])
-            at += size + 1
+        with tempfile.TemporaryFile(dir=self._objects) as answer:  # up to MAX_BYTES, too much for the memory
+            self._in_objects("cat-file", "--batch", send=names, into=answer)
+            answer.seek(0)
+            for path, _ in files:
+                size = int(answer.readline().split()[2])
+                yield path, answer.read(size)
+                answer.read(1)
 
     def _targets(self, links: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         for path, target in self._blobs(links):
@@ -231,17 +253,19 @@ class GitSource:
 
     def _remote(self, *words: str) -> bytes:
         """What git prints that connects to the repository."""
-        with _CONNECTIONS:
+        with self._turn, _CONNECTIONS:
             if self._credentials is None:
                 return self._git(*words)
             with access_to(self._url, self._credentials()) as access:
                 return self._git(*words, access=access)
 
-    def _in_objects(self, *words: str, send: bytes = b"") -> bytes:
-        return self._git("--git-dir", str(self._objects), *words, send=send)
+    def _in_objects(self, *words: str, send: bytes = b"", into: IO[bytes] | None = None) -> bytes:
+        return self._git("--git-dir", str(self._objects), *words, send=send, into=into)
 
-    def _git(self, *words: str, send: bytes = b"", access: Access | None = None) -> bytes:
-        """What git prints.
+    def _git(
+        self, *words: str, send: bytes = b"", access: Access | None = None, into: IO[bytes] | None = None
+    ) -> bytes:
+        """What git prints; nothing if that goes ``into`` a file.
 
         Raises:
             ReconcilerError: git fails, takes too long, or is not installed.
@@ -257,7 +281,7 @@ class GitSource:
             child = subprocess.Popen(  # noqa: S603 - a fixed program; addresses can't be taken for options
                 ["git", *settings, *words],  # noqa: S607 - the user's git
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.PIPE if into is None else into,
                 stderr=subprocess.PIPE,
                 env=environ,
                 cwd="/",
@@ -267,19 +291,18 @@ class GitSource:
             raise ReconcilerError(
                 f"git can't be started: {error.strerror}", "install git, which a git source needs"
             ) from None
-        with child:
-            try:
-                out, err = child.communicate(send, timeout=self._timeout)
-            except BaseException as error:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
-                if isinstance(error, subprocess.TimeoutExpired):
-                    raise ReconcilerError(
-                        f"{self._shown}: git did not end within {self._timeout:g} s",
-                        _LOOK,
-                    ) from None
-                raise
+        limit(child.pid, _MOST_FETCHED)
+        try:
+            out, err = exchange(child, send, self._timeout, _MOST_PRINTED)
+        except subprocess.TimeoutExpired:
+            raise ReconcilerError(
+                f"{self._shown}: git did not end within {self._timeout:g} s", _LOOK
+            ) from None
+        except TooMuchError:
+            raise ReconcilerError(
+                f"{self._shown}: git tells of more files or refs than a catalog can have",
+                "put the catalog into a repository of its own",
+            ) from None
         if child.returncode:
             said = self._said(err, access) or f"git failed ({child.returncode})"
             if access is not None:

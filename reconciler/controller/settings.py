@@ -71,6 +71,7 @@ class WatchedCatalog:
     shortest interval of its catalogs. Outside of the ``window``, nothing is written. Writes hold the catalog's lock
     unless ``lock`` is false. ``root`` is a folder in git that says for the journal which commit was applied.
     With ``removal``, what is written is the removal of all of its sessions; it says for the journal who asked for that.
+    If its source is gone, the removal follows the applied revision, but only one of the catalog that is ``kept``.
     The state folder outlives the machine in the ``store``.
     """
 
@@ -89,4 +90,5 @@ class WatchedCatalog:
     settle: float | None = None
     root: Path | None = None
     removal: str = ""
+    kept: str = ""
     store: Store = ON_DISK

@@ -183,11 +183,13 @@ class Watched:
             self.load_trouble, self._invalid = None, None
 
     def _fall_back(self, error: Exception) -> None:
-        """A removal follows the applied revision if the source is gone, perhaps for good."""
+        """A removal follows the applied revision if the source is gone, but not that of an earlier catalog."""
         if self.settings.removal and self.revision is None and not isinstance(error, CatalogError):
             with suppress(ReconcilerError, OSError):  # then the error of the source tells
                 if (applied := self._memory.applied()) is not None:
-                    self.take(Found(applied, load_revision(self.settings, applied)))
+                    revision = load_revision(self.settings, applied)
+                    if revision.catalog.name == self.settings.kept:
+                        self.take(Found(applied, revision))
 
     def known(self, now: float) -> str | None:
         """The revision that need not be loaded again: one that failed not before its next attempt, or before somebody
@@ -309,7 +311,8 @@ class Watched:
             return only_repairs(found)
         if self._applied_revision is None or self._applied_revision.name != self._applied:
             self._applied_revision = load_revision(self.settings, self._applied)
-        applied = self._applied_revision
+        if (applied := self._applied_revision).catalog.name != self.revision.catalog.name:
+            return None  # it was here before
         return only_repairs(self._comparison(applied, listed(self._keep_for(applied)), client, self.repair))
 
     # Writing

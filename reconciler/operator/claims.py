@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reconciler.operator.conditions import moved
 from reconciler.operator.resource import FINALIZER, Resource
 from reconciler.operator.resources import Resources
 from reconciler.operator.runner import Running
@@ -39,10 +40,10 @@ class Claims:
         """The catalog that was loaded for a resource; None if none was yet."""
         return self._loaded.get(resource.name)
 
-    def forbids(self, own: Resource) -> str:
-        """What a resource waits for before it may write, as a noun phrase; empty if it may."""
+    def forbids(self, own: Resource, catalog: str) -> str:
+        """What a resource waits for before it may write its ``catalog``, as a noun phrase; empty if it may."""
         if own.removing:
-            return self._forbids_removal(own)
+            return self._forbids_removal(own, catalog)
         if own.wants_finalizer and not own.has_finalizer:
             return f"its finalizer, {FINALIZER}, to be set"
         older = self.older(own)
@@ -70,10 +71,12 @@ class Claims:
             return None
         return next((one for one in self._may_claim(resource) if self._catalog(one) == claim[1]), None)
 
-    def _forbids_removal(self, own: Resource) -> str:
-        """What a removal waits for, because of other resources: they may want the sessions."""
+    def _forbids_removal(self, own: Resource, catalog: str) -> str:
+        """What a removal waits for: other resources may want the sessions, or they are not those that it kept."""
         if (other := self.claimant(own)) is not None:
             return f"{other.name}, which has the same catalog"
+        if why := moved(own, catalog):
+            return why
         unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
         return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
 

@@ -39,6 +39,9 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
+#: What says in a status whose sessions a resource keeps.
+_PLACE: Final = ("catalog", "environment", "account")
+
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
 #: The longest message of a removal that waits; how to let it go follows.
@@ -57,11 +60,11 @@ def without_looking(
     known better."""
     kept = {
         name: resource.status[name]
-        for name in ("catalog", "lastAppliedRevision", "lastAttemptedRevision")
+        for name in (*_PLACE, "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
     if catalog is not None:
-        kept["catalog"] = catalog
+        kept = {name: value for name, value in kept.items() if name not in _PLACE} | _place(resource, catalog)
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),
@@ -85,13 +88,40 @@ def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
         f"kubectl -n {resource.namespace} annotate personacatalog {resource.short_name} {FORCE_ORPHAN}=true"
     )
     ready["message"] = f"{shown(ready['message'], _TOLD)}. To let it go and leave its sessions: {command}"
-    return {**status, "conditions": [ready, synced, drifted]}
+    found = {**status, "conditions": [ready, synced, drifted]}
+    if "catalog" not in resource.status:
+        return found
+    before = {name: resource.status[name] for name in _PLACE if name in resource.status}
+    return {name: value for name, value in found.items() if name not in _PLACE} | before
+
+
+def _place(resource: Resource, catalog: str) -> dict[str, str]:
+    """What a resource keeps, as far as it is known: the catalog, its environment, and the Secret of the account."""
+    if not catalog:
+        return {}
+    account = {"account": str(resource.spec["accountRef"]["name"])}
+    environment = resource.spec.get("environment")
+    return {"catalog": catalog, **account, **({"environment": environment} if environment else {})}
+
+
+def moved(resource: Resource, catalog: str) -> str:
+    """What a removal waits for if the spec or the source names other sessions than those that the resource kept when it
+    was deleted; empty if it names the same."""
+    if "catalog" not in resource.status:
+        return ""
+    now = _place(resource, catalog)
+    before = {name: resource.status[name] for name in _PLACE if name in resource.status}
+    other = next((name for name in _PLACE if before.get(name) != now.get(name)), None)
+    if other is None:
+        return ""
+    kept = f"the {other} {before[other]}" if other in before else f"no {other}"
+    return f"{kept} again, whose sessions it kept: it names {now.get(other, 'none')} since"
 
 
 def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) -> dict[str, Any]:
     """The status of a resource that is looked at, after a look."""
     revisions = {
-        "catalog": watched.catalog,
+        **_place(resource, watched.catalog),
         "lastAppliedRevision": watched.revision.applied,
         "lastAttemptedRevision": watched.revision.attempted,
     }

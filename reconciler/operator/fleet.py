@@ -221,7 +221,11 @@ class Fleet:
         """What a catalog waits for before it may be written, because of its resource or of others."""
         with self._lock:
             own = self._resources.named(status.name)
-            return "its resource, which is gone" if own is None else self._claims.forbids(own)
+            if own is None:
+                return "its resource, which is gone"
+            if status.mode == "approve" and (status.plan is None or not own.approves(status.plan.digest)):
+                return "an approval in its spec: the one that it had was taken back"
+            return self._claims.forbids(own, status.catalog)
 
     # Removals
 
@@ -352,6 +356,8 @@ class Fleet:
         if found.state == "Suspended":
             message = "suspended: it is not looked at until `suspend` is false"
             return without_looking(resource, "Suspended", message)
+        if (plan := found.plan) is not None and plan.approved and not resource.approves(plan.digest):
+            found = replace(found, plan=replace(plan, approved=False))
         return of_look(resource, found, key_refused=controller.key_refused)
 
 

@@ -35,6 +35,11 @@ _SOON: Final = 2.0
 _AFTER_A_BUG: Final = 60.0
 _AT_FIRST: Final = 4.0
 
+#: The longest wait after an error that may be over by itself (seconds), and after how many in a row the API server
+#: itself is taken to fail.
+_PASSING: Final = 15.0
+_IN_A_ROW: Final = 3
+
 #: The events of Kubernetes by those of the controller: type and reason.
 EVENTS: Final[dict[Kind, tuple[str, str]]] = {
     "drift_found": ("Warning", "DriftFound"),
@@ -110,8 +115,10 @@ class Reporter:
             ending = self._stop.wait(_GATHERED)
             try:
                 if self._holding():
-                    self._tell(fleet)
-                    self._write(fleet)
+                    try:
+                        self._tell(fleet)
+                    finally:  # an event that is not taken keeps no status back
+                        self._write(fleet)
                     due = _SOON if self._again else _RESYNC
                     if time.monotonic() - read > due and not ending:
                         self._again = False
@@ -138,6 +145,7 @@ class Reporter:
     def _write(self, fleet: Fleet) -> None:
         resources, now = fleet.resources(), time.monotonic()
         stamps: dict[str, tuple[object, ...]] = {}
+        failed = 0
         for one in resources:
             until, waited = self._put_off.get(one.uid, (now, _AT_FIRST / 4))
             if now < until or not self._holding():
@@ -147,13 +155,21 @@ class Reporter:
                 if _is_same(stamp, self._stamps.get(one.uid, ())) or self._write_one(fleet, one):
                     stamps[one.uid] = stamp
             except Exception as error:
-                if isinstance(error, ClusterError) and error.passing:
+                if isinstance(error, ClusterError) and not error.status:
                     raise
-                self._say(f"{one.name} can't be reported: {sentence(error)}")
-                wait = min(4 * waited, _AFTER_A_BUG)  # the others are reported nevertheless
+                # The others are reported nevertheless: the status of a resource that is as large as etcd allows does
+                # not fit beside it, and the API server answers that as if etcd had failed.
+                passes = isinstance(error, ClusterError) and error.passing
+                wait = min(4 * waited, _PASSING if passes else _AFTER_A_BUG)
                 self._put_off[one.uid] = now + wait, wait
+                failed += passes
+                if failed == _IN_A_ROW:
+                    raise
+                if wait > waited or not passes:
+                    self._say(f"{one.name} can't be reported: {sentence(error)}")
             else:
                 self._put_off.pop(one.uid, None)
+                failed = 0
         self._stamps = stamps
         uids = {one.uid for one in resources}
         self._put_off = {uid: waits for uid, waits in self._put_off.items() if uid in uids}

@@ -245,6 +245,7 @@ def watched_catalog(resource: Resource, state: Path, catalogs: Path | None, inpu
         limits=_limits(spec.get("policy") or {}),
         suspended=resource.suspended,
         removal=resource.uid if resource.removing else "",
+        kept=str(resource.status.get("catalog", "")),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from reconciler.controller.git_source import GitPlace, GitSource
@@ -15,6 +17,12 @@ from reconciler.errors import UsageError
 from reconciler.operator.config_map import ConfigMapSource, checked_items
 from reconciler.operator.git_secret import git_credentials
 from reconciler.operator.inputs import Input, Inputs
+
+#: How many connections for git each namespace may have at once: half of all, so that repositories that never answer
+#: hold up the sources of their own namespace alone.
+_TURNS: Final[defaultdict[str, threading.BoundedSemaphore]] = defaultdict(
+    lambda: threading.BoundedSemaphore(8)
+)
 
 
 def make_source(
@@ -42,10 +50,11 @@ def _git(namespace: str, git: Mapping[str, Any], own: Path, inputs: Inputs) -> G
             "`source.git.url` has to begin with https://, http:// or ssh://", "name a remote repository"
         )
     place = GitPlace(git["url"], git.get("ref", "HEAD"), git.get("path", "."))
+    turn = _TURNS[namespace]
     if "secretRef" not in git:
-        return GitSource(place, own)
+        return GitSource(place, own, turn=turn)
     secret = Input("secrets", namespace, git["secretRef"]["name"])
-    return GitSource(place, own, credentials=partial(git_credentials, secret, inputs))
+    return GitSource(place, own, credentials=partial(git_credentials, secret, inputs), turn=turn)
 
 
 def _folder(path: str, own: Path, catalogs: Path | None) -> FolderSource:

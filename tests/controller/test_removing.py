@@ -144,14 +144,17 @@ def test_the_mode_approve_waits_for_an_approval(here: World) -> None:
     assert here.rows() == {}
 
 
-def test_a_source_that_is_gone_is_followed_as_it_was_applied(here: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["shop", "cafe", ""])
+def test_a_source_that_is_gone_is_followed_as_it_was_applied(here: World, tmp_path: Path, kept: str) -> None:
+    """But only if that was the catalog which is removed: the state folder may be that of an earlier one."""
     state = tmp_path / "state-of-shop"
     fill(here, state=state)
     shutil.rmtree(here.folder / "shop")
-    with here.controller(here.watched(mode="apply", removal="uid-1", state=state)) as controller:
+    with here.controller(here.watched(mode="apply", removal="uid-1", state=state, kept=kept)) as controller:
         here.turn(controller)
-        assert controller.removed("shop") == Removed("shop", None, ("alice", "bob"))
-    assert here.rows() == {}
+        done = Removed("shop", None, ("alice", "bob")) if kept == "shop" else None
+        assert controller.removed("shop") == done
+    assert len(here.rows()) == (0 if kept == "shop" else 2)
 
 
 def test_a_source_that_is_gone_and_was_never_applied_from_here_is_waited_for(
@@ -232,7 +235,8 @@ def test_a_catalog_that_went_from_git_with_whatever_asked_for_it(here: World, tm
     fill(here, state=state, source=source())
     shutil.rmtree(root)
     commit()
-    watched = here.watched(mode="apply", removal="uid-1", state=state, source=source(), root=None)
+    given = {"removal": "uid-1", "kept": "shop", "state": state, "source": source(), "root": None}
+    watched = here.watched(mode="apply", **given)
     with here.controller(watched) as controller:
         here.turn(controller)
         assert controller.removed("shop") == Removed("shop", None, ("alice", "bob"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import load_catalog
+from reconciler.controller import git_source
 from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.controller.sources import FolderSource
 from reconciler.errors import ReconcilerError
@@ -291,3 +292,41 @@ class TestGit:
             place = GitPlace(f"git://127.0.0.1:{silent.getsockname()[1]}/x")
             with pytest.raises(ReconcilerError, match=r"git did not end within 0\.3 s"):
                 GitSource(place, tmp_path, timeout=0.3).newest()
+
+
+def test_a_tree_of_more_files_than_fit_into_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kilobytes are enough for it: the same tree again and again."""
+    monkeypatch.setattr(git_source, "_MOST_PRINTED", 2**20)
+    root = tmp_path / "personas"
+    root.mkdir()
+    _git(root, "init", "--quiet")
+    (root / "a").write_text("a: 1\n")
+    entry = f"100644 blob {_git(root, 'hash-object', '-w', 'a')}"
+    for _ in range(5):
+        lines = "".join(f"{entry}\tfolder-{number}\n" for number in range(10))
+        made = subprocess.run(
+            ["git", "-C", str(root), "mktree"], input=lines, capture_output=True, text=True, check=True
+        )
+        entry = f"040000 tree {made.stdout.strip()}"
+    revision = _git(root, "commit-tree", "-m", "bomb", entry.split()[2])
+    _git(root, "update-ref", "refs/heads/main", revision)
+    source = GitSource(GitPlace(str(root), "main"), tmp_path / "state")
+    with pytest.raises(ReconcilerError, match="more files or refs than a catalog can have"):
+        source.folder(source.newest())
+
+
+def test_a_fetch_that_failed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_source, "_MOST_FETCHED", 50_000)
+    root = tmp_path / "personas"
+    root.mkdir()
+    _git(root, "init", "--quiet")
+    (root / "large").write_bytes(os.urandom(200_000))
+    _git(root, "add", ".")
+    _git(root, "commit", "--quiet", "--message=large")
+    revision = _git(root, "rev-parse", "HEAD")
+    source = GitSource(GitPlace(str(root)), tmp_path / "state")
+    with pytest.raises(ReconcilerError):
+        source.folder(revision)
+    assert [one for one in (tmp_path / "state").rglob("tmp_*") if one.is_file()] == []
