@@ -252,6 +252,15 @@ class Controller:
             (one.status for loop in self._loops for one in loop.watched if one.settings.name == name), None
         )
 
+    def compares(self, name: str) -> bool:
+        """Whether looks at a catalog compare its newest valid revision with the live sessions, whatever else fails."""
+        return any(
+            one.found is not None and one.account_trouble is None and one.look_trouble is None
+            for loop in self._loops
+            for one in loop.watched
+            if one.settings.name == name
+        )
+
     @property
     def marks(self) -> frozenset[str]:
         """The marks of the accounts."""

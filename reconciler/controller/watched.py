@@ -442,7 +442,7 @@ class Watched:
                 next_look=next_look,
                 runs=self._runs,
             )
-        self._announce(trouble)
+        self._announce(trouble, reason if hold is None else f"waits for {hold.waits_for}")
 
     def _pending_plan(self, hold: Hold | None, now: datetime) -> PendingPlan | None:
         pending = self.pending
@@ -461,8 +461,8 @@ class Watched:
             approved=self.approval is not None and self.approval.digest == pending.digest,
         )
 
-    def _announce(self, trouble: Trouble | None) -> None:
-        """Tell what began or ended, once."""
+    def _announce(self, trouble: Trouble | None, waits: str) -> None:
+        """Tell what began or ended, once. ``waits`` says what the pending plan waits for."""
         pending = self.pending
         kind: Kind | None = None
         if pending is not None:
@@ -470,7 +470,7 @@ class Watched:
             if self._told.get("plan") != (kind, pending.digest):
                 self.say(
                     kind,
-                    told_of(pending, self._status.reason),
+                    told_of(pending, waits),
                     digest=pending.digest,
                     counts=pending.counts(),
                 )

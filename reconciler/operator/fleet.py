@@ -428,7 +428,12 @@ class Fleet:
             message = "suspended: it is not looked at until `suspend` is false"
             return without_looking(resource, "Suspended", message)
         self._approve(resource, found, controller)
-        return of_look(resource, found, key_refused=controller.key_refused)
+        return of_look(
+            resource,
+            found,
+            key_refused=controller.key_refused,
+            compares=controller.compares(resource.name),
+        )
 
     def _approve(self, resource: Resource, found: WatchedStatus, controller: Any) -> None:
         """Approve the pending plan if it is the one that the spec names, and no other."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, plans
 from reconciler.operator.conditions import counted
 from reconciler.operator.resource import Resource
-from reconciler.operator.wording import hinted, shown
+from reconciler.operator.wording import allowed, hinted, shown
 from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
 from reconciler.text.paste import command
@@ -207,6 +207,7 @@ def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict
 def plan_text(document: Mapping[str, Any], largest: int = LARGEST) -> str:
     """The plan as text, with every prompt as a whole if that fits into ``largest`` bytes of JSON, else shortened as
     little as needed. The last line then says so."""
+    document = {**document, "refusals": _in_cluster(document)}
     text = ""
     for detail in _DETAILS:
         text = render_plan(document, "text", options=RenderOptions(detail=detail))
@@ -218,6 +219,14 @@ def plan_text(document: Mapping[str, Any], largest: int = LARGEST) -> str:
     while kept < len(lines) and (room := room - _size(lines[kept])) >= 0:
         kept += 1
     return "".join(lines[:kept]) + _cut(len(lines) - kept, document)
+
+
+def _in_cluster(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The refusals, each with what allows it in a cluster instead of a flag."""
+    return [
+        {**one, "allow": allowed(one["guard"], one["allow"], document["environment"])}
+        for one in document["refusals"]
+    ]
 
 
 def _shortened(document: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from reconciler.operator.reporting import Reporter
 from reconciler.operator.shards import WHOLE, Shard
 from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
 from reconciler.operator.watch_settings import watch_settings
+from reconciler.operator.wording import worded
 from reconciler.s3.bucket import Bucket
 from reconciler.s3.store import S3Stores
 
@@ -92,7 +93,7 @@ class Operator:
             options.state,
             options.catalogs,
             self._lease,
-            (reporter, *self._on_event),
+            (reporter, *map(worded, self._on_event)),
             Inputs(lambda path: self._cluster.call("GET", path)),
             self._say,
             self._on_call,
