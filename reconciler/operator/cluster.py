@@ -31,7 +31,10 @@ _PAGE: Final = "500"
 #: How long a call may take (seconds). A renewal of the Lease that takes longer is as good as lost.
 _TIMEOUT: Final = 5.0
 
-_RIGHTS: Final = "give the operator the rights that it needs: kubectl apply -f deploy/kubernetes/rbac.yaml"
+#: What installs the resource definitions and the rights. The files alone do not say in which namespace they belong.
+INSTALL: Final = "kubectl apply -k deploy/kubernetes, or upgrade the Helm release"
+
+_RIGHTS: Final = f"give the operator the rights that it needs: {INSTALL}"
 _NO_CLUSTER: Final = "run it in a pod with a service account, or name a kubeconfig in KUBECONFIG"
 
 
@@ -78,7 +81,11 @@ class Cluster:
             found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
                 settings=settings
             )
-        except (OSError, KeyError, kopf.LoginError) as error:
+        except OSError as error:
+            raise ReconcilerError(
+                f"the kubeconfig {error.filename} can't be read: {error.strerror}", _NO_CLUSTER
+            ) from None
+        except (KeyError, kopf.LoginError) as error:
             raise ReconcilerError(
                 f"the kubeconfig can't be used: {type(error).__name__}", _NO_CLUSTER
             ) from None

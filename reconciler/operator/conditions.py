@@ -4,6 +4,7 @@ and a test compares them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
@@ -95,6 +96,7 @@ def of_look(
 ) -> dict[str, Any]:
     """The status of a resource that is looked at, after a look. If it ``compares``, sessions were compared with the
     newest valid revision, even if a newer one is invalid."""
+    watched = _with_stale_approval(resource, watched)
     revisions = {
         "catalog": watched.catalog,
         "lastAppliedRevision": watched.revision.applied,
@@ -111,6 +113,16 @@ def of_look(
         _drifted(watched, compares=compares),
     )
     return {**_head(resource), **found, "conditions": [_condition(*one) for one in conditions]}
+
+
+def _with_stale_approval(resource: Resource, watched: WatchedStatus) -> WatchedStatus:
+    """The status, which tells if the approval of the spec is of another plan: else whoever set it would never know."""
+    plan, approved = watched.plan, resource.spec.get("approve")
+    waits = plan is not None and plan.waits_for.startswith("an approval")
+    if plan is None or not waits or approved in (None, f"sha256:{plan.digest}"):
+        return watched
+    told = f"{plan.waits_for}; the digest that is there now is of another plan"
+    return replace(watched, plan=replace(plan, waits_for=told))
 
 
 def timed(status: Mapping[str, Any], before: Mapping[str, Any], now: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.controller.trouble import described
-from reconciler.operator.cluster import Cluster, ClusterError, leases
+from reconciler.operator.cluster import INSTALL, Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
 from reconciler.operator.unexpected import sentence
 from reconciler.operator.wording import hinted
@@ -31,7 +31,7 @@ LOOKED_AT_EVERY: Final = 2.0
 #: How long after the last renewal began its holder still writes. The rest of the term is for a write in flight.
 WRITES_FOR: Final = 10.0
 
-_RIGHTS: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
+_RIGHTS: Final = f"{INSTALL}; outside a pod, name its namespace with --lease-namespace"
 
 
 class Lease:

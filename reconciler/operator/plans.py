@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, plans
+from reconciler.operator.cluster import GROUP, INSTALL, VERSION, Cluster, ClusterError, plans
 from reconciler.operator.conditions import counted
 from reconciler.operator.resource import Resource
 from reconciler.operator.wording import allowed, hinted, shown
@@ -32,7 +32,6 @@ _DIGEST: Final = f"{GROUP}/plan"
 _APPLY: Final = "application/apply-patch+yaml"
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _DETAILS: Final[tuple[Detail, ...]] = ("full", "normal", "concise")
-_FIX: Final = "kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class Plans:
 
 
 def _told(error: ClusterError) -> str:
-    return hinted(str(error), _FIX if error.status in (403, 404) else "")
+    return hinted(str(error), INSTALL if error.status in (403, 404) else "")
 
 
 def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:

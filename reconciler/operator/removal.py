@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from reconciler.controller.removing import Removed
-from reconciler.operator.cluster import Cluster, ClusterError, catalogs
+from reconciler.operator.cluster import INSTALL, Cluster, ClusterError, catalogs
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.resource import FINALIZER, Resource
 
 #: Tells an event: type, reason and message.
 Post = Callable[[Resource, str, str, str], None]
 
-#: How long to wait after the cluster has forbidden a change (seconds), and what ends that.
+#: How long to wait after the cluster has forbidden a change (seconds).
 _AGAIN: Final = 60.0
-_FIX: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
 
 #: How many keys an event names.
 _NAMED: Final = 20
@@ -58,7 +57,7 @@ class Finalizers:
                 fleet.gone(resource.uid)
             elif error.status == 403:
                 self._forbidden[resource.uid] = time.monotonic() + _AGAIN
-                self._post(resource, "Warning", "Forbidden", f"{error.problems[0].message}. {_FIX}")
+                self._post(resource, "Warning", "Forbidden", f"{error.problems[0].message}. {INSTALL}")
             elif error.status not in (409, 422):  # it has changed: what it is now will be seen
                 raise
             return
