@@ -355,9 +355,9 @@ class Watched:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
 
-    def settles(self, seconds: float) -> None:
+    def settles(self, seconds: float, waits_for: str) -> None:
         """Write nothing until the list shows what an earlier run created, or that would be created twice."""
-        self.held(seconds, "the list, which may lag behind what an earlier run created")
+        self.held(seconds, waits_for)
         self.settles_at = self.held_until
 
     def held(self, seconds: float, waits_for: str) -> None:
