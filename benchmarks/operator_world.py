@@ -259,9 +259,7 @@ def world(folder: Path, *, count: int, size: int, accounts: int, interval: int) 
 
 def start(cluster: Plane, folder: Path, root: Path, stack: ExitStack) -> Operator:
     """The installed command, with exactly the rights of ``rbac.yaml``."""
-    path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", path, body)["status"]["token"]
+    token = cluster.token("/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator")
     log = folder / "operator.log"
     words = [_RECONCILER, "operator", f"--state-dir={folder / 'state'}", f"--catalogs={root}"]
     words += ["--lease-namespace=reconciler"]

@@ -248,9 +248,8 @@ class Controller:
 
     def catalog(self, name: str) -> WatchedStatus | None:
         """What is known of a catalog now; None if none has this name."""
-        return next(
-            (one.status for loop in self._loops for one in loop.watched if one.settings.name == name), None
-        )
+        found = self._find(name)
+        return None if found is None else found.status
 
     def compares(self, name: str) -> bool:
         """Whether looks at a catalog compare its newest valid revision with the live sessions, whatever else fails."""
@@ -302,11 +301,13 @@ class Controller:
         return plan_to_document(pending.plan), watched.leads_to(pending)
 
     def _watched(self, name: str) -> Watched:
-        for loop in self._loops:
-            for one in loop.watched:
-                if one.settings.name == name:
-                    return one
-        raise UsageError(f"no watched catalog has the name {name!r}")
+        found = self._find(name)
+        if found is None:
+            raise UsageError(f"no watched catalog has the name {name!r}")
+        return found
+
+    def _find(self, name: str) -> Watched | None:
+        return next((one for loop in self._loops for one in loop.watched if one.settings.name == name), None)
 
     # Making
 

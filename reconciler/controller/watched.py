@@ -15,8 +15,9 @@ from reconciler.apply import journal as journals
 from reconciler.apply.beside import key_mark, with_key
 from reconciler.apply.journal import read_journal
 from reconciler.apply.journal_facts import JournalFacts
+from reconciler.controller.announcing import Announcer
 from reconciler.controller.clock import Clock
-from reconciler.controller.comparing import Comparison, compare, drift_told, only_repairs, told_of
+from reconciler.controller.comparing import Comparison, compare, only_repairs
 from reconciler.controller.events import Event, Kind
 from reconciler.controller.hold import Approval, Hold, outside_window
 from reconciler.controller.interrupted import interrupted
@@ -43,9 +44,6 @@ _RUNS: Final = 10
 
 #: When to ask again whether a write is forbidden (seconds).
 _ASK_AGAIN: Final = 2.0
-
-#: How many drifted keys an event names.
-_NAMED: Final = 50
 
 
 class Watched:
@@ -94,10 +92,10 @@ class Watched:
         self._keeps: dict[str, tuple[JournalFacts, Keep]] = {}  # by revision
         self._compared: tuple[Any, ...] = ()
         self._since: dict[str, datetime] = {}  # when each pending plan was first seen, by digest
-        self._told: dict[str, Any] = {}  # what was announced and still holds
+        self._announcer = Announcer(self.say)
         self._runs: tuple[RunStatus, ...] = ()
         self._lock = threading.Lock()
-        self._was_held = False  # something kept the plan from being written
+        self._was_held = self.held_back = False  # something kept the plan from being written
         self._status = WatchedStatus(
             name=settings.name,
             catalog="",
@@ -292,7 +290,7 @@ class Watched:
         self.found = found
         self._compared = (snapshot, self.revision, facts, self._applied)
         if not self.settings.removal:
-            self._announce_drift(found)
+            self._announcer.drift(found)
 
     def _comparison(
         self, revision: Revision, snapshot: Snapshot, client: Client, before: Comparison | None
@@ -413,7 +411,7 @@ class Watched:
     def publish(self, next_look: datetime | None) -> None:
         """Set the status after a look, and announce what is new."""
         hold = self.hold()
-        self._was_held = hold is not None and self.to_write() is not None
+        self._was_held = (hold is not None or self.held_back) and self.to_write() is not None
         trouble = self.account_trouble or self.load_trouble or self.write_trouble or self.look_trouble
         state: State = "InSync" if hold is None else hold.state
         reason = "" if hold is None else f"waits for {hold.waits_for}"
@@ -442,7 +440,8 @@ class Watched:
                 next_look=next_look,
                 runs=self._runs,
             )
-        self._announce(trouble, reason if hold is None else f"waits for {hold.waits_for}")
+        self._announcer.plan(self.pending, reason if hold is None else f"waits for {hold.waits_for}")
+        self._announcer.trouble(trouble, self.account_trouble)
 
     def _pending_plan(self, hold: Hold | None, now: datetime) -> PendingPlan | None:
         pending = self.pending
@@ -460,33 +459,6 @@ class Watched:
             tuple(GuardRefusal(one.guard, one.message, one.allow) for one in pending.plan.refusals),
             approved=self.approval is not None and self.approval.digest == pending.digest,
         )
-
-    def _announce(self, trouble: Trouble | None, waits: str) -> None:
-        """Tell what began or ended, once. ``waits`` says what the pending plan waits for."""
-        pending = self.pending
-        kind: Kind | None = None
-        if pending is not None:
-            kind = "refused" if pending.plan.refusals else "plan_pending"
-            if self._told.get("plan") != (kind, pending.digest):
-                self.say(
-                    kind,
-                    told_of(pending, waits),
-                    digest=pending.digest,
-                    counts=pending.counts(),
-                )
-        self._told["plan"] = None if pending is None else (kind, pending.digest)
-        own = None if trouble is self.account_trouble else trouble
-        if own is not None and not self._told.get("failing"):
-            self.say("failing", own.message, hint=own.hint)
-        elif own is None and self._told.get("failing") and trouble is None:
-            self.say("recovered", "the last look succeeded")
-        self._told["failing"] = own is not None or (trouble is not None and self._told.get("failing", False))
-
-    def _announce_drift(self, found: Comparison) -> None:
-        drifted, told = frozenset(found.drifted), self._told.get("drift", frozenset())
-        self._told["drift"] = drifted
-        if drifted - told:
-            self.say("drift_found", drift_told(found), sessions=sorted(drifted)[:_NAMED])
 
     def standing_by(self, holder: str) -> None:
         """Note who holds the lock; empty if nobody else does. Tells when that changes."""

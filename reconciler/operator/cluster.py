@@ -25,16 +25,19 @@ PLURAL: Final = "personacatalogs"
 
 _JSON: Final = "application/json"
 
+#: The media type of a list of changes that is applied as a whole or not at all (RFC 6902).
+JSON_PATCH: Final = "application/json-patch+json"
+
+#: What installs the resource definitions, and what gives the operator its rights: rbac.yaml alone names no namespace.
+DEFINE: Final = "kubectl apply -f deploy/kubernetes/crd.yaml"
+GRANT: Final = "kubectl apply -k deploy/kubernetes, or upgrade the Helm release"
+
 #: How many items of a list are read at once.
 _PAGE: Final = "500"
 
 #: How long a call may take (seconds). A renewal of the Lease that takes longer is as good as lost.
 _TIMEOUT: Final = 5.0
 
-#: What installs the resource definitions and the rights. The files alone do not say in which namespace they belong.
-INSTALL: Final = "kubectl apply -k deploy/kubernetes, or upgrade the Helm release"
-
-_RIGHTS: Final = f"give the operator the rights that it needs: {INSTALL}"
 _NO_CLUSTER: Final = "run it in a pod with a service account, or name a kubeconfig in KUBECONFIG"
 
 
@@ -146,7 +149,7 @@ class Cluster:
             self._login()
             answer = self._send(method, path, body, headers, query)
         if answer.status_code >= 400:
-            hint = _RIGHTS if answer.status_code == 403 else ""
+            hint = GRANT if answer.status_code == 403 else ""
             raise ClusterError(answer.status_code, f"{method} {path}: {_said(answer)}", hint)
         try:
             found: dict[str, Any] = answer.json()
@@ -196,6 +199,11 @@ def _said(answer: requests.Response) -> str:
         document = {}
     message = document.get("message") if isinstance(document, dict) else None
     return str(message or f"HTTP {answer.status_code}")[:500]
+
+
+def name_of(body: Mapping[str, Any]) -> str:
+    """The name of an object in a namespace: ``NAMESPACE/NAME``."""
+    return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
 
 
 def catalogs(namespace: str = "", name: str = "") -> str:

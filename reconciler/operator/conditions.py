@@ -161,8 +161,6 @@ def _ready(watched: WatchedStatus, *, key_refused: bool) -> tuple[str, str, str,
     if failure is not None:
         reason = "Unauthorized" if key_refused else "Failing"
         return "Ready", "False", reason, hinted(failure.message, failure.hint)
-    if watched.state == "Suspended":
-        return "Ready", "Unknown", "Suspended", "suspended: it is not looked at until `suspend` is false"
     if watched.state == "Refused":
         return "Ready", "False", "Refused", _refusals(watched)
     if watched.last_look is None:

@@ -17,20 +17,19 @@ from reconciler.controller.removing import Removed
 from reconciler.controller.rule import EndedRuns, Rule
 from reconciler.controller.status import WatchedStatus
 from reconciler.errors import Refused, UsageError
+from reconciler.operator.claims import Claims
+from reconciler.operator.cluster import name_of
 from reconciler.operator.conditions import of_look, of_removal, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
-from reconciler.operator.resource import FINALIZER, Resource, read_account, read_resource
+from reconciler.operator.resource import Resource, read_account, read_resource
 from reconciler.operator.resources import Resources
-from reconciler.operator.runner import Runner, Surroundings
+from reconciler.operator.runner import Runner, Running, Surroundings
 from reconciler.operator.shards import Accounts
 from reconciler.operator.unexpected import Say, survived
 from reconciler.operator.wording import hinted
 from reconciler.s3.store import S3Stores
-
-#: A catalog in an environment of an account: address and key, catalog, environment.
-_Claim = tuple[tuple[str, str], str, str | None]
 
 
 class Fleet:
@@ -57,7 +56,7 @@ class Fleet:
         self._version = 0  # of what the cluster says, and of what was loaded
         self._accounts = Accounts(lease.shard)
         self._runners: dict[str, Runner] = {}
-        self._loaded: dict[str, str] = {}  # the catalog of each resource, by the resource's name
+        self._claims = Claims(self._resources, self._accounts, self._running)
         self._lease = lease
         self._ended = EndedRuns()
         self._started = False
@@ -87,7 +86,7 @@ class Fleet:
                 self._version += 1
             self._inputs.use(found.uid, named_by(found.namespace, found.spec["source"]))
             if before is not None and before.settings != found.settings:
-                self._loaded.pop(found.name, None)
+                self._claims.forget(found)
                 if before.account != found.account:
                     self._converge(before.account)
             self._converge(found.account)
@@ -105,12 +104,12 @@ class Fleet:
             self._version += 1
             self._inputs.use(uid, ())
             if found is not None:
-                self._loaded.pop(found.name, None)
+                self._claims.forget(found)
                 self._converge(found.account)
 
     def secret(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
         """A Secret is there, perhaps changed, or is gone."""
-        name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        name = name_of(body)
         account = None if gone else read_account(body)
         with self._lock:
             self._version += 1
@@ -132,7 +131,7 @@ class Fleet:
         with self._lock:
             return self._resources.uids() | self._accounts.names()
 
-    def all(
+    def listed(
         self,
         resources: Sequence[Mapping[str, Any]],
         secrets: Sequence[Mapping[str, Any]],
@@ -141,10 +140,10 @@ class Fleet:
         """These are all that there are: a watch may miss a deletion. ``before`` was known before they were listed; what
         has come since is newer than the list."""
         there = {one["metadata"]["uid"] for one in resources}
-        there |= {f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in secrets}
+        there |= {name_of(one) for one in secrets}
         with self._lock:
             for body in secrets:
-                if f"{body['metadata']['namespace']}/{body['metadata']['name']}" not in self._accounts:
+                if name_of(body) not in self._accounts:
                     with survived(self._say, body):
                         self.secret(body)
             for name in self._accounts.names() & before - there:
@@ -182,12 +181,14 @@ class Fleet:
         mine = self._accounts.mine(account)
         known = self._resources.of_account(account) if mine else []
         resources = [one for one in known if not one.deleted or not self.spared(one)]
-        if resources and account not in self._runners:
+        if resources and account in self._accounts and account not in self._runners:
+            # Whoever comes makes room: accounts come and go with their namespaces.
+            self._runners = {name: one for name, one in self._runners.items() if not one.retired()}
             self._runners[account] = Runner(account, self._around)
         if account in self._runners:
             self._runners[account].want(self._accounts.get(account), resources)
 
-    def _running(self, resource: Resource) -> Any:
+    def _running(self, resource: Resource) -> Running | None:
         runner = self._runners.get(resource.account)
         return None if runner is None else runner.running
 
@@ -196,7 +197,7 @@ class Fleet:
         lease = self._lease
         since = [one for one in (lease.since, self._accounts.since(account)) if one is not None]
         return Rule(
-            lease.held, self._forbids, max(since, default=None), lease.mark, lease.outlived, self._ended
+            lease.held, self._forbids, max(since, default=None), lease.signature, lease.outlived, self._ended
         )
 
     def _key(self, account: str) -> str:
@@ -213,82 +214,21 @@ class Fleet:
             own = self._resources.named(event.watched)
             running = None if own is None else self._running(own)
             if own is not None and running is not None and running.watches(own):
-                self._loaded[event.watched] = event.catalog  # else its spec has changed since
+                self._claims.load(own, event.catalog)  # else its spec has changed since
                 self._version += 1
 
     def _forbids(self, status: WatchedStatus) -> str:
-        """What a catalog waits for before it may be written, because of an older resource."""
+        """What a catalog waits for before it may be written, because of its resource or of others."""
         with self._lock:
             own = self._resources.named(status.name)
-            if own is None:
-                return "its resource, which is gone"
-            if own.removing:
-                return self._forbids_removal(own)
-            if own.wants_finalizer and not own.has_finalizer:
-                return f"its finalizer, {FINALIZER}, to be set"
-            older = self._older(own)
-            if older is not None:
-                return f"{older.name}, an older resource for the same catalog, to be deleted"
-            return "older resources of the account to be loaded" if self._older_loads(own) else ""
-
-    def _older(self, resource: Resource) -> Resource | None:
-        """The oldest other resource with the same catalog, environment and account, if it is older than this one."""
-        claim = self._claim(resource)
-        if claim is None:
-            return None
-        others = [
-            one
-            for one in self._rivals(resource)
-            if self._loaded.get(one.name, claim[1]) == claim[1] and self._claim(one) == claim
-        ]
-        return min(others, key=lambda one: one.age, default=None)
-
-    def _older_loads(self, resource: Resource) -> bool:
-        """Whether an older resource of the account is not known well enough to say that it has another catalog."""
-        return any(self._claim(one) is None and self._loads(one) for one in self._rivals(resource))
-
-    def _loads(self, resource: Resource) -> bool:
-        """Whether the catalog of a resource is being found out: it can be neither invalid nor unreadable yet."""
-        if _rests(resource):
-            return False
-        running = self._running(resource)
-        if running is None or not running.watches(resource):
-            return True  # its loop is being started
-        if running.controller is None:
-            return False  # its spec or its account can't be used
-        found = running.controller.catalog(resource.name)
-        # One that fails is loaded again and again. It holds back the others only until its first look.
-        return found is not None and found.last_look is None and found.state in ("Pending", "Loading")
-
-    def _rivals(self, resource: Resource) -> list[Resource]:
-        """Older resources with the same environment and account."""
-        return [one for one in self._same_place(resource) if one.age < resource.age]
-
-    def _same_place(self, resource: Resource) -> list[Resource]:
-        """The other resources with the same environment and account."""
-        return [
-            one
-            for secret in self._accounts.same(resource.account)
-            for one in self._resources.of_account(secret)
-            if one.uid != resource.uid and one.spec.get("environment") == resource.spec.get("environment")
-        ]
-
-    def _claim(self, resource: Resource) -> _Claim | None:
-        """What a resource claims; None if that is not known, or it rests. Until its catalog is loaded, what an
-        earlier process found counts: the source may be slow, or fail."""
-        marks, status = self._accounts.marks(resource.account), resource.status
-        before = status.get("catalog") if status.get("observedGeneration") == resource.generation else None
-        catalog = self._loaded.get(resource.name, before)
-        if marks is None or catalog is None or _rests(resource):
-            return None
-        return marks, catalog, resource.spec.get("environment")
+            return "its resource, which is gone" if own is None else self._claims.forbids(own)
 
     # Removals
 
     def spared(self, resource: Resource) -> str:
         """Why the sessions of a deleted resource stay; empty if they are removed."""
         with self._lock:
-            other = None if resource.spared else self._claimant(resource)
+            other = None if resource.spared else self._claims.claimant(resource)
         claim = "has the same catalog, environment and account"
         return resource.spared or (f"{other.name} {claim}" if other is not None else "")
 
@@ -307,35 +247,8 @@ class Fleet:
         if running is None or running.controller is None or not running.watches(resource):
             return None
         with suppress(UsageError):  # its spec can't be used
-            found: Removed | None = running.controller.removed(resource.name)
-            return found
+            return running.controller.removed(resource.name)
         return None
-
-    def _forbids_removal(self, own: Resource) -> str:
-        """What a removal waits for, because of other resources: they may want the sessions."""
-        if (other := self._claimant(own)) is not None:
-            return f"{other.name}, which has the same catalog"
-        unknown = [one.name for one in self._may_claim(own) if self._catalog(one) is None]
-        return f"{unknown[0]} to be loaded, which has the same account" if unknown else ""
-
-    def _claimant(self, resource: Resource) -> Resource | None:
-        """Another resource that wants the sessions of a deleted one."""
-        claim = self._claim(resource)
-        if claim is None:
-            return None
-        return next((one for one in self._may_claim(resource) if self._catalog(one) == claim[1]), None)
-
-    def _may_claim(self, resource: Resource) -> list[Resource]:
-        """The resources that may want the sessions of a deleted one. One that is deleted, too, does if it is older."""
-        others = self._same_place(resource)
-        return [one for one in others if not one.deleted or one.age < resource.age]
-
-    def _catalog(self, resource: Resource) -> str | None:
-        """The catalog of a resource. If it is suspended or can't be loaded, what its status says, which is empty if it
-        never was; whoever writes that can only save sessions here. None: it is not loaded yet."""
-        if resource.name in self._loaded:
-            return self._loaded[resource.name]
-        return None if self._loads(resource) else str(resource.status.get("catalog", ""))
 
     # What others see
 
@@ -381,6 +294,18 @@ class Fleet:
         running = self._running(resource)
         return running is not None and running.controller is not None and running.controller.key_refused
 
+    def approve(self, resource: Resource) -> None:
+        """Approve the pending plan if it is the one that the spec names, and no other."""
+        running = self._running(resource)
+        if running is None or running.controller is None or not running.watches(resource):
+            return
+        found = running.controller.catalog(resource.name)
+        plan = None if found is None or found.mode != "approve" else found.plan
+        if plan is not None and not plan.approved and resource.approves(plan.digest):
+            # There may be another plan by now, or a guard that refuses it: then the status tells.
+            with suppress(UnknownDigestError, Refused):
+                running.controller.approve(plan.digest, f"{resource.name}, generation {resource.generation}")
+
     def stamp(self, resource: Resource) -> tuple[object, ...]:
         """What the status of a resource is made of. As long as it is the same, so is the status."""
         with self._lock:
@@ -400,13 +325,13 @@ class Fleet:
 
     def _status(self, resource: Resource) -> dict[str, Any] | None:
         with self._lock:
-            running, older = self._running(resource), self._older(resource)
+            running, older = self._running(resource), self._claims.older(resource)
             if resource.account not in self._accounts:
                 return without_looking(resource, "AccountMissing", _no_secret(resource))
         if older is not None:
             message = f"{older.name} is older and has the same catalog, environment and account"
             message = hinted(message, "delete or suspend one of the two")
-            return without_looking(resource, "Conflict", message, catalog=self._loaded.get(resource.name))
+            return without_looking(resource, "Conflict", message, catalog=self._claims.loaded(resource))
         if running is None or not running.watches(resource):
             return None
         if running.broken:
@@ -416,9 +341,9 @@ class Fleet:
             reason = "InvalidAccount" if running.invalid_account else "InvalidSpec"
             problem = error.problems[0]
             return without_looking(resource, reason, hinted(problem.message, problem.hint))
-        return self._of_controller(resource, running.controller)
+        return None if running.controller is None else self._of_controller(resource, running.controller)
 
-    def _of_controller(self, resource: Resource, controller: Any) -> dict[str, Any] | None:
+    def _of_controller(self, resource: Resource, controller: Controller) -> dict[str, Any] | None:
         found = controller.catalog(resource.name)
         if found is None or found.state in ("Loading", "Listing", "Comparing", "Applying", "Verifying"):
             if found is None or found.last_look is not None:
@@ -427,7 +352,6 @@ class Fleet:
         if found.state == "Suspended":
             message = "suspended: it is not looked at until `suspend` is false"
             return without_looking(resource, "Suspended", message)
-        self._approve(resource, found, controller)
         return of_look(
             resource,
             found,
@@ -435,26 +359,12 @@ class Fleet:
             compares=controller.compares(resource.name),
         )
 
-    def _approve(self, resource: Resource, found: WatchedStatus, controller: Any) -> None:
-        """Approve the pending plan if it is the one that the spec names, and no other."""
-        wanted = (resource.spec.get("approve") or "").removeprefix("sha256:")
-        if found.mode == "approve" and found.plan and found.plan.digest == wanted and not found.plan.approved:
-            # There may be another plan by now, or a guard that refuses it: then the status tells.
-            with suppress(UnknownDigestError, Refused):
-                controller.approve(wanted, f"{resource.name}, generation {resource.generation}")
-
 
 def _is_alike(one: Resource, other: Resource) -> bool:
     """Whether another resource may rely on both alike: they differ in what their status tells, at the most."""
     known = one.status.get("catalog"), one.status.get("observedGeneration")
     same = known == (other.status.get("catalog"), other.status.get("observedGeneration"))
     return same and replace(other, status=one.status, version=one.version) == one
-
-
-def _rests(resource: Resource) -> bool:
-    """Whether a resource is suspended, or is deleted and its sessions stay: it writes nothing, so it is in nobody's
-    way."""
-    return bool(resource.spec.get("suspend", False) or (resource.deleted and resource.spared))
 
 
 def _no_secret(resource: Resource) -> str:

@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.controller.trouble import described
-from reconciler.operator.cluster import INSTALL, Cluster, ClusterError, leases
+from reconciler.operator.cluster import Cluster, ClusterError, leases
 from reconciler.operator.shards import WHOLE, Shard, count_of_lease
 from reconciler.operator.unexpected import sentence
-from reconciler.operator.wording import hinted
 
 #: How long a Lease lasts, how often it is renewed, and how often a standby looks at it (seconds).
 TERM: Final = 15
@@ -30,8 +28,6 @@ LOOKED_AT_EVERY: Final = 2.0
 
 #: How long after the last renewal began its holder still writes. The rest of the term is for a write in flight.
 WRITES_FOR: Final = 10.0
-
-_RIGHTS: Final = f"{INSTALL}; outside a pod, name its namespace with --lease-namespace"
 
 
 class Lease:
@@ -45,10 +41,10 @@ class Lease:
     ) -> None:
         self.lost = threading.Event()
         self.why_lost = ""
-        self.since: float | None = (
-            None  # when it was taken over (monotonic clock); None if nobody had it before
-        )
-        self.answered: float | None = None  # when the cluster last showed the lease (monotonic clock)
+        #: When it was taken over (monotonic clock); None if nobody had it before.
+        self.since: float | None = None
+        #: When the cluster last showed a lease (monotonic clock).
+        self.answered: float | None = None
         self.shard = shard
         self._cluster, self._namespace, self._holder = cluster, namespace, holder
         self._name = name or shard.lease
@@ -73,15 +69,16 @@ class Lease:
         return self._leading and self.held()
 
     @property
-    def mark(self) -> str:
-        """What names this process in the locks of catalogs: a part of the Lease's uid, and the end of ``holder``."""
+    def signature(self) -> str:
+        """What begins this process's name in the locks of catalogs: a part of the Lease's uid, and the end of
+        ``holder``."""
         return f"{_family(self._uid)}{self._holder.rpartition('_')[2]}"
 
     def outlived(self, holder: str) -> bool:
         """Whether the holder of a lock is a process that had this Lease before, or one of another number of shards. It
         writes no more."""
         former = tuple(map(_family, [self._uid, *self._former]))
-        return self.held() and holder.startswith(former) and not holder.startswith(f"{self.mark},")
+        return self.held() and holder.startswith(former) and not holder.startswith(f"{self.signature},")
 
     def acquire(self, say: Callable[[str], None]) -> bool:
         """Wait until the Lease is held and this process may lead, then keep renewing it. Returns False if
@@ -92,7 +89,7 @@ class Lease:
                 reason: str | int = (why := self._try_to_lead())
             except Exception as error:  # a process that ended would not stand by
                 reason = getattr(error, "status", 0)  # the server may word it anew each time
-                why = hinted(described(error)[0], _RIGHTS if reason == 403 else "")
+                why = sentence(error)
             if not why:
                 self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
                 self._thread.start()
@@ -142,10 +139,8 @@ class Lease:
             try:
                 why = self._try()
             except Exception as error:  # no answer, or somebody has just changed the Lease
-                wait, failure = (
-                    RENEWED_EVERY / 5,
-                    sentence(error),
-                )  # perhaps another attempt gets through in time
+                failure = sentence(error)
+                wait = RENEWED_EVERY / 5  # perhaps another attempt gets through in time
             if why or not self.held():
                 self.why_lost = why or failure or "it was not renewed in time"
                 self.lost.set()
@@ -259,7 +254,7 @@ class _Seen:
 
 
 def _family(uid: str) -> str:
-    """What the marks of all holders of a Lease begin with."""
+    """What the signatures of all holders of a Lease begin with."""
     return f"operator {uid.partition('-')[0]}/"
 
 

@@ -56,9 +56,8 @@ class Overview:
 
     def plan_document(self, name: str) -> dict[str, Any] | None:
         """The public JSON of the pending plan of a resource; None if there is none."""
-        for controller, _ in self._named(name):
-            return controller.plan_document(name)
-        return None
+        controller = self._controller_of(name)
+        return None if controller is None else controller.plan_document(name)
 
     def reconcile(self, name: str | None = None) -> None:
         """Look at a resource soon, or at all of them.
@@ -70,10 +69,12 @@ class Overview:
             for one in self._controllers():
                 one.reconcile()
             return
-        for controller, _ in self._named(name):
-            controller.reconcile(name)
-            return
-        raise UsageError(f"no resource that is looked at has the name {name!r}", "name it as NAMESPACE/NAME")
+        controller = self._controller_of(name)
+        if controller is None:
+            raise UsageError(
+                f"no resource that is looked at has the name {name!r}", "name it as NAMESPACE/NAME"
+            )
+        controller.reconcile(name)
 
     def approve(self, digest: str, by: str = "") -> object:
         """A plan is approved in its resource, where rights are checked and a restart does not forget it.
@@ -133,11 +134,8 @@ class Overview:
     def _controllers(self) -> list[Controller]:
         return [] if self._fleet is None else self._fleet.controllers()
 
-    def _named(self, name: str) -> Iterator[tuple[Controller, WatchedStatus]]:
-        for controller in self._controllers():
-            for one in controller.status().catalogs:
-                if one.name == name:
-                    yield controller, one
+    def _controller_of(self, name: str) -> Controller | None:
+        return next((one for one in self._controllers() if one.catalog(name) is not None), None)
 
 
 def _info(catalogs: tuple[WatchedStatus, ...]) -> Metric:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.operator.cluster import GROUP, INSTALL, VERSION, Cluster, ClusterError, plans
+from reconciler.operator.cluster import GRANT, GROUP, VERSION, Cluster, ClusterError, plans
 from reconciler.operator.conditions import counted
 from reconciler.operator.resource import Resource
 from reconciler.operator.wording import allowed, hinted, shown
@@ -162,14 +162,14 @@ class Plans:
 
 
 def _told(error: ClusterError) -> str:
-    return hinted(str(error), INSTALL if error.status in (403, 404) else "")
+    return hinted(str(error), GRANT if error.status in (403, 404) else "")
 
 
 def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:
     """Whether the operator writes the plan by itself, and probably soon: most plans are written right away."""
     plan = status["plan"]
-    mode = resource.spec.get("mode", "Observe")
-    approved = mode == "Approve" and resource.spec.get("approve") == plan["digest"]
+    mode = resource.mode
+    approved = mode == "Approve" and resource.approves(plan["digest"])
     reasons = {one["type"]: one["reason"] for one in status["conditions"]}
     if reasons["Synced"] != "PlanPending" or not (approved or mode in ("Repair", "Apply")):
         return False
@@ -177,12 +177,6 @@ def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:
 
 
 def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict[str, Any]:
-    owner = {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "PersonaCatalog",
-        "name": resource.short_name,
-        "uid": resource.uid,
-    }
     environment = pending.document["environment"]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -191,7 +185,7 @@ def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict
             "name": resource.short_name,
             "namespace": resource.namespace,
             "annotations": {_DIGEST: plan["digest"]},
-            "ownerReferences": [owner],
+            "ownerReferences": [resource.reference],
         },
         "catalog": str(pending.document["catalog"]),
         **({"environment": environment} if environment else {}),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from reconciler.controller.removing import Removed
-from reconciler.operator.cluster import INSTALL, Cluster, ClusterError, catalogs
+from reconciler.operator.cluster import JSON_PATCH, Cluster, ClusterError, catalogs
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.resource import FINALIZER, Resource
+from reconciler.operator.unexpected import sentence
 
 #: Tells an event: type, reason and message.
 Post = Callable[[Resource, str, str, str], None]
@@ -20,8 +21,6 @@ _AGAIN: Final = 60.0
 #: How many keys an event names.
 _NAMED: Final = 20
 
-_JSON_PATCH: Final = "application/json-patch+json"
-
 
 class Finalizers:
     """Sets and removes the finalizer of resources. ``post`` tells an event."""
@@ -29,6 +28,10 @@ class Finalizers:
     def __init__(self, cluster: Cluster, post: Post) -> None:
         self._cluster, self._post = cluster, post
         self._forbidden: dict[str, float] = {}  # when to try again (monotonic clock), by uid
+
+    def forget(self, known: Collection[str]) -> None:
+        """Forget all resources but those with these uids."""
+        self._forbidden = {uid: until for uid, until in self._forbidden.items() if uid in known}
 
     def handle(self, fleet: Fleet, resource: Resource) -> bool:
         """Set or remove the finalizer if it is time. Returns whether a deleted resource was let go.
@@ -51,13 +54,13 @@ class Finalizers:
             return
         path = catalogs(resource.namespace, resource.short_name)
         try:
-            found = self._cluster.call("PATCH", path, _patch(resource, wanted=wanted), kind=_JSON_PATCH)
+            found = self._cluster.call("PATCH", path, _patch(resource, wanted=wanted), kind=JSON_PATCH)
         except ClusterError as error:
             if error.status == 404:
                 fleet.gone(resource.uid)
             elif error.status == 403:
                 self._forbidden[resource.uid] = time.monotonic() + _AGAIN
-                self._post(resource, "Warning", "Forbidden", f"{error.problems[0].message}. {INSTALL}")
+                self._post(resource, "Warning", "Forbidden", sentence(error))
             elif error.status not in (409, 422):  # it has changed: what it is now will be seen
                 raise
             return

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from reconciler.controller.events import Event, Kind
-from reconciler.operator.cluster import GROUP, VERSION, Cluster, ClusterError, catalogs, core
+from reconciler.operator.cluster import JSON_PATCH, Cluster, ClusterError, catalogs, core
 from reconciler.operator.conditions import timed
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.plans import Plans
@@ -46,10 +46,14 @@ EVENTS: Final[dict[Kind, tuple[str, str]]] = {
     "recovered": ("Normal", "Recovered"),
 }
 
+#: What the API server says of a namespace that is being deleted.
+_ENDS: Final = "because it is being terminated"
+
 #: The event of a plan that can't be stored in the cluster.
 NOT_STORED: Final = "PlanNotStored"
 
-_JSON_PATCH: Final = "application/json-patch+json"
+#: The reasons of Ready that are told as an event when the status gets them.
+_TOLD_BY_STATUS: Final = ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized")
 
 
 class Reporter:
@@ -155,11 +159,13 @@ class Reporter:
         self._put_off = {uid: waits for uid, waits in self._put_off.items() if uid in uids}
         self._written = {uid: status for uid, status in self._written.items() if uid in uids}
         self._said = {key: message for key, message in self._said.items() if key[0] in uids}
+        self._finalizers.forget(uids)
 
     def _write_one(self, fleet: Fleet, one: Resource) -> bool:
         """Write the status of a resource if it is new. Returns whether it holds as long as what it was made of."""
         if self._finalizers.handle(fleet, one):
             return False
+        fleet.approve(one)
         found = fleet.status(one)
         if found is not None:
             found = self._plans.stored(one, found, partial(fleet.plan, one))
@@ -186,7 +192,7 @@ class Reporter:
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
-            self._cluster.call("PATCH", path, patch, kind=_JSON_PATCH)
+            self._cluster.call("PATCH", path, patch, kind=JSON_PATCH)
         except ClusterError as error:
             if error.status == 404:
                 fleet.gone(resource.uid)
@@ -200,16 +206,10 @@ class Reporter:
         if resource.removing:
             if ready["status"] == "False":
                 self._post(resource, "Warning", "RemovalBlocked", ready["message"])
-        elif ready["reason"] in (
-            "Conflict",
-            "AccountMissing",
-            "InvalidAccount",
-            "InvalidSpec",
-            "Unauthorized",
-        ):
+        elif ready["reason"] in _TOLD_BY_STATUS:
             self._post(resource, "Warning", ready["reason"], ready["message"])
         elif ready["reason"] in ("Succeeded", "Suspended"):
-            for reason in ("Conflict", "AccountMissing", "InvalidAccount", "InvalidSpec", "Unauthorized"):
+            for reason in _TOLD_BY_STATUS:
                 self._said.pop((resource.uid, reason), None)
 
     def _tell(self, fleet: Fleet) -> None:
@@ -242,13 +242,7 @@ class Reporter:
                 "name": f"{resource.short_name[:200]}.{uuid.uuid4().hex[:16]}",
                 "namespace": resource.namespace,
             },
-            "involvedObject": {
-                "apiVersion": f"{GROUP}/{VERSION}",
-                "kind": "PersonaCatalog",
-                "namespace": resource.namespace,
-                "name": resource.short_name,
-                "uid": resource.uid,
-            },
+            "involvedObject": {**resource.reference, "namespace": resource.namespace},
             "type": kind,
             "reason": reason,
             "message": text,
@@ -262,7 +256,8 @@ class Reporter:
         except ClusterError as error:
             if error.passing:
                 raise
-            if error.status not in (403, 404):  # the namespace ends: it takes no events any more
+            # A namespace that ends takes no events any more.
+            if error.status != 404 and _ENDS not in error.problems[0].message:
                 self._say(f"an event of {resource.name} is not taken: {error.problems[0].message}")
             return
         self._said[resource.uid, reason] = text

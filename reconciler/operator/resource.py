@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from reconciler.address import check_address
 from reconciler.api.endpoint import api_key
 from reconciler.controller.settings import Limits, WatchedAccount, WatchedCatalog
+from reconciler.controller.status import Mode
 from reconciler.controller.window import parse_window
 from reconciler.domain import Limit
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.operator.cluster import DEFINE, GROUP, VERSION
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.source import make_source
 from reconciler.text.hosts import is_loopback
@@ -29,6 +31,13 @@ FINALIZER: Final = "reconciler.dev/sessions"
 
 #: With the value `true`, lets a resource go that is being deleted, and leaves its sessions.
 FORCE_ORPHAN: Final = "reconciler.dev/force-orphan"
+
+_MODES: Final[Mapping[str, Mode]] = {
+    "Observe": "observe",
+    "Repair": "repair",
+    "Approve": "approve",
+    "Apply": "apply",
+}
 
 #: The modes that write a removal, as any other plan.
 _REMOVES: Final = ("Approve", "Apply")
@@ -72,6 +81,34 @@ class Resource:
         return f"{self.namespace}/{self.spec['accountRef']['name']}"
 
     @property
+    def mode(self) -> str:
+        return str(self.spec.get("mode", "Observe"))
+
+    @property
+    def environment(self) -> str | None:
+        found: str | None = self.spec.get("environment")
+        return found
+
+    @property
+    def suspended(self) -> bool:
+        return bool(self.spec.get("suspend", False))
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """What names it in other objects of its namespace."""
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "PersonaCatalog",
+            "name": self.short_name,
+            "uid": self.uid,
+        }
+
+    def approves(self, digest: str) -> bool:
+        """Whether its spec names the plan with this digest, which may begin with ``sha256:``."""
+        named = self.spec.get("approve") or ""
+        return bool(named) and named.removeprefix("sha256:") == digest.removeprefix("sha256:")
+
+    @property
     def age(self) -> tuple[str, str]:
         """Sorts older resources before younger ones."""
         return self.created, self.uid
@@ -89,15 +126,14 @@ class Resource:
     @property
     def spared(self) -> str:
         """Why its sessions stay when it is deleted, as far as the resource itself says; empty if they are removed."""
-        mode = self.spec.get("mode", "Observe")
         if self.forced:
             return f"the annotation {FORCE_ORPHAN} says so"
         if not self.wants_finalizer:
             return "its deletionPolicy is Orphan"
-        if self.spec.get("suspend", False):
+        if self.suspended:
             return "it is suspended"
-        if mode not in _REMOVES:
-            return f"the mode {mode} removes nothing"
+        if self.mode not in _REMOVES:
+            return f"the mode {self.mode} removes nothing"
         return "" if self.has_finalizer else "it was deleted before its finalizer was set"
 
     @property
@@ -116,7 +152,7 @@ def read_resource(body: Mapping[str, Any]) -> Resource:
     if not spec.get("source") or not (spec.get("accountRef") or {}).get("name"):
         raise ReconcilerError(
             "its spec does not fit the resource definition",
-            "kubectl apply -f deploy/kubernetes/crd.yaml, then correct the resource",
+            f"{DEFINE}, then correct the resource",
         )
     return Resource(
         meta["uid"],
@@ -202,12 +238,12 @@ def watched_catalog(resource: Resource, state: Path, catalogs: Path | None, inpu
         make_source(resource.namespace, spec["source"], own, catalogs, inputs),
         resource.account,
         own,
-        spec.get("environment"),
-        mode=spec.get("mode", "Observe").lower(),
+        resource.environment,
+        mode=_MODES[resource.mode],
         interval=_duration("interval", spec.get("interval", "5m")),
         window=None if window is None else parse_window(window),
         limits=_limits(spec.get("policy") or {}),
-        suspended=spec.get("suspend", False),
+        suspended=resource.suspended,
         removal=resource.uid if resource.removing else "",
     )
 

@@ -1,4 +1,4 @@
-"""Runs the operator: the Lease first, then kopf, which watches the cluster."""
+"""Runs the operator: the Lease first, then a full read, then the watch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import kopf
+from typing import Any, Final
 
 from reconciler.controller.account_loop import OnCall
 from reconciler.controller.events import OnEvent
 from reconciler.errors import ReconcilerError
-from reconciler.operator.cluster import GROUP, PLURAL, VERSION, Cluster, ClusterError, catalogs, core
+from reconciler.operator.cluster import DEFINE, Cluster, ClusterError, catalogs, core
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.inputs import Inputs
 from reconciler.operator.lease import Lease
@@ -24,11 +22,14 @@ from reconciler.operator.overview import Overview
 from reconciler.operator.plans import Plans
 from reconciler.operator.reporting import Reporter
 from reconciler.operator.shards import WHOLE, Shard
-from reconciler.operator.unexpected import Say, in_sentences, sentence, survived
-from reconciler.operator.watch_settings import watch_settings
+from reconciler.operator.unexpected import Say
+from reconciler.operator.watching import watch
 from reconciler.operator.wording import worded
 from reconciler.s3.bucket import Bucket
 from reconciler.s3.store import S3Stores
+
+#: How often it is looked whether the Lease is lost (seconds).
+_LOOKED_AT_EVERY: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Operator:
     def __init__(
         self,
         options: Options,
-        say: Callable[[str], None],
+        say: Say,
         on_event: Iterable[OnEvent],
         on_call: OnCall | None = None,
     ) -> None:
@@ -107,7 +108,13 @@ class Operator:
             fleet.start()
             self.overview.lead(fleet, lambda: reporter.shown(fleet))
             reporting.start()
-            self._watch(fleet, reporter.read_again)
+            watch(
+                fleet,
+                self._options.namespaces,
+                self._say,
+                relisted=reporter.read_again,
+                goes_on=lambda: not self._lease.lost.is_set() and not self._ended.wait(_LOOKED_AT_EVERY),
+            )
         finally:
             if self._lease.lost.is_set():
                 self._say(f"stopping: the lease was lost: {self._lease.why_lost}")
@@ -155,82 +162,7 @@ class Operator:
                     raise
                 raise ReconcilerError(
                     "the cluster has no resources of the kind PersonaCatalog",
-                    "kubectl apply -f deploy/kubernetes/crd.yaml",
+                    DEFINE,
                 ) from None
             found += self._cluster.list(core("secrets", namespace))
-        fleet.all(resources, found, before)
-
-    def _watch(self, fleet: Fleet, relisted: Callable[[], None]) -> None:
-        """Let kopf watch until the operator ends or the Lease is lost. ``relisted`` is called if kopf has to list anew.
-
-        Raises:
-            ReconcilerError: kopf ended by itself.
-        """
-        flag = threading.Event()
-        why: list[str] = []
-
-        def watch() -> None:
-            try:
-                with in_sentences(self._say, "kopf", "asyncio"):
-                    kopf.run(
-                        registry=_registry(fleet, self._say, relisted),
-                        settings=watch_settings(),
-                        standalone=True,  # the Lease elects, not kopf's peering
-                        clusterwide=not self._options.namespaces,
-                        namespaces=self._options.namespaces,
-                        stop_flag=flag,
-                    )
-            except Exception as error:
-                why.append(f" ({sentence(error)})")
-
-        # In a thread of its own, because in the main thread it would take over the signals.
-        thread = threading.Thread(target=watch, name="kopf", daemon=True)
-        thread.start()
-        while thread.is_alive() and not self._lease.lost.is_set() and not self._ended.wait(0.2):
-            pass
-        ended = not thread.is_alive()
-        flag.set()
-        if ended:
-            raise ReconcilerError(
-                f"the cluster is no longer watched: kopf has ended{''.join(why)}",
-                "start it again; the log above says what it could not do",
-            )
-
-
-def _registry(fleet: Fleet, say: Say, relisted: Callable[[], None]) -> kopf.OperatorRegistry:
-    """kopf's handlers: raw events alone, so that kopf itself writes nothing to the cluster.
-
-    If the history of a watch is gone, kopf lists what there is (events without a type), and does not tell what was
-    deleted: then ``relisted`` is called.
-    """
-    registry = kopf.OperatorRegistry()
-
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def resource(event: Any, **_: Any) -> None:
-        if event["type"] is None:
-            relisted()
-        with survived(say, event["object"]):
-            if event["type"] == "DELETED":
-                fleet.gone(event["object"]["metadata"]["uid"])
-            else:
-                fleet.resource(event["object"])
-
-    @kopf.on.event("", "v1", "secrets", registry=registry)
-    async def secret(event: Any, **_: Any) -> None:
-        if event["type"] is None:
-            relisted()
-        gone = event["type"] == "DELETED"
-        with survived(say, event["object"]):
-            fleet.secret(event["object"], gone=gone)
-            fleet.input("secrets", event["object"], gone=gone)
-
-    @kopf.on.event("", "v1", "configmaps", registry=registry)
-    async def config_map(event: Any, **_: Any) -> None:
-        with survived(say, event["object"]):
-            fleet.input("configmaps", event["object"], gone=event["type"] == "DELETED")
-
-    @kopf.on.login(registry=registry)
-    async def login(**given: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
-
-    return registry
+        fleet.listed(resources, found, before)

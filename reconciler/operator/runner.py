@@ -169,6 +169,15 @@ class Runner:
             if self.running.controller is not None:
                 self.running.controller.stop()
 
+    def retired(self) -> bool:
+        """Close it if it has nothing to watch, and nothing is written any more. Returns whether it is closed."""
+        with self._lock:
+            idle = self._wanted is None and self.running.controller is None and not self._changed.is_set()
+            if idle:
+                self._closed.set()
+                self._changed.set()
+            return idle
+
     def join(self) -> None:
         """Wait until nothing is written any more."""
         self._thread.join()
@@ -214,7 +223,7 @@ class Runner:
                 "",
                 one.name,
                 "",
-                one.spec.get("environment"),
+                one.environment,
                 message,
                 {"hint": hint},
             )

@@ -119,10 +119,9 @@ class Accounts:
         concerned = {secret} | self._group(before) | self._group(account)
         had = {name for name in concerned if self.mine(name)}
         if before is not None:
-            self._group(before).discard(secret)
-            del self._known[secret]
+            self._leave(secret, before)
         if account is not None:
-            self._groups.setdefault(_marks(account), set()).add(secret)
+            self._groups.setdefault(_identity(account), set()).add(secret)
             self._known[secret] = account
         for name in concerned:
             if not self.mine(name):
@@ -145,19 +144,26 @@ class Accounts:
         """The Secrets that name the same account, this one included; none if there is no such Secret."""
         return sorted(self._group(self._known.get(secret)))
 
-    def marks(self, secret: str) -> tuple[str, str] | None:
+    def identity(self, secret: str) -> tuple[str, str] | None:
         """What is the same for all Secrets of an account: address and key."""
         account = self._known.get(secret)
-        return None if account is None else _marks(account)
+        return None if account is None else _identity(account)
+
+    def _leave(self, secret: str, account: Account) -> None:
+        del self._known[secret]
+        group = self._groups[_identity(account)]
+        group.discard(secret)
+        if not group:  # else every key that was ever replaced would be remembered
+            del self._groups[_identity(account)]
 
     def _group(self, account: Account | None) -> set[str]:
-        return set() if account is None else self._groups.get(_marks(account), set())
+        return set() if account is None else self._groups.get(_identity(account), set())
 
     def _age(self, secret: str) -> tuple[str, str]:
         return self._known[secret].created, secret
 
 
-def _marks(account: Account) -> tuple[str, str]:
+def _identity(account: Account) -> tuple[str, str]:
     return _address(account.endpoint), account.key
 
 

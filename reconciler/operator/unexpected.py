@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from reconciler.controller.trouble import described
+from reconciler.operator.cluster import name_of
 from reconciler.operator.wording import hinted
 
 #: Tells a sentence.
 Say = Callable[[str], None]
-
 
 #: What kopf warns of although it is meant to be so.
 _KNOWN: Final = frozenset({"OS signals are ignored: running not in the main thread."})
@@ -39,8 +39,8 @@ def sentence(error: Exception) -> str:
 
 def _name(body: Mapping[str, Any]) -> str:
     try:
-        return f"{body.get('kind') or 'object'} {body['metadata']['namespace']}/{body['metadata']['name']}"
-    except Exception:
+        return f"{body.get('kind') or 'object'} {name_of(body)}"
+    except Exception:  # then it is what can't be read
         return "an object of the cluster"
 
 

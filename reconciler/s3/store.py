@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from reconciler.apply import archive as archives
 from reconciler.apply import journal as journals
@@ -192,19 +193,20 @@ class S3Store:
 
 @dataclass(slots=True)
 class S3Stores:
-    """The stores of a process, by the name of the resource."""
+    """The stores of a process, by the name of the resource. One that is no longer in use is forgotten; the next one
+    takes over what it left."""
 
     bucket: Bucket
     held: Callable[[], bool]
     _outage: Outage = field(default_factory=Outage)
-    _stores: dict[str, S3Store] = field(default_factory=dict)
+    _stores: WeakValueDictionary[str, S3Store] = field(default_factory=WeakValueDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, name: str, folder: Path) -> S3Store:
         """The store of a resource that begins to be watched."""
         with self._lock:
-            if name not in self._stores:
-                self._stores[name] = S3Store(self.bucket, name, folder, self.held, self._outage)
-            store = self._stores[name]
+            store = self._stores.get(name)
+            if store is None:
+                store = self._stores[name] = S3Store(self.bucket, name, folder, self.held, self._outage)
         store.doubt()
         return store

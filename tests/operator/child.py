@@ -25,11 +25,11 @@ def main() -> None:
 def shorten(term: int, settle: float) -> None:
     """Let the lease and the list's lag take less time."""
     from reconciler.contract import types
-    from reconciler.operator import lease, watch_settings
+    from reconciler.operator import lease, watching
 
     if term:
         part = term / lease.TERM
-        vars(watch_settings)["SILENCE"] *= part
+        vars(watching)["SILENCE"] *= part
         for constant in ("RENEWED_EVERY", "LOOKED_AT_EVERY", "WRITES_FOR"):
             setattr(lease, constant, getattr(lease, constant) * part)
         vars(lease)["TERM"] = term

@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler.operator import lease as leases
+from reconciler.operator.cluster import Cluster
 from reconciler.server import LoggedRequest, RunningServer, SessionRow, running_server
 from tests.git_server import Served, fake_ssh, serving_repositories
-from tests.operator.plane import Plane, free_port, missing, plane
+from tests.operator.plane import ADMIN, Plane, free_port, missing, plane
 from tests.support import API_KEY, LEARNED, learned_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -60,6 +62,13 @@ def installed_plane(folder: Path) -> Iterator[Plane]:
         yield found
 
 
+def grant_lease(cluster: Plane, namespace: str) -> None:
+    """Give the operator its rights to a lease in this namespace, too."""
+    for document in documents("rbac.yaml"):
+        if document["kind"] in ("Role", "RoleBinding"):
+            cluster.create(document, namespace)
+
+
 @dataclass
 class Operator:
     """An operator that runs, and the folder with catalogs."""
@@ -91,8 +100,7 @@ def start(
 ) -> Operator:
     """An operator with the token of its service account. ``program`` is a module with its first arguments, and
     ``environ`` are variables of its environment."""
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", f"{account}/token", body)["status"]["token"]
+    token = cluster.token(account)
     folder.mkdir(parents=True, exist_ok=True)
     catalogs, log = folder / "catalogs", folder / "log"
     catalogs.mkdir(exist_ok=True)
@@ -249,9 +257,7 @@ def alone(cluster: Plane, tmp_path: Path) -> Iterator[World]:
 
 def follow(world: World, folder: Path, *words: str) -> Operator:
     """An operator for the namespace of a world alone, with a lease there."""
-    for document in documents("rbac.yaml"):
-        if document["kind"] in ("Role", "RoleBinding"):
-            world.cluster.create(document, world.namespace)
+    grant_lease(world.cluster, world.namespace)
     given = (f"--namespace={world.namespace}", f"--lease-namespace={world.namespace}")
     return start(world.cluster, folder, *given, f"--catalogs={world.operator.catalogs}", *words)
 
@@ -266,6 +272,18 @@ def eventually(
         time.sleep(0.1)
 
 
+def quiet(server: RunningServer, seconds: float = 1.5) -> bool:
+    """Whether nobody calls the service for so long: longer than the interval of what is no longer looked at."""
+    count = len(server.log)
+    time.sleep(seconds)
+    return len(server.log) == count
+
+
+def next_second() -> None:
+    """What is created afterwards is younger than what was before: creation times have no fractions."""
+    time.sleep(1.02 - time.time() % 1)
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """A folder of repositories that is served over http."""
@@ -277,3 +295,14 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def repositories(served: Served) -> tuple[Path, str]:
     """A folder of repositories, and the address at which they are served."""
     return served.root, served.url
+
+
+@pytest.fixture
+def quick(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The API server for leases in this process, with terms of moments."""
+    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
+        monkeypatch.setattr(leases, name, seconds)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "leases")))
+    found = Cluster()
+    yield found
+    found.close()

@@ -124,6 +124,11 @@ class Plane:
         assert answer.status_code in (201, 409), answer.text
         return answer
 
+    def token(self, account: str) -> str:
+        """A token of a service account. ``account`` is its path in the API."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        return str(self.call("POST", f"{account}/token", body)["status"]["token"])
+
     def kubeconfig(self, token: str, name: str, url: str = "") -> Path:
         """A kubeconfig with this token. ``url`` is another way to the API server."""
         path = self.folder / f"{name}.kubeconfig"

@@ -32,7 +32,7 @@ from tests.faults.world import (
     World,
     open_world,
 )
-from tests.operator.conftest import CATALOGS, NUMBERS, documents, eventually
+from tests.operator.conftest import ACCOUNT, CATALOGS, NUMBERS, eventually, grant_lease
 from tests.operator.plane import Plane
 from tests.support import learned_file
 
@@ -91,15 +91,14 @@ class Stage:
     root: Path
     term: int = TERM
     settle: float = SETTLE
-    api: Callable[[str], str] = lambda name: (
-        ""
-    )  # where a replica finds the API server, if that is not where it is
+    #: Where a replica finds the API server; empty: where it is.
+    api: Callable[[str], str] = lambda name: ""
     replicas: list[Replica] = field(default_factory=list)
 
     def start(self, name: str, disk: str = "", *words: str) -> Replica:
         """Start a replica. ``disk`` names its state folder: by default it has one of its own."""
         state, log = self.root / (disk or name), self.root / f"{name}.log"
-        token = self._token()
+        token = self.cluster.token(ACCOUNT)
         kubeconfig = self.cluster.kubeconfig(token, f"{self.namespace}-{name}", self.api(name))
         given = [name, str(self.term), str(self.settle), "operator", f"--state-dir={state}"]
         given += [f"--catalogs={self.root}", f"--namespace={self.namespace}"]
@@ -117,11 +116,6 @@ class Stage:
             )
         self.replicas.append(Replica(name, process, log, state))
         return self.replicas[-1]
-
-    def _token(self) -> str:
-        path = "/api/v1/namespaces/reconciler/serviceaccounts/reconciler-operator/token"
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        return str(self.cluster.call("POST", path, body)["status"]["token"])
 
     # The cluster
 
@@ -202,9 +196,7 @@ def stage(
     """A stage with a seeded service. Its replicas do not outlive the block. ``more`` are fields of the stage."""
     namespace = f"stage-{next(NUMBERS)}"
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    for document in documents("rbac.yaml"):
-        if document["kind"] in ("Role", "RoleBinding"):
-            cluster.create(document, namespace)
+    grant_lease(cluster, namespace)
     with ExitStack() as stack:
         world = stack.enter_context(
             open_world(root, tally, quirks=Quirks(max_page_size=PAGE, **(quirks or {})))

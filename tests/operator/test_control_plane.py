@@ -16,7 +16,7 @@ from reconciler.operator import lease as leases
 from reconciler.server import Fault, LoggedRequest
 from tests.faults.tally import Tally
 from tests.faults.world import NEW, write_catalog
-from tests.operator.conftest import eventually, installed_plane
+from tests.operator.conftest import eventually, installed_plane, quiet
 from tests.operator.gate import GONE, Asked, Gate, gate
 from tests.operator.plane import Plane
 from tests.operator.replicas import TERM, Replica, Stage, stage
@@ -79,7 +79,7 @@ def test_what_was_deleted_before_the_history_of_a_watch_is_noticed(here: Stage, 
         return GONE
 
     with door.answering(gone):
-        eventually(lambda: quiet(here), lambda: f"a deleted resource is looked at\n{here.logs()}")
+        left_alone(here)
     assert len(told) == 3
     ended_well(here, first)
 
@@ -125,14 +125,13 @@ def changed_meanwhile(here: Stage) -> None:
 def seen_afterwards(here: Stage, seconds: float = 20) -> None:
     here.becomes("Ready", "Suspended", seconds)
     here.becomes("Synced", "PlanPending", seconds, "later")
-    eventually(lambda: quiet(here), lambda: f"a deleted resource is looked at\n{here.logs()}")
+    left_alone(here)
 
 
-def quiet(here: Stage) -> bool:
-    """Whether nobody looks at the service for longer than the interval of the resource that was deleted."""
-    count = len(here.world.server.log)
-    time.sleep(2.5)
-    return len(here.world.server.log) == count
+def left_alone(here: Stage) -> None:
+    """The deleted resource, which was looked at each second, is not any more."""
+    gone = "a deleted resource is looked at\n"
+    eventually(lambda: quiet(here.world.server, 2.5), lambda: gone + here.logs(), 30)
 
 
 def few(asked: list[Asked], seconds: float) -> None:
@@ -166,7 +165,7 @@ def test_the_api_server_is_restarted_in_the_middle_of_an_apply(
     here.is_done()
     here.becomes("Synced", "InSync", 30)
     eventually(lambda: "Applied" in here.events(), here.logs)
-    eventually(lambda: quiet(here), lambda: f"a deleted resource is looked at\n{here.logs()}", 30)
+    left_alone(here)
     few(door.since(began), time.time() - began)
     ended_well(here, first)
 

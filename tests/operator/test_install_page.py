@@ -1,4 +1,4 @@
-"""``docs/operator-install.md``: its YAML, the folders that it names, and the health checks of Flux and Argo CD."""
+"""The operator's pages: their YAML, the folders that they name, and the health checks of Flux and Argo CD."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.operator.conftest import World
 from tests.operator.plane import Plane
 
 DOCS = ROOT / "docs"
-PAGES = (DOCS / "operator.md", DOCS / "operator-install.md")
-PAGE = PAGES[1].read_text(encoding="utf-8")
+PAGES = sorted(DOCS.glob("operator*.md"))
+PAGE = (DOCS / "operator-install.md").read_text(encoding="utf-8")
 
 #: What the reasons of Ready are to Flux (kstatus) and to Argo CD.
 HEALTH = {"True": ("current", "Healthy"), "False": ("failed", "Degraded"), "Unknown": ("", "Progressing")}
@@ -135,7 +135,9 @@ def test_to_argo_cd_a_new_or_changed_resource_is_in_progress(resource: dict[str,
 def test_what_is_applied_from_git_exists_in_this_repository() -> None:
     (release,) = of_kind("HelmRelease")
     assert (ROOT / release["spec"]["chart"]["spec"]["chart"]).resolve() == CHART
-    for text in re.findall(r"(?<![\w/])deploy/[\w./-]+", PAGE + PAGES[0].read_text(encoding="utf-8")):
+    for text in re.findall(
+        r"(?<![\w/])deploy/[\w./-]+", "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    ):
         assert (ROOT / text.rstrip(".")).exists(), text
 
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,14 +60,11 @@ def is_renewal(entry: LoggedRequest) -> bool:
 def test_killed_at_a_request_and_taken_over(
     cluster: Plane, tmp_path: Path, tally: Tally, number: int, when: When
 ) -> None:
-    def kill(disk: str, lag: str) -> None:
-        root = tmp_path / f"{disk}-{lag}"
-        with stage(replace(cluster, session=Session()), root, tally, LAGS[lag]) as here:
-            first, second = pair(here, disk)
-            killed_in_apply(here, first, Killer(here.world.server, number, when))
-            taken_over(here, first, second)
+    def kill(here: Stage, first: Replica, second: Replica) -> None:
+        killed_in_apply(here, first, Killer(here.world.server, number, when))
+        taken_over(here, first, second)
 
-    side_by_side(kill)
+    side_by_side(cluster, tmp_path, tally, kill)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +106,32 @@ def test_killed_while_it_removes_the_sessions_of_a_deleted_resource(
 ) -> None:
     """At each call that deletes: six sessions and the lock."""
 
-    def kill(disk: str, lag: str) -> None:
-        root = tmp_path / f"{disk}-{lag}"
-        with stage(replace(cluster, session=Session()), root, tally, LAGS[lag]) as here:
-            first, second = pair(here, disk)
-            here.add(deletionPolicy="Delete")
-            here.becomes("Synced", "InSync")
-            killer = Killer(here.world.server, number, when, "delete_session")
-            killed(here, first, killer, lambda: here.cluster.call("DELETE", here.path()))
-            second.says("leading")
-            eventually(lambda: here.cluster.send("GET", here.path()).status_code == 404, here.logs, 30)
-            assert second.end() == 0
-            never_both(here, first, second)
-            here.world.want([])
-            here.judge()
+    def kill(here: Stage, first: Replica, second: Replica) -> None:
+        here.add(deletionPolicy="Delete")
+        here.becomes("Synced", "InSync")
+        killer = Killer(here.world.server, number, when, "delete_session")
+        killed(here, first, killer, lambda: here.cluster.call("DELETE", here.path()))
+        second.says("leading")
+        eventually(lambda: here.cluster.send("GET", here.path()).status_code == 404, here.logs, 30)
+        assert second.end() == 0
+        never_both(here, first, second)
+        here.world.want([])
+        here.judge()
 
-    side_by_side(kill)
+    side_by_side(cluster, tmp_path, tally, kill)
 
 
-def side_by_side(kill: Callable[[str, str], None]) -> None:
+def side_by_side(
+    cluster: Plane, folder: Path, tally: Tally, kill: Callable[[Stage, Replica, Replica], None]
+) -> None:
     """With each disk and each lag: most of the time is spent waiting for the lease to expire."""
+
+    def play(disk: str, lag: str) -> None:
+        with stage(replace(cluster, session=Session()), folder / f"{disk}-{lag}", tally, LAGS[lag]) as here:
+            kill(here, *pair(here, disk))
+
     with ThreadPoolExecutor() as pool:
-        for one in [pool.submit(kill, disk, lag) for disk in DISKS for lag in LAGS]:
+        for one in [pool.submit(play, disk, lag) for disk in DISKS for lag in LAGS]:
             one.result()
 
 
@@ -170,41 +169,6 @@ def killed(here: Stage, replica: Replica, killer: Killer, by: Callable[[], objec
     assert replica.process.wait(10) == -9
     assert not here.world.duplicates()
     return at
-
-
-def test_a_replica_that_was_suspended_writes_nothing_when_it_wakes(
-    cluster: Plane, tmp_path: Path, tally: Tally
-) -> None:
-    """It stops in the middle of an apply, is taken over, and goes on: its lease, its lock and its plan are old."""
-    with stage(cluster, tmp_path, tally) as here:
-        first, second = pair(here, "empty")
-        stopped = suspended_in_apply(here, first, "create_session", 2)
-        here.is_done()
-        here.becomes("Synced", "InSync")
-        os.kill(first.process.pid, signal.SIGCONT)
-        first.says("the lease was lost")
-        assert first.process.wait(10) == 1
-        assert [one for one in here.writes(first) if one.time > stopped] == []
-        never_both(here, first, second, until=stopped)
-        assert second.end() == 0
-        here.judge()
-
-
-def suspended_in_apply(here: Stage, replica: Replica, operation: str, number: int) -> float:
-    """Add the catalog, and suspend the replica once one of its calls is carried out. Returns when (as in the log)."""
-    times: list[float] = []
-
-    def stop(entry: LoggedRequest) -> None:
-        if entry.operation == operation:
-            times.append(time.time())
-            if len(times) == number:
-                os.kill(replica.process.pid, signal.SIGSTOP)
-
-    here.world.server.after.append(stop)
-    here.add()
-    eventually(lambda: len(times) >= number, here.logs)
-    here.world.server.after.remove(stop)
-    return times[number - 1] + 0.5  # what was sent by then is on its way
 
 
 @pytest.mark.full

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,22 +12,12 @@ from reconciler.operator import lease as leases
 from reconciler.operator.cluster import Cluster
 from reconciler.operator.lease import Lease
 from tests.operator.conftest import NUMBERS, eventually
-from tests.operator.plane import ADMIN, Plane
+from tests.operator.plane import Plane
 
 
-@pytest.fixture
-def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
-        monkeypatch.setattr(leases, name, seconds)
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "lease")))
-    found = Cluster()
-    yield found
-    found.close()
-
-
-def pair(access: Cluster) -> tuple[Lease, Lease]:
+def pair(quick: Cluster) -> tuple[Lease, Lease]:
     name = f"lease-{next(NUMBERS)}"
-    return Lease(access, "default", "first", name=name), Lease(access, "default", "second", name=name)
+    return Lease(quick, "default", "first", name=name), Lease(quick, "default", "second", name=name)
 
 
 def in_thread(lease: Lease, said: list[str]) -> threading.Thread:
@@ -37,8 +26,8 @@ def in_thread(lease: Lease, said: list[str]) -> threading.Thread:
     return thread
 
 
-def test_the_second_one_takes_over_from_a_dead_one_and_never_before(access: Cluster) -> None:
-    first, second = pair(access)
+def test_the_second_one_takes_over_from_a_dead_one_and_never_before(quick: Cluster) -> None:
+    first, second = pair(quick)
     assert first.acquire(lambda _: None)
     assert first.held()
     assert first.since is None  # nobody wrote before
@@ -61,8 +50,8 @@ def test_the_second_one_takes_over_from_a_dead_one_and_never_before(access: Clus
     assert not second.held()
 
 
-def test_a_released_one_is_taken_at_once(access: Cluster) -> None:
-    first, second = pair(access)
+def test_a_released_one_is_taken_at_once(quick: Cluster) -> None:
+    first, second = pair(quick)
     assert first.acquire(lambda _: None)
     first.release()
     began = time.monotonic()
@@ -71,8 +60,8 @@ def test_a_released_one_is_taken_at_once(access: Cluster) -> None:
     second.release()
 
 
-def test_who_loses_it_is_told_and_writes_no_more(access: Cluster, cluster: Plane) -> None:
-    first, _ = pair(access)
+def test_who_loses_it_is_told_and_writes_no_more(quick: Cluster, cluster: Plane) -> None:
+    first, _ = pair(quick)
     assert first.acquire(lambda _: None)
     path = leases.leases("default", first._name)
     cluster.patch(path, {"spec": {"holderIdentity": "somebody", "renewTime": "2026-01-01T00:00:00.000000Z"}})
@@ -82,8 +71,8 @@ def test_who_loses_it_is_told_and_writes_no_more(access: Cluster, cluster: Plane
     assert cluster.call("GET", path)["spec"]["holderIdentity"] == "somebody"
 
 
-def test_who_gives_up_waits_no_more(access: Cluster) -> None:
-    first, second = pair(access)
+def test_who_gives_up_waits_no_more(quick: Cluster) -> None:
+    first, second = pair(quick)
     assert first.acquire(lambda _: None)
     thread = in_thread(second, [])
     second.give_up()
@@ -94,11 +83,11 @@ def test_who_gives_up_waits_no_more(access: Cluster) -> None:
 
 
 def test_a_lease_that_somebody_annotates_is_kept(
-    access: Cluster, cluster: Plane, monkeypatch: pytest.MonkeyPatch
+    quick: Cluster, cluster: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, _ = pair(access)
+    first, _ = pair(quick)
     assert first.acquire(lambda _: None)
-    call, path, puts = access.call, leases.leases("default", first._name), list[str]()
+    call, path, puts = quick.call, leases.leases("default", first._name), list[str]()
 
     def annotated(method: str, *words: Any, **more: Any) -> Any:
         """Somebody annotates it between the first renewal's read and its write."""
@@ -108,7 +97,7 @@ def test_a_lease_that_somebody_annotates_is_kept(
                 cluster.patch(path, {"metadata": {"annotations": {"seen": "yes"}}})
         return call(method, *words, **more)
 
-    monkeypatch.setattr(access, "call", annotated)
+    monkeypatch.setattr(quick, "call", annotated)
     eventually(lambda: len(puts) > 2 or first.lost.is_set())
     assert first.held()
     assert cluster.call("GET", path)["metadata"]["annotations"] == {"seen": "yes"}
@@ -119,17 +108,14 @@ def test_a_missing_right_is_named_with_what_gives_it(cluster: Plane, monkeypatch
     name = f"powerless-{next(NUMBERS)}"
     meta = {"name": name, "namespace": "default"}
     cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = cluster.call("POST", f"/api/v1/namespaces/default/serviceaccounts/{name}/token", body)["status"][
-        "token"
-    ]
+    token = cluster.token(f"/api/v1/namespaces/default/serviceaccounts/{name}")
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(token, name)))
     access, said = Cluster(), list[str]()
     lease = Lease(access, "default", "first")
     thread = in_thread(lease, said)
     eventually(lambda: said != [])
     assert said[0].startswith("standing by: GET /apis/coordination.k8s.io/v1/namespaces/default/leases: ")
-    assert "(hint: kubectl apply -k deploy/kubernetes, or upgrade the Helm release; " in said[0]
+    assert "(hint: kubectl apply -k deploy/kubernetes, or upgrade the Helm release)" in said[0]
     lease.give_up()
     thread.join(5)
     access.close()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.git_server import commit
-from tests.operator.conftest import World, eventually, start
+from tests.operator.conftest import World, eventually, grant_lease, next_second, quiet, start
 from tests.operator.plane import Plane
 
 
@@ -130,10 +130,7 @@ def test_a_deleted_resource_leaves_its_sessions(here: World) -> None:
     count = len(here.writes())
     here.cluster.call("DELETE", here.path())
     assert here.cluster.send("GET", here.path()).status_code == 404
-    time.sleep(1.5)
-    calls = len(here.server.log)
-    time.sleep(1.5)
-    assert len(here.server.log) == calls  # nobody looks any more
+    eventually(lambda: quiet(here.server), lambda: "it is still looked at")
     assert len(here.writes()) == count
     assert sorted(here.rows()) == ["Alice", "Bob"]
 
@@ -141,7 +138,7 @@ def test_a_deleted_resource_leaves_its_sessions(here: World) -> None:
 def test_the_younger_of_two_resources_for_one_catalog_is_in_conflict(here: World) -> None:
     here.add(mode="Apply")
     here.becomes(Synced="InSync")
-    time.sleep(1.1)  # creation times have no fractions
+    next_second()
     here.write("copy", "shop", alice="Be rude.", bob="Be rude.")
     here.secret("same")  # another Secret for the same account
     here.add("copy", mode="Apply", accountRef={"name": "same"})
@@ -165,6 +162,21 @@ def test_two_catalogs_of_an_account_are_no_conflict(here: World) -> None:
     here.becomes(Synced="InSync")
     here.becomes("cafe", Synced="InSync")
     assert sorted(here.rows()) == ["Alice", "Bob", "Carol"]
+
+
+def test_resources_come_and_go_beside_one_that_is_left_alone(here: World) -> None:
+    here.write("cafe", "cafe", carol="Be quick.")
+    here.add(mode="Apply", interval="1h")
+    here.becomes(Synced="InSync")
+    here.add("cafe", mode="Apply", interval="1h")
+    here.becomes("cafe", Synced="InSync")
+    here.spec("cafe", mode="Observe")
+    here.becomes("cafe", Synced="InSync")
+    here.cluster.call("DELETE", here.path("cafe"))
+    here.write(alice="Be kinder.", bob="Be brief.")
+    eventually(lambda: here.rows()["Alice"].prompt == "Be kinder.")
+    log = here.operator.log.read_text()
+    assert log.count(f"{here.namespace}/shop revision:") == 2  # the first one and the edited one
 
 
 def test_without_its_secret_a_resource_waits(here: World) -> None:
@@ -211,7 +223,7 @@ def test_the_annotation_asks_for_a_look(here: World) -> None:
 def test_a_second_operator_stands_by_and_takes_over(cluster: Plane, tmp_path: Path, here: World) -> None:
     """In a namespace of its own, with a lease of its own: two operators, and the first one ends."""
     words = (f"--namespace={here.namespace}", f"--lease-namespace={here.namespace}")
-    rights(cluster, here.namespace)
+    grant_lease(cluster, here.namespace)
     first = start(cluster, tmp_path / "first", *words)
     eventually(lambda: "leading" in first.log.read_text())
     second = start(cluster, tmp_path / "second", *words)
@@ -224,15 +236,6 @@ def test_a_second_operator_stands_by_and_takes_over(cluster: Plane, tmp_path: Pa
     finally:
         first.kill()
         second.kill()
-
-
-def rights(cluster: Plane, namespace: str) -> None:
-    """The rights to a lease, in another namespace."""
-    from tests.operator.conftest import documents
-
-    for document in documents("rbac.yaml"):
-        if document["kind"] in ("Role", "RoleBinding"):
-            cluster.create(document, namespace)
 
 
 def test_a_catalog_in_git_follows_its_branch(here: World, repositories: tuple[Path, str]) -> None:

@@ -94,8 +94,10 @@ def test_what_a_guard_refuses_is_stored_in_the_mode_apply_too(here: World) -> No
 def without_the_right(cluster: Plane) -> Iterator[None]:
     rules = cluster.call("GET", ROLE)["rules"]
     cluster.patch(ROLE, {"rules": [one for one in rules if one["resources"] != ["personaplans"]]})
-    yield
-    cluster.patch(ROLE, {"rules": rules})
+    try:
+        yield
+    finally:
+        cluster.patch(ROLE, {"rules": rules})
 
 
 @contextmanager
@@ -110,8 +112,10 @@ def with_a_broken_webhook(cluster: Plane) -> Iterator[None]:
     }
     path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
     cluster.call("POST", path, {"metadata": {"name": "nobody"}, "webhooks": [webhook]})
-    yield
-    cluster.call("DELETE", f"{path}/nobody")
+    try:
+        yield
+    finally:
+        cluster.call("DELETE", f"{path}/nobody")
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ from reconciler.operator.unexpected import in_sentences, survived
 from reconciler.server import LoggedRequest, RunningServer
 from tests.faults.tally import Tally
 from tests.git_server import GitServer, commit, serving
-from tests.operator.conftest import NUMBERS, OTHER, World, documents, eventually, follow, start
+from tests.operator.conftest import NUMBERS, OTHER, World, documents, eventually, follow, next_second, start
 from tests.operator.plane import ADMIN, Plane, free_port
-from tests.operator.replicas import stage
+from tests.operator.replicas import never_both, stage
 from tests.support import API_KEY
 
 # A process that is suspended
@@ -45,6 +45,7 @@ class Suspender:
 
     def __init__(self, server: RunningServer, operation: str, nth: int, pid: int) -> None:
         self.struck = threading.Event()
+        self.at = 0.0  # as in the log of the service
         self._operation, self._left, self._pid = operation, nth, pid
         server.before.append(self._see)
 
@@ -52,6 +53,7 @@ class Suspender:
         self._left -= entry.operation == self._operation
         if not self._left and not self.struck.is_set():
             os.kill(self._pid, signal.SIGSTOP)
+            self.at = time.time()
             self.struck.set()
 
 
@@ -84,6 +86,7 @@ def test_a_suspended_process_writes_nothing_after_another_one_took_over(
         assert first.said("the lease was lost")
         eventually(lambda: not list(here.world.differences()), here.logs, 30)
         assert here.writes(first)[before:] == []
+        never_both(here, first, second, until=suspender.at + 0.5)  # what was sent by then was on its way
         assert second.end() == 0
         assert "Traceback" not in here.logs()
         here.judge()
@@ -176,7 +179,7 @@ def in_conflict(alone: World, root: Path, url: str, repositories: Path) -> None:
     alone.add(mode="Apply", source={"git": {"url": f"{url}/personas/.git", "ref": "main"}})
     first = follow(alone, root / "first")
     alone.becomes(Synced="InSync")
-    time.sleep(1.1)  # creation times have no fractions
+    next_second()
     alone.write("copy", "shop", alice="Be rude.")
     alone.add("copy", mode="Apply", accountRef={"name": "same"})
     alone.becomes("copy", Ready="Conflict")

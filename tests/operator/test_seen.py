@@ -14,12 +14,11 @@ from reconciler.operator.conditions import REASONS
 from reconciler.operator.overview import Overview
 from reconciler.operator.shards import WHOLE
 from reconciler.web import HEADER
-from tests.operator.conftest import Operator, World, eventually, start
+from tests.operator.conftest import Operator, World, eventually, grant_lease, start
 from tests.operator.plane import Plane, free_port
-from tests.operator.test_operator import rights
 
 LEADING = 'reconciler_operator_leading{shard="0/1"}'
-PAGE = Path(__file__).parents[2] / "docs" / "operator.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operator-running.md"
 
 
 def get(operator: Operator, path: str) -> requests.Response:
@@ -90,7 +89,7 @@ def test_the_page_shows_the_plan_and_leaves_approvals_to_the_resource(here: Worl
 def test_a_standby_is_live_and_ready_and_knows_no_resource(
     here: World, cluster: Plane, tmp_path: Path
 ) -> None:
-    rights(cluster, here.namespace)
+    grant_lease(cluster, here.namespace)
     words = (f"--namespace={here.namespace}", f"--lease-namespace={here.namespace}")
     first = start(cluster, tmp_path / "first", *words)
     eventually(lambda: status(first, "/readyz") == 200)

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,17 @@ from reconciler.operator.cluster import Cluster
 from reconciler.operator.lease import Lease
 from reconciler.operator.resource import Account
 from reconciler.operator.shards import HANDED_OVER, WHOLE, Accounts, Shard, count_of_lease, parse_shard
-from tests.operator.conftest import NUMBERS, OTHER, Operator, World, documents, eventually, follow
-from tests.operator.plane import ADMIN, Plane
+from tests.operator.conftest import (
+    NUMBERS,
+    OTHER,
+    Operator,
+    World,
+    documents,
+    eventually,
+    follow,
+    next_second,
+)
+from tests.operator.plane import Plane
 from tests.support import API_KEY
 
 
@@ -138,16 +146,6 @@ def test_a_new_key_moves_nothing() -> None:
 
 
 @pytest.fixture
-def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
-        monkeypatch.setattr(leases, name, seconds)
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "shards")))
-    found = Cluster()
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def namespace(cluster: Plane) -> str:
     found = f"shards-{next(NUMBERS)}"
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found}})
@@ -157,8 +155,8 @@ def namespace(cluster: Plane) -> str:
 class Waiting:
     """A process that waits for its Lease."""
 
-    def __init__(self, access: Cluster, namespace: str, name: str, shard: Shard) -> None:
-        self.lease = Lease(access, namespace, name, shard)
+    def __init__(self, quick: Cluster, namespace: str, name: str, shard: Shard) -> None:
+        self.lease = Lease(quick, namespace, name, shard)
         self.said: list[str] = []
         self.thread = threading.Thread(target=self.lease.acquire, args=(self.said.append,), daemon=True)
         self.thread.start()
@@ -168,20 +166,18 @@ class Waiting:
         return not self.thread.is_alive() and self.lease.held()
 
 
-def test_shards_of_one_number_lead_side_by_side(access: Cluster, namespace: str) -> None:
-    both = [Waiting(access, namespace, f"p{index}", Shard(index, 2)) for index in range(2)]
+def test_shards_of_one_number_lead_side_by_side(quick: Cluster, namespace: str) -> None:
+    both = [Waiting(quick, namespace, f"p{index}", Shard(index, 2)) for index in range(2)]
     eventually(lambda: all(one.leads for one in both))
     assert [one.lease.since for one in both].count(None) == 2  # nobody wrote before
     for one in both:
         one.lease.release()
 
 
-def test_another_number_of_shards_waits_until_the_old_ones_have_ended(
-    access: Cluster, namespace: str
-) -> None:
-    old = Waiting(access, namespace, "old", WHOLE)
+def test_another_number_of_shards_waits_until_the_old_ones_have_ended(quick: Cluster, namespace: str) -> None:
+    old = Waiting(quick, namespace, "old", WHOLE)
     eventually(lambda: old.leads)
-    new = [Waiting(access, namespace, f"new-{index}", Shard(index, 2)) for index in range(2)]
+    new = [Waiting(quick, namespace, f"new-{index}", Shard(index, 2)) for index in range(2)]
     eventually(lambda: all(one.said for one in new))
     assert new[0].said == [
         f"standing by: old holds the lease {namespace}/reconciler-operator: 1 shard, and here are 2"
@@ -193,7 +189,7 @@ def test_another_number_of_shards_waits_until_the_old_ones_have_ended(
     assert all(one.lease.since is not None for one in new)  # so the settle time passes
 
     # Back to one: it stands by, and takes no lease, as long as the others are there.
-    again = Waiting(access, namespace, "again", WHOLE)
+    again = Waiting(quick, namespace, "again", WHOLE)
     eventually(lambda: bool(again.said))
     assert again.said[0].startswith("standing by: new-")
     new[0].lease.release()
@@ -203,10 +199,10 @@ def test_another_number_of_shards_waits_until_the_old_ones_have_ended(
     again.lease.release()
 
 
-def test_two_numbers_that_start_at_once_never_both_lead(access: Cluster, namespace: str) -> None:
+def test_two_numbers_that_start_at_once_never_both_lead(quick: Cluster, namespace: str) -> None:
     for _ in range(3):
-        small = Waiting(access, namespace, "small", WHOLE)
-        large = Waiting(access, namespace, "large", Shard(1, 3))
+        small = Waiting(quick, namespace, "small", WHOLE)
+        large = Waiting(quick, namespace, "large", Shard(1, 3))
         eventually(lambda: small.leads or large.leads)  # noqa: B023 - called at once
         both = [small.leads and large.leads for _ in range(20) if not threading.Event().wait(0.02)]
         assert not any(both)
@@ -217,10 +213,10 @@ def test_two_numbers_that_start_at_once_never_both_lead(access: Cluster, namespa
 
 
 def test_who_was_suspended_has_lost_its_lease_even_if_nobody_took_it(
-    access: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+    quick: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another number of shards may lead by now, with a lease of another name."""
-    old = Waiting(access, namespace, "old", WHOLE)
+    old = Waiting(quick, namespace, "old", WHOLE)
     eventually(lambda: old.leads)
     clocks = leases._clocks
     # The machine was suspended, and only one of the clocks went on.
@@ -231,10 +227,10 @@ def test_who_was_suspended_has_lost_its_lease_even_if_nobody_took_it(
     old.lease.release()
 
 
-def test_a_deleted_lease_is_no_free_one(access: Cluster, cluster: Plane, namespace: str) -> None:
-    first = Waiting(access, namespace, "first", WHOLE)
+def test_a_deleted_lease_is_no_free_one(quick: Cluster, cluster: Plane, namespace: str) -> None:
+    first = Waiting(quick, namespace, "first", WHOLE)
     eventually(lambda: first.leads)
-    second = Waiting(access, namespace, "second", WHOLE)
+    second = Waiting(quick, namespace, "second", WHOLE)
     eventually(lambda: bool(second.said))
     for _ in range(5):
         cluster.send("DELETE", leases.leases(namespace, "reconciler-operator"))
@@ -293,7 +289,7 @@ def test_two_operators_share_the_accounts(alone: World, shards: list[Operator]) 
     alone.becomes(Synced="InSync")
     alone.becomes("cafe", Synced="InSync")
     alone.becomes("ghost", Ready="AccountMissing")
-    time.sleep(1.1)  # creation times have no fractions
+    next_second()
     alone.add("copy", mode="Apply", accountRef={"name": twin})
     alone.becomes("copy", Ready="Conflict")
     assert sorted(row.name for row in alone.server.store.sessions()) == ["Alice", "Carol"]
