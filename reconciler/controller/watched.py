@@ -356,9 +356,9 @@ class Watched:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
 
-    def settles(self, seconds: float) -> None:
+    def settles(self, seconds: float, waits_for: str) -> None:
         """Write nothing until the list shows what an earlier run created, or that would be created twice."""
-        self.held(seconds, "the list, which may lag behind what an earlier run created")
+        self.held(seconds, waits_for)
         self.settles_at = self.held_until
 
     def held(self, seconds: float, waits_for: str) -> None:
@@ -443,7 +443,7 @@ class Watched:
                 next_look=next_look,
                 runs=self._runs,
             )
-        self._announcer.plan(self.pending, self._status.reason)
+        self._announcer.plan(self.pending, reason if hold is None else f"waits for {hold.waits_for}")
         self._announcer.trouble(trouble, self.account_trouble)
 
     def _pending_plan(self, hold: Hold | None, now: datetime) -> PendingPlan | None:

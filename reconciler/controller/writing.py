@@ -38,6 +38,10 @@ _ASK_AGAIN: Final = 2.0
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
 
+#: What is waited for before something is created.
+_LIST: Final = "the list, which may lag behind what an earlier run created"
+_OTHER: Final = "the process that had this account until now, which may still finish what it has begun"
+
 
 @dataclass(frozen=True, slots=True)
 class Hands:
@@ -226,11 +230,12 @@ def _lags(one: Watched, hands: Hands) -> bool:
         "endpoint": hands.client.endpoint.name,
     }
     settle = _settle_of(one.settings, hands.client)
-    left = lag_left(one.facts().entries, scope, settle)
+    left, waits_for = lag_left(one.facts().entries, scope, settle), _LIST
     if hands.rule.since is not None:  # what another process created then is not in our journal
-        left = max(left, hands.rule.since + settle - hands.clock.monotonic())
+        alone_in = hands.rule.since - hands.clock.monotonic()
+        left, waits_for = max(left, alone_in + settle), _OTHER if alone_in > 0 else _LIST
     if left > 0:
-        one.settles(left)
+        one.settles(left, waits_for)
     return left > 0
 
 

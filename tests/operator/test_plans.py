@@ -86,6 +86,8 @@ def test_what_a_guard_refuses_is_stored_in_the_mode_apply_too(here: World) -> No
     found = here.cluster.call("GET", place(here.namespace))
     assert found["changes"] == "1 to delete"
     assert "Refused [max_deletes]" in found["text"]
+    assert 'to allow it: `policy: {maxDeletes: "1"}` in its spec' in found["text"]
+    assert "--max-deletes" not in found["text"]
 
 
 @contextmanager
@@ -122,7 +124,7 @@ def with_a_broken_webhook(cluster: Plane) -> Iterator[None]:
         (
             without_the_right,
             'cannot patch resource "personaplans".* '
-            r"\(hint: kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml\)",
+            r"\(hint: kubectl apply -k deploy/kubernetes, or upgrade the Helm release\)",
         ),
         (with_a_broken_webhook, 'failed calling webhook "nobody.example.com"'),
     ],

@@ -27,7 +27,8 @@ from reconciler.errors import ExitCode, ReconcilerError
     "--lease-namespace",
     metavar="NAME",
     default="",
-    help="The namespace of the lease that elects the one process that writes. Default: that of the pod.",
+    help="The namespace of the lease that elects the one process that writes. Default: that of the pod, "
+    "or of the kubeconfig.",
 )
 @click.option(
     "--shard",
