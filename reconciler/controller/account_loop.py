@@ -260,7 +260,9 @@ class AccountLoop:
         looked = [one for one in self.watched if one.revision is not None and not one.settings.suspended]
         began = self._clock.monotonic()
         interval = min((one.settings.interval for one in looked), default=_LONGEST)
-        self._next_look = began + interval * (1 - abs(self._spread()) / 10)
+        if self._next_look == 0:  # from then on, not all accounts are looked at in one moment
+            interval *= 1 - abs(self._spread()) / 2
+        self._next_look = began + interval
         for one in looked:
             one.asked = False
             one.show("Listing")
@@ -347,7 +349,9 @@ class AccountLoop:
             return False
         if one.to_write() is None:
             one.standing_by("")
-        if not one.to_confirm() and (one.to_write() is None or one.hold() is not None):
+        # If what holds it back is over by the end of the look, the next look follows at once.
+        one.held_back = one.hold() is not None
+        if not one.to_confirm() and (one.to_write() is None or one.held_back):
             one.write_trouble = None
             return False
         if one.look_trouble is not None or one.misplaced is not None:

@@ -95,7 +95,7 @@ class Watched:
         self._announcer = Announcer(self.say)
         self._runs: tuple[RunStatus, ...] = ()
         self._lock = threading.Lock()
-        self._was_held = False  # something kept the plan from being written
+        self._was_held = self.held_back = False  # something kept the plan from being written
         self._status = WatchedStatus(
             name=settings.name,
             catalog="",
@@ -411,7 +411,7 @@ class Watched:
     def publish(self, next_look: datetime | None) -> None:
         """Set the status after a look, and announce what is new."""
         hold = self.hold()
-        self._was_held = hold is not None and self.to_write() is not None
+        self._was_held = (hold is not None or self.held_back) and self.to_write() is not None
         trouble = self.account_trouble or self.load_trouble or self.write_trouble or self.look_trouble
         state: State = "InSync" if hold is None else hold.state
         reason = "" if hold is None else f"waits for {hold.waits_for}"

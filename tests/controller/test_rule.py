@@ -21,6 +21,24 @@ def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
         assert shop(controller).state == "InSync"
 
 
+def test_a_lease_that_is_renewed_late_is_waited_for(here: World) -> None:
+    answers = iter([False])
+    rule = Rule(holding=lambda: next(answers, True))
+    with here.controller(here.watched(mode="apply", interval=300.0), rule=rule) as controller:
+        here.turn(controller)
+        assert shop(controller).reason == "waits for the lease, which was not renewed in time"
+        here.turn(controller, 5)
+        assert shop(controller).state == "InSync"
+
+
+def test_what_ends_within_a_look_is_not_waited_for_until_the_next_one(here: World) -> None:
+    answers = iter(["somebody else"])
+    rule = Rule(forbids=lambda status: next(answers, ""))
+    with here.controller(here.watched(mode="apply", interval=300.0), rule=rule) as controller:
+        here.turn(controller, 1)
+        assert shop(controller).state == "InSync"
+
+
 def test_a_lease_that_is_lost_within_a_run_ends_it(here: World) -> None:
     left = 12
 
@@ -30,7 +48,9 @@ def test_a_lease_that_is_lost_within_a_run_ends_it(here: World) -> None:
         return left > 0
 
     here.write(**{f"p{number}": "Be kind." for number in range(9)})
-    with here.controller(here.watched(mode="apply"), rule=Rule(holding=holding)) as controller:
+    one_by_one = [here.account(parallelism=1)]
+    rule = Rule(holding=holding)
+    with here.controller(here.watched(mode="apply"), accounts=one_by_one, rule=rule) as controller:
         here.turn(controller)
     assert 0 < len(here.writes()) < 9
     assert shop(controller).runs[0].exit_code != 0

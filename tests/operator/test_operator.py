@@ -148,6 +148,21 @@ def test_two_catalogs_of_an_account_are_no_conflict(here: World) -> None:
     assert sorted(here.rows()) == ["Alice", "Bob", "Carol"]
 
 
+def test_resources_come_and_go_beside_one_that_is_left_alone(here: World) -> None:
+    here.write("cafe", "cafe", carol="Be quick.")
+    here.add(mode="Apply", interval="1h")
+    here.becomes(Synced="InSync")
+    here.add("cafe", mode="Apply", interval="1h")
+    here.becomes("cafe", Synced="InSync")
+    here.spec("cafe", mode="Observe")
+    here.becomes("cafe", Synced="InSync")
+    here.cluster.call("DELETE", here.path("cafe"))
+    here.write(alice="Be kinder.", bob="Be brief.")
+    eventually(lambda: here.rows()["Alice"].prompt == "Be kinder.")
+    log = here.operator.log.read_text()
+    assert log.count(f"{here.namespace}/shop revision:") == 2  # the first one and the edited one
+
+
 def test_without_its_secret_a_resource_waits(here: World) -> None:
     here.add(mode="Apply", accountRef={"name": "later"})
     here.becomes(Ready="AccountMissing")
