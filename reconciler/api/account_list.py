@@ -9,11 +9,11 @@ further looks read the whole list.
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from reconciler.api.account_rows import AccountRows, Keeps, View, is_known
 from reconciler.api.changes import (
@@ -26,12 +26,13 @@ from reconciler.api.changes import (
     calls_of_listing,
     find_changes,
 )
-from reconciler.api.client import Client
+from reconciler.api.client import Client, Reply
 from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
 from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
+from reconciler.contract import Operation
 from reconciler.domain import Keep, Listing, LiveSession, Snapshot
 from reconciler.ownership.account import make_account
 
@@ -91,6 +92,8 @@ class AccountList:
         self._listing: Listing | None = None
         self._version = 0  # of the list: another number after every change
         self._open = 0  # how many sessions have stamps that are not closed, as far as the last look showed
+        self._deleted: deque[int] = deque()  # by this program, since the last look
+        self._excused: dict[int, float] = {}  # what was deleted lately, and when: it may still be listed
         self._slices = _ClientSlices(client)
         self._ordered = False  # whether it was seen that the service orders by the latest change
         self._doubts = 0
@@ -142,6 +145,13 @@ class AccountList:
         """The sessions that the server finds for a name; see :class:`reconciler.api.lister.Lister`."""
         return list_collecting(self._client, name=name, keep=keep)
 
+    def called(self, operation: Operation, fields: Mapping[str, Any], reply: Reply) -> None:
+        """Take note of what this program deletes itself, so that no look has to search for it. It is an
+        :data:`reconciler.api.client.Observer`."""
+        number = fields.get("session_id")
+        if operation.name == "delete_session" and reply.error is None and isinstance(number, int):
+            self._deleted.append(number)
+
     def calls(self, sessions: int) -> int:
         """About how many calls a look takes: few, if it reads the changes alone."""
         pages = 1 + sessions // self._client.contract.operation("list_sessions").page_size
@@ -149,6 +159,7 @@ class AccountList:
 
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
         rows, closing = self._rows, self._closing
+        self._forget_deleted()
         # A short list is read in one call.
         cheap = self.deltas == "on" and closing.closed is not None and not full
         if rows is None or not cheap or self._is_short(rows) or self._would_take_longer(rows):
@@ -180,7 +191,7 @@ class AccountList:
         closes = self.deltas == "on" and (full or closed is None or (due is not None and due > closed))
         first = self._latest(1) if closes and not (before and self._is_short(before)) else None
         ends = closed if first is None else self._closing.closes(due, first.stamps[0])
-        reading = _Reading(self._client, self._keeps(began), before, closed, ends)
+        reading = _Reading(self._client, self._keeps(began), before, closed, ends, self._excused)
         found = list_anew(self._client, reading.keep, on_rows)
         if self.deltas == "on" and reading.unstamped:
             self._switch_off(_UNSTAMPED)
@@ -238,6 +249,19 @@ class AccountList:
 
     def _is_short(self, rows: AccountRows) -> bool:
         return len(rows.seen.ids) <= self._slices.most
+
+    def _forget_deleted(self) -> None:
+        """Remove what this program has deleted since the last look. If it is still there, the count tells."""
+        now, gone = self._clock(), []
+        while self._deleted:
+            gone.append(self._deleted.popleft())
+        self._excused = {
+            one: at for one, at in self._excused.items() if (now - at) * 1e6 <= self._closing.margin
+        }
+        self._excused |= dict.fromkeys(gone, now)
+        if gone and self._rows is not None and self._rows.update({}, gone):
+            self._version += 1
+            self._top = None
 
     def _would_take_longer(self, rows: AccountRows) -> bool:
         """Whether so many sessions have to be read again that the whole list takes no more calls."""
@@ -300,7 +324,9 @@ class _Reading:
         before: AccountRows | None,
         closed: Stamp | None,
         closes: Stamp | None,
+        excused: Collection[int],
     ) -> None:
+        self._excused = excused
         self.open = 0
         self.keeps = Keeps(keeps)
         self.top: Stamp | None = None
@@ -332,6 +358,8 @@ class _Reading:
         """Compare a session that cannot have changed since."""
         assert self._before is not None
         old = self._before.seen.row(live.session_id)
+        if old is None and live.session_id in self._excused:
+            return
         if old is None:
             self.missed = f"#{live.session_id} is listed, and its updated_at says that it was there before"
         elif _face(old) != _face(row) and _face(old) != _face(self._old_keeps.smallest(live)):

@@ -141,6 +141,9 @@ class Closing:
 class Known:
     """What is known of the list: the ids, growing; the latest stamp, and the highest one that is closed.
 
+    ``top`` is None if the session on top may be one that is known to be deleted. Any change since is above the closed
+    stamps all the same.
+
     ``margin`` is in microseconds.
     """
 
@@ -208,7 +211,8 @@ class _Looking:
         if not _holds(ids, newest.ids[0]):
             raise _InconsistentError(f"#{newest.ids[0]} is new, but not among the latest changes")
         gone = self._gone(ids, last.count)
-        as_known = (newest.count, newest.ids[0], last.stamps[0]) == (last.count, ids[-1], known.top)
+        as_known = (newest.count, newest.ids[0]) == (last.count, ids[-1])
+        as_known &= known.top in (None, last.stamps[0])
         if not changed and not gone and not as_known:
             raise _InconsistentError(
                 "nothing has changed, but the newest session or the latest change is another"

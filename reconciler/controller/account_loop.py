@@ -441,6 +441,7 @@ class AccountLoop:
             client.observe(self._on_call(self.mark))
         self._key, self._client = key, client
         self._list = AccountList(client, clock=self._clock.monotonic, full_interval=account.full_interval)
+        client.observe(self._list.called)
 
     @property
     def key_refused(self) -> bool:

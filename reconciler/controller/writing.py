@@ -32,8 +32,8 @@ from reconciler.state import make_salt, open_state
 #: broken by hand goes on as long.
 _RENEW: Final = 10.0
 
-#: How long to wait for the right to write (seconds), if a renewal comes late.
-_RENEWAL: Final = 2.0
+#: When to ask again whether this process may write (seconds).
+_ASK_AGAIN: Final = 2.0
 
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
@@ -64,8 +64,8 @@ def write(one: Watched, hands: Hands) -> bool:
     chosen = one.to_write()
     if chosen is None or one.hold() is not None or _lags(one, hands):
         return False
-    if not hands.rule.holding():
-        one.held(_RENEWAL, "the lease, which was not renewed in time")
+    if not hands.rule.holding():  # perhaps a renewal is late, and no other process writes either
+        one.held(_ASK_AGAIN, "the lease, which this process does not hold now")
         return False
     settings, revision = one.settings, one.revision
     assert revision is not None

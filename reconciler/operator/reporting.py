@@ -138,12 +138,9 @@ class Reporter:
             until, waited = self._put_off.get(one.uid, (now, _AT_FIRST / 4))
             if now < until or not self._holding():
                 continue
-            stamp = fleet.stamp(one)
-            if _is_same(stamp, self._stamps.pop(one.uid, ())):
-                stamps[one.uid] = stamp
-                continue
             try:
-                if self._write_one(fleet, one):
+                stamp = fleet.stamp(one)
+                if _is_same(stamp, self._stamps.get(one.uid, ())) or self._write_one(fleet, one):
                     stamps[one.uid] = stamp
             except Exception as error:
                 if isinstance(error, ClusterError) and error.passing:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.account_list import AccountList
+from reconciler.api.client import Reply
 from reconciler.api.errors import ApiError
 from reconciler.api.listing import list_sessions
 from reconciler.domain import Keep, Snapshot
@@ -141,6 +142,54 @@ def test_a_deleted_session_takes_a_call_for_each_halving() -> None:
         account.delete(session_id)
         assert look(account, kept) <= 2 + 9 + 2
     assert kept.looks["full"] == 1
+
+
+def delete(account: Account, kept: AccountList, session_id: int) -> None:
+    """This program deletes a session."""
+    account.delete(session_id)
+    kept.called(kept._client.contract.operation("delete_session"), {"session_id": session_id}, Reply({}))
+
+
+@pytest.mark.parametrize("lag", [0.0, 2.5])
+def test_it_equals_the_truth_if_this_program_deletes_too(lag: float, steps: int, seed: int) -> None:
+    chance = random.Random(seed)
+    account = Account(random.Random(seed + 1), lag)
+    account.fill(300)
+    kept = account.kept(20)
+    for _ in range(steps):
+        if chance.random() < 0.2 and account.lives:
+            delete(account, kept, chance.choice([account.some(), max(account.lives)]))
+        else:
+            act(account, chance)
+        if chance.random() < 0.4:
+            assert listed(kept.sessions()) == account.versions()
+    assert (kept.mismatches, kept.deltas) == (0, "on")
+
+
+@pytest.mark.parametrize("session_id", [400, 1000])
+def test_what_this_program_deletes_is_not_searched(session_id: int) -> None:
+    account, kept = quiet(1000)
+    delete(account, kept, session_id)
+    look(account, kept)
+    assert account.calls == 2
+    account.calls = 0
+    look(account, kept)
+    assert account.calls == 2
+
+
+def test_a_delete_that_had_no_effect_is_found_and_no_reason_for_distrust() -> None:
+    account, kept = quiet(1000)
+    kept.called(kept._client.contract.operation("delete_session"), {"session_id": 400}, Reply({}))
+    look(account, kept)
+    assert (kept.mismatches, kept.deltas) == (0, "on")
+
+
+def test_a_delete_that_failed_changes_nothing() -> None:
+    account, kept = quiet(1000)
+    refused = Reply(None, error=ApiError("delete_session", "no"))
+    kept.called(kept._client.contract.operation("delete_session"), {"session_id": 400}, refused)
+    look(account, kept)
+    assert account.calls == 2
 
 
 def test_two_changes_within_one_second_are_both_seen() -> None:

@@ -15,8 +15,9 @@ def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
         here.turn(controller, 600)
         assert here.writes() == []
         assert here.locking == set()
+        assert shop(controller).reason == "waits for the lease, which this process does not hold now"
         held = True
-        here.turn(controller, 600)
+        here.turn(controller, 5)  # not only with the next interval
         assert shop(controller).state == "InSync"
 
 
@@ -25,7 +26,7 @@ def test_a_lease_that_is_renewed_late_is_waited_for(here: World) -> None:
     rule = Rule(holding=lambda: next(answers, True))
     with here.controller(here.watched(mode="apply", interval=300.0), rule=rule) as controller:
         here.turn(controller)
-        assert shop(controller).reason == "waits for the lease, which was not renewed in time"
+        assert shop(controller).reason == "waits for the lease, which this process does not hold now"
         here.turn(controller, 5)
         assert shop(controller).state == "InSync"
 
