@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -219,10 +218,9 @@ def stage(
                 one.kill()
 
 
-def never_both(here: Stage, first: Replica, second: Replica, until: float = inf) -> None:
-    """The second one calls only after the first one's lease ended, and writes only when the list shows all. The first
-    one made its calls ``until`` then."""
-    last = max(one.time for one in here.requests(first) if one.time < until)
+def never_both(here: Stage, first: Replica, second: Replica) -> None:
+    """The second one calls only after the first one's lease ended, and writes only when the list shows all."""
+    last = max(one.time for one in here.requests(first))
     ended = here.term * (1 - lease.RENEWED_EVERY / lease.TERM)  # it was renewed so long before, at most
     assert min(one.time for one in here.requests(second)) > last + ended
     writes = here.writes(second)

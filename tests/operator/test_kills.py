@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -170,41 +168,6 @@ def killed(here: Stage, replica: Replica, killer: Killer, by: Callable[[], objec
     assert replica.process.wait(10) == -9
     assert not here.world.duplicates()
     return at
-
-
-def test_a_replica_that_was_suspended_writes_nothing_when_it_wakes(
-    cluster: Plane, tmp_path: Path, tally: Tally
-) -> None:
-    """It stops in the middle of an apply, is taken over, and goes on: its lease, its lock and its plan are old."""
-    with stage(cluster, tmp_path, tally) as here:
-        first, second = pair(here, "empty")
-        stopped = suspended_in_apply(here, first, "create_session", 2)
-        here.is_done()
-        here.becomes("Synced", "InSync")
-        os.kill(first.process.pid, signal.SIGCONT)
-        first.says("the lease was lost")
-        assert first.process.wait(10) == 1
-        assert [one for one in here.writes(first) if one.time > stopped] == []
-        never_both(here, first, second, until=stopped)
-        assert second.end() == 0
-        here.judge()
-
-
-def suspended_in_apply(here: Stage, replica: Replica, operation: str, number: int) -> float:
-    """Add the catalog, and suspend the replica once one of its calls is carried out. Returns when (as in the log)."""
-    times: list[float] = []
-
-    def stop(entry: LoggedRequest) -> None:
-        if entry.operation == operation:
-            times.append(time.time())
-            if len(times) == number:
-                os.kill(replica.process.pid, signal.SIGSTOP)
-
-    here.world.server.after.append(stop)
-    here.add()
-    eventually(lambda: len(times) >= number, here.logs)
-    here.world.server.after.remove(stop)
-    return times[number - 1] + 0.5  # what was sent by then is on its way
 
 
 @pytest.mark.full
