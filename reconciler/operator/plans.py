@@ -32,7 +32,7 @@ _DIGEST: Final = f"{GROUP}/plan"
 _APPLY: Final = "application/apply-patch+yaml"
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _DETAILS: Final[tuple[Detail, ...]] = ("full", "normal", "concise")
-_FIX: Final = f"{DEFINE} -f {GRANT.rpartition(' ')[2]}"
+_FIX: Final = f"{DEFINE} && {GRANT}"
 
 
 @dataclass(frozen=True, slots=True)

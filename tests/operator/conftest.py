@@ -288,11 +288,17 @@ def repositories(served: Served) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def quick(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """The API server for leases in this process, with terms of moments."""
-    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
-        monkeypatch.setattr(leases, name, seconds)
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "leases")))
+def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The operator's client of the API server, with all rights."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "access")))
     found = Cluster()
     yield found
     found.close()
+
+
+@pytest.fixture
+def quick(access: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The same, for leases with terms of moments."""
+    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
+        monkeypatch.setattr(leases, name, seconds)
+    return access
