@@ -34,7 +34,7 @@ faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes m
 	$(BIN)/pytest -n 6 --full tests/faults
 
 faults-operator: $(STAMP)  ## kill and suspend the operator at each request, and break its control plane (needs one): takes 17 minutes
-	$(BIN)/pytest -n 2 --full tests/operator/test_kills.py tests/operator/test_control_plane.py tests/operator/test_robust.py tests/operator/test_s3.py
+	$(BIN)/pytest -n 2 --full tests/operator/test_kills.py tests/operator/test_control_plane.py tests/operator/test_suspended.py tests/operator/test_s3.py
 
 fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
 	$(BIN)/python -m tests.fuzz
