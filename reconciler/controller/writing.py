@@ -19,6 +19,7 @@ from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
+from reconciler.controller.hold import ASK_AGAIN
 from reconciler.controller.removing import removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.settings import WatchedCatalog
@@ -31,9 +32,6 @@ from reconciler.state import make_salt, open_state
 #: How often a lock is renewed (seconds): seldom enough that most runs end before, at no call. A run whose lock was
 #: broken by hand goes on as long.
 _RENEW: Final = 10.0
-
-#: When to ask again whether this process may write (seconds).
-_ASK_AGAIN: Final = 2.0
 
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
@@ -69,7 +67,7 @@ def write(one: Watched, hands: Hands) -> bool:
     if chosen is None or one.hold() is not None or _lags(one, hands):
         return False
     if not hands.rule.holding():  # perhaps a renewal is late, and no other process writes either
-        one.held(_ASK_AGAIN, "the lease, which this process does not hold now")
+        one.held(ASK_AGAIN, "the lease, which this process does not hold now")
         return False
     settings, revision = one.settings, one.revision
     assert revision is not None

@@ -19,7 +19,7 @@ from reconciler.plan.build import make_plan
 from reconciler.plan.document import plan_to_document
 from reconciler.text.timestamps import write_timestamp
 from tests.operator.conftest import CATALOGS, NUMBERS, World, documents, eventually
-from tests.operator.plane import ADMIN, Plane
+from tests.operator.plane import Plane
 from tests.support import catalog, snapshot, wanted
 
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reconciler-operator"
@@ -146,14 +146,6 @@ def test_a_plan_that_can_not_be_stored_keeps_nothing_else(
     here.write(alice="Be kinder.", bob="Be brief.")
     here.becomes(Synced="PlanPending")
     eventually(lambda: here.get()["status"]["plan"].get("where") == "personaplan/shop")
-
-
-@pytest.fixture
-def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "plans")))
-    found = Cluster()
-    yield found
-    found.close()
 
 
 def owner(namespace: str, mode: str = "Observe") -> Resource:
