@@ -33,10 +33,10 @@ charts: $(STAMP)  ## what the tests render and lint the Helm chart with: Helm it
 faults: $(STAMP)  ## crash, fail, race and starve an apply in every way: takes minutes
 	$(BIN)/pytest -n 6 --full tests/faults
 
-faults-operator: $(STAMP)  ## kill the operator at each request, and break its control plane (needs one): takes 15 minutes
-	$(BIN)/pytest -n 2 --full tests/operator/test_kills.py tests/operator/test_control_plane.py
+faults-operator: $(STAMP)  ## kill and suspend the operator at each request, and break its control plane (needs one): takes 17 minutes
+	$(BIN)/pytest -n 2 --full tests/operator/test_kills.py tests/operator/test_control_plane.py tests/operator/test_suspended.py tests/operator/test_s3.py
 
-fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 15 minutes
+fuzz: $(STAMP)  ## give 100,000 mutated files to the commands that read them: takes 20 minutes
 	$(BIN)/python -m tests.fuzz
 
 pictures: $(STAMP)  ## first screens of ten plans and of a watcher, into .pictures, and those of the documentation (needs Chromium)

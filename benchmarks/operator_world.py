@@ -6,7 +6,6 @@ Everything ends with the block, and nothing is left.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import sqlite3
@@ -169,11 +168,7 @@ class World:
     def secret(self, name: str, account: Account, key: str) -> None:
         """Create a Secret, or change its key."""
         data = {"endpoint": account.url, "key": key, "contract": self.contract}
-        coded = {one: base64.b64encode(text.encode()).decode() for one, text in data.items()}
-        meta = {"name": name, "namespace": NAMESPACE}
-        made = self.plane.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": coded})
-        if made.status_code == 409:
-            self.plane.patch(f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}", {"data": coded})
+        self.plane.secret(NAMESPACE, name, data)
 
     def add(self, catalog: Catalog, account: str) -> None:
         """Create the resource of a catalog."""
@@ -183,13 +178,7 @@ class World:
             "interval": f"{self.interval}s",
             "mode": "Apply",
         }
-        body = {
-            "apiVersion": "reconciler.dev/v1alpha1",
-            "kind": "PersonaCatalog",
-            "metadata": {"name": catalog.name, "namespace": NAMESPACE},
-            "spec": spec,
-        }
-        self.plane.call("POST", RESOURCES, body)
+        self.plane.catalog(NAMESPACE, catalog.name, spec)
 
     def reasons(self, kind: str) -> dict[str, str]:
         """The reason of a condition, by resource."""

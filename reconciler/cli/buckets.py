@@ -20,8 +20,8 @@ def bucket_options(function: F) -> F:
     place = click.option(
         "--archive-s3",
         metavar="s3://BUCKET/PREFIX",
-        help="Where journals and archives of the operator are kept in S3. Needs the extra `s3`. Credentials are found "
-        "as by boto3. Default: they are in the state folder only.",
+        help="The place in S3 where the operator keeps its journals and archives. Needs the extra `s3`; boto3 finds "
+        "the credentials. Default: they are in the state folder only.",
     )
     endpoint = click.option(
         "--archive-s3-endpoint",

@@ -1,4 +1,4 @@
-"""The log of ``reconciler watch``: one line an event, on stderr. No prompt is in it."""
+"""The log of ``reconciler watch``: one line for each event, on stderr. No prompt is in it."""
 
 from __future__ import annotations
 

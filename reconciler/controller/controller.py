@@ -251,6 +251,15 @@ class Controller:
         found = self._find(name)
         return None if found is None else found.status
 
+    def compares(self, name: str) -> bool:
+        """Whether looks at a catalog compare its newest valid revision with the live sessions, whatever else fails."""
+        return any(
+            one.found is not None and one.account_trouble is None and one.look_trouble is None
+            for loop in self._loops
+            for one in loop.watched
+            if one.settings.name == name
+        )
+
     @property
     def marks(self) -> frozenset[str]:
         """The marks of the accounts."""

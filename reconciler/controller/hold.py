@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.controller.clock import Clock
 from reconciler.controller.states import State
 from reconciler.controller.window import Window
 from reconciler.text.timestamps import write_timestamp
+
+#: When to ask again whether something else still forbids a write (seconds).
+ASK_AGAIN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)

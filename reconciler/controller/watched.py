@@ -19,7 +19,7 @@ from reconciler.controller.announcing import Announcer
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison, compare, only_repairs
 from reconciler.controller.events import Event, Kind
-from reconciler.controller.hold import Approval, Hold, outside_window
+from reconciler.controller.hold import ASK_AGAIN, Approval, Hold, outside_window
 from reconciler.controller.interrupted import interrupted
 from reconciler.controller.loading import Found, Revision, load_revision
 from reconciler.controller.memory import Memory
@@ -41,9 +41,6 @@ from reconciler.plan.keep import keep_for_catalog
 
 #: How many runs the status shows.
 _RUNS: Final = 10
-
-#: When to ask again whether a write is forbidden (seconds).
-_ASK_AGAIN: Final = 2.0
 
 
 class Watched:
@@ -349,16 +346,16 @@ class Watched:
         if mode == "approve" and (self.approval is None or self.approval.digest != pending.digest):
             return Hold("PlanPending", f"an approval: reconciler approve {pending.digest}")
         if why := self._forbids(self._status):
-            return Hold("PlanPending", why, now + _ASK_AGAIN)
+            return Hold("PlanPending", why, now + ASK_AGAIN)
         if (closed := outside_window(self.settings.window, self._clock)) is not None:
             return closed
         if now < self.held_until:
             return Hold("PlanPending", self.held_for, self.held_until)
         return None
 
-    def settles(self, seconds: float) -> None:
+    def settles(self, seconds: float, waits_for: str) -> None:
         """Write nothing until the list shows what an earlier run created, or that would be created twice."""
-        self.held(seconds, "the list, which may lag behind what an earlier run created")
+        self.held(seconds, waits_for)
         self.settles_at = self.held_until
 
     def held(self, seconds: float, waits_for: str) -> None:
@@ -443,7 +440,7 @@ class Watched:
                 next_look=next_look,
                 runs=self._runs,
             )
-        self._announcer.plan(self.pending, self._status.reason)
+        self._announcer.plan(self.pending, reason if hold is None else f"waits for {hold.waits_for}")
         self._announcer.trouble(trouble, self.account_trouble)
 
     def _pending_plan(self, hold: Hold | None, now: datetime) -> PendingPlan | None:

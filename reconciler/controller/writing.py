@@ -19,6 +19,7 @@ from reconciler.apply.waiting import hold_lock, lag_left, lock_holder
 from reconciler.apply.who import who
 from reconciler.controller.clock import Clock
 from reconciler.controller.comparing import Comparison
+from reconciler.controller.hold import ASK_AGAIN
 from reconciler.controller.removing import removed
 from reconciler.controller.rule import Rule
 from reconciler.controller.settings import WatchedCatalog
@@ -32,11 +33,12 @@ from reconciler.state import make_salt, open_state
 #: broken by hand goes on as long.
 _RENEW: Final = 10.0
 
-#: When to ask again whether this process may write (seconds).
-_ASK_AGAIN: Final = 2.0
-
 #: The shortest wait for another watcher's lock (seconds): a look at it takes calls.
 _STANDBY: Final = 30.0
+
+#: What is waited for before something is created.
+_LIST: Final = "the list, which may lag behind what an earlier run created"
+_OTHER: Final = "the process that had this account until now, which may still finish what it has begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def write(one: Watched, hands: Hands) -> bool:
     if chosen is None or one.hold() is not None or _lags(one, hands):
         return False
     if not hands.rule.holding():  # perhaps a renewal is late, and no other process writes either
-        one.held(_ASK_AGAIN, "the lease, which this process does not hold now")
+        one.held(ASK_AGAIN, "the lease, which this process does not hold now")
         return False
     settings, revision = one.settings, one.revision
     assert revision is not None
@@ -226,11 +228,12 @@ def _lags(one: Watched, hands: Hands) -> bool:
         "endpoint": hands.client.endpoint.name,
     }
     settle = _settle_of(one.settings, hands.client)
-    left = lag_left(one.facts().entries, scope, settle)
+    left, waits_for = lag_left(one.facts().entries, scope, settle), _LIST
     if hands.rule.since is not None:  # what another process created then is not in our journal
-        left = max(left, hands.rule.since + settle - hands.clock.monotonic())
+        alone_in = hands.rule.since - hands.clock.monotonic()
+        left, waits_for = max(left, alone_in + settle), _OTHER if alone_in > 0 else _LIST
     if left > 0:
-        one.settles(left)
+        one.settles(left, waits_for)
     return left > 0
 
 

@@ -28,9 +28,9 @@ _JSON: Final = "application/json"
 #: The media type of a list of changes that is applied as a whole or not at all (RFC 6902).
 JSON_PATCH: Final = "application/json-patch+json"
 
-#: What installs the resource definitions, and what gives the operator its rights.
+#: What installs the resource definitions, and what gives the operator its rights: rbac.yaml alone names no namespace.
 DEFINE: Final = "kubectl apply -f deploy/kubernetes/crd.yaml"
-GRANT: Final = "kubectl apply -f deploy/kubernetes/rbac.yaml"
+GRANT: Final = "kubectl apply -k deploy/kubernetes, or upgrade the Helm release"
 
 #: How many items of a list are read at once.
 _PAGE: Final = "500"
@@ -84,7 +84,11 @@ class Cluster:
             found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
                 settings=settings
             )
-        except (OSError, KeyError, kopf.LoginError) as error:
+        except OSError as error:
+            raise ReconcilerError(
+                f"the kubeconfig {error.filename} can't be read: {error.strerror}", _NO_CLUSTER
+            ) from None
+        except (KeyError, kopf.LoginError) as error:
             raise ReconcilerError(
                 f"the kubeconfig can't be used: {type(error).__name__}", _NO_CLUSTER
             ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
@@ -47,6 +48,8 @@ _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pendi
 
 #: The longest message of a removal that waits; how to let it go follows.
 _TOLD: Final = 600
+
+_NOT_COMPARED: Final = "the last look did not compare catalog and live sessions"
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -133,8 +136,12 @@ def moved(resource: Resource, catalog: str, address: str) -> str:
     return f"{kept} again, whose sessions it kept: it names {now.get(other, 'none')} since"
 
 
-def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) -> dict[str, Any]:
-    """The status of a resource that is looked at, after a look."""
+def of_look(
+    resource: Resource, watched: WatchedStatus, *, key_refused: bool, compares: bool
+) -> dict[str, Any]:
+    """The status of a resource that is looked at, after a look. If it ``compares``, sessions were compared with the
+    newest valid revision, even if a newer one is invalid."""
+    watched = _with_stale_approval(resource, watched)
     revisions = {
         **_place(resource, watched.catalog),
         "lastAppliedRevision": watched.revision.applied,
@@ -145,8 +152,22 @@ def of_look(resource: Resource, watched: WatchedStatus, *, key_refused: bool) ->
         found["sessions"] = {_SESSIONS[name]: count for name, count in watched.sessions.items()}
     if watched.plan is not None:
         found["plan"] = _plan(watched.plan)
-    conditions = (_ready(watched, key_refused=key_refused), _synced(watched), _drifted(watched))
+    conditions = (
+        _ready(watched, key_refused=key_refused),
+        _synced(watched, compares=compares),
+        _drifted(watched, compares=compares),
+    )
     return {**_head(resource), **found, "conditions": [_condition(*one) for one in conditions]}
+
+
+def _with_stale_approval(resource: Resource, watched: WatchedStatus) -> WatchedStatus:
+    """The status, which tells if the approval of the spec is of another plan: else whoever set it would never know."""
+    plan, approved = watched.plan, resource.spec.get("approve")
+    waits = plan is not None and plan.waits_for.startswith("an approval")
+    if plan is None or not waits or approved in (None, f"sha256:{plan.digest}"):
+        return watched
+    told = f"{plan.waits_for}; the digest that is there now is of another plan"
+    return replace(watched, plan=replace(plan, waits_for=told))
 
 
 def timed(status: Mapping[str, Any], before: Mapping[str, Any], now: str) -> dict[str, Any]:
@@ -189,29 +210,36 @@ def _ready(watched: WatchedStatus, *, key_refused: bool) -> tuple[str, str, str,
         return "Ready", "False", "Refused", _refusals(watched)
     if watched.last_look is None:
         return "Ready", "Unknown", "Progressing", "it was not looked at yet"
-    return "Ready", "True", "Succeeded", _synced(watched)[-1]
+    return "Ready", "True", "Succeeded", _synced(watched, compares=True)[-1]
 
 
-def _synced(watched: WatchedStatus) -> tuple[str, str, str, str]:
-    if watched.failure is None and watched.last_look is not None:
-        if watched.plan is None:
-            return "Synced", "True", "InSync", "the live sessions match the catalog"
-        if watched.plan.refusals:
-            return "Synced", "False", "Refused", _refusals(watched)
-        said = f"; waits for {watched.plan.waits_for}" if watched.plan.waits_for else ""
-        return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
-    return "Synced", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
+def _synced(watched: WatchedStatus, *, compares: bool) -> tuple[str, str, str, str]:
+    if not _compared(watched, compares=compares):
+        return "Synced", "Unknown", "Unknown", _NOT_COMPARED
+    if watched.plan is None:
+        if watched.failure is not None:
+            newest = "the newest revision was not compared with the live sessions"
+            return "Synced", "Unknown", "Unknown", newest
+        return "Synced", "True", "InSync", "the live sessions match the catalog"
+    if watched.plan.refusals:
+        return "Synced", "False", "Refused", _refusals(watched)
+    said = f"; waits for {watched.plan.waits_for}" if watched.plan.waits_for else ""
+    return "Synced", "False", "PlanPending", f"{counted(watched.plan.counts)}{said}"
 
 
-def _drifted(watched: WatchedStatus) -> tuple[str, str, str, str]:
-    if watched.failure is not None or watched.last_look is None:
-        return "Drifted", "Unknown", "Unknown", "the last look did not compare catalog and live sessions"
+def _drifted(watched: WatchedStatus, *, compares: bool) -> tuple[str, str, str, str]:
+    if not _compared(watched, compares=compares):
+        return "Drifted", "Unknown", "Unknown", _NOT_COMPARED
     count = watched.sessions.get("drifted", 0)
     if not count:
         return "Drifted", "False", "NoDrift", "no session was changed outside git"
     keys = watched.plan.drifted if watched.plan else ()
     named = f": {', '.join(key for key in keys[:10] if key)}" if any(keys[:10]) else ""
     return "Drifted", "True", "DriftFound", f"{count} changed outside git{named}"
+
+
+def _compared(watched: WatchedStatus, *, compares: bool) -> bool:
+    return watched.last_look is not None and (watched.failure is None or compares)
 
 
 def _refusals(watched: WatchedStatus) -> str:

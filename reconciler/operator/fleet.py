@@ -363,7 +363,12 @@ class Fleet:
             return without_looking(resource, "Suspended", message)
         if (plan := found.plan) is not None and plan.approved and not resource.approves(plan.digest):
             found = replace(found, plan=replace(plan, approved=False))
-        return of_look(resource, found, key_refused=controller.key_refused)
+        return of_look(
+            resource,
+            found,
+            key_refused=controller.key_refused,
+            compares=controller.compares(resource.name),
+        )
 
 
 def _is_alike(one: Resource, other: Resource) -> bool:

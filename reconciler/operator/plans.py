@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from reconciler.operator.cluster import DEFINE, GRANT, GROUP, VERSION, Cluster, ClusterError, plans
+from reconciler.operator.cluster import GRANT, GROUP, VERSION, Cluster, ClusterError, plans
 from reconciler.operator.conditions import counted
 from reconciler.operator.resource import Resource
-from reconciler.operator.wording import hinted, shown
+from reconciler.operator.wording import allowed, hinted, shown
 from reconciler.render import RenderOptions, render_plan
 from reconciler.render.options import Detail
 from reconciler.text.paste import command
@@ -32,7 +32,6 @@ _DIGEST: Final = f"{GROUP}/plan"
 _APPLY: Final = "application/apply-patch+yaml"
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _DETAILS: Final[tuple[Detail, ...]] = ("full", "normal", "concise")
-_FIX: Final = f"{DEFINE} -f {GRANT.rpartition(' ')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class Plans:
 
 
 def _told(error: ClusterError) -> str:
-    return hinted(str(error), _FIX if error.status in (403, 404) else "")
+    return hinted(str(error), GRANT if error.status in (403, 404) else "")
 
 
 def _written_soon(resource: Resource, status: Mapping[str, Any]) -> bool:
@@ -201,6 +200,7 @@ def _body(resource: Resource, plan: Mapping[str, Any], pending: Pending) -> dict
 def plan_text(document: Mapping[str, Any], largest: int = LARGEST) -> str:
     """The plan as text, with every prompt as a whole if that fits into ``largest`` bytes of JSON, else shortened as
     little as needed. The last line then says so."""
+    document = {**document, "refusals": _in_cluster(document)}
     text = ""
     for detail in _DETAILS:
         text = render_plan(document, "text", options=RenderOptions(detail=detail))
@@ -212,6 +212,14 @@ def plan_text(document: Mapping[str, Any], largest: int = LARGEST) -> str:
     while kept < len(lines) and (room := room - _size(lines[kept])) >= 0:
         kept += 1
     return "".join(lines[:kept]) + _cut(len(lines) - kept, document)
+
+
+def _in_cluster(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The refusals, each with what allows it in a cluster instead of a flag."""
+    return [
+        {**one, "allow": allowed(one["guard"], one["allow"], document["environment"])}
+        for one in document["refusals"]
+    ]
 
 
 def _shortened(document: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from reconciler.operator.reporting import Reporter
 from reconciler.operator.shards import WHOLE, Shard
 from reconciler.operator.unexpected import Say
 from reconciler.operator.watching import watch
+from reconciler.operator.wording import worded
 from reconciler.s3.bucket import Bucket
 from reconciler.s3.store import S3Stores
 
@@ -93,7 +94,7 @@ class Operator:
             options.state,
             options.catalogs,
             self._lease,
-            (reporter, *self._on_event),
+            (reporter, *map(worded, self._on_event)),
             Inputs(lambda path: self._cluster.call("GET", path)),
             self._say,
             self._on_call,

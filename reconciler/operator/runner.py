@@ -18,7 +18,8 @@ from reconciler.controller.settings import FULL_INTERVAL, WatchedCatalog
 from reconciler.controller.trouble import described
 from reconciler.errors import ReconcilerError
 from reconciler.operator.inputs import Inputs
-from reconciler.operator.resource import Account, Resource, full_interval, watched_account, watched_catalog
+from reconciler.operator.resource import Account, Resource
+from reconciler.operator.settings import full_interval, watched_account, watched_catalog
 from reconciler.operator.wording import hinted
 from reconciler.s3.store import S3Stores
 

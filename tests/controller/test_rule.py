@@ -21,16 +21,6 @@ def test_who_does_not_hold_the_lease_writes_nothing(here: World) -> None:
         assert shop(controller).state == "InSync"
 
 
-def test_a_lease_that_is_renewed_late_is_waited_for(here: World) -> None:
-    answers = iter([False])
-    rule = Rule(holding=lambda: next(answers, True))
-    with here.controller(here.watched(mode="apply", interval=300.0), rule=rule) as controller:
-        here.turn(controller)
-        assert shop(controller).reason == "waits for the lease, which was not renewed in time"
-        here.turn(controller, 5)
-        assert shop(controller).state == "InSync"
-
-
 def test_what_ends_within_a_look_is_not_waited_for_until_the_next_one(here: World) -> None:
     answers = iter(["somebody else"])
     rule = Rule(forbids=lambda status: next(answers, ""))

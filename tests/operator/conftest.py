@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import os
 import signal
@@ -155,9 +154,7 @@ class World:
 
     def secret(self, name: str = "account", key: str = API_KEY, **more: str) -> None:
         data = {"endpoint": self.server.url, "key": key, "contract": self.contract, **more}
-        coded = {one: base64.b64encode(text.encode()).decode() for one, text in data.items()}
-        meta = {"name": name, "namespace": self.namespace}
-        self.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": coded})
+        self.cluster.secret(self.namespace, name, data)
 
     def write(self, name: str = "shop", catalog: str = "shop", /, **prompts: str) -> None:
         """A catalog in the operator's folder."""
@@ -179,14 +176,7 @@ class World:
             "interval": "1s",
             **spec,
         }
-        meta = {"name": name, "namespace": self.namespace}
-        body = {
-            "apiVersion": "reconciler.dev/v1alpha1",
-            "kind": "PersonaCatalog",
-            "metadata": meta,
-            "spec": given,
-        }
-        self.cluster.call("POST", f"{CATALOGS}/{self.namespace}/personacatalogs", body)
+        self.cluster.catalog(self.namespace, name, given)
 
     def spec(self, name: str = "shop", **changes: Any) -> None:
         self.cluster.patch(self.path(name), {"spec": changes})
@@ -298,11 +288,17 @@ def repositories(served: Served) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def quick(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """The API server for leases in this process, with terms of moments."""
-    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
-        monkeypatch.setattr(leases, name, seconds)
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "leases")))
+def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The operator's client of the API server, with all rights."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "access")))
     found = Cluster()
     yield found
     found.close()
+
+
+@pytest.fixture
+def quick(access: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The same, for leases with terms of moments."""
+    for name, seconds in {"TERM": 2, "WRITES_FOR": 1.2, "RENEWED_EVERY": 0.3, "LOOKED_AT_EVERY": 0.1}.items():
+        monkeypatch.setattr(leases, name, seconds)
+    return access

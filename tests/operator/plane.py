@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +123,19 @@ class Plane:
         answer = self.send("POST", f"{root}{inside}/{plural}", document)
         assert answer.status_code in (201, 409), answer.text
         return answer
+
+    def secret(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
+        """Create a Secret, or change these keys of it."""
+        meta = {"name": name, "namespace": namespace}
+        made = self.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": dict(data)})
+        if made.status_code == 409:
+            self.patch(f"/api/v1/namespaces/{namespace}/secrets/{name}", {"stringData": dict(data)})
+
+    def catalog(self, namespace: str, name: str, spec: Mapping[str, Any]) -> Any:
+        """Create a PersonaCatalog."""
+        api, meta = "reconciler.dev/v1alpha1", {"name": name, "namespace": namespace}
+        body = {"apiVersion": api, "kind": "PersonaCatalog", "metadata": meta, "spec": dict(spec)}
+        return self.call("POST", f"/apis/{api}/namespaces/{namespace}/personacatalogs", body)
 
     def token(self, account: str) -> str:
         """A token of a service account. ``account`` is its path in the API."""

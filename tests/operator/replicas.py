@@ -5,7 +5,6 @@ The service and the judge of what was done to it are those of the fault suite (:
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -131,17 +130,12 @@ class Stage:
             "mode": "Apply",
             **spec,
         }
-        meta = {"name": name, "namespace": self.namespace}
-        body = {"apiVersion": "reconciler.dev/v1alpha1", "kind": "PersonaCatalog"}
-        path = f"{CATALOGS}/{self.namespace}/personacatalogs"
-        self.cluster.call("POST", path, {**body, "metadata": meta, "spec": given})
+        self.cluster.catalog(self.namespace, name, given)
 
     def secret(self, **more: str) -> None:
         contract = learned_file(self.root).read_text(encoding="utf-8")
         data = {"endpoint": self.world.server.url, "contract": contract, **more}
-        coded = {one: base64.b64encode(text.encode()).decode() for one, text in data.items()}
-        meta = {"name": "account", "namespace": self.namespace}
-        self.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": coded})
+        self.cluster.secret(self.namespace, "account", data)
 
     def reason(self, kind: str, name: str = "shop") -> str:
         """The reason of a condition of the spec as it is now; empty if there is none."""

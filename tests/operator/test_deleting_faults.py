@@ -149,4 +149,4 @@ def test_without_the_right_to_set_finalizers_nothing_is_written(own: Own, here: 
         assert here.writes() == []
     finally:
         here.cluster.patch(role, {"rules": before})
-    assert "kubectl apply -f deploy/kubernetes/rbac.yaml" in said(here, "Forbidden")[0]
+    assert "kubectl apply -k deploy/kubernetes" in said(here, "Forbidden")[0]

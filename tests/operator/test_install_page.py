@@ -96,10 +96,8 @@ def test_to_flux_a_new_or_changed_resource_is_in_progress() -> None:
 
 def test_a_new_resource_counts_as_not_looked_at(here: World) -> None:
     """Whoever knows nothing of PersonaCatalogs compares the generations, as kstatus does."""
-    meta = {"name": "new", "namespace": here.namespace}
     spec = {"source": {"path": "shop"}, "accountRef": {"name": "account"}}
-    body = {"apiVersion": "reconciler.dev/v1alpha1", "kind": "PersonaCatalog", "metadata": meta, "spec": spec}
-    created = here.cluster.call("POST", here.path("new").removesuffix("/new"), body)
+    created = here.cluster.catalog(here.namespace, "new", spec)
     assert created["status"] == {"observedGeneration": -1}
 
 

@@ -115,7 +115,7 @@ def test_a_missing_right_is_named_with_what_gives_it(cluster: Plane, monkeypatch
     thread = in_thread(lease, said)
     eventually(lambda: said != [])
     assert said[0].startswith("standing by: GET /apis/coordination.k8s.io/v1/namespaces/default/leases: ")
-    assert said[0].endswith("(hint: kubectl apply -f deploy/kubernetes/rbac.yaml)")
+    assert "(hint: kubectl apply -k deploy/kubernetes, or upgrade the Helm release)" in said[0]
     lease.give_up()
     thread.join(5)
     access.close()

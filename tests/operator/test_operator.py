@@ -70,11 +70,27 @@ def test_approve_writes_the_plan_that_the_spec_names_and_no_other(here: World) -
     found = here.becomes(Synced="PlanPending")["status"]
     digest = found["plan"]["digest"]
     synced = next(one for one in found["conditions"] if one["type"] == "Synced")
-    assert synced["message"] == (f"2 to create; waits for an approval: set `approve: {digest}` in its spec")
+    assert synced["message"] == (
+        f"2 to create; waits for an approval: set `approve: {digest}` in its spec; "
+        "the digest that is there now is of another plan"
+    )
+    assert f"set `approve: {digest}` in its spec" in here.operator.log.read_text()
     assert here.writes() == []
     here.spec(approve=digest)
     here.becomes(Synced="InSync")
     assert sorted(here.rows()) == ["Alice", "Bob"]
+
+
+def test_drift_is_seen_while_the_newest_revision_is_invalid(here: World) -> None:
+    here.add(mode="Apply", interval="1s")
+    here.becomes(Synced="InSync")
+    file = here.operator.catalogs / here.namespace / "shop" / "sessions" / "all.yaml"
+    file.write_text(file.read_text() + "  carl: {nam: Carl}\n")
+    found = here.becomes(Ready="Failing", Synced="Unknown", Drifted="NoDrift")
+    assert found["status"]["sessions"]["inSync"] == 2
+    assert here.server.store.update_session(here.rows()["Bob"].session_id, prompt="Be rude.")
+    here.becomes(Ready="Failing", Synced="PlanPending", Drifted="DriftFound")
+    eventually(lambda: "1 to update; waits for a valid revision: " in here.operator.log.read_text())
 
 
 def test_what_a_guard_refuses_stays_pending(here: World) -> None:

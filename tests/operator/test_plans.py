@@ -19,7 +19,7 @@ from reconciler.plan.build import make_plan
 from reconciler.plan.document import plan_to_document
 from reconciler.text.timestamps import write_timestamp
 from tests.operator.conftest import CATALOGS, NUMBERS, World, documents, eventually
-from tests.operator.plane import ADMIN, Plane
+from tests.operator.plane import Plane
 from tests.support import catalog, snapshot, wanted
 
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reconciler-operator"
@@ -86,6 +86,8 @@ def test_what_a_guard_refuses_is_stored_in_the_mode_apply_too(here: World) -> No
     found = here.cluster.call("GET", place(here.namespace))
     assert found["changes"] == "1 to delete"
     assert "Refused [max_deletes]" in found["text"]
+    assert 'to allow it: `policy: {maxDeletes: "1"}` in its spec' in found["text"]
+    assert "--max-deletes" not in found["text"]
 
 
 @contextmanager
@@ -122,7 +124,7 @@ def with_a_broken_webhook(cluster: Plane) -> Iterator[None]:
         (
             without_the_right,
             'cannot patch resource "personaplans".* '
-            r"\(hint: kubectl apply -f deploy/kubernetes/crd.yaml -f deploy/kubernetes/rbac.yaml\)",
+            r"\(hint: kubectl apply -k deploy/kubernetes, or upgrade the Helm release\)",
         ),
         (with_a_broken_webhook, 'failed calling webhook "nobody.example.com"'),
     ],
@@ -144,14 +146,6 @@ def test_a_plan_that_can_not_be_stored_keeps_nothing_else(
     here.write(alice="Be kinder.", bob="Be brief.")
     here.becomes(Synced="PlanPending")
     eventually(lambda: here.get()["status"]["plan"].get("where") == "personaplan/shop")
-
-
-@pytest.fixture
-def access(cluster: Plane, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(ADMIN, "plans")))
-    found = Cluster()
-    yield found
-    found.close()
 
 
 def owner(namespace: str, mode: str = "Observe") -> Resource:

@@ -22,7 +22,7 @@ _DEFAULT: Final = "http://127.0.0.1:9464"
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file with the token that requests need. The page and the API have one if others can reach the address.",
+    help="A file with the token that requests must carry. Without one, the page and the API serve this machine alone.",
 )
 def command(digest: str, address: str, token_file: Path | None) -> None:
     """Approve a plan that `reconciler watch --mode approve` shows.

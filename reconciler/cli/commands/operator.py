@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from reconciler.cli.buckets import bucket_options, chosen_bucket
-from reconciler.cli.listen_options import listen_option, token_option
 from reconciler.cli.options import state_option
 from reconciler.cli.sections import SectionedCommand
+from reconciler.cli.service_options import listen_option, log_format_option, token_option
 from reconciler.cli.stopping import orderly_stop
 from reconciler.errors import ExitCode, ReconcilerError
 
@@ -27,26 +27,21 @@ from reconciler.errors import ExitCode, ReconcilerError
     "--lease-namespace",
     metavar="NAME",
     default="",
-    help="The namespace of the lease that elects the one process that writes. Default: that of the pod.",
+    help="The namespace of the lease that elects the one process that writes. Default: that of the pod, "
+    "or of the kubeconfig.",
 )
 @click.option(
     "--shard",
     metavar="INDEX/COUNT",
-    help="Serve one share of the accounts: 0/3 is the first of three. In place of the index, the name of a pod of a "
-    "StatefulSet will do. Default: all accounts.",
+    help="Serve one share of the accounts: 0/3 is the first of three. The index may be the name of a pod of a "
+    "StatefulSet. Default: all accounts.",
 )
 @click.option(
     "--catalogs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder with the catalogs that resources may name with `source.path`. Default: they may name none.",
 )
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="The form of the log on stderr: one line an event.",
-)
+@log_format_option
 @bucket_options
 @listen_option
 @token_option

@@ -12,7 +12,6 @@ import click
 from click.core import ParameterSource
 
 from reconciler.cli.connect import Connection
-from reconciler.cli.listen_options import listen_option, token_option
 from reconciler.cli.options import (
     CatalogFlags,
     connection_options,
@@ -24,6 +23,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.run_plan import settle_option
 from reconciler.cli.sections import SectionedCommand, option_in
+from reconciler.cli.service_options import listen_option, log_format_option, token_option
 from reconciler.cli.stopping import orderly_stop
 from reconciler.errors import ExitCode, UsageError
 
@@ -137,13 +137,7 @@ class WindowType(click.ParamType["Window"]):
     help='When changes may be written: "Mon-Fri 09:00-17:00 Asia/Shanghai". Default: always.',
 )
 @click.option("--once", is_flag=True, help="Look at each catalog once, and end.")
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="The form of the log on stderr: one line an event.",
-)
+@log_format_option
 @listen_option
 @token_option
 @option_in("Seen from outside")(

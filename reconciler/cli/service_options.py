@@ -1,4 +1,4 @@
-"""--listen and --token-file, which mean the same in `watch` and `operator`."""
+"""Flags that mean the same in `watch` and `operator`, which run until they are stopped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from reconciler.cli.sections import option_in
 
 _outside = option_in("Seen from outside")
 
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The form of the log on stderr: one line for each event.",
+)
+
 listen_option = _outside(
     "--listen",
     metavar="HOST:PORT",
@@ -19,5 +27,5 @@ listen_option = _outside(
 token_option = _outside(
     "--token-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file with the token that requests need. The page and the API have one if others can reach the address.",
+    help="A file with the token that requests must carry. Without one, the page and the API serve this machine alone.",
 )
