@@ -68,7 +68,7 @@ def without_looking(
         if name in resource.status
     }
     if catalog is not None:
-        kept = {name: value for name, value in kept.items() if name not in _PLACE} | _place(resource, catalog)
+        kept["catalog"] = catalog
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),
@@ -93,38 +93,45 @@ def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
     )
     ready["message"] = f"{shown(ready['message'], _TOLD)}. To let it go and leave its sessions: {command}"
     found = {**status, "conditions": [ready, synced, drifted]}
-    if "catalog" not in resource.status:
+    if not (before := _kept(resource)):
         return found
-    before = {name: resource.status[name] for name in _PLACE if name in resource.status}
     return {name: value for name, value in found.items() if name not in _PLACE} | before
 
 
-def _place(resource: Resource, catalog: str) -> dict[str, str]:
-    """What a resource keeps, as far as it is known: the catalog, its environment, and the Secret of the account."""
-    if not catalog:
-        return {}
-    account = {"account": str(resource.spec["accountRef"]["name"])}
-    environment = resource.spec.get("environment")
-    return {"catalog": catalog, **account, **({"environment": environment} if environment else {})}
+def _kept(resource: Resource) -> dict[str, str]:
+    """Whose sessions a resource keeps, according to its status."""
+    return {name: resource.status[name] for name in _PLACE if name in resource.status}
 
 
-def placed(status: Mapping[str, Any], address: str) -> dict[str, Any]:
-    """The status with the address of the account, digested: not all who may read it may read the Secret."""
-    known = "catalog" in status and address
-    return {**status, **({"endpointDigest": _digest(address)} if known else {})}
+def _place(resource: Resource, catalog: str, address: str) -> dict[str, str]:
+    """Whose sessions a resource keeps: those of a catalog, in an environment, in the account of a Secret with this
+    address, which is digested: not all who may read the one may read the other."""
+    place = {
+        "catalog": catalog,
+        "environment": resource.environment or "",
+        "account": str(resource.spec["accountRef"]["name"]),
+        "endpointDigest": hashlib.sha256(address.encode()).hexdigest()[:16] if address else "",
+    }
+    return {name: value for name, value in place.items() if value}
 
 
-def _digest(address: str) -> str:
-    return hashlib.sha256(address.encode()).hexdigest()[:16]
+def _place_after(resource: Resource, catalog: str, address: str, *, compares: bool) -> dict[str, str]:
+    """Whose sessions a resource keeps after a look: if that did not get as far as the sessions, those that it kept
+    before, but for the catalog, which is that of the spec as it is now."""
+    if compares:
+        return _place(resource, catalog, address)
+    before = _kept(resource)
+    if catalog:
+        return {**before, "catalog": catalog}
+    if resource.status.get("observedGeneration") != resource.generation:
+        before.pop("catalog", None)
+    return before
 
 
 def moved(resource: Resource, catalog: str, address: str) -> str:
     """What a removal waits for if the spec or the source names other sessions than those that the resource kept when it
     was deleted; empty if it names the same."""
-    if "catalog" not in resource.status:
-        return ""
-    now = placed(_place(resource, catalog), address)
-    before = {name: resource.status[name] for name in _PLACE if name in resource.status}
+    now, before = _place(resource, catalog, address), _kept(resource)
     # A resource definition that was not upgraded keeps the catalog alone. No environment is none, or not known.
     known = {*before, *(["environment"] if "account" in before else [])}
     other = next((name for name in _PLACE if name in known and before.get(name) != now.get(name)), None)
@@ -137,13 +144,13 @@ def moved(resource: Resource, catalog: str, address: str) -> str:
 
 
 def of_look(
-    resource: Resource, watched: WatchedStatus, *, key_refused: bool, compares: bool
+    resource: Resource, watched: WatchedStatus, *, key_refused: bool, compares: bool, address: str = ""
 ) -> dict[str, Any]:
-    """The status of a resource that is looked at, after a look. If it ``compares``, sessions were compared with the
-    newest valid revision, even if a newer one is invalid."""
+    """The status of a resource that is looked at, after a look at this ``address``. If it ``compares``, sessions were
+    compared with the newest valid revision, even if a newer one is invalid."""
     watched = _with_stale_approval(resource, watched)
     revisions = {
-        **_place(resource, watched.catalog),
+        **_place_after(resource, watched.catalog, address, compares=compares),
         "lastAppliedRevision": watched.revision.applied,
         "lastAttemptedRevision": watched.revision.attempted,
     }

@@ -19,7 +19,7 @@ from reconciler.controller.status import WatchedStatus
 from reconciler.errors import Refused, UsageError
 from reconciler.operator.claims import Claims
 from reconciler.operator.cluster import name_of
-from reconciler.operator.conditions import of_look, of_removal, placed, without_looking
+from reconciler.operator.conditions import of_look, of_removal, without_looking
 from reconciler.operator.inputs import Inputs, named_by
 from reconciler.operator.lease import Lease
 from reconciler.operator.plans import Pending
@@ -325,12 +325,7 @@ class Fleet:
         if resource.deleted and not resource.removing:
             return None
         found = self._status(resource)
-        if found is None:
-            return None
-        if resource.removing:
-            return of_removal(resource, found)
-        with self._lock:
-            return placed(found, self._claims.address(resource))
+        return of_removal(resource, found) if found and resource.removing else found
 
     def _status(self, resource: Resource) -> dict[str, Any] | None:
         with self._lock:
@@ -363,11 +358,14 @@ class Fleet:
             return without_looking(resource, "Suspended", message)
         if (plan := found.plan) is not None and plan.approved and not resource.approves(plan.digest):
             found = replace(found, plan=replace(plan, approved=False))
+        with self._lock:
+            address = self._claims.address(resource)
         return of_look(
             resource,
             found,
             key_refused=controller.key_refused,
             compares=controller.compares(resource.name),
+            address=address,
         )
 
 
