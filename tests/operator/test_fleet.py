@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.operator import runner as runners
+from reconciler.operator import source as sources
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.inputs import Inputs
@@ -20,6 +21,7 @@ from reconciler.operator.removal import Finalizers
 from reconciler.operator.reporting import Reporter
 from reconciler.operator.resource import Account, read_resource
 from reconciler.operator.shards import WHOLE, Accounts
+from reconciler.operator.source import make_source
 from reconciler.s3.bucket import Bucket, Place
 from reconciler.s3.store import S3Stores
 from reconciler.server import RunningServer
@@ -116,6 +118,15 @@ def test_a_store_that_nobody_uses_is_forgotten(tmp_path: Path) -> None:
     del one
     gc.collect()
     assert len(stores._stores) == 0
+
+
+def test_namespaces_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    spec = {"git": {"url": "https://git.example.com/a.git"}}
+    one, other = (make_source("team", spec, tmp_path, None, Inputs(lambda path: {})) for _ in range(2))
+    assert [*sources._turns] == ["team"]
+    del one, other
+    gc.collect()
+    assert [*sources._turns] == []
 
 
 def test_finalizers_that_could_not_be_set_are_forgotten_with_their_resources() -> None:
