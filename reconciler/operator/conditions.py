@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
+from reconciler.operator.kept import PLACE, place, place_before
 from reconciler.operator.resource import FORCE_ORPHAN, Resource
 from reconciler.operator.wording import hinted, refused, shown
 from reconciler.text.timestamps import write_timestamp
@@ -40,9 +41,6 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-#: What says in a status whose sessions a resource keeps.
-_PLACE: Final = ("catalog", "environment", "account")
-
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
 #: The longest message of a removal that waits; how to let it go follows.
@@ -63,11 +61,11 @@ def without_looking(
     known better."""
     kept = {
         name: resource.status[name]
-        for name in (*_PLACE, "lastAppliedRevision", "lastAttemptedRevision")
+        for name in (*PLACE, "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
     if catalog is not None:
-        kept = {name: value for name, value in kept.items() if name not in _PLACE} | _place(resource, catalog)
+        kept = {name: value for name, value in kept.items() if name not in PLACE} | place(resource, catalog)
     unknown = reason in ("Progressing", "Suspended")
     conditions = (
         ("Ready", "Unknown" if unknown else "False", reason, message),
@@ -94,31 +92,8 @@ def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
     found = {**status, "conditions": [ready, synced, drifted]}
     if "catalog" not in resource.status:
         return found
-    before = {name: resource.status[name] for name in _PLACE if name in resource.status}
-    return {name: value for name, value in found.items() if name not in _PLACE} | before
-
-
-def _place(resource: Resource, catalog: str) -> dict[str, str]:
-    """What a resource keeps, as far as it is known: the catalog, its environment, and the Secret of the account."""
-    if not catalog:
-        return {}
-    account = {"account": str(resource.spec["accountRef"]["name"])}
-    environment = resource.spec.get("environment")
-    return {"catalog": catalog, **account, **({"environment": environment} if environment else {})}
-
-
-def moved(resource: Resource, catalog: str) -> str:
-    """What a removal waits for if the spec or the source names other sessions than those that the resource kept when it
-    was deleted; empty if it names the same."""
-    if "catalog" not in resource.status:
-        return ""
-    now = _place(resource, catalog)
-    before = {name: resource.status[name] for name in _PLACE if name in resource.status}
-    other = next((name for name in _PLACE if before.get(name) != now.get(name)), None)
-    if other is None:
-        return ""
-    kept = f"the {other} {before[other]}" if other in before else f"no {other}"
-    return f"{kept} again, whose sessions it kept: it names {now.get(other, 'none')} since"
+    before = place_before(resource)
+    return {name: value for name, value in found.items() if name not in PLACE} | before
 
 
 def of_look(
@@ -128,7 +103,7 @@ def of_look(
     newest valid revision, even if a newer one is invalid."""
     watched = _with_stale_approval(resource, watched)
     revisions = {
-        **_place(resource, watched.catalog),
+        **place(resource, watched.catalog),
         "lastAppliedRevision": watched.revision.applied,
         "lastAttemptedRevision": watched.revision.attempted,
     }
@@ -147,9 +122,9 @@ def of_look(
 
 def _with_stale_approval(resource: Resource, watched: WatchedStatus) -> WatchedStatus:
     """The status, which tells if the approval of the spec is of another plan: else whoever set it would never know."""
-    plan, approved = watched.plan, resource.spec.get("approve")
+    plan = watched.plan
     waits = plan is not None and plan.waits_for.startswith("an approval")
-    if plan is None or not waits or approved in (None, f"sha256:{plan.digest}"):
+    if plan is None or not waits or not resource.spec.get("approve") or resource.approves(plan.digest):
         return watched
     told = f"{plan.waits_for}; the digest that is there now is of another plan"
     return replace(watched, plan=replace(plan, waits_for=told))
