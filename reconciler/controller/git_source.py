@@ -125,10 +125,10 @@ class GitSource:
         self._place = place
         self._turn = nullcontext() if turn is None else turn
         self._credentials = credentials
-        # Our calls have no folder of their own, so a relative path has to be made absolute.
+        # Our calls have no folder of their own, so relative paths have to be made absolute.
         self._url = os.path.abspath(place.url) if os.path.isdir(place.url) else place.url
         self._shown = _without_credentials(place.url)
-        self._state = state
+        state = self._state = Path(os.path.abspath(state))
         self._timeout = timeout
         name = hashlib.sha256(f"{place.url}\0{place.path}\0{owner}".encode()).hexdigest()[:16]
         self._objects = state / FOLDER / f"{name}.git"

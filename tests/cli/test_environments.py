@@ -351,6 +351,8 @@ def test_every_command_takes_the_folder_in_both_ways(shop: Shell) -> None:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
         for one in getattr(command, "commands", {"": command}).values():
+            if one.name == "fetch":  # it is about a PersonaCatalog
+                continue
             words = [
                 param.make_metavar(click.Context(one))
                 for param in one.params

@@ -286,6 +286,7 @@ def test_a_git_ref_is_watched(shop: Shell, server: RunningServer, learned: str) 
     done = shop.run("watch", f"--git={shop.root}#main", "--mode=apply", "--once", learned)
     assert done.returncode == 0, done.stderr
     assert set(rows(server)) == {"Alice", "Bob"}
+    assert list(Path(shop.folder, ".reconciler").glob("*/*.git/objects"))  # all that git keeps is there
     commit = (shop.root / ".git" / "refs" / "heads" / "main").read_text().strip()
     start = json.loads(Path(shop.folder, ".reconciler", "journal.jsonl").read_text().splitlines()[0])
     assert (start["commit"], start["mode"]) == (commit, "apply")
