@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.operator.conditions import moved
+from reconciler.operator.kept import moved
 from reconciler.operator.resource import FINALIZER, Resource
 from reconciler.operator.resources import Resources
 from reconciler.operator.runner import Running

@@ -3,12 +3,12 @@ and a test compares them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.controller.status import PendingPlan, WatchedStatus
+from reconciler.operator.kept import PLACE, place_after, place_before
 from reconciler.operator.resource import FORCE_ORPHAN, Resource
 from reconciler.operator.wording import hinted, refused, shown
 from reconciler.text.timestamps import write_timestamp
@@ -41,9 +41,6 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-#: What says in a status whose sessions a resource keeps.
-_PLACE: Final = ("catalog", "environment", "account", "endpointDigest")
-
 _SESSIONS: Final = {"in_sync": "inSync", "drifted": "drifted", "pending": "pending", "missing": "missing"}
 
 #: The longest message of a removal that waits; how to let it go follows.
@@ -64,7 +61,7 @@ def without_looking(
     known better."""
     kept = {
         name: resource.status[name]
-        for name in (*_PLACE, "lastAppliedRevision", "lastAttemptedRevision")
+        for name in (*PLACE, "lastAppliedRevision", "lastAttemptedRevision")
         if name in resource.status
     }
     if catalog is not None:
@@ -93,54 +90,9 @@ def of_removal(resource: Resource, status: Mapping[str, Any]) -> dict[str, Any]:
     )
     ready["message"] = f"{shown(ready['message'], _TOLD)}. To let it go and leave its sessions: {command}"
     found = {**status, "conditions": [ready, synced, drifted]}
-    if not (before := _kept(resource)):
+    if not (before := place_before(resource)):
         return found
-    return {name: value for name, value in found.items() if name not in _PLACE} | before
-
-
-def _kept(resource: Resource) -> dict[str, str]:
-    """Whose sessions a resource keeps, according to its status."""
-    return {name: resource.status[name] for name in _PLACE if name in resource.status}
-
-
-def _place(resource: Resource, catalog: str, address: str) -> dict[str, str]:
-    """Whose sessions a resource keeps: those of a catalog, in an environment, in the account of a Secret with this
-    address, which is digested: not all who may read the one may read the other."""
-    place = {
-        "catalog": catalog,
-        "environment": resource.environment or "",
-        "account": str(resource.spec["accountRef"]["name"]),
-        "endpointDigest": hashlib.sha256(address.encode()).hexdigest()[:16] if address else "",
-    }
-    return {name: value for name, value in place.items() if value}
-
-
-def _place_after(resource: Resource, catalog: str, address: str, *, compares: bool) -> dict[str, str]:
-    """Whose sessions a resource keeps after a look: if that did not get as far as the sessions, those that it kept
-    before, but for the catalog, which is that of the spec as it is now."""
-    if compares:
-        return _place(resource, catalog, address)
-    before = _kept(resource)
-    if catalog:
-        return {**before, "catalog": catalog}
-    if resource.status.get("observedGeneration") != resource.generation:
-        before.pop("catalog", None)
-    return before
-
-
-def moved(resource: Resource, catalog: str, address: str) -> str:
-    """What a removal waits for if the spec or the source names other sessions than those that the resource kept when it
-    was deleted; empty if it names the same."""
-    now, before = _place(resource, catalog, address), _kept(resource)
-    # A resource definition that was not upgraded keeps the catalog alone. No environment is none, or not known.
-    known = {*before, *(["environment"] if "account" in before else [])}
-    other = next((name for name in _PLACE if name in known and before.get(name) != now.get(name)), None)
-    if other is None:
-        return ""
-    if other == "endpointDigest":
-        return f"the address again that its Secret {resource.account} had, whose sessions it kept"
-    kept = f"the {other} {before[other]}" if other in before else f"no {other}"
-    return f"{kept} again, whose sessions it kept: it names {now.get(other, 'none')} since"
+    return {name: value for name, value in found.items() if name not in PLACE} | before
 
 
 def of_look(
@@ -150,7 +102,7 @@ def of_look(
     compared with the newest valid revision, even if a newer one is invalid."""
     watched = _with_stale_approval(resource, watched)
     revisions = {
-        **_place_after(resource, watched.catalog, address, compares=compares),
+        **place_after(resource, watched.catalog, address, compares=compares),
         "lastAppliedRevision": watched.revision.applied,
         "lastAttemptedRevision": watched.revision.attempted,
     }
@@ -169,9 +121,9 @@ def of_look(
 
 def _with_stale_approval(resource: Resource, watched: WatchedStatus) -> WatchedStatus:
     """The status, which tells if the approval of the spec is of another plan: else whoever set it would never know."""
-    plan, approved = watched.plan, resource.spec.get("approve")
+    plan = watched.plan
     waits = plan is not None and plan.waits_for.startswith("an approval")
-    if plan is None or not waits or approved in (None, f"sha256:{plan.digest}"):
+    if plan is None or not waits or not resource.spec.get("approve") or resource.approves(plan.digest):
         return watched
     told = f"{plan.waits_for}; the digest that is there now is of another plan"
     return replace(watched, plan=replace(plan, waits_for=told))

@@ -81,7 +81,8 @@ class Reporter:
         self._wake = threading.Event()
         self._complained = ""
         self._untold: Event | None = None  # what could not be posted yet
-        self._again = False
+        self._again = False  # all has to be read soon
+        self._read_at = 0.0  # when all was read (monotonic clock)
         #: Resources that can't be reported: until when (monotonic clock), and how long that is.
         self._put_off: dict[str, tuple[float, float]] = {}
 
@@ -108,26 +109,21 @@ class Reporter:
 
     def run(self, fleet: Fleet, resync: Callable[[], None]) -> None:
         """Report until :meth:`stop` is called. ``resync`` reads all resources anew."""
-        read = time.monotonic()
+        self._read_at = time.monotonic()
         while True:
             self._wake.wait(_EVERY)
             self._wake.clear()
             ending = self._stop.wait(_GATHERED)
             try:
                 if self._holding():
+                    if not ending:  # first: nothing that the cluster refuses keeps it from being read
+                        self._read_after(_RESYNC, resync)
                     try:
                         self._tell(fleet)
                     finally:  # an event that is not taken keeps no status back
                         self._write(fleet)
-                    due = _SOON if self._again else _RESYNC
-                    if time.monotonic() - read > due and not ending:
-                        self._again = False
-                        # If it fails, it is tried again then.
-                        read = time.monotonic() - _RESYNC + _AFTER_A_BUG
-                        resync()
-                        self._stamps.clear()
-                        self._plans.refresh()
-                        read = time.monotonic()
+                    if self._again and not ending:  # an outage is over
+                        self._read_after(_SOON, resync)
                     self._complained = ""
             except Exception as error:  # everything is tried again
                 if isinstance(error, ClusterError) and error.passing:
@@ -136,6 +132,18 @@ class Reporter:
                 self._stop.wait(2.0)
             if ending:
                 return
+
+    def _read_after(self, seconds: float, resync: Callable[[], None]) -> None:
+        """Read everything anew if it was read so long ago."""
+        now = time.monotonic()
+        if now - self._read_at <= seconds:
+            return
+        self._again = False
+        self._read_at = now - _RESYNC + _AFTER_A_BUG  # if it fails, it is tried again then
+        resync()
+        self._stamps.clear()
+        self._plans.refresh()
+        self._read_at = time.monotonic()
 
     def _complain(self, text: str) -> None:
         if text != self._complained:

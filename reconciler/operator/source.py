@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from reconciler.controller.git_source import GitPlace, GitSource
 from reconciler.controller.sources import FolderSource, Source
@@ -20,9 +20,10 @@ from reconciler.operator.inputs import Input, Inputs
 
 #: How many connections for git each namespace may have at once: half of all, so that repositories that never answer
 #: hold up the sources of their own namespace alone.
-_TURNS: Final[defaultdict[str, threading.BoundedSemaphore]] = defaultdict(
-    lambda: threading.BoundedSemaphore(8)
-)
+_CONNECTIONS: Final = 8
+
+_turns: Final[WeakValueDictionary[str, threading.BoundedSemaphore]] = WeakValueDictionary()
+_lock: Final = threading.Lock()
 
 
 def make_source(
@@ -50,11 +51,20 @@ def _git(namespace: str, git: Mapping[str, Any], own: Path, inputs: Inputs) -> G
             "`source.git.url` has to begin with https://, http:// or ssh://", "name a remote repository"
         )
     place = GitPlace(git["url"], git.get("ref", "HEAD"), git.get("path", "."))
-    turn = _TURNS[namespace]
+    turn = _turn(namespace)
     if "secretRef" not in git:
         return GitSource(place, own, turn=turn)
     secret = Input("secrets", namespace, git["secretRef"]["name"])
     return GitSource(place, own, credentials=partial(git_credentials, secret, inputs), turn=turn)
+
+
+def _turn(namespace: str) -> threading.BoundedSemaphore:
+    """The turns of a namespace, for as long as a source of it is there."""
+    with _lock:
+        found = _turns.get(namespace)
+        if found is None:
+            found = _turns[namespace] = threading.BoundedSemaphore(_CONNECTIONS)
+        return found
 
 
 def _folder(path: str, own: Path, catalogs: Path | None) -> FolderSource:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import gc
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.controller.events import Event
+from reconciler.operator import reporting
 from reconciler.operator import runner as runners
+from reconciler.operator import source as sources
 from reconciler.operator.cluster import Cluster, ClusterError
 from reconciler.operator.fleet import Fleet
 from reconciler.operator.inputs import Inputs
@@ -20,6 +24,7 @@ from reconciler.operator.removal import Finalizers
 from reconciler.operator.reporting import Reporter
 from reconciler.operator.resource import Account, read_resource
 from reconciler.operator.shards import WHOLE, Accounts
+from reconciler.operator.source import make_source
 from reconciler.s3.bucket import Bucket, Place
 from reconciler.s3.store import S3Stores
 from reconciler.server import RunningServer
@@ -118,6 +123,15 @@ def test_a_store_that_nobody_uses_is_forgotten(tmp_path: Path) -> None:
     assert len(stores._stores) == 0
 
 
+def test_namespaces_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    spec = {"git": {"url": "https://git.example.com/a.git"}}
+    one, other = (make_source("preview-9", spec, tmp_path, None, Inputs(lambda path: {})) for _ in range(2))
+    assert "preview-9" in sources._turns
+    del one, other
+    gc.collect()
+    assert "preview-9" not in sources._turns
+
+
 def test_finalizers_that_could_not_be_set_are_forgotten_with_their_resources() -> None:
     told: list[str] = []
     finalizers = Finalizers(
@@ -148,3 +162,21 @@ def test_an_event_that_is_refused_is_told_unless_the_namespace_ends(message: str
     reporter = Reporter(cluster, Plans(cluster), lambda: True, found.append)
     reporter._post(read_resource(resource("team")), "Normal", "Applied", "1 applied")
     assert found == said
+
+
+def test_an_event_that_is_never_taken_does_not_keep_the_cluster_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "_RESYNC", 0.0)
+    cluster, read = Deaf(500, "a webhook fails"), threading.Event()
+    lease = Lease(cluster, "default", "process_1")
+    fleet = Fleet(tmp_path / "state", tmp_path, lease, [], Inputs(lambda path: {}), lambda text: None)
+    fleet.resource(resource("team"))
+    reporter = Reporter(cluster, Plans(cluster), lambda: True, lambda text: None)
+    reporter(Event("applied", datetime.now(UTC), "mark", "team/shop", message="1 applied"))
+    thread = threading.Thread(target=reporter.run, args=(fleet, read.set), daemon=True)
+    thread.start()
+    assert read.wait(5)
+    reporter.stop()
+    thread.join(5)
+    assert not thread.is_alive()

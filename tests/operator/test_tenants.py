@@ -126,7 +126,7 @@ def test_a_removal_waits_if_the_source_has_another_catalog_now(here: World) -> N
     live(here)
     here.spec(source={"path": f"{here.namespace}/cafe"})
     delete(here)
-    waits_for(here, "the catalog shop again, whose sessions it kept: it names cafe since")
+    waits_for(here, "the catalog shop again, whose sessions it kept: it now names cafe")
     assert sorted(here.rows()) == ["Alice", "Bob", "Carol"]
     assert here.get()["status"]["catalog"] == "shop"
     here.spec(source={"path": f"{here.namespace}/shop"})
@@ -162,7 +162,7 @@ def test_a_removal_waits_if_the_account_is_another_one_now(here: World) -> None:
         delete(here)
         eventually(lambda: "waits for the window" in blocked(here, "Removing"))
         here.cluster.patch(here.path(), {"spec": {"accountRef": {"name": "other"}, "window": None}})
-        waits_for(here, "the account account again, whose sessions it kept: it names other since")
+        waits_for(here, "the account account again, whose sessions it kept: it now names other")
         assert len(other.store.sessions()) == 2
         here.spec(accountRef={"name": "account"})
         goes(here)
@@ -217,7 +217,7 @@ def test_a_status_that_does_not_say_more_than_the_catalog_keeps_no_removal_waiti
     status |= {"account": "account"}
     found = read_resource({"metadata": meta, "spec": spec, "status": status})
     assert moved(found, "shop", address) == (
-        "no environment again, whose sessions it kept: it names prod since"
+        "no environment again, whose sessions it kept: it now names prod"
     )
 
 
