@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from reconciler.errors import ReconcilerError
-from reconciler.operator.conditions import moved
 from reconciler.operator.inputs import Inputs
+from reconciler.operator.kept import moved
 from reconciler.operator.resource import read_resource
 from reconciler.operator.source import make_source
 from reconciler.server import RunningServer, running_server
