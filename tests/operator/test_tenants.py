@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from reconciler.errors import ReconcilerError
-from reconciler.operator.conditions import moved
 from reconciler.operator.inputs import Inputs
+from reconciler.operator.kept import moved
 from reconciler.operator.resource import read_resource
 from reconciler.operator.source import make_source
 from reconciler.server import RunningServer, running_server
@@ -188,6 +188,21 @@ def test_a_removal_waits_if_the_secret_has_another_address_now(here: World) -> N
         goes(here)
         assert here.rows() == {}
         assert len(other.store.sessions()) == 2
+
+
+@pytest.mark.parametrize("wrong", ["ftp://127.0.0.1", "http://127.0.0.1:1"])
+def test_an_address_that_was_wrong_for_a_while_is_not_that_of_the_sessions(here: World, wrong: str) -> None:
+    secret = f"/api/v1/namespaces/{here.namespace}/secrets/account"
+    live(here)
+    for address in (wrong, here.server.url):
+        data = {"endpoint": base64.b64encode(address.encode()).decode()}
+        here.cluster.patch(secret, {"data": data})
+        if address == wrong:
+            here.becomes(Synced="Unknown")
+            delete(here)
+            assert not gone(here)
+    goes(here)
+    assert here.rows() == {}
 
 
 def test_a_status_that_does_not_say_more_than_the_catalog_keeps_no_removal_waiting() -> None:
