@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,7 @@ class World:
     server: RunningServer
     namespace: str
     contract: str
+    modes: dict[str, set[str]] = field(default_factory=dict)  # that each resource had
 
     def secret(self, name: str = "account", key: str = API_KEY, **more: str) -> None:
         data = {"endpoint": self.server.url, "key": key, "contract": self.contract, **more}
@@ -176,9 +177,11 @@ class World:
             "interval": "1s",
             **spec,
         }
+        self.modes.setdefault(name, set()).add(given.get("mode", "Observe"))
         self.cluster.catalog(self.namespace, name, given)
 
     def spec(self, name: str = "shop", **changes: Any) -> None:
+        self.modes.setdefault(name, set()).add(changes.get("mode", "Observe"))
         self.cluster.patch(self.path(name), {"spec": changes})
 
     def get(self, name: str = "shop") -> dict[str, Any]:
@@ -218,19 +221,27 @@ class World:
     def writes(self) -> list[LoggedRequest]:
         return [one for one in self.server.log if one.method != "GET"]
 
+    def observe_wrote_nothing(self) -> None:
+        """Check that nothing was written for a resource that was in no other mode."""
+        observed = [name for name, modes in self.modes.items() if modes == {"Observe"}]
+        state = self.operator.catalogs.parent / "state" / "catalogs" / self.namespace
+        assert [name for name in observed if (state / name / "journal.jsonl").exists()] == []
+        assert len(observed) < len(self.modes) or self.writes() == []
+
     def _log(self) -> str:
         return self.operator.log.read_text()[-3000:]
 
 
 @pytest.fixture
-def here(cluster: Plane, operator: Operator, server: RunningServer, tmp_path: Path) -> World:
+def here(cluster: Plane, operator: Operator, server: RunningServer, tmp_path: Path) -> Iterator[World]:
     """A namespace with an account, and a folder with the catalog ``shop`` of two sessions."""
     namespace = f"team-{next(NUMBERS)}"
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     found = World(cluster, operator, server, namespace, learned_file(tmp_path).read_text(encoding="utf-8"))
     found.secret()
     found.write(alice="Be kind.", bob="Be brief.")
-    return found
+    yield found
+    found.observe_wrote_nothing()  # over all tests
 
 
 @pytest.fixture
