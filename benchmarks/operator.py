@@ -75,10 +75,8 @@ class Bench:
         it = self.world
         time.sleep(2 * it.interval)  # what the first sync left to do is done with the next looks
         calls, cpu, writes, began = it.calls(), it.operator.cpu(), it.status_writes(), time.monotonic()
-        most = 0.0
-        while (
-            time.monotonic() < began + intervals * it.interval - 1.5
-        ):  # no look of a further interval fits in
+        most, ends = 0.0, began + intervals * it.interval - 1.5  # no look of a further interval fits in
+        while time.monotonic() < ends:
             time.sleep(1)
             most = max(most, it.operator.memory())
         took = time.monotonic() - began
