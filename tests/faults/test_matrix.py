@@ -74,7 +74,10 @@ def test_trouble(
     throttled = trouble.startswith(("429", "503"))  # which is tried twice as often, and slower each time
     flags = ["--parallelism", "4", "--retries", "2" if when != "all" else "0" if throttled else "1"]
     flags += ["--read-timeout", "0.5" if trouble.startswith("hang") else "20"]
-    with _trouble(world, trouble, operation, when, skip=lists_of_the_plan if when == "late" else 0) as fault:
+    skip = lists_of_the_plan if when == "late" else 0
+    if (trouble, operation, when) == ("refused", "list_messages", "all"):
+        skip = 13  # the plan counts the messages of what it deletes: a door that is shut then is met by the next list
+    with _trouble(world, trouble, operation, when, skip=skip) as fault:
         run = world.here(*world.applying(*flags))
         struck = world.server.faults.struck(fault)
         world.server.faults.clear()
