@@ -72,10 +72,8 @@ class FolderSource:
         return digest
 
     def folder(self, revision: str) -> Path:
-        kept = self._store.find(revision)
-        if kept is not None and digest_of(kept) == revision:
+        if (kept := intact(self._store, revision)) is not None:
             return kept
-        self._store.drop(revision)
         before = self._signature()
         files = [(path, self._read(path)) for path, facts in before.items() if not facts.target]
         links = [(path, facts.target) for path, facts in before.items() if facts.target]
@@ -173,6 +171,15 @@ def _entries(root: str, below: str, given: Path) -> list[os.DirEntry[str]]:
         raise ReconcilerError(
             f"{given / below} can't be read: {error.strerror}", "give the program read permission"
         ) from None
+
+
+def intact(store: RevisionStore, revision: str) -> Path | None:
+    """A kept revision that is what its name says; None if it is not kept. One that is not is removed."""
+    kept = store.find(revision)
+    if kept is not None and digest_of(kept) == revision:
+        return kept
+    store.drop(revision)
+    return None
 
 
 def digest_of(kept: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.controller.revision_store import RevisionStore
-from reconciler.controller.sources import NoCatalogError, digest_files, digest_of
+from reconciler.controller.sources import NoCatalogError, digest_files, intact
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.operator.inputs import Input, Inputs
 
@@ -61,10 +61,8 @@ class ConfigMapSource:
         return revision
 
     def folder(self, revision: str) -> Path:
-        kept = self._store.find(revision)
-        if kept is not None and digest_of(kept) == revision:
+        if (kept := intact(self._store, revision)) is not None:
             return kept
-        self._store.drop(revision)
         fresh, self._fresh = self._fresh, None
         if fresh is None or fresh[0] != revision:
             files = sorted(files_of(self._input, self._inputs.read(self._input)[1], self._items).items())

@@ -20,6 +20,9 @@ FINALIZER: Final = "reconciler.dev/sessions"
 #: With the value `true`, lets a resource go that is being deleted, and leaves its sessions.
 FORCE_ORPHAN: Final = "reconciler.dev/force-orphan"
 
+#: The guards by the fields of `spec.policy` that set them.
+LIMITS: Final = {"maxDeletes": "max_deletes", "maxUpdates": "max_updates", "maxChanges": "max_changes"}
+
 #: The modes that write a removal, as any other plan.
 _REMOVES: Final = ("Approve", "Apply")
 

@@ -15,7 +15,7 @@ from reconciler.controller.window import parse_window
 from reconciler.domain import Limit
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.operator.inputs import Inputs
-from reconciler.operator.resource import Account, Resource
+from reconciler.operator.resource import LIMITS, Account, Resource
 from reconciler.operator.source import make_source
 from reconciler.text.hosts import is_loopback
 from reconciler.watch_file import parse_duration
@@ -26,8 +26,6 @@ _MODES: Final[Mapping[str, Mode]] = {
     "Approve": "approve",
     "Apply": "apply",
 }
-
-_LIMITS: Final = {"maxDeletes": "max_deletes", "maxUpdates": "max_updates", "maxChanges": "max_changes"}
 
 
 def watched_account(name: str, account: Account, key: Callable[[], str], folder: Path) -> WatchedAccount:
@@ -101,7 +99,7 @@ def _duration(name: str, text: str) -> float:
 
 
 def _limits(policy: Mapping[str, Any]) -> Limits:
-    given: dict[str, Any] = {_LIMITS[name]: _limit(policy[name]) for name in _LIMITS if name in policy}
+    given: dict[str, Any] = {LIMITS[name]: _limit(policy[name]) for name in LIMITS if name in policy}
     if "onConflict" in policy:
         given["on_conflict"] = policy["onConflict"]
     return Limits(**given)

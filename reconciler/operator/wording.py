@@ -8,6 +8,7 @@ from typing import Final
 
 from reconciler.controller.events import Event, OnEvent
 from reconciler.controller.status import GuardRefusal
+from reconciler.operator.resource import LIMITS
 from reconciler.text.escape import terminal
 from reconciler.text.paste import command
 from reconciler.text.truncate import truncate
@@ -29,7 +30,7 @@ _TERMS: Final = {
 }
 
 #: The fields of `spec.policy` by the guards that they set.
-_FIELDS: Final = {"max_deletes": "maxDeletes", "max_updates": "maxUpdates", "max_changes": "maxChanges"}
+_FIELDS: Final = {guard: field for field, guard in LIMITS.items()}
 
 
 def shown(text: str, longest: int = _LONGEST) -> str:
