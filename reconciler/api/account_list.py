@@ -30,6 +30,7 @@ from reconciler.api.client import Client, Reply
 from reconciler.api.decode import read_stamp, value_at
 from reconciler.api.errors import ApiError
 from reconciler.api.list_page import read_page
+from reconciler.api.lister import ClientLister
 from reconciler.api.listing import OnRows, list_anew, list_collecting, whole
 from reconciler.api.seen import Row
 from reconciler.contract import Operation
@@ -154,7 +155,7 @@ class AccountList:
 
     def calls(self, sessions: int) -> int:
         """About how many calls a look takes: few, if it reads the changes alone."""
-        pages = 1 + sessions // self._client.contract.operation("list_sessions").page_size
+        pages = ClientLister(self._client).calls(sessions)
         return min(pages, _A_LOOK) if self.deltas == "on" and self._closing.closed is not None else pages
 
     def _look(self, on_rows: OnRows | None, full: bool) -> None:
