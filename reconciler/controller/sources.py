@@ -176,13 +176,13 @@ def _entries(root: str, below: str, given: Path) -> list[os.DirEntry[str]]:
 def intact(store: RevisionStore, revision: str) -> Path | None:
     """A kept revision that is what its name says; None if it is not kept. One that is not is removed."""
     kept = store.find(revision)
-    if kept is not None and digest_of(kept) == revision:
+    if kept is not None and _digest_of(kept) == revision:
         return kept
     store.drop(revision)
     return None
 
 
-def digest_of(kept: Path) -> str:
+def _digest_of(kept: Path) -> str:
     """The name that a kept revision should have. The state folder may lie in a checkout, so a pull request could bring
     other files along under the name of a revision that was reviewed; and a power failure may leave empty ones.
 
